@@ -1,0 +1,45 @@
+/** Why an operation failed. Wrong arguments are `TypeError`s and `RangeError`s instead. */
+export type RND1ErrorCode =
+  | 'invalid_checkpoint'
+  | 'unsupported_model'
+  | 'tokenizer_missing'
+  | 'not_finite'
+  | 'out_of_memory'
+  | 'cuda_unavailable'
+  | 'cuda_error'
+  | 'disposed'
+  | 'addon_not_found'
+  | 'io';
+
+const codes: ReadonlySet<string> = new Set<RND1ErrorCode>([
+  'invalid_checkpoint',
+  'unsupported_model',
+  'tokenizer_missing',
+  'not_finite',
+  'out_of_memory',
+  'cuda_unavailable',
+  'cuda_error',
+  'disposed',
+  'addon_not_found',
+  'io',
+]);
+
+/** The one error class of this package. `code` says what kind of failure it is, `cause` what was behind it. */
+export class RND1Error extends Error {
+  override readonly name = 'RND1Error';
+  readonly code: RND1ErrorCode;
+
+  constructor(code: RND1ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** An error of the addon as an `RND1Error` with the same code; anything else as it is. */
+export function fromNative(error: unknown): unknown {
+  const code = (error as { code?: unknown } | null)?.code;
+  if (error instanceof Error && !(error instanceof RND1Error) && typeof code === 'string') {
+    if (codes.has(code)) return new RND1Error(code as RND1ErrorCode, error.message, { cause: error });
+  }
+  return error;
+}

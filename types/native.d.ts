@@ -1,0 +1,196 @@
+/**
+ * The contract of the native addon: the one seam between TypeScript and C++.
+ * Hand-written; native/napi implements it. Nothing outside lib/ should import it.
+ *
+ * Every asynchronous call runs on the session's own runner thread. Failures reject with an `Error`
+ * whose `code` is one of the codes of `RND1Error` (lib/errors.ts turns it into that class), or with
+ * `TypeError`/`RangeError` for arguments that break this contract.
+ */
+
+export type FloatType = 'f32' | 'f16' | 'bf16';
+
+/** Sizes of the model, all positive; the TypeScript side has read and checked config.json. */
+export interface NativeConfig {
+  readonly layers: number;
+  readonly hidden: number;
+  readonly heads: number;
+  readonly keyValueHeads: number;
+  readonly headDim: number;
+  readonly experts: number;
+  readonly expertsPerToken: number;
+  readonly expertWidth: number;
+  readonly vocabulary: number;
+  readonly maxPositions: number;
+  readonly rmsNormEpsilon: number;
+  readonly ropeTheta: number;
+  /** Renormalise the top-k routing weights to sum to 1. */
+  readonly normTopkProb: boolean;
+  /** The LM head is the embedding table; `lm_head.weight` is not looked for. */
+  readonly tieWordEmbeddings: boolean;
+}
+
+/** Where one tensor's bytes lie: row-major, little-endian, `shape` × `dtype` bytes from `offset` of `files[file]`. */
+export interface NativeTensor {
+  readonly name: string;
+  readonly file: number;
+  readonly offset: number;
+  readonly dtype: FloatType;
+  readonly shape: readonly number[];
+}
+
+export interface SessionDescription {
+  readonly config: NativeConfig;
+  /** Paths of the weight files. */
+  readonly files: readonly string[];
+  /** At least every tensor that the model needs; others are ignored. */
+  readonly tensors: readonly NativeTensor[];
+  /** `'cpu'`, `'cuda'` or `'cuda:N'`. */
+  readonly device: string;
+  /** The arithmetic (see docs/architecture.md), not the dtype of the weights. */
+  readonly dtype: FloatType;
+  /** Compute threads, ≥ 1, the runner thread included. */
+  readonly threads: number;
+}
+
+export interface SessionInfo {
+  /** `'cpu'` or `'cuda:N'`. */
+  readonly device: string;
+  /** CPU instruction set in use (`'avx2'`, `'avx512'`, `'baseline'`), or the GPU's name. */
+  readonly instructionSet: string;
+  readonly threads: number;
+  readonly dtype: FloatType;
+  /** Bytes of weights that are resident or mapped. */
+  readonly weightBytes: number;
+}
+
+/** Called on the JavaScript thread. Bytes and tensors so far and in all. */
+export type NativeProgress = (
+  bytes: number,
+  totalBytes: number,
+  tensors: number,
+  totalTensors: number,
+) => void;
+
+/** A flag that native code polls between layers. Aborting rejects the call with code `'aborted'`. */
+export class AbortFlag {
+  constructor();
+  abort(): void;
+  readonly aborted: boolean;
+}
+
+/** How a step scores masked positions and which of them it commits. Numbers come from the schedule. */
+export interface StepPlan {
+  /** The masked positions that may be committed in this step, ascending; null = all masked ones. */
+  readonly eligible: Int32Array | null;
+  /** Best first: lowest entropy, highest confidence, largest margin, or by random number. Ties: lower position. */
+  readonly order: 'entropy' | 'confidence' | 'margin' | 'random';
+  /**
+   * - `keep`: all eligible positions but the worst `value` are committed (value ≥ count: none is).
+   * - `gamma`: over the order, count entries with cumsum(entropy) − cummax(entropy) ≤ value; commit that many.
+   * - `tau`: commit those with confidence ≥ log(value), at least one.
+   */
+  readonly limit: 'keep' | 'gamma' | 'tau';
+  readonly value: number;
+  /** Divides the logits; values below 1e-8 count as 1e-8. */
+  readonly temperature: number;
+  /** Keep the k largest logits; 0 = off. */
+  readonly topK: number;
+  /** Keep the smallest set with this probability, at least two tokens; applied only for 0 < topP < 1. */
+  readonly topP: number;
+  /** Predict the argmax (ties: lowest id) instead of drawing. */
+  readonly greedy: boolean;
+  /** Key of the random numbers: the low 64 bits. */
+  readonly seed: bigint;
+  /** Counter of the random numbers, ≥ 0. */
+  readonly round: number;
+  /** Token ids whose logits become −∞ before everything else. */
+  readonly banned: Int32Array;
+}
+
+export interface StepCanvas {
+  /** All tokens of the canvas as they are. */
+  readonly tokens: Int32Array;
+  /** Masked positions, strictly ascending, at least one: those that are scored. */
+  readonly masked: Int32Array;
+  readonly plan: StepPlan;
+}
+
+/** Arrays are fresh; `predicted`, `confidence` and `entropy` are aligned with the canvas's `masked`. */
+export interface StepResult {
+  /** Positions that were committed, ascending. */
+  readonly committed: Int32Array;
+  readonly predicted: Int32Array;
+  /** log-probability of the prediction; −3.4028235e38 at position 0. */
+  readonly confidence: Float32Array;
+  /** In nats; 0 at position 0. */
+  readonly entropy: Float32Array;
+  /** NaN or infinity was found in this canvas's logits: nothing is committed, the other arrays mean nothing. */
+  readonly notFinite: boolean;
+}
+
+export interface ForwardRequest {
+  readonly tokens: Int32Array;
+  /** The positions to return, in any order; null = all. */
+  readonly rows: Int32Array | null;
+  readonly logits: boolean;
+  readonly hidden: boolean;
+  readonly routing: boolean;
+  /** Expert ids to use instead of the router's choice, [layers, tokens, expertsPerToken]; weights stay the router's own. */
+  readonly forcedExperts: Int32Array | null;
+}
+
+/** R = number of rows asked for. */
+export interface ForwardResult {
+  /** [R, vocabulary] */
+  readonly logits: Float32Array | null;
+  /** [layers + 2, R, hidden]: after embedding, after each layer, after the final norm. */
+  readonly hidden: Float32Array | null;
+  /** [layers, R, experts], before the softmax. */
+  readonly routerLogits: Float32Array | null;
+  /** [layers, R, expertsPerToken], best first. */
+  readonly expertIds: Int32Array | null;
+  /** [layers, R, expertsPerToken]: the factors really used. */
+  readonly expertWeights: Float32Array | null;
+}
+
+/** A loaded model on one device. Calls queue up and run one after another. */
+export class Session {
+  private constructor();
+  /** Maps (CPU) or uploads (CUDA) the weights. */
+  static load(
+    description: SessionDescription,
+    onProgress: NativeProgress | null,
+    abort: AbortFlag | null,
+  ): Promise<Session>;
+  readonly info: SessionInfo;
+  /** One bidirectional pass over each canvas, packed into one batch. */
+  forward(requests: readonly ForwardRequest[], abort: AbortFlag | null): Promise<ForwardResult[]>;
+  /** Forward, score and unmask every canvas, packed into one batch. The canvases are not modified. */
+  step(canvases: readonly StepCanvas[], abort: AbortFlag | null): Promise<StepResult[]>;
+  /** Aborts what runs, rejects what waits with code `'disposed'`, frees the weights. Idempotent. */
+  dispose(): Promise<void>;
+}
+
+/**
+ * Score and unmask one canvas from given logits, [tokens.length, vocabulary]: row i − 1 predicts position i.
+ * −∞ is allowed and counts as banned.
+ */
+export function scoreAndUnmask(
+  logits: Float32Array,
+  vocabulary: number,
+  canvas: StepCanvas,
+): Promise<StepResult>;
+
+export interface NativeSystem {
+  /** CPU instruction sets this machine can run, best first. */
+  readonly instructionSets: readonly string[];
+  /** GPUs that can be used. */
+  readonly gpus: readonly { readonly device: string; readonly name: string; readonly bytes: number }[];
+  /** Why there is no GPU to use; null when there is one. */
+  readonly cudaUnavailable: string | null;
+}
+
+export function system(): NativeSystem;
+
+/** The raw generator: `out[i]` = Philox 4x32-10 word `i & 3` of counter (counter[0] + (i >> 2), counter[1..3]). For tests. */
+export function philox(seed: bigint, counter: Uint32Array, count: number): Uint32Array;
