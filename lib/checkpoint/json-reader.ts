@@ -1,0 +1,140 @@
+import { RND1Error } from '../errors';
+import { quote } from './format';
+
+/** Deeper nesting in values that nobody asked for is refused. */
+const DEPTH_LIMIT = 32;
+
+/** Entries of one object or array. RND1 has 18,867 tensors. */
+export const ENTRY_LIMIT = 500_000;
+
+/**
+ * Reads JSON of a known shape, front to back. Unlike `JSON.parse` it refuses duplicate keys and integers
+ * that a double cannot hold, and builds nothing that was not asked for, so hostile input stays cheap.
+ */
+export class JsonReader {
+  private at = 0;
+
+  /** `where` names the text in errors, which are `invalid_checkpoint`. */
+  constructor(
+    private readonly text: string,
+    private readonly where: string,
+  ) {}
+
+  /** The error for a problem at the current place. */
+  error(problem: string): RND1Error {
+    return new RND1Error('invalid_checkpoint', `${this.where}: ${problem} at character ${this.at}`);
+  }
+
+  /** Reads an object; `readValue` must consume the value of each key. */
+  object(readValue: (key: string) => void): void {
+    this.expect('{');
+    if (this.accept('}')) return;
+    const keys = new Set<string>();
+    do {
+      const key = this.string();
+      if (keys.has(key)) throw this.error(`duplicate name ${quote(key)}`);
+      if (keys.add(key).size > ENTRY_LIMIT) throw this.error(`more than ${ENTRY_LIMIT} names`);
+      this.expect(':');
+      readValue(key);
+    } while (this.accept(','));
+    this.expect('}');
+  }
+
+  /** Reads an array; `readItem` must consume one item. */
+  array(readItem: () => void, limit = ENTRY_LIMIT): void {
+    this.expect('[');
+    if (this.accept(']')) return;
+    let items = 0;
+    do {
+      if (++items > limit) throw this.error(`more than ${limit} items`);
+      readItem();
+    } while (this.accept(','));
+    this.expect(']');
+  }
+
+  /** Reads a string. */
+  string(): string {
+    this.space();
+    const start = this.at;
+    if (this.text[start] !== '"') throw this.error('expected a string');
+    let escaped = false;
+    for (let end = start + 1; ; end++) {
+      const code = this.text.charCodeAt(end);
+      // NaN past the end of the text fails this test too.
+      if (!(code >= 0x20)) throw this.error('unfinished string');
+      if (code === 0x5c) {
+        escaped = true;
+        end++;
+      } else if (code === 0x22) {
+        const value = escaped ? this.unescape(start, end + 1) : this.text.slice(start + 1, end);
+        this.at = end + 1;
+        return value;
+      }
+    }
+  }
+
+  /** Reads an integer from 0 to 2^53 − 1, written without sign, fraction or exponent. */
+  integer(): number {
+    this.space();
+    const match = this.match(/(?:0|[1-9][0-9]{0,15})(?![0-9.eE])/y);
+    const value = Number(match);
+    if (match === null || value > Number.MAX_SAFE_INTEGER) {
+      throw this.error('expected an integer from 0 to 2^53 − 1');
+    }
+    this.at += match.length;
+    return value;
+  }
+
+  /** Reads past a value of any kind. */
+  skip(depth = 0): void {
+    if (depth > DEPTH_LIMIT) throw this.error(`nested deeper than ${DEPTH_LIMIT}`);
+    this.space();
+    const first = this.text[this.at];
+    if (first === '{') this.object(() => this.skip(depth + 1));
+    else if (first === '[') this.array(() => this.skip(depth + 1));
+    else if (first === '"') this.string();
+    else {
+      const word = this.match(/true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y);
+      if (word === null) throw this.error('expected a value');
+      this.at += word.length;
+    }
+  }
+
+  /** Nothing but white space may follow. */
+  end(): void {
+    this.space();
+    if (this.at < this.text.length) throw this.error('expected the end');
+  }
+
+  private unescape(start: number, end: number): string {
+    try {
+      return JSON.parse(this.text.slice(start, end));
+    } catch {
+      throw this.error('bad escape in string');
+    }
+  }
+
+  private match(pattern: RegExp): string | null {
+    pattern.lastIndex = this.at;
+    return pattern.exec(this.text)?.[0] ?? null;
+  }
+
+  private expect(character: string): void {
+    if (!this.accept(character)) throw this.error(`expected '${character}'`);
+  }
+
+  private accept(character: string): boolean {
+    this.space();
+    if (this.text[this.at] !== character) return false;
+    this.at++;
+    return true;
+  }
+
+  private space(): void {
+    for (;;) {
+      const code = this.text.charCodeAt(this.at);
+      if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return;
+      this.at++;
+    }
+  }
+}
