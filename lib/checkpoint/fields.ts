@@ -1,0 +1,96 @@
+import { RND1Error } from '../errors';
+
+/** Sizes end up in 32-bit integers. */
+const INTEGER_LIMIT = 2 ** 31 - 1;
+
+/** Typed access to the values of one JSON file; errors name the file, the key and the value. */
+export class Fields {
+  constructor(
+    readonly path: string,
+    private readonly values: Readonly<Record<string, unknown>>,
+  ) {}
+
+  /** The value of a key; undefined when it is absent or null. */
+  get(key: string): unknown {
+    return Object.hasOwn(this.values, key) ? (this.values[key] ?? undefined) : undefined;
+  }
+
+  /** An `invalid_checkpoint` about one key. */
+  invalid(key: string, expected: string): RND1Error {
+    const value = this.get(key);
+    const problem =
+      value === undefined ? `${key} is missing` : `${key} must be ${expected}, not ${show(value)}`;
+    return new RND1Error('invalid_checkpoint', `${this.path}: ${problem}`);
+  }
+
+  /** An `unsupported_model` about one key. */
+  unsupported(key: string, supported: string): RND1Error {
+    return new RND1Error(
+      'unsupported_model',
+      `${this.path}: ${key} ${show(this.get(key))} is not supported (only ${supported})`,
+    );
+  }
+
+  /** A required size. */
+  positiveInteger(key: string): number {
+    const value = this.get(key);
+    if (isInteger(value) && value > 0) return value;
+    throw this.invalid(key, 'a positive integer below 2^31');
+  }
+
+  /** A required number above 0. */
+  positiveNumber(key: string): number {
+    const value = this.get(key);
+    if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
+    throw this.invalid(key, 'a number above 0');
+  }
+
+  /** A required switch, or an optional one when `otherwise` is given. */
+  boolean(key: string, otherwise?: boolean): boolean {
+    const value = this.get(key) ?? otherwise;
+    if (typeof value === 'boolean') return value;
+    throw this.invalid(key, 'true or false');
+  }
+
+  /** A size; undefined when it is absent. */
+  optionalPositiveInteger(key: string): number | undefined {
+    return this.get(key) === undefined ? undefined : this.positiveInteger(key);
+  }
+
+  /** A string; undefined when it is absent. */
+  optionalString(key: string): string | undefined {
+    const value = this.get(key);
+    if (value === undefined || typeof value === 'string') return value;
+    throw this.invalid(key, 'a string');
+  }
+
+  /** A token id below `vocabulary`; undefined when it is absent. */
+  optionalToken(key: string, vocabulary: number): number | undefined {
+    const value = this.get(key);
+    if (value === undefined || isToken(value, vocabulary)) return value;
+    throw this.invalid(key, `a token id below vocab_size ${vocabulary}`);
+  }
+
+  /** One token id or a list of them, without repetitions; undefined when absent. */
+  optionalTokens(key: string, vocabulary: number): readonly number[] | undefined {
+    const value = this.get(key);
+    if (value === undefined) return undefined;
+    const ids: unknown[] = Array.isArray(value) ? value : [value];
+    if (ids.every((id): id is number => isToken(id, vocabulary))) return [...new Set(ids)];
+    throw this.invalid(key, `a token id below vocab_size ${vocabulary}, or a list of such ids`);
+  }
+}
+
+/** A value from a file, cut to a readable length. */
+function show(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
+}
+
+function isInteger(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) <= INTEGER_LIMIT;
+}
+
+function isToken(value: unknown, vocabulary: number): value is number {
+  return isInteger(value) && value >= 0 && value < vocabulary;
+}

@@ -1,0 +1,51 @@
+import { join } from 'node:path';
+import type { FloatType } from '../../types/native';
+import { type ModelConfig, type ReadConfigOptions, readConfig } from '../config';
+import { fileSize } from './files';
+import { type ManifestTensor, readManifest } from './manifest';
+import { selectTensors } from './tensors';
+
+/** What a checkpoint folder holds, from its configuration and headers alone. */
+export interface CheckpointReport {
+  readonly folder: string;
+  readonly config: ModelConfig;
+  readonly files: readonly { readonly path: string; readonly bytes: number }[];
+  /** Every tensor, needed or not, in file order; `file` is an index into `files`. */
+  readonly tensors: readonly ManifestTensor[];
+  /** Names of tensors that the model ignores. */
+  readonly unknown: readonly string[];
+  /** The dtype of most bytes: what `dtype: 'auto'` means. */
+  readonly dtype: FloatType;
+  /** Bytes of the tensors that the model uses. */
+  readonly bytes: number;
+  /** Numbers in the tensors that the model uses; `active`: those that take part for one token. */
+  readonly parameters: { readonly total: number; readonly active: number };
+  readonly metadata: ReadonlyMap<string, string>;
+  /** There is a tokenizer.json. */
+  readonly tokenizer: boolean;
+}
+
+/** Reads everything about a checkpoint but its weights. Throws as `readConfig`, `readManifest` and `selectTensors` do. */
+export async function inspectCheckpoint(
+  folder: string,
+  options: ReadConfigOptions = {},
+): Promise<CheckpointReport> {
+  const config = await readConfig(folder, options);
+  const manifest = await readManifest(folder);
+  const { tensors, unknown, dtype, bytes } = selectTensors(manifest, config.model);
+  const { layers, hidden, experts, expertsPerToken, expertWidth } = config.model;
+  const total = tensors.reduce((sum, tensor) => sum + tensor.shape.reduce((a, b) => a * b, 1), 0);
+  const idle = layers * (experts - expertsPerToken) * 3 * hidden * expertWidth;
+  return {
+    folder,
+    config,
+    files: manifest.files.map((path, file) => ({ path, bytes: manifest.fileBytes[file] ?? 0 })),
+    tensors: [...manifest.tensors.values()],
+    unknown,
+    dtype,
+    bytes,
+    parameters: { total, active: total - idle },
+    metadata: manifest.metadata,
+    tokenizer: (await fileSize(join(folder, 'tokenizer.json'))) !== null,
+  };
+}

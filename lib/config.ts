@@ -1,0 +1,152 @@
+import { join } from 'node:path';
+import type { NativeConfig } from '../types/native';
+import { refuseUnsupported } from './checkpoint/features';
+import { Fields } from './checkpoint/fields';
+import { checkFolder, readJsonObject } from './checkpoint/files';
+import { RND1Error } from './errors';
+
+/** The token ids that mean something to the loop. 0 is an id like any other; null and an empty list mean none. */
+export interface SpecialTokens {
+  readonly maskTokenId: number;
+  readonly eosTokenIds: readonly number[];
+  readonly padTokenId: number | null;
+  readonly bosTokenId: number | null;
+}
+
+/** What a checkpoint says about how to generate. */
+export interface GenerationDefaults {
+  /** `max_new_tokens` of generation_config.json. */
+  readonly maxNewTokens?: number;
+  /** `num_diffusion_steps` of generation_config.json, else of config.json, else RND1's own 256. */
+  readonly steps: number;
+  /** `task_template` of generation_config.json; contains `{prompt}`. */
+  readonly taskTemplate?: string;
+}
+
+/** The checked contents of config.json and generation_config.json. */
+export interface ModelConfig {
+  readonly model: NativeConfig;
+  readonly tokens: SpecialTokens;
+  readonly generation: GenerationDefaults;
+  /** `dtype` or `torch_dtype` as written; the weights themselves decide. */
+  readonly declaredDtype?: string;
+  /** config.json as it is. */
+  readonly raw: Readonly<Record<string, unknown>>;
+  /** generation_config.json as it is; empty when there is none. */
+  readonly rawGeneration: Readonly<Record<string, unknown>>;
+}
+
+export interface ReadConfigOptions {
+  /** Name of the configuration file inside the folder. @default 'config.json' */
+  readonly configFile?: string;
+}
+
+/**
+ * Reads config.json and, where there is one, generation_config.json, which wins for token ids and steps.
+ * Throws `unsupported_model` for what this package does not implement and `invalid_checkpoint` for values that
+ * are missing, of a wrong type or contradict each other, naming file, key and value.
+ */
+export async function readConfig(folder: string, options: ReadConfigOptions = {}): Promise<ModelConfig> {
+  await checkFolder(folder);
+  const { configFile = 'config.json' } = options;
+  const path = join(folder, configFile);
+  const raw = await readJsonObject(path);
+  if (raw === null) throw new RND1Error('invalid_checkpoint', `${folder} has no ${configFile}`);
+  const generationPath = join(folder, 'generation_config.json');
+  const rawGeneration = (await readJsonObject(generationPath)) ?? {};
+
+  const fields = new Fields(path, raw);
+  const generationFields = new Fields(generationPath, rawGeneration);
+  const modelType = fields.get('model_type');
+  if (modelType === undefined) throw fields.invalid('model_type', '"rnd1"');
+  if (modelType !== 'rnd1') throw fields.unsupported('model_type', '"rnd1"');
+  refuseUnsupported(fields);
+  const model = readModel(fields);
+  return {
+    model,
+    tokens: readTokens([generationFields, fields], model.vocabulary),
+    generation: readGeneration(generationFields, fields),
+    declaredDtype: fields.optionalString('dtype') ?? fields.optionalString('torch_dtype'),
+    raw,
+    rawGeneration,
+  };
+}
+
+function readModel(fields: Fields): NativeConfig {
+  const model: NativeConfig = {
+    layers: fields.positiveInteger('num_hidden_layers'),
+    hidden: fields.positiveInteger('hidden_size'),
+    heads: fields.positiveInteger('num_attention_heads'),
+    keyValueHeads: fields.positiveInteger('num_key_value_heads'),
+    headDim: fields.positiveInteger('head_dim'),
+    experts: fields.positiveInteger('num_experts'),
+    expertsPerToken: fields.positiveInteger('num_experts_per_tok'),
+    expertWidth: fields.positiveInteger('moe_intermediate_size'),
+    vocabulary: fields.positiveInteger('vocab_size'),
+    maxPositions: fields.positiveInteger('max_position_embeddings'),
+    rmsNormEpsilon: fields.positiveNumber('rms_norm_eps'),
+    ropeTheta: readRopeTheta(fields),
+    normTopkProb: fields.boolean('norm_topk_prob'),
+    tieWordEmbeddings: fields.boolean('tie_word_embeddings', false),
+  };
+  const contradiction = (problem: string) =>
+    new RND1Error('invalid_checkpoint', `${fields.path}: ${problem}`);
+  if (model.heads % model.keyValueHeads !== 0) {
+    throw contradiction(
+      `num_attention_heads ${model.heads} is not a multiple of num_key_value_heads ${model.keyValueHeads}`,
+    );
+  }
+  if (model.expertsPerToken > model.experts) {
+    throw contradiction(
+      `num_experts_per_tok ${model.expertsPerToken} is larger than num_experts ${model.experts}`,
+    );
+  }
+  if (model.headDim % 2 !== 0) throw contradiction(`head_dim ${model.headDim} is odd; RoPE rotates halves`);
+  return model;
+}
+
+/** `rope_theta`, which newer versions of transformers write into `rope_parameters`. */
+function readRopeTheta(fields: Fields): number {
+  const nested = fields.get('rope_parameters') || {};
+  const inner = new Fields(`${fields.path}: rope_parameters`, nested as Record<string, unknown>);
+  if (inner.get('rope_theta') === undefined) return fields.positiveNumber('rope_theta');
+  const theta = inner.positiveNumber('rope_theta');
+  if (fields.get('rope_theta') !== undefined && fields.positiveNumber('rope_theta') !== theta) {
+    throw fields.invalid('rope_theta', `the ${theta} of rope_parameters`);
+  }
+  return theta;
+}
+
+/** The first of `sources` that has an id decides. */
+function readTokens(sources: readonly Fields[], vocabulary: number): SpecialTokens {
+  const first = <T>(read: (fields: Fields) => T | undefined): T | undefined =>
+    sources.map(read).find((value) => value !== undefined);
+  const maskTokenId = first((fields) => fields.optionalToken('mask_token_id', vocabulary));
+  if (maskTokenId === undefined) {
+    throw new RND1Error(
+      'invalid_checkpoint',
+      `mask_token_id is missing in ${sources.map((fields) => fields.path).join(' and ')}`,
+    );
+  }
+  return {
+    maskTokenId,
+    eosTokenIds: first((fields) => fields.optionalTokens('eos_token_id', vocabulary)) ?? [],
+    padTokenId: first((fields) => fields.optionalToken('pad_token_id', vocabulary)) ?? null,
+    bosTokenId: first((fields) => fields.optionalToken('bos_token_id', vocabulary)) ?? null,
+  };
+}
+
+function readGeneration(generation: Fields, config: Fields): GenerationDefaults {
+  const taskTemplate = generation.optionalString('task_template');
+  if (taskTemplate !== undefined && !taskTemplate.includes('{prompt}')) {
+    throw generation.invalid('task_template', 'a string that contains {prompt}');
+  }
+  return {
+    maxNewTokens: generation.optionalPositiveInteger('max_new_tokens'),
+    steps:
+      generation.optionalPositiveInteger('num_diffusion_steps') ??
+      config.optionalPositiveInteger('num_diffusion_steps') ??
+      256,
+    taskTemplate,
+  };
+}
