@@ -1,0 +1,76 @@
+import type { TokenFrame } from '../types';
+import { withoutControls } from './width';
+
+/** A piece of the canvas as it is drawn. */
+export interface Cell {
+  readonly text: string;
+  readonly kind: 'fixed' | 'masked' | 'fresh' | 'filled' | 'special';
+}
+
+/** What the pieces need to know besides the frame. */
+export interface CellContext {
+  /** Text of some tokens, special tokens left out; null without a tokenizer: ids are shown. */
+  readonly decode: ((tokens: readonly number[]) => string) | null;
+  /** 1 = masked at the start. */
+  readonly holes: Uint8Array;
+}
+
+const replacement = '\uFFFD';
+/** UTF-8 takes up to 4 bytes, and a byte-level token holds at least one of them. */
+const longestCharacter = 4;
+
+/**
+ * Cuts a canvas into pieces to draw, in order. Tokens that hold only part of a character are joined
+ * with their neighbours where those are known already.
+ */
+export function cellsOf(
+  frame: Pick<TokenFrame, 'tokens' | 'masked' | 'committed'>,
+  context: CellContext,
+): Cell[] {
+  const fresh = new Set(frame.committed);
+  const kindAt = (position: number): Cell['kind'] => {
+    if (frame.masked[position]) return 'masked';
+    if (fresh.has(position)) return 'fresh';
+    return context.holes[position] ? 'filled' : 'fixed';
+  };
+  const cells: Cell[] = [];
+  const count = frame.tokens.length;
+  if (context.decode === null) {
+    for (let position = 0; position < count; position++) {
+      const kind = kindAt(position);
+      const text = kind === 'masked' ? '░' : String(frame.tokens[position]);
+      cells.push({ text: position + 1 < count ? `${text} ` : text, kind });
+    }
+    return cells;
+  }
+  for (let position = 0; position < count; ) {
+    let kind = kindAt(position);
+    if (kind === 'masked') {
+      cells.push({ text: '░', kind });
+      position++;
+      continue;
+    }
+    const length = characterLength(frame, position, context.decode);
+    const tokens = Array.from(frame.tokens.subarray(position, position + length));
+    const text = context.decode(tokens);
+    if (tokens.some((_, i) => fresh.has(position + i))) kind = 'fresh';
+    if (text === '') cells.push({ text: '·', kind: kind === 'fresh' ? kind : 'special' });
+    else cells.push({ text: withoutControls(text), kind });
+    position += length;
+  }
+  return cells;
+}
+
+/** How many tokens from `position` make up whole characters; 1 when that cannot be told yet. */
+function characterLength(
+  frame: Pick<TokenFrame, 'tokens' | 'masked'>,
+  position: number,
+  decode: (tokens: readonly number[]) => string,
+): number {
+  for (let length = 1; length <= longestCharacter; length++) {
+    const end = position + length;
+    if (end > frame.tokens.length || frame.masked[end - 1]) break;
+    if (!decode(Array.from(frame.tokens.subarray(position, end))).includes(replacement)) return length;
+  }
+  return 1;
+}

@@ -1,0 +1,164 @@
+import { type Command, Option } from 'commander';
+import type { Device, DType, SamplingOptions, Schedule, SpecialTokenOptions } from '../types';
+import { integer, number, parser, seed, tokenId, tokenIds, UsageError } from './input';
+import { parseSchedule, scheduleGrammar } from './schedule-notation';
+
+/** Where and how a model is loaded. */
+export interface ModelFlags {
+  readonly model?: string;
+  readonly device?: Device;
+  readonly dtype?: DType;
+  readonly threads?: number;
+}
+
+/** How a canvas is denoised. */
+export interface SamplingFlags {
+  readonly steps?: number;
+  readonly schedule?: Schedule;
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly greedy?: boolean;
+  readonly seed?: bigint;
+}
+
+/** What is printed. */
+export interface OutputFlags {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly live: boolean;
+}
+
+/** Work on token ids, without a tokenizer. */
+export interface TokenFlags extends SpecialTokenOptions {
+  readonly tokens?: string;
+}
+
+const device = parser((text): Device => {
+  if (/^(auto|cpu|cuda|cuda:\d+)$/.test(text)) return text as Device;
+  throw new TypeError('Expected auto, cpu, cuda or cuda:N.');
+});
+
+/** `--model --device --dtype --threads` */
+export function addModelOptions(command: Command): Command {
+  return command
+    .optionsGroup('Model:')
+    .option('-m, --model <folder>', 'folder of a Hugging Face checkpoint (default: the embedded nano model)')
+    .option(
+      '--device <name>',
+      'auto, cpu, cuda or cuda:N; auto takes a GPU where one is usable (default: auto)',
+      device,
+    )
+    .addOption(
+      new Option(
+        '--dtype <type>',
+        "the arithmetic: auto, f32, f16 or bf16; auto is the checkpoint's own (default: auto)",
+      ).choices(['auto', 'f32', 'f16', 'bf16']),
+    )
+    .option('--threads <count>', 'compute threads (default: one per core)', integer(1));
+}
+
+/** `--steps --schedule --temperature --top-k --top-p --greedy --seed` */
+export function addSamplingOptions(command: Command): Command {
+  return command
+    .optionsGroup('Denoising:')
+    .option(
+      '-s, --steps <count>',
+      'rounds: fewer are faster, more are surer (default: what the checkpoint says)',
+      integer(0),
+    )
+    .option(
+      '--schedule <schedule>',
+      'which positions a round unmasks; see Schedules (default: entropy)',
+      parser(parseSchedule),
+    )
+    .option(
+      '-t, --temperature <number>',
+      '0 takes the most probable token, above 0 draws (default: 0)',
+      number(0),
+    )
+    .option('--top-k <count>', 'draw from the k most probable tokens', integer(1))
+    .option('--top-p <share>', 'draw from the most probable tokens that make up this share', number(0, 1))
+    .option('--greedy', 'take the most probable token at any temperature')
+    .option('--seed <integer>', 'same seed, same text (default: random, shown at the end)', seed);
+}
+
+/** `--json --quiet --no-live` */
+export function addOutputOptions(command: Command): Command {
+  return command
+    .optionsGroup('Output:')
+    .option('--json', 'one JSON object a line: every step, then the result')
+    .option('-q, --quiet', 'no progress and no summary on standard error')
+    .option('--no-live', 'do not draw the canvas while it unmasks');
+}
+
+/** `--tokens` and the special ids. */
+export function addTokenOptions(command: Command, what: string): Command {
+  return command
+    .optionsGroup('Token ids:')
+    .option('--tokens <ids>', what)
+    .option('--mask-token-id <id>', 'id of the mask token (default: what the checkpoint says)', tokenId)
+    .option('--eos-token-id <ids>', 'ids that end a text, or none', tokenIds)
+    .option('--pad-token-id <id>', 'id of the pad token, or none', tokenId)
+    .option('--bos-token-id <id>', 'id that begins a text, or none', tokenId);
+}
+
+/** The section of a manual on `--schedule`. */
+export const schedulesHelp = `\nSchedules:\n${scheduleGrammar.map((line) => `  ${line}`).join('\n')}\n`;
+
+/** The section of a manual on what is printed and returned. */
+export const outputHelp = `
+Output:
+  In a terminal the canvas is drawn while it unmasks: masked positions as ░, what the
+  last step committed highlighted. Then the text is printed. NO_COLOR turns colours off.
+  Piped, only the text is printed; progress and summary go to standard error, and only
+  if that is a terminal.
+  --json prints a line for each step: {"type":"step", step, steps, forwards, tokens,
+  masked, committed, predicted, confidence, entropy, text}; arrays are as long as the
+  canvas (committed: positions), and what was not scored in a step is null.
+  The last line is {"type":"result", text, written, tokens, positions, seed, steps,
+  forwards, finishReason, seconds}. With --tokens there is no text.
+
+Exit codes:
+  0 done, 1 failure, 2 wrong usage, 130 interrupted.
+  Ctrl-C stops, prints what is there so far (masked positions as ░) and exits with 130;
+  a second Ctrl-C ends at once. RND1_DEBUG=1 adds stack traces to messages.`;
+
+/** The sampling flags as the library's options. */
+export function samplingOf(flags: SamplingFlags): SamplingOptions {
+  const { steps, schedule, temperature, topK, topP, greedy } = flags;
+  return { steps, schedule, temperature, topK, topP, greedy, seed: flags.seed };
+}
+
+/** The special ids as the library's options; an error when there are some, but no `--tokens`. */
+export function specialOf(flags: TokenFlags): SpecialTokenOptions {
+  const { maskTokenId, eosTokenId, padTokenId, bosTokenId } = flags;
+  if (maskTokenId === null) throw new UsageError('--mask-token-id must be a token id');
+  return { maskTokenId, eosTokenId, padTokenId, bosTokenId };
+}
+
+/** Flags that make sense only together with another one. */
+export function requires(
+  flags: object,
+  needed: string,
+  dependent: readonly string[],
+  present: boolean,
+): void {
+  if (present) return;
+  for (const name of dependent) {
+    if ((flags as Record<string, unknown>)[name] !== undefined) {
+      throw new UsageError(`${optionName(name)} needs ${needed}`);
+    }
+  }
+}
+
+/** Flags that exclude each other. */
+export function excludes(flags: object, one: string, others: readonly string[]): void {
+  for (const name of others) {
+    if ((flags as Record<string, unknown>)[name] !== undefined) {
+      throw new UsageError(`${one} and ${optionName(name)} exclude each other`);
+    }
+  }
+}
+
+const optionName = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;

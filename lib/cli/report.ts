@@ -1,0 +1,188 @@
+import type { CheckpointReport } from '../checkpoint/inspect';
+import { formatBytes } from './progress';
+
+/** Which device a model would run on, and why. */
+export interface DevicePlan {
+  readonly device: string;
+  readonly instructionSet: string;
+  readonly threads: number;
+  readonly dtype: string;
+  readonly reason: string;
+}
+
+/** Tensors whose names differ only in numbers. */
+interface TensorGroup {
+  readonly name: string;
+  readonly shape: string;
+  readonly dtype: string;
+  count: number;
+  bytes: number;
+}
+
+const used = (report: CheckpointReport) => {
+  const unknown = new Set(report.unknown);
+  return report.tensors.filter((tensor) => !unknown.has(tensor.name));
+};
+
+/** Bytes of the tensors in use, by dtype, most first. */
+export function bytesByDtype(report: CheckpointReport): Record<string, number> {
+  const sums = new Map<string, number>();
+  for (const { dtype, bytes } of used(report)) {
+    const name = dtype.toLowerCase();
+    sums.set(name, (sums.get(name) ?? 0) + bytes);
+  }
+  return Object.fromEntries([...sums].sort((a, b) => b[1] - a[1]));
+}
+
+/** A count of parameters: `1.84M`. */
+export function formatCount(count: number): string {
+  for (const [unit, size] of [
+    ['B', 1e9],
+    ['M', 1e6],
+    ['K', 1e3],
+  ] as const) {
+    if (count >= size) return `${(count / size).toFixed(2)}${unit}`;
+  }
+  return String(count);
+}
+
+function groupTensors(report: CheckpointReport): TensorGroup[] {
+  const groups = new Map<string, TensorGroup>();
+  for (const tensor of used(report)) {
+    const name = tensor.name.replace(/\.\d+\./g, '.*.');
+    const shape = `[${tensor.shape.join(', ')}]`;
+    const dtype = tensor.dtype.toLowerCase();
+    const key = `${name} ${shape} ${dtype}`;
+    const group = groups.get(key) ?? { name, shape, dtype, count: 0, bytes: 0 };
+    group.count++;
+    group.bytes += tensor.bytes;
+    groups.set(key, group);
+  }
+  return [...groups.values()];
+}
+
+/** Columns as wide as their widest entry; those in `right` are aligned to the right. */
+function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+  );
+  return rows.map((row) =>
+    row
+      .map((entry, column) => {
+        const width = widths[column] as number;
+        return right.includes(column) ? entry.padStart(width) : entry.padEnd(width);
+      })
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+function describeModel({ config }: CheckpointReport): [string, string][] {
+  const { model, tokens, generation } = config;
+  const ids = (value: readonly number[]) => (value.length > 0 ? value.join(', ') : 'none');
+  const id = (value: number | null) => (value === null ? 'none' : String(value));
+  return [
+    ['layers', `${model.layers}, hidden ${model.hidden}`],
+    [
+      'attention',
+      `${model.heads} query and ${model.keyValueHeads} key/value heads of ${model.headDim}, bidirectional`,
+    ],
+    ['experts', `${model.experts} of width ${model.expertWidth}, ${model.expertsPerToken} for each token`],
+    ['vocabulary', `${model.vocabulary}${model.tieWordEmbeddings ? ', head tied to the embedding' : ''}`],
+    ['longest canvas', `${model.maxPositions} tokens`],
+    [
+      'special tokens',
+      `mask ${tokens.maskTokenId}, eos ${ids(tokens.eosTokenIds)}, pad ${id(tokens.padTokenId)}, bos ${id(tokens.bosTokenId)}`,
+    ],
+    ['default steps', String(generation.steps)],
+  ];
+}
+
+/** What `rnd1 inspect` prints for people. */
+export function formatReport(
+  report: CheckpointReport,
+  plan: DevicePlan | null,
+  problem: string,
+  all: boolean,
+): string {
+  const { parameters, files, unknown } = report;
+  const usedTensors = used(report);
+  const dtypes = Object.entries(bytesByDtype(report));
+  const facts: [string, string][] = [
+    ...describeModel(report),
+    ['tokenizer', report.tokenizer ? 'tokenizer.json' : 'none: only token ids can be used'],
+    ['', ''],
+    [
+      'parameters',
+      `${formatCount(parameters.total)} in all, ${formatCount(parameters.active)} active for each token`,
+    ],
+    ['bytes', dtypes.map(([dtype, bytes]) => `${formatBytes(bytes)} ${dtype}`).join(', ')],
+    ['files', files.map(({ path, bytes }) => `${path} (${formatBytes(bytes)})`).join('\n')],
+    ['tensors', `${usedTensors.length} in use, ${unknown.length === 0 ? 'none' : unknown.length} ignored`],
+    ['', ''],
+    ...(plan === null
+      ? ([['would run', `not at all: ${problem}`]] as [string, string][])
+      : ([
+          [
+            'would run on',
+            `${plan.device} (${plan.instructionSet}), ${plan.threads} threads, ${plan.dtype} arithmetic`,
+          ],
+          ['because', plan.reason],
+        ] as [string, string][])),
+  ];
+  const width = Math.max(...facts.map(([name]) => name.length));
+  const indent = `\n${' '.repeat(width + 4)}`;
+  const lines = facts.map(([name, value]) =>
+    `  ${name.padEnd(width)}  ${value.replaceAll('\n', indent)}`.trimEnd(),
+  );
+  const rows = all
+    ? report.tensors.map((tensor) => [
+        `  ${tensor.name}`,
+        tensor.dtype.toLowerCase(),
+        `[${tensor.shape.join(', ')}]`,
+        String(tensor.bytes),
+        unknown.includes(tensor.name) ? 'ignored' : '',
+      ])
+    : groupTensors(report).map((group) => [
+        `  ${group.name}`,
+        group.dtype,
+        `${group.count} × ${group.shape}`,
+        formatBytes(group.bytes),
+      ]);
+  const ignored = unknown.length > 0 && !all ? ['', 'Ignored:', ...unknown.map((name) => `  ${name}`)] : [];
+  return [
+    report.folder,
+    ...lines,
+    '',
+    all ? 'Tensors (bytes):' : 'Tensors:',
+    ...table(rows, [3]),
+    ...ignored,
+  ].join('\n');
+}
+
+/** What `rnd1 inspect --json` prints. */
+export function reportObject(
+  report: CheckpointReport,
+  plan: DevicePlan | null,
+  problem: string,
+  all: boolean,
+): object {
+  const { folder, config, files, unknown, dtype, bytes, parameters, metadata, tokenizer } = report;
+  return {
+    folder,
+    model: config.model,
+    specialTokens: config.tokens,
+    generation: config.generation,
+    tokenizer,
+    parameters,
+    dtype,
+    bytes,
+    bytesByDtype: bytesByDtype(report),
+    files,
+    tensorCount: report.tensors.length - unknown.length,
+    ignored: unknown,
+    ...(all ? { tensors: report.tensors.map((t) => ({ ...t, dtype: t.dtype.toLowerCase() })) } : {}),
+    metadata: Object.fromEntries(metadata),
+    wouldRun: plan ?? { problem },
+  };
+}

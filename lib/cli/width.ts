@@ -1,0 +1,68 @@
+/** East Asian wide and fullwidth ranges (UAX #11); emoji are recognised by their property instead. */
+const wideRanges: readonly (readonly [number, number])[] = [
+  [0x1100, 0x115f],
+  [0x2329, 0x232a],
+  [0x2e80, 0x303e],
+  [0x3040, 0x3247],
+  [0x3250, 0xa4cf],
+  [0xa960, 0xa97f],
+  [0xac00, 0xd7a3],
+  [0xf900, 0xfaff],
+  [0xfe10, 0xfe19],
+  [0xfe30, 0xfe6f],
+  [0xff01, 0xff60],
+  [0xffe0, 0xffe6],
+  [0x16fe0, 0x18dff],
+  [0x1aff0, 0x1b2ff],
+  [0x1f200, 0x1f2ff],
+  [0x20000, 0x3fffd],
+];
+
+const zeroWidth = /^[\p{Mark}\p{Default_Ignorable_Code_Point}\p{Control}]+$/u;
+const emoji = /\p{Emoji_Presentation}|\p{Extended_Pictographic}\uFE0F|[#*0-9]\uFE0F?\u20E3/u;
+const printableAscii = /^[\x20-\x7e]*$/;
+
+const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+
+/** User-perceived characters of a text, in order. */
+export function graphemes(text: string): string[] {
+  if (printableAscii.test(text)) return [...text];
+  return Array.from(segmenter.segment(text), (part) => part.segment);
+}
+
+/** Columns that one grapheme takes in a terminal: 0, 1 or 2. */
+export function graphemeWidth(grapheme: string): 0 | 1 | 2 {
+  if (grapheme === '' || zeroWidth.test(grapheme)) return 0;
+  if (emoji.test(grapheme)) return 2;
+  const code = grapheme.codePointAt(0) as number;
+  return wideRanges.some(([first, last]) => code >= first && code <= last) ? 2 : 1;
+}
+
+/** Columns that a text without control characters takes in a terminal. */
+export function textWidth(text: string): number {
+  if (printableAscii.test(text)) return text.length;
+  return graphemes(text).reduce((sum, grapheme) => sum + graphemeWidth(grapheme), 0);
+}
+
+/** The text cut to at most `columns` columns; a cut is shown as `…`. */
+export function truncate(text: string, columns: number): string {
+  if (textWidth(text) <= columns) return text;
+  let out = '';
+  let width = 0;
+  for (const grapheme of graphemes(text)) {
+    const next = width + graphemeWidth(grapheme);
+    if (next > columns - 1) break;
+    out += grapheme;
+    width = next;
+  }
+  return columns > 0 ? `${out}…` : '';
+}
+
+/** Control characters as visible symbols, so that a model's output cannot steer the terminal. Newlines and tabs stay. */
+export function withoutControls(text: string): string {
+  return text.replace(/\r\n?/g, '\n').replace(/(?![\n\t])\p{Control}/gu, (character) => {
+    const code = character.charCodeAt(0);
+    if (code === 0x7f) return '␡';
+    return code < 0x20 ? String.fromCharCode(0x2400 + code) : '\uFFFD';
+  });
+}

@@ -1,0 +1,60 @@
+import { Readable } from 'node:stream';
+import { integer, number, parseTokens, readText, seed, UsageError } from '../../lib/cli/input';
+
+const stream = (...chunks: (string | Buffer)[]) => Readable.from(chunks) as unknown as NodeJS.ReadStream;
+
+describe('what is read from the command line', () => {
+  test.each([
+    ['1,2,3', [1, 2, 3]],
+    [' 1 2\n3 ', [1, 2, 3]],
+    ['[1, 2, 3]', [1, 2, 3]],
+    ['', []],
+    ['0', [0]],
+  ])('token ids %j', (text, ids) => {
+    expect(parseTokens(text, false)).toEqual(ids);
+  });
+
+  test('holes are underscores, where they are allowed', () => {
+    expect(parseTokens('1,_,3,_', true)).toEqual([1, null, 3, null]);
+    expect(() => parseTokens('1,_', false)).toThrow("'_' is not a token id");
+  });
+
+  test.each(['1,x', '1.5', '-1', '4294967296', '1;2'])('refuses token ids %j', (text) => {
+    expect(() => parseTokens(text, false)).toThrow(UsageError);
+  });
+
+  test('a prompt is the argument, or standard input without its last newline', async () => {
+    await expect(readText('hello', 'prompt', stream('no'))).resolves.toBe('hello');
+    await expect(readText('-', 'prompt', stream('a\n', 'b\n'))).resolves.toBe('a\nb');
+    await expect(readText(undefined, 'prompt', stream('a\n\n'))).resolves.toBe('a\n');
+  });
+
+  test('a character that two chunks share arrives whole', async () => {
+    const bytes = Buffer.from('漢');
+    const input = Readable.from([bytes.subarray(0, 1), bytes.subarray(1)]);
+    const asStream = Object.assign(new Readable({ read() {} }), {}) as unknown as NodeJS.ReadStream;
+    for await (const chunk of input) (asStream as unknown as Readable).push(chunk);
+    (asStream as unknown as Readable).push(null);
+    await expect(readText('-', 'prompt', asStream)).resolves.toBe('漢');
+  });
+
+  test('no prompt at a terminal is wrong usage', async () => {
+    const terminal = Object.assign(stream('x'), { isTTY: true }) as NodeJS.ReadStream;
+    await expect(readText(undefined, 'prompt', terminal)).rejects.toThrow(UsageError);
+  });
+
+  test('numbers are checked against their range', () => {
+    expect(integer(1)('7')).toBe(7);
+    for (const wrong of ['0', '1.5', '', 'x', '1e3', '99999999999999999999']) {
+      expect(() => integer(1)(wrong)).toThrow('Expected an integer of at least 1');
+    }
+    expect(number(0, 1)('0.5')).toBe(0.5);
+    for (const wrong of ['1.1', '-0.1', '', 'NaN', 'Infinity']) {
+      expect(() => number(0, 1)(wrong)).toThrow('Expected a number from 0 to 1');
+    }
+    expect(seed('18446744073709551615')).toBe(2n ** 64n - 1n);
+    expect(seed('-5')).toBe(-5n);
+    expect(() => seed('18446744073709551616')).toThrow('64 bits');
+    expect(() => seed('1.5')).toThrow('Expected an integer');
+  });
+});

@@ -1,0 +1,49 @@
+import { graphemeWidth, textWidth, truncate, withoutControls } from '../../lib/cli/width';
+
+describe('columns of text', () => {
+  test.each([
+    ['a', 1],
+    ['é', 1],
+    ['e\u0301', 1],
+    ['ﬁ', 1],
+    ['░', 1],
+    ['漢', 2],
+    ['あ', 2],
+    ['한', 2],
+    ['ｱ', 1],
+    ['Ａ', 2],
+    ['。', 2],
+    ['𠀀', 2],
+    ['🙂', 2],
+    ['👍🏽', 2],
+    ['👨‍👩‍👧', 2],
+    ['🇫🇷', 2],
+    ['❤', 1],
+    ['❤\uFE0F', 2],
+    ['1\uFE0F\u20E3', 2],
+    ['1', 1],
+    ['\u200D', 0],
+    ['\u0301', 0],
+  ])('%s takes %i', (grapheme, width) => {
+    expect(graphemeWidth(grapheme)).toBe(width);
+    expect(textWidth(`x${grapheme}`)).toBe(1 + (grapheme === '\u200D' || grapheme === '\u0301' ? 0 : width));
+  });
+
+  test('a text takes the sum of its characters', () => {
+    expect(textWidth('ab漢字🙂c')).toBe(9);
+    expect(textWidth('')).toBe(0);
+  });
+
+  test('truncate never exceeds the columns and never halves a character', () => {
+    expect(truncate('hello', 5)).toBe('hello');
+    expect(truncate('hello', 4)).toBe('hel…');
+    expect(truncate('漢字漢字', 5)).toBe('漢字…');
+    expect(truncate('漢字漢字', 4)).toBe('漢…');
+    expect(truncate('hello', 0)).toBe('');
+  });
+
+  test('control characters become visible, newlines and tabs stay', () => {
+    expect(withoutControls('a\x1b[31mb\x07\x7f\u009b')).toBe('a␛[31mb␇␡\uFFFD');
+    expect(withoutControls('a\r\nb\rc\td')).toBe('a\nb\nc\td');
+  });
+});
