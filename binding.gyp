@@ -1,0 +1,62 @@
+# The way to build the addon without CMake, for the CPU alone. CMakeLists.txt is the other: same sources, same flags.
+{
+  "target_defaults": {
+    "include_dirs": ["native"],
+    "cflags!": ["-fno-omit-frame-pointer", "-Wno-unused-parameter"],
+    "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-fno-exceptions", "-fno-rtti"],
+    "cflags_cc": [
+      "-std=c++20", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno"
+    ],
+    "xcode_settings": {
+      "CLANG_CXX_LANGUAGE_STANDARD": "c++20",
+      "CLANG_CXX_LIBRARY": "libc++",
+      "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
+      "GCC_ENABLE_CPP_RTTI": "YES",
+      "GCC_OPTIMIZATION_LEVEL": "3",
+      "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
+      "MACOSX_DEPLOYMENT_TARGET": "11.0",
+      "WARNING_CFLAGS": ["-Wall", "-Wextra"],
+      "OTHER_CFLAGS": ["-ffp-contract=off", "-fno-math-errno"]
+    }
+  },
+  "targets": [
+    {
+      "target_name": "rnd1",
+      # Everything but what needs nvcc and what is compiled per instruction set, by the targets below.
+      "sources": [
+        "<!@(node -p \"require('fs').readdirSync('native',{recursive:true}).filter(f=>/\\.cc$/.test(f)&&!/kernels_avx/.test(f)).map(f=>'native/'+f).join('\\n')\")"
+      ],
+      "dependencies": ["rnd1_avx2", "rnd1_avx512"],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS"],
+      "conditions": [
+        ["OS=='linux'", { "ldflags": ["-pthread"] }]
+      ]
+    },
+    # On other processors than x64 these say that they have nothing to offer.
+    {
+      "target_name": "rnd1_avx2",
+      "type": "static_library",
+      "variables": { "instruction_set": ["-mavx2", "-mfma", "-mf16c"] },
+      "sources": ["native/backend/cpu/kernels_avx2.cc"],
+      "conditions": [
+        ["target_arch=='x64'", {
+          "cflags_cc": ["<@(instruction_set)"],
+          "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
+        }]
+      ]
+    },
+    {
+      "target_name": "rnd1_avx512",
+      "type": "static_library",
+      "variables": { "instruction_set": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma"] },
+      "sources": ["native/backend/cpu/kernels_avx512.cc"],
+      "conditions": [
+        ["target_arch=='x64'", {
+          "cflags_cc": ["<@(instruction_set)"],
+          "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
+        }]
+      ]
+    }
+  ]
+}

@@ -1,0 +1,99 @@
+import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import { BuildError, captureTool, type Outcome, root, say, show } from './command';
+import { findToolchain, missingTools, type Toolchain } from './toolchain';
+
+const buildFolder = join(root, 'build');
+
+/** What a build leaves behind, and what `bindings` looks for. */
+export const addonFile = join(buildFolder, 'Release', 'rnd1.node');
+
+/** CMake refuses a cache that was made for another folder, node-gyp a folder that CMake has filled. */
+function discardForeignBuild(tool: 'cmake' | 'node-gyp'): void {
+  const cache = join(buildFolder, 'CMakeCache.txt');
+  const home = existsSync(cache)
+    ? /^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m.exec(readFileSync(cache, 'utf8'))?.[1]
+    : undefined;
+  const stale =
+    tool === 'node-gyp'
+      ? existsSync(cache)
+      : existsSync(join(buildFolder, 'config.gypi')) || (home !== undefined && !sameFolder(home, root));
+  if (stale) rmSync(buildFolder, { recursive: true, force: true });
+}
+
+function sameFolder(left: string, right: string): boolean {
+  return existsSync(left) && realpathSync(left) === realpathSync(right);
+}
+
+function buildWithCmake({ compiler }: Toolchain): Outcome {
+  discardForeignBuild('cmake');
+  const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? String(availableParallelism());
+  const options = ['--log-level', 'error'];
+  if (process.env.CXX && compiler) options.push('--cxx', compiler, '--cc', process.env.CC ?? compiler);
+  // cmake-js takes a cache for a finished configuration, even one that failed; configuring again is cheap.
+  const configured = captureTool('cmake-js/bin/cmake-js', ['configure', ...options]);
+  if (!configured.ok) return configured;
+  return captureTool('cmake-js/bin/cmake-js', ['build', ...options, '--parallel', jobs]);
+}
+
+/** Where this Node keeps its own headers; null when it came without. */
+export function findNodeHeaders(): string | null {
+  const prefix = dirname(dirname(process.execPath));
+  return existsSync(join(prefix, 'include', 'node', 'common.gypi')) ? prefix : null;
+}
+
+function buildWithNodeGyp(): Outcome {
+  discardForeignBuild('node-gyp');
+  const jobs = process.env.JOBS ?? String(availableParallelism());
+  const options = ['--loglevel', 'error', '--jobs', jobs];
+  const headers = process.env.npm_config_nodedir ?? findNodeHeaders();
+  if (headers) options.push(`--nodedir=${headers}`);
+  const outcome = captureTool('node-gyp/bin/node-gyp.js', ['configure', 'build', ...options]);
+  if (outcome.ok || headers) return outcome;
+  const advice = `node-gyp needs the headers of Node ${process.version}. This Node came without them (no include/node
+beside it), so node-gyp has tried to download them. Install CMake, with which no headers are needed, or name
+a folder that has include/node: npm_config_nodedir=/usr/local npm install`;
+  return { ok: false, output: `${outcome.output}\n${advice}\n` };
+}
+
+// The tools' own account of their failure (stack, versions, working folder) buries the compiler's.
+const chatter = new RegExp(
+  [
+    '^ERROR OMG ',
+    '^gyp (info|verb) ',
+    '^gyp ERR! (stack +at |stack Error: `make`|(build|configure) error|System|command|cwd|node|not ok|$)',
+    '^make: (\\*\\*\\*|Entering|Leaving) ',
+  ].join('|'),
+);
+
+function withoutChatter(output: string): string {
+  const lines = output.split('\n');
+  return lines.filter((line) => !chatter.test(line)).join('\n');
+}
+
+/**
+ * Builds build/Release/rnd1.node: with CMake where it is installed, otherwise with node-gyp, for the CPU alone.
+ *
+ * @throws BuildError after the compiler's messages have been printed
+ */
+export function buildAddon(options: { nodeGyp: boolean }): void {
+  const found = findToolchain();
+  const toolchain = options.nodeGyp ? { ...found, cmake: null } : found;
+  const missing = missingTools(toolchain);
+  if (missing) throw new BuildError(missing);
+
+  const tool = toolchain.cmake ? 'CMake' : 'node-gyp';
+  if (!existsSync(addonFile)) say(`Building the native addon with ${tool}, for a minute or so.`);
+  const { ok, output } = toolchain.cmake ? buildWithCmake(toolchain) : buildWithNodeGyp();
+  if (!ok) {
+    show(withoutChatter(output));
+    throw new BuildError(`The native addon did not build with ${tool}: see above.`);
+  }
+  if (/\bwarning\b/i.test(output)) show(output);
+  if (!existsSync(addonFile)) throw new BuildError(`${tool} built no ${addonFile}.`);
+}
+
+export function cleanAddon(): void {
+  rmSync(buildFolder, { recursive: true, force: true });
+}

@@ -1,0 +1,40 @@
+import { chmodSync, copyFileSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { BuildError, captureTool, root, show } from './command';
+
+const source = join(root, 'lib');
+const target = join(root, 'dist');
+
+// Inside dist, so that removing dist makes the next build a full one.
+const buildInfo = join(target, '.tsbuildinfo');
+
+/** tsc leaves the output of sources that are gone, and a package would carry it along. */
+function removeOrphans(): void {
+  if (!existsSync(target)) return;
+  for (const file of readdirSync(target, { recursive: true, encoding: 'utf8' })) {
+    const module = /^(.*?)(\.d\.ts|\.js|\.js\.map)$/.exec(file)?.[1];
+    if (module !== undefined && !existsSync(join(source, `${module}.ts`))) rmSync(join(target, file));
+  }
+}
+
+/**
+ * Compiles lib/ into dist/ and adds the entry point for `import`.
+ *
+ * @throws BuildError after the compiler's messages have been printed
+ */
+export function buildTypeScript(): void {
+  removeOrphans();
+  const options = ['-p', 'tsconfig.build.json', '--incremental', '--tsBuildInfoFile', buildInfo];
+  const { ok, output } = captureTool('typescript/bin/tsc', options);
+  if (!ok) {
+    show(output);
+    throw new BuildError('The TypeScript sources did not compile: see above.');
+  }
+  copyFileSync(join(source, 'index.mjs'), join(target, 'index.mjs'));
+  writeFileSync(join(target, 'index.d.mts'), "export * from './index.js';\n");
+  chmodSync(join(target, 'cli', 'main.js'), 0o755);
+}
+
+export function cleanTypeScript(): void {
+  rmSync(target, { recursive: true, force: true });
+}
