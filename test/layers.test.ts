@@ -1,0 +1,113 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, posix, relative, resolve } from 'node:path';
+
+const root = resolve(__dirname, '..');
+
+interface Reference {
+  /** The file that includes or imports, from the root of the repository, with forward slashes. */
+  readonly file: string;
+  readonly target: string;
+}
+
+function sources(folder: string, pattern: RegExp): string[] {
+  if (!existsSync(join(root, folder))) return [];
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .map((file) => posix.join(folder, file.replaceAll('\\', '/')))
+    .filter((file) => pattern.test(file) && !file.startsWith('test/fixtures/'))
+    .sort();
+}
+
+function references(files: readonly string[], pattern: RegExp): Reference[] {
+  return files.flatMap((file) =>
+    [...readFileSync(join(root, file), 'utf8').matchAll(pattern)].map(([, target]) => ({
+      file,
+      target: target as string,
+    })),
+  );
+}
+
+function outside(folder: RegExp, found: readonly Reference[]): string[] {
+  return found.filter(({ file }) => !folder.test(file)).map(({ file, target }) => `${file} has ${target}`);
+}
+
+describe('C++ includes', () => {
+  const files = ['native', 'test/native', 'bench'].flatMap((folder) =>
+    sources(folder, /\.(h|inl|cc|cu|cuh)$/),
+  );
+  const includes = references(files, /^\s*#\s*include\s*[<"]([^>"]+)[>"]/gm);
+  const of = (target: RegExp) => includes.filter((include) => target.test(include.target));
+
+  test('napi.h is for native/napi and native/addon.cc alone', () => {
+    const users = of(/^(napi|node_api|js_native_api|uv|v8|node)\b.*\.h$/);
+    expect(users.length).toBeGreaterThan(0);
+    expect(outside(/^native\/(napi\/|addon\.cc$)/, users)).toEqual([]);
+  });
+
+  test('CUDA headers are for native/backend/cuda alone', () => {
+    const cuda =
+      /^((cuda|cu[bt]|cublas|cudnn)\w*(\.h|\/.*)|cooperative_groups.*|nv\w*\.h|mma\.h|thrust\/.*)$/;
+    for (const header of ['cuda.h', 'cuda_runtime.h', 'cuda/std/span', 'mma.h', 'cooperative_groups.h'])
+      expect(header).toMatch(cuda);
+    expect(outside(/^native\/backend\/cuda\//, of(cuda))).toEqual([]);
+  });
+
+  test('intrinsics are for native/backend/cpu alone', () => {
+    const users = of(/^([a-z]+intrin|arm_\w+|cpuid)\.h$/);
+    expect(users.length).toBeGreaterThan(0);
+    expect(outside(/^native\/backend\/cpu\//, users)).toEqual([]);
+  });
+
+  // Longest prefix first: what the files of a folder may include besides that folder itself.
+  const layers: readonly (readonly [string, RegExp])[] = [
+    ['backend/cpu/', /^(core|io)\/|^backend\/[^/]+$/],
+    ['backend/cuda/', /^(core|io)\/|^backend\/[^/]+$/],
+    ['backend/', /^(core|io)\//],
+    ['model/', /^(core|io)\/|^backend\/[^/]+$/],
+    ['napi/', /^(core|io|model)\/|^backend\/[^/]+$/],
+    ['io/', /^core\//],
+    ['core/', /^$/],
+    ['', /^napi\//],
+  ];
+
+  test('each layer includes itself and what lies below it', () => {
+    const own = references(sources('native', /\.(h|inl|cc|cu|cuh)$/), /^\s*#\s*include\s*"([^"]+)"/gm).map(
+      ({ file, target }) => ({ file: file.slice('native/'.length), target }),
+    );
+    expect(own.length).toBeGreaterThan(0);
+    const wrong = own.filter(({ file, target }) => {
+      const [folder, below] = layers.find(([prefix]) => file.startsWith(prefix)) as (typeof layers)[number];
+      const inside = folder !== '' && target.startsWith(folder);
+      return !inside && !below.test(target);
+    });
+    expect(wrong).toEqual([]);
+  });
+});
+
+describe('TypeScript imports', () => {
+  const folders = ['lib', 'test', 'scripts', 'examples', 'bench'];
+  const files = folders.flatMap((folder) => sources(folder, /\.[cm]?ts$/));
+  const imports = references(files, /(?:\bfrom|\bimport|\brequire\()\s*\(?\s*'(\.[^']*)'/g).map(
+    ({ file, target }) => ({
+      file,
+      target: relative(root, resolve(root, dirname(file), target)).replaceAll('\\', '/'),
+    }),
+  );
+  const of = (target: RegExp) => imports.filter((reference) => target.test(reference.target));
+
+  test('the contract of the addon is for lib and its own tests alone', () => {
+    const users = of(/^types\/native/);
+    expect(users.length).toBeGreaterThan(0);
+    expect(outside(/^(test\/)?lib\//, users)).toEqual([]);
+  });
+
+  test('the command line is imported by nothing else in lib', () => {
+    const users = of(/^lib\/cli\//).filter(({ file }) => file.startsWith('lib/'));
+    expect(users.length).toBeGreaterThan(0);
+    expect(outside(/^lib\/cli\//, users)).toEqual([]);
+  });
+
+  test('lib imports nothing but itself and the contract', () => {
+    const own = imports.filter(({ file }) => file.startsWith('lib/'));
+    expect(own.filter(({ target }) => !/^(lib\/|types\/native)/.test(target))).toEqual([]);
+  });
+});
