@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstdint>
+
+namespace rnd1::test {
+
+/** Whether operator new is counted; not under AddressSanitizer, which brings its own. */
+bool allocationsAreCounted();
+
+/** Calls of operator new so far, on all threads. */
+int64_t allocationCount();
+
+}  // namespace rnd1::test

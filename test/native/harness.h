@@ -1,0 +1,79 @@
+#pragma once
+
+#include <functional>
+#include <source_location>
+#include <sstream>
+#include <string>
+#include <vector>
+
+/** Registration, expectations and failure messages of the native tests. */
+namespace rnd1::test {
+
+using Location = std::source_location;
+
+struct TestCase {
+  std::string name;
+  std::function<void()> body;
+};
+
+/** All tests, in the order of registration. */
+std::vector<TestCase>& registry();
+
+/** `const Test name{"matmul: what it promises", [] { … }};` at namespace scope registers a test. */
+struct Test {
+  Test(const char* name, std::function<void()> body) { registry().push_back({name, std::move(body)}); }
+};
+
+/** While it lives, failures are prefixed with the text: which backend, which sizes. */
+class Scope {
+ public:
+  explicit Scope(std::string text);
+  ~Scope();
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+};
+
+/** Joins anything that can be printed. */
+template <typename... Parts>
+std::string text(const Parts&... parts) {
+  std::ostringstream stream;
+  stream.precision(9);
+  (stream << ... << parts);
+  return stream.str();
+}
+
+/** Records a failure of the running test, which goes on. */
+void fail(const std::string& message, Location location = Location::current());
+
+/** Counts an expectation: a test that made none has failed. */
+void countExpectation();
+
+inline bool expect(bool condition, const std::string& message, Location location = Location::current()) {
+  countExpectation();
+  if (!condition) fail(message, location);
+  return condition;
+}
+
+template <typename Actual, typename Expected>
+bool expectEqual(const Actual& actual, const Expected& expected, const std::string& what,
+                 Location location = Location::current()) {
+  countExpectation();
+  if (actual == expected) return true;
+  fail(text(what, ": got ", +actual, ", expected ", +expected), location);
+  return false;
+}
+
+/** `body` must throw an Exception; returns its message. */
+template <typename Exception, typename Body>
+std::string expectThrows(Body&& body, const std::string& what, Location location = Location::current()) {
+  countExpectation();
+  try {
+    body();
+  } catch (const Exception& error) {
+    return error.what();
+  }
+  fail(what + ": did not throw", location);
+  return "";
+}
+
+}  // namespace rnd1::test

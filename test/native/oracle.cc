@@ -1,0 +1,322 @@
+#include "oracle.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numeric>
+
+#include "core/random.h"
+
+namespace rnd1::test {
+
+DoubleMatrix widened(const Matrix& matrix) {
+  DoubleMatrix result(matrix.rows, matrix.columns);
+  std::copy(matrix.values.begin(), matrix.values.end(), result.values.begin());
+  return result;
+}
+
+void expectClose(const Matrix& actual, const DoubleMatrix& expected, double bound, const std::string& what,
+                 Location location) {
+  if (!expectEqual(actual.rows, expected.rows, what + ": rows", location)) return;
+  if (!expectEqual(actual.columns, expected.columns, what + ": columns", location)) return;
+  double energy = 0;
+  for (const double value : expected.values) energy += value * value;
+  const double average = energy / static_cast<double>(std::max<int64_t>(expected.rows, 1));
+  for (int64_t row = 0; row < expected.rows; ++row) {
+    double error = 0;
+    double rowEnergy = 0;
+    int64_t worst = 0;
+    double worstError = -1;
+    for (int64_t column = 0; column < expected.columns; ++column) {
+      const double difference = actual.at(row, column) - expected.at(row, column);
+      error += difference * difference;
+      rowEnergy += expected.at(row, column) * expected.at(row, column);
+      if (!(std::abs(difference) <= worstError)) {
+        worst = column;
+        worstError = std::abs(difference);
+      }
+    }
+    const double scale = std::max({rowEnergy, average, leastEnergy});
+    if (!expect(error <= bound * scale,
+                text(what, ": row ", row, " of ", expected.rows, ": NMSE ",
+                     error / std::max(rowEnergy, average), " > ", bound, "; worst at column ", worst, ": ",
+                     actual.at(row, worst), ", expected ", expected.at(row, worst)),
+                location))
+      return;
+  }
+}
+
+void expectSameBits(std::span<const float> actual, std::span<const float> expected, const std::string& what,
+                    Location location) {
+  if (!expectEqual(actual.size(), expected.size(), what + ": size", location)) return;
+  for (size_t index = 0; index < actual.size(); ++index) {
+    if (std::memcmp(&actual[index], &expected[index], sizeof(float)) == 0) continue;
+    fail(text(what, ": element ", index, ": bits of ", actual[index], " differ from those of ",
+              expected[index]),
+         location);
+    return;
+  }
+}
+
+void expectRounded(const Matrix& values, DType arithmetic, const std::string& what, Location location) {
+  countExpectation();
+  for (size_t index = 0; index < values.values.size(); ++index) {
+    const float value = values.values[index];
+    if (roundTo(arithmetic, value) == value) continue;
+    fail(text(what, ": element ", index, ": ", value, " is not a value of ", dtypeName(arithmetic)),
+         location);
+    return;
+  }
+}
+
+namespace oracle {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+double silu(double x) { return x / (1 + std::exp(-x)); }
+
+/** One head of normRope. */
+void normRopeHead(const float* head, const float* scale, double epsilon, const float* angles, int64_t headDim,
+                  double* out) {
+  double squares = 0;
+  for (int64_t i = 0; i < headDim; ++i) squares += double{head[i]} * head[i];
+  const double factor = 1 / std::sqrt(squares / static_cast<double>(headDim) + epsilon);
+  const int64_t half = headDim / 2;
+  for (int64_t i = 0; i < half; ++i) {
+    const double low = head[i] * factor * scale[i];
+    const double high = head[i + half] * factor * scale[i + half];
+    const double cosine = angles[i];
+    const double sine = angles[half + i];
+    out[i] = low * cosine - high * sine;
+    out[i + half] = high * cosine + low * sine;
+  }
+}
+
+/** Ids by value, largest first; ties: lowest id. */
+std::vector<int32_t> descending(std::span<const double> values) {
+  std::vector<int32_t> order(values.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return values[static_cast<size_t>(a)] > values[static_cast<size_t>(b)];
+  });
+  return order;
+}
+
+/** log-softmax; −∞ stays −∞. */
+void normalise(std::vector<double>& logits) {
+  const double maximum = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const double logit : logits) sum += std::exp(logit - maximum);
+  for (double& logit : logits) logit = logit - maximum - std::log(sum);
+}
+
+}  // namespace
+
+DoubleMatrix matmul(const Matrix& x, const Matrix& weight) {
+  DoubleMatrix out(x.rows, weight.rows);
+  for (int64_t row = 0; row < x.rows; ++row)
+    for (int64_t column = 0; column < weight.rows; ++column) {
+      double sum = 0;
+      for (int64_t k = 0; k < x.columns; ++k) sum += double{x.at(row, k)} * weight.at(column, k);
+      out.at(row, column) = sum;
+    }
+  return out;
+}
+
+DoubleMatrix rmsNorm(const Matrix& x, std::span<const float> scale, double epsilon) {
+  DoubleMatrix out(x.rows, x.columns);
+  for (int64_t row = 0; row < x.rows; ++row) {
+    double squares = 0;
+    for (int64_t k = 0; k < x.columns; ++k) squares += double{x.at(row, k)} * x.at(row, k);
+    const double factor = 1 / std::sqrt(squares / static_cast<double>(x.columns) + epsilon);
+    for (int64_t k = 0; k < x.columns; ++k)
+      out.at(row, k) = x.at(row, k) * factor * scale[static_cast<size_t>(k)];
+  }
+  return out;
+}
+
+Matrix rotary(int64_t positions, int64_t headDim, double theta) {
+  Matrix table(positions, headDim);
+  const int64_t half = headDim / 2;
+  for (int64_t position = 0; position < positions; ++position)
+    for (int64_t i = 0; i < half; ++i) {
+      const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(headDim);
+      const double angle = static_cast<double>(position) * std::pow(theta, exponent);
+      table.at(position, i) = static_cast<float>(std::cos(angle));
+      table.at(position, half + i) = static_cast<float>(std::sin(angle));
+    }
+  return table;
+}
+
+DoubleMatrix normRope(const Matrix& qkv, const HeadLayout& layout, std::span<const float> queryNorm,
+                      std::span<const float> keyNorm, double epsilon, std::span<const int32_t> positions,
+                      const Matrix& rotary) {
+  DoubleMatrix out = widened(qkv);
+  for (int64_t row = 0; row < qkv.rows; ++row) {
+    const float* angles = rotary.row(positions[static_cast<size_t>(row)]);
+    for (int64_t head = 0; head < layout.heads + layout.keyValueHeads; ++head) {
+      const auto scale = head < layout.heads ? queryNorm : keyNorm;
+      const int64_t first = head * layout.headDim;
+      normRopeHead(qkv.row(row) + first, scale.data(), epsilon, angles, layout.headDim, out.row(row) + first);
+    }
+  }
+  return out;
+}
+
+Attention attention(const Matrix& query, const Matrix& key, const Matrix& value, const HeadLayout& layout,
+                    std::span<const int32_t> queryOffsets, std::span<const int32_t> keyOffsets,
+                    double scale) {
+  Attention result{DoubleMatrix(query.rows, layout.queryColumns()), DoubleMatrix(query.rows, layout.heads)};
+  const int64_t group = layout.heads / layout.keyValueHeads;
+  for (size_t canvas = 0; canvas + 1 < queryOffsets.size(); ++canvas)
+    for (int64_t row = queryOffsets[canvas]; row < queryOffsets[canvas + 1]; ++row)
+      for (int64_t head = 0; head < layout.heads; ++head) {
+        const int64_t queryColumn = head * layout.headDim;
+        const int64_t keyColumn = head / group * layout.headDim;
+        std::vector<double> scores;
+        for (int64_t other = keyOffsets[canvas]; other < keyOffsets[canvas + 1]; ++other) {
+          double product = 0;
+          for (int64_t d = 0; d < layout.headDim; ++d)
+            product += double{query.at(row, queryColumn + d)} * key.at(other, keyColumn + d);
+          scores.push_back(product * scale);
+        }
+        const double maximum = *std::max_element(scores.begin(), scores.end());
+        double sum = 0;
+        for (double& score : scores) sum += score = std::exp(score - maximum);
+        for (size_t j = 0; j < scores.size(); ++j)
+          for (int64_t d = 0; d < layout.headDim; ++d)
+            result.out.at(row, queryColumn + d) +=
+                scores[j] / sum * value.at(keyOffsets[canvas] + static_cast<int64_t>(j), keyColumn + d);
+        result.logSumExp.at(row, head) = maximum + std::log(sum);
+      }
+  return result;
+}
+
+DoubleMatrix softmax(const DoubleMatrix& logits) {
+  DoubleMatrix out(logits.rows, logits.columns);
+  for (int64_t row = 0; row < logits.rows; ++row) {
+    std::vector<double> values(logits.row(row), logits.row(row) + logits.columns);
+    normalise(values);
+    std::transform(values.begin(), values.end(), out.row(row), [](double value) { return std::exp(value); });
+  }
+  return out;
+}
+
+std::vector<double> mlp(const float* x, const Expert& expert) {
+  const auto product = [&](const Matrix& weight, int64_t column) {
+    double sum = 0;
+    for (int64_t k = 0; k < weight.columns; ++k) sum += double{x[k]} * weight.at(column, k);
+    return sum;
+  };
+  std::vector<double> activated;
+  for (int64_t column = 0; column < expert.gate.rows; ++column)
+    activated.push_back(silu(product(expert.gate, column)) * product(expert.up, column));
+  std::vector<double> out;
+  for (int64_t column = 0; column < expert.down.rows; ++column) {
+    double sum = 0;
+    for (int64_t k = 0; k < expert.down.columns; ++k)
+      sum += activated[static_cast<size_t>(k)] * expert.down.at(column, k);
+    out.push_back(sum);
+  }
+  return out;
+}
+
+std::vector<double> filteredLogProbabilities(std::span<const float> logits, const SamplingPlan& plan) {
+  std::vector<double> values(logits.size());
+  const float temperature = std::max(plan.temperature, 1e-8f);
+  // The reference divides in f32.
+  for (size_t id = 0; id < logits.size(); ++id) values[id] = logits[id] / temperature;
+  for (const int32_t id : plan.banned) values[static_cast<size_t>(id)] = -infinity;
+  if (plan.topK > 0 && static_cast<size_t>(plan.topK) < values.size()) {
+    const auto order = descending(values);
+    for (size_t rank = static_cast<size_t>(plan.topK); rank < order.size(); ++rank)
+      values[static_cast<size_t>(order[rank])] = -infinity;
+  }
+  normalise(values);
+  if (plan.topP > 0 && plan.topP < 1) {
+    const auto order = descending(values);
+    double before = 0;
+    std::vector<double> kept(values.size(), -infinity);
+    for (size_t rank = 0; rank < order.size(); ++rank) {
+      const auto id = static_cast<size_t>(order[rank]);
+      if (rank >= 2 && static_cast<float>(before) > plan.topP) break;
+      kept[id] = values[id];
+      before += std::exp(values[id]);
+    }
+    values = kept;
+    normalise(values);
+  }
+  return values;
+}
+
+Score score(std::span<const float> logits, const SamplingPlan& plan, int32_t position) {
+  Score result;
+  result.logProbabilities = filteredLogProbabilities(logits, plan);
+  const auto& values = result.logProbabilities;
+  result.keys = values;
+  if (!plan.greedy)
+    for (size_t id = 0; id < values.size(); ++id) {
+      const auto token = static_cast<uint32_t>(id);
+      const auto words = philox(plan.seed, drawCounter(token, static_cast<uint32_t>(position), plan.round));
+      result.keys[id] -= std::log(-std::log(double{uniform(words[token & 3])}));
+    }
+  result.token = descending(result.keys)[0];
+  for (const double value : values)
+    if (value != -infinity) result.entropy -= std::exp(value) * value;
+  const auto order = descending(values);
+  result.margin = std::exp(values[static_cast<size_t>(order[0])]);
+  if (order.size() > 1) result.margin -= std::exp(values[static_cast<size_t>(order[1])]);
+  return result;
+}
+
+std::vector<uint8_t> unmask(std::span<const ScoreRow> rows, std::span<const rnd1::Score> scores,
+                            std::span<const uint8_t> eligible, const UnmaskPlan& plan) {
+  std::vector<size_t> order;
+  for (size_t index = 0; index < rows.size(); ++index)
+    if (eligible[index]) order.push_back(index);
+  // Larger is worse.
+  const auto badness = [&](size_t index) -> double {
+    switch (plan.order) {
+      case UnmaskOrder::entropy:
+        return scores[index].entropy;
+      case UnmaskOrder::confidence:
+        return -double{scores[index].confidence};
+      case UnmaskOrder::margin:
+        return -double{scores[index].margin};
+      case UnmaskOrder::random:
+        return philox(plan.seed, orderCounter(static_cast<uint32_t>(rows[index].position), plan.round))[0];
+    }
+    return 0;
+  };
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return badness(a) < badness(b); });
+  size_t count = 0;
+  std::vector<uint8_t> committed(rows.size(), 0);
+  if (plan.limit == UnmaskLimit::keep) {
+    const auto keep = static_cast<size_t>(plan.value);
+    count = order.size() > keep ? order.size() - keep : 0;
+  } else if (plan.limit == UnmaskLimit::gamma) {
+    // As torch on a CPU: the running sum is a double that is stored as f32, everything else is f32.
+    double sum = 0;
+    float maximum = -std::numeric_limits<float>::infinity();
+    for (const size_t index : order) {
+      sum += scores[index].entropy;
+      maximum = std::max(maximum, scores[index].entropy);
+      if (static_cast<float>(sum) - maximum <= static_cast<float>(plan.value)) ++count;
+    }
+  } else {
+    const auto bound = static_cast<float>(std::log(plan.value));
+    count = 1;
+    for (const size_t index : order) {
+      if (scores[index].confidence < bound) continue;
+      committed[index] = 1;
+      count = 0;
+    }
+  }
+  for (size_t rank = 0; rank < std::min(count, order.size()); ++rank) committed[order[rank]] = 1;
+  return committed;
+}
+
+}  // namespace oracle
+}  // namespace rnd1::test
