@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 /** Why an operation failed. Wrong arguments are `TypeError`s and `RangeError`s instead. */
 export type RND1ErrorCode =
   | 'invalid_checkpoint'
@@ -38,7 +40,8 @@ export class RND1Error extends Error {
 /** An error of the addon as an `RND1Error` with the same code; anything else as it is. */
 export function fromNative(error: unknown): unknown {
   const code = (error as { code?: unknown } | null)?.code;
-  if (error instanceof Error && !(error instanceof RND1Error) && typeof code === 'string') {
+  // Not `instanceof Error`: the addon's errors come from the realm that loaded it first, which need not be this one.
+  if (types.isNativeError(error) && !(error instanceof RND1Error) && typeof code === 'string') {
     if (codes.has(code)) return new RND1Error(code as RND1ErrorCode, error.message, { cause: error });
   }
   return error;

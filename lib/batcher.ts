@@ -1,0 +1,137 @@
+import type { AbortFlag, StepCanvas, StepResult } from '../types/native';
+import { fromNative, RND1Error } from './errors';
+
+/**
+ * Rows, that is tokens of all canvases, of one native step at most. It bounds the workspace and the time that a
+ * new canvas waits; beyond some thousand rows weights are reused so often that more gains nothing. A canvas that
+ * is longer goes alone.
+ */
+export const maxRowsPerStep = 4096;
+
+/** What the batcher needs of a native session. */
+export interface StepSession {
+  step(canvases: readonly StepCanvas[], abort: AbortFlag | null): Promise<StepResult[]>;
+}
+
+/** Makes the flag that native code polls. */
+export type MakeAbortFlag = () => AbortFlag;
+
+interface Request {
+  readonly canvas: StepCanvas;
+  resolve(result: StepResult): void;
+  reject(reason: unknown): void;
+  /** Aborted or disposed: nobody waits for the result any more. */
+  settled: boolean;
+}
+
+/**
+ * Packs the canvases of many calls into shared native steps. What waits while the session is idle goes out
+ * together, first come, first served; one native step runs at a time.
+ */
+export class Batcher {
+  readonly #session: StepSession;
+  readonly #makeFlag: MakeAbortFlag;
+  readonly #maxRows: number;
+  #waiting: Request[] = [];
+  #running: { readonly requests: readonly Request[]; readonly flag: AbortFlag } | null = null;
+  #scheduled = false;
+  #disposed = false;
+
+  constructor(session: StepSession, makeFlag: MakeAbortFlag, maxRows = maxRowsPerStep) {
+    this.#session = session;
+    this.#makeFlag = makeFlag;
+    this.#maxRows = maxRows;
+  }
+
+  /**
+   * One step of one canvas. Aborting rejects with `signal.reason` at once and leaves the other canvases alone:
+   * the native step itself is only aborted when nobody waits for any of its canvases any more.
+   */
+  step(canvas: StepCanvas, signal?: AbortSignal): Promise<StepResult> {
+    return new Promise((resolve, reject) => {
+      if (this.#disposed) throw disposed();
+      signal?.throwIfAborted();
+      const onAbort = () => this.#drop(request, signal?.reason);
+      const settle = () => {
+        request.settled = true;
+        signal?.removeEventListener('abort', onAbort);
+      };
+      const request: Request = {
+        canvas,
+        settled: false,
+        resolve(result) {
+          settle();
+          resolve(result);
+        },
+        reject(reason) {
+          settle();
+          reject(reason);
+        },
+      };
+      signal?.addEventListener('abort', onAbort);
+      this.#waiting.push(request);
+      this.#schedule();
+    });
+  }
+
+  /** Rejects everything that waits or runs with `disposed`, and whatever comes later. */
+  dispose(): void {
+    this.#disposed = true;
+    const pending = [...this.#waiting, ...(this.#running?.requests ?? [])];
+    for (const request of pending) if (!request.settled) this.#drop(request, disposed());
+  }
+
+  #drop(request: Request, reason: unknown): void {
+    request.reject(reason);
+    this.#waiting = this.#waiting.filter((waiting) => waiting !== request);
+    if (this.#running?.requests.every(({ settled }) => settled)) this.#running.flag.abort();
+  }
+
+  /** After the microtasks, so that all who were woken by the same step are there for the next one. */
+  #schedule(): void {
+    if (this.#scheduled || this.#running !== null || this.#waiting.length === 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      void this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    const requests = this.#take();
+    if (requests.length === 0) return;
+    const flag = this.#makeFlag();
+    this.#running = { requests, flag };
+    try {
+      const results = await this.#session.step(
+        requests.map(({ canvas }) => canvas),
+        flag,
+      );
+      requests.forEach((request, i) => {
+        if (!request.settled) request.resolve(results[i] as StepResult);
+      });
+    } catch (error) {
+      const reason = fromNative(error);
+      for (const request of requests) if (!request.settled) request.reject(reason);
+    } finally {
+      this.#running = null;
+      this.#schedule();
+    }
+  }
+
+  /** The next requests whose rows fit one step together, at least one. */
+  #take(): Request[] {
+    let rows = 0;
+    let count = 0;
+    for (const { canvas } of this.#waiting) {
+      rows += canvas.tokens.length;
+      if (count > 0 && rows > this.#maxRows) break;
+      count++;
+    }
+    return this.#waiting.splice(0, count);
+  }
+}
+
+function disposed(): RND1Error {
+  return new RND1Error('disposed', 'the model was disposed');
+}

@@ -1,0 +1,181 @@
+import type { StepCanvas, StepResult } from '../types/native';
+import type { Canvas } from './canvas';
+import { RND1Error } from './errors';
+import type { Sampling } from './options';
+import { type Block, nextRound, planBlocks, planRound } from './schedule';
+import type { TokenFrame, TokenResult } from './types';
+
+/** Everything that one run of the loop depends on. */
+export interface Denoising {
+  readonly canvas: Canvas;
+  readonly sampling: Sampling & { readonly steps: number };
+  /** Token ids that are never predicted. */
+  readonly banned: Int32Array;
+  /** Stop once an EOS or pad is committed and everything before it is filled. */
+  readonly stopAtEos: boolean;
+}
+
+/** One forward pass with scores and commits: the batcher's, or a stand-in. */
+export type Stepper = (canvas: StepCanvas, signal?: AbortSignal) => Promise<StepResult>;
+
+/** The scores of one forward pass, by position; they outlive the round when it commits nothing. */
+interface Scores {
+  readonly masked: Int32Array;
+  readonly result: StepResult;
+}
+
+/**
+ * The loop: yields the canvas after every round that commits something, and returns the result. A forward pass is
+ * made only in the rounds that may commit something, since the others would find the same canvas. Nothing happens
+ * while nobody asks for the next frame.
+ */
+export async function* denoise(run: Denoising, step: Stepper): AsyncGenerator<TokenFrame, TokenResult, void> {
+  const { canvas, sampling } = run;
+  sampling.signal?.throwIfAborted();
+  const blocks = planBlocks(canvas.masked.length, sampling.steps, sampling.blockLength);
+  const last = blocks.at(-1);
+  const state: State = {
+    tokens: Int32Array.from(canvas.tokens),
+    isMasked: maskOf(canvas.tokens.length, canvas.masked),
+    steps: last === undefined ? 0 : last.before + last.rounds,
+    step: 0,
+    forwards: 0,
+  };
+  let ended = false;
+  for (const block of blocks) {
+    for await (const frame of fillBlock(run, block, state, step)) {
+      ended = run.stopAtEos && textEnded(canvas, state);
+      yield frame;
+      if (ended) break;
+    }
+    if (ended) break;
+  }
+  return {
+    tokens: Int32Array.from(state.tokens),
+    positions: Int32Array.from(canvas.masked),
+    seed: sampling.seed,
+    steps: state.step,
+    forwards: state.forwards,
+    finishReason: ended ? 'stop' : 'length',
+  };
+}
+
+/** What changes from round to round. */
+interface State {
+  readonly tokens: Int32Array;
+  /** 1 = still masked. */
+  readonly isMasked: Uint8Array;
+  /** Rounds planned in all. */
+  readonly steps: number;
+  /** The last round that committed something; 0 before the first. */
+  step: number;
+  forwards: number;
+}
+
+/** Fills one block; every masked position of the canvas is scored, but only the block's are committed. */
+async function* fillBlock(
+  run: Denoising,
+  block: Block,
+  state: State,
+  step: Stepper,
+): AsyncGenerator<TokenFrame, void, void> {
+  const { canvas, sampling } = run;
+  const { rule } = sampling;
+  const positions = canvas.masked.subarray(block.start, block.start + block.size);
+  let idle: Scores | null = null;
+  let round = 0;
+  for (;;) {
+    sampling.signal?.throwIfAborted();
+    const eligible = positions.filter((position) => state.isMasked[position] === 1);
+    if (eligible.length === 0) return;
+    round = nextRound(rule, block.size, block.rounds, round + 1, eligible.length);
+    const number = block.before + round;
+    let scores: Scores;
+    let committed: Int32Array;
+    if (idle !== null) {
+      scores = idle;
+      committed = eligible;
+    } else {
+      const masked = canvas.masked.filter((position) => state.isMasked[position] === 1);
+      const plan = {
+        ...planRound(rule, block.size, block.rounds, round),
+        eligible: eligible.length === masked.length ? null : eligible,
+        temperature: sampling.temperature,
+        topK: sampling.topK,
+        topP: sampling.topP,
+        greedy: sampling.greedy,
+        seed: sampling.seed,
+        // The round in which the canvas became what it is decides about the draw, not the one that commits it.
+        round: state.step + 1,
+        banned: run.banned,
+      };
+      const tokens = Int32Array.from(state.tokens);
+      const result = await step({ tokens, masked, plan }, sampling.signal);
+      if (result.notFinite) {
+        throw new RND1Error(
+          'not_finite',
+          `step ${number} of ${state.steps}: the logits hold NaN or infinity`,
+        );
+      }
+      state.forwards++;
+      scores = { masked, result };
+      committed = Int32Array.from(result.committed);
+      if (committed.length === 0) {
+        // The same scores would commit nothing in any round but the block's last, which takes all.
+        idle = scores;
+        round = block.rounds - 1;
+        continue;
+      }
+    }
+    yield commit(state, number, scores, committed);
+  }
+}
+
+/** Commits predictions and describes the canvas that they leave. */
+function commit(state: State, step: number, scores: Scores, committed: Int32Array): TokenFrame {
+  const length = state.tokens.length;
+  const predicted = new Int32Array(length).fill(-1);
+  const confidence = new Float32Array(length).fill(Number.NaN);
+  const entropy = new Float32Array(length).fill(Number.NaN);
+  scores.masked.forEach((position, i) => {
+    predicted[position] = scores.result.predicted[i] as number;
+    confidence[position] = scores.result.confidence[i] as number;
+    entropy[position] = scores.result.entropy[i] as number;
+  });
+  for (const position of committed) {
+    state.tokens[position] = predicted[position] as number;
+    state.isMasked[position] = 0;
+  }
+  state.step = step;
+  return {
+    step,
+    steps: state.steps,
+    tokens: Int32Array.from(state.tokens),
+    masked: Uint8Array.from(state.isMasked),
+    committed,
+    predicted,
+    confidence,
+    entropy,
+    forwards: state.forwards,
+  };
+}
+
+/** The first EOS or pad among the positions to fill is committed, and so is everything before it. */
+function textEnded(canvas: Canvas, state: State): boolean {
+  for (const position of canvas.masked) {
+    if (state.isMasked[position] === 1) return false;
+    if (endsText(canvas, state.tokens[position] as number)) return true;
+  }
+  return false;
+}
+
+/** Whether a token ends a text: EOS, or pad, which is what RND1 writes after the end. */
+export function endsText({ special }: Pick<Canvas, 'special'>, token: number): boolean {
+  return special.eos.includes(token) || token === special.pad;
+}
+
+function maskOf(length: number, masked: Int32Array): Uint8Array {
+  const mask = new Uint8Array(length);
+  for (const position of masked) mask[position] = 1;
+  return mask;
+}

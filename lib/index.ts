@@ -1,0 +1,34 @@
+export { type CheckpointReport, inspectCheckpoint } from './checkpoint/inspect';
+export type { ModelConfig } from './config';
+export { chooseDevice, type DeviceChoice } from './device';
+export { RND1Error, type RND1ErrorCode } from './errors';
+export { embeddedFolder, type ModelInfo } from './load';
+export { RND1 } from './model';
+export { system } from './system';
+export { Tokenizer } from './tokenizer';
+export type {
+  Device,
+  DType,
+  FillOptions,
+  ForwardOptions,
+  ForwardOutput,
+  GenerateOptions,
+  InfillInput,
+  InfillOptions,
+  LoadOptions,
+  LoadProgress,
+  SamplingOptions,
+  Schedule,
+  SimpleSchedule,
+  SpecialTokenOptions,
+  Template,
+  TextFrame,
+  TextResult,
+  TokenFrame,
+  TokenIds,
+  TokenOptions,
+  TokenResult,
+  UnmaskRequest,
+  UnmaskResult,
+} from './types';
+export { scoreAndUnmask } from './unmask';

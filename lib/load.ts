@@ -1,0 +1,147 @@
+import { stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { FloatType, Session, SessionDescription } from '../types/native';
+import { abortable } from './abort';
+import { loadBinding, type Native } from './binding';
+import { readManifest } from './checkpoint/manifest';
+import { selectTensors } from './checkpoint/tensors';
+import { type ModelConfig, readConfig } from './config';
+import { chooseDevice } from './device';
+import { RND1Error } from './errors';
+import { Tokenizer } from './tokenizer';
+import type { Device, DType, LoadOptions } from './types';
+import { integerOption, optionsObject, quote, signalOption, stringOption, wordOption } from './validate';
+
+/** Where and how a loaded model computes. */
+export interface ModelInfo {
+  /** The checkpoint's folder. */
+  readonly folder: string;
+  /** `'cpu'` or `'cuda:N'`. */
+  readonly device: string;
+  /** Why `device: 'auto'` took no GPU; null where it took one or was not asked. */
+  readonly deviceReason: string | null;
+  /** CPU instruction set in use, or the GPU's name. */
+  readonly instructionSet: string;
+  readonly threads: number;
+  /** The arithmetic. */
+  readonly dtype: FloatType;
+  /** The dtype of most of the weights. */
+  readonly weightDtype: FloatType;
+  /** Bytes of weights that are resident or mapped. */
+  readonly weightBytes: number;
+  /** Names of tensors in the checkpoint that the model does not use. */
+  readonly unknownTensors: readonly string[];
+}
+
+/** A model in memory, with what its folder says about it. */
+export interface LoadedModel {
+  readonly native: Native;
+  readonly session: Session;
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer | null;
+  readonly info: ModelInfo;
+}
+
+/** The checkpoint that comes with this package. */
+export const embeddedFolder = join(__dirname, '..', 'models', 'nano');
+
+/** Reads a checkpoint folder and makes a native session of it. */
+export async function loadModel(path: string | undefined, options?: LoadOptions): Promise<LoadedModel> {
+  const folder = path === undefined ? embeddedFolder : stringOption('path', path);
+  const { device, dtype, threads, onProgress, signal } = readLoadOptions(options);
+  signal?.throwIfAborted();
+  await checkPath(folder);
+  const config = await readConfig(folder);
+  const manifest = await readManifest(folder);
+  const selected = selectTensors(manifest, config.model);
+  const tokenizer = await Tokenizer.load(folder, config.model.vocabulary);
+  signal?.throwIfAborted();
+
+  const native = loadBinding();
+  const chosen = device === 'auto' ? chooseDevice(native.system(), selected.bytes) : { device, reason: null };
+  const description: SessionDescription = {
+    config: config.model,
+    files: manifest.files,
+    tensors: selected.tensors,
+    device: chosen.device,
+    dtype: dtype === 'auto' ? selected.dtype : dtype,
+    threads,
+  };
+  const session = await openSession(native, description, onProgress, signal);
+  const info: ModelInfo = {
+    folder,
+    device: session.info.device,
+    deviceReason: chosen.reason,
+    instructionSet: session.info.instructionSet,
+    threads: session.info.threads,
+    dtype: session.info.dtype,
+    weightDtype: selected.dtype,
+    weightBytes: session.info.weightBytes,
+    unknownTensors: selected.unknown,
+  };
+  return { native, session, config, tokenizer, info };
+}
+
+function readLoadOptions(given: LoadOptions | undefined) {
+  const options = optionsObject('options', given);
+  const { device = 'auto', dtype = 'auto', threads = availableParallelism(), onProgress } = options;
+  if (typeof device !== 'string' || !/^(auto|cpu|cuda|cuda:\d{1,4})$/.test(device)) {
+    throw new TypeError(`device must be 'auto', 'cpu', 'cuda' or 'cuda:N', not ${quote(device)}`);
+  }
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    throw new TypeError(`onProgress must be a function, not ${quote(onProgress)}`);
+  }
+  return {
+    device: device as Device,
+    dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16']),
+    threads: integerOption('threads', threads, 1, 1024),
+    onProgress,
+    signal: signalOption(options.signal),
+  };
+}
+
+/** Says what to do when a model's name on the hub is given instead of a folder. */
+async function checkPath(folder: string): Promise<void> {
+  const stats = await stat(folder).catch((error: unknown) => {
+    const hint = /^[\w.-]+\/[\w.-]+$/.test(folder)
+      ? '; names on the Hugging Face hub are not looked up: download the checkpoint and give its folder'
+      : '';
+    throw new RND1Error('io', `${quote(folder)} is not a folder${hint}`, { cause: error });
+  });
+  if (!stats.isDirectory()) throw new RND1Error('io', `${quote(folder)} is not a folder`);
+}
+
+/** The native session. A progress callback that throws ends the loading with what it threw. */
+async function openSession(
+  native: Native,
+  description: SessionDescription,
+  onProgress: LoadOptions['onProgress'],
+  signal: AbortSignal | undefined,
+): Promise<Session> {
+  const flag = new native.AbortFlag();
+  let thrown: { error: unknown } | null = null;
+  const report =
+    onProgress === undefined
+      ? null
+      : (bytes: number, totalBytes: number, tensors: number, totalTensors: number) => {
+          if (thrown !== null || signal?.aborted) return;
+          try {
+            onProgress({ bytes, totalBytes, tensors, totalTensors });
+          } catch (error) {
+            thrown = { error };
+            flag.abort();
+          }
+        };
+  const dispose = (session: Session) => void session.dispose();
+  const opening = abortable(flag, signal, () => native.Session.load(description, report, flag), dispose);
+  const [outcome] = await Promise.allSettled([opening]);
+  // Read again: the callback may have thrown in the meantime.
+  const failure = thrown as { error: unknown } | null;
+  if (failure !== null) {
+    if (outcome.status === 'fulfilled') dispose(outcome.value);
+    throw failure.error;
+  }
+  if (outcome.status === 'rejected') throw outcome.reason;
+  return outcome.value;
+}

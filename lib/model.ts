@@ -1,0 +1,275 @@
+import type { Session } from '../types/native';
+import { abortable } from './abort';
+import { Batcher } from './batcher';
+import type { Native } from './binding';
+import { buildCanvas, type Canvas, type CanvasModel } from './canvas';
+import type { ModelConfig } from './config';
+import { denoise } from './denoise';
+import { RND1Error } from './errors';
+import { forwardOutput, forwardRequest } from './forward';
+import { type LoadedModel, loadModel, type ModelInfo } from './load';
+import { readSampling } from './options';
+import {
+  defaultTaskTemplate,
+  fillCanvas,
+  generateCanvas,
+  infillCanvas,
+  type TextCanvas,
+  type TextModel,
+} from './text';
+import type { Tokenizer } from './tokenizer';
+import type {
+  FillOptions,
+  ForwardOptions,
+  ForwardOutput,
+  GenerateOptions,
+  InfillInput,
+  InfillOptions,
+  LoadOptions,
+  SamplingOptions,
+  Template,
+  TextFrame,
+  TextResult,
+  TokenFrame,
+  TokenIds,
+  TokenOptions,
+  TokenResult,
+  UnmaskRequest,
+  UnmaskResult,
+} from './types';
+import { scoreAndUnmask } from './unmask';
+import { booleanOption, optionsObject, signalOption, tokenList } from './validate';
+
+/** Node.js defines it, other realms of the same process (test runners make them) perhaps not. */
+const asyncDispose: typeof Symbol.asyncDispose =
+  Symbol.asyncDispose ?? (Symbol.for('Symbol.asyncDispose') as typeof Symbol.asyncDispose);
+
+/** RND1's own number of new tokens, where generation_config.json names none. */
+const defaultMaxNewTokens = 256;
+
+/** One run of the loop, ready to start. */
+interface Run {
+  readonly canvas: Canvas;
+  readonly banned: Int32Array;
+  readonly stopAtEos: boolean;
+  readonly sampling: ReturnType<typeof readSampling>;
+}
+
+/**
+ * A masked-diffusion language model. All calls may run at the same time: they share steps of the model, and each
+ * gives what it would give alone.
+ *
+ * Arguments are validated and copied when a method is called, and what is wrong with them is thrown by the promise
+ * or by the first frame. After `dispose` everything fails with `disposed`.
+ */
+export class RND1 {
+  readonly #native: Native;
+  readonly #session: Session;
+  readonly #batcher: Batcher;
+  readonly #canvasModel: CanvasModel;
+  #disposing: Promise<void> | null = null;
+
+  /** The checkpoint's config.json and generation_config.json, checked. */
+  readonly config: ModelConfig;
+  /** Where and how the model computes. */
+  readonly info: ModelInfo;
+  /** null when the checkpoint has no tokenizer.json; text methods then fail with `tokenizer_missing`. */
+  readonly tokenizer: Tokenizer | null;
+
+  private constructor({ native, session, config, tokenizer, info }: LoadedModel) {
+    this.#native = native;
+    this.#session = session;
+    this.#batcher = new Batcher(session, () => new native.AbortFlag());
+    this.config = config;
+    this.info = info;
+    this.tokenizer = tokenizer;
+    const { maskTokenId, eosTokenIds, padTokenId, bosTokenId } = config.tokens;
+    this.#canvasModel = {
+      vocabulary: config.model.vocabulary,
+      maxPositions: config.model.maxPositions,
+      maxNewTokens: config.generation.maxNewTokens ?? defaultMaxNewTokens,
+      special: { mask: maskTokenId, eos: eosTokenIds, pad: padTokenId, bos: bosTokenId },
+    };
+  }
+
+  /**
+   * Loads a checkpoint folder in the Hugging Face layout.
+   *
+   * @param path the folder; without one, the small model that comes with this package
+   * @throws RND1Error `io`, `invalid_checkpoint`, `unsupported_model`, `addon_not_found`, `out_of_memory`,
+   *   `cuda_unavailable` or `cuda_error`
+   */
+  static async load(path?: string, options?: LoadOptions): Promise<RND1> {
+    return new RND1(await loadModel(path, options));
+  }
+
+  /** Answers or continues a prompt. */
+  async generate(prompt: string, options?: GenerateOptions): Promise<TextResult> {
+    return drain(this.denoise(prompt, options));
+  }
+
+  /** `generate`, step by step. Nothing is computed while nobody asks for the next frame. */
+  denoise(prompt: string, options?: GenerateOptions): AsyncGenerator<TextFrame, TextResult, void> {
+    return this.#runText(options, (given: GenerateOptions, model) => ({
+      text: generateCanvas(prompt, given, model),
+      stopAtEos: booleanOption('stopAtEos', given.stopAtEos, true),
+    }));
+  }
+
+  /** Writes `length` tokens between two texts. Nothing is cut. */
+  async infill(input: InfillInput, options?: InfillOptions): Promise<TextResult> {
+    return drain(this.denoiseInfill(input, options));
+  }
+
+  /** `infill`, step by step. */
+  denoiseInfill(input: InfillInput, options?: InfillOptions): AsyncGenerator<TextFrame, TextResult, void> {
+    return this.#runText(options, (_, model) => ({ text: infillCanvas(input, model), stopAtEos: false }));
+  }
+
+  /** Fills holes anywhere in a text: `'The capital of France is ___.'`, or a list of texts and `{ length }`. */
+  async fill(template: Template, options?: FillOptions): Promise<TextResult> {
+    return drain(this.denoiseFill(template, options));
+  }
+
+  /** `fill`, step by step. */
+  denoiseFill(template: Template, options?: FillOptions): AsyncGenerator<TextFrame, TextResult, void> {
+    return this.#runText(options, (given: FillOptions, model) => ({
+      text: fillCanvas(template, given, model),
+      stopAtEos: false,
+    }));
+  }
+
+  /** The loop on token ids: nothing is banned, nothing is trimmed, no tokenizer is needed. */
+  denoiseTokens(options?: TokenOptions): AsyncGenerator<TokenFrame, TokenResult, void> {
+    const prepared = attempt(() => {
+      const given = optionsObject('options', options);
+      return {
+        canvas: buildCanvas(given, this.#canvasModel),
+        banned: tokenList('banned', given.banned ?? [], this.#canvasModel.vocabulary),
+        stopAtEos: booleanOption('stopAtEos', given.stopAtEos, false),
+        sampling: readSampling(given),
+      };
+    });
+    return this.#run(prepared);
+  }
+
+  /** `denoiseTokens` to its end. */
+  async generateTokens(options?: TokenOptions): Promise<TokenResult> {
+    return drain(this.denoiseTokens(options));
+  }
+
+  /**
+   * One forward pass: the logits of every position, which predict the token after it.
+   *
+   * @returns logits [R, vocabulary], and on request hidden states and routing, for R = all or `positions`
+   * @throws RND1Error `disposed` or what the device reports; NaN and infinity are returned as they are
+   */
+  async forward(tokens: TokenIds, options?: ForwardOptions): Promise<ForwardOutput> {
+    const given = optionsObject('options', options);
+    const { model } = this.config;
+    const request = forwardRequest(tokens, given, model);
+    const signal = signalOption(given.signal);
+    this.#checkUsable();
+    const [result] = await abortable(new this.#native.AbortFlag(), signal, (flag) =>
+      this.#session.forward([request], flag),
+    );
+    return forwardOutput(request, result as NonNullable<typeof result>, model);
+  }
+
+  /** The free function of the same name. */
+  scoreAndUnmask(logits: Float32Array, request: UnmaskRequest): Promise<UnmaskResult> {
+    return scoreAndUnmask(logits, request);
+  }
+
+  /** Aborts what runs, rejects what is pending with `disposed`, and frees the model. May be called again. */
+  dispose(): Promise<void> {
+    this.#disposing ??= (async () => {
+      this.#batcher.dispose();
+      await this.#session.dispose();
+    })();
+    return this.#disposing;
+  }
+
+  /** `dispose`, for `await using`. */
+  [asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  async *#run(prepared: Attempt<Run>): AsyncGenerator<TokenFrame, TokenResult, void> {
+    const run = prepared();
+    this.#checkUsable();
+    const steps = run.sampling.steps ?? Math.min(this.config.generation.steps, run.canvas.masked.length);
+    const denoising = { ...run, sampling: { ...run.sampling, steps } };
+    return yield* denoise(denoising, (canvas, signal) => this.#batcher.step(canvas, signal));
+  }
+
+  #runText<O extends SamplingOptions>(
+    options: O | undefined,
+    prepare: (options: O, model: TextModel) => { readonly text: TextCanvas; readonly stopAtEos: boolean },
+  ): AsyncGenerator<TextFrame, TextResult, void> {
+    const prepared = attempt(() => {
+      const given = optionsObject<O>('options', options);
+      const { text, stopAtEos } = prepare(given, this.#textModel());
+      const { canvas, banned } = text;
+      return { text, run: { canvas, banned, stopAtEos, sampling: readSampling(given) } };
+    });
+    return withText(
+      () => prepared().text,
+      this.#run(() => prepared().run),
+    );
+  }
+
+  #textModel(): TextModel {
+    if (this.tokenizer === null) {
+      throw new RND1Error(
+        'tokenizer_missing',
+        `${this.info.folder} has no tokenizer.json: text methods need one, denoiseTokens and generateTokens do not`,
+      );
+    }
+    const taskTemplate = this.config.generation.taskTemplate ?? defaultTaskTemplate;
+    return { ...this.#canvasModel, tokenizer: this.tokenizer, taskTemplate };
+  }
+
+  #checkUsable(): void {
+    if (this.#disposing !== null) throw new RND1Error('disposed', 'the model was disposed');
+  }
+}
+
+/** Gives what a computation gave, or throws what it threw. */
+type Attempt<T> = () => T;
+
+/** Computes now and reports later: an async generator reports wrong arguments with its first frame. */
+function attempt<T>(compute: () => T): Attempt<T> {
+  try {
+    const value = compute();
+    return () => value;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
+  }
+}
+
+async function* withText(
+  textOf: () => TextCanvas,
+  frames: AsyncGenerator<TokenFrame, TokenResult, void>,
+): AsyncGenerator<TextFrame, TextResult, void> {
+  try {
+    const text = textOf();
+    for (;;) {
+      const next = await frames.next();
+      if (next.done) return { ...next.value, ...text.finish(next.value.tokens) };
+      yield { ...next.value, text: text.render(next.value.tokens, next.value.masked) };
+    }
+  } finally {
+    await frames.return(undefined as never);
+  }
+}
+
+/** What a generator returns, when nobody looks at its frames. */
+async function drain<T>(frames: AsyncGenerator<unknown, T, void>): Promise<T> {
+  for (;;) {
+    const next = await frames.next();
+    if (next.done) return next.value;
+  }
+}

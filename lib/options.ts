@@ -1,0 +1,69 @@
+import { randomInt } from 'node:crypto';
+import { type Rule, readSchedule } from './schedule';
+import type { SamplingOptions } from './types';
+import { booleanOption, integerOption, numberOption, quote, signalOption } from './validate';
+
+/** How a step draws and scores, apart from the schedule. */
+export interface Scoring {
+  /** As the kernels want it: the 0 of the options has become greedy at temperature 1. */
+  readonly temperature: number;
+  /** 0 = off. */
+  readonly topK: number;
+  /** 1 = off. */
+  readonly topP: number;
+  readonly greedy: boolean;
+}
+
+export type ScoringOptions = Pick<SamplingOptions, 'temperature' | 'topK' | 'topP' | 'greedy'>;
+
+/** Validates what scoring needs and fills in the defaults. */
+export function readScoring(options: ScoringOptions): Scoring {
+  const temperature = numberOption('temperature', options.temperature ?? 0, 0);
+  const topK = integerOption('topK', options.topK ?? 0, 0);
+  const topP = numberOption('topP', options.topP ?? 1, 0, 1);
+  const greedy = booleanOption('greedy', options.greedy, false);
+  return {
+    temperature: temperature === 0 ? 1 : temperature,
+    topK: Math.min(topK, 2 ** 31 - 1),
+    topP: topP === 0 ? 1 : topP,
+    greedy: greedy || temperature === 0,
+  };
+}
+
+/** The low 64 bits of a seed; a random one where none is given. */
+export function readSeed(seed: number | bigint | undefined): bigint {
+  // 48 bits: a random seed can be typed again and survives JSON.
+  if (seed === undefined) return BigInt(randomInt(2 ** 48 - 1));
+  if (typeof seed === 'bigint') {
+    if (seed < -(2n ** 63n) || seed >= 2n ** 64n) {
+      throw new RangeError(`seed must fit 64 bits, not ${quote(seed)}`);
+    }
+    return BigInt.asUintN(64, seed);
+  }
+  if (typeof seed !== 'number')
+    throw new TypeError(`seed must be an integer or a bigint, not ${quote(seed)}`);
+  return BigInt.asUintN(64, BigInt(integerOption('seed', seed, Number.MIN_SAFE_INTEGER)));
+}
+
+/** Everything in `SamplingOptions`, validated. */
+export interface Sampling extends Scoring {
+  /** null = the default, which depends on the canvas. */
+  readonly steps: number | null;
+  readonly rule: Rule;
+  /** null = no blocks. */
+  readonly blockLength: number | null;
+  readonly seed: bigint;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Validates `SamplingOptions` and fills in the defaults that do not depend on the canvas. */
+export function readSampling(options: SamplingOptions): Sampling {
+  const steps = options.steps === undefined ? null : integerOption('steps', options.steps, 0, 2 ** 31 - 1);
+  return {
+    ...readScoring(options),
+    ...readSchedule(options.schedule),
+    steps,
+    seed: readSeed(options.seed),
+    signal: signalOption(options.signal),
+  };
+}

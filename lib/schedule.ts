@@ -1,0 +1,123 @@
+import type { StepPlan } from '../types/native';
+import type { Schedule } from './types';
+import { integerOption, numberOption, quote, wordOption } from './validate';
+
+/** What decides about the masked positions of one block: a linear plan of counts in some order, or a bound. */
+export type Rule =
+  | { readonly limit: 'keep'; readonly order: StepPlan['order'] }
+  | { readonly limit: 'gamma' | 'tau'; readonly value: number };
+
+/** The part of a `StepPlan` that a schedule decides. */
+export type RoundPlan = Pick<StepPlan, 'order' | 'limit' | 'value'>;
+
+/** A run of masked positions that is filled before the next one begins. */
+export interface Block {
+  /** First of its positions, as an index into the masked positions of the whole canvas. */
+  readonly start: number;
+  /** Number of its positions. */
+  readonly size: number;
+  /** Rounds that were planned before it. */
+  readonly before: number;
+  /** Rounds planned for it, at least 1. */
+  readonly rounds: number;
+}
+
+const orders = ['entropy', 'confidence', 'margin', 'random'] as const;
+const types = [...orders, 'entropy-bounded', 'threshold', 'blocks'] as const;
+
+/** Validates a schedule; `blockLength` is null without blocks. */
+export function readSchedule(schedule: Schedule = 'entropy'): { rule: Rule; blockLength: number | null } {
+  if (typeof schedule !== 'string' && (typeof schedule !== 'object' || schedule === null)) {
+    throw new TypeError(`schedule must be a name or an object with a type, not ${quote(schedule)}`);
+  }
+  if (typeof schedule === 'string') {
+    return { rule: { limit: 'keep', order: wordOption('schedule', schedule, orders) }, blockLength: null };
+  }
+  const type = wordOption('schedule.type', schedule.type, types);
+  if (type === 'blocks') {
+    const { length, schedule: inner } = schedule as Extract<Schedule, { type: 'blocks' }>;
+    const blockLength = integerOption('schedule.length', length, 1);
+    const { rule, blockLength: nested } = readSchedule(inner);
+    if (nested !== null) throw new TypeError('schedule.schedule must not be blocks again');
+    return { rule, blockLength };
+  }
+  if (type === 'entropy-bounded') {
+    const { gamma } = schedule as Extract<Schedule, { type: 'entropy-bounded' }>;
+    return { rule: { limit: 'gamma', value: numberOption('schedule.gamma', gamma) }, blockLength: null };
+  }
+  if (type === 'threshold') {
+    const tau = numberOption('schedule.tau', (schedule as { tau: number }).tau, 0, 1);
+    if (tau === 0) throw new RangeError('schedule.tau must be above 0, not 0');
+    return { rule: { limit: 'tau', value: tau }, blockLength: null };
+  }
+  return { rule: { limit: 'keep', order: type }, blockLength: null };
+}
+
+/**
+ * How many of `total` positions stay masked after round `round` of `rounds`. In f32, as the reference
+ * counts: 100 positions and 50 rounds leave 58 at round 21, where double arithmetic says 57.
+ */
+export function keepCount(total: number, rounds: number, round: number): number {
+  return Math.trunc(Math.fround(Math.fround((rounds - round) / rounds) * total));
+}
+
+/** What round `round` (1 … `rounds`) does with a block of `total` positions; the last one commits all that is left. */
+export function planRound(rule: Rule, total: number, rounds: number, round: number): RoundPlan {
+  if (rule.limit === 'keep') {
+    return { order: rule.order, limit: 'keep', value: keepCount(total, rounds, round) };
+  }
+  if (round === rounds) return { order: 'confidence', limit: 'keep', value: 0 };
+  return { order: 'confidence', limit: rule.limit, value: rule.value };
+}
+
+/**
+ * The first round from `round` on that can commit something while `left` of a block's `total` positions are
+ * masked. Counts tell that before the forward pass; bounds do not.
+ */
+export function nextRound(rule: Rule, total: number, rounds: number, round: number, left: number): number {
+  if (rule.limit !== 'keep') return round;
+  let low = round;
+  let high = rounds;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (keepCount(total, rounds, middle) < left) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/**
+ * Cuts `total` masked positions into blocks of `length` (null: a single one), the last of which may be shorter,
+ * and shares `steps` rounds among them in proportion to size: by largest remainders, the earlier block first,
+ * at least one each. With fewer steps than blocks every block gets one round, so there are as many rounds as
+ * blocks; otherwise the shares add up to `steps`. 0 steps count as 1.
+ */
+export function planBlocks(total: number, steps: number, length: number | null): Block[] {
+  if (total === 0) return [];
+  const full = length ?? total;
+  const sizes = Array.from({ length: Math.ceil(total / full) }, (_, i) => Math.min(full, total - i * full));
+  const shares = shareSteps(sizes, Math.max(steps, sizes.length));
+  let before = 0;
+  return sizes.map((size, i) => {
+    const rounds = shares[i] as number;
+    before += rounds;
+    return { start: i * full, size, before: before - rounds, rounds };
+  });
+}
+
+/** Sizes are equal but for a shorter last one, and there is a step for each, so only that last share can fall below 1. */
+function shareSteps(sizes: readonly number[], steps: number): number[] {
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  const quotas = sizes.map((size) => (steps * size) / total);
+  const shares = quotas.map((quota) => Math.max(1, Math.floor(quota)));
+  let rest = steps - shares.reduce((sum, share) => sum + share, 0);
+  const need = (i: number) => (quotas[i] as number) - (shares[i] as number);
+  const neediest = [...sizes.keys()].sort((a, b) => need(b) - need(a));
+  for (const i of rest > 0 ? neediest : neediest.reverse()) {
+    if (rest === 0) break;
+    if (rest < 0 && shares[i] === 1) continue;
+    shares[i] = (shares[i] as number) + Math.sign(rest);
+    rest -= Math.sign(rest);
+  }
+  return shares;
+}

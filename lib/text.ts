@@ -1,0 +1,166 @@
+import { buildCanvas, type Canvas, type CanvasModel, checkCanvas } from './canvas';
+import { endsText } from './denoise';
+import type { Tokenizer } from './tokenizer';
+import type { FillOptions, GenerateOptions, InfillInput, Template } from './types';
+import { integerOption, quote, stringOption, wordOption } from './validate';
+
+/** What text-level canvases need to know of a model. */
+export interface TextModel extends CanvasModel {
+  readonly tokenizer: Pick<Tokenizer, 'encode' | 'decode' | 'decodeCanvas' | 'idOf'>;
+  /** Contains `{prompt}`. */
+  readonly taskTemplate: string;
+}
+
+/** A canvas made of text, and the way back. */
+export interface TextCanvas {
+  readonly canvas: Canvas;
+  readonly banned: Int32Array;
+  /** The text of the canvas as it is. */
+  render(tokens: Int32Array, masked: Uint8Array): string;
+  /** What `TextResult` has beyond `TokenResult`. */
+  finish(tokens: Int32Array): { text: string; written: string[] };
+}
+
+/** What RND1 was asked with in training. */
+export const defaultTaskTemplate = 'Question: {prompt}\nAnswer:';
+
+/**
+ * The canvas of `generate`: the prompt, by default in the task template, then masked positions. Without a prompt
+ * there is no template either, and position 0, which nothing predicts, holds BOS or `<|endoftext|>`.
+ */
+export function generateCanvas(prompt: string, options: GenerateOptions, model: TextModel): TextCanvas {
+  stringOption('prompt', prompt);
+  const mode = wordOption('mode', options.mode ?? 'task', ['task', 'completion']);
+  const { maxNewTokens, addEos, reserveEnd } = options;
+  const { tokenizer } = model;
+  const wrapped =
+    mode === 'task' && prompt !== '' ? model.taskTemplate.replaceAll('{prompt}', () => prompt) : prompt;
+  const prefix = tokenizer.encode(wrapped);
+  const start = prefix.length > 0 ? { prefix } : { bosTokenId: startToken(model) };
+  const canvas = buildCanvas({ ...start, maxNewTokens, addEos, reserveEnd }, model);
+  const first = canvas.masked[0] ?? canvas.tokens.length;
+  const special = { skipSpecialTokens: true };
+  return {
+    canvas,
+    banned: bannedTokens(canvas, false),
+    render: (tokens, masked) =>
+      wrapped + tokenizer.decodeCanvas(tokens.subarray(first), masked.subarray(first), special),
+    finish(tokens) {
+      const end = canvas.masked.find((position) => endsText(canvas, tokens[position] as number));
+      const text = tokenizer.decode(tokens.subarray(first, end ?? first + canvas.masked.length), special);
+      return { text, written: [text] };
+    },
+  };
+}
+
+/** The canvas of `infill`: prefix, masked positions, suffix. */
+export function infillCanvas(input: InfillInput, model: TextModel): TextCanvas {
+  if (typeof input !== 'object' || input === null) {
+    throw new TypeError(`infill needs { prefix, suffix, length }, not ${quote(input)}`);
+  }
+  const prefix = stringOption('prefix', input.prefix ?? '');
+  const suffix = stringOption('suffix', input.suffix ?? '');
+  return piecesCanvas([prefix, { length: integerOption('length', input.length, 1) }, suffix], model);
+}
+
+/** The canvas of `fill`: a string is cut at the hole marks, a list is taken as it is. */
+export function fillCanvas(template: Template, options: FillOptions, model: TextModel): TextCanvas {
+  const hole = stringOption('hole', options.hole ?? '___');
+  if (hole === '') throw new RangeError("hole must not be empty: ''");
+  const length = integerOption('tokensPerHole', options.tokensPerHole ?? 4, 1);
+  if (typeof template === 'string') {
+    const texts = template.split(hole);
+    if (texts.length === 1)
+      throw new RangeError(`the template has no hole ${quote(hole)}: ${quote(template)}`);
+    return piecesCanvas(
+      texts.flatMap((text, i) => (i === 0 ? [text] : [{ length }, text])),
+      model,
+    );
+  }
+  if (!Array.isArray(template)) {
+    throw new TypeError(
+      `template must be a string or a list of strings and { length }, not ${quote(template)}`,
+    );
+  }
+  const pieces = template.map((piece: unknown, i): string | { length: number } => {
+    if (typeof piece === 'string') return piece;
+    if (typeof piece !== 'object' || piece === null) {
+      throw new TypeError(`template[${i}] must be a string or { length }, not ${quote(piece)}`);
+    }
+    return { length: integerOption(`template[${i}].length`, (piece as { length?: unknown }).length, 1) };
+  });
+  if (pieces.every((piece) => typeof piece === 'string')) {
+    throw new RangeError(`the template has no hole: ${quote(template)}`);
+  }
+  return piecesCanvas(pieces, model);
+}
+
+type Piece = string | { readonly start: number; readonly end: number };
+
+/**
+ * Text and holes in a row, and the reserved slot where there is an EOS id. Nothing predicts position 0, so a
+ * canvas that would begin with a hole begins with BOS or `<|endoftext|>`. Mask, EOS and pad are banned, since
+ * the text goes on after a hole.
+ */
+function piecesCanvas(
+  given: readonly (string | { readonly length: number })[],
+  model: TextModel,
+): TextCanvas {
+  const { tokenizer, special, maxPositions } = model;
+  const ids: number[] = [];
+  const masked: number[] = [];
+  const pieces: Piece[] = [];
+  for (const piece of given) {
+    if (typeof piece === 'string') {
+      for (const id of tokenizer.encode(piece)) ids.push(id);
+      pieces.push(piece);
+      continue;
+    }
+    if (ids.length === 0) ids.push(startToken(model));
+    const start = ids.length;
+    // Checked here as well, so that an absurd length ends before it fills the memory.
+    if (start + piece.length > maxPositions) {
+      throw new RangeError(
+        `a hole of ${piece.length} tokens at ${start}: the model attends to ${maxPositions}`,
+      );
+    }
+    for (let i = 0; i < piece.length; i++) {
+      masked.push(ids.length);
+      ids.push(special.mask as number);
+    }
+    pieces.push({ start, end: ids.length });
+  }
+  if (special.eos.length > 0) ids.push(special.pad ?? 0);
+  const canvas = { ...checkCanvas(ids, masked, model), special };
+  const textOf = (decode: (start: number, end: number) => string) =>
+    pieces.map((piece) => (typeof piece === 'string' ? piece : decode(piece.start, piece.end)));
+  return {
+    canvas,
+    banned: bannedTokens(canvas, true),
+    render: (tokens, isMasked) =>
+      textOf((start, end) =>
+        tokenizer.decodeCanvas(tokens.subarray(start, end), isMasked.subarray(start, end)),
+      ).join(''),
+    finish(tokens) {
+      const texts = textOf((start, end) => tokenizer.decode(tokens.subarray(start, end)));
+      return { text: texts.join(''), written: texts.filter((_, i) => typeof pieces[i] !== 'string') };
+    },
+  };
+}
+
+/** What stands at position 0 where a text begins with nothing. */
+function startToken({ special, tokenizer }: TextModel): number {
+  const id = special.bos ?? tokenizer.idOf('<|endoftext|>') ?? special.pad ?? special.eos[0];
+  if (id === undefined) {
+    throw new RangeError(
+      "'' cannot be continued: there is no BOS, <|endoftext|>, pad or EOS token to begin with",
+    );
+  }
+  return id;
+}
+
+/** The mask token, and with `ends` what ends a text. */
+function bannedTokens({ special }: Pick<Canvas, 'special'>, ends: boolean): Int32Array {
+  const ids = ends ? [special.mask, special.pad, ...special.eos] : [special.mask];
+  return Int32Array.from(new Set(ids.filter((id) => id !== null)));
+}

@@ -1,0 +1,95 @@
+import { types } from 'node:util';
+import type { StepCanvas, StepPlan } from '../types/native';
+import { loadBinding } from './binding';
+import { fromNative, RND1Error } from './errors';
+import { readScoring, readSeed } from './options';
+import type { UnmaskRequest, UnmaskResult } from './types';
+import {
+  integerOption,
+  numberOption,
+  optionsObject,
+  positionList,
+  quote,
+  tokenList,
+  wordOption,
+} from './validate';
+
+/**
+ * What one step would commit, given the logits of a canvas: the same rule that the loop uses, without a model.
+ *
+ * @param logits [request.tokens.length, vocabulary], row by row: row i − 1 predicts position i. −∞ bans a token.
+ *   The array must not change before the promise settles.
+ * @throws RND1Error `not_finite` for NaN and +∞ in a row that is scored
+ */
+export async function scoreAndUnmask(logits: Float32Array, request: UnmaskRequest): Promise<UnmaskResult> {
+  if (!types.isFloat32Array(logits)) {
+    throw new TypeError(`logits must be a Float32Array, not ${quote(logits)}`);
+  }
+  const options = optionsObject('request', request);
+  const tokens = tokenList('tokens', options.tokens, 2 ** 31 - 1);
+  const vocabulary = logits.length / tokens.length;
+  if (!Number.isInteger(vocabulary) || vocabulary < 1) {
+    throw new RangeError(`${logits.length} logits are no whole number of rows for ${tokens.length} tokens`);
+  }
+  tokenList('tokens', tokens, vocabulary);
+  const masked = positionList('masked', options.masked, tokens.length);
+  const canvas: StepCanvas = { tokens, masked, plan: readPlan(options, masked, tokens.length, vocabulary) };
+  if (masked.length === 0) {
+    const none = new Int32Array();
+    return { committed: none, predicted: none, confidence: new Float32Array(), entropy: new Float32Array() };
+  }
+  const result = await loadBinding()
+    .scoreAndUnmask(logits, vocabulary, canvas)
+    .catch((error: unknown) => {
+      throw fromNative(error);
+    });
+  if (result.notFinite) throw new RND1Error('not_finite', 'the logits hold NaN or infinity');
+  const { committed, predicted, confidence, entropy } = result;
+  return { committed, predicted, confidence, entropy };
+}
+
+function readPlan(request: UnmaskRequest, masked: Int32Array, length: number, vocabulary: number): StepPlan {
+  const order = wordOption('order', request.order ?? 'entropy', [
+    'entropy',
+    'confidence',
+    'margin',
+    'random',
+  ]);
+  return {
+    ...readScoring(request),
+    ...readLimit(request.limit ?? { keep: 0 }),
+    order,
+    eligible: readEligible(request, masked, length),
+    seed: readSeed(request.seed ?? 0),
+    round: integerOption('round', request.round ?? 1, 0, 2 ** 31 - 1),
+    banned: tokenList('banned', request.banned ?? [], vocabulary),
+  };
+}
+
+function readEligible({ eligible }: UnmaskRequest, masked: Int32Array, length: number): Int32Array | null {
+  if (eligible === undefined) return null;
+  const positions = positionList('eligible', eligible, length);
+  const known = new Set(masked);
+  for (const position of positions) {
+    if (!known.has(position))
+      throw new RangeError(`eligible holds position ${position}, which masked does not`);
+  }
+  return positions;
+}
+
+function readLimit(limit: NonNullable<UnmaskRequest['limit']>): Pick<StepPlan, 'limit' | 'value'> {
+  const entries = typeof limit === 'object' && limit !== null ? Object.entries(limit) : [];
+  const [name, value] = entries[0] ?? [];
+  if (entries.length === 1 && name === 'keep') {
+    return { limit: 'keep', value: integerOption('limit.keep', value, 0, 2 ** 31 - 1) };
+  }
+  if (entries.length === 1 && name === 'gamma') {
+    return { limit: 'gamma', value: numberOption('limit.gamma', value) };
+  }
+  if (entries.length === 1 && name === 'tau') {
+    const tau = numberOption('limit.tau', value, 0, 1);
+    if (tau === 0) throw new RangeError('limit.tau must be above 0, not 0');
+    return { limit: 'tau', value: tau };
+  }
+  throw new TypeError(`limit must be { keep }, { gamma } or { tau }, not ${quote(limit)}`);
+}

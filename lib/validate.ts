@@ -1,0 +1,110 @@
+import { inspect, types } from 'node:util';
+import type { TokenIds } from './types';
+
+/** A value as an error message shows it: short, one line. */
+export function quote(value: unknown): string {
+  const text = inspect(value, { depth: 1, maxArrayLength: 8, maxStringLength: 80, breakLength: Infinity });
+  return text.length > 120 ? `${text.slice(0, 119)}…` : text;
+}
+
+/** The options themselves: an object, or nothing for all defaults. */
+export function optionsObject<T extends object>(name: string, value: T | undefined): T {
+  if (value === undefined) return {} as T;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new TypeError(`${name} must be an object, not ${quote(value)}`);
+  }
+  return value;
+}
+
+/** A finite number from `least` to `most`. */
+export function numberOption(name: string, value: unknown, least = -Infinity, most = Infinity): number {
+  if (typeof value !== 'number') throw new TypeError(`${name} must be a number, not ${quote(value)}`);
+  if (!Number.isFinite(value) || value < least || value > most) {
+    throw new RangeError(`${name} must be ${interval('a finite number', least, most)}, not ${quote(value)}`);
+  }
+  return value;
+}
+
+/** An integer from `least` to `most`. */
+export function integerOption(
+  name: string,
+  value: unknown,
+  least: number,
+  most = Number.MAX_SAFE_INTEGER,
+): number {
+  if (typeof value !== 'number') throw new TypeError(`${name} must be an integer, not ${quote(value)}`);
+  if (!Number.isSafeInteger(value) || value < least || value > most) {
+    const bound = most === Number.MAX_SAFE_INTEGER ? Infinity : most;
+    throw new RangeError(`${name} must be ${interval('an integer', least, bound)}, not ${quote(value)}`);
+  }
+  return value;
+}
+
+export function booleanOption(name: string, value: unknown, otherwise: boolean): boolean {
+  if (value === undefined) return otherwise;
+  if (typeof value !== 'boolean') throw new TypeError(`${name} must be true or false, not ${quote(value)}`);
+  return value;
+}
+
+export function stringOption(name: string, value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError(`${name} must be a string, not ${quote(value)}`);
+  return value;
+}
+
+/** One of a few words. */
+export function wordOption<T extends string>(name: string, value: unknown, words: readonly T[]): T {
+  if (words.includes(value as T)) return value as T;
+  const list = words.map((word) => `'${word}'`).join(', ');
+  throw new TypeError(`${name} must be one of ${list}, not ${quote(value)}`);
+}
+
+export function signalOption(value: unknown): AbortSignal | undefined {
+  if (value === undefined) return undefined;
+  const signal = value as Partial<AbortSignal> | null;
+  if (typeof signal?.aborted !== 'boolean' || typeof signal.addEventListener !== 'function') {
+    throw new TypeError(`signal must be an AbortSignal, not ${quote(value)}`);
+  }
+  return signal as AbortSignal;
+}
+
+/** Integers from 0 to `limit` − 1 as a fresh array, so that later changes of the caller's do not matter. */
+export function integerList(name: string, value: unknown, limit: number, what: string): Int32Array {
+  if (!Array.isArray(value) && !types.isTypedArray(value)) {
+    throw new TypeError(`${name} must be an Int32Array or an array of integers, not ${quote(value)}`);
+  }
+  const list = value as ArrayLike<unknown>;
+  const copy = new Int32Array(list.length);
+  for (let i = 0; i < list.length; i++) {
+    const element = list[i];
+    if (typeof element !== 'number') {
+      throw new TypeError(`${name}[${i}] must be an integer, not ${quote(element)}`);
+    }
+    if (!Number.isInteger(element) || element < 0 || element >= limit) {
+      throw new RangeError(
+        `${name}[${i}] is ${quote(element)}, but ${what} are the integers from 0 to ${limit - 1}`,
+      );
+    }
+    copy[i] = element;
+  }
+  return copy;
+}
+
+/** Token ids below `vocabulary`, copied. */
+export function tokenList(name: string, value: TokenIds, vocabulary: number): Int32Array {
+  return integerList(name, value, vocabulary, 'token ids');
+}
+
+/** Positions below `length`, copied and sorted; one that is named twice is an error. */
+export function positionList(name: string, value: TokenIds, length: number): Int32Array {
+  const positions = integerList(name, value, length, `the positions of ${length} tokens`).sort();
+  for (let i = 1; i < positions.length; i++) {
+    if (positions[i] === positions[i - 1])
+      throw new RangeError(`${name} holds position ${positions[i]} twice`);
+  }
+  return positions;
+}
+
+function interval(kind: string, least: number, most: number): string {
+  if (least === -Infinity) return most === Infinity ? kind : `${kind} up to ${most}`;
+  return most === Infinity ? `${kind}, at least ${least}` : `${kind} from ${least} to ${most}`;
+}
