@@ -24,8 +24,8 @@ describe('a valid header', () => {
       b: F32([2, 3], 4, 28),
       __metadata__: { format: 'pt', note: 'é' },
       a: { dtype: 'BF16', shape: [2], data_offsets: [0, 4] },
-      empty: { dtype: 'I64', shape: [0, 7], data_offsets: [28, 28] },
       scalar: { dtype: 'F8_E4M3', shape: [], data_offsets: [28, 29], later: [{ x: null }] },
+      empty: { dtype: 'I64', shape: [0, 7], data_offsets: [28, 28] },
       half: { dtype: 'F4', shape: [2, 3], data_offsets: [29, 32] },
     };
     const json = JSON.stringify(header);
@@ -186,6 +186,12 @@ describe('tensors whose bytes do not fit', () => {
     ['too few bytes', { a: F32([2, 3], 0, 20) }, 20, 'has 20 bytes, but shape [2, 3] of F32 needs 24'],
     ['too many bytes', { a: F32([2, 3], 0, 28) }, 28, 'has 28 bytes, but shape [2, 3] of F32 needs 24'],
     ['an overflowing shape', { a: F32([2 ** 40, 2 ** 40], 0, 0) }, 0, 'below 2^53'],
+    [
+      'a count beyond 2^53 whose bytes are not',
+      { a: { dtype: 'F4', shape: [3, 3002399751580331], data_offsets: [0, 2 ** 52] } },
+      0,
+      'below 2^53',
+    ],
     ['half a byte', { a: { dtype: 'F4', shape: [3], data_offsets: [0, 1] } }, 1, 'whole number of bytes'],
     [
       'offsets that end beyond 2^53',

@@ -265,6 +265,21 @@ describe('loading', () => {
     expect(tokenizer.size).toBe(257);
   });
 
+  test('prefers tokenizer.json where both have a token', async () => {
+    const decoder = { 100: { content: '<|mask|>' }, 260: { content: '<|mask|>' } };
+    const tokenizer = await loaded(folderWith({}, { added_tokens_decoder: decoder }));
+    expect([...tokenizer.encode('a<|mask|>')]).toEqual([97, 259]);
+    expect(tokenizer.size).toBe(260);
+  });
+
+  test('adds no special tokens, even where the tokenizer has them at the start', async () => {
+    const start = { id: '<|im_start|>', ids: [257], tokens: ['<|im_start|>'] };
+    const single = [{ SpecialToken: { id: start.id, type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }];
+    const template = { type: 'TemplateProcessing', single, pair: [], special_tokens: { [start.id]: start } };
+    const tokenizer = await loaded(folderWith({ post_processor: template }));
+    expect([...tokenizer.encode('ab')]).toEqual([97, 98]);
+  });
+
   const bpe = definition.model;
   const token = { content: '<|x|>', special: true };
   test.each([
