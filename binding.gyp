@@ -5,7 +5,8 @@
     "cflags!": ["-fno-omit-frame-pointer", "-Wno-unused-parameter"],
     "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-fno-exceptions", "-fno-rtti"],
     "cflags_cc": [
-      "-std=c++20", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno"
+      "-std=c++20", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden", "-fvisibility-inlines-hidden",
+      "-ffp-contract=off", "-fno-math-errno"
     ],
     "xcode_settings": {
       "CLANG_CXX_LANGUAGE_STANDARD": "c++20",
@@ -22,13 +23,13 @@
   "targets": [
     {
       "target_name": "rnd1",
-      # Everything but what needs nvcc and what is compiled per instruction set, by the targets below.
+      # Everything but what needs CUDA and what is compiled per instruction set, by the targets below.
       "sources": [
-        "<!@(node -p \"require('fs').readdirSync('native',{recursive:true}).filter(f=>/\\.cc$/.test(f)&&!/kernels_avx/.test(f)).map(f=>'native/'+f).join('\\n')\")"
+        "<!@(node -p \"require('fs').readdirSync('native',{recursive:true}).filter(f=>/^(?!backend.cuda.(?!unavailable)).*\\.cc$/.test(f)&&!/kernels_avx/.test(f)).map(f=>'native/'+f).join('\\n')\")"
       ],
       "dependencies": ["rnd1_avx2", "rnd1_avx512"],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
-      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],
       "conditions": [
         ["OS=='linux'", { "ldflags": ["-pthread"] }]
       ]
@@ -49,7 +50,7 @@
     {
       "target_name": "rnd1_avx512",
       "type": "static_library",
-      "variables": { "instruction_set": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma"] },
+      "variables": { "instruction_set": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c"] },
       "sources": ["native/backend/cpu/kernels_avx512.cc"],
       "conditions": [
         ["target_arch=='x64'", {

@@ -27,11 +27,6 @@ export function findProgram(...names: readonly (string | undefined)[]): string |
 }
 
 export function findToolchain(): Toolchain {
-  if (process.platform === 'win32') {
-    // CMake and node-gyp look for Visual Studio by themselves, and say so when there is none.
-    const cmake = findProgram('cmake.exe');
-    return { cmake, buildTool: 'MSBuild', compiler: 'cl', python: findProgram('python.exe', 'py.exe') };
-  }
   return {
     cmake: findProgram('cmake'),
     buildTool: findProgram('ninja', 'make'),
@@ -51,7 +46,6 @@ function linuxFamily(): string {
 /** One line that installs a C++20 compiler and CMake here. */
 export function installAdvice(platform = process.platform, release = linuxFamily()): string {
   if (platform === 'darwin') return 'xcode-select --install && brew install cmake';
-  if (platform === 'win32') return 'winget install Kitware.CMake Microsoft.VisualStudio.2022.BuildTools';
   if (/^ID(_LIKE)?=.*(debian|ubuntu)/m.test(release)) return 'sudo apt-get install build-essential cmake';
   if (/^ID(_LIKE)?=.*(fedora|rhel)/m.test(release)) return 'sudo dnf install gcc-c++ make cmake';
   if (/^ID(_LIKE)?=.*suse/m.test(release)) return 'sudo zypper install gcc-c++ make cmake';
@@ -61,7 +55,11 @@ export function installAdvice(platform = process.platform, release = linuxFamily
 }
 
 /** Says what is missing for a build with these tools; null when nothing is. */
-export function missingTools({ cmake, buildTool, compiler, python }: Toolchain): string | null {
+export function missingTools(
+  { cmake, buildTool, compiler, python }: Toolchain,
+  platform = process.platform,
+): string | null {
+  if (platform === 'win32') return 'rnd1 does not build on Windows yet. Inside WSL it does.';
   const missing = [
     compiler ? null : 'a C++20 compiler',
     buildTool ? null : 'make or ninja',
