@@ -1,4 +1,13 @@
 // One build for both module systems: `import` gets the very classes that `require` gets.
 import rnd1 from './index.js';
 
-export const { inspectCheckpoint, RND1, RND1Error, scoreAndUnmask, system, Tokenizer } = rnd1;
+export const {
+  chooseDevice,
+  embeddedFolder,
+  inspectCheckpoint,
+  RND1,
+  RND1Error,
+  scoreAndUnmask,
+  system,
+  Tokenizer,
+} = rnd1;

@@ -18,7 +18,8 @@ export type ScoringOptions = Pick<SamplingOptions, 'temperature' | 'topK' | 'top
 
 /** Validates what scoring needs and fills in the defaults. */
 export function readScoring(options: ScoringOptions): Scoring {
-  const temperature = numberOption('temperature', options.temperature ?? 0, 0);
+  // Up to the largest f32, since the kernels divide in f32.
+  const temperature = numberOption('temperature', options.temperature ?? 0, 0, 3.4e38);
   const topK = integerOption('topK', options.topK ?? 0, 0);
   const topP = numberOption('topP', options.topP ?? 1, 0, 1);
   const greedy = booleanOption('greedy', options.greedy, false);

@@ -1,0 +1,20 @@
+import type { NativeSystem } from '../types/native';
+
+/** What `device: 'auto'` comes to. */
+export interface DeviceChoice {
+  /** `'cpu'` or `'cuda:N'`. */
+  readonly device: string;
+  /** Why it is no GPU; null where it is one. */
+  readonly reason: string | null;
+}
+
+/** The first GPU that holds `bytes` of weights, otherwise the CPU and why. */
+export function chooseDevice({ gpus, cudaUnavailable }: NativeSystem, bytes: number): DeviceChoice {
+  const gpu = gpus.find((candidate) => candidate.bytes > bytes);
+  if (gpu !== undefined) return { device: gpu.device, reason: null };
+  const reason =
+    gpus.length === 0
+      ? (cudaUnavailable ?? 'there is no GPU')
+      : `the weights take ${bytes} bytes, and no GPU has more than ${Math.max(...gpus.map((g) => g.bytes))}`;
+  return { device: 'cpu', reason };
+}
