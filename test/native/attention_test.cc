@@ -85,113 +85,115 @@ void expectMatches(Backend& backend, const Packed& given, double largestScore = 
               "log-sum-exp");
 }
 
-const Test matchesOracle{"attention: head sizes, groups and lengths against float64", [] {
-                           constexpr HeadLayout layouts[] = {{4, 2, 32}, {2, 2, 64}, {4, 1, 128},
-                                                             {3, 1, 40}, {2, 1, 20}, {1, 1, 3}};
-                           forEachBackend([&](Backend& backend) {
-                             Noise noise(21);
-                             for (const HeadLayout& layout : layouts)
-                               for (const int64_t length : {1, 7, 33, 129}) {
-                                 const Scope scope(text("head ", layout.headDim, ", ", length, " rows"));
-                                 const int64_t lengths[] = {length};
-                                 expectMatches(backend, packed(noise, layout, backend.dtype(), lengths));
-                               }
-                           });
-                         }};
+void matchesOracle() {
+  constexpr HeadLayout layouts[] = {{4, 2, 32}, {2, 2, 64}, {4, 1, 128}, {3, 1, 40}, {2, 1, 20}, {1, 1, 3}};
+  forEachBackend([&](Backend& backend) {
+    Noise noise(21);
+    for (const HeadLayout& layout : layouts)
+      for (const int64_t length : {1, 7, 33, 129}) {
+        const Scope scope(text("head ", layout.headDim, ", ", length, " rows"));
+        const int64_t lengths[] = {length};
+        expectMatches(backend, packed(noise, layout, backend.dtype(), lengths));
+      }
+  });
+}
 
-const Test severalCanvases{
-    "attention: packed canvases do not see each other", [] {
-      forEachBackend([](Backend& backend) {
-        Noise noise(22);
-        for (const int64_t headDim : {32, 20}) {
-          const int64_t lengths[] = {1, 7, 33, 65, 1, 129, 16};
-          expectMatches(backend, packed(noise, {4, 2, headDim}, backend.dtype(), lengths));
-        }
-      });
-    }};
+void severalCanvases() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(22);
+    for (const int64_t headDim : {32, 20}) {
+      const int64_t lengths[] = {1, 7, 33, 65, 1, 129, 16};
+      expectMatches(backend, packed(noise, {4, 2, headDim}, backend.dtype(), lengths));
+    }
+  });
+}
 
-const Test fewerQueries{"attention: queries need not be keys", [] {
-                          forEachBackend([](Backend& backend) {
-                            Noise noise(23);
-                            const HeadLayout layout{4, 2, 32};
-                            const int64_t lengths[] = {9, 70, 5};
-                            Packed given = packed(noise, layout, backend.dtype(), lengths);
-                            const int32_t queries[] = {2, 33, 5};
-                            given.query = Matrix();
-                            given.queryOffsets = {0};
-                            for (const int32_t count : queries) {
-                              append(given.query,
-                                     noise.matrix(count, layout.queryColumns(), backend.dtype()));
-                              given.queryOffsets.push_back(static_cast<int32_t>(given.query.rows));
-                            }
-                            expectMatches(backend, given);
-                          });
-                        }};
+void fewerQueries() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(23);
+    const HeadLayout layout{4, 2, 32};
+    const int64_t lengths[] = {9, 70, 5};
+    Packed given = packed(noise, layout, backend.dtype(), lengths);
+    const int32_t queries[] = {2, 33, 5};
+    given.query = Matrix();
+    given.queryOffsets = {0};
+    for (const int32_t count : queries) {
+      append(given.query, noise.matrix(count, layout.queryColumns(), backend.dtype()));
+      given.queryOffsets.push_back(static_cast<int32_t>(given.query.rows));
+    }
+    expectMatches(backend, given);
+  });
+}
 
-const Test largeScores{
-    "attention: scores far apart neither overflow nor vanish", [] {
-      forEachBackend([](Backend& backend) {
-        Noise noise(24);
-        const int64_t lengths[] = {150};
-        expectMatches(backend, packed(noise, {2, 1, 64}, backend.dtype(), lengths, 12), 500);
-      });
-    }};
+void largeScores() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(24);
+    const int64_t lengths[] = {150};
+    expectMatches(backend, packed(noise, {2, 1, 64}, backend.dtype(), lengths, 12), 500);
+  });
+}
 
-const Test optionalLogSumExp{"attention: the log-sum-exp is optional", [] {
-                               forEachBackend([](Backend& backend) {
-                                 Noise noise(25);
-                                 const int64_t lengths[] = {19};
-                                 const Packed given = packed(noise, {2, 1, 32}, backend.dtype(), lengths);
-                                 expectSameBits(run(backend, given, false).out.values,
-                                                run(backend, given).out.values, "without it");
-                               });
-                             }};
+void optionalLogSumExp() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(25);
+    const int64_t lengths[] = {19};
+    const Packed given = packed(noise, {2, 1, 32}, backend.dtype(), lengths);
+    expectSameBits(run(backend, given, false).out.values, run(backend, given).out.values, "without it");
+  });
+}
 
-const Test canvasesStandAlone{
-    "attention: a canvas has the same bits in any batch, with any number of threads", [] {
-      forEachFactory([](const BackendFactory& make) {
-        Noise noise(26);
-        const auto alone = make(1);
-        for (const int64_t headDim : {20, 64, 128}) {
-          const int64_t lengths[] = {33, 1, 129, 7, 64};
-          const Packed batch = packed(noise, {4, 2, headDim}, alone->dtype(), lengths);
-          const Result whole = run(*alone, batch);
-          for (const int threads : {2, 3}) {
-            const Result other = run(*make(threads), batch);
-            expectSameBits(other.out.values, whole.out.values, text(threads, " threads"));
-            expectSameBits(other.logSumExp.values, whole.logSumExp.values,
-                           text(threads, " threads, log-sum-exp"));
-          }
-          for (size_t canvas = 0; canvas < std::size(lengths); ++canvas)
-            expectSameBits(run(*alone, canvasOf(batch, canvas)).out.values,
-                           rowRange(whole.out, batch.queryOffsets[canvas], lengths[canvas]).values,
-                           text("canvas ", canvas, " alone"));
-          // A query sees its canvas, not the queries beside it.
-          Packed one = canvasOf(batch, 2);
-          one.query = rowRange(one.query, 100, 1);
-          one.queryOffsets[1] = 1;
-          expectSameBits(run(*alone, one).out.values,
-                         rowRange(whole.out, batch.queryOffsets[2] + 100, 1).values, "one query alone");
-        }
-      });
-    }};
+void canvasesStandAlone() {
+  forEachFactory([](const BackendFactory& make) {
+    Noise noise(26);
+    const auto alone = make(1);
+    for (const int64_t headDim : {20, 64, 128}) {
+      const int64_t lengths[] = {33, 1, 129, 7, 64};
+      const Packed batch = packed(noise, {4, 2, headDim}, alone->dtype(), lengths);
+      const Result whole = run(*alone, batch);
+      for (const int threads : {2, 3}) {
+        const Result other = run(*make(threads), batch);
+        expectSameBits(other.out.values, whole.out.values, text(threads, " threads"));
+        expectSameBits(other.logSumExp.values, whole.logSumExp.values,
+                       text(threads, " threads, log-sum-exp"));
+      }
+      for (size_t canvas = 0; canvas < std::size(lengths); ++canvas)
+        expectSameBits(run(*alone, canvasOf(batch, canvas)).out.values,
+                       rowRange(whole.out, batch.queryOffsets[canvas], lengths[canvas]).values,
+                       text("canvas ", canvas, " alone"));
+      // A query sees its canvas, not the queries beside it.
+      Packed one = canvasOf(batch, 2);
+      one.query = rowRange(one.query, 100, 1);
+      one.queryOffsets[1] = 1;
+      expectSameBits(run(*alone, one).out.values, rowRange(whole.out, batch.queryOffsets[2] + 100, 1).values,
+                     "one query alone");
+    }
+  });
+}
 
-const Test specialValues{
-    "attention: NaN stays in its canvas", [] {
-      forEachBackend([](Backend& backend) {
-        Noise noise(27);
-        const int64_t lengths[] = {7, 40, 33};
-        Packed batch = packed(noise, {2, 1, 32}, backend.dtype(), lengths);
-        const Result clean = run(backend, batch);
-        batch.key.at(20, 3) = std::nanf("");
-        const Result actual = run(backend, batch);
-        expectSameBits(rowRange(actual.out, 0, 7).values, rowRange(clean.out, 0, 7).values, "canvas before");
-        expectSameBits(rowRange(actual.out, 47, 33).values, rowRange(clean.out, 47, 33).values,
-                       "canvas behind");
-        for (int64_t row = 7; row < 47; ++row)
-          expect(std::isnan(actual.out.at(row, 0)), text("row ", row, " of the canvas hides the NaN"));
-      });
-    }};
+void specialValues() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(27);
+    const int64_t lengths[] = {7, 40, 33};
+    Packed batch = packed(noise, {2, 1, 32}, backend.dtype(), lengths);
+    const Result clean = run(backend, batch);
+    batch.key.at(20, 3) = std::nanf("");
+    const Result actual = run(backend, batch);
+    expectSameBits(rowRange(actual.out, 0, 7).values, rowRange(clean.out, 0, 7).values, "canvas before");
+    expectSameBits(rowRange(actual.out, 47, 33).values, rowRange(clean.out, 47, 33).values, "canvas behind");
+    for (int64_t row = 7; row < 47; ++row)
+      expect(std::isnan(actual.out.at(row, 0)), text("row ", row, " of the canvas hides the NaN"));
+  });
+}
+
+const Tests attentionTests{
+    {"attention: head sizes, groups and lengths against float64", matchesOracle},
+    {"attention: packed canvases do not see each other", severalCanvases},
+    {"attention: queries need not be keys", fewerQueries},
+    {"attention: scores far apart neither overflow nor vanish", largeScores},
+    {"attention: the log-sum-exp is optional", optionalLogSumExp},
+    {"attention: a canvas has the same bits in any batch, with any number of threads", canvasesStandAlone},
+    {"attention: NaN stays in its canvas", specialValues},
+};
 
 }  // namespace
 }  // namespace rnd1::test

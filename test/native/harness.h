@@ -1,9 +1,10 @@
 #pragma once
 
-#include <functional>
+#include <initializer_list>
 #include <source_location>
 #include <sstream>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 /** Registration, expectations and failure messages of the native tests. */
@@ -13,15 +14,15 @@ using Location = std::source_location;
 
 struct TestCase {
   std::string name;
-  std::function<void()> body;
+  void (*body)();
 };
 
 /** All tests, in the order of registration. */
 std::vector<TestCase>& registry();
 
-/** `const Test name{"matmul: what it promises", [] { … }};` at namespace scope registers a test. */
-struct Test {
-  Test(const char* name, std::function<void()> body) { registry().push_back({name, std::move(body)}); }
+/** At the end of a file, at namespace scope: registers its tests. */
+struct Tests {
+  explicit Tests(std::initializer_list<TestCase> tests) { registry().insert(registry().end(), tests); }
 };
 
 /** While it lives, failures are prefixed with the text: which backend, which sizes. */
@@ -42,6 +43,16 @@ std::string text(const Parts&... parts) {
   return stream.str();
 }
 
+/** Small integers print as numbers. */
+template <typename T>
+auto printable(const T& value) {
+  if constexpr (std::is_arithmetic_v<T>) {
+    return +value;
+  } else {
+    return value;
+  }
+}
+
 /** Records a failure of the running test, which goes on. */
 void fail(const std::string& message, Location location = Location::current());
 
@@ -59,7 +70,7 @@ bool expectEqual(const Actual& actual, const Expected& expected, const std::stri
                  Location location = Location::current()) {
   countExpectation();
   if (actual == expected) return true;
-  fail(text(what, ": got ", +actual, ", expected ", +expected), location);
+  fail(text(what, ": got ", printable(actual), ", expected ", printable(expected)), location);
   return false;
 }
 

@@ -10,12 +10,6 @@
 
 namespace rnd1::test {
 
-DoubleMatrix widened(const Matrix& matrix) {
-  DoubleMatrix result(matrix.rows, matrix.columns);
-  std::copy(matrix.values.begin(), matrix.values.end(), result.values.begin());
-  return result;
-}
-
 void expectClose(const Matrix& actual, const DoubleMatrix& expected, double bound, const std::string& what,
                  Location location) {
   if (!expectEqual(actual.rows, expected.rows, what + ": rows", location)) return;
@@ -78,10 +72,10 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 double silu(double x) { return x / (1 + std::exp(-x)); }
 
 /** One head of normRope. */
-void normRopeHead(const float* head, const float* scale, double epsilon, const float* angles, int64_t headDim,
-                  double* out) {
+void normRopeHead(const double* head, const float* scale, double epsilon, const float* angles,
+                  int64_t headDim, double* out) {
   double squares = 0;
-  for (int64_t i = 0; i < headDim; ++i) squares += double{head[i]} * head[i];
+  for (int64_t i = 0; i < headDim; ++i) squares += head[i] * head[i];
   const double factor = 1 / std::sqrt(squares / static_cast<double>(headDim) + epsilon);
   const int64_t half = headDim / 2;
   for (int64_t i = 0; i < half; ++i) {
@@ -114,22 +108,22 @@ void normalise(std::vector<double>& logits) {
 
 }  // namespace
 
-DoubleMatrix matmul(const Matrix& x, const Matrix& weight) {
+DoubleMatrix matmul(const DoubleMatrix& x, const Matrix& weight) {
   DoubleMatrix out(x.rows, weight.rows);
   for (int64_t row = 0; row < x.rows; ++row)
     for (int64_t column = 0; column < weight.rows; ++column) {
       double sum = 0;
-      for (int64_t k = 0; k < x.columns; ++k) sum += double{x.at(row, k)} * weight.at(column, k);
+      for (int64_t k = 0; k < x.columns; ++k) sum += x.at(row, k) * weight.at(column, k);
       out.at(row, column) = sum;
     }
   return out;
 }
 
-DoubleMatrix rmsNorm(const Matrix& x, std::span<const float> scale, double epsilon) {
+DoubleMatrix rmsNorm(const DoubleMatrix& x, std::span<const float> scale, double epsilon) {
   DoubleMatrix out(x.rows, x.columns);
   for (int64_t row = 0; row < x.rows; ++row) {
     double squares = 0;
-    for (int64_t k = 0; k < x.columns; ++k) squares += double{x.at(row, k)} * x.at(row, k);
+    for (int64_t k = 0; k < x.columns; ++k) squares += x.at(row, k) * x.at(row, k);
     const double factor = 1 / std::sqrt(squares / static_cast<double>(x.columns) + epsilon);
     for (int64_t k = 0; k < x.columns; ++k)
       out.at(row, k) = x.at(row, k) * factor * scale[static_cast<size_t>(k)];
@@ -150,10 +144,10 @@ Matrix rotary(int64_t positions, int64_t headDim, double theta) {
   return table;
 }
 
-DoubleMatrix normRope(const Matrix& qkv, const HeadLayout& layout, std::span<const float> queryNorm,
+DoubleMatrix normRope(const DoubleMatrix& qkv, const HeadLayout& layout, std::span<const float> queryNorm,
                       std::span<const float> keyNorm, double epsilon, std::span<const int32_t> positions,
                       const Matrix& rotary) {
-  DoubleMatrix out = widened(qkv);
+  DoubleMatrix out = qkv;
   for (int64_t row = 0; row < qkv.rows; ++row) {
     const float* angles = rotary.row(positions[static_cast<size_t>(row)]);
     for (int64_t head = 0; head < layout.heads + layout.keyValueHeads; ++head) {
@@ -165,9 +159,9 @@ DoubleMatrix normRope(const Matrix& qkv, const HeadLayout& layout, std::span<con
   return out;
 }
 
-Attention attention(const Matrix& query, const Matrix& key, const Matrix& value, const HeadLayout& layout,
-                    std::span<const int32_t> queryOffsets, std::span<const int32_t> keyOffsets,
-                    double scale) {
+Attention attention(const DoubleMatrix& query, const DoubleMatrix& key, const DoubleMatrix& value,
+                    const HeadLayout& layout, std::span<const int32_t> queryOffsets,
+                    std::span<const int32_t> keyOffsets, double scale) {
   Attention result{DoubleMatrix(query.rows, layout.queryColumns()), DoubleMatrix(query.rows, layout.heads)};
   const int64_t group = layout.heads / layout.keyValueHeads;
   for (size_t canvas = 0; canvas + 1 < queryOffsets.size(); ++canvas)
@@ -179,7 +173,7 @@ Attention attention(const Matrix& query, const Matrix& key, const Matrix& value,
         for (int64_t other = keyOffsets[canvas]; other < keyOffsets[canvas + 1]; ++other) {
           double product = 0;
           for (int64_t d = 0; d < layout.headDim; ++d)
-            product += double{query.at(row, queryColumn + d)} * key.at(other, keyColumn + d);
+            product += query.at(row, queryColumn + d) * key.at(other, keyColumn + d);
           scores.push_back(product * scale);
         }
         const double maximum = *std::max_element(scores.begin(), scores.end());
@@ -204,10 +198,10 @@ DoubleMatrix softmax(const DoubleMatrix& logits) {
   return out;
 }
 
-std::vector<double> mlp(const float* x, const Expert& expert) {
+std::vector<double> mlp(const double* x, const Expert& expert) {
   const auto product = [&](const Matrix& weight, int64_t column) {
     double sum = 0;
-    for (int64_t k = 0; k < weight.columns; ++k) sum += double{x[k]} * weight.at(column, k);
+    for (int64_t k = 0; k < weight.columns; ++k) sum += x[k] * weight.at(column, k);
     return sum;
   };
   std::vector<double> activated;

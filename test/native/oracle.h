@@ -22,6 +22,10 @@ struct Grid {
   std::vector<T> values;
 
   Grid() = default;
+  /** Widens silently, narrows when asked to. */
+  template <typename U>
+  explicit(sizeof(U) > sizeof(T)) Grid(const Grid<U>& other)
+      : rows(other.rows), columns(other.columns), values(other.values.begin(), other.values.end()) {}
   Grid(int64_t rows, int64_t columns)
       : rows(rows), columns(columns), values(static_cast<size_t>(rows * columns)) {}
   T* row(int64_t index) { return values.data() + index * columns; }
@@ -35,8 +39,6 @@ struct Grid {
 using Matrix = Grid<float>;
 using DoubleMatrix = Grid<double>;
 
-DoubleMatrix widened(const Matrix& matrix);
-
 /** Whether a verb rounds between its inputs and its result, or accumulates in f32 all the way. */
 enum class Rounding { none, inside };
 
@@ -49,6 +51,9 @@ constexpr double tolerance(DType arithmetic, Rounding rounding, double exponent 
   const double conditioned = exponent * 0x1p-23 * exponent * 0x1p-23;
   return conditioned > base ? conditioned : base;
 }
+
+/** The same for the logits and hidden states of a whole model, with the same routing. */
+constexpr double modelTolerance(DType arithmetic) { return arithmetic == DType::f32 ? 1e-10 : 5e-3; }
 
 /** Two candidates closer than this, in nats, may change places between f32 and float64. */
 constexpr double decisionSlack = 2e-5;
@@ -75,16 +80,16 @@ void expectRounded(const Matrix& values, DType arithmetic, const std::string& wh
 namespace oracle {
 
 /** x · weightᵀ */
-DoubleMatrix matmul(const Matrix& x, const Matrix& weight);
+DoubleMatrix matmul(const DoubleMatrix& x, const Matrix& weight);
 
 /** x / sqrt(mean(x²) + ε) · scale */
-DoubleMatrix rmsNorm(const Matrix& x, std::span<const float> scale, double epsilon);
+DoubleMatrix rmsNorm(const DoubleMatrix& x, std::span<const float> scale, double epsilon);
 
 /** cosines and sines of every position: (positions, headDim) as `normRope` takes them. */
 Matrix rotary(int64_t positions, int64_t headDim, double theta);
 
 /** qkv with normed and rotated queries and keys. */
-DoubleMatrix normRope(const Matrix& qkv, const HeadLayout& layout, std::span<const float> queryNorm,
+DoubleMatrix normRope(const DoubleMatrix& qkv, const HeadLayout& layout, std::span<const float> queryNorm,
                       std::span<const float> keyNorm, double epsilon, std::span<const int32_t> positions,
                       const Matrix& rotary);
 
@@ -92,8 +97,9 @@ struct Attention {
   DoubleMatrix out;        // (query rows, heads · headDim)
   DoubleMatrix logSumExp;  // (query rows, heads)
 };
-Attention attention(const Matrix& query, const Matrix& key, const Matrix& value, const HeadLayout& layout,
-                    std::span<const int32_t> queryOffsets, std::span<const int32_t> keyOffsets, double scale);
+Attention attention(const DoubleMatrix& query, const DoubleMatrix& key, const DoubleMatrix& value,
+                    const HeadLayout& layout, std::span<const int32_t> queryOffsets,
+                    std::span<const int32_t> keyOffsets, double scale);
 
 /** softmax of every row. */
 DoubleMatrix softmax(const DoubleMatrix& logits);
@@ -103,7 +109,7 @@ struct Expert {
 };
 
 /** down(silu(gate · x) ∘ (up · x)) of one row. */
-std::vector<double> mlp(const float* x, const Expert& expert);
+std::vector<double> mlp(const double* x, const Expert& expert);
 
 /** Log-probabilities after bans, temperature, top-k and top-p; −∞ for what was removed. */
 std::vector<double> filteredLogProbabilities(std::span<const float> logits, const SamplingPlan& plan);

@@ -61,142 +61,145 @@ void expectPositions(const std::vector<int32_t>& actual, const std::vector<int32
 constexpr UnmaskOrder orders[] = {UnmaskOrder::entropy, UnmaskOrder::confidence, UnmaskOrder::margin,
                                   UnmaskOrder::random};
 
-const Test matchesOracle{
-    "unmask: every order and limit, with ties, against the rule written plainly", [] {
-      const auto backend = makeCpuBackend(DType::f32, 1);
-      Noise noise(61);
-      for (const int64_t count : {1, 2, 7, 33, 129})
-        for (const int64_t levels : {1, 4, 1000})
-          for (const double share : {0.5, 1.0})
-            for (const UnmaskOrder order : orders) {
-              const Canvas canvas = randomCanvas(noise, count, levels, share);
-              const auto check = [&](UnmaskLimit limit, double value) {
-                const UnmaskPlan plan{order, limit, value, 77 + static_cast<uint64_t>(count), 3};
-                const auto bytes = oracle::unmask(canvas.rows, canvas.scores, canvas.eligible, plan);
-                std::vector<int32_t> expected;
-                for (size_t i = 0; i < bytes.size(); ++i)
-                  if (bytes[i]) expected.push_back(canvas.rows[i].position);
-                expectPositions(commit(*backend, canvas, plan), expected,
-                                text(count, " rows, ", levels, " levels, order ", static_cast<int>(order),
-                                     ", limit ", static_cast<int>(limit), ", value ", value));
-              };
-              for (const double keep : {0., 1., 3., 20., 64., 128., 1000.}) check(UnmaskLimit::keep, keep);
-              for (const double gamma : {-1., 0., 0.3, 2., 1e9}) check(UnmaskLimit::gamma, gamma);
-              for (const double tau : {1., 0.7, 0.2, 1e-9}) check(UnmaskLimit::tau, tau);
-            }
-    }};
+void matchesOracle() {
+  const auto backend = makeCpuBackend(DType::f32, 1);
+  Noise noise(61);
+  for (const int64_t count : {1, 2, 7, 33, 129})
+    for (const int64_t levels : {1, 4, 1000})
+      for (const double share : {0.5, 1.0})
+        for (const UnmaskOrder order : orders) {
+          const Canvas canvas = randomCanvas(noise, count, levels, share);
+          const auto check = [&](UnmaskLimit limit, double value) {
+            const UnmaskPlan plan{order, limit, value, 77 + static_cast<uint64_t>(count), 3};
+            const auto bytes = oracle::unmask(canvas.rows, canvas.scores, canvas.eligible, plan);
+            std::vector<int32_t> expected;
+            for (size_t i = 0; i < bytes.size(); ++i)
+              if (bytes[i]) expected.push_back(canvas.rows[i].position);
+            expectPositions(commit(*backend, canvas, plan), expected,
+                            text(count, " rows, ", levels, " levels, order ", static_cast<int>(order),
+                                 ", limit ", static_cast<int>(limit), ", value ", value));
+          };
+          for (const double keep : {0., 1., 3., 20., 64., 128., 1000.}) check(UnmaskLimit::keep, keep);
+          for (const double gamma : {-1., 0., 0.3, 2., 1e9}) check(UnmaskLimit::gamma, gamma);
+          for (const double tau : {1., 0.7, 0.2, 1e-9}) check(UnmaskLimit::tau, tau);
+        }
+}
 
-const Test keepsTheWorst{
-    "unmask: keep leaves the worst masked; ties commit the lower position", [] {
-      const auto backend = makeCpuBackend(DType::f32, 1);
-      Canvas canvas;
-      //         position, confidence, entropy, margin
-      canvas.add(2, -0.5f, 0.9f, 0.2f);
-      canvas.add(3, -0.1f, 0.1f, 0.9f);
-      canvas.add(5, -0.5f, 0.9f, 0.2f);
-      canvas.add(7, -2.0f, 0.5f, 0.4f);
-      canvas.add(9, -0.5f, 0.9f, 0.2f);
-      const auto positions = [&](UnmaskOrder order, double keep) {
-        return commit(*backend, canvas, {order, UnmaskLimit::keep, keep, 0, 0});
-      };
-      expectPositions(positions(UnmaskOrder::entropy, 0), {2, 3, 5, 7, 9}, "entropy, keep 0");
-      expectPositions(positions(UnmaskOrder::entropy, 1), {2, 3, 5, 7}, "entropy, keep 1");
-      expectPositions(positions(UnmaskOrder::entropy, 2), {2, 3, 7}, "entropy, keep 2");
-      expectPositions(positions(UnmaskOrder::entropy, 4), {3}, "entropy, keep 4");
-      expectPositions(positions(UnmaskOrder::entropy, 5), {}, "entropy, keep all");
-      expectPositions(positions(UnmaskOrder::entropy, 6), {}, "entropy, keep more than there are");
-      expectPositions(positions(UnmaskOrder::confidence, 2), {2, 3, 5}, "confidence, keep 2");
-      expectPositions(positions(UnmaskOrder::margin, 2), {2, 3, 7}, "margin, keep 2");
-      canvas.eligible[1] = 0;
-      expectPositions(positions(UnmaskOrder::entropy, 1), {2, 5, 7}, "position 3 is not eligible");
-      canvas.eligible.assign(5, 0);
-      expectPositions(positions(UnmaskOrder::entropy, 0), {}, "nothing is eligible");
-    }};
+void keepsTheWorst() {
+  const auto backend = makeCpuBackend(DType::f32, 1);
+  Canvas canvas;
+  //         position, confidence, entropy, margin
+  canvas.add(2, -0.5f, 0.9f, 0.2f);
+  canvas.add(3, -0.1f, 0.1f, 0.9f);
+  canvas.add(5, -0.5f, 0.9f, 0.2f);
+  canvas.add(7, -2.0f, 0.5f, 0.4f);
+  canvas.add(9, -0.5f, 0.9f, 0.2f);
+  const auto positions = [&](UnmaskOrder order, double keep) {
+    return commit(*backend, canvas, {order, UnmaskLimit::keep, keep, 0, 0});
+  };
+  expectPositions(positions(UnmaskOrder::entropy, 0), {2, 3, 5, 7, 9}, "entropy, keep 0");
+  expectPositions(positions(UnmaskOrder::entropy, 1), {2, 3, 5, 7}, "entropy, keep 1");
+  expectPositions(positions(UnmaskOrder::entropy, 2), {2, 3, 7}, "entropy, keep 2");
+  expectPositions(positions(UnmaskOrder::entropy, 4), {3}, "entropy, keep 4");
+  expectPositions(positions(UnmaskOrder::entropy, 5), {}, "entropy, keep all");
+  expectPositions(positions(UnmaskOrder::entropy, 6), {}, "entropy, keep more than there are");
+  expectPositions(positions(UnmaskOrder::confidence, 2), {2, 3, 5}, "confidence, keep 2");
+  expectPositions(positions(UnmaskOrder::margin, 2), {2, 3, 7}, "margin, keep 2");
+  canvas.eligible[1] = 0;
+  expectPositions(positions(UnmaskOrder::entropy, 1), {2, 5, 7}, "position 3 is not eligible");
+  canvas.eligible.assign(5, 0);
+  expectPositions(positions(UnmaskOrder::entropy, 0), {}, "nothing is eligible");
+}
 
-const Test entropyBounded{
-    "unmask: gamma bounds the entropy that is committed at once", [] {
-      const auto backend = makeCpuBackend(DType::f32, 1);
-      const auto positions = [&](const Canvas& canvas, double gamma) {
-        return commit(*backend, canvas, {UnmaskOrder::confidence, UnmaskLimit::gamma, gamma, 0, 0});
-      };
-      Canvas canvas;
-      canvas.add(4, -0.3f, 0.5f);
-      canvas.add(6, -0.1f, 0.25f);
-      canvas.add(8, -0.2f, 1.0f);
-      canvas.add(9, -0.4f, 0.125f);
-      // By confidence: 6, 8, 4, 9; sums without the largest: 0, 0.25, 0.75, 0.875.
-      expectPositions(positions(canvas, 0), {6}, "gamma 0");
-      expectPositions(positions(canvas, 0.25), {6, 8}, "gamma 0.25, equality counts");
-      expectPositions(positions(canvas, 0.8), {4, 6, 8}, "gamma 0.8");
-      expectPositions(positions(canvas, 2), {4, 6, 8, 9}, "gamma 2");
-      expectPositions(positions(canvas, -0.1), {}, "gamma below zero");
+void entropyBounded() {
+  const auto backend = makeCpuBackend(DType::f32, 1);
+  const auto positions = [&](const Canvas& canvas, double gamma) {
+    return commit(*backend, canvas, {UnmaskOrder::confidence, UnmaskLimit::gamma, gamma, 0, 0});
+  };
+  Canvas canvas;
+  canvas.add(4, -0.3f, 0.5f);
+  canvas.add(6, -0.1f, 0.25f);
+  canvas.add(8, -0.2f, 1.0f);
+  canvas.add(9, -0.4f, 0.125f);
+  // By confidence: 6, 8, 4, 9; sums without the largest: 0, 0.25, 0.75, 0.875.
+  expectPositions(positions(canvas, 0), {6}, "gamma 0");
+  expectPositions(positions(canvas, 0.25), {6, 8}, "gamma 0.25, equality counts");
+  expectPositions(positions(canvas, 0.8), {4, 6, 8}, "gamma 0.8");
+  expectPositions(positions(canvas, 2), {4, 6, 8, 9}, "gamma 2");
+  expectPositions(positions(canvas, -0.1), {}, "gamma below zero");
 
-      // 0.1 as a double is less than the f32 entropies it is compared with: the comparison is in f32.
-      Canvas tenth;
-      tenth.add(1, -0.1f, 0.1f);
-      tenth.add(2, -0.2f, 0.1f);
-      expectPositions(positions(tenth, 0.1), {1, 2}, "gamma is rounded to f32");
+  // 0.1 as a double is less than the f32 entropies it is compared with: the comparison is in f32.
+  Canvas tenth;
+  tenth.add(1, -0.1f, 0.1f);
+  tenth.add(2, -0.2f, 0.1f);
+  expectPositions(positions(tenth, 0.1), {1, 2}, "gamma is rounded to f32");
 
-      Canvas absorbed;
-      absorbed.add(1, -0.1f, 1.0f);
-      absorbed.add(2, -0.2f, 0.5f);
-      absorbed.add(3, -0.3f, 16777216.0f);
-      // 0, 0.5, then f32(2^24 + 1.5) = 2^24 + 2, less 2^24: 2.
-      expectPositions(positions(absorbed, 1.75), {1, 2}, "the running sum is stored in f32");
-      Canvas regained;
-      regained.add(1, -0.1f, 0.25f);
-      regained.add(2, -0.2f, 0.25f);
-      regained.add(3, -0.3f, 0.5f);
-      regained.add(4, -0.4f, 33554432.0f);
-      // 0, 0.25, 0.5, then f32(2^25 + 1) − 2^25 = 0: three are within 0.3, so the first three are committed.
-      expectPositions(positions(regained, 0.3), {1, 2, 3}, "entries are counted, wherever they stand");
-    }};
+  Canvas absorbed;
+  absorbed.add(1, -0.1f, 1.0f);
+  absorbed.add(2, -0.2f, 0.5f);
+  absorbed.add(3, -0.3f, 16777216.0f);
+  // 0, 0.5, then f32(2^24 + 1.5) = 2^24 + 2, less 2^24: 2.
+  expectPositions(positions(absorbed, 1.75), {1, 2}, "the running sum is stored in f32");
+  Canvas regained;
+  regained.add(1, -0.1f, 0.25f);
+  regained.add(2, -0.2f, 0.25f);
+  regained.add(3, -0.3f, 0.5f);
+  regained.add(4, -0.4f, 33554432.0f);
+  // 0, 0.25, 0.5, then f32(2^25 + 1) − 2^25 = 0: three are within 0.3, so the first three are committed.
+  expectPositions(positions(regained, 0.3), {1, 2, 3}, "entries are counted, wherever they stand");
+}
 
-const Test threshold{
-    "unmask: tau commits what is confident enough, at least one", [] {
-      const auto backend = makeCpuBackend(DType::f32, 1);
-      Canvas canvas;
-      canvas.add(0, -FLT_MAX, 0);
-      canvas.add(3, std::log(0.5f), 0.2f);
-      canvas.add(4, std::log(0.9f), 0.3f);
-      canvas.add(8, std::log(0.1f), 0.1f);
-      const auto positions = [&](double tau) {
-        return commit(*backend, canvas, {UnmaskOrder::confidence, UnmaskLimit::tau, tau, 0, 0});
-      };
-      expectPositions(positions(0.99), {4}, "none is confident enough");
-      expectPositions(positions(0.9), {4}, "tau 0.9, equality counts");
-      expectPositions(positions(0.5), {3, 4}, "tau 0.5, equality counts");
-      expectPositions(positions(0.05), {3, 4, 8}, "tau 0.05");
-      canvas.eligible[2] = 0;
-      expectPositions(positions(0.95), {3}, "the best one is not eligible");
-      canvas.eligible.assign(4, 0);
-      expectPositions(positions(0.1), {}, "nothing is eligible");
-    }};
+void threshold() {
+  const auto backend = makeCpuBackend(DType::f32, 1);
+  Canvas canvas;
+  canvas.add(0, -FLT_MAX, 0);
+  canvas.add(3, std::log(0.5f), 0.2f);
+  canvas.add(4, std::log(0.9f), 0.3f);
+  canvas.add(8, std::log(0.1f), 0.1f);
+  const auto positions = [&](double tau) {
+    return commit(*backend, canvas, {UnmaskOrder::confidence, UnmaskLimit::tau, tau, 0, 0});
+  };
+  expectPositions(positions(0.99), {4}, "none is confident enough");
+  expectPositions(positions(0.9), {4}, "tau 0.9, equality counts");
+  expectPositions(positions(0.5), {3, 4}, "tau 0.5, equality counts");
+  expectPositions(positions(0.05), {3, 4, 8}, "tau 0.05");
+  canvas.eligible[2] = 0;
+  expectPositions(positions(0.95), {3}, "the best one is not eligible");
+  canvas.eligible.assign(4, 0);
+  expectPositions(positions(0.1), {}, "nothing is eligible");
+}
 
-const Test randomOrder{
-    "unmask: the random order depends on seed, round and position alone", [] {
-      const auto backend = makeCpuBackend(DType::f32, 1);
-      Canvas canvas;
-      for (int32_t position = 1; position <= 40; ++position) canvas.add(position, -0.5f, 0.5f, 0.5f);
-      const auto positions = [&](const Canvas& of, uint64_t seed, uint32_t round, double keep) {
-        return commit(*backend, of, {UnmaskOrder::random, UnmaskLimit::keep, keep, seed, round});
-      };
-      const auto first = positions(canvas, 5, 1, 30);
-      expectEqual(first.size(), size_t{10}, "committed");
-      expectPositions(positions(canvas, 5, 1, 30), first, "again");
-      expect(positions(canvas, 6, 1, 30) != first, "the seed does not matter");
-      expect(positions(canvas, uint64_t{5} | uint64_t{1} << 40, 1, 30) != first,
-             "the seed's upper half does not matter");
-      expect(positions(canvas, 5, 2, 30) != first, "the round does not matter");
-      std::vector<int32_t> leading(10);
-      std::iota(leading.begin(), leading.end(), 1);
-      expect(first != leading, "the order is not random");
-      // Other scores, and fewer positions beside them, change nothing about what comes first.
-      Canvas fewer;
-      for (const int32_t position : first) fewer.add(position, -0.1f * static_cast<float>(position), 0.1f);
-      const auto best = positions(canvas, 5, 1, 39);
-      expectPositions(positions(fewer, 5, 1, 9), best, "the best of fewer");
-    }};
+void randomOrder() {
+  const auto backend = makeCpuBackend(DType::f32, 1);
+  Canvas canvas;
+  for (int32_t position = 1; position <= 40; ++position) canvas.add(position, -0.5f, 0.5f, 0.5f);
+  const auto positions = [&](const Canvas& of, uint64_t seed, uint32_t round, double keep) {
+    return commit(*backend, of, {UnmaskOrder::random, UnmaskLimit::keep, keep, seed, round});
+  };
+  const auto first = positions(canvas, 5, 1, 30);
+  expectEqual(first.size(), size_t{10}, "committed");
+  expectPositions(positions(canvas, 5, 1, 30), first, "again");
+  expect(positions(canvas, 6, 1, 30) != first, "the seed does not matter");
+  expect(positions(canvas, uint64_t{5} | uint64_t{1} << 40, 1, 30) != first,
+         "the seed's upper half does not matter");
+  expect(positions(canvas, 5, 2, 30) != first, "the round does not matter");
+  std::vector<int32_t> leading(10);
+  std::iota(leading.begin(), leading.end(), 1);
+  expect(first != leading, "the order is not random");
+  // Other scores, and fewer positions beside them, change nothing about what comes first.
+  Canvas fewer;
+  for (const int32_t position : first) fewer.add(position, -0.1f * static_cast<float>(position), 0.1f);
+  const auto best = positions(canvas, 5, 1, 39);
+  expectPositions(positions(fewer, 5, 1, 9), best, "the best of fewer");
+}
+
+const Tests unmaskTests{
+    {"unmask: every order and limit, with ties, against the rule written plainly", matchesOracle},
+    {"unmask: keep leaves the worst masked; ties commit the lower position", keepsTheWorst},
+    {"unmask: gamma bounds the entropy that is committed at once", entropyBounded},
+    {"unmask: tau commits what is confident enough, at least one", threshold},
+    {"unmask: the random order depends on seed, round and position alone", randomOrder},
+};
 
 }  // namespace
 }  // namespace rnd1::test

@@ -1,0 +1,167 @@
+#include <filesystem>
+
+#include "core/error.h"
+#include "io/mapped_file.h"
+#include "tiny_model.h"
+
+namespace rnd1::test {
+namespace {
+
+std::vector<std::byte> bytesOf(const std::string& content) {
+  const auto* first = reinterpret_cast<const std::byte*>(content.data());
+  return {first, first + content.size()};
+}
+
+void mapsFiles() {
+  const auto content = bytesOf("odd content");
+  const TemporaryFile file(content);
+  MappedFile mapped(file.path());
+  expectEqual(mapped.path(), file.path(), "path");
+  expect(std::equal(mapped.bytes().begin(), mapped.bytes().end(), content.begin(), content.end()), "content");
+  mapped.willNeed(0, content.size());
+  mapped.willNeed(3, 5);
+  const std::byte* address = mapped.bytes().data();
+  const MappedFile moved(std::move(mapped));
+  expect(moved.bytes().data() == address && moved.bytes().size() == content.size(), "moving maps again");
+  expect(moved.path() == file.path(), "moving loses the path");
+  // The pages stay when the name is gone.
+  std::filesystem::remove(file.path());
+  expect(moved.bytes()[0] == content[0], "content of a removed file");
+}
+
+void mapsEmptyFiles() {
+  const TemporaryFile file(std::span<const std::byte>{});
+  const MappedFile mapped(file.path());
+  expectEqual(mapped.bytes().size(), size_t{0}, "size");
+}
+
+void refusesFiles() {
+  const auto refuse = [](const std::string& path) {
+    try {
+      const MappedFile mapped(path);
+      fail(path + " is mapped");
+    } catch (const Error& error) {
+      expect(error.code() == ErrorCode::io, "code");
+      expect(std::string(error.what()).find(path) != std::string::npos, error.what());
+    }
+  };
+  refuse("/nonexistent/model.safetensors");
+  refuse(std::filesystem::temp_directory_path().string());
+}
+
+/** Loading must fail with this code and name the words. */
+void expectRefused(const Config& config, const Manifest& manifest, ErrorCode code,
+                   std::initializer_list<const char*> words, Location location = Location::current()) {
+  const AbortFlag never;
+  try {
+    const Model model(
+        config, makeCpuBackend(DType::f32, 1), manifest, [](const LoadProgress&) {}, never);
+    fail("it loads", location);
+  } catch (const Error& error) {
+    expectEqual(std::string(errorCodeName(error.code())), errorCodeName(code), error.what(), location);
+    for (const char* word : words)
+      expect(std::string(error.what()).find(word) != std::string::npos,
+             text("\"", error.what(), "\" does not name ", word), location);
+  }
+}
+
+void refusesWeights() {
+  TinyModel tiny(91);
+  const std::string name = "model.layers.2.mlp.experts.6.down_proj.weight";
+  const Manifest good = tiny.manifest();
+  const std::string path = good.files[0];
+  const auto bend = [&](const auto& change) {
+    Manifest bent = good;
+    change(bent, bent.tensors[name]);
+    return bent;
+  };
+  const Config& config = tiny.config();
+  expectRefused(config, bend([&](Manifest& all, TensorLocation&) { all.tensors.erase(name); }),
+                ErrorCode::invalidCheckpoint, {"missing", name.c_str()});
+  expectRefused(config,
+                bend([](Manifest&, TensorLocation& tensor) { std::swap(tensor.shape[0], tensor.shape[1]); }),
+                ErrorCode::invalidCheckpoint, {name.c_str(), path.c_str(), "[27, 48]", "[48, 27]"});
+  expectRefused(config, bend([](Manifest&, TensorLocation& tensor) { tensor.shape = {48 * 27}; }),
+                ErrorCode::invalidCheckpoint, {name.c_str(), path.c_str()});
+  expectRefused(config, bend([](Manifest&, TensorLocation& tensor) { tensor.file = 1; }),
+                ErrorCode::invalidCheckpoint, {name.c_str()});
+  const auto size = static_cast<uint64_t>(std::filesystem::file_size(path));
+  // One byte too far, far behind the end, and where offset plus length overflows.
+  for (const uint64_t offset : {size - 2 * 48 * 27 + 1, size + 1, ~uint64_t{0} - 10})
+    expectRefused(config, bend([&](Manifest&, TensorLocation& tensor) { tensor.offset = offset; }),
+                  ErrorCode::invalidCheckpoint, {name.c_str(), path.c_str()});
+  expectRefused(config,
+                bend([](Manifest& all, TensorLocation&) { all.files[0] = "/nonexistent/a.safetensors"; }),
+                ErrorCode::io, {"/nonexistent/a.safetensors"});
+}
+
+void refusesConfigs() {
+  TinyModel tiny(92);
+  const Manifest manifest = tiny.manifest();
+  const auto refuse = [&](const auto& change, const char* word, Location location = Location::current()) {
+    Config config = tiny.config();
+    change(config);
+    expectRefused(config, manifest, ErrorCode::unsupportedModel, {word}, location);
+  };
+  refuse([](Config& config) { config.layers = 0; }, "size");
+  refuse([](Config& config) { config.vocabulary = -1; }, "size");
+  refuse([](Config& config) { config.hidden = int64_t{1} << 40; }, "size");
+  refuse([](Config& config) { config.headDim = 21; }, "head_dim");
+  refuse([](Config& config) { config.keyValueHeads = 4; }, "num_key_value_heads");
+  refuse([](Config& config) { config.expertsPerToken = 8; }, "num_experts_per_tok");
+  refuse([](Config& config) { config.ropeTheta = 0; }, "rope_theta");
+  refuse([](Config& config) { config.rmsNormEpsilon = std::nanf(""); }, "rms_norm_eps");
+}
+
+void reportsProgress() {
+  for (const bool tied : {false, true}) {
+    TinyModel tiny(93, {true, tied, {DType::bf16, DType::f32}});
+    const Manifest manifest = tiny.manifest();
+    std::vector<LoadProgress> events;
+    const AbortFlag never;
+    const Model model(
+        tiny.config(), makeCpuBackend(DType::f32, 1), manifest,
+        [&](const LoadProgress& progress) { events.push_back(progress); }, never);
+    if (!expect(!events.empty(), "no events")) return;
+    for (size_t i = 1; i < events.size(); ++i)
+      expect(events[i].bytes > events[i - 1].bytes && events[i].tensors > events[i - 1].tensors,
+             "it goes back");
+    const LoadProgress& last = events.back();
+    const auto tensors = static_cast<int64_t>(manifest.tensors.size());
+    expectEqual(last.tensors, tensors, "tensors");
+    expectEqual(last.totalTensors, tensors, "all tensors");
+    expectEqual(last.bytes, last.totalBytes, "bytes");
+    expectEqual(model.weightBytes(), last.bytes, "weight bytes");
+    expectEqual(static_cast<uint64_t>(last.bytes) + 13, std::filesystem::file_size(manifest.files[0]),
+                "file size");
+  }
+}
+
+void loadingAborts() {
+  TinyModel tiny(94);
+  AbortFlag abort;
+  try {
+    const Model model(
+        tiny.config(), makeCpuBackend(DType::f32, 1), tiny.manifest(),
+        [&](const LoadProgress& progress) {
+          if (progress.tensors >= 5) abort.abort();
+        },
+        abort);
+    fail("it loads");
+  } catch (const Error& error) {
+    expect(error.code() == ErrorCode::aborted, error.what());
+  }
+}
+
+const Tests weightsTests{
+    {"mapped file: content, moving, removal", mapsFiles},
+    {"mapped file: an empty file", mapsEmptyFiles},
+    {"mapped file: what is not there or not a file", refusesFiles},
+    {"weights: missing, misshapen and truncated tensors are named", refusesWeights},
+    {"weights: impossible sizes are named", refusesConfigs},
+    {"weights: progress rises to the whole", reportsProgress},
+    {"weights: loading aborts", loadingAborts},
+};
+
+}  // namespace
+}  // namespace rnd1::test
