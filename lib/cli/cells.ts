@@ -1,6 +1,9 @@
 import type { TokenFrame } from '../types';
 import { withoutControls } from './width';
 
+/** What a masked position looks like. */
+export const MASK = '░';
+
 /** A piece of the canvas as it is drawn. */
 export interface Cell {
   readonly text: string;
@@ -38,7 +41,7 @@ export function cellsOf(
   if (context.decode === null) {
     for (let position = 0; position < count; position++) {
       const kind = kindAt(position);
-      const text = kind === 'masked' ? '░' : String(frame.tokens[position]);
+      const text = kind === 'masked' ? MASK : String(frame.tokens[position]);
       cells.push({ text: position + 1 < count ? `${text} ` : text, kind });
     }
     return cells;
@@ -46,7 +49,7 @@ export function cellsOf(
   for (let position = 0; position < count; ) {
     let kind = kindAt(position);
     if (kind === 'masked') {
-      cells.push({ text: '░', kind });
+      cells.push({ text: MASK, kind });
       position++;
       continue;
     }

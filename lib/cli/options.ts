@@ -50,10 +50,12 @@ export function addModelOptions(command: Command): Command {
       device,
     )
     .addOption(
-      new Option(
-        '--dtype <type>',
-        "the arithmetic: auto, f32, f16 or bf16; auto is the checkpoint's own (default: auto)",
-      ).choices(['auto', 'f32', 'f16', 'bf16']),
+      new Option('--dtype <type>', "the arithmetic; auto is the checkpoint's own (default: auto)").choices([
+        'auto',
+        'f32',
+        'f16',
+        'bf16',
+      ]),
     )
     .option('--threads <count>', 'compute threads (default: one per core)', integer(1));
 }
@@ -108,7 +110,7 @@ export const schedulesHelp = `\nSchedules:\n${scheduleGrammar.map((line) => `  $
 
 /** The section of a manual on what is printed and returned. */
 export const outputHelp = `
-Output:
+What is printed:
   In a terminal the canvas is drawn while it unmasks: masked positions as ░, what the
   last step committed highlighted. Then the text is printed. NO_COLOR turns colours off.
   Piped, only the text is printed; progress and summary go to standard error, and only
@@ -130,24 +132,21 @@ export function samplingOf(flags: SamplingFlags): SamplingOptions {
   return { steps, schedule, temperature, topK, topP, greedy, seed: flags.seed };
 }
 
-/** The special ids as the library's options; an error when there are some, but no `--tokens`. */
+/** The special ids as the library's options. */
 export function specialOf(flags: TokenFlags): SpecialTokenOptions {
   const { maskTokenId, eosTokenId, padTokenId, bosTokenId } = flags;
   if (maskTokenId === null) throw new UsageError('--mask-token-id must be a token id');
   return { maskTokenId, eosTokenId, padTokenId, bosTokenId };
 }
 
-/** Flags that make sense only together with another one. */
-export function requires(
-  flags: object,
-  needed: string,
-  dependent: readonly string[],
-  present: boolean,
-): void {
-  if (present) return;
+/** Flags that `specialOf` reads. */
+export const specialFlags = ['maskTokenId', 'eosTokenId', 'padTokenId', 'bosTokenId'] as const;
+
+/** Refuses flags that make sense only together with another one, which is missing. */
+export function requires(flags: object, missing: string, dependent: readonly string[]): void {
   for (const name of dependent) {
     if ((flags as Record<string, unknown>)[name] !== undefined) {
-      throw new UsageError(`${optionName(name)} needs ${needed}`);
+      throw new UsageError(`${optionName(name)} needs ${missing}`);
     }
   }
 }

@@ -20,12 +20,11 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`;
 }
 
-/** A bar on a terminal's one line while a model loads; nothing elsewhere. */
-export class LoadingBar {
+/** One line of a terminal that is written over and cleared at last; nothing elsewhere. */
+export class ProgressLine {
   readonly #terminal: Terminal;
   readonly #style: Style;
   readonly #shows: boolean;
-  readonly #start: number;
   #last = Number.NEGATIVE_INFINITY;
   #drawn = false;
 
@@ -36,25 +35,50 @@ export class LoadingBar {
     this.#terminal = terminal;
     this.#style = styleFor(terminal);
     this.#shows = canMoveCursor(terminal);
-    this.#start = now();
   }
 
-  /** To be passed as `onProgress`. */
-  readonly update = ({ bytes, totalBytes, tensors, totalTensors }: LoadProgress): void => {
+  /** Shows a text that fits, unless the last one was shown a moment ago. */
+  show(text: (columns: number) => string): void {
     const time = this.now();
-    if (!this.#shows || time - this.#start < quietTime || time - this.#last < pause) return;
+    if (!this.#shows || time - this.#last < pause) return;
     this.#last = time;
     this.#drawn = true;
-    const share = totalBytes > 0 ? bytes / totalBytes : 1;
-    const text = `loading ${bar(share, 24)} ${formatBytes(bytes)} of ${formatBytes(totalBytes)}, ${tensors}/${totalTensors} tensors`;
-    this.#terminal.write(
-      `\r\x1b[2K${this.#style.dim(truncate(text, Math.max(1, (this.#terminal.columns ?? 80) - 1)))}`,
-    );
-  };
+    const columns = Math.max(1, (this.#terminal.columns ?? 80) - 1);
+    this.#terminal.write(`\r\x1b[2K${this.#style.dim(truncate(text(columns), columns))}`);
+  }
 
   /** Clears the line. */
   close(): void {
     if (this.#drawn) this.#terminal.write('\r\x1b[2K');
     this.#drawn = false;
+  }
+}
+
+/** A bar while a model loads; loads that are quick show nothing. */
+export class LoadingBar {
+  readonly #line: ProgressLine;
+  readonly #start: number;
+
+  constructor(
+    terminal: Terminal,
+    private readonly now: () => number = () => performance.now(),
+  ) {
+    this.#line = new ProgressLine(terminal, now);
+    this.#start = now();
+  }
+
+  /** To be passed as `onProgress`. */
+  readonly update = ({ bytes, totalBytes, tensors, totalTensors }: LoadProgress): void => {
+    if (this.now() - this.#start < quietTime) return;
+    const share = totalBytes > 0 ? bytes / totalBytes : 1;
+    this.#line.show(
+      () =>
+        `loading ${bar(share, 24)} ${formatBytes(bytes)} of ${formatBytes(totalBytes)}, ${tensors}/${totalTensors} tensors`,
+    );
+  };
+
+  /** Clears the line. */
+  close(): void {
+    this.#line.close();
   }
 }

@@ -1,4 +1,4 @@
-import type { CheckpointReport } from '../checkpoint/inspect';
+import type { CheckpointReport } from '../index';
 import { formatBytes } from './progress';
 
 /** Which device a model would run on, and why. */
@@ -10,6 +10,11 @@ export interface DevicePlan {
   readonly reason: string;
 }
 
+/** Why it would not run at all. */
+export interface Problem {
+  readonly problem: string;
+}
+
 /** Tensors whose names differ only in numbers. */
 interface TensorGroup {
   readonly name: string;
@@ -19,10 +24,10 @@ interface TensorGroup {
   bytes: number;
 }
 
-const used = (report: CheckpointReport) => {
+function used(report: CheckpointReport) {
   const unknown = new Set(report.unknown);
   return report.tensors.filter((tensor) => !unknown.has(tensor.name));
-};
+}
 
 /** Bytes of the tensors in use, by dtype, most first. */
 export function bytesByDtype(report: CheckpointReport): Record<string, number> {
@@ -99,14 +104,10 @@ function describeModel({ config }: CheckpointReport): [string, string][] {
 }
 
 /** What `rnd1 inspect` prints for people. */
-export function formatReport(
-  report: CheckpointReport,
-  plan: DevicePlan | null,
-  problem: string,
-  all: boolean,
-): string {
+export function formatReport(report: CheckpointReport, plan: DevicePlan | Problem, all: boolean): string {
   const { parameters, files, unknown } = report;
   const usedTensors = used(report);
+  const ignored = new Set(unknown);
   const dtypes = Object.entries(bytesByDtype(report));
   const facts: [string, string][] = [
     ...describeModel(report),
@@ -120,8 +121,8 @@ export function formatReport(
     ['files', files.map(({ path, bytes }) => `${path} (${formatBytes(bytes)})`).join('\n')],
     ['tensors', `${usedTensors.length} in use, ${unknown.length === 0 ? 'none' : unknown.length} ignored`],
     ['', ''],
-    ...(plan === null
-      ? ([['would run', `not at all: ${problem}`]] as [string, string][])
+    ...('problem' in plan
+      ? ([['would run', `not at all: ${plan.problem}`]] as [string, string][])
       : ([
           [
             'would run on',
@@ -141,7 +142,7 @@ export function formatReport(
         tensor.dtype.toLowerCase(),
         `[${tensor.shape.join(', ')}]`,
         String(tensor.bytes),
-        unknown.includes(tensor.name) ? 'ignored' : '',
+        ignored.has(tensor.name) ? 'ignored' : '',
       ])
     : groupTensors(report).map((group) => [
         `  ${group.name}`,
@@ -149,24 +150,20 @@ export function formatReport(
         `${group.count} × ${group.shape}`,
         formatBytes(group.bytes),
       ]);
-  const ignored = unknown.length > 0 && !all ? ['', 'Ignored:', ...unknown.map((name) => `  ${name}`)] : [];
+  const ignoredNames =
+    unknown.length > 0 && !all ? ['', 'Ignored:', ...unknown.map((name) => `  ${name}`)] : [];
   return [
     report.folder,
     ...lines,
     '',
     all ? 'Tensors (bytes):' : 'Tensors:',
     ...table(rows, [3]),
-    ...ignored,
+    ...ignoredNames,
   ].join('\n');
 }
 
 /** What `rnd1 inspect --json` prints. */
-export function reportObject(
-  report: CheckpointReport,
-  plan: DevicePlan | null,
-  problem: string,
-  all: boolean,
-): object {
+export function reportObject(report: CheckpointReport, plan: DevicePlan | Problem, all: boolean): object {
   const { folder, config, files, unknown, dtype, bytes, parameters, metadata, tokenizer } = report;
   return {
     folder,
@@ -183,6 +180,6 @@ export function reportObject(
     ignored: unknown,
     ...(all ? { tensors: report.tensors.map((t) => ({ ...t, dtype: t.dtype.toLowerCase() })) } : {}),
     metadata: Object.fromEntries(metadata),
-    wouldRun: plan ?? { problem },
+    wouldRun: plan,
   };
 }

@@ -1,0 +1,83 @@
+import type { Command } from 'commander';
+import { integer, parseTokens, readText, readTokenText, UsageError } from './input';
+import {
+  addModelOptions,
+  addOutputOptions,
+  addSamplingOptions,
+  addTokenOptions,
+  excludes,
+  type ModelFlags,
+  type OutputFlags,
+  outputHelp,
+  requires,
+  type SamplingFlags,
+  samplingOf,
+  schedulesHelp,
+  specialFlags,
+  specialOf,
+  type TokenFlags,
+} from './options';
+import { run } from './run';
+import { wholeText, wholeTokens } from './task';
+
+interface FillFlags extends ModelFlags, SamplingFlags, OutputFlags, TokenFlags {
+  readonly hole?: string;
+  readonly tokensPerHole?: number;
+}
+
+const manual = `${schedulesHelp}${outputHelp}
+
+Examples:
+  $ rnd1 fill 'Question: What is 3+__?' --hole __ --tokens-per-hole 1
+  $ rnd1 fill < puzzle.txt --hole _ --tokens-per-hole 1
+  $ rnd1 fill --tokens 81,117,_,_,116 --json`;
+
+/** `rnd1 fill` */
+export function addFill(program: Command): void {
+  const command = program
+    .command('fill')
+    .summary('fill the holes of a text')
+    .description(
+      'Fills the holes of a text, wherever they are, and prints it all. No hole may end the text: EOS and pad are never written.',
+    )
+    .argument('[text]', 'text with holes; `-`, or nothing when piped, reads standard input')
+    .optionsGroup('Text:')
+    .option('--hole <mark>', 'what marks a hole (default: ___)')
+    .option('--tokens-per-hole <count>', 'tokens to write into each (default: 4)', integer(1));
+  addTokenOptions(command, 'the canvas as ids, _ for each hole: 1,_,_,4, or @file, or -; prints all ids');
+  addSamplingOptions(command);
+  addModelOptions(command);
+  addOutputOptions(command);
+  command.addHelpText('after', manual).action(fill);
+}
+
+async function fill(text: string | undefined, flags: FillFlags): Promise<void> {
+  const { hole, tokensPerHole } = flags;
+  const sampling = samplingOf(flags);
+  if (flags.tokens === undefined) {
+    requires(flags, '--tokens', specialFlags);
+    const template = await readText(text, 'text');
+    const options = { ...sampling, hole, tokensPerHole };
+    return run(
+      { ...wholeText, start: (model, signal) => model.denoiseFill(template, { ...options, signal }) },
+      flags,
+    );
+  }
+  if (text !== undefined) throw new UsageError('a text and --tokens exclude each other');
+  excludes(flags, '--tokens', ['hole', 'tokensPerHole']);
+  const pieces = parseTokens(await readTokenText(flags.tokens), true);
+  const masked = [...pieces.keys()].filter((position) => pieces[position] === null);
+  if (masked.length === 0) throw new UsageError(`--tokens ${flags.tokens} has no hole: write _ for each`);
+  const special = specialOf(flags);
+  return run(
+    {
+      ...wholeTokens,
+      start(model, signal) {
+        const mask = special.maskTokenId ?? model.config.tokens.maskTokenId;
+        const canvas = pieces.map((id) => id ?? mask);
+        return model.denoiseTokens({ ...sampling, ...special, canvas, masked, signal });
+      },
+    },
+    flags,
+  );
+}

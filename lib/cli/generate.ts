@@ -1,0 +1,111 @@
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import type { GenerateOptions, TokenOptions } from '../types';
+import { integer, parseTokens, readText, readTokenText, UsageError } from './input';
+import {
+  addModelOptions,
+  addOutputOptions,
+  addSamplingOptions,
+  addTokenOptions,
+  excludes,
+  type ModelFlags,
+  type OutputFlags,
+  outputHelp,
+  requires,
+  type SamplingFlags,
+  samplingOf,
+  schedulesHelp,
+  specialFlags,
+  specialOf,
+  type TokenFlags,
+} from './options';
+import { run } from './run';
+import { writtenText, writtenTokens } from './task';
+
+interface GenerateFlags extends ModelFlags, SamplingFlags, OutputFlags, TokenFlags {
+  readonly maxNewTokens?: number;
+  readonly mode?: GenerateOptions['mode'];
+  readonly addEos?: boolean;
+  readonly reserveEnd?: boolean;
+  readonly stopAtEos?: boolean;
+}
+
+const epilogue = `
+Prompt:
+  An argument, or standard input without its last newline (\`-\`, or nothing when piped).
+  In task mode it is put as the model was taught, "Question: {prompt}\\nAnswer:", and the
+  space after "Answer:" is not printed.
+`;
+
+const manual = `${epilogue}${schedulesHelp}${outputHelp}
+
+Examples:
+  $ rnd1 generate 'What is 47+38?'
+  $ echo 'Sort z k m q' | rnd1 generate
+  $ rnd1 generate 'What is 47+38?' --schedule entropy-bounded=0.1
+  $ rnd1 generate 'Reverse lantern' --temperature 0.7 --top-p 0.9 --seed 7
+  $ rnd1 generate 'Question: What is 3+4?' --mode completion --json
+  $ rnd1 generate --tokens 81,117,101,115 --max-new-tokens 8 --steps 4`;
+
+/** `rnd1 generate` */
+export function addGenerate(program: Command): void {
+  const command = program
+    .command('generate')
+    .summary('answer or continue a prompt')
+    .description('Answers or continues a prompt.')
+    .argument('[prompt]', 'the prompt; `-` reads standard input')
+    .optionsGroup('Text:')
+    .option(
+      '-n, --max-new-tokens <count>',
+      'tokens after the prompt, one reserved slot at the end among them (default: what the checkpoint says, else 256)',
+      integer(0),
+    )
+    .addOption(
+      new Option('--mode <mode>', 'ask a question, or continue the prompt (default: task)').choices([
+        'task',
+        'completion',
+      ]),
+    )
+    .option('--add-eos', 'the reserved slot holds the end of the text instead of padding')
+    .option('--no-reserve-end', 'no reserved slot')
+    .option('--stop-at-eos', 'stop once the text has ended (default, but not with --tokens)')
+    .option('--no-stop-at-eos', 'go on to the last position');
+  // Two opposite flags leave the library's default alone unless one of them is given.
+  command.setOptionValue('reserveEnd', undefined).setOptionValue('stopAtEos', undefined);
+  addTokenOptions(command, 'prompt as ids: 1,2,3, or @file, or - for standard input; prints the ids written');
+  addSamplingOptions(command);
+  addModelOptions(command);
+  addOutputOptions(command);
+  command.addHelpText('after', manual).action(generate);
+}
+
+async function generate(prompt: string | undefined, flags: GenerateFlags): Promise<void> {
+  const { maxNewTokens, mode, addEos, reserveEnd, stopAtEos } = flags;
+  const sampling = samplingOf(flags);
+  if (flags.tokens === undefined) {
+    requires(flags, '--tokens', specialFlags);
+    const text = await readText(prompt, 'prompt');
+    const options: GenerateOptions = { ...sampling, maxNewTokens, mode, addEos, reserveEnd, stopAtEos };
+    const task = {
+      ...writtenText(mode !== 'completion'),
+      start: (model, signal) => model.denoise(text, { ...options, signal }),
+    } satisfies Parameters<typeof run>[0];
+    return run(task, flags);
+  }
+  if (prompt !== undefined) throw new UsageError('a prompt and --tokens exclude each other');
+  excludes(flags, '--tokens', ['mode']);
+  const tokens = parseTokens(await readTokenText(flags.tokens), false);
+  const options: TokenOptions = {
+    ...sampling,
+    ...specialOf(flags),
+    ...(tokens.length > 0 ? { prefix: tokens } : {}),
+    maxNewTokens,
+    addEos,
+    reserveEnd,
+    stopAtEos,
+  };
+  return run(
+    { ...writtenTokens, start: (model, signal) => model.denoiseTokens({ ...options, signal }) },
+    flags,
+  );
+}

@@ -1,0 +1,88 @@
+import { availableParallelism } from 'node:os';
+import type { Command } from 'commander';
+import {
+  type CheckpointReport,
+  chooseDevice,
+  embeddedFolder,
+  inspectCheckpoint,
+  RND1Error,
+  system,
+} from '../index';
+import { UsageError } from './input';
+import { addModelOptions, type ModelFlags } from './options';
+import { type DevicePlan, formatReport, type Problem, reportObject } from './report';
+
+interface InspectFlags extends ModelFlags {
+  readonly tensors?: boolean;
+  readonly json?: boolean;
+}
+
+const manual = `
+Active parameters are those that take part in the computation of one token: of the
+experts only as many as each token is routed to. Tensors that the model does not need are
+ignored, and listed. Nothing but headers and configuration is read.
+
+Exit codes: 0 done, 1 failure, 2 wrong usage.
+
+Examples:
+  $ rnd1 inspect
+  $ rnd1 inspect models/nano --tensors
+  $ rnd1 inspect models/nano --json`;
+
+/** `rnd1 inspect` */
+export function addInspect(program: Command): void {
+  const command = program
+    .command('inspect')
+    .summary('describe a checkpoint, and where it would run')
+    .description(
+      'Describes a checkpoint without loading it: sizes, tensors, parameters, bytes, and the device and instruction set that it would run on.',
+    )
+    .argument('[model]', 'folder of the checkpoint (default: the embedded nano model)');
+  addModelOptions(command)
+    .optionsGroup('Output:')
+    .option('--tensors', 'list every tensor, instead of a summary')
+    .option('--json', 'one JSON object')
+    .addHelpText('after', manual)
+    .action(inspect);
+}
+
+async function inspect(folder: string | undefined, flags: InspectFlags): Promise<void> {
+  if (folder !== undefined && flags.model !== undefined) {
+    throw new UsageError('the model is given twice: as an argument and as --model');
+  }
+  const report = await inspectCheckpoint(folder ?? flags.model ?? embeddedFolder);
+  const plan = planDevice(report, flags);
+  const all = flags.tensors === true;
+  const out = flags.json
+    ? JSON.stringify(reportObject(report, plan, all), null, 2)
+    : formatReport(report, plan, all);
+  process.stdout.write(`${out}\n`);
+}
+
+/** Where `RND1.load` would put the model, or why it would fail. */
+function planDevice(report: CheckpointReport, flags: ModelFlags): DevicePlan | Problem {
+  const { device = 'auto', dtype = 'auto', threads = availableParallelism() } = flags;
+  try {
+    const machine = system();
+    const choice =
+      device === 'auto'
+        ? chooseDevice(machine, report.bytes)
+        : { device, reason: `--device ${device} asks for it` };
+    const gpu = machine.gpus.find(
+      (candidate) => candidate.device === choice.device || choice.device === 'cuda',
+    );
+    if (choice.device !== 'cpu' && gpu === undefined) {
+      return { problem: machine.cudaUnavailable ?? `there is no ${choice.device}` };
+    }
+    return {
+      device: gpu?.device ?? choice.device,
+      instructionSet: gpu?.name ?? machine.instructionSets[0] ?? 'baseline',
+      threads,
+      dtype: dtype === 'auto' ? report.dtype : dtype,
+      reason: choice.reason ?? 'it is the first GPU that holds the weights',
+    };
+  } catch (error) {
+    if (error instanceof RND1Error && error.code === 'addon_not_found') return { problem: error.message };
+    throw error;
+  }
+}

@@ -1,0 +1,41 @@
+import { Command } from 'commander';
+import { addFill } from './fill';
+import { addGenerate } from './generate';
+import { addInfill } from './infill';
+import { addInspect } from './inspect';
+
+const { version } = require('../../package.json') as { version: string };
+
+const overview = `
+Without --model, the embedded nano model is used: it is of teaching size and knows sums
+below 100, sorting and reversing letters, and small Sudokus. RND1 itself has 30B
+parameters (61 GB of bf16): put the checkpoint into a folder and name it with --model.
+
+Examples:
+  $ rnd1 generate 'What is 47+38?'
+  $ echo 'Reverse lantern' | rnd1 generate
+  $ rnd1 fill 'Question: What is 3+_?' --hole _ --tokens-per-hole 1
+  $ rnd1 inspect --json
+
+\`rnd1 help <command>\` is the manual of a command.`;
+
+/** The command line of `rnd1`. Errors are thrown, the process never exits from inside. */
+export function createProgram(): Command {
+  // Commands inherit what is set before they are added.
+  const program = new Command('rnd1')
+    .description(
+      'Text from masked-diffusion language models: all masked positions at once, unmasked step by step.',
+    )
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this manual')
+    .helpCommand('help [command]', 'print the manual of a command')
+    .addHelpText('after', overview)
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, 'rnd1: ')),
+    })
+    .showHelpAfterError('`rnd1 help`, or `rnd1 help <command>`, tells how.')
+    .showSuggestionAfterError()
+    .exitOverride();
+  for (const add of [addGenerate, addInfill, addFill, addInspect]) add(program);
+  return program;
+}
