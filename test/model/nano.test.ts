@@ -1,0 +1,74 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RND1, Schedule } from '../../lib';
+import { closeModels, nanoFolder, openModel } from '../support/models';
+import { maxAbsoluteError } from '../support/tolerance';
+
+interface Golden {
+  readonly generate: readonly {
+    readonly question: string;
+    readonly prompt: string;
+    readonly schedule: string;
+    readonly max_new_tokens: number;
+    readonly steps: number;
+    readonly eb_gamma: number | null;
+    readonly tokens: readonly number[];
+    readonly text: string;
+    readonly forwards: number;
+  }[];
+  readonly forward: readonly {
+    readonly tokens: readonly number[];
+    readonly top3_ids: readonly (readonly number[])[];
+    readonly top3_logits_f64: readonly (readonly number[])[];
+    readonly f32_max_abs_error: number;
+  }[];
+}
+
+const golden = JSON.parse(readFileSync(join(nanoFolder, 'golden.json'), 'utf8')) as Golden;
+const settingsOf = ({ max_new_tokens, steps, eb_gamma }: Golden['generate'][number]) => ({
+  maxNewTokens: max_new_tokens,
+  steps,
+  schedule: (eb_gamma === null ? 'entropy' : { type: 'entropy-bounded', gamma: eb_gamma }) as Schedule,
+});
+
+describe('the embedded model', () => {
+  let model: RND1;
+  beforeAll(async () => {
+    model = await openModel({ checkpoint: nanoFolder });
+  });
+  afterAll(closeModels);
+
+  it.each(golden.generate)('answers $question by $schedule with the recorded tokens', async (call) => {
+    const prefix = [...Buffer.from(call.prompt)];
+    const options = { ...settingsOf(call), temperature: 1, greedy: true };
+    const { tokens, forwards } = await model.generateTokens({ ...options, prefix });
+    expect([...tokens]).toEqual(call.tokens);
+    expect(forwards).toBe(call.forwards);
+  });
+
+  it.each(golden.generate)('answers $question by $schedule with the recorded text', async (call) => {
+    const { text, written, finishReason } = await model.generate(call.question, settingsOf(call));
+    expect(text).toBe(call.text);
+    expect(written).toEqual([call.text]);
+    expect(finishReason).toBe('stop');
+  });
+
+  it.each(golden.forward)('has the recorded logits ($tokens.length tokens)', async (call) => {
+    const { logits, shape } = await model.forward(call.tokens);
+    expect(shape).toEqual([call.tokens.length, 264]);
+    call.top3_ids.forEach((ids, position) => {
+      const row = logits.subarray(position * 264, (position + 1) * 264);
+      const best = [...row.keys()].sort((a, b) => (row[b] as number) - (row[a] as number)).slice(0, 3);
+      const expected = call.top3_logits_f64[position] as readonly number[];
+      // Neighbours closer than the error may change places.
+      best.forEach((id, rank) => {
+        if (id !== ids[rank]) {
+          const gap = Math.abs((row[id] as number) - (row[ids[rank] as number] as number));
+          expect(gap).toBeLessThan(10 * call.f32_max_abs_error);
+        }
+      });
+      const actual = ids.map((id) => row[id] as number);
+      expect(maxAbsoluteError(actual, expected)).toBeLessThanOrEqual(5 * call.f32_max_abs_error);
+    });
+  });
+});
