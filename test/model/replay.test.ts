@@ -3,7 +3,7 @@ import { buildCanvas } from '../../lib/canvas';
 import { denoise } from '../../lib/denoise';
 import { readSampling } from '../../lib/options';
 import { GoldenArrays, readGolden, type WithArrays } from '../support/goldens';
-import { commitsOf, expectFrame, expectScores, toleranceOf } from '../support/rounds';
+import { commitsOf, expectFrame, expectScores, forwardsOf, toleranceOf } from '../support/rounds';
 import { optionsOf, roundsOf, scoringOf, type Trace } from '../support/traces';
 
 interface Replay extends Trace, WithArrays {
@@ -81,7 +81,8 @@ describe('replays whose order is defined', () => {
     expect([...canvas.tokens]).toEqual(replay.initial_tokens);
     expect([...canvas.masked]).toEqual(replay.initial_masked);
 
-    const expected = commitsOf(roundsOf(replay), replay);
+    const rounds = roundsOf(replay);
+    const expected = commitsOf(rounds, replay);
     const actual = commitsOf(frames, replay);
     expect(actual.map(({ step, positions }) => [step, positions])).toEqual(
       expected.map(({ step, positions }) => [step, positions]),
@@ -90,6 +91,7 @@ describe('replays whose order is defined', () => {
       expectFrame(frame, expected[i] as (typeof expected)[number], toleranceOf(replay, 0));
     });
     expect([...(frames.at(-1) as TokenFrame).tokens]).toEqual(replay.tokens);
+    if (!replay.position0_step_undefined) expect(frames.at(-1)?.forwards).toBe(forwardsOf(rounds));
   });
 });
 

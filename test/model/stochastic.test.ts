@@ -1,4 +1,4 @@
-import { type RND1, scoreAndUnmask } from '../../lib';
+import { type RND1, scoreAndUnmask, type TokenFrame } from '../../lib';
 import { GoldenArrays, readGolden, type WithArrays } from '../support/goldens';
 import { closeModels, openModel } from '../support/models';
 import { chiSquare, entropyOf } from '../support/statistics';
@@ -76,5 +76,53 @@ describe('one token drawn by the model follows the exact law', () => {
     }
     const { statistic, critical } = chiSquare(drawn, law);
     expect(statistic).toBeLessThanOrEqual(critical);
+  });
+});
+
+describe('a call that draws', () => {
+  afterAll(closeModels);
+
+  it.each([
+    ['entropy', 4],
+    ['entropy', 30],
+    ['random', 6],
+  ] as const)('with %s and %i steps can be recomputed round by round', async (order, steps) => {
+    const model = await openModel({ checkpoint: golden.checkpoint });
+    const scoring = { temperature: 1.2, topK: 40, greedy: false, seed: 2n ** 63n + 5n };
+    const frames: TokenFrame[] = [];
+    const options = { ...scoring, prefix: golden.prefix, maxNewTokens: 13, steps, schedule: order };
+    for await (const frame of model.denoiseTokens({ ...options, maskTokenId: 7 })) frames.push(frame);
+    expect(frames.length).toBeGreaterThan(2);
+
+    let tokens = [...golden.prefix, ...new Array<number>(12).fill(7), 3];
+    let masked = Array.from({ length: 12 }, (_, i) => golden.prefix.length + i);
+    let before = 0;
+    for (const frame of frames) {
+      // The draw belongs to the round after the last commit, whichever round commits it.
+      const result = await scoreAndUnmask((await model.forward(tokens)).logits, {
+        ...scoring,
+        tokens,
+        masked,
+        order,
+        limit: { keep: masked.length - frame.committed.length },
+        round: before + 1,
+      });
+      expect([...result.predicted]).toEqual(masked.map((position) => frame.predicted[position]));
+      expect(result.committed).toEqual(frame.committed);
+      tokens = [...frame.tokens];
+      masked = masked.filter((position) => frame.masked[position] === 1);
+      before = frame.step;
+    }
+    expect(masked).toEqual([]);
+  });
+
+  it('gives the same tokens for the same seed and others for another', async () => {
+    const model = await openModel({ checkpoint: golden.checkpoint });
+    const options = { prefix: golden.prefix, maxNewTokens: 20, steps: 5, temperature: 1, maskTokenId: 7 };
+    const first = await model.generateTokens({ ...options, seed: 1 });
+    const again = await model.generateTokens({ ...options, seed: first.seed });
+    const other = await model.generateTokens({ ...options, seed: 2 });
+    expect(again.tokens).toEqual(first.tokens);
+    expect(other.tokens).not.toEqual(first.tokens);
   });
 });

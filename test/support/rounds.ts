@@ -72,8 +72,7 @@ export function commitsOf<T extends { readonly step: number; readonly committed:
     .filter(({ positions }) => positions.length > 0);
 }
 
-/** Forward passes that are needed for the recorded rounds: one for each canvas that differs from the one before. */
+/** Forward passes that are needed for the recorded rounds: one for each canvas; rounds that share one share its tokens. */
 export function forwardsOf(rounds: readonly Round[]): number {
-  const commits = rounds.filter(({ committed }) => committed.length > 0);
-  return new Set(commits.map(({ tokens }) => tokens.join())).size;
+  return new Set(rounds.filter(({ committed }) => committed.length > 0).map(({ tokens }) => tokens)).size;
 }
