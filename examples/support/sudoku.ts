@@ -1,11 +1,13 @@
+import type { Template } from '../../lib';
 import type { Random } from './random';
 
 /** Cells row by row, 36 in all; 0 = hole. */
 export type Grid = readonly number[];
 
-export const size = 6;
+const size = 6;
 const [boxRows, boxColumns] = [2, 3];
 
+const title = 'Sudoku 6x6\n';
 const digits = [1, 2, 3, 4, 5, 6];
 
 /** The three sets that a cell belongs to: row, column, box. */
@@ -53,4 +55,26 @@ export function isSolution(grid: Grid, puzzle: Grid): boolean {
         !grid.some((other, at) => other === digit && clash(at, cell)),
     )
   );
+}
+
+/**
+ * A puzzle as a template for `fill`, laid out as the nano model was taught: a canvas of 64 bytes, of which
+ * `fill` itself adds the last one, a pad.
+ */
+export function templateOf(puzzle: Grid): Template {
+  const cells = puzzle.flatMap((digit, cell) => {
+    const piece = digit === 0 ? { length: 1 } : String(digit);
+    return cell % size === size - 1 ? [piece, '\n'] : [piece];
+  });
+  return [title, ...cells, '<|im_end|>', '<|endoftext|>'.repeat(9)];
+}
+
+/** The six lines of the grid in a text that `fill` gave, masked cells and all. */
+export function linesOf(text: string): string[] {
+  return text.slice(title.length).split('\n').slice(0, size);
+}
+
+/** Digits of such lines; whatever is no digit becomes NaN, which no rule allows. */
+export function gridOf(lines: readonly string[]): Grid {
+  return lines.flatMap((line) => [...line].map(Number));
 }

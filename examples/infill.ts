@@ -1,0 +1,22 @@
+/** Text in the middle, and in several places at once: `npx tsx examples/infill.ts` */
+import { RND1 } from '../lib';
+
+async function main(): Promise<void> {
+  const model = await RND1.load();
+
+  // The question to an answer: the model looks to both sides.
+  const between = await model.infill({ prefix: 'Question: What is 40+', suffix: '?\nAnswer: 42', length: 1 });
+  console.log(between.text);
+
+  // Several holes, filled together.
+  const holes = await model.fill('Question: Reverse di_mo_d\nAnswer: dnomaid', {
+    hole: '_',
+    tokensPerHole: 1,
+  });
+  console.log(holes.text);
+  console.log('written:', holes.written);
+
+  await model.dispose();
+}
+
+main();

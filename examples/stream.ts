@@ -1,0 +1,14 @@
+/** Watches a text come into being, step by step: `npx tsx examples/stream.ts` */
+import { RND1 } from '../lib';
+
+async function main(): Promise<void> {
+  const model = await RND1.load();
+  const frames = model.denoise('Sort q d x a m', { steps: 6, stopAtEos: false });
+  for await (const { step, steps, text, committed } of frames) {
+    const answer = text.slice(text.indexOf('Answer:'));
+    console.log(`${step}/${steps}  ${answer.padEnd(40)}  committed ${committed.length}`);
+  }
+  await model.dispose();
+}
+
+main();

@@ -1,0 +1,36 @@
+import type { TextFrame, TextResult } from '../../lib';
+
+/** What a run did, besides its result. */
+export interface Watched {
+  readonly result: TextResult;
+  /** Positions committed by each step, in parallel. */
+  readonly committed: readonly number[];
+  readonly milliseconds: number;
+}
+
+/** Denoises to the end; the time that `onFrame` takes is not counted. */
+export async function watch(
+  frames: AsyncGenerator<TextFrame, TextResult, void>,
+  onFrame: (frame: TextFrame) => void | Promise<void> = () => {},
+): Promise<Watched> {
+  const committed: number[] = [];
+  let milliseconds = 0;
+  for (;;) {
+    const start = performance.now();
+    const next = await frames.next();
+    milliseconds += performance.now() - start;
+    if (next.done) return { result: next.value, committed, milliseconds };
+    committed.push(next.value.committed.length);
+    await onFrame(next.value);
+  }
+}
+
+/** `13 + 17 + 1`, cut in the middle when it is long. */
+export function sum(committed: readonly number[]): string {
+  return committed.length <= 8
+    ? committed.join(' + ')
+    : `${committed.slice(0, 4).join(' + ')} + … + ${committed.slice(-2).join(' + ')}`;
+}
+
+/** `1 forward`, `2 forwards`. */
+export const forwards = (count: number) => `${count} forward${count === 1 ? '' : 's'}`;

@@ -1,0 +1,27 @@
+/** A tokenizer of one's own, and canvases to the token: `npx tsx examples/tokens.ts` */
+import { RND1 } from '../lib';
+
+// The nano model's ids are the 256 bytes; 256 and above are special.
+const encode = (text: string) => [...Buffer.from(text)];
+const decode = (ids: Iterable<number>) => Buffer.from([...ids].filter((id) => id < 256)).toString();
+
+async function main(): Promise<void> {
+  const model = await RND1.load();
+
+  const { tokens, positions } = await model.generateTokens({
+    prefix: encode('Question: Reverse window\nAnswer:'),
+    maxNewTokens: 32,
+    steps: 16,
+  });
+  console.log('written:', decode(Array.from(positions, (position) => tokens[position] as number)));
+
+  // Position i − 1 predicts position i: what follows `… 3+4?\nAnswer: `?
+  const { logits, shape } = await model.forward(encode('Question: What is 3+4?\nAnswer: '));
+  const [rows, vocabulary] = shape;
+  const last = logits.subarray((rows - 1) * vocabulary);
+  console.log('most probable next byte:', decode([last.indexOf(Math.max(...last))]));
+
+  await model.dispose();
+}
+
+main();
