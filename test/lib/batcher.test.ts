@@ -1,0 +1,196 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Batcher } from '../../lib/batcher';
+import { RND1Error } from '../../lib/errors';
+import type { StepCanvas } from '../../types/native';
+import { FakeFlag, FakeSession } from './fake-session';
+
+const vocabulary = 11;
+
+function canvas(length: number, seed = 0): StepCanvas {
+  const tokens = Int32Array.from({ length }, (_, i) => (i * 3 + seed) % vocabulary);
+  return {
+    tokens,
+    masked: Int32Array.of(1, length - 1),
+    plan: {
+      eligible: null,
+      order: 'entropy',
+      limit: 'keep',
+      value: 0,
+      temperature: 1,
+      topK: 0,
+      topP: 1,
+      greedy: true,
+      seed: 0n,
+      round: 1,
+      banned: new Int32Array(),
+    },
+  };
+}
+
+/** A gate that the fake session waits at, and its key. */
+function gate(): { readonly closed: Promise<void>; open(): void } {
+  let open = () => {};
+  const closed = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { closed, open };
+}
+
+/** Lets everything happen that can happen without a gate. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 5; i++) await nextTurn();
+}
+
+const lengthsOf = ({ batches }: FakeSession) =>
+  batches.map((batch) => batch.map(({ tokens }) => tokens.length));
+
+let session: FakeSession;
+let batcher: Batcher;
+beforeEach(() => {
+  session = new FakeSession(vocabulary);
+  batcher = new Batcher(session, () => new FakeFlag());
+});
+
+describe('packing', () => {
+  it('sends what waits while the session is idle in one step', async () => {
+    const alone = await new FakeSession(vocabulary).step([canvas(4), canvas(5), canvas(6)], new FakeFlag());
+    const together = await Promise.all([4, 5, 6].map((length) => batcher.step(canvas(length))));
+    expect(together).toEqual(alone);
+    expect(lengthsOf(session)).toEqual([[4, 5, 6]]);
+  });
+
+  it('sends what came during a step in the next one', async () => {
+    const { closed, open } = gate();
+    session.beforeResult = () => closed;
+    const first = batcher.step(canvas(4));
+    await settle();
+    const others = [batcher.step(canvas(5)), batcher.step(canvas(6))];
+    await settle();
+    expect(lengthsOf(session)).toEqual([[4]]);
+    open();
+    await Promise.all([first, ...others]);
+    expect(lengthsOf(session)).toEqual([[4], [5, 6]]);
+  });
+
+  it('waits for all whom the same step has woken', async () => {
+    const loop = async (length: number, depth: number) => {
+      for (let i = 0; i < 3; i++) {
+        await batcher.step(canvas(length));
+        for (let j = 0; j < depth; j++) await null;
+      }
+    };
+    await Promise.all([loop(4, 0), loop(5, 7), loop(6, 30)]);
+    expect(lengthsOf(session)).toEqual([
+      [4, 5, 6],
+      [4, 5, 6],
+      [4, 5, 6],
+    ]);
+  });
+
+  it('is bounded in rows, in order of arrival, and lets a longer canvas go alone', async () => {
+    batcher = new Batcher(session, () => new FakeFlag(), 10);
+    await Promise.all([4, 6, 3, 7, 3, 25, 5].map((length) => batcher.step(canvas(length))));
+    expect(lengthsOf(session)).toEqual([[4, 6], [3, 7], [3], [25], [5]]);
+  });
+});
+
+describe('aborting', () => {
+  it('rejects at once and leaves the others of the step', async () => {
+    const { closed, open } = gate();
+    session.beforeResult = () => closed;
+    const controller = new AbortController();
+    const aborted = batcher.step(canvas(4), controller.signal);
+    const other = batcher.step(canvas(5));
+    await settle();
+    const reason = new Error('enough');
+    controller.abort(reason);
+    await expect(aborted).rejects.toBe(reason);
+    expect(session.flags[0]?.aborted).toBe(false);
+    open();
+    expect((await other).committed).toHaveLength(2);
+    expect(lengthsOf(session)).toEqual([[4, 5]]);
+  });
+
+  it('aborts the native step once nobody waits for any of its canvases', async () => {
+    session.beforeResult = () => gate().closed;
+    const controllers = [new AbortController(), new AbortController()];
+    const steps = controllers.map(({ signal }) => batcher.step(canvas(4), signal));
+    const outcomes = Promise.allSettled(steps);
+    await settle();
+    controllers[0]?.abort('first');
+    expect(session.flags[0]?.aborted).toBe(false);
+    controllers[1]?.abort('second');
+    expect(session.flags[0]?.aborted).toBe(true);
+    expect(await outcomes).toEqual([
+      { status: 'rejected', reason: 'first' },
+      { status: 'rejected', reason: 'second' },
+    ]);
+    session.beforeResult = () => {};
+    expect((await batcher.step(canvas(6))).committed).toHaveLength(2);
+  });
+
+  it('takes a canvas that still waits out of the queue', async () => {
+    const controller = new AbortController();
+    const waiting = batcher.step(canvas(4), controller.signal);
+    const other = batcher.step(canvas(5));
+    controller.abort();
+    await expect(waiting).rejects.toBe(controller.signal.reason);
+    await other;
+    expect(lengthsOf(session)).toEqual([[5]]);
+  });
+
+  it('starts nothing with a signal that is aborted already', async () => {
+    await expect(batcher.step(canvas(4), AbortSignal.abort('never'))).rejects.toBe('never');
+    await settle();
+    expect(session.batches).toEqual([]);
+  });
+
+  it('leaves no listener behind', async () => {
+    const { signal } = new AbortController();
+    const added = jest.spyOn(signal, 'addEventListener');
+    const removed = jest.spyOn(signal, 'removeEventListener');
+    await batcher.step(canvas(4), signal);
+    expect(added).toHaveBeenCalledTimes(1);
+    expect(removed.mock.calls[0]?.slice(0, 2)).toEqual(added.mock.calls[0]?.slice(0, 2));
+  });
+});
+
+describe('failures', () => {
+  it('of a step reach all its canvases as our errors, and the next step runs', async () => {
+    session.beforeResult = () => {
+      throw Object.assign(new Error('no memory for 9 rows'), { code: 'out_of_memory' });
+    };
+    const outcomes = await Promise.allSettled([batcher.step(canvas(4)), batcher.step(canvas(5))]);
+    for (const outcome of outcomes) {
+      const error = (outcome as PromiseRejectedResult).reason as RND1Error;
+      expect(error).toBeInstanceOf(RND1Error);
+      expect(error).toMatchObject({ code: 'out_of_memory', message: 'no memory for 9 rows' });
+    }
+    session.beforeResult = () => {};
+    expect((await batcher.step(canvas(4))).committed).toHaveLength(2);
+  });
+
+  it('of one canvas are its own', async () => {
+    session.alter = (result, { tokens }) => ({ ...result, notFinite: tokens.length === 5 });
+    const results = await Promise.all([4, 5, 6].map((length) => batcher.step(canvas(length))));
+    expect(results.map(({ notFinite }) => notFinite)).toEqual([false, true, false]);
+  });
+});
+
+describe('disposing', () => {
+  it('rejects what runs, what waits and what comes later', async () => {
+    batcher = new Batcher(session, () => new FakeFlag(), 4);
+    session.beforeResult = () => gate().closed;
+    const pending = Promise.allSettled([batcher.step(canvas(4)), batcher.step(canvas(4))]);
+    await settle();
+    expect(session.batches).toHaveLength(1);
+    batcher.dispose();
+    for (const outcome of await pending) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { name: 'RND1Error', code: 'disposed' } });
+    }
+    expect(session.flags[0]?.aborted).toBe(true);
+    await expect(batcher.step(canvas(4))).rejects.toMatchObject({ code: 'disposed' });
+    await settle();
+    expect(session.batches).toHaveLength(1);
+  });
+});
