@@ -17,7 +17,7 @@ export class Interrupted extends Error {
 /** Aborts `signal` on the first Ctrl-C; from then on the system's own handling applies, and the next one kills. */
 export class Interruption implements Disposable {
   readonly #controller = new AbortController();
-  readonly signal = this.#controller.signal;
+  readonly signal: AbortSignal = this.#controller.signal;
   readonly #handlers = (Object.keys(exitCodes) as EndingSignal[]).map((name) => {
     const handler = () => {
       this[Symbol.dispose]();
