@@ -1,0 +1,46 @@
+// Which kernels this machine can run, and the backend over the chosen ones.
+#include <cstdlib>
+
+#include "backend/cpu/cpu_backend.h"
+#include "core/error.h"
+
+namespace rnd1 {
+namespace {
+
+std::vector<const cpu::Kernels*> runnableKernels() {
+  std::vector<const cpu::Kernels*> kernels;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (cpu::avx512Kernels() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma"))
+    kernels.push_back(cpu::avx512Kernels());
+  if (cpu::avx2Kernels() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("f16c"))
+    kernels.push_back(cpu::avx2Kernels());
+#endif
+  kernels.push_back(cpu::baselineKernels());
+  return kernels;
+}
+
+}  // namespace
+
+std::vector<std::string> cpuInstructionSets() {
+  std::vector<std::string> names;
+  for (const cpu::Kernels* kernels : runnableKernels()) names.emplace_back(kernels->name);
+  return names;
+}
+
+std::unique_ptr<Backend> makeCpuBackend(DType dtype, int threads, const std::string& instructionSet) {
+  std::string wanted = instructionSet;
+  if (const char* forced = std::getenv("RND1_CPU"); wanted.empty() && forced) wanted = forced;
+  std::string names;
+  for (const cpu::Kernels* kernels : runnableKernels()) {
+    if (wanted.empty() || wanted == kernels->name)
+      return std::make_unique<cpu::CpuBackend>(dtype, threads, *kernels);
+    names += std::string(names.empty() ? "" : ", ") + kernels->name;
+  }
+  throw Error(ErrorCode::invalidArgument,
+              "RND1_CPU: this machine cannot run '" + wanted + "' kernels; it can run: " + names);
+}
+
+}  // namespace rnd1

@@ -1,0 +1,223 @@
+#include "backend/cpu/sampling.h"
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <limits>
+
+#include "core/random.h"
+
+namespace rnd1::cpu {
+namespace {
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+/** Larger logit first, lower id on ties: the order of top-k and top-p. */
+struct BestFirst {
+  const float* logits;
+  bool operator()(int32_t a, int32_t b) const {
+    return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+  }
+};
+
+/**
+ * argmax over tokens of log p − log(−log u), ties to the lowest id: a draw from p. Tokens come in ascending order.
+ * A token that could not win with the largest possible u costs no random number.
+ */
+class GumbelArgmax {
+ public:
+  GumbelArgmax(const SamplingPlan& plan, const ScoreRow& row, double logSum)
+      : plan_(plan), position_(static_cast<uint32_t>(row.position)), logSum_(logSum) {}
+
+  void look(int32_t token, float logit) {
+    const double logProbability = static_cast<double>(logit) - logSum_;
+    if (logProbability + largestGumbel <= best_) return;
+    const auto id = static_cast<uint32_t>(token);
+    if (id >> 2 != block_) {
+      block_ = id >> 2;
+      words_ = philox(plan_.seed, drawCounter(id, position_, plan_.round));
+    }
+    const double value = logProbability - std::log(-std::log(static_cast<double>(uniform(words_[id & 3]))));
+    if (value > best_) {
+      best_ = value;
+      token_ = token;
+    }
+  }
+
+  int32_t token() const { return token_; }
+
+ private:
+  static constexpr double largestGumbel = 16.6356;  // −log(−log(1 − 2⁻²⁴)) = 16.63553…
+
+  const SamplingPlan& plan_;
+  const uint32_t position_;
+  const double logSum_;
+  double best_ = -std::numeric_limits<double>::infinity();
+  int32_t token_ = 0;
+  uint32_t block_ = ~0u;
+  std::array<uint32_t, 4> words_{};
+};
+
+}  // namespace
+
+Score RowSampler::score(const Kernels& kernels, std::span<float> logits, bool givenLogits, const ScoreRow& row,
+                        const SamplingPlan& plan) {
+  Score score;
+  int64_t banned = 0;
+  for (const int32_t token : plan.banned) {
+    if (logits[token] == -infinity) continue;  // banned twice, or given so
+    score.finite = score.finite && std::isfinite(logits[token]);
+    logits[token] = -infinity;
+    ++banned;
+  }
+  RowStatistics statistics;
+  const auto count = static_cast<int64_t>(logits.size());
+  kernels.statistics(logits.data(), count, std::max(plan.temperature, 1e-8f), &statistics);
+  if (statistics.notFinite || statistics.maximum == -infinity ||
+      (!givenLogits && statistics.minusInfinities != banned))
+    score.finite = false;
+  if (!score.finite) return score;
+
+  if (plan.filters(count)) return filtered(logits, row, plan);
+  const double logSum = std::log(statistics.sum);
+  score.token = statistics.argmax;
+  if (!plan.greedy) {
+    GumbelArgmax draw(plan, row, statistics.maximum + logSum);
+    for (int32_t token = 0; token < count; ++token) draw.look(token, logits[token]);
+    score.token = draw.token();
+  }
+  const double difference = static_cast<double>(logits[score.token]) - statistics.maximum;
+  score.confidence = static_cast<float>(difference - logSum);
+  score.entropy = static_cast<float>(logSum - statistics.weighted / statistics.sum);
+  score.margin = static_cast<float>(
+      (1 - std::exp(static_cast<double>(statistics.second) - statistics.maximum)) / statistics.sum);
+  return score;
+}
+
+void RowSampler::sortFirst(std::span<const float> logits, size_t from, size_t count) {
+  const auto begin = candidates_.begin() + static_cast<std::ptrdiff_t>(from);
+  const auto middle = begin + static_cast<std::ptrdiff_t>(std::min(count, candidates_.size() - from));
+  const BestFirst bestFirst{logits.data()};
+  if (middle != candidates_.end()) std::nth_element(begin, middle, candidates_.end(), bestFirst);
+  std::sort(begin, middle, bestFirst);
+}
+
+void RowSampler::keepTopK(std::span<const float> logits, int64_t count) {
+  if (count >= static_cast<int64_t>(candidates_.size())) return;
+  std::nth_element(candidates_.begin(), candidates_.begin() + count, candidates_.end(), BestFirst{logits.data()});
+  candidates_.resize(static_cast<size_t>(count));
+}
+
+void RowSampler::keepTopP(std::span<const float> logits, float bound) {
+  double sum = 0;
+  const float maximum = logits[*std::min_element(candidates_.begin(), candidates_.end(), BestFirst{logits.data()})];
+  for (const int32_t token : candidates_) sum += std::exp(static_cast<double>(logits[token]) - maximum);
+  // Ranks are sorted in pieces: the nucleus is usually small, the vocabulary large.
+  size_t sorted = 0, kept = 0;
+  double cumulative = 0;
+  for (size_t piece = 64; kept < candidates_.size(); piece *= 4) {
+    sortFirst(logits, sorted, piece);
+    sorted = std::min(sorted + piece, candidates_.size());
+    for (; kept < sorted; ++kept) {
+      // Rank 1 and 2 always stay; rank j stays while the sum up to rank j − 1 is ≤ p, in f32.
+      if (kept >= 2 && static_cast<float>(cumulative) > bound) {
+        candidates_.resize(kept);
+        return;
+      }
+      cumulative += static_cast<float>(std::exp(static_cast<double>(logits[candidates_[kept]]) - maximum) / sum);
+    }
+  }
+}
+
+Score RowSampler::filtered(std::span<const float> logits, const ScoreRow& row, const SamplingPlan& plan) {
+  candidates_.clear();
+  for (size_t token = 0; token < logits.size(); ++token)
+    if (logits[token] > -infinity) candidates_.push_back(static_cast<int32_t>(token));
+  if (plan.topK > 0) keepTopK(logits, plan.topK);
+  if (plan.topP > 0 && plan.topP < 1) keepTopP(logits, plan.topP);
+  // By id: sums do not depend on how the selection left them, and ties go to the lowest.
+  std::sort(candidates_.begin(), candidates_.end());
+
+  Score score;
+  float best = -infinity, second = -infinity;
+  for (const int32_t token : candidates_) {
+    const float logit = logits[token];
+    if (logit > best) {
+      second = best;
+      best = logit;
+      score.token = token;
+    } else if (logit > second) {
+      second = logit;
+    }
+  }
+  double sum = 0, weighted = 0;
+  for (const int32_t token : candidates_) {
+    const double difference = static_cast<double>(logits[token]) - best;
+    const double probability = std::exp(difference);
+    sum += probability;
+    weighted += probability * difference;
+  }
+  const double logSum = std::log(sum);
+  if (!plan.greedy) {
+    GumbelArgmax draw(plan, row, best + logSum);
+    for (const int32_t token : candidates_) draw.look(token, logits[token]);
+    score.token = draw.token();
+  }
+  score.confidence = static_cast<float>(static_cast<double>(logits[score.token]) - best - logSum);
+  score.entropy = static_cast<float>(logSum - weighted / sum);
+  score.margin = static_cast<float>((1 - std::exp(static_cast<double>(second) - best)) / sum);
+  return score;
+}
+
+void selectPositions(std::span<const ScoreRow> rows, std::span<const Score> scores,
+                     std::span<const uint8_t> eligible, const UnmaskPlan& plan, std::vector<int32_t>& order,
+                     std::vector<uint32_t>& keys, std::span<uint8_t> committed) {
+  order.clear();
+  keys.resize(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    committed[i] = 0;
+    if (!eligible[i]) continue;
+    order.push_back(static_cast<int32_t>(i));
+    if (plan.order == UnmaskOrder::random)
+      keys[i] = philox(plan.seed, orderCounter(static_cast<uint32_t>(rows[i].position), plan.round))[0];
+  }
+  // Rows ascend by position, so the index breaks ties: the lower position is committed first.
+  std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    const Score &left = scores[a], &right = scores[b];
+    if (plan.order == UnmaskOrder::confidence) {
+      if (left.confidence != right.confidence) return left.confidence > right.confidence;
+    } else if (plan.order == UnmaskOrder::entropy) {
+      if (left.entropy != right.entropy) return left.entropy < right.entropy;
+    } else if (plan.order == UnmaskOrder::margin) {
+      if (left.margin != right.margin) return left.margin > right.margin;
+    } else if (keys[a] != keys[b]) {
+      return keys[a] < keys[b];
+    }
+    return a < b;
+  });
+
+  const auto available = static_cast<int64_t>(order.size());
+  int64_t count = 0;
+  if (plan.limit == UnmaskLimit::keep) {
+    count = plan.value >= static_cast<double>(available) ? 0 : available - static_cast<int64_t>(plan.value);
+  } else if (plan.limit == UnmaskLimit::gamma) {
+    // Entropy-bounded: as the reference computes it, the sum in double and stored in f32.
+    double sum = 0;
+    float maximum = -infinity;
+    for (const int32_t i : order) {
+      sum += scores[i].entropy;
+      maximum = std::max(maximum, scores[i].entropy);
+      if (static_cast<float>(sum) - maximum <= static_cast<float>(plan.value)) ++count;
+    }
+  } else {
+    const auto bound = static_cast<float>(std::log(plan.value));
+    count = 1;
+    for (const int32_t i : order) {
+      committed[i] = scores[i].confidence >= bound;
+      if (committed[i]) count = 0;
+    }
+  }
+  for (int64_t i = 0; i < std::min(count, available); ++i) committed[order[i]] = 1;
+}
+
+}  // namespace rnd1::cpu

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/kernels.h"
+
+namespace rnd1::cpu {
+
+/**
+ * Turns one row of logits into a score: bans, temperature, filters, log-softmax, argmax or draw
+ * (docs/architecture.md, "Scores"). Keeps its buffers between rows.
+ */
+class RowSampler {
+ public:
+  /** Makes room for filters over that many tokens, so that `score` does not allocate. */
+  void reserve(int64_t vocabulary) { candidates_.reserve(static_cast<size_t>(vocabulary)); }
+
+  /** Overwrites the logits. `givenLogits`: −∞ is allowed, as if banned. */
+  Score score(const Kernels& kernels, std::span<float> logits, bool givenLogits, const ScoreRow& row,
+              const SamplingPlan& plan);
+
+ private:
+  void keepTopK(std::span<const float> logits, int64_t count);
+  void keepTopP(std::span<const float> logits, float bound);
+  void sortFirst(std::span<const float> logits, size_t from, size_t count);
+  Score filtered(std::span<const float> logits, const ScoreRow& row, const SamplingPlan& plan);
+
+  std::vector<int32_t> candidates_;  // token ids that the filters keep
+};
+
+/** The selection rule of DESIGN's schedules: Backend::unmask on host memory. Buffers are reused. */
+void selectPositions(std::span<const ScoreRow> rows, std::span<const Score> scores,
+                     std::span<const uint8_t> eligible, const UnmaskPlan& plan, std::vector<int32_t>& order,
+                     std::vector<uint32_t>& keys, std::span<uint8_t> committed);
+
+}  // namespace rnd1::cpu

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+namespace rnd1 {
+
+/** Floating-point formats of weights and of arithmetic. Raw values are shared with the kernels. */
+enum class DType : uint8_t { f32 = 0, f16 = 1, bf16 = 2 };
+
+constexpr size_t dtypeSize(DType dtype) { return dtype == DType::f32 ? 4 : 2; }
+
+constexpr const char* dtypeName(DType dtype) {
+  return dtype == DType::f32 ? "f32" : dtype == DType::f16 ? "f16" : "bf16";
+}
+
+inline float bf16ToFloat(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
+
+/** Round to nearest, ties to even; NaN stays NaN. */
+inline uint16_t floatToBf16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);
+  return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+/** IEEE 754 binary16, subnormals and infinities included. */
+inline float f16ToFloat(uint16_t half) {
+  const uint32_t sign = uint32_t{half & 0x8000u} << 16;
+  const uint32_t magnitude = half & 0x7fffu;
+  if (magnitude >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | ((magnitude & 0x3ffu) << 13));
+  // The exponent is rebased by a multiplication, which normalises subnormals as well.
+  const float scaled = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(scaled) | sign);
+}
+
+/** Round to nearest, ties to even; overflow gives infinity. */
+inline uint16_t floatToF16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return sign | 0x7e00u;
+  if (magnitude >= 0x477ff000u) return sign | 0x7c00u;
+  if (magnitude < 0x38800000u) {
+    // Below 2^-14: adding 0.5 puts the subnormal's bits, rounded, at the bottom of the mantissa.
+    const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
+    return sign | static_cast<uint16_t>(std::bit_cast<uint32_t>(shifted) - 0x3f000000u);
+  }
+  const uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
+  return sign | static_cast<uint16_t>((rounded - 0x38000000u) >> 13);
+}
+
+/** The nearest value that `dtype` can hold. */
+inline float roundTo(DType dtype, float value) {
+  if (dtype == DType::bf16) return bf16ToFloat(floatToBf16(value));
+  if (dtype == DType::f16) return f16ToFloat(floatToF16(value));
+  return value;
+}
+
+}  // namespace rnd1

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+namespace rnd1 {
+
+/**
+ * A fork-join pool. The calling thread works too, so a pool of one has no threads of its own.
+ * One caller at a time. Jobs must not throw.
+ */
+class ThreadPool {
+ public:
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  /** job(item, thread) for every item in [0, count), handed out one by one; returns when all are done. */
+  template <typename Job>
+  void forEach(int64_t count, Job&& job) {
+    using Callable = std::remove_reference_t<Job>;
+    run(count, [](void* context, int64_t item, int thread) { (*static_cast<Callable*>(context))(item, thread); },
+        const_cast<void*>(static_cast<const void*>(&job)));
+  }
+
+ private:
+  using Function = void (*)(void* context, int64_t item, int thread);
+
+  void run(int64_t count, Function function, void* context);
+  void work(int thread);
+  void waitForJob(uint64_t seen);
+
+  Function function_ = nullptr;
+  void* context_ = nullptr;
+  int64_t count_ = 0;
+  std::atomic<int64_t> next_{0};
+  std::atomic<int> busy_{0};
+  std::atomic<uint64_t> generation_{0};
+  std::atomic<bool> stopping_{false};
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace rnd1

@@ -1,0 +1,67 @@
+#pragma once
+
+#include "backend/backend.h"
+#include "model/config.h"
+
+namespace rnd1 {
+
+/** Memory of a backend with one owner. */
+template <typename T>
+class Buffer {
+ public:
+  explicit Buffer(Backend& backend) : backend_(backend) {}
+  ~Buffer() { backend_.release(data_); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  /** Makes room for `count` elements; the contents are lost when it grows. */
+  void reserve(int64_t count) {
+    if (count <= capacity_) return;
+    backend_.release(data_);
+    data_ = nullptr;
+    capacity_ = 0;
+    data_ = static_cast<T*>(backend_.allocate(static_cast<size_t>(count) * sizeof(T)));
+    capacity_ = count;
+  }
+
+  T* data() const { return data_; }
+
+ private:
+  Backend& backend_;
+  T* data_ = nullptr;
+  int64_t capacity_ = 0;
+};
+
+/** Everything one pass writes to, sized for the largest batch so far. Linear in the number of rows. */
+class Workspace {
+ public:
+  Workspace(Backend& backend, const Config& config);
+
+  /** Room for `rows` packed rows in `canvases` canvases, none longer than `length`. */
+  void reserve(int64_t rows, int64_t canvases, int64_t length);
+
+  Buffer<int32_t> tokens, positions, offsets, gather, forcedExperts;
+  Buffer<float> residual;    // (rows, hidden), f32 throughout
+  Buffer<float> normed;      // (rows, hidden)
+  Buffer<float> delta;       // (rows, hidden): what a block adds to the residual
+  Buffer<float> qkv;         // (rows, layout.columns())
+  Buffer<float> attended;    // (rows, layout.queryColumns())
+  Buffer<float> activated;   // (rows · k, expertWidth)
+  Buffer<float> gathered;    // (rows, hidden)
+  Buffer<float> rotary;      // (positions, headDim)
+  Buffer<float> logits;      // reserved by who needs it
+  Buffer<float> routerLogits, routingWeights;
+  Buffer<int32_t> expertIds, expertOffsets, slots;
+
+  Tensor rotaryTable() const { return {rotary.data(), rotaryPositions_, config_.headDim}; }
+  Dispatch dispatch() const;
+
+ private:
+  void extendRotary(int64_t positions);
+
+  Backend& backend_;
+  const Config config_;
+  int64_t rotaryPositions_ = 0;
+};
+
+}  // namespace rnd1

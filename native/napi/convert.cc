@@ -1,0 +1,317 @@
+#include "napi/convert.h"
+
+#include <cmath>
+#include <limits>
+
+namespace rnd1::napi {
+namespace {
+
+Napi::RangeError outOfRange(Napi::Env env, const std::string& message) { return Napi::RangeError::New(env, message); }
+
+double readNumber(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsNumber()) throw wrongType(object.Env(), name, "a number");
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+bool readBoolean(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsBoolean()) throw wrongType(object.Env(), name, "a boolean");
+  return value.As<Napi::Boolean>().Value();
+}
+
+DType parseDType(Napi::Env env, const char* name, const std::string& text) {
+  if (text == "f32") return DType::f32;
+  if (text == "f16") return DType::f16;
+  if (text == "bf16") return DType::bf16;
+  throw wrongType(env, name, "'f32', 'f16' or 'bf16'");
+}
+
+Napi::Object asObject(const Napi::Value& value, const char* what) {
+  if (!value.IsObject()) throw wrongType(value.Env(), what, "an object");
+  return value.As<Napi::Object>();
+}
+
+SamplingPlan readSampling(const Napi::Object& plan) {
+  SamplingPlan sampling;
+  sampling.temperature = static_cast<float>(readNumber(plan, "temperature"));
+  if (!std::isfinite(sampling.temperature) || sampling.temperature < 0)
+    throw outOfRange(plan.Env(), "temperature must be a finite number ≥ 0");
+  sampling.topK = static_cast<int32_t>(readInteger(plan, "topK", 0, std::numeric_limits<int32_t>::max()));
+  sampling.topP = static_cast<float>(readNumber(plan, "topP"));
+  sampling.greedy = readBoolean(plan, "greedy");
+  const Napi::Value seed = plan.Get("seed");
+  if (!seed.IsBigInt()) throw wrongType(plan.Env(), "seed", "a bigint");
+  bool lossless;
+  sampling.seed = seed.As<Napi::BigInt>().Uint64Value(&lossless);
+  sampling.round = static_cast<uint32_t>(readInteger(plan, "round", 0, std::numeric_limits<uint32_t>::max()));
+  return sampling;
+}
+
+UnmaskPlan readUnmask(const Napi::Object& plan, const SamplingPlan& sampling) {
+  UnmaskPlan unmask;
+  const std::string order = readString(plan, "order");
+  if (order == "entropy") {
+    unmask.order = UnmaskOrder::entropy;
+  } else if (order == "confidence") {
+    unmask.order = UnmaskOrder::confidence;
+  } else if (order == "margin") {
+    unmask.order = UnmaskOrder::margin;
+  } else if (order == "random") {
+    unmask.order = UnmaskOrder::random;
+  } else {
+    throw wrongType(plan.Env(), "order", "'entropy', 'confidence', 'margin' or 'random'");
+  }
+  const std::string limit = readString(plan, "limit");
+  unmask.value = readNumber(plan, "value");
+  if (std::isnan(unmask.value)) throw outOfRange(plan.Env(), "value must not be NaN");
+  if (limit == "keep") {
+    unmask.limit = UnmaskLimit::keep;
+    if (unmask.value < 0 || unmask.value != std::floor(unmask.value))
+      throw outOfRange(plan.Env(), "value must be an integer ≥ 0 when limit is 'keep'");
+  } else if (limit == "gamma") {
+    unmask.limit = UnmaskLimit::gamma;
+  } else if (limit == "tau") {
+    unmask.limit = UnmaskLimit::tau;
+  } else {
+    throw wrongType(plan.Env(), "limit", "'keep', 'gamma' or 'tau'");
+  }
+  unmask.seed = sampling.seed;
+  unmask.round = sampling.round;
+  return unmask;
+}
+
+/** Both ascend strictly; marks the members of `subset` in `set`. */
+std::vector<uint8_t> membership(Napi::Env env, const std::vector<int32_t>& set, const std::vector<int32_t>& subset) {
+  std::vector<uint8_t> member(set.size(), 0);
+  size_t i = 0;
+  for (const int32_t position : subset) {
+    while (i < set.size() && set[i] < position) ++i;
+    if (i == set.size() || set[i] != position)
+      throw outOfRange(env, "eligible must be an ascending part of masked; " + std::to_string(position) + " is not");
+    member[i++] = 1;
+  }
+  return member;
+}
+
+template <typename Array, typename T>
+std::span<T> newArray(Napi::Env env, const Napi::Object& result, const char* name, uint64_t count) {
+  // Beyond this, even 64-bit engines have no typed arrays.
+  if (count > (uint64_t{1} << 32)) throw outOfRange(env, std::string(name) + ": too many elements for one array");
+  auto array = Array::New(env, static_cast<size_t>(count));
+  result.Set(name, array);
+  return {array.Data(), static_cast<size_t>(count)};
+}
+
+}  // namespace
+
+Napi::TypeError wrongType(Napi::Env env, const char* name, const char* expected) {
+  return Napi::TypeError::New(env, std::string(name) + " must be " + expected);
+}
+
+int64_t readInteger(const Napi::Object& object, const char* name, int64_t least, int64_t most) {
+  const double value = readNumber(object, name);
+  if (!(value >= static_cast<double>(least) && value <= static_cast<double>(most)) || value != std::floor(value))
+    throw outOfRange(object.Env(), std::string(name) + " must be an integer from " + std::to_string(least) + " to " +
+                                       std::to_string(most));
+  return static_cast<int64_t>(value);
+}
+
+std::string readString(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsString()) throw wrongType(object.Env(), name, "a string");
+  return value.As<Napi::String>().Utf8Value();
+}
+
+DType readDType(const Napi::Object& object, const char* name) {
+  return parseDType(object.Env(), name, readString(object, name));
+}
+
+Napi::Array readArray(const Napi::Value& value, const char* what) {
+  if (!value.IsArray()) throw wrongType(value.Env(), what, "an array");
+  return value.As<Napi::Array>();
+}
+
+std::vector<int32_t> readIntegers(const Napi::Object& object, const char* name, bool optional) {
+  const Napi::Value value = object.Get(name);
+  if (optional && (value.IsNull() || value.IsUndefined())) return {};
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array)
+    throw wrongType(object.Env(), name, "an Int32Array");
+  const auto array = value.As<Napi::Int32Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
+void checkIds(const std::vector<int32_t>& ids, int64_t limit, const char* what) {
+  for (const int32_t id : ids)
+    if (id < 0 || id >= limit)
+      throw Error(ErrorCode::invalidArgument, std::string(what) + ": " + std::to_string(id) + " is outside [0, " +
+                                                  std::to_string(limit) + ")");
+}
+
+Config readConfig(const Napi::Object& object) {
+  constexpr int64_t most = int64_t{1} << 24;
+  Config config;
+  config.layers = readInteger(object, "layers", 1, most);
+  config.hidden = readInteger(object, "hidden", 1, most);
+  config.heads = readInteger(object, "heads", 1, most);
+  config.keyValueHeads = readInteger(object, "keyValueHeads", 1, most);
+  config.headDim = readInteger(object, "headDim", 1, most);
+  config.experts = readInteger(object, "experts", 1, most);
+  config.expertsPerToken = readInteger(object, "expertsPerToken", 1, most);
+  config.expertWidth = readInteger(object, "expertWidth", 1, most);
+  config.vocabulary = readInteger(object, "vocabulary", 1, most);
+  config.maxPositions = readInteger(object, "maxPositions", 1, most);
+  config.rmsNormEpsilon = static_cast<float>(readNumber(object, "rmsNormEpsilon"));
+  config.ropeTheta = readNumber(object, "ropeTheta");
+  config.normTopkProb = readBoolean(object, "normTopkProb");
+  config.tieWordEmbeddings = readBoolean(object, "tieWordEmbeddings");
+  return config;
+}
+
+Manifest readManifest(const Napi::Object& description) {
+  const Napi::Env env = description.Env();
+  Manifest manifest;
+  const Napi::Array files = readArray(description.Get("files"), "files");
+  for (uint32_t i = 0; i < files.Length(); ++i) {
+    const Napi::Value path = files.Get(i);
+    if (!path.IsString()) throw wrongType(env, "files", "an array of paths");
+    manifest.files.push_back(path.As<Napi::String>().Utf8Value());
+  }
+  const Napi::Array tensors = readArray(description.Get("tensors"), "tensors");
+  for (uint32_t i = 0; i < tensors.Length(); ++i) {
+    Napi::HandleScope scope(env);
+    const Napi::Object tensor = asObject(tensors.Get(i), "tensors");
+    TensorLocation location;
+    location.file = static_cast<size_t>(readInteger(tensor, "file", 0, int64_t{1} << 31));
+    location.offset = static_cast<uint64_t>(readInteger(tensor, "offset", 0, int64_t{1} << 52));
+    location.dtype = readDType(tensor, "dtype");
+    const Napi::Array shape = readArray(tensor.Get("shape"), "shape");
+    for (uint32_t d = 0; d < shape.Length(); ++d) {
+      const Napi::Value size = shape.Get(d);
+      if (!size.IsNumber()) throw wrongType(env, "shape", "an array of numbers");
+      location.shape.push_back(size.As<Napi::Number>().Int64Value());
+    }
+    manifest.tensors.emplace(readString(tensor, "name"), std::move(location));
+  }
+  return manifest;
+}
+
+StepCanvas OwnedStep::view() {
+  StepCanvas canvas;
+  canvas.tokens = tokens;
+  canvas.masked = masked;
+  canvas.eligible = eligible;
+  canvas.sampling = sampling;
+  canvas.sampling.banned = banned;
+  canvas.unmask = unmask;
+  canvas.scores = scores;
+  canvas.committed = committed;
+  return canvas;
+}
+
+OwnedStep readStep(const Napi::Value& value, int64_t vocabulary, int64_t maxPositions) {
+  const Napi::Object object = asObject(value, "canvas");
+  const Napi::Env env = object.Env();
+  OwnedStep step;
+  step.tokens = readIntegers(object, "tokens");
+  if (step.tokens.empty() || static_cast<int64_t>(step.tokens.size()) > maxPositions)
+    throw outOfRange(env, "tokens: the canvas has " + std::to_string(step.tokens.size()) + " positions, allowed are 1 to " +
+                              std::to_string(maxPositions));
+  checkIds(step.tokens, vocabulary, "tokens");
+  step.masked = readIntegers(object, "masked");
+  if (step.masked.empty()) throw outOfRange(env, "masked must not be empty");
+  checkIds(step.masked, static_cast<int64_t>(step.tokens.size()), "masked");
+  for (size_t i = 1; i < step.masked.size(); ++i)
+    if (step.masked[i] <= step.masked[i - 1]) throw outOfRange(env, "masked must ascend strictly");
+
+  const Napi::Object plan = asObject(object.Get("plan"), "plan");
+  const Napi::Value eligible = plan.Get("eligible");
+  step.eligible = eligible.IsNull() || eligible.IsUndefined()
+                      ? std::vector<uint8_t>(step.masked.size(), 1)
+                      : membership(env, step.masked, readIntegers(plan, "eligible"));
+  step.banned = readIntegers(plan, "banned");
+  checkIds(step.banned, vocabulary, "banned");
+  step.sampling = readSampling(plan);
+  step.unmask = readUnmask(plan, step.sampling);
+  step.scores.resize(step.masked.size());
+  step.committed.resize(step.masked.size());
+  return step;
+}
+
+Napi::Object writeStep(Napi::Env env, const OwnedStep& step, bool finite) {
+  const auto result = Napi::Object::New(env);
+  const size_t count = step.masked.size();
+  const auto predicted = newArray<Napi::Int32Array, int32_t>(env, result, "predicted", count);
+  const auto confidence = newArray<Napi::Float32Array, float>(env, result, "confidence", count);
+  const auto entropy = newArray<Napi::Float32Array, float>(env, result, "entropy", count);
+  std::vector<int32_t> positions;
+  for (size_t i = 0; i < count; ++i) {
+    predicted[i] = step.scores[i].token;
+    confidence[i] = step.scores[i].confidence;
+    entropy[i] = step.scores[i].entropy;
+    if (finite && step.committed[i]) positions.push_back(step.masked[i]);
+  }
+  const auto committed = newArray<Napi::Int32Array, int32_t>(env, result, "committed", positions.size());
+  std::copy(positions.begin(), positions.end(), committed.begin());
+  result.Set("notFinite", !finite);
+  return result;
+}
+
+std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config& config) {
+  const Napi::Object object = asObject(value, "request");
+  const Napi::Env env = object.Env();
+  auto forward = std::make_unique<OwnedForward>();
+  forward->tokens = readIntegers(object, "tokens");
+  const auto length = static_cast<int64_t>(forward->tokens.size());
+  if (length == 0 || length > config.maxPositions)
+    throw outOfRange(env, "tokens: the canvas has " + std::to_string(length) + " positions, allowed are 1 to " +
+                              std::to_string(config.maxPositions));
+  checkIds(forward->tokens, config.vocabulary, "tokens");
+  const Napi::Value rows = object.Get("rows");
+  if (rows.IsNull() || rows.IsUndefined()) {
+    for (int32_t row = 0; row < length; ++row) forward->rows.push_back(row);
+  } else {
+    forward->rows = readIntegers(object, "rows");
+    checkIds(forward->rows, length, "rows");
+  }
+  forward->forcedExperts = readIntegers(object, "forcedExperts", true);
+  if (!forward->forcedExperts.empty()) {
+    const auto expected = static_cast<size_t>(config.layers * length * config.expertsPerToken);
+    if (forward->forcedExperts.size() != expected)
+      throw outOfRange(env, "forcedExperts must have layers · tokens · expertsPerToken = " + std::to_string(expected) +
+                                " ids, not " + std::to_string(forward->forcedExperts.size()));
+    checkIds(forward->forcedExperts, config.experts, "forcedExperts");
+    const int64_t k = config.expertsPerToken;
+    for (size_t first = 0; first < expected; first += static_cast<size_t>(k))
+      for (int64_t i = 0; i < k; ++i)
+        for (int64_t j = 0; j < i; ++j)
+          if (forward->forcedExperts[first + i] == forward->forcedExperts[first + j])
+            throw outOfRange(env, "forcedExperts: an expert occurs twice for one token");
+  }
+
+  const auto result = Napi::Object::New(env);
+  for (const char* name : {"logits", "hidden", "routerLogits", "expertIds", "expertWeights"})
+    result.Set(name, env.Null());
+  const auto count = static_cast<uint64_t>(forward->rows.size());
+  const auto layers = static_cast<uint64_t>(config.layers);
+  ForwardCanvas& canvas = forward->canvas;
+  canvas.tokens = forward->tokens;
+  canvas.rows = forward->rows;
+  canvas.forcedExperts = forward->forcedExperts;
+  if (readBoolean(object, "logits"))
+    canvas.logits = newArray<Napi::Float32Array, float>(env, result, "logits", count * config.vocabulary);
+  if (readBoolean(object, "hidden"))
+    canvas.hidden = newArray<Napi::Float32Array, float>(env, result, "hidden", (layers + 2) * count * config.hidden);
+  if (readBoolean(object, "routing")) {
+    canvas.routerLogits =
+        newArray<Napi::Float32Array, float>(env, result, "routerLogits", layers * count * config.experts);
+    canvas.expertIds =
+        newArray<Napi::Int32Array, int32_t>(env, result, "expertIds", layers * count * config.expertsPerToken);
+    canvas.expertWeights =
+        newArray<Napi::Float32Array, float>(env, result, "expertWeights", layers * count * config.expertsPerToken);
+  }
+  forward->result = Napi::Persistent(result);
+  return forward;
+}
+
+}  // namespace rnd1::napi

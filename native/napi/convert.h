@@ -1,0 +1,55 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/abort.h"
+#include "model/config.h"
+#include "model/graph.h"
+#include "model/weights.h"
+
+namespace rnd1::napi {
+
+/** Reading the plain objects of types/native.d.ts. Each throws Napi::TypeError or RangeError naming the field. */
+
+Config readConfig(const Napi::Object& object);
+Manifest readManifest(const Napi::Object& description);
+DType readDType(const Napi::Object& object, const char* name);
+int64_t readInteger(const Napi::Object& object, const char* name, int64_t least, int64_t most);
+std::string readString(const Napi::Object& object, const char* name);
+/** A copy of an Int32Array; `optional`: null gives an empty vector. */
+std::vector<int32_t> readIntegers(const Napi::Object& object, const char* name, bool optional = false);
+Napi::Array readArray(const Napi::Value& value, const char* what);
+/** `what` names the tokens in the error. */
+void checkIds(const std::vector<int32_t>& ids, int64_t limit, const char* what);
+
+Napi::TypeError wrongType(Napi::Env env, const char* name, const char* expected);
+
+/** One StepCanvas, owning what graph.h's StepCanvas borrows. */
+struct OwnedStep {
+  std::vector<int32_t> tokens, masked, banned;
+  std::vector<uint8_t> eligible, committed;
+  std::vector<Score> scores;
+  SamplingPlan sampling;
+  UnmaskPlan unmask;
+
+  StepCanvas view();
+};
+
+OwnedStep readStep(const Napi::Value& value, int64_t vocabulary, int64_t maxPositions);
+/** The StepResult. */
+Napi::Object writeStep(Napi::Env env, const OwnedStep& step, bool finite);
+
+/** One ForwardRequest; results are written straight into the arrays that JavaScript will get. */
+struct OwnedForward {
+  std::vector<int32_t> tokens, rows, forcedExperts;
+  Napi::ObjectReference result;
+  ForwardCanvas canvas;
+};
+
+std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config& config);
+
+}  // namespace rnd1::napi

@@ -1,0 +1,47 @@
+#include "napi/environment.h"
+
+#include <utility>
+
+namespace rnd1::napi {
+
+Environment::Environment(Napi::Env env) {
+  channel_ = Channel::New(env, "rnd1", 0, 1);
+  channel_.Unref(env);
+  // Hooks run last in, first out: the runners end while the channel is still open.
+  env.AddCleanupHook([this] { shutDown(); });
+}
+
+void Environment::call(Napi::Env env, Napi::Function, std::nullptr_t*, Callback* callback) {
+  const std::unique_ptr<Callback> owned(callback);
+  if (env == nullptr) return;
+  Napi::HandleScope scope(env);
+  (*owned)(env);
+}
+
+void Environment::post(Callback callback) {
+  auto owned = std::make_unique<Callback>(std::move(callback));
+  if (channel_.NonBlockingCall(owned.get()) == napi_ok) owned.release();
+}
+
+void Environment::hold(Napi::Env env) {
+  if (pending_++ == 0) channel_.Ref(env);
+}
+
+void Environment::unhold(Napi::Env env) {
+  if (--pending_ == 0) channel_.Unref(env);
+}
+
+const std::shared_ptr<Runner>& Environment::scoringRunner() {
+  if (!scoringRunner_) {
+    scoringRunner_ = std::make_shared<Runner>();
+    add(scoringRunner_);
+  }
+  return scoringRunner_;
+}
+
+void Environment::shutDown() {
+  for (const auto& runner : std::exchange(runners_, {})) runner->stop();
+  channel_.Release();
+}
+
+}  // namespace rnd1::napi

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <napi.h>
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <unordered_set>
+
+#include "model/runner.h"
+
+namespace rnd1::napi {
+
+/**
+ * What belongs to one JavaScript environment (the main thread or a worker): the way back onto its thread, its
+ * runners, and its classes. When the environment goes away, every runner is interrupted and joined first.
+ */
+class Environment {
+ public:
+  explicit Environment(Napi::Env env);
+  ~Environment() = default;
+
+  static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
+
+  /** Runs `callback` on the JavaScript thread, or destroys it there when the environment is going away. Any thread. */
+  void post(std::function<void(Napi::Env)> callback);
+
+  /** While something is pending the process stays alive. JavaScript thread. */
+  void hold(Napi::Env env);
+  void unhold(Napi::Env env);
+
+  /** Runners to stop before the environment goes away. JavaScript thread. */
+  void add(const std::shared_ptr<Runner>& runner) { runners_.insert(runner); }
+  void remove(const std::shared_ptr<Runner>& runner) { runners_.erase(runner); }
+
+  /** For calls without a session; made on first use. */
+  const std::shared_ptr<Runner>& scoringRunner();
+
+  Napi::FunctionReference sessionClass;
+  Napi::FunctionReference abortFlagClass;
+
+ private:
+  using Callback = std::function<void(Napi::Env)>;
+  static void call(Napi::Env env, Napi::Function, std::nullptr_t*, Callback* callback);
+  using Channel = Napi::TypedThreadSafeFunction<std::nullptr_t, Callback, call>;
+
+  void shutDown();
+
+  Channel channel_;
+  int pending_ = 0;
+  std::unordered_set<std::shared_ptr<Runner>> runners_;
+  std::shared_ptr<Runner> scoringRunner_;
+};
+
+}  // namespace rnd1::napi

@@ -1,0 +1,110 @@
+#include "napi/functions.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "backend/registry.h"
+#include "core/random.h"
+#include "napi/convert.h"
+#include "napi/promise.h"
+
+namespace rnd1::napi {
+namespace {
+
+/** Scores the masked positions of one canvas from its logits (tokens, vocabulary), then unmasks. */
+bool scoreAndUnmask(OwnedStep& step, std::vector<float>& rows, int64_t vocabulary) {
+  StepCanvas canvas = step.view();
+  std::vector<ScoreRow> scoreRows;
+  for (const int32_t position : canvas.masked) scoreRows.push_back({0, position, canvas.tokens[position]});
+  const auto backend = makeCpuBackend(DType::f32, 1);
+  Limits limits;
+  limits.scoredRows = static_cast<int64_t>(scoreRows.size());
+  limits.vocabulary = vocabulary;
+  limits.filters = canvas.sampling.filters(vocabulary);
+  backend->reserve(limits);
+  backend->scoreLogits({rows.data(), limits.scoredRows, vocabulary}, scoreRows, {&canvas.sampling, 1}, canvas.scores);
+  backend->synchronize();
+  const bool finite =
+      std::all_of(canvas.scores.begin(), canvas.scores.end(), [](const Score& score) { return score.finite; });
+  if (finite) backend->unmask(scoreRows, canvas.scores, canvas.eligible, canvas.unmask, canvas.committed);
+  return finite;
+}
+
+}  // namespace
+
+Napi::Value scoreAndUnmask(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_float32_array)
+      throw wrongType(env, "logits", "a Float32Array");
+    const auto logits = info[0].As<Napi::Float32Array>();
+    if (!info[1].IsNumber()) throw wrongType(env, "vocabulary", "a number");
+    const int64_t vocabulary = info[1].As<Napi::Number>().Int64Value();
+    if (vocabulary < 1 || vocabulary > (int64_t{1} << 24))
+      throw Napi::RangeError::New(env, "vocabulary must be from 1 to 2^24");
+    auto step = std::make_shared<OwnedStep>(readStep(info[2], vocabulary, int64_t{1} << 31));
+    const size_t expected = step->tokens.size() * static_cast<size_t>(vocabulary);
+    if (logits.ElementLength() != expected)
+      throw Napi::RangeError::New(env, "logits must have tokens · vocabulary = " + std::to_string(expected) +
+                                           " values, not " + std::to_string(logits.ElementLength()));
+    // Copied: the caller's array may change or be transferred away meanwhile.
+    auto rows = std::make_shared<std::vector<float>>();
+    rows->reserve(step->masked.size() * static_cast<size_t>(vocabulary));
+    for (const int32_t position : step->masked) {
+      const float* row = logits.Data() + std::max(position - 1, 0) * vocabulary;
+      rows->insert(rows->end(), row, row + vocabulary);
+    }
+    auto finite = std::make_shared<bool>(false);
+    return promise(
+        env, *Environment::of(env).scoringRunner(), nullptr,
+        [step, rows, finite, vocabulary](const AbortFlag&) { *finite = scoreAndUnmask(*step, *rows, vocabulary); },
+        [step, finite](Napi::Env env) -> Napi::Value { return writeStep(env, *step, *finite); });
+  });
+}
+
+Napi::Value system(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const auto result = Napi::Object::New(env);
+    const auto names = cpuInstructionSets();
+    const auto sets = Napi::Array::New(env, names.size());
+    for (uint32_t i = 0; i < names.size(); ++i) sets.Set(i, names[i]);
+    result.Set("instructionSets", sets);
+    const CudaStatus cuda = cudaStatus();
+    const auto gpus = Napi::Array::New(env, cuda.gpus.size());
+    for (uint32_t i = 0; i < cuda.gpus.size(); ++i) {
+      const auto gpu = Napi::Object::New(env);
+      gpu.Set("device", cuda.gpus[i].device);
+      gpu.Set("name", cuda.gpus[i].name);
+      gpu.Set("bytes", static_cast<double>(cuda.gpus[i].bytes));
+      gpus.Set(i, gpu);
+    }
+    result.Set("gpus", gpus);
+    result.Set("cudaUnavailable", cuda.gpus.empty() ? Napi::String::New(env, cuda.unavailable) : env.Null());
+    return result;
+  });
+}
+
+Napi::Value philox(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    if (!info[0].IsBigInt()) throw wrongType(env, "seed", "a bigint");
+    if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array ||
+        info[1].As<Napi::TypedArray>().ElementLength() != 4)
+      throw wrongType(env, "counter", "a Uint32Array of 4");
+    if (!info[2].IsNumber()) throw wrongType(env, "count", "a number");
+    const int64_t count = info[2].As<Napi::Number>().Int64Value();
+    if (count < 0 || count > (int64_t{1} << 24)) throw Napi::RangeError::New(env, "count must be from 0 to 2^24");
+    bool lossless;
+    const uint64_t seed = info[0].As<Napi::BigInt>().Uint64Value(&lossless);
+    auto counter = info[1].As<Napi::Uint32Array>();
+    const uint32_t* start = counter.Data();
+    auto words = Napi::Uint32Array::New(env, static_cast<size_t>(count));
+    uint32_t* out = words.Data();
+    for (int64_t i = 0; i < count; ++i)
+      out[i] = rnd1::philox(seed, {start[0] + static_cast<uint32_t>(i >> 2), start[1], start[2], start[3]})[i & 3];
+    return words;
+  });
+}
+
+}  // namespace rnd1::napi

@@ -1,0 +1,197 @@
+#include "napi/session.h"
+
+#include <utility>
+#include <vector>
+
+#include "backend/registry.h"
+#include "napi/convert.h"
+#include "napi/promise.h"
+
+namespace rnd1::napi {
+namespace {
+
+/** Runners end on the JavaScript thread, after their last job was freed there. */
+void retire(Napi::Env env, SessionCore& core) {
+  core.runner->stop();
+  Environment::of(env).remove(core.runner);
+}
+
+/** Progress on the JavaScript thread; the last event may come after the promise settles, so it checks nothing. */
+std::function<void(const LoadProgress&)> progressReporter(Environment& environment,
+                                                          std::shared_ptr<Napi::FunctionReference> callback) {
+  if (!callback) return [](const LoadProgress&) {};
+  return [&environment, callback](const LoadProgress& progress) {
+    environment.post([callback, progress](Napi::Env env) {
+      try {
+        const auto number = [&](int64_t value) { return Napi::Number::New(env, static_cast<double>(value)); };
+        callback->Call({number(progress.bytes), number(progress.totalBytes), number(progress.tensors),
+                        number(progress.totalTensors)});
+      } catch (const Napi::Error&) {
+        // lib/ wraps the user's callback and keeps what it throws.
+      }
+    });
+  };
+}
+
+Napi::Array requests(const Napi::CallbackInfo& info, const char* what) {
+  const Napi::Array array = readArray(info[0], what);
+  if (array.Length() == 0) throw Napi::RangeError::New(info.Env(), std::string(what) + " must not be empty");
+  return array;
+}
+
+}  // namespace
+
+Napi::Function JsAbortFlag::define(Napi::Env env) {
+  return DefineClass(env, "AbortFlag",
+                     {InstanceMethod<&JsAbortFlag::abort>("abort"), InstanceAccessor<&JsAbortFlag::aborted>("aborted")});
+}
+
+Napi::Value JsAbortFlag::abort(const Napi::CallbackInfo& info) {
+  flag_->abort();
+  return info.Env().Undefined();
+}
+
+Napi::Value JsAbortFlag::aborted(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), flag_->aborted());
+}
+
+std::shared_ptr<AbortFlag> JsAbortFlag::of(const Napi::Value& value) {
+  if (value.IsNull() || value.IsUndefined()) return nullptr;
+  const auto& constructor = Environment::of(value.Env()).abortFlagClass;
+  if (!value.IsObject() || !value.As<Napi::Object>().InstanceOf(constructor.Value()))
+    throw wrongType(value.Env(), "abort", "an AbortFlag or null");
+  return Unwrap(value.As<Napi::Object>())->flag_;
+}
+
+Napi::Function JsSession::define(Napi::Env env) {
+  return DefineClass(env, "Session",
+                     {StaticMethod<&JsSession::load>("load"), InstanceAccessor<&JsSession::info>("info"),
+                      InstanceMethod<&JsSession::forward>("forward"), InstanceMethod<&JsSession::step>("step"),
+                      InstanceMethod<&JsSession::dispose>("dispose")});
+}
+
+JsSession::JsSession(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  if (info.Length() != 1 || !info[0].IsExternal())
+    throw Napi::TypeError::New(info.Env(), "Session has no public constructor: use Session.load");
+  core_ = *info[0].As<Napi::External<std::shared_ptr<SessionCore>>>().Data();
+}
+
+JsSession::~JsSession() {
+  if (core_ && !disposed_) retire(Env(), *core_);
+}
+
+const std::shared_ptr<SessionCore>& JsSession::open() const {
+  if (disposed_) throw Error(ErrorCode::disposed, "the model was disposed");
+  return core_;
+}
+
+Napi::Value JsSession::load(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    if (!info[0].IsObject()) throw wrongType(env, "description", "an object");
+    const auto description = info[0].As<Napi::Object>();
+    auto core = std::make_shared<SessionCore>();
+    const Napi::Value config = description.Get("config");
+    if (!config.IsObject()) throw wrongType(env, "config", "an object");
+    core->config = readConfig(config.As<Napi::Object>());
+    core->device = readString(description, "device");
+    core->dtype = readDType(description, "dtype");
+    core->threads = static_cast<int>(readInteger(description, "threads", 1, 1024));
+    auto manifest = std::make_shared<Manifest>(readManifest(description));
+    std::shared_ptr<Napi::FunctionReference> callback;
+    if (info[1].IsFunction())
+      callback = std::make_shared<Napi::FunctionReference>(Napi::Persistent(info[1].As<Napi::Function>()));
+    const auto abort = JsAbortFlag::of(info[2]);
+    Environment& environment = Environment::of(env);
+    environment.add(core->runner);
+    return promise(
+        env, *core->runner, abort,
+        [core, manifest, &environment, callback](const AbortFlag& flag) {
+          core->model = std::make_unique<Model>(core->config, makeBackend(core->device, core->dtype, core->threads),
+                                                *manifest, progressReporter(environment, callback), flag);
+          core->device = core->model->backend().device();
+          core->instructionSet = core->model->backend().instructionSet();
+          core->weightBytes = core->model->weightBytes();
+        },
+        [core](Napi::Env env) -> Napi::Value {
+          auto handle = core;
+          return Environment::of(env).sessionClass.New(
+              {Napi::External<std::shared_ptr<SessionCore>>::New(env, &handle)});
+        });
+  });
+}
+
+Napi::Value JsSession::info(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto result = Napi::Object::New(env);
+  result.Set("device", core_->device);
+  result.Set("instructionSet", core_->instructionSet);
+  result.Set("threads", core_->threads);
+  result.Set("dtype", dtypeName(core_->dtype));
+  result.Set("weightBytes", static_cast<double>(core_->weightBytes));
+  return result;
+}
+
+Napi::Value JsSession::forward(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const auto core = open();
+    const Napi::Array array = requests(info, "requests");
+    auto forwards = std::make_shared<std::vector<std::unique_ptr<OwnedForward>>>();
+    for (uint32_t i = 0; i < array.Length(); ++i) forwards->push_back(readForward(array.Get(i), core->config));
+    return promise(
+        env, *core->runner, JsAbortFlag::of(info[1]),
+        [core, forwards](const AbortFlag& flag) {
+          std::vector<ForwardCanvas> canvases;
+          for (const auto& forward : *forwards) canvases.push_back(forward->canvas);
+          core->model->forward(canvases, flag);
+        },
+        [forwards](Napi::Env env) -> Napi::Value {
+          const auto results = Napi::Array::New(env, forwards->size());
+          for (uint32_t i = 0; i < forwards->size(); ++i) results.Set(i, (*forwards)[i]->result.Value());
+          return results;
+        });
+  });
+}
+
+Napi::Value JsSession::step(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const auto core = open();
+    const Napi::Array array = requests(info, "canvases");
+    struct Batch {
+      std::vector<OwnedStep> steps;
+      std::vector<StepCanvas> canvases;
+    };
+    auto batch = std::make_shared<Batch>();
+    for (uint32_t i = 0; i < array.Length(); ++i)
+      batch->steps.push_back(readStep(array.Get(i), core->config.vocabulary, core->config.maxPositions));
+    for (OwnedStep& step : batch->steps) batch->canvases.push_back(step.view());
+    return promise(
+        env, *core->runner, JsAbortFlag::of(info[1]),
+        [core, batch](const AbortFlag& flag) { core->model->step(batch->canvases, flag); },
+        [batch](Napi::Env env) -> Napi::Value {
+          const auto results = Napi::Array::New(env, batch->steps.size());
+          for (uint32_t i = 0; i < batch->steps.size(); ++i)
+            results.Set(i, writeStep(env, batch->steps[i], batch->canvases[i].finite));
+          return results;
+        });
+  });
+}
+
+Napi::Value JsSession::dispose(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const auto core = core_;
+    if (!disposed_) core->runner->interrupt();
+    disposed_ = true;
+    return promise(
+        env, *core->runner, nullptr, [core](const AbortFlag&) { core->model.reset(); },
+        [core](Napi::Env env) -> Napi::Value {
+          retire(env, *core);
+          return env.Undefined();
+        });
+  });
+}
+
+}  // namespace rnd1::napi

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "model/graph.h"
+#include "model/runner.h"
+
+namespace rnd1::napi {
+
+/** `AbortFlag` of types/native.d.ts. */
+class JsAbortFlag final : public Napi::ObjectWrap<JsAbortFlag> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit JsAbortFlag(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
+
+  /** The native flag of an argument; null for null. Throws TypeError for anything else. */
+  static std::shared_ptr<AbortFlag> of(const Napi::Value& value);
+
+ private:
+  Napi::Value abort(const Napi::CallbackInfo& info);
+  Napi::Value aborted(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<AbortFlag> flag_ = std::make_shared<AbortFlag>();
+};
+
+/** A model and the thread that it runs on; outlives its JavaScript object while work is under way. */
+struct SessionCore {
+  std::shared_ptr<Runner> runner = std::make_shared<Runner>();
+  std::unique_ptr<Model> model;  // touched on the runner's thread only, once loaded
+  // Copies for the JavaScript thread.
+  Config config;
+  std::string device, instructionSet;
+  int threads = 0;
+  DType dtype = DType::f32;
+  int64_t weightBytes = 0;
+};
+
+/** `Session` of types/native.d.ts. */
+class JsSession final : public Napi::ObjectWrap<JsSession> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit JsSession(const Napi::CallbackInfo& info);
+  ~JsSession() override;
+
+ private:
+  static Napi::Value load(const Napi::CallbackInfo& info);
+  Napi::Value info(const Napi::CallbackInfo& info);
+  Napi::Value forward(const Napi::CallbackInfo& info);
+  Napi::Value step(const Napi::CallbackInfo& info);
+  Napi::Value dispose(const Napi::CallbackInfo& info);
+  const std::shared_ptr<SessionCore>& open() const;
+
+  std::shared_ptr<SessionCore> core_;
+  bool disposed_ = false;
+};
+
+}  // namespace rnd1::napi
