@@ -40,7 +40,8 @@ struct HeadLayout {
   int64_t columns() const { return queryColumns() + 2 * keyValueColumns(); }
 };
 
-/** The three projections of one expert (or of a dense MLP): gate and up [width, hidden], down [hidden, width]. */
+/** The three projections of one expert (or of a dense MLP): gate and up [width, hidden], down [hidden,
+ * width]. */
 struct ExpertWeights {
   Weight gate, up, down;
 };
@@ -66,8 +67,8 @@ struct Dispatch {
 /** How the rows of one canvas are turned into predictions (docs/architecture.md, "Scores"). Host memory. */
 struct SamplingPlan {
   float temperature = 1;
-  int32_t topK = 0;   // 0 = off
-  float topP = 0;     // applied for 0 < topP < 1
+  int32_t topK = 0;  // 0 = off
+  float topP = 0;    // applied for 0 < topP < 1
   bool greedy = true;
   uint64_t seed = 0;
   uint32_t round = 0;
@@ -76,7 +77,8 @@ struct SamplingPlan {
   bool filters(int64_t vocabulary) const { return (topK > 0 && topK < vocabulary) || (topP > 0 && topP < 1); }
 };
 
-/** One masked position. Position 0 has no logits: it keeps `token`, with the lowest confidence and entropy 0. */
+/** One masked position. Position 0 has no logits: it keeps `token`, with the lowest confidence and entropy 0.
+ */
 struct ScoreRow {
   int32_t canvas = 0;    // index of its SamplingPlan
   int32_t position = 0;  // within its canvas
@@ -105,15 +107,15 @@ struct UnmaskPlan {
 
 /** The largest shapes that verbs will see until the next `reserve`. */
 struct Limits {
-  int64_t rows = 0;           // packed rows
+  int64_t rows = 0;  // packed rows
   int64_t scoredRows = 0;
-  int64_t innerColumns = 0;   // longest dot product
+  int64_t innerColumns = 0;  // longest dot product
   int64_t headDim = 0;
   int64_t experts = 0;
   int64_t expertWidth = 0;
   int64_t expertsPerToken = 0;
   int64_t vocabulary = 0;
-  bool filters = false;       // top-k, top-p or draws
+  bool filters = false;  // top-k, top-p or draws
 };
 
 class Backend {
@@ -123,7 +125,7 @@ class Backend {
   virtual std::string device() const = 0;          // "cpu", "cuda:0"
   virtual std::string instructionSet() const = 0;  // "avx2"; the GPU's name
   virtual int threads() const = 0;
-  virtual DType dtype() const = 0;                 // of the arithmetic
+  virtual DType dtype() const = 0;  // of the arithmetic
 
   // Memory. `allocate` gives 64-byte aligned memory and throws out_of_memory; `release` takes null.
   virtual void* allocate(size_t bytes) = 0;
@@ -149,8 +151,9 @@ class Backend {
   virtual void matmul(Tensor x, std::span<const Weight> weights, Tensor out) = 0;
 
   /**
-   * In place: RMSNorm of every query and key head, then rotary embedding (half-split); all three parts rounded.
-   * positions (rows); rotary (positions, headDim): cosines of the headDim / 2 angles, then their sines.
+   * In place: RMSNorm of every query and key head, then rotary embedding (half-split); all three parts
+   * rounded. positions (rows); rotary (positions, headDim): cosines of the headDim / 2 angles, then their
+   * sines.
    */
   virtual void normRope(Tensor qkv, const HeadLayout& layout, const Weight& queryNorm, const Weight& keyNorm,
                         float epsilon, const int32_t* positions, Tensor rotary) = 0;
@@ -160,10 +163,11 @@ class Backend {
    * logSumExp (query rows, heads), optional.
    */
   virtual void attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout,
-                         CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask mask, float scale,
-                         Tensor out, float* logSumExp) = 0;
+                         CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask mask,
+                         float scale, Tensor out, float* logSumExp) = 0;
 
-  /** Router product, softmax over all experts, the best k (ties: lower id), grouping by expert. Fills `dispatch`. */
+  /** Router product, softmax over all experts, the best k (ties: lower id), grouping by expert. Fills
+   * `dispatch`. */
   virtual void route(Tensor x, const Weight& router, const RouteOptions& options, Dispatch& dispatch) = 0;
 
   /**
@@ -189,13 +193,14 @@ class Backend {
   virtual void score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
                      std::span<const SamplingPlan> plans, std::span<Score> scores) = 0;
 
-  /** The same on given logits (rows, vocabulary), where −∞ is allowed and counts as banned. Overwrites them. */
+  /** The same on given logits (rows, vocabulary), where −∞ is allowed and counts as banned. Overwrites them.
+   */
   virtual void scoreLogits(Tensor logits, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
                            std::span<Score> scores) = 0;
 
   /**
-   * The selection rule: of the rows whose `eligible` byte is set, those to commit get `committed` 1, all others 0.
-   * rows ascend by position. Host memory throughout.
+   * The selection rule: of the rows whose `eligible` byte is set, those to commit get `committed` 1, all
+   * others 0. rows ascend by position. Host memory throughout.
    */
   virtual void unmask(std::span<const ScoreRow> rows, std::span<const Score> scores,
                       std::span<const uint8_t> eligible, const UnmaskPlan& plan,

@@ -20,15 +20,24 @@ enum class ErrorCode {
 
 constexpr const char* errorCodeName(ErrorCode code) {
   switch (code) {
-    case ErrorCode::invalidCheckpoint: return "invalid_checkpoint";
-    case ErrorCode::unsupportedModel: return "unsupported_model";
-    case ErrorCode::outOfMemory: return "out_of_memory";
-    case ErrorCode::cudaUnavailable: return "cuda_unavailable";
-    case ErrorCode::cudaError: return "cuda_error";
-    case ErrorCode::disposed: return "disposed";
-    case ErrorCode::io: return "io";
-    case ErrorCode::aborted: return "aborted";
-    case ErrorCode::invalidArgument: return "invalid_argument";
+    case ErrorCode::invalidCheckpoint:
+      return "invalid_checkpoint";
+    case ErrorCode::unsupportedModel:
+      return "unsupported_model";
+    case ErrorCode::outOfMemory:
+      return "out_of_memory";
+    case ErrorCode::cudaUnavailable:
+      return "cuda_unavailable";
+    case ErrorCode::cudaError:
+      return "cuda_error";
+    case ErrorCode::disposed:
+      return "disposed";
+    case ErrorCode::io:
+      return "io";
+    case ErrorCode::aborted:
+      return "aborted";
+    case ErrorCode::invalidArgument:
+      return "invalid_argument";
   }
   return "invalid_argument";
 }

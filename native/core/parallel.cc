@@ -58,7 +58,8 @@ void ThreadPool::run(int64_t count, Function function, void* context) {
     generation_.fetch_add(1, std::memory_order_release);
   }
   wake_.notify_all();
-  for (int64_t item; (item = next_.fetch_add(1, std::memory_order_relaxed)) < count;) function(context, item, 0);
+  for (int64_t item; (item = next_.fetch_add(1, std::memory_order_relaxed)) < count;)
+    function(context, item, 0);
   for (int spins = 0; busy_.load(std::memory_order_acquire) != 0; ++spins) {
     if (spins < spinsBeforeSleep) {
       relax();

@@ -27,7 +27,9 @@ class ThreadPool {
   template <typename Job>
   void forEach(int64_t count, Job&& job) {
     using Callable = std::remove_reference_t<Job>;
-    run(count, [](void* context, int64_t item, int thread) { (*static_cast<Callable*>(context))(item, thread); },
+    run(
+        count,
+        [](void* context, int64_t item, int thread) { (*static_cast<Callable*>(context))(item, thread); },
         const_cast<void*>(static_cast<const void*>(&job)));
   }
 

@@ -29,8 +29,8 @@ struct Tensor {
 };
 
 /**
- * A borrowed view of a weight, [rows, columns] = [outputs, inputs] as checkpoints store it; a vector is one row.
- * `data` may be unaligned: a mapped file is used in place.
+ * A borrowed view of a weight, [rows, columns] = [outputs, inputs] as checkpoints store it; a vector is one
+ * row. `data` may be unaligned: a mapped file is used in place.
  */
 struct Weight {
   const std::byte* data = nullptr;

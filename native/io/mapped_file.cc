@@ -44,7 +44,9 @@ MappedFile::~MappedFile() {
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
 
 void MappedFile::willNeed(size_t offset, size_t length) const noexcept {
   const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));

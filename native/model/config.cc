@@ -9,8 +9,8 @@ void Config::validate() const {
     if (!condition) throw Error(ErrorCode::unsupportedModel, std::string("impossible model sizes: ") + what);
   };
   constexpr int64_t most = int64_t{1} << 24;
-  for (const int64_t size : {layers, hidden, heads, keyValueHeads, headDim, experts, expertsPerToken, expertWidth,
-                             vocabulary, maxPositions})
+  for (const int64_t size : {layers, hidden, heads, keyValueHeads, headDim, experts, expertsPerToken,
+                             expertWidth, vocabulary, maxPositions})
     require(size > 0 && size <= most, "every size must be between 1 and 2^24");
   require(headDim % 2 == 0, "head_dim must be even");
   require(heads % keyValueHeads == 0, "num_attention_heads must be a multiple of num_key_value_heads");

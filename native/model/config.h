@@ -25,7 +25,8 @@ struct Config {
 
   HeadLayout headLayout() const { return {heads, keyValueHeads, headDim}; }
 
-  /** Throws Error unsupported_model for sizes that cannot be: the last line of defence, lib/config.ts explains better. */
+  /** Throws Error unsupported_model for sizes that cannot be: the last line of defence, lib/config.ts
+   * explains better. */
   void validate() const;
 };
 

@@ -20,23 +20,25 @@ struct Model::Capture {
   std::span<const int32_t> offsets;
 
   bool forced() const {
-    const auto count =
-        std::count_if(canvases.begin(), canvases.end(), [](const auto& c) { return !c.forcedExperts.empty(); });
+    const auto count = std::count_if(canvases.begin(), canvases.end(),
+                                     [](const auto& c) { return !c.forcedExperts.empty(); });
     if (count != 0 && count != static_cast<int64_t>(canvases.size()))
-      throw Error(ErrorCode::invalidArgument, "forcedExperts: give it for every canvas of the batch or for none");
+      throw Error(ErrorCode::invalidArgument,
+                  "forcedExperts: give it for every canvas of the batch or for none");
     return count != 0;
   }
 
   /** source (rows, columns) → destination (stage, R, columns) of every canvas that wants it. */
   template <typename T>
-  void rows(const T* source, int64_t columns, int64_t stage, std::span<T> ForwardCanvas::* destination) const {
+  void rows(const T* source, int64_t columns, int64_t stage, std::span<T> ForwardCanvas::*destination) const {
     backend.synchronize();
     for (size_t i = 0; i < canvases.size(); ++i) {
       const ForwardCanvas& canvas = canvases[i];
       if ((canvas.*destination).empty()) continue;
       T* out = (canvas.*destination).data() + stage * static_cast<int64_t>(canvas.rows.size()) * columns;
       for (const int32_t row : canvas.rows) {
-        backend.download(out, source + (offsets[i] + row) * columns, static_cast<size_t>(columns) * sizeof(T));
+        backend.download(out, source + (offsets[i] + row) * columns,
+                         static_cast<size_t>(columns) * sizeof(T));
         out += columns;
       }
     }
@@ -111,7 +113,8 @@ void Model::runLayers(int64_t rows, int64_t canvases, const AbortFlag& abort, Ca
   const Tensor qkv(work.qkv.data(), rows, layout.columns());
   const Tensor query = qkv.columnRange(0, layout.queryColumns());
   const Tensor key = qkv.columnRange(layout.queryColumns(), layout.keyValueColumns());
-  const Tensor value = qkv.columnRange(layout.queryColumns() + layout.keyValueColumns(), layout.keyValueColumns());
+  const Tensor value =
+      qkv.columnRange(layout.queryColumns() + layout.keyValueColumns(), layout.keyValueColumns());
   const Tensor attended(work.attended.data(), rows, layout.queryColumns());
   const Tensor activated(work.activated.data(), rows * config_.expertsPerToken, config_.expertWidth);
   const CanvasOffsets offsets{work.offsets.data(), canvases};
@@ -130,7 +133,8 @@ void Model::runLayers(int64_t rows, int64_t canvases, const AbortFlag& abort, Ca
     backend.matmul(normed, layer.queryKeyValue, qkv);
     backend.normRope(qkv, layout, layer.queryNorm, layer.keyNorm, epsilon, work.positions.data(),
                      work.rotaryTable());
-    backend.attention(query, key, value, layout, offsets, offsets, AttentionMask::full, scale, attended, nullptr);
+    backend.attention(query, key, value, layout, offsets, offsets, AttentionMask::full, scale, attended,
+                      nullptr);
     backend.matmul(attended, {&layer.attentionOutput, 1}, delta);
     backend.addRmsNorm(residual, &delta, layer.postAttentionNorm, epsilon, normed);
     RouteOptions route{config_.expertsPerToken, config_.normTopkProb, nullptr};
@@ -187,7 +191,8 @@ void Model::forward(std::span<ForwardCanvas> canvases, const AbortFlag& abort) {
       const size_t count = std::min(piece, gather_.size() - first);
       backend_->upload(workspace_.gather.data(), gather_.data() + first, count * sizeof(int32_t));
       const Tensor gathered(workspace_.gathered.data(), static_cast<int64_t>(count), config_.hidden);
-      backend_->gatherRows({workspace_.normed.data(), rows, config_.hidden}, workspace_.gather.data(), gathered);
+      backend_->gatherRows({workspace_.normed.data(), rows, config_.hidden}, workspace_.gather.data(),
+                           gathered);
       const Tensor logits(workspace_.logits.data(), static_cast<int64_t>(count), config_.vocabulary);
       backend_->logits(gathered, weights_.head, logits);
       backend_->download(canvas.logits.data() + static_cast<int64_t>(first) * config_.vocabulary, logits.data,
@@ -235,7 +240,8 @@ void Model::step(std::span<StepCanvas> canvases, const AbortFlag& abort) {
     const size_t count = canvas.masked.size();
     const std::span<const Score> scores = std::span(scores_).subspan(first, count);
     std::copy(scores.begin(), scores.end(), canvas.scores.begin());
-    canvas.finite = std::all_of(scores.begin(), scores.end(), [](const Score& score) { return score.finite; });
+    canvas.finite =
+        std::all_of(scores.begin(), scores.end(), [](const Score& score) { return score.finite; });
     if (canvas.finite)
       backend_->unmask(std::span(scoreRows_).subspan(first, count), scores, canvas.eligible, canvas.unmask,
                        canvas.committed);

@@ -13,23 +13,24 @@
 
 namespace rnd1 {
 
-/** One canvas of a forward pass, and where to put what is asked for. Outputs are host memory; empty = not wanted. */
+/** One canvas of a forward pass, and where to put what is asked for. Outputs are host memory; empty = not
+ * wanted. */
 struct ForwardCanvas {
   std::span<const int32_t> tokens;
-  std::span<const int32_t> rows;            // the positions to return, R of them
-  std::span<const int32_t> forcedExperts;   // (layers, tokens, k), or empty
-  std::span<float> logits;                  // (R, vocabulary)
-  std::span<float> hidden;                  // (layers + 2, R, hidden)
-  std::span<float> routerLogits;            // (layers, R, experts)
-  std::span<int32_t> expertIds;             // (layers, R, k)
-  std::span<float> expertWeights;           // (layers, R, k)
+  std::span<const int32_t> rows;           // the positions to return, R of them
+  std::span<const int32_t> forcedExperts;  // (layers, tokens, k), or empty
+  std::span<float> logits;                 // (R, vocabulary)
+  std::span<float> hidden;                 // (layers + 2, R, hidden)
+  std::span<float> routerLogits;           // (layers, R, experts)
+  std::span<int32_t> expertIds;            // (layers, R, k)
+  std::span<float> expertWeights;          // (layers, R, k)
 };
 
 /** One canvas of a step. */
 struct StepCanvas {
   std::span<const int32_t> tokens;
-  std::span<const int32_t> masked;      // ascending
-  std::span<const uint8_t> eligible;    // aligned with masked
+  std::span<const int32_t> masked;    // ascending
+  std::span<const uint8_t> eligible;  // aligned with masked
   SamplingPlan sampling;
   UnmaskPlan unmask;
   // Outputs, aligned with masked; `finite` false leaves the others undefined.
@@ -54,7 +55,8 @@ class Model {
   /** Forward, score and unmask. NaN or infinity marks only its own canvas. */
   void step(std::span<StepCanvas> canvases, const AbortFlag& abort);
 
-  /** Sizes all memory for batches up to this, so that a step allocates nothing. Called by forward and step too. */
+  /** Sizes all memory for batches up to this, so that a step allocates nothing. Called by forward and step
+   * too. */
   void reserve(int64_t rows, int64_t canvases, int64_t length, int64_t scoredRows, bool filters);
 
  private:

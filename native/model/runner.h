@@ -24,7 +24,8 @@ class Job {
   virtual std::shared_ptr<AbortFlag> abortFlag() const noexcept { return nullptr; }
 };
 
-/** One thread that takes jobs in order. Steps take their time: they never sit on the event loop's own threads. */
+/** One thread that takes jobs in order. Steps take their time: they never sit on the event loop's own
+ * threads. */
 class Runner {
  public:
   Runner() : thread_([this] { loop(); }) {}

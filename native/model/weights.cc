@@ -14,8 +14,9 @@ std::string describe(const std::vector<int64_t>& shape) {
 /** Finds tensors by name, checks them, and hands their mapped bytes to the backend. */
 class Loader {
  public:
-  Loader(const Manifest& manifest, const std::vector<MappedFile>& files, Backend& backend, int64_t totalTensors,
-         const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort)
+  Loader(const Manifest& manifest, const std::vector<MappedFile>& files, Backend& backend,
+         int64_t totalTensors, const std::function<void(const LoadProgress&)>& onProgress,
+         const AbortFlag& abort)
       : manifest_(manifest), files_(files), backend_(backend), onProgress_(onProgress), abort_(abort) {
     progress_.totalTensors = totalTensors;
     for (const auto& [name, location] : manifest.tensors) progress_.totalBytes += byteLength(location);
@@ -28,18 +29,20 @@ class Loader {
       throw Error(ErrorCode::invalidCheckpoint, "tensor " + name + " is missing");
     const TensorLocation& location = found->second;
     if (location.file >= files_.size())
-      throw Error(ErrorCode::invalidCheckpoint, "tensor " + name + " is in a file that the manifest does not list");
+      throw Error(ErrorCode::invalidCheckpoint,
+                  "tensor " + name + " is in a file that the manifest does not list");
     const MappedFile& file = files_[location.file];
     if (location.shape != shape)
       throw Error(ErrorCode::invalidCheckpoint, file.path() + ": tensor " + name + " has the shape " +
-                                                    describe(location.shape) + ", expected " + describe(shape));
+                                                    describe(location.shape) + ", expected " +
+                                                    describe(shape));
     Weight weight(nullptr, location.dtype, shape.size() == 2 ? shape[0] : 1, shape.back());
     const auto bytes = static_cast<uint64_t>(weight.bytes());
     const uint64_t size = file.bytes().size();
     if (location.offset > size || bytes > size - location.offset)
-      throw Error(ErrorCode::invalidCheckpoint,
-                  file.path() + ": tensor " + name + " ends at byte " + std::to_string(location.offset + bytes) +
-                      ", the file at " + std::to_string(size));
+      throw Error(ErrorCode::invalidCheckpoint, file.path() + ": tensor " + name + " ends at byte " +
+                                                    std::to_string(location.offset + bytes) +
+                                                    ", the file at " + std::to_string(size));
     file.willNeed(location.offset, bytes);
     weight.data = file.bytes().data() + location.offset;
     progress_.bytes += weight.bytes();
@@ -47,7 +50,8 @@ class Loader {
     weight = backend_.place(weight);
     // Enough events for a smooth bar, few enough for a model of twenty thousand tensors.
     if (progress_.tensors == progress_.totalTensors ||
-        progress_.tensors * 200 / progress_.totalTensors != (progress_.tensors - 1) * 200 / progress_.totalTensors)
+        progress_.tensors * 200 / progress_.totalTensors !=
+            (progress_.tensors - 1) * 200 / progress_.totalTensors)
       onProgress_(progress_);
     return weight;
   }

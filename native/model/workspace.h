@@ -41,15 +41,15 @@ class Workspace {
   void reserve(int64_t rows, int64_t canvases, int64_t length);
 
   Buffer<int32_t> tokens, positions, offsets, gather, forcedExperts;
-  Buffer<float> residual;    // (rows, hidden), f32 throughout
-  Buffer<float> normed;      // (rows, hidden)
-  Buffer<float> delta;       // (rows, hidden): what a block adds to the residual
-  Buffer<float> qkv;         // (rows, layout.columns())
-  Buffer<float> attended;    // (rows, layout.queryColumns())
-  Buffer<float> activated;   // (rows · k, expertWidth)
-  Buffer<float> gathered;    // (rows, hidden)
-  Buffer<float> rotary;      // (positions, headDim)
-  Buffer<float> logits;      // reserved by who needs it
+  Buffer<float> residual;   // (rows, hidden), f32 throughout
+  Buffer<float> normed;     // (rows, hidden)
+  Buffer<float> delta;      // (rows, hidden): what a block adds to the residual
+  Buffer<float> qkv;        // (rows, layout.columns())
+  Buffer<float> attended;   // (rows, layout.queryColumns())
+  Buffer<float> activated;  // (rows · k, expertWidth)
+  Buffer<float> gathered;   // (rows, hidden)
+  Buffer<float> rotary;     // (positions, headDim)
+  Buffer<float> logits;     // reserved by who needs it
   Buffer<float> routerLogits, routingWeights;
   Buffer<int32_t> expertIds, expertOffsets, slots;
 

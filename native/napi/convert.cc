@@ -6,7 +6,9 @@
 namespace rnd1::napi {
 namespace {
 
-Napi::RangeError outOfRange(Napi::Env env, const std::string& message) { return Napi::RangeError::New(env, message); }
+Napi::RangeError outOfRange(Napi::Env env, const std::string& message) {
+  return Napi::RangeError::New(env, message);
+}
 
 double readNumber(const Napi::Object& object, const char* name) {
   const Napi::Value value = object.Get(name);
@@ -82,13 +84,15 @@ UnmaskPlan readUnmask(const Napi::Object& plan, const SamplingPlan& sampling) {
 }
 
 /** Both ascend strictly; marks the members of `subset` in `set`. */
-std::vector<uint8_t> membership(Napi::Env env, const std::vector<int32_t>& set, const std::vector<int32_t>& subset) {
+std::vector<uint8_t> membership(Napi::Env env, const std::vector<int32_t>& set,
+                                const std::vector<int32_t>& subset) {
   std::vector<uint8_t> member(set.size(), 0);
   size_t i = 0;
   for (const int32_t position : subset) {
     while (i < set.size() && set[i] < position) ++i;
     if (i == set.size() || set[i] != position)
-      throw outOfRange(env, "eligible must be an ascending part of masked; " + std::to_string(position) + " is not");
+      throw outOfRange(
+          env, "eligible must be an ascending part of masked; " + std::to_string(position) + " is not");
     member[i++] = 1;
   }
   return member;
@@ -97,7 +101,8 @@ std::vector<uint8_t> membership(Napi::Env env, const std::vector<int32_t>& set, 
 template <typename Array, typename T>
 std::span<T> newArray(Napi::Env env, const Napi::Object& result, const char* name, uint64_t count) {
   // Beyond this, even 64-bit engines have no typed arrays.
-  if (count > (uint64_t{1} << 32)) throw outOfRange(env, std::string(name) + ": too many elements for one array");
+  if (count > (uint64_t{1} << 32))
+    throw outOfRange(env, std::string(name) + ": too many elements for one array");
   auto array = Array::New(env, static_cast<size_t>(count));
   result.Set(name, array);
   return {array.Data(), static_cast<size_t>(count)};
@@ -111,9 +116,10 @@ Napi::TypeError wrongType(Napi::Env env, const char* name, const char* expected)
 
 int64_t readInteger(const Napi::Object& object, const char* name, int64_t least, int64_t most) {
   const double value = readNumber(object, name);
-  if (!(value >= static_cast<double>(least) && value <= static_cast<double>(most)) || value != std::floor(value))
-    throw outOfRange(object.Env(), std::string(name) + " must be an integer from " + std::to_string(least) + " to " +
-                                       std::to_string(most));
+  if (!(value >= static_cast<double>(least) && value <= static_cast<double>(most)) ||
+      value != std::floor(value))
+    throw outOfRange(object.Env(), std::string(name) + " must be an integer from " + std::to_string(least) +
+                                       " to " + std::to_string(most));
   return static_cast<int64_t>(value);
 }
 
@@ -144,8 +150,8 @@ std::vector<int32_t> readIntegers(const Napi::Object& object, const char* name, 
 void checkIds(const std::vector<int32_t>& ids, int64_t limit, const char* what) {
   for (const int32_t id : ids)
     if (id < 0 || id >= limit)
-      throw Error(ErrorCode::invalidArgument, std::string(what) + ": " + std::to_string(id) + " is outside [0, " +
-                                                  std::to_string(limit) + ")");
+      throw Error(ErrorCode::invalidArgument, std::string(what) + ": " + std::to_string(id) +
+                                                  " is outside [0, " + std::to_string(limit) + ")");
 }
 
 Config readConfig(const Napi::Object& object) {
@@ -215,8 +221,8 @@ OwnedStep readStep(const Napi::Value& value, int64_t vocabulary, int64_t maxPosi
   OwnedStep step;
   step.tokens = readIntegers(object, "tokens");
   if (step.tokens.empty() || static_cast<int64_t>(step.tokens.size()) > maxPositions)
-    throw outOfRange(env, "tokens: the canvas has " + std::to_string(step.tokens.size()) + " positions, allowed are 1 to " +
-                              std::to_string(maxPositions));
+    throw outOfRange(env, "tokens: the canvas has " + std::to_string(step.tokens.size()) +
+                              " positions, allowed are 1 to " + std::to_string(maxPositions));
   checkIds(step.tokens, vocabulary, "tokens");
   step.masked = readIntegers(object, "masked");
   if (step.masked.empty()) throw outOfRange(env, "masked must not be empty");
@@ -264,8 +270,8 @@ std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config
   forward->tokens = readIntegers(object, "tokens");
   const auto length = static_cast<int64_t>(forward->tokens.size());
   if (length == 0 || length > config.maxPositions)
-    throw outOfRange(env, "tokens: the canvas has " + std::to_string(length) + " positions, allowed are 1 to " +
-                              std::to_string(config.maxPositions));
+    throw outOfRange(env, "tokens: the canvas has " + std::to_string(length) +
+                              " positions, allowed are 1 to " + std::to_string(config.maxPositions));
   checkIds(forward->tokens, config.vocabulary, "tokens");
   const Napi::Value rows = object.Get("rows");
   if (rows.IsNull() || rows.IsUndefined()) {
@@ -278,8 +284,9 @@ std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config
   if (!forward->forcedExperts.empty()) {
     const auto expected = static_cast<size_t>(config.layers * length * config.expertsPerToken);
     if (forward->forcedExperts.size() != expected)
-      throw outOfRange(env, "forcedExperts must have layers · tokens · expertsPerToken = " + std::to_string(expected) +
-                                " ids, not " + std::to_string(forward->forcedExperts.size()));
+      throw outOfRange(
+          env, "forcedExperts must have layers · tokens · expertsPerToken = " + std::to_string(expected) +
+                   " ids, not " + std::to_string(forward->forcedExperts.size()));
     checkIds(forward->forcedExperts, config.experts, "forcedExperts");
     const int64_t k = config.expertsPerToken;
     for (size_t first = 0; first < expected; first += static_cast<size_t>(k))
@@ -301,14 +308,15 @@ std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config
   if (readBoolean(object, "logits"))
     canvas.logits = newArray<Napi::Float32Array, float>(env, result, "logits", count * config.vocabulary);
   if (readBoolean(object, "hidden"))
-    canvas.hidden = newArray<Napi::Float32Array, float>(env, result, "hidden", (layers + 2) * count * config.hidden);
+    canvas.hidden =
+        newArray<Napi::Float32Array, float>(env, result, "hidden", (layers + 2) * count * config.hidden);
   if (readBoolean(object, "routing")) {
     canvas.routerLogits =
         newArray<Napi::Float32Array, float>(env, result, "routerLogits", layers * count * config.experts);
-    canvas.expertIds =
-        newArray<Napi::Int32Array, int32_t>(env, result, "expertIds", layers * count * config.expertsPerToken);
-    canvas.expertWeights =
-        newArray<Napi::Float32Array, float>(env, result, "expertWeights", layers * count * config.expertsPerToken);
+    canvas.expertIds = newArray<Napi::Int32Array, int32_t>(env, result, "expertIds",
+                                                           layers * count * config.expertsPerToken);
+    canvas.expertWeights = newArray<Napi::Float32Array, float>(env, result, "expertWeights",
+                                                               layers * count * config.expertsPerToken);
   }
   forward->result = Napi::Persistent(result);
   return forward;

@@ -13,7 +13,8 @@
 
 namespace rnd1::napi {
 
-/** Reading the plain objects of types/native.d.ts. Each throws Napi::TypeError or RangeError naming the field. */
+/** Reading the plain objects of types/native.d.ts. Each throws Napi::TypeError or RangeError naming the
+ * field. */
 
 Config readConfig(const Napi::Object& object);
 Manifest readManifest(const Napi::Object& description);

@@ -31,6 +31,11 @@ void Environment::unhold(Napi::Env env) {
   if (--pending_ == 0) channel_.Unref(env);
 }
 
+void Environment::add(const std::shared_ptr<Runner>& runner) {
+  std::erase_if(runners_, [](const auto& known) { return known.expired(); });
+  runners_.push_back(runner);
+}
+
 const std::shared_ptr<Runner>& Environment::scoringRunner() {
   if (!scoringRunner_) {
     scoringRunner_ = std::make_shared<Runner>();
@@ -40,7 +45,8 @@ const std::shared_ptr<Runner>& Environment::scoringRunner() {
 }
 
 void Environment::shutDown() {
-  for (const auto& runner : std::exchange(runners_, {})) runner->stop();
+  for (const auto& known : std::exchange(runners_, {}))
+    if (const auto runner = known.lock()) runner->stop();
   channel_.Release();
 }
 

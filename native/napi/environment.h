@@ -4,8 +4,7 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <unordered_set>
+#include <vector>
 
 #include "model/runner.h"
 
@@ -22,16 +21,16 @@ class Environment {
 
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
-  /** Runs `callback` on the JavaScript thread, or destroys it there when the environment is going away. Any thread. */
+  /** Runs `callback` on the JavaScript thread, or destroys it there when the environment is going away. Any
+   * thread. */
   void post(std::function<void(Napi::Env)> callback);
 
   /** While something is pending the process stays alive. JavaScript thread. */
   void hold(Napi::Env env);
   void unhold(Napi::Env env);
 
-  /** Runners to stop before the environment goes away. JavaScript thread. */
-  void add(const std::shared_ptr<Runner>& runner) { runners_.insert(runner); }
-  void remove(const std::shared_ptr<Runner>& runner) { runners_.erase(runner); }
+  /** A runner to stop before the environment goes away, if it still lives then. JavaScript thread. */
+  void add(const std::shared_ptr<Runner>& runner);
 
   /** For calls without a session; made on first use. */
   const std::shared_ptr<Runner>& scoringRunner();
@@ -48,7 +47,7 @@ class Environment {
 
   Channel channel_;
   int pending_ = 0;
-  std::unordered_set<std::shared_ptr<Runner>> runners_;
+  std::vector<std::weak_ptr<Runner>> runners_;
   std::shared_ptr<Runner> scoringRunner_;
 };
 

@@ -22,10 +22,11 @@ bool scoreAndUnmask(OwnedStep& step, std::vector<float>& rows, int64_t vocabular
   limits.vocabulary = vocabulary;
   limits.filters = canvas.sampling.filters(vocabulary);
   backend->reserve(limits);
-  backend->scoreLogits({rows.data(), limits.scoredRows, vocabulary}, scoreRows, {&canvas.sampling, 1}, canvas.scores);
+  backend->scoreLogits({rows.data(), limits.scoredRows, vocabulary}, scoreRows, {&canvas.sampling, 1},
+                       canvas.scores);
   backend->synchronize();
-  const bool finite =
-      std::all_of(canvas.scores.begin(), canvas.scores.end(), [](const Score& score) { return score.finite; });
+  const bool finite = std::all_of(canvas.scores.begin(), canvas.scores.end(),
+                                  [](const Score& score) { return score.finite; });
   if (finite) backend->unmask(scoreRows, canvas.scores, canvas.eligible, canvas.unmask, canvas.committed);
   return finite;
 }
@@ -57,7 +58,9 @@ Napi::Value scoreAndUnmask(const Napi::CallbackInfo& info) {
     auto finite = std::make_shared<bool>(false);
     return promise(
         env, *Environment::of(env).scoringRunner(), nullptr,
-        [step, rows, finite, vocabulary](const AbortFlag&) { *finite = scoreAndUnmask(*step, *rows, vocabulary); },
+        [step, rows, finite, vocabulary](const AbortFlag&) {
+          *finite = scoreAndUnmask(*step, *rows, vocabulary);
+        },
         [step, finite](Napi::Env env) -> Napi::Value { return writeStep(env, *step, *finite); });
   });
 }
@@ -94,7 +97,8 @@ Napi::Value philox(const Napi::CallbackInfo& info) {
       throw wrongType(env, "counter", "a Uint32Array of 4");
     if (!info[2].IsNumber()) throw wrongType(env, "count", "a number");
     const int64_t count = info[2].As<Napi::Number>().Int64Value();
-    if (count < 0 || count > (int64_t{1} << 24)) throw Napi::RangeError::New(env, "count must be from 0 to 2^24");
+    if (count < 0 || count > (int64_t{1} << 24))
+      throw Napi::RangeError::New(env, "count must be from 0 to 2^24");
     bool lossless;
     const uint64_t seed = info[0].As<Napi::BigInt>().Uint64Value(&lossless);
     auto counter = info[1].As<Napi::Uint32Array>();
@@ -102,7 +106,8 @@ Napi::Value philox(const Napi::CallbackInfo& info) {
     auto words = Napi::Uint32Array::New(env, static_cast<size_t>(count));
     uint32_t* out = words.Data();
     for (int64_t i = 0; i < count; ++i)
-      out[i] = rnd1::philox(seed, {start[0] + static_cast<uint32_t>(i >> 2), start[1], start[2], start[3]})[i & 3];
+      out[i] =
+          rnd1::philox(seed, {start[0] + static_cast<uint32_t>(i >> 2), start[1], start[2], start[3]})[i & 3];
     return words;
   });
 }

@@ -46,8 +46,9 @@ auto guarded(Napi::Env env, Body body) {
 }
 
 /**
- * The one shape of an asynchronous export. `work(AbortFlag&)` runs on the runner's thread, `finish(Napi::Env)` back
- * on the JavaScript thread and gives the value; whatever both capture is freed on the JavaScript thread.
+ * The one shape of an asynchronous export. `work(AbortFlag&)` runs on the runner's thread,
+ * `finish(Napi::Env)` back on the JavaScript thread and gives the value; whatever both capture is freed on
+ * the JavaScript thread.
  */
 template <typename Work, typename Finish>
 class PromiseJob final : public Job {
@@ -105,8 +106,10 @@ class PromiseJob final : public Job {
 };
 
 template <typename Work, typename Finish>
-Napi::Promise promise(Napi::Env env, Runner& runner, std::shared_ptr<AbortFlag> abort, Work work, Finish finish) {
-  auto job = std::make_unique<PromiseJob<Work, Finish>>(env, std::move(abort), std::move(work), std::move(finish));
+Napi::Promise promise(Napi::Env env, Runner& runner, std::shared_ptr<AbortFlag> abort, Work work,
+                      Finish finish) {
+  auto job =
+      std::make_unique<PromiseJob<Work, Finish>>(env, std::move(abort), std::move(work), std::move(finish));
   const Napi::Promise result = job->promise();
   runner.post(std::move(job));
   return result;

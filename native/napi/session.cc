@@ -10,13 +10,8 @@
 namespace rnd1::napi {
 namespace {
 
-/** Runners end on the JavaScript thread, after their last job was freed there. */
-void retire(Napi::Env env, SessionCore& core) {
-  core.runner->stop();
-  Environment::of(env).remove(core.runner);
-}
-
-/** Progress on the JavaScript thread; the last event may come after the promise settles, so it checks nothing. */
+/** Progress on the JavaScript thread; the last event may come after the promise settles, so it checks
+ * nothing. */
 std::function<void(const LoadProgress&)> progressReporter(Environment& environment,
                                                           std::shared_ptr<Napi::FunctionReference> callback) {
   if (!callback) return [](const LoadProgress&) {};
@@ -42,8 +37,9 @@ Napi::Array requests(const Napi::CallbackInfo& info, const char* what) {
 }  // namespace
 
 Napi::Function JsAbortFlag::define(Napi::Env env) {
-  return DefineClass(env, "AbortFlag",
-                     {InstanceMethod<&JsAbortFlag::abort>("abort"), InstanceAccessor<&JsAbortFlag::aborted>("aborted")});
+  return DefineClass(
+      env, "AbortFlag",
+      {InstanceMethod<&JsAbortFlag::abort>("abort"), InstanceAccessor<&JsAbortFlag::aborted>("aborted")});
 }
 
 Napi::Value JsAbortFlag::abort(const Napi::CallbackInfo& info) {
@@ -64,20 +60,17 @@ std::shared_ptr<AbortFlag> JsAbortFlag::of(const Napi::Value& value) {
 }
 
 Napi::Function JsSession::define(Napi::Env env) {
-  return DefineClass(env, "Session",
-                     {StaticMethod<&JsSession::load>("load"), InstanceAccessor<&JsSession::info>("info"),
-                      InstanceMethod<&JsSession::forward>("forward"), InstanceMethod<&JsSession::step>("step"),
-                      InstanceMethod<&JsSession::dispose>("dispose")});
+  return DefineClass(
+      env, "Session",
+      {StaticMethod<&JsSession::load>("load"), InstanceAccessor<&JsSession::info>("info"),
+       InstanceMethod<&JsSession::forward>("forward"), InstanceMethod<&JsSession::step>("step"),
+       InstanceMethod<&JsSession::dispose>("dispose")});
 }
 
 JsSession::JsSession(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   if (info.Length() != 1 || !info[0].IsExternal())
     throw Napi::TypeError::New(info.Env(), "Session has no public constructor: use Session.load");
   core_ = *info[0].As<Napi::External<std::shared_ptr<SessionCore>>>().Data();
-}
-
-JsSession::~JsSession() {
-  if (core_ && !disposed_) retire(Env(), *core_);
 }
 
 const std::shared_ptr<SessionCore>& JsSession::open() const {
@@ -107,8 +100,9 @@ Napi::Value JsSession::load(const Napi::CallbackInfo& info) {
     return promise(
         env, *core->runner, abort,
         [core, manifest, &environment, callback](const AbortFlag& flag) {
-          core->model = std::make_unique<Model>(core->config, makeBackend(core->device, core->dtype, core->threads),
-                                                *manifest, progressReporter(environment, callback), flag);
+          core->model =
+              std::make_unique<Model>(core->config, makeBackend(core->device, core->dtype, core->threads),
+                                      *manifest, progressReporter(environment, callback), flag);
           core->device = core->model->backend().device();
           core->instructionSet = core->model->backend().instructionSet();
           core->weightBytes = core->model->weightBytes();
@@ -138,7 +132,8 @@ Napi::Value JsSession::forward(const Napi::CallbackInfo& info) {
     const auto core = open();
     const Napi::Array array = requests(info, "requests");
     auto forwards = std::make_shared<std::vector<std::unique_ptr<OwnedForward>>>();
-    for (uint32_t i = 0; i < array.Length(); ++i) forwards->push_back(readForward(array.Get(i), core->config));
+    for (uint32_t i = 0; i < array.Length(); ++i)
+      forwards->push_back(readForward(array.Get(i), core->config));
     return promise(
         env, *core->runner, JsAbortFlag::of(info[1]),
         [core, forwards](const AbortFlag& flag) {
@@ -188,7 +183,7 @@ Napi::Value JsSession::dispose(const Napi::CallbackInfo& info) {
     return promise(
         env, *core->runner, nullptr, [core](const AbortFlag&) { core->model.reset(); },
         [core](Napi::Env env) -> Napi::Value {
-          retire(env, *core);
+          core->runner->stop();
           return env.Undefined();
         });
   });

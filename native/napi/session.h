@@ -25,9 +25,11 @@ class JsAbortFlag final : public Napi::ObjectWrap<JsAbortFlag> {
   std::shared_ptr<AbortFlag> flag_ = std::make_shared<AbortFlag>();
 };
 
-/** A model and the thread that it runs on; outlives its JavaScript object while work is under way. */
+/**
+ * A model and the thread that it runs on. Pending work holds on to it, so the last owner lets go on the
+ * JavaScript thread, when the runner has nothing to do.
+ */
 struct SessionCore {
-  std::shared_ptr<Runner> runner = std::make_shared<Runner>();
   std::unique_ptr<Model> model;  // touched on the runner's thread only, once loaded
   // Copies for the JavaScript thread.
   Config config;
@@ -35,6 +37,7 @@ struct SessionCore {
   int threads = 0;
   DType dtype = DType::f32;
   int64_t weightBytes = 0;
+  std::shared_ptr<Runner> runner = std::make_shared<Runner>();  // ends before the model goes
 };
 
 /** `Session` of types/native.d.ts. */
@@ -42,7 +45,6 @@ class JsSession final : public Napi::ObjectWrap<JsSession> {
  public:
   static Napi::Function define(Napi::Env env);
   explicit JsSession(const Napi::CallbackInfo& info);
-  ~JsSession() override;
 
  private:
   static Napi::Value load(const Napi::CallbackInfo& info);

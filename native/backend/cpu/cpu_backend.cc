@@ -27,15 +27,19 @@ CpuBackend::CpuBackend(DType dtype, int threads, const Kernels& kernels)
 
 void* CpuBackend::allocate(size_t bytes) {
   constexpr size_t alignment = 64;
-  void* memory = std::aligned_alloc(alignment, std::max<size_t>((bytes + alignment - 1) / alignment * alignment, alignment));
+  void* memory = std::aligned_alloc(
+      alignment, std::max<size_t>((bytes + alignment - 1) / alignment * alignment, alignment));
   if (!memory)
-    throw Error(ErrorCode::outOfMemory, "cannot allocate " + std::to_string(bytes) + " bytes for the workspace");
+    throw Error(ErrorCode::outOfMemory,
+                "cannot allocate " + std::to_string(bytes) + " bytes for the workspace");
   return memory;
 }
 
 void CpuBackend::release(void* memory) noexcept { std::free(memory); }
 
-void CpuBackend::upload(void* destination, const void* host, size_t bytes) { std::memcpy(destination, host, bytes); }
+void CpuBackend::upload(void* destination, const void* host, size_t bytes) {
+  std::memcpy(destination, host, bytes);
+}
 
 void CpuBackend::download(void* host, const void* source, size_t bytes) { std::memcpy(host, source, bytes); }
 
@@ -58,7 +62,8 @@ CpuBackend::WeightBlock CpuBackend::widened(const Weight& weight, int64_t first,
                                             float* scratch) const {
   const std::byte* source = weight.data + first * weight.strideBytes;
   const bool inPlace = weight.dtype == DType::f32 && dtype_ == DType::f32 &&
-                       reinterpret_cast<uintptr_t>(source) % alignof(float) == 0 && weight.strideBytes % 4 == 0;
+                       reinterpret_cast<uintptr_t>(source) % alignof(float) == 0 &&
+                       weight.strideBytes % 4 == 0;
   if (inPlace) return {reinterpret_cast<const float*>(source), weight.strideBytes / 4};
   for (int64_t row = 0; row < count; ++row)
     kernels_.widen(source + row * weight.strideBytes, static_cast<uint8_t>(weight.dtype), arithmetic_,
@@ -78,11 +83,12 @@ void CpuBackend::embed(const int32_t* tokens, const Weight& table, Tensor out) {
   });
 }
 
-void CpuBackend::addRmsNorm(Tensor residual, const Tensor* delta, const Weight& scale, float epsilon, Tensor out) {
+void CpuBackend::addRmsNorm(Tensor residual, const Tensor* delta, const Weight& scale, float epsilon,
+                            Tensor out) {
   const float* factors = widenedVector(scale, firstVector_);
   parallel(residual.rows, 4 * residual.rows * residual.columns, [&](int64_t row, int) {
-    kernels_.addRmsNorm(residual.row(row), delta ? delta->row(row) : nullptr, factors, epsilon, residual.columns,
-                        arithmetic_, out.row(row));
+    kernels_.addRmsNorm(residual.row(row), delta ? delta->row(row) : nullptr, factors, epsilon,
+                        residual.columns, arithmetic_, out.row(row));
   });
 }
 
@@ -107,8 +113,8 @@ void CpuBackend::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
   });
 }
 
-void CpuBackend::normRope(Tensor qkv, const HeadLayout& layout, const Weight& queryNorm, const Weight& keyNorm,
-                          float epsilon, const int32_t* positions, Tensor rotary) {
+void CpuBackend::normRope(Tensor qkv, const HeadLayout& layout, const Weight& queryNorm,
+                          const Weight& keyNorm, float epsilon, const int32_t* positions, Tensor rotary) {
   const float* queryScale = widenedVector(queryNorm, firstVector_);
   const float* keyScale = widenedVector(keyNorm, secondVector_);
   const int64_t half = layout.headDim / 2;
@@ -116,8 +122,8 @@ void CpuBackend::normRope(Tensor qkv, const HeadLayout& layout, const Weight& qu
     const float* cosines = rotary.row(positions[row]);
     float* head = qkv.row(row);
     for (int64_t i = 0; i < layout.heads + layout.keyValueHeads; ++i, head += layout.headDim)
-      kernels_.normRopeHead(head, i < layout.heads ? queryScale : keyScale, epsilon, cosines, cosines + half, half,
-                            arithmetic_);
+      kernels_.normRopeHead(head, i < layout.heads ? queryScale : keyScale, epsilon, cosines, cosines + half,
+                            half, arithmetic_);
     kernels_.round(arithmetic_, layout.keyValueColumns(), head);
   });
 }
@@ -132,19 +138,20 @@ void CpuBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLay
     const int64_t firstKey = keyOffsets.offsets[canvas];
     const int64_t keys = keyOffsets.offsets[canvas + 1] - firstKey;
     const int64_t blocks = (queries + queryBlock - 1) / queryBlock;
-    parallel(blocks * layout.heads, 2 * queries * keys * layout.queryColumns(), [&](int64_t item, int thread) {
-      // Neighbouring items share a key/value head, which then stays in the cache.
-      const int64_t head = item / blocks;
-      const int64_t first = item % blocks * queryBlock;
-      const int64_t keyColumn = head / group * layout.headDim;
-      kernels_.attentionBlock(query.row(firstQuery + first) + head * layout.headDim, query.stride,
-                              std::min(queryBlock, queries - first), key.row(firstKey) + keyColumn,
-                              value.row(firstKey) + keyColumn, key.stride, value.stride, keys, layout.headDim, scale, arithmetic_,
-                              scratch_[thread].attention.data(),
-                              out.row(firstQuery + first) + head * layout.headDim, out.stride,
-                              logSumExp ? logSumExp + (firstQuery + first) * layout.heads + head : nullptr,
-                              layout.heads);
-    });
+    parallel(
+        blocks * layout.heads, 2 * queries * keys * layout.queryColumns(), [&](int64_t item, int thread) {
+          // Neighbouring items share a key/value head, which then stays in the cache.
+          const int64_t head = item / blocks;
+          const int64_t first = item % blocks * queryBlock;
+          const int64_t keyColumn = head / group * layout.headDim;
+          kernels_.attentionBlock(
+              query.row(firstQuery + first) + head * layout.headDim, query.stride,
+              std::min(queryBlock, queries - first), key.row(firstKey) + keyColumn,
+              value.row(firstKey) + keyColumn, key.stride, value.stride, keys, layout.headDim, scale,
+              arithmetic_, scratch_[thread].attention.data(),
+              out.row(firstQuery + first) + head * layout.headDim, out.stride,
+              logSumExp ? logSumExp + (firstQuery + first) * layout.heads + head : nullptr, layout.heads);
+        });
   }
 }
 

@@ -40,7 +40,8 @@ class CpuBackend final : public Backend {
   void reserve(const Limits& limits) override;
 
   void embed(const int32_t* tokens, const Weight& table, Tensor out) override;
-  void addRmsNorm(Tensor residual, const Tensor* delta, const Weight& scale, float epsilon, Tensor out) override;
+  void addRmsNorm(Tensor residual, const Tensor* delta, const Weight& scale, float epsilon,
+                  Tensor out) override;
   void matmul(Tensor x, std::span<const Weight> weights, Tensor out) override;
   void normRope(Tensor qkv, const HeadLayout& layout, const Weight& queryNorm, const Weight& keyNorm,
                 float epsilon, const int32_t* positions, Tensor rotary) override;
@@ -53,18 +54,19 @@ class CpuBackend final : public Backend {
   void mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) override;
   void gatherRows(Tensor x, const int32_t* rows, Tensor out) override;
   void logits(Tensor x, const Weight& head, Tensor out) override;
-  void score(Tensor x, const Weight& head, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
-             std::span<Score> scores) override;
+  void score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
+             std::span<const SamplingPlan> plans, std::span<Score> scores) override;
   void scoreLogits(Tensor logits, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
                    std::span<Score> scores) override;
-  void unmask(std::span<const ScoreRow> rows, std::span<const Score> scores, std::span<const uint8_t> eligible,
-              const UnmaskPlan& plan, std::span<uint8_t> committed) override;
+  void unmask(std::span<const ScoreRow> rows, std::span<const Score> scores,
+              std::span<const uint8_t> eligible, const UnmaskPlan& plan,
+              std::span<uint8_t> committed) override;
 
  private:
   /** One thread's own memory. */
   struct Scratch {
-    std::vector<float> weights;    // (columnBlock, innerColumns), widened
-    std::vector<float> products;   // (rows, columnBlock), twice: gate and up
+    std::vector<float> weights;   // (columnBlock, innerColumns), widened
+    std::vector<float> products;  // (rows, columnBlock), twice: gate and up
     std::vector<float> attention;
     RowSampler sampler;
   };
@@ -74,7 +76,8 @@ class CpuBackend final : public Backend {
     int64_t stride;
   };
 
-  /** Rows [first, first + count) of a weight as f32, rounded to the arithmetic; in place when they are that already. */
+  /** Rows [first, first + count) of a weight as f32, rounded to the arithmetic; in place when they are that
+   * already. */
   WeightBlock widened(const Weight& weight, int64_t first, int64_t count, float* scratch) const;
   /** A norm's scale as f32. */
   const float* widenedVector(const Weight& weight, std::vector<float>& buffer) const;
@@ -88,8 +91,8 @@ class CpuBackend final : public Backend {
     }
   }
   /** activated[r] = round(silu(gate · x[r]) ∘ (up · x[r])) for one block of columns. */
-  void gateUpBlock(const RowSource& x, int64_t rows, const ExpertWeights& weights, int64_t block, Tensor activated,
-                   Scratch& scratch) const;
+  void gateUpBlock(const RowSource& x, int64_t rows, const ExpertWeights& weights, int64_t block,
+                   Tensor activated, Scratch& scratch) const;
   void scoreRows(Tensor logits, bool givenLogits, std::span<const ScoreRow> rows,
                  std::span<const SamplingPlan> plans, std::span<Score> scores);
 
@@ -100,8 +103,8 @@ class CpuBackend final : public Backend {
   std::vector<Scratch> scratch_;
   std::vector<float> firstVector_, secondVector_;  // norms, widened
   std::vector<float> logitsChunk_;
-  std::vector<int32_t> order_;     // unmask
-  std::vector<uint32_t> keys_;     // unmask, random order
+  std::vector<int32_t> order_;  // unmask
+  std::vector<uint32_t> keys_;  // unmask, random order
 };
 
 }  // namespace rnd1::cpu

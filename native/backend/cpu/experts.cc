@@ -46,7 +46,8 @@ void groupByExpert(Dispatch& dispatch) {
   // Each start moves to its end while filling; moving all of them one place up restores the starts.
   for (int64_t slot = 0; slot < slots; ++slot)
     dispatch.slots[dispatch.offsets[dispatch.expertIds[slot]]++] = static_cast<int32_t>(slot);
-  for (int64_t expert = dispatch.experts; expert > 0; --expert) dispatch.offsets[expert] = dispatch.offsets[expert - 1];
+  for (int64_t expert = dispatch.experts; expert > 0; --expert)
+    dispatch.offsets[expert] = dispatch.offsets[expert - 1];
   dispatch.offsets[0] = 0;
 }
 
@@ -102,10 +103,11 @@ void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const
     const int64_t first = dispatch.offsets[expert];
     const int64_t rows = dispatch.offsets[expert + 1] - first;
     if (rows == 0) return;
-    gateUpBlock({x.data, x.stride, dispatch.slots + first, k}, rows, weights[expert], item % blocks, activated,
-                scratch_[thread]);
+    gateUpBlock({x.data, x.stride, dispatch.slots + first, k}, rows, weights[expert], item % blocks,
+                activated, scratch_[thread]);
   });
-  // One item owns a block of output columns and adds the experts in the order of their ids: no atomics, one order.
+  // One item owns a block of output columns and adds the experts in the order of their ids: no atomics, one
+  // order.
   parallel(blocksOf(out.columns), slots * width * out.columns, [&](int64_t block, int thread) {
     const int64_t firstColumn = block * columnBlock;
     const int64_t columns = std::min(columnBlock, out.columns - firstColumn);
@@ -116,17 +118,18 @@ void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const
       if (rows == 0) continue;
       const WeightBlock down =
           widened(weights[expert].down, firstColumn, columns, scratch_[thread].weights.data());
-      kernels_.dotBlockAccumulate(activated.data, activated.stride, dispatch.slots + first, k, dispatch.weights,
-                                  rows, down.data, down.stride, columns, width, out.data + firstColumn,
-                                  out.stride);
+      kernels_.dotBlockAccumulate(activated.data, activated.stride, dispatch.slots + first, k,
+                                  dispatch.weights, rows, down.data, down.stride, columns, width,
+                                  out.data + firstColumn, out.stride);
     }
   });
 }
 
 void CpuBackend::mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) {
-  parallel(blocksOf(weights.gate.rows), 2 * x.rows * x.columns * weights.gate.rows, [&](int64_t block, int thread) {
-    gateUpBlock({x.data, x.stride, nullptr, 1}, x.rows, weights, block, activated, scratch_[thread]);
-  });
+  parallel(blocksOf(weights.gate.rows), 2 * x.rows * x.columns * weights.gate.rows,
+           [&](int64_t block, int thread) {
+             gateUpBlock({x.data, x.stride, nullptr, 1}, x.rows, weights, block, activated, scratch_[thread]);
+           });
   matmul(activated, {&weights.down, 1}, out);
 }
 

@@ -12,7 +12,8 @@ std::vector<const cpu::Kernels*> runnableKernels() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (cpu::avx512Kernels() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma"))
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("fma"))
     kernels.push_back(cpu::avx512Kernels());
   if (cpu::avx2Kernels() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
       __builtin_cpu_supports("f16c"))

@@ -33,12 +33,12 @@ struct RowSource {
 /** What `score` needs of one row of logits. */
 struct RowStatistics {
   float maximum;
-  float second;       // the next largest, equal to `maximum` on ties
-  int32_t argmax;     // lowest id
-  bool notFinite;     // NaN or +∞ somewhere
+  float second;    // the next largest, equal to `maximum` on ties
+  int32_t argmax;  // lowest id
+  bool notFinite;  // NaN or +∞ somewhere
   int64_t minusInfinities;
-  double sum;         // Σ exp(z − maximum)
-  double weighted;    // Σ exp(z − maximum) · (z − maximum)
+  double sum;       // Σ exp(z − maximum)
+  double weighted;  // Σ exp(z − maximum) · (z − maximum)
 };
 
 struct Kernels {
@@ -50,9 +50,10 @@ struct Kernels {
   /** In place. */
   void (*round)(uint8_t arithmetic, int64_t count, float* values);
 
-  /** out[r · outStride + c] = x[r] · weights[c], for c < columns ≤ columnBlock; weights are f32, `inner` long. */
-  void (*dotBlock)(const RowSource& x, int64_t rows, const float* weights, int64_t weightStride, int64_t columns,
-                   int64_t inner, float* out, int64_t outStride);
+  /** out[r · outStride + c] = x[r] · weights[c], for c < columns ≤ columnBlock; weights are f32, `inner`
+   * long. */
+  void (*dotBlock)(const RowSource& x, int64_t rows, const float* weights, int64_t weightStride,
+                   int64_t columns, int64_t inner, float* out, int64_t outStride);
 
   /** out[slots[r] / divisor][c] += scale[slots[r]] · (x[slots[r]] · weights[c]). */
   void (*dotBlockAccumulate)(const float* x, int64_t xStride, const int32_t* slots, int64_t divisor,
@@ -67,17 +68,17 @@ struct Kernels {
                      uint8_t arithmetic, float* out);
 
   /** One head: RMSNorm, rotary embedding with cosines[half], sines[half], rounding. Columns: 2 · half. */
-  void (*normRopeHead)(float* head, const float* scale, float epsilon, const float* cosines, const float* sines,
-                       int64_t half, uint8_t arithmetic);
+  void (*normRopeHead)(float* head, const float* scale, float epsilon, const float* cosines,
+                       const float* sines, int64_t half, uint8_t arithmetic);
 
   /**
    * Up to queryBlock queries of one head against all keys of their canvas.
    * scratch: queryBlock · (keyBlock + headDim + 2 · 16) floats. logSumExp may be null.
    */
   void (*attentionBlock)(const float* query, int64_t queryStride, int64_t queries, const float* key,
-                         const float* value, int64_t keyStride, int64_t valueStride, int64_t keys, int64_t headDim, float scale,
-                         uint8_t arithmetic, float* scratch, float* out, int64_t outStride, float* logSumExp,
-                         int64_t logSumExpStride);
+                         const float* value, int64_t keyStride, int64_t valueStride, int64_t keys,
+                         int64_t headDim, float scale, uint8_t arithmetic, float* scratch, float* out,
+                         int64_t outStride, float* logSumExp, int64_t logSumExpStride);
 
   /** logits[i] /= temperature (when not 1), then the statistics; sums only when all is finite or −∞. */
   void (*statistics)(float* logits, int64_t count, float temperature, RowStatistics* statistics);

@@ -1,19 +1,21 @@
-// The kernels, compiled once per instruction set. The including unit defines RND1_ISA (a namespace of its own),
-// RND1_LANES and RND1_TILE_ROWS, and includes the intrinsics it needs. Everything here is static.
+// The kernels, compiled once per instruction set. The including unit defines RND1_ISA (a namespace of its
+// own), RND1_LANES and RND1_TILE_ROWS, and includes the intrinsics it needs. Everything here is static.
 
 namespace rnd1::cpu::RND1_ISA {
 namespace {
 
 #include "backend/cpu/vector.inl"
 
-// --- Conversions ----------------------------------------------------------------------------------------------
+// --- Conversions
+// ----------------------------------------------------------------------------------------------
 
 template <typename Load>
 static inline void convert(Load loadVector, int64_t elementBytes, const void* source, uint8_t arithmetic,
                            int64_t count, float* out) {
   const char* bytes = static_cast<const char*>(source);
   int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) store(out + i, roundTo(arithmetic, loadVector(bytes + i * elementBytes)));
+  for (; i + lanes <= count; i += lanes)
+    store(out + i, roundTo(arithmetic, loadVector(bytes + i * elementBytes)));
   if (i < count) {
     char last[lanes * 4] = {};
     __builtin_memcpy(last, bytes + i * elementBytes, static_cast<size_t>((count - i) * elementBytes));
@@ -42,7 +44,8 @@ static void round(uint8_t arithmetic, int64_t count, float* values) {
   if (arithmetic != formatF32) widen(values, formatF32, arithmetic, count, values);
 }
 
-// --- Products -------------------------------------------------------------------------------------------------
+// --- Products
+// -------------------------------------------------------------------------------------------------
 
 /** result[r][c] = x[r] · weights[c]: each sum runs along `inner` in lanes, then pairwise across them. */
 template <int rows, int columns>
@@ -82,10 +85,18 @@ static inline void dotRows(const float* const* x, const float* weights, int64_t 
     const float* first = weights + c * weightStride;
     const int64_t width = columns - c < 4 ? columns - c : 4;
     switch (width) {
-      case 4: dotTile<rows, 4>(x, first, weightStride, inner, result); break;
-      case 3: dotTile<rows, 3>(x, first, weightStride, inner, result); break;
-      case 2: dotTile<rows, 2>(x, first, weightStride, inner, result); break;
-      default: dotTile<rows, 1>(x, first, weightStride, inner, result); break;
+      case 4:
+        dotTile<rows, 4>(x, first, weightStride, inner, result);
+        break;
+      case 3:
+        dotTile<rows, 3>(x, first, weightStride, inner, result);
+        break;
+      case 2:
+        dotTile<rows, 2>(x, first, weightStride, inner, result);
+        break;
+      default:
+        dotTile<rows, 1>(x, first, weightStride, inner, result);
+        break;
     }
     for (int r = 0; r < rows; ++r)
       for (int64_t i = 0; i < width; ++i) emit(r, c + i, result[r][i]);
@@ -109,8 +120,8 @@ static inline void dotAll(Row row, int64_t rows, const float* weights, int64_t w
   if (r < rows) tile.template operator()<1>();
 }
 
-static void dotBlock(const RowSource& x, int64_t rows, const float* weights, int64_t weightStride, int64_t columns,
-                     int64_t inner, float* out, int64_t outStride) {
+static void dotBlock(const RowSource& x, int64_t rows, const float* weights, int64_t weightStride,
+                     int64_t columns, int64_t inner, float* out, int64_t outStride) {
   const auto row = [&](int64_t r) { return x.data + (x.index ? x.index[r] / x.divisor : r) * x.stride; };
   dotAll(row, rows, weights, weightStride, columns, inner,
          [&](int64_t r, int64_t c, float value) { out[r * outStride + c] = value; });
@@ -135,7 +146,8 @@ static void swiglu(float* gate, const float* up, int64_t count, uint8_t arithmet
     storeFirst(gate + i, activate(loadFirst(gate + i, count - i), loadFirst(up + i, count - i)), count - i);
 }
 
-// --- Norms ----------------------------------------------------------------------------------------------------
+// --- Norms
+// ----------------------------------------------------------------------------------------------------
 
 static inline float sumOfSquares(const float* values, int64_t count) {
   F sums = {};
@@ -161,8 +173,8 @@ static void addRmsNorm(float* residual, const float* delta, const float* scale, 
   round(arithmetic, count, out);
 }
 
-static void normRopeHead(float* head, const float* scale, float epsilon, const float* cosines, const float* sines,
-                         int64_t half, uint8_t arithmetic) {
+static void normRopeHead(float* head, const float* scale, float epsilon, const float* cosines,
+                         const float* sines, int64_t half, uint8_t arithmetic) {
   const float factor = inverseRms(head, 2 * half, epsilon);
   for (int64_t i = 0; i < half; ++i) {
     const float low = head[i] * factor * scale[i];
@@ -173,19 +185,22 @@ static void normRopeHead(float* head, const float* scale, float epsilon, const f
   round(arithmetic, 2 * half, head);
 }
 
-// --- Attention ------------------------------------------------------------------------------------------------
+// --- Attention
+// ------------------------------------------------------------------------------------------------
 
-/** sums[q][d] += Σ_j probability[q][j] · value[j][d], for `rows` queries and vectors · lanes (or `tail`) columns. */
+/** sums[q][d] += Σ_j probability[q][j] · value[j][d], for `rows` queries and vectors · lanes (or `tail`)
+ * columns. */
 template <int rows, int vectors, bool partial>
-static inline void weightedValues(const float* probability, const float* value, int64_t valueStride, int64_t keys,
-                                  float* sums, int64_t sumStride, int64_t tail) {
+static inline void weightedValues(const float* probability, const float* value, int64_t valueStride,
+                                  int64_t keys, float* sums, int64_t sumStride, int64_t tail) {
   F total[rows][vectors];
   for (int q = 0; q < rows; ++q)
     for (int v = 0; v < vectors; ++v) total[q][v] = load(sums + q * sumStride + v * lanes);
   for (int64_t j = 0; j < keys; ++j) {
     F columns[vectors];
     for (int v = 0; v < vectors; ++v)
-      columns[v] = partial ? loadFirst(value + j * valueStride, tail) : load(value + j * valueStride + v * lanes);
+      columns[v] =
+          partial ? loadFirst(value + j * valueStride, tail) : load(value + j * valueStride + v * lanes);
 #pragma GCC unroll 8
     for (int q = 0; q < rows; ++q) {
       const F factor = splat(probability[q * keyBlock + j]);
@@ -206,19 +221,19 @@ static inline void weightedValuesAll(const float* probability, const float* valu
   for (; d + lanes <= headDim; d += lanes)
     weightedValues<rows, 1, false>(probability, value + d, valueStride, keys, sums + d, sumStride, 0);
   if (d < headDim)
-    weightedValues<rows, 1, true>(probability, value + d, valueStride, keys, sums + d, sumStride, headDim - d);
+    weightedValues<rows, 1, true>(probability, value + d, valueStride, keys, sums + d, sumStride,
+                                  headDim - d);
 }
 
 static void attentionBlock(const float* query, int64_t queryStride, int64_t queries, const float* key,
                            const float* value, int64_t keyStride, int64_t valueStride, int64_t keys,
-                           int64_t headDim, float scale,
-                           uint8_t arithmetic, float* scratch, float* out, int64_t outStride, float* logSumExp,
-                           int64_t logSumExpStride) {
+                           int64_t headDim, float scale, uint8_t arithmetic, float* scratch, float* out,
+                           int64_t outStride, float* logSumExp, int64_t logSumExpStride) {
   const int64_t sumStride = (headDim + 15) / 16 * 16;
-  float* scores = scratch;                                // (queryBlock, keyBlock)
-  float* sums = scores + queryBlock * keyBlock;           // (queryBlock, sumStride)
-  float* maxima = sums + queryBlock * sumStride;          // (queryBlock)
-  float* totals = maxima + queryBlock;                    // (queryBlock)
+  float* scores = scratch;                        // (queryBlock, keyBlock)
+  float* sums = scores + queryBlock * keyBlock;   // (queryBlock, sumStride)
+  float* maxima = sums + queryBlock * sumStride;  // (queryBlock)
+  float* totals = maxima + queryBlock;            // (queryBlock)
   for (int64_t q = 0; q < queries; ++q) {
     maxima[q] = -__builtin_inff();
     totals[q] = 0;
@@ -228,8 +243,8 @@ static void attentionBlock(const float* query, int64_t queryStride, int64_t quer
   for (int64_t first = 0; first < keys; first += keyBlock) {
     const int64_t count = keys - first < keyBlock ? keys - first : keyBlock;
     const int64_t padded = (count + lanes - 1) / lanes * lanes;
-    dotAll([&](int64_t q) { return query + q * queryStride; }, queries, key + first * keyStride,
-           keyStride, count, headDim,
+    dotAll([&](int64_t q) { return query + q * queryStride; }, queries, key + first * keyStride, keyStride,
+           count, headDim,
            [&](int64_t q, int64_t j, float product) { scores[q * keyBlock + j] = product * scale; });
     for (int64_t q = 0; q < queries; ++q) {
       float* row = scores + q * keyBlock;
@@ -267,7 +282,8 @@ static void attentionBlock(const float* query, int64_t queryStride, int64_t quer
   }
 }
 
-// --- Scores ---------------------------------------------------------------------------------------------------
+// --- Scores
+// ---------------------------------------------------------------------------------------------------
 
 static void statistics(float* logits, int64_t count, float temperature, RowStatistics* result) {
   const float infinity = __builtin_inff();
@@ -341,8 +357,8 @@ static void statistics(float* logits, int64_t count, float temperature, RowStati
 }
 
 constexpr Kernels table = {
-    RND1_ISA_NAME, widen, round, dotBlock, dotBlockAccumulate, swiglu, addRmsNorm, normRopeHead, attentionBlock,
-    statistics,
+    RND1_ISA_NAME, widen,      round,        dotBlock,       dotBlockAccumulate,
+    swiglu,        addRmsNorm, normRopeHead, attentionBlock, statistics,
 };
 
 }  // namespace

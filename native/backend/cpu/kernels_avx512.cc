@@ -1,4 +1,5 @@
-// Compiled with -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma on x86-64; elsewhere there is nothing to compile.
+// Compiled with -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma on x86-64; elsewhere there is nothing to
+// compile.
 #include "backend/cpu/kernels.h"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)

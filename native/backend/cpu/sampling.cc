@@ -21,8 +21,8 @@ struct BestFirst {
 };
 
 /**
- * argmax over tokens of log p − log(−log u), ties to the lowest id: a draw from p. Tokens come in ascending order.
- * A token that could not win with the largest possible u costs no random number.
+ * argmax over tokens of log p − log(−log u), ties to the lowest id: a draw from p. Tokens come in ascending
+ * order. A token that could not win with the largest possible u costs no random number.
  */
 class GumbelArgmax {
  public:
@@ -60,8 +60,8 @@ class GumbelArgmax {
 
 }  // namespace
 
-Score RowSampler::score(const Kernels& kernels, std::span<float> logits, bool givenLogits, const ScoreRow& row,
-                        const SamplingPlan& plan) {
+Score RowSampler::score(const Kernels& kernels, std::span<float> logits, bool givenLogits,
+                        const ScoreRow& row, const SamplingPlan& plan) {
   Score score;
   int64_t banned = 0;
   for (const int32_t token : plan.banned) {
@@ -104,13 +104,15 @@ void RowSampler::sortFirst(std::span<const float> logits, size_t from, size_t co
 
 void RowSampler::keepTopK(std::span<const float> logits, int64_t count) {
   if (count >= static_cast<int64_t>(candidates_.size())) return;
-  std::nth_element(candidates_.begin(), candidates_.begin() + count, candidates_.end(), BestFirst{logits.data()});
+  std::nth_element(candidates_.begin(), candidates_.begin() + count, candidates_.end(),
+                   BestFirst{logits.data()});
   candidates_.resize(static_cast<size_t>(count));
 }
 
 void RowSampler::keepTopP(std::span<const float> logits, float bound) {
   double sum = 0;
-  const float maximum = logits[*std::min_element(candidates_.begin(), candidates_.end(), BestFirst{logits.data()})];
+  const float maximum =
+      logits[*std::min_element(candidates_.begin(), candidates_.end(), BestFirst{logits.data()})];
   for (const int32_t token : candidates_) sum += std::exp(static_cast<double>(logits[token]) - maximum);
   // Ranks are sorted in pieces: the nucleus is usually small, the vocabulary large.
   size_t sorted = 0, kept = 0;
@@ -124,7 +126,8 @@ void RowSampler::keepTopP(std::span<const float> logits, float bound) {
         candidates_.resize(kept);
         return;
       }
-      cumulative += static_cast<float>(std::exp(static_cast<double>(logits[candidates_[kept]]) - maximum) / sum);
+      cumulative +=
+          static_cast<float>(std::exp(static_cast<double>(logits[candidates_[kept]]) - maximum) / sum);
     }
   }
 }

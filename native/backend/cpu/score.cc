@@ -14,8 +14,9 @@ void CpuBackend::scoreRows(Tensor logits, bool givenLogits, std::span<const Scor
       scores[row] = {scored.token, -FLT_MAX, 0, -FLT_MAX, true};
       return;
     }
-    scores[row] = scratch_[thread].sampler.score(kernels_, {logits.row(row), static_cast<size_t>(logits.columns)},
-                                                 givenLogits, scored, plans[scored.canvas]);
+    scores[row] =
+        scratch_[thread].sampler.score(kernels_, {logits.row(row), static_cast<size_t>(logits.columns)},
+                                       givenLogits, scored, plans[scored.canvas]);
   });
 }
 
@@ -30,13 +31,14 @@ void CpuBackend::score(Tensor x, const Weight& head, std::span<const ScoreRow> r
   }
 }
 
-void CpuBackend::scoreLogits(Tensor logits, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
-                             std::span<Score> scores) {
+void CpuBackend::scoreLogits(Tensor logits, std::span<const ScoreRow> rows,
+                             std::span<const SamplingPlan> plans, std::span<Score> scores) {
   scoreRows(logits, true, rows, plans, scores);
 }
 
 void CpuBackend::unmask(std::span<const ScoreRow> rows, std::span<const Score> scores,
-                        std::span<const uint8_t> eligible, const UnmaskPlan& plan, std::span<uint8_t> committed) {
+                        std::span<const uint8_t> eligible, const UnmaskPlan& plan,
+                        std::span<uint8_t> committed) {
   selectPositions(rows, scores, eligible, plan, order_, keys_, committed);
 }
 

@@ -21,7 +21,9 @@ static inline F loadFirst(const float* source, int64_t count) {
   return vector;
 }
 
-static inline void store(float* destination, F vector) { __builtin_memcpy(destination, &vector, sizeof vector); }
+static inline void store(float* destination, F vector) {
+  __builtin_memcpy(destination, &vector, sizeof vector);
+}
 
 static inline void storeFirst(float* destination, F vector, int64_t count) {
   __builtin_memcpy(destination, &vector, static_cast<size_t>(count) * 4);
@@ -137,7 +139,8 @@ static inline F f16ToF32(const void* source) {
   const F special = (F)((magnitude << 13) | 0x7f800000u);
   return (F)((U)select((I)(magnitude >= 0x7c00u), special, finite) | ((bits & 0x8000u) << 16));
 }
-/** Adding 2^13 times the value's power of two leaves the 11 bits of binary16, rounded; subnormals have fewer. */
+/** Adding 2^13 times the value's power of two leaves the 11 bits of binary16, rounded; subnormals have fewer.
+ */
 static inline F roundToF16(F value) {
   const U bits = (U)value;
   const U sign = bits & 0x80000000u;
