@@ -38,10 +38,12 @@ void* CpuBackend::allocate(size_t bytes) {
 void CpuBackend::release(void* memory) noexcept { std::free(memory); }
 
 void CpuBackend::upload(void* destination, const void* host, size_t bytes) {
-  std::memcpy(destination, host, bytes);
+  if (bytes > 0) std::memcpy(destination, host, bytes);
 }
 
-void CpuBackend::download(void* host, const void* source, size_t bytes) { std::memcpy(host, source, bytes); }
+void CpuBackend::download(void* host, const void* source, size_t bytes) {
+  if (bytes > 0) std::memcpy(host, source, bytes);
+}
 
 void CpuBackend::reserve(const Limits& limits) {
   for (auto& scratch : scratch_) {

@@ -1,11 +1,23 @@
 // Which kernels this machine can run, and the backend over the chosen ones.
 #include <cstdlib>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include "backend/cpu/cpu_backend.h"
 #include "core/error.h"
 
 namespace rnd1 {
 namespace {
+
+#if defined(__x86_64__)
+/** Half-precision conversions: clang 16's __builtin_cpu_supports does not know their name. */
+bool hasF16c() {
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
+}
+#endif
 
 std::vector<const cpu::Kernels*> runnableKernels() {
   std::vector<const cpu::Kernels*> kernels;
@@ -15,8 +27,7 @@ std::vector<const cpu::Kernels*> runnableKernels() {
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("fma"))
     kernels.push_back(cpu::avx512Kernels());
-  if (cpu::avx2Kernels() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-      __builtin_cpu_supports("f16c"))
+  if (cpu::avx2Kernels() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && hasF16c())
     kernels.push_back(cpu::avx2Kernels());
 #endif
   kernels.push_back(cpu::baselineKernels());
