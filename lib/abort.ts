@@ -12,15 +12,17 @@ export async function abortable<T>(
   discard?: (late: T) => void,
 ): Promise<T> {
   signal?.throwIfAborted();
-  const running = call(flag);
-  if (signal === undefined) return running.catch(rethrow);
+  // As an async function, so that what the call throws is a rejection too.
+  const start = async () => call(flag);
+  if (signal === undefined) return start().catch(rethrow);
   return new Promise<T>((resolve, reject) => {
     const onAbort = () => {
       flag.abort();
       reject(signal.reason);
     };
+    // Before the call, which may itself run what aborts.
     signal.addEventListener('abort', onAbort, { once: true });
-    running
+    start()
       .then((value) => (signal.aborted ? discard?.(value) : resolve(value)))
       .catch((error) => reject(fromNative(error)))
       .finally(() => signal.removeEventListener('abort', onAbort));

@@ -1,5 +1,4 @@
 import type { AbortFlag, StepCanvas, StepResult } from '../../types/native';
-import { philox } from '../support/philox';
 import { stepOracle } from './step-oracle';
 
 /** Stands for the native flag. */
@@ -25,10 +24,14 @@ export function madeUpModel(vocabulary: number, scale = 6): FakeModel {
   return (tokens) => {
     let hash = tokens.length;
     for (const token of tokens) hash = (Math.imul(hash, 0x01000193) ^ (token + 1)) >>> 0;
-    return Float32Array.from({ length: tokens.length * vocabulary }, (_, i) => {
-      const word = philox(BigInt(hash), [i >>> 2, 0, 0, 9])[i & 3] as number;
-      return (word / 2 ** 32) * scale;
-    });
+    const logits = new Float32Array(tokens.length * vocabulary);
+    for (let i = 0; i < logits.length; i++) {
+      let mixed = Math.imul((hash + Math.imul(i, 0x9e3779b9)) | 0, 0x85ebca6b);
+      mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+      mixed = Math.imul(mixed ^ (mixed >>> 16), 0x27d4eb2f);
+      logits[i] = (((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32) * scale;
+    }
+    return logits;
   };
 }
 

@@ -116,6 +116,13 @@ describe('load', () => {
     native.whileLoading = () => controller.abort('now');
     await expect(load({ signal: controller.signal })).rejects.toBe('now');
     expect(native.sessions).toHaveLength(0);
+
+    native.whileLoading = () => {};
+    const late = new AbortController();
+    const onProgress = ({ tensors }: { tensors: number }) => tensors === 4 && late.abort('late');
+    await expect(load({ signal: late.signal, onProgress })).rejects.toBe('late');
+    expect(native.sessions).toHaveLength(1);
+    expect(sessionOf().disposals).toBe(1);
   });
 
   it.each(['radicalnumerics/RND1-Base-0910', 'no-such-folder', __filename])(
@@ -212,7 +219,8 @@ describe('generate', () => {
     const { tokens, positions } = await model.generate('?', { mode: 'completion', stopAtEos: false });
     expect(tokens).toHaveLength(1 + 32);
     expect(positions).toHaveLength(31);
-    expect(sessionOf().batches).toHaveLength(30);
+    // One position a round, the final fill included; each follows a round that changed the canvas.
+    expect(sessionOf().batches).toHaveLength(31);
     const long = await model.generateTokens({ prefix: [1], maxNewTokens: 60, schedule: 'random' });
     expect(long.steps).toBe(32);
   });
