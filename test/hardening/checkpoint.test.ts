@@ -237,7 +237,7 @@ describe('a single file', () => {
       gate,
     ],
   ];
-  it.each(cases)('%s is refused by name', (...entry) => refuses('tiny-moe', entry));
+  it.each(cases)('%s is refused by name', (...entry) => refuses('tiny-moe', entry as unknown as Case));
 });
 
 describe('shards', () => {
@@ -293,7 +293,9 @@ describe('shards', () => {
     ],
     ['the index is missing', (f) => unlinkSync(join(f, index)), 'invalid_checkpoint', index],
   ];
-  it.each(cases)('%s: refused by name', (...entry) => refuses('tiny-moe-sharded-bf16', entry));
+  it.each(cases)('%s: refused by name', (...entry) =>
+    refuses('tiny-moe-sharded-bf16', entry as unknown as Case),
+  );
 });
 
 describe('a config', () => {
@@ -324,7 +326,7 @@ describe('a config', () => {
       'sliding_window',
     ],
   ];
-  it.each(cases)('%s is refused by name', (...entry) => refuses('tiny-moe', entry));
+  it.each(cases)('%s is refused by name', (...entry) => refuses('tiny-moe', entry as unknown as Case));
 });
 
 it('a refused checkpoint leaves the next one alone', async () => {

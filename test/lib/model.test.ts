@@ -347,7 +347,7 @@ describe('infill and fill', () => {
     [['a', null], undefined, TypeError, 'template[1] must be a string or { length }, not null'],
     [[{}], undefined, TypeError, 'undefined'],
     [7, undefined, TypeError, '7'],
-    ['a'.repeat(253) + '___', undefined, RangeError, '256'],
+    [`${'a'.repeat(253)}___`, undefined, RangeError, '256'],
   ])('fill(%p, %p) is refused', async (template, options, kind, quoted) => {
     const model = await load();
     await expect(model.fill(template as string, options)).rejects.toThrow(kind);
