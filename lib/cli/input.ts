@@ -96,8 +96,16 @@ export const seed = parser((text) => {
   return value;
 });
 
-/** A token id, or `none`. */
-export const tokenId = parser((text) => (text === 'none' ? null : (parseTokens(text, false)[0] ?? null)));
+/** What the options of special ids give for `none`; commander does not let a parser return null. */
+export const none = Symbol('none');
+
+/** One token id, or `none`. */
+export const tokenId = parser((text): number | typeof none => {
+  if (text === 'none') return none;
+  const [id, ...more] = parseTokens(text, false);
+  if (id === undefined || more.length > 0) throw new TypeError('Expected one token id, or none.');
+  return id;
+});
 
 /** Token ids, or `none`. */
-export const tokenIds = parser((text) => (text === 'none' ? null : parseTokens(text, false)));
+export const tokenIds = parser((text) => (text === 'none' ? none : parseTokens(text, false)));

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { Device, DType, SamplingOptions, Schedule, SpecialTokenOptions } from '../types';
-import { integer, number, parser, seed, tokenId, tokenIds, UsageError } from './input';
+import { integer, none, number, parser, seed, tokenId, tokenIds, UsageError } from './input';
 import { parseSchedule, scheduleGrammar } from './schedule-notation';
 
 /** Where and how a model is loaded. */
@@ -30,8 +30,12 @@ export interface OutputFlags {
 }
 
 /** Work on token ids, without a tokenizer. */
-export interface TokenFlags extends SpecialTokenOptions {
+export interface TokenFlags {
   readonly tokens?: string;
+  readonly maskTokenId?: number | typeof none;
+  readonly eosTokenId?: readonly number[] | typeof none;
+  readonly padTokenId?: number | typeof none;
+  readonly bosTokenId?: number | typeof none;
 }
 
 const device = parser((text): Device => {
@@ -135,8 +139,9 @@ export function samplingOf(flags: SamplingFlags): SamplingOptions {
 /** The special ids as the library's options. */
 export function specialOf(flags: TokenFlags): SpecialTokenOptions {
   const { maskTokenId, eosTokenId, padTokenId, bosTokenId } = flags;
-  if (maskTokenId === null) throw new UsageError('--mask-token-id must be a token id');
-  return { maskTokenId, eosTokenId, padTokenId, bosTokenId };
+  if (maskTokenId === none) throw new UsageError('--mask-token-id must be a token id');
+  const id = <T>(value: T | typeof none) => (value === none ? null : value);
+  return { maskTokenId, eosTokenId: id(eosTokenId), padTokenId: id(padTokenId), bosTokenId: id(bosTokenId) };
 }
 
 /** Flags that `specialOf` reads. */

@@ -1,0 +1,227 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { rnd1, root, start } from './rnd1';
+
+const ids = (text: string) => [...Buffer.from(text)].join(',');
+const nano = join(root, 'models', 'nano');
+const tiny = join(root, 'test', 'fixtures', 'tiny-moe');
+const parse = (stdout: string) =>
+  stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'rnd1-cli-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('generate', () => {
+  const question = 'Question: What is 47+38?\nAnswer:';
+
+  test.each<[string, string[], string]>([
+    ['an argument', ['What is 47+38?'], ''],
+    ['standard input', [], 'What is 47+38?\n'],
+    ['standard input by name', ['-'], 'What is 47+38?\n'],
+    ['a completion', ['--mode', 'completion', question], ''],
+  ])('answers a prompt from %s, and prints nothing else', async (_, args, input) => {
+    const { code, stdout, stderr } = await rnd1(['generate', ...args], { input });
+    expect({ code, stdout: stdout.trimStart(), stderr }).toEqual({ code: 0, stdout: '85\n', stderr: '' });
+  });
+
+  test('prints one object a step with --json, then the result', async () => {
+    const args = ['generate', 'Sort z k m q', '--json', '--steps', '16', '--seed', '7', '-n', '32'];
+    const { code, stdout } = await rnd1(args);
+    expect(code).toBe(0);
+    const objects = parse(stdout);
+    const result = objects.pop();
+    expect(result).toMatchObject({ type: 'result', seed: '7', finishReason: 'stop' });
+    expect(result.text.trim()).toBe('k m q z');
+    const length = result.tokens.length;
+    for (const [index, frame] of objects.entries()) {
+      expect(frame).toMatchObject({ type: 'step', step: index + 1, steps: 16 });
+      for (const name of ['tokens', 'masked', 'predicted', 'confidence', 'entropy'])
+        expect(frame[name]).toHaveLength(length);
+      for (const position of frame.committed) {
+        expect(frame.masked[position]).toBe(0);
+        expect(frame.tokens[position]).toBe(frame.predicted[position]);
+      }
+    }
+    expect(objects.at(-1).tokens).toEqual(result.tokens);
+  });
+
+  test('works on ids, without a tokenizer', async () => {
+    const options = ['--model', tiny, '-n', '9', '--steps', '4', '--dtype', 'f32'];
+    const generate = (tokens: string, input = '') =>
+      rnd1(['generate', ...options, '--tokens', tokens], { input });
+    const { code, stdout, stderr } = await generate('1,2,3');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^(\d+,){7}\d+\n$/);
+    const file = join(folder, 'prompt.txt');
+    writeFileSync(file, '[1, 2, 3]\n');
+    expect((await generate(`@${file}`)).stdout).toBe(stdout);
+    expect((await generate('-', '1 2 3')).stdout).toBe(stdout);
+    const args = [...options, '--tokens', '1,2,3'];
+    const [result] = parse((await rnd1(['generate', ...args, '--json'])).stdout).slice(-1);
+    expect(result.text).toBeUndefined();
+    expect(`${result.positions.map((position: number) => result.tokens[position]).join(',')}\n`).toBe(stdout);
+  });
+
+  test('knows the special ids that it is told', async () => {
+    const args = ['--tokens', ids('Question: Reverse abc'), '-n', '4', '--json'];
+    const [last] = parse((await rnd1(['generate', ...args, '--eos-token-id', 'none'])).stdout).slice(-1);
+    expect(last.positions).toHaveLength(4);
+    const [padless] = parse((await rnd1(['generate', ...args, '--pad-token-id', 'none'])).stdout).slice(-1);
+    expect(padless.tokens.at(-1)).toBe(0);
+    const [reserved] = parse((await rnd1(['generate', ...args, '--add-eos'])).stdout).slice(-1);
+    expect(reserved.positions).toHaveLength(3);
+    expect(reserved.tokens.at(-1)).toBe(258);
+  });
+});
+
+describe('infill and fill', () => {
+  test('write between two texts', async () => {
+    const args = ['--prefix', 'Question: What is 40+', '--suffix', '?\nAnswer: 42', '--length', '1'];
+    expect(await rnd1(['infill', ...args])).toEqual({
+      code: 0,
+      stdout: 'Question: What is 40+2?\nAnswer: 42\n',
+      stderr: '',
+    });
+  });
+
+  test('write between ids', async () => {
+    const args = ['--tokens', ids('What is 40+'), '--suffix-tokens', ids('?'), '-l', '1'];
+    const { code, stdout } = await rnd1(['infill', ...args]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^${ids('What is 40+')},\\d+,${ids('?')},256\n$`));
+  });
+
+  test('fill the holes of a text', async () => {
+    const text = 'Question: Reverse di_mo_d\nAnswer: dnomaid';
+    const { code, stdout } = await rnd1(['fill', '--hole', '_', '--tokens-per-hole', '1'], { input: text });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'Question: Reverse diamond\nAnswer: dnomaid\n' });
+  });
+
+  test('fill the holes between ids', async () => {
+    const { code, stdout } = await rnd1(['fill', '--tokens', `${ids('3+')},_,${ids('?')},_`]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^51,43,\d+,63,\d+\n$/);
+  });
+});
+
+describe('inspect', () => {
+  test('tells sizes, tensors, parameters, bytes, device and instruction set', async () => {
+    const { code, stdout, stderr } = await rnd1(['inspect']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    for (const part of [nano, '1.84M in all, 662.91K active', '3.69 MB bf16', '8 of width 128', '[264, 128]'])
+      expect(stdout).toContain(part);
+    expect(stdout).toMatch(/would run on +cpu \(\w+\), \d+ threads, bf16 arithmetic/);
+  });
+
+  test('gives the same as an object, and every tensor where that is wanted', async () => {
+    const { code, stdout } = await rnd1(['inspect', tiny, '--json', '--tensors', '--threads', '3']);
+    expect(code).toBe(0);
+    const report = JSON.parse(stdout);
+    expect(report).toMatchObject({
+      dtype: 'f32',
+      ignored: [],
+      tokenizer: false,
+      wouldRun: { device: 'cpu', threads: 3, dtype: 'f32' },
+    });
+    expect(report.tensors).toHaveLength(report.tensorCount);
+  });
+
+  test('lists the tensors that it ignores', async () => {
+    const copy = join(folder, 'unknown');
+    cpSync(tiny, copy, { recursive: true });
+    const file = join(copy, 'model.safetensors');
+    const bytes = readFileSync(file);
+    const length = Number(bytes.readBigUInt64LE(0));
+    const header = JSON.parse(bytes.toString('utf8', 8, 8 + length));
+    header['visual.patch'] = {
+      dtype: 'U8',
+      shape: [4],
+      data_offsets: [bytes.length - 8 - length, bytes.length - 4 - length],
+    };
+    const json = Buffer.from(JSON.stringify(header));
+    const prefix = Buffer.alloc(8);
+    prefix.writeBigUInt64LE(BigInt(json.length));
+    writeFileSync(file, Buffer.concat([prefix, json, bytes.subarray(8 + length), Buffer.alloc(4)]));
+    const { code, stdout } = await rnd1(['inspect', copy]);
+    expect(code).toBe(0);
+    expect(stdout).toContain('1 ignored');
+    expect(stdout).toContain('visual.patch');
+  });
+});
+
+describe('exit codes', () => {
+  test.each<[string, number, string[], string]>([
+    ['no command', 2, [], 'Usage: rnd1'],
+    ['an unknown command', 2, ['generat', 'x'], 'generate'],
+    ['an unknown option', 2, ['generate', 'x', '--stepz', '3'], '--steps'],
+    ['an option without its value', 2, ['generate', 'x', '--steps'], '--steps'],
+    ['a number that is none', 2, ['generate', 'x', '--steps', 'many'], "'many'"],
+    ['a schedule that is none', 2, ['generate', 'x', '--schedule', 'fast'], "'fast'"],
+    ['too many arguments', 2, ['generate', 'x', 'y'], 'generate'],
+    ['a missing option', 2, ['infill', '--prefix', 'x'], '--length'],
+    ['options that exclude each other', 2, ['generate', 'x', '--tokens', '1'], '--tokens'],
+    ['an option that needs another', 2, ['generate', 'x', '--pad-token-id', '1'], '--tokens'],
+    ['an id outside the vocabulary', 2, ['generate', '--tokens', '264'], '264'],
+    ['a text without holes', 2, ['fill', 'x'], '___'],
+    ['two ids for one', 2, ['generate', '--tokens', '1', '--pad-token-id', '1,2'], 'one token id'],
+    ['no mask token', 2, ['generate', '--tokens', '1', '--mask-token-id', 'none'], '--mask-token-id'],
+    ['ids without holes', 2, ['fill', '--tokens', '1,2'], '_'],
+    ['more than the model attends to', 2, ['generate', 'x', '-n', '1000'], '256'],
+    ['a folder that is none', 1, ['generate', 'x', '--model', 'no-such-folder'], 'no-such-folder'],
+    ['a file of ids that is none', 1, ['generate', '--tokens', '@no-such-file'], 'no-such-file'],
+    ['a model without tokenizer', 1, ['generate', 'x', '--model', tiny], 'tokenizer'],
+    ['a GPU that is not there', 1, ['generate', 'x', '--device', 'cuda:9'], 'CUDA'],
+  ])('%s: %i', async (_, expected, args, part) => {
+    const { code, stdout, stderr } = await rnd1(args);
+    expect({ code, stdout }).toEqual({ code: expected, stdout: '' });
+    expect(stderr).toContain(part);
+    // A message, not a stack trace.
+    expect(stderr).not.toMatch(/\n\s+at /);
+  });
+
+  test('RND1_DEBUG adds the stack', async () => {
+    const { code, stderr } = await rnd1(['inspect', 'no-such-folder'], { env: { RND1_DEBUG: '1' } });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/\n\s+at /);
+  });
+
+  test('0 when whoever reads has read enough', async () => {
+    const command = `"${process.execPath}" dist/cli/main.js generate x --json --no-stop-at-eos | head -n 1`;
+    const { code, stdout, stderr } = await start('bash', ['-o', 'pipefail', '-c', command]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(parse(stdout)).toHaveLength(1);
+  });
+});
+
+describe('Ctrl-C', () => {
+  // As many rounds as positions: long enough to be interrupted.
+  const long = ['generate', 'x', '-n', '200', '--steps', '199', '--no-stop-at-eos', '--json'];
+  const after = (signal: NodeJS.Signals) => {
+    let sent = false;
+    return (stdout: string, kill: (signal: NodeJS.Signals) => void) => {
+      if (!sent && stdout.includes('\n')) kill(signal);
+      sent ||= stdout.includes('\n');
+    };
+  };
+
+  test.each<[NodeJS.Signals, number]>([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ])('%s prints what is there, and ends with %i', async (signal, expected) => {
+    const { code, stdout, stderr } = await rnd1(long, { onOutput: after(signal) });
+    expect({ code, stderr }).toEqual({ code: expected, stderr: '' });
+    const objects = parse(stdout);
+    const result = objects.pop();
+    expect(result).toMatchObject({ type: 'result', finishReason: 'interrupted' });
+    expect(result.tokens).toEqual(objects.at(-1).tokens);
+    expect(result.masked).toContain(1);
+    expect(result.text).toContain('░');
+  });
+});

@@ -1,0 +1,49 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+export const root = resolve(__dirname, '..', '..');
+const main = join(root, 'dist', 'cli', 'main.js');
+
+export interface Outcome {
+  /** null when a signal ended it. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  /** Standard input; nothing by default. */
+  readonly input?: string;
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Called with all of standard output so far. */
+  readonly onOutput?: (stdout: string, kill: (signal: NodeJS.Signals) => void) => void;
+}
+
+/** Runs a program to its end. */
+export async function start(
+  program: string,
+  args: readonly string[],
+  { input = '', cwd = root, env = {}, onOutput }: RunOptions = {},
+): Promise<Outcome> {
+  const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, timeout: 50_000 });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    stdout += chunk;
+    onOutput?.(stdout, (signal) => child.kill(signal));
+  });
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    stderr += chunk;
+  });
+  child.stdin.on('error', () => {}).end(input);
+  return new Promise((done, fail) => {
+    child.on('error', fail).on('close', (code) => done({ code, stdout, stderr }));
+  });
+}
+
+/** Runs the built command line as a user would. */
+export function rnd1(args: readonly string[], options?: RunOptions): Promise<Outcome> {
+  if (!existsSync(main)) throw new Error(`${main} is missing: npm run build makes it`);
+  return start(process.execPath, [main, ...args], options);
+}
