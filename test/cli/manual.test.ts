@@ -1,0 +1,69 @@
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createProgram } from '../../lib/cli/program';
+import { rnd1, root, start } from './rnd1';
+
+const commands = createProgram().commands.map((command) => command.name());
+
+/** What a manual says, its lines joined where they were wrapped. */
+const manualOf = async (command: string) => (await rnd1(['help', command])).stdout;
+
+test('the program introduces itself, asked or unasked', async () => {
+  const asked = await rnd1(['--help']);
+  expect(asked).toMatchObject({ code: 0, stderr: '' });
+  for (const command of commands) expect(asked.stdout).toMatch(new RegExp(`^  ${command} .+`, 'm'));
+  expect(await rnd1(['help'])).toEqual(asked);
+  expect(await rnd1([])).toEqual({ code: 2, stdout: '', stderr: asked.stdout });
+});
+
+test.each(commands)('%s has a manual of options, output, exit codes and examples', async (command) => {
+  const { code, stdout, stderr } = await rnd1([command, '--help']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(await manualOf(command)).toBe(stdout);
+  for (const part of [
+    `Usage: rnd1 ${command}`,
+    '--model',
+    '--device',
+    '--threads',
+    'Exit codes',
+    'Examples:',
+  ])
+    expect(stdout).toContain(part);
+  // Every option says what it does.
+  const bare = createProgram()
+    .commands.find((candidate) => candidate.name() === command)
+    ?.options.filter((option) => !option.description);
+  expect(bare).toEqual([]);
+  expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
+});
+
+describe('the examples of the manuals run', () => {
+  let folder = '';
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'rnd1-manual-'));
+    mkdirSync(join(folder, 'bin'));
+    const shim = `#!/bin/sh\nexec "${process.execPath}" "${join(root, 'dist/cli/main.js')}" "$@"\n`;
+    writeFileSync(join(folder, 'bin', 'rnd1'), shim, { mode: 0o755 });
+    symlinkSync(join(root, 'models'), join(folder, 'models'));
+    copyFileSync(join(__dirname, 'puzzle.txt'), join(folder, 'puzzle.txt'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  test.each(['', ...commands])('rnd1 help %s', async (command) => {
+    const { stdout } = command === '' ? await rnd1(['--help']) : await rnd1(['help', command]);
+    const examples = stdout.split('\n').flatMap((line) => /^ {2}\$ (.+)$/.exec(line)?.[1] ?? []);
+    expect(examples.length).toBeGreaterThan(0);
+    const env = { PATH: `${join(folder, 'bin')}:${process.env.PATH}` };
+    for (const example of examples) {
+      const outcome = await start('sh', ['-c', example], { cwd: folder, env });
+      expect({ example, code: outcome.code, stderr: outcome.stderr }).toEqual({
+        example,
+        code: 0,
+        stderr: '',
+      });
+      expect(outcome.stdout).not.toBe('');
+    }
+  });
+});
