@@ -1,0 +1,76 @@
+import { all, bytes, endOfText, eos, load, mask, native, sessionOf, writes } from './nano-model';
+
+jest.mock('../../lib/binding');
+
+describe('infill and fill', () => {
+  it('write between two texts, never what ends a text', async () => {
+    native.model = writes('bc', 2);
+    const model = await load();
+    const result = await model.infill({ prefix: 'xa', suffix: 'd', length: 2 });
+    expect(result).toMatchObject({ text: 'xabcd', written: ['bc'], finishReason: 'length' });
+    expect([...result.tokens]).toEqual([...bytes('xabcd'), endOfText]);
+    const banned = sessionOf().batches[0]?.[0]?.plan.banned ?? [];
+    expect([...banned].sort()).toEqual([endOfText, eos, mask]);
+  });
+
+  it('fill holes anywhere', async () => {
+    native.model = writes('AAABBBBCCC', 0);
+    const model = await load();
+    const result = await model.fill('a_b_', { hole: '_', tokensPerHole: 2, steps: 2 });
+    expect([...result.positions]).toEqual([1, 2, 4, 5]);
+    expect(result).toMatchObject({ written: ['AA', 'BB'], text: 'aAAbBB' });
+
+    const listed = await model.fill(['a_', { length: 1 }, 'b', { length: 3 }, '']);
+    expect([...listed.positions]).toEqual([2, 4, 5, 6]);
+    expect(listed).toMatchObject({ written: ['A', 'BBB'], text: 'a_AbBBB' });
+
+    const byDefault = await model.fill('a___');
+    expect([...byDefault.positions]).toEqual([1, 2, 3, 4]);
+  });
+
+  it('begin with <|endoftext|> where a hole comes first', async () => {
+    native.model = writes('0123456', 0);
+    const model = await load();
+    const result = await model.fill(['', { length: 2 }, 'z']);
+    expect([...result.tokens]).toEqual([endOfText, ...bytes('12'), ...bytes('z'), endOfText]);
+    expect(result).toMatchObject({ text: '12z', written: ['12'] });
+    const frames = await all(model.denoiseFill(['', { length: 2 }, 'z'], { steps: 2 }));
+    expect(frames.map(({ text }) => text)).toEqual(['1░z', '12z']);
+    expect((await model.infill({ length: 2 })).text).toBe('12');
+    expect((await all(model.denoiseInfill({ length: 1, suffix: 'y' }))).map(({ text }) => text)).toEqual([
+      '1y',
+    ]);
+  });
+
+  it.each<[unknown, object | undefined, ErrorConstructor, string]>([
+    ['no hole', undefined, RangeError, "'no hole'"],
+    [['a', 'b'], undefined, RangeError, "[ 'a', 'b' ]"],
+    [[], undefined, RangeError, '[]'],
+    ['a___', { hole: '' }, RangeError, "''"],
+    ['a___', { hole: 3 }, TypeError, '3'],
+    ['a___', { tokensPerHole: 0 }, RangeError, '0'],
+    ['a___', { tokensPerHole: 300 }, RangeError, '256'],
+    [[{ length: 2 ** 40 }], undefined, RangeError, '256'],
+    [[{ length: -1 }], undefined, RangeError, 'template[0].length'],
+    [['a', null], undefined, TypeError, 'template[1] must be a string or { length }, not null'],
+    [[{}], undefined, TypeError, 'undefined'],
+    [7, undefined, TypeError, '7'],
+    [`${'a'.repeat(253)}___`, undefined, RangeError, '256'],
+  ])('fill(%p, %p) is refused', async (template, options, kind, quoted) => {
+    const model = await load();
+    await expect(model.fill(template as string, options)).rejects.toThrow(kind);
+    await expect(model.fill(template as string, options)).rejects.toThrow(quoted);
+  });
+
+  it.each<[unknown, ErrorConstructor, string]>([
+    [undefined, TypeError, 'undefined'],
+    [{ prefix: 1, length: 2 }, TypeError, '1'],
+    [{ suffix: null, prefix: {}, length: 2 }, TypeError, '{}'],
+    [{ prefix: 'a' }, TypeError, 'undefined'],
+    [{ prefix: 'a', length: 0 }, RangeError, '0'],
+  ])('infill(%p) is refused', async (input, kind, quoted) => {
+    const model = await load();
+    await expect(model.infill(input as never)).rejects.toThrow(kind);
+    await expect(model.infill(input as never)).rejects.toThrow(quoted);
+  });
+});

@@ -1,0 +1,139 @@
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { RND1 } from '../../lib/index';
+import { bytes, endOfText, eos, load, mask, nano, native, sessionOf } from './nano-model';
+
+jest.mock('../../lib/binding');
+
+describe('load', () => {
+  it('takes the embedded model without a path, as it is', async () => {
+    const model = await RND1.load();
+    const { description } = sessionOf();
+    expect(description).toMatchObject({ device: 'cpu', dtype: 'bf16', threads: availableParallelism() });
+    expect(description.config).toMatchObject({ layers: 4, hidden: 128, vocabulary: 264 });
+    expect(description.files).toEqual([join(nano, 'model.safetensors')]);
+    expect(model.info).toEqual({
+      folder: nano,
+      device: 'cpu',
+      deviceReason: 'no driver at all',
+      instructionSet: 'imaginary',
+      threads: availableParallelism(),
+      dtype: 'bf16',
+      weightDtype: 'bf16',
+      weightBytes: 12345,
+      unknownTensors: [],
+    });
+    expect(model.config.tokens).toMatchObject({
+      maskTokenId: mask,
+      eosTokenIds: [eos],
+      padTokenId: endOfText,
+    });
+    expect([...(model.tokenizer?.encode('hi') ?? [])]).toEqual(bytes('hi'));
+  });
+
+  it('takes what it is told', async () => {
+    const model = await load({ device: 'cpu', dtype: 'f32', threads: 3 });
+    expect(model.info).toMatchObject({
+      device: 'cpu',
+      deviceReason: null,
+      dtype: 'f32',
+      threads: 3,
+      weightDtype: 'bf16',
+    });
+  });
+
+  it('takes the first GPU that holds the weights', async () => {
+    native.gpus = [
+      { device: 'cuda:0', name: 'small', bytes: 1000 },
+      { device: 'cuda:1', name: 'large', bytes: 1e9 },
+    ];
+    expect((await load()).info).toMatchObject({ device: 'cuda:1', deviceReason: null });
+    native.gpus.pop();
+    const { device, deviceReason } = (await load()).info;
+    expect(device).toBe('cpu');
+    expect(deviceReason).toContain('no GPU has more than 1000');
+  });
+
+  it('reports progress, and ends with what the callback throws', async () => {
+    const reports: unknown[] = [];
+    await load({ onProgress: (progress) => reports.push(progress) });
+    expect(reports).toEqual([
+      { bytes: 1, totalBytes: 2, tensors: 3, totalTensors: 4 },
+      { bytes: 2, totalBytes: 2, tensors: 4, totalTensors: 4 },
+    ]);
+    const error = new Error('no more');
+    const onProgress = () => {
+      throw error;
+    };
+    await expect(load({ onProgress })).rejects.toBe(error);
+  });
+
+  it('ends with the reason of its signal, and frees what comes too late', async () => {
+    await expect(load({ signal: AbortSignal.abort('never') })).rejects.toBe('never');
+    expect(native.sessions).toHaveLength(0);
+
+    const controller = new AbortController();
+    native.whileLoading = () => controller.abort('now');
+    await expect(load({ signal: controller.signal })).rejects.toBe('now');
+    expect(native.sessions).toHaveLength(0);
+
+    native.whileLoading = () => {};
+    const late = new AbortController();
+    const onProgress = ({ tensors }: { tensors: number }) => tensors === 4 && late.abort('late');
+    await expect(load({ signal: late.signal, onProgress })).rejects.toBe('late');
+    expect(native.sessions).toHaveLength(1);
+    expect(sessionOf().disposals).toBe(1);
+  });
+
+  it.each(['radicalnumerics/RND1-Base-0910', 'no-such-folder', __filename])(
+    '%s is no folder',
+    async (path) => {
+      const error = await RND1.load(path).catch((reason: unknown) => reason);
+      expect(error).toMatchObject({ name: 'RND1Error', code: 'io' });
+      expect((error as Error).message).toContain(path);
+      expect((error as Error).message.includes('hub')).toBe(path.startsWith('radical'));
+    },
+  );
+
+  it.each<[object, ErrorConstructor, string]>([
+    [{ device: 'gpu' }, TypeError, "'gpu'"],
+    [{ device: 'cuda:x' }, TypeError, "'cuda:x'"],
+    [{ dtype: 'f64' }, TypeError, "'f64'"],
+    [{ threads: 0 }, RangeError, '0'],
+    [{ threads: 1.5 }, RangeError, '1.5'],
+    [{ threads: Number.NaN }, RangeError, 'NaN'],
+    [{ onProgress: 'yes' }, TypeError, "'yes'"],
+    [{ signal: 'stop' }, TypeError, "'stop'"],
+    [[], TypeError, '[]'],
+  ])('%p is refused', async (options, kind, quoted) => {
+    await expect(load(options)).rejects.toThrow(kind);
+    await expect(load(options)).rejects.toThrow(quoted);
+  });
+
+  it('refuses a path that is no string', async () => {
+    await expect(RND1.load(7 as never)).rejects.toThrow(TypeError);
+  });
+});
+
+describe('a checkpoint without tokenizer', () => {
+  it('loads; only text methods fail', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'rnd1-no-tokenizer-'));
+    try {
+      cpSync(nano, folder, { recursive: true, filter: (file) => !file.endsWith('tokenizer.json') });
+      const model = await RND1.load(folder);
+      expect(model.tokenizer).toBeNull();
+      for (const call of [
+        () => model.generate('?'),
+        () => model.infill({ length: 2 }),
+        () => model.fill('___'),
+        async () => model.denoise('?').next(),
+      ]) {
+        await expect(call()).rejects.toMatchObject({ name: 'RND1Error', code: 'tokenizer_missing' });
+      }
+      expect((await model.generateTokens({ maxNewTokens: 2 })).tokens).toHaveLength(2);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
