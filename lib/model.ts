@@ -38,7 +38,7 @@ import type {
   UnmaskResult,
 } from './types';
 import { scoreAndUnmask } from './unmask';
-import { booleanOption, optionsObject, signalOption, tokenList } from './validate';
+import { bannedList, booleanOption, optionsObject, signalOption } from './validate';
 
 /** Node.js defines it, other realms of the same process (test runners make them) perhaps not. */
 const asyncDispose: typeof Symbol.asyncDispose =
@@ -145,7 +145,7 @@ export class RND1 {
       const given = optionsObject('options', options);
       return {
         canvas: buildCanvas(given, this.#canvasModel),
-        banned: tokenList('banned', given.banned ?? [], this.#canvasModel.vocabulary),
+        banned: bannedList(given.banned, this.#canvasModel.vocabulary),
         stopAtEos: booleanOption('stopAtEos', given.stopAtEos, false),
         sampling: readSampling(given),
       };

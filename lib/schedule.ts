@@ -37,9 +37,11 @@ export function readSchedule(schedule: Schedule = 'entropy'): { rule: Rule; bloc
   if (type === 'blocks') {
     const { length, schedule: inner } = schedule as Extract<Schedule, { type: 'blocks' }>;
     const blockLength = integerOption('schedule.length', length, 1);
-    const { rule, blockLength: nested } = readSchedule(inner);
-    if (nested !== null) throw new TypeError('schedule.schedule must not be blocks again');
-    return { rule, blockLength };
+    // Before it is read: a schedule may even contain itself.
+    if ((inner as { type?: unknown } | undefined)?.type === 'blocks') {
+      throw new TypeError(`schedule.schedule must not be blocks again, but it is ${quote(inner)}`);
+    }
+    return { rule: readSchedule(inner).rule, blockLength };
   }
   if (type === 'entropy-bounded') {
     const { gamma } = schedule as Extract<Schedule, { type: 'entropy-bounded' }>;

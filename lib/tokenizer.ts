@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { checkFolder, readJsonObject } from './checkpoint/files';
 import { quote } from './checkpoint/format';
 import { RND1Error } from './errors';
+import { stringOption } from './validate';
 
 type Json = Record<string, unknown>;
 
@@ -60,6 +61,7 @@ export class Tokenizer {
    * used or when it has token ids that are not below `vocabulary`, the model's.
    */
   static async load(folder: string, vocabulary = ID_LIMIT): Promise<Tokenizer | null> {
+    stringOption('folder', folder);
     await checkFolder(folder);
     const path = join(folder, 'tokenizer.json');
     const definition = await readJsonObject(path);
@@ -78,7 +80,7 @@ export class Tokenizer {
 
   /** The token ids of a text; no special tokens are added, those written out in the text are recognised. */
   encode(text: string): Int32Array {
-    if (typeof text !== 'string') throw new TypeError(`text must be a string, not ${String(text)}`);
+    stringOption('text', text);
     const { ids, tokens } = this.implementation.encode(text, { add_special_tokens: false });
     const nameless = ids.indexOf(undefined);
     if (nameless !== -1) {

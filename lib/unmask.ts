@@ -5,6 +5,7 @@ import { fromNative, RND1Error } from './errors';
 import { readScoring, readSeed } from './options';
 import type { UnmaskRequest, UnmaskResult } from './types';
 import {
+  bannedList,
   integerOption,
   numberOption,
   optionsObject,
@@ -38,11 +39,13 @@ export async function scoreAndUnmask(logits: Float32Array, request: UnmaskReques
     const none = new Int32Array();
     return { committed: none, predicted: none, confidence: new Float32Array(), entropy: new Float32Array() };
   }
-  const result = await loadBinding()
-    .scoreAndUnmask(logits, vocabulary, canvas)
-    .catch((error: unknown) => {
+  const native = loadBinding();
+  // As an async function, so that what the addon throws at once is a rejection too.
+  const result = await (async () => native.scoreAndUnmask(logits, vocabulary, canvas))().catch(
+    (error: unknown) => {
       throw fromNative(error);
-    });
+    },
+  );
   if (result.notFinite) throw new RND1Error('not_finite', 'the logits hold NaN or infinity');
   const { committed, predicted, confidence, entropy } = result;
   return { committed, predicted, confidence, entropy };
@@ -62,7 +65,7 @@ function readPlan(request: UnmaskRequest, masked: Int32Array, length: number, vo
     eligible: readEligible(request, masked, length),
     seed: readSeed(request.seed ?? 0),
     round: integerOption('round', request.round ?? 1, 0, 2 ** 31 - 1),
-    banned: tokenList('banned', request.banned ?? [], vocabulary),
+    banned: bannedList(request.banned, vocabulary),
   };
 }
 

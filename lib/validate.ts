@@ -61,7 +61,8 @@ export function wordOption<T extends string>(name: string, value: unknown, words
 export function signalOption(value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined;
   const signal = value as Partial<AbortSignal> | null;
-  if (typeof signal?.aborted !== 'boolean' || typeof signal.addEventListener !== 'function') {
+  const methods = ['addEventListener', 'removeEventListener', 'throwIfAborted'] as const;
+  if (typeof signal?.aborted !== 'boolean' || methods.some((name) => typeof signal[name] !== 'function')) {
     throw new TypeError(`signal must be an AbortSignal, not ${quote(value)}`);
   }
   return signal as AbortSignal;
@@ -71,6 +72,9 @@ export function signalOption(value: unknown): AbortSignal | undefined {
 export function integerList(name: string, value: unknown, limit: number, what: string): Int32Array {
   if (!Array.isArray(value) && !types.isTypedArray(value)) {
     throw new TypeError(`${name} must be an Int32Array or an array of integers, not ${quote(value)}`);
+  }
+  if (types.isTypedArray(value) && isDetached(value)) {
+    throw new TypeError(`${name} is ${quote(value)}: its memory was transferred to somewhere else`);
   }
   const list = value as ArrayLike<unknown>;
   const copy = new Int32Array(list.length);
@@ -94,6 +98,15 @@ export function tokenList(name: string, value: TokenIds, vocabulary: number): In
   return integerList(name, value, vocabulary, 'token ids');
 }
 
+/** Token ids that are never predicted, copied; one must be left. */
+export function bannedList(value: TokenIds | undefined, vocabulary: number): Int32Array {
+  const banned = tokenList('banned', value ?? [], vocabulary);
+  if (banned.length >= vocabulary && new Set(banned).size === vocabulary) {
+    throw new RangeError(`banned holds all ${vocabulary} tokens: none is left to predict`);
+  }
+  return banned;
+}
+
 /** Positions below `length`, copied and sorted; one that is named twice is an error. */
 export function positionList(name: string, value: TokenIds, length: number): Int32Array {
   const positions = integerList(name, value, length, `the positions of ${length} tokens`).sort();
@@ -102,6 +115,18 @@ export function positionList(name: string, value: TokenIds, length: number): Int
       throw new RangeError(`${name} holds position ${positions[i]} twice`);
   }
   return positions;
+}
+
+/** It reads as empty, which would be taken for what the caller means. */
+function isDetached(array: NodeJS.TypedArray): boolean {
+  if (array.length > 0) return false;
+  try {
+    // Node.js 20 has no `ArrayBuffer.prototype.detached`, but it makes no view of such a buffer.
+    new Uint8Array(array.buffer);
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 function interval(kind: string, least: number, most: number): string {

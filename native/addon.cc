@@ -10,9 +10,8 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   auto* environment = new Environment(env);
   env.SetInstanceData(environment);  // freed with the environment
   environment->sessionClass = Napi::Persistent(JsSession::define(env));
-  environment->abortFlagClass = Napi::Persistent(JsAbortFlag::define(env));
   exports.Set("Session", environment->sessionClass.Value());
-  exports.Set("AbortFlag", environment->abortFlagClass.Value());
+  exports.Set("AbortFlag", JsAbortFlag::define(env));
   exports.Set("scoreAndUnmask", Napi::Function::New<scoreAndUnmask>(env, "scoreAndUnmask"));
   exports.Set("system", Napi::Function::New<system>(env, "system"));
   exports.Set("philox", Napi::Function::New<philox>(env, "philox"));

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { FloatType } from '../../types/native';
 import { type ModelConfig, type ReadConfigOptions, readConfig } from '../config';
+import { stringOption } from '../validate';
 import { fileSize } from './files';
 import { type ManifestTensor, readManifest } from './manifest';
 import { selectTensors } from './tensors';
@@ -30,6 +31,7 @@ export async function inspectCheckpoint(
   folder: string,
   options: ReadConfigOptions = {},
 ): Promise<CheckpointReport> {
+  stringOption('folder', folder);
   const config = await readConfig(folder, options);
   const manifest = await readManifest(folder);
   const { tensors, unknown, dtype, bytes } = selectTensors(manifest, config.model);

@@ -86,9 +86,9 @@ Weights::Weights(const Config& config, const Manifest& manifest, Backend& backen
   const HeadLayout heads = config.headLayout();
   const int64_t hidden = config.hidden;
   embedding = loader.load("model.embed_tokens.weight", {config.vocabulary, hidden});
-  layers.resize(static_cast<size_t>(config.layers));
-  for (size_t index = 0; index < layers.size(); ++index) {
-    LayerWeights& layer = layers[index];
+  // One by one, here and below: sizes that the tensors do not bear out must not take memory.
+  for (int64_t index = 0; index < config.layers; ++index) {
+    LayerWeights& layer = layers.emplace_back();
     const std::string prefix = "model.layers." + std::to_string(index) + ".";
     const std::string attention = prefix + "self_attn.";
     layer.inputNorm = loader.load(prefix + "input_layernorm.weight", {hidden});
@@ -100,12 +100,12 @@ Weights::Weights(const Config& config, const Manifest& manifest, Backend& backen
     layer.keyNorm = loader.load(attention + "k_norm.weight", {config.headDim});
     layer.postAttentionNorm = loader.load(prefix + "post_attention_layernorm.weight", {hidden});
     layer.router = loader.load(prefix + "mlp.gate.weight", {config.experts, hidden});
-    layer.experts.resize(static_cast<size_t>(config.experts));
-    for (size_t expert = 0; expert < layer.experts.size(); ++expert) {
-      const std::string name = prefix + "mlp.experts." + std::to_string(expert) + ".";
-      layer.experts[expert].gate = loader.load(name + "gate_proj.weight", {config.expertWidth, hidden});
-      layer.experts[expert].up = loader.load(name + "up_proj.weight", {config.expertWidth, hidden});
-      layer.experts[expert].down = loader.load(name + "down_proj.weight", {hidden, config.expertWidth});
+    for (int64_t number = 0; number < config.experts; ++number) {
+      const std::string name = prefix + "mlp.experts." + std::to_string(number) + ".";
+      ExpertWeights& expert = layer.experts.emplace_back();
+      expert.gate = loader.load(name + "gate_proj.weight", {config.expertWidth, hidden});
+      expert.up = loader.load(name + "up_proj.weight", {config.expertWidth, hidden});
+      expert.down = loader.load(name + "down_proj.weight", {hidden, config.expertWidth});
     }
   }
   finalNorm = loader.load("model.norm.weight", {hidden});

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 namespace rnd1::napi {
 namespace {
@@ -98,14 +99,22 @@ std::vector<uint8_t> membership(Napi::Env env, const std::vector<int32_t>& set,
   return member;
 }
 
-template <typename Array, typename T>
+template <typename T>
+constexpr const char* arrayClass = std::is_same_v<T, float> ? "Float32Array" : "Int32Array";
+
+/** By the constructor of the language, which throws where memory is short: Node-API would end the process. */
+template <typename T>
 std::span<T> newArray(Napi::Env env, const Napi::Object& result, const char* name, uint64_t count) {
-  // Beyond this, even 64-bit engines have no typed arrays.
-  if (count > (uint64_t{1} << 32))
-    throw outOfRange(env, std::string(name) + ": too many elements for one array");
-  auto array = Array::New(env, static_cast<size_t>(count));
-  result.Set(name, array);
-  return {array.Data(), static_cast<size_t>(count)};
+  const auto length = Napi::Number::New(env, static_cast<double>(count));
+  try {
+    const auto constructor = env.Global().Get(arrayClass<T>).template As<Napi::Function>();
+    auto array = constructor.New({length}).template As<Napi::TypedArrayOf<T>>();
+    result.Set(name, array);
+    return {array.Data(), array.ElementLength()};
+  } catch (const Napi::Error&) {
+    throw Error(ErrorCode::outOfMemory,
+                std::string(name) + ": there is no room for an array of " + std::to_string(count));
+  }
 }
 
 }  // namespace
@@ -114,13 +123,18 @@ Napi::TypeError wrongType(Napi::Env env, const char* name, const char* expected)
   return Napi::TypeError::New(env, std::string(name) + " must be " + expected);
 }
 
+int64_t asInteger(const Napi::Value& value, const char* name, int64_t least, int64_t most) {
+  if (!value.IsNumber()) throw wrongType(value.Env(), name, "a number");
+  const double number = value.As<Napi::Number>().DoubleValue();
+  if (!(number >= static_cast<double>(least) && number <= static_cast<double>(most)) ||
+      number != std::floor(number))
+    throw outOfRange(value.Env(), std::string(name) + " must be an integer from " + std::to_string(least) +
+                                      " to " + std::to_string(most));
+  return static_cast<int64_t>(number);
+}
+
 int64_t readInteger(const Napi::Object& object, const char* name, int64_t least, int64_t most) {
-  const double value = readNumber(object, name);
-  if (!(value >= static_cast<double>(least) && value <= static_cast<double>(most)) ||
-      value != std::floor(value))
-    throw outOfRange(object.Env(), std::string(name) + " must be an integer from " + std::to_string(least) +
-                                       " to " + std::to_string(most));
-  return static_cast<int64_t>(value);
+  return asInteger(object.Get(name), name, least, most);
 }
 
 std::string readString(const Napi::Object& object, const char* name) {
@@ -192,11 +206,8 @@ Manifest readManifest(const Napi::Object& description) {
     location.offset = static_cast<uint64_t>(readInteger(tensor, "offset", 0, int64_t{1} << 52));
     location.dtype = readDType(tensor, "dtype");
     const Napi::Array shape = readArray(tensor.Get("shape"), "shape");
-    for (uint32_t d = 0; d < shape.Length(); ++d) {
-      const Napi::Value size = shape.Get(d);
-      if (!size.IsNumber()) throw wrongType(env, "shape", "an array of numbers");
-      location.shape.push_back(size.As<Napi::Number>().Int64Value());
-    }
+    for (uint32_t d = 0; d < shape.Length(); ++d)
+      location.shape.push_back(asInteger(shape.Get(d), "shape", 0, int64_t{1} << 52));
     manifest.tensors.emplace(readString(tensor, "name"), std::move(location));
   }
   return manifest;
@@ -247,9 +258,9 @@ OwnedStep readStep(const Napi::Value& value, int64_t vocabulary, int64_t maxPosi
 Napi::Object writeStep(Napi::Env env, const OwnedStep& step, bool finite) {
   const auto result = Napi::Object::New(env);
   const size_t count = step.masked.size();
-  const auto predicted = newArray<Napi::Int32Array, int32_t>(env, result, "predicted", count);
-  const auto confidence = newArray<Napi::Float32Array, float>(env, result, "confidence", count);
-  const auto entropy = newArray<Napi::Float32Array, float>(env, result, "entropy", count);
+  const auto predicted = newArray<int32_t>(env, result, "predicted", count);
+  const auto confidence = newArray<float>(env, result, "confidence", count);
+  const auto entropy = newArray<float>(env, result, "entropy", count);
   std::vector<int32_t> positions;
   for (size_t i = 0; i < count; ++i) {
     predicted[i] = step.scores[i].token;
@@ -257,7 +268,7 @@ Napi::Object writeStep(Napi::Env env, const OwnedStep& step, bool finite) {
     entropy[i] = step.scores[i].entropy;
     if (finite && step.committed[i]) positions.push_back(step.masked[i]);
   }
-  const auto committed = newArray<Napi::Int32Array, int32_t>(env, result, "committed", positions.size());
+  const auto committed = newArray<int32_t>(env, result, "committed", positions.size());
   std::copy(positions.begin(), positions.end(), committed.begin());
   result.Set("notFinite", !finite);
   return result;
@@ -306,17 +317,14 @@ std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config
   canvas.rows = forward->rows;
   canvas.forcedExperts = forward->forcedExperts;
   if (readBoolean(object, "logits"))
-    canvas.logits = newArray<Napi::Float32Array, float>(env, result, "logits", count * config.vocabulary);
+    canvas.logits = newArray<float>(env, result, "logits", count * config.vocabulary);
   if (readBoolean(object, "hidden"))
-    canvas.hidden =
-        newArray<Napi::Float32Array, float>(env, result, "hidden", (layers + 2) * count * config.hidden);
+    canvas.hidden = newArray<float>(env, result, "hidden", (layers + 2) * count * config.hidden);
   if (readBoolean(object, "routing")) {
-    canvas.routerLogits =
-        newArray<Napi::Float32Array, float>(env, result, "routerLogits", layers * count * config.experts);
-    canvas.expertIds = newArray<Napi::Int32Array, int32_t>(env, result, "expertIds",
-                                                           layers * count * config.expertsPerToken);
-    canvas.expertWeights = newArray<Napi::Float32Array, float>(env, result, "expertWeights",
-                                                               layers * count * config.expertsPerToken);
+    canvas.routerLogits = newArray<float>(env, result, "routerLogits", layers * count * config.experts);
+    canvas.expertIds = newArray<int32_t>(env, result, "expertIds", layers * count * config.expertsPerToken);
+    canvas.expertWeights =
+        newArray<float>(env, result, "expertWeights", layers * count * config.expertsPerToken);
   }
   forward->result = Napi::Persistent(result);
   return forward;

@@ -19,6 +19,8 @@ namespace rnd1::napi {
 Config readConfig(const Napi::Object& object);
 Manifest readManifest(const Napi::Object& description);
 DType readDType(const Napi::Object& object, const char* name);
+/** `name` names the value in the error. */
+int64_t asInteger(const Napi::Value& value, const char* name, int64_t least, int64_t most);
 int64_t readInteger(const Napi::Object& object, const char* name, int64_t least, int64_t most);
 std::string readString(const Napi::Object& object, const char* name);
 /** A copy of an Int32Array; `optional`: null gives an empty vector. */

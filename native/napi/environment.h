@@ -10,6 +10,8 @@
 
 namespace rnd1::napi {
 
+struct SessionCore;
+
 /**
  * What belongs to one JavaScript environment (the main thread or a worker): the way back onto its thread, its
  * runners, and its classes. When the environment goes away, every runner is interrupted and joined first.
@@ -35,8 +37,9 @@ class Environment {
   /** For calls without a session; made on first use. */
   const std::shared_ptr<Runner>& scoringRunner();
 
+  /** What the constructor of `Session` takes over: null unless `Session.load` is making one. */
+  std::shared_ptr<SessionCore> loaded;
   Napi::FunctionReference sessionClass;
-  Napi::FunctionReference abortFlagClass;
 
  private:
   using Callback = std::function<void(Napi::Env)>;

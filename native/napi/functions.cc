@@ -38,12 +38,10 @@ Napi::Value scoreAndUnmask(const Napi::CallbackInfo& info) {
   return guarded(env, [&]() -> Napi::Value {
     if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_float32_array)
       throw wrongType(env, "logits", "a Float32Array");
-    const auto logits = info[0].As<Napi::Float32Array>();
-    if (!info[1].IsNumber()) throw wrongType(env, "vocabulary", "a number");
-    const int64_t vocabulary = info[1].As<Napi::Number>().Int64Value();
-    if (vocabulary < 1 || vocabulary > (int64_t{1} << 24))
-      throw Napi::RangeError::New(env, "vocabulary must be from 1 to 2^24");
+    const int64_t vocabulary = asInteger(info[1], "vocabulary", 1, int64_t{1} << 24);
     auto step = std::make_shared<OwnedStep>(readStep(info[2], vocabulary, int64_t{1} << 31));
+    // Looked at last: reading the canvas can run code that takes the memory of the array away.
+    const auto logits = info[0].As<Napi::Float32Array>();
     const size_t expected = step->tokens.size() * static_cast<size_t>(vocabulary);
     if (logits.ElementLength() != expected)
       throw Napi::RangeError::New(env, "logits must have tokens · vocabulary = " + std::to_string(expected) +
@@ -95,10 +93,7 @@ Napi::Value philox(const Napi::CallbackInfo& info) {
     if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array ||
         info[1].As<Napi::TypedArray>().ElementLength() != 4)
       throw wrongType(env, "counter", "a Uint32Array of 4");
-    if (!info[2].IsNumber()) throw wrongType(env, "count", "a number");
-    const int64_t count = info[2].As<Napi::Number>().Int64Value();
-    if (count < 0 || count > (int64_t{1} << 24))
-      throw Napi::RangeError::New(env, "count must be from 0 to 2^24");
+    const int64_t count = asInteger(info[2], "count", 0, int64_t{1} << 24);
     bool lossless;
     const uint64_t seed = info[0].As<Napi::BigInt>().Uint64Value(&lossless);
     auto counter = info[1].As<Napi::Uint32Array>();

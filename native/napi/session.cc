@@ -28,6 +28,22 @@ std::function<void(const LoadProgress&)> progressReporter(Environment& environme
   };
 }
 
+// What an object is, whatever its prototype says: unwrapping another one would misread its memory.
+constexpr napi_type_tag abortFlagTag{0x6b1f0c52d4a94e07, 0x9d6c3f2a81e5b470};
+constexpr napi_type_tag sessionTag{0x2f8a7d1be3604c95, 0xb40e96d7c15f2a38};
+
+bool isTagged(const Napi::Value& value, const napi_type_tag& tag) {
+  return value.IsObject() && value.As<Napi::Object>().CheckTypeTag(&tag);
+}
+
+/** The engine checks `this` of methods, but not of accessors: they are no members, so that they can. */
+template <auto Getter>
+void defineAccessor(const Napi::Function& constructor, const char* name) {
+  constructor.Get("prototype")
+      .As<Napi::Object>()
+      .DefineProperty(Napi::PropertyDescriptor::Accessor<Getter>(name));
+}
+
 Napi::Array requests(const Napi::CallbackInfo& info, const char* what) {
   const Napi::Array array = readArray(info[0], what);
   if (array.Length() == 0) throw Napi::RangeError::New(info.Env(), std::string(what) + " must not be empty");
@@ -37,9 +53,13 @@ Napi::Array requests(const Napi::CallbackInfo& info, const char* what) {
 }  // namespace
 
 Napi::Function JsAbortFlag::define(Napi::Env env) {
-  return DefineClass(
-      env, "AbortFlag",
-      {InstanceMethod<&JsAbortFlag::abort>("abort"), InstanceAccessor<&JsAbortFlag::aborted>("aborted")});
+  const auto constructor = DefineClass(env, "AbortFlag", {InstanceMethod<&JsAbortFlag::abort>("abort")});
+  defineAccessor<&JsAbortFlag::aborted>(constructor, "aborted");
+  return constructor;
+}
+
+JsAbortFlag::JsAbortFlag(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  info.This().As<Napi::Object>().TypeTag(&abortFlagTag);
 }
 
 Napi::Value JsAbortFlag::abort(const Napi::CallbackInfo& info) {
@@ -48,29 +68,34 @@ Napi::Value JsAbortFlag::abort(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value JsAbortFlag::aborted(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), flag_->aborted());
+  if (!isTagged(info.This(), abortFlagTag)) throw wrongType(info.Env(), "this", "an AbortFlag");
+  return Napi::Boolean::New(info.Env(), Unwrap(info.This().As<Napi::Object>())->flag_->aborted());
 }
 
 std::shared_ptr<AbortFlag> JsAbortFlag::of(const Napi::Value& value) {
   if (value.IsNull() || value.IsUndefined()) return nullptr;
-  const auto& constructor = Environment::of(value.Env()).abortFlagClass;
-  if (!value.IsObject() || !value.As<Napi::Object>().InstanceOf(constructor.Value()))
-    throw wrongType(value.Env(), "abort", "an AbortFlag or null");
+  if (!isTagged(value, abortFlagTag)) throw wrongType(value.Env(), "abort", "an AbortFlag or null");
   return Unwrap(value.As<Napi::Object>())->flag_;
 }
 
 Napi::Function JsSession::define(Napi::Env env) {
-  return DefineClass(
-      env, "Session",
-      {StaticMethod<&JsSession::load>("load"), InstanceAccessor<&JsSession::info>("info"),
-       InstanceMethod<&JsSession::forward>("forward"), InstanceMethod<&JsSession::step>("step"),
-       InstanceMethod<&JsSession::dispose>("dispose")});
+  const auto constructor =
+      DefineClass(env, "Session",
+                  {StaticMethod<&JsSession::load>("load"), InstanceMethod<&JsSession::forward>("forward"),
+                   InstanceMethod<&JsSession::step>("step"), InstanceMethod<&JsSession::dispose>("dispose")});
+  defineAccessor<&JsSession::info>(constructor, "info");
+  return constructor;
 }
 
 JsSession::JsSession(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-  if (info.Length() != 1 || !info[0].IsExternal())
-    throw Napi::TypeError::New(info.Env(), "Session has no public constructor: use Session.load");
-  core_ = *info[0].As<Napi::External<std::shared_ptr<SessionCore>>>().Data();
+  core_ = std::exchange(Environment::of(info.Env()).loaded, nullptr);
+  if (!core_) throw Napi::TypeError::New(info.Env(), "Session has no public constructor: use Session.load");
+  info.This().As<Napi::Object>().TypeTag(&sessionTag);
+}
+
+Model& SessionCore::usable() const {
+  if (!model) throw Error(ErrorCode::disposed, "the model was disposed");
+  return *model;
 }
 
 const std::shared_ptr<SessionCore>& JsSession::open() const {
@@ -92,6 +117,8 @@ Napi::Value JsSession::load(const Napi::CallbackInfo& info) {
     core->threads = static_cast<int>(readInteger(description, "threads", 1, 1024));
     auto manifest = std::make_shared<Manifest>(readManifest(description));
     std::shared_ptr<Napi::FunctionReference> callback;
+    if (!info[1].IsFunction() && !info[1].IsNull() && !info[1].IsUndefined())
+      throw wrongType(env, "onProgress", "a function or null");
     if (info[1].IsFunction())
       callback = std::make_shared<Napi::FunctionReference>(Napi::Persistent(info[1].As<Napi::Function>()));
     const auto abort = JsAbortFlag::of(info[2]);
@@ -108,21 +135,23 @@ Napi::Value JsSession::load(const Napi::CallbackInfo& info) {
           core->weightBytes = core->model->weightBytes();
         },
         [core](Napi::Env env) -> Napi::Value {
-          auto handle = core;
-          return Environment::of(env).sessionClass.New(
-              {Napi::External<std::shared_ptr<SessionCore>>::New(env, &handle)});
+          Environment& environment = Environment::of(env);
+          environment.loaded = core;
+          return environment.sessionClass.New({});
         });
   });
 }
 
 Napi::Value JsSession::info(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
+  if (!isTagged(info.This(), sessionTag)) throw wrongType(env, "this", "a Session");
+  const SessionCore& core = *Unwrap(info.This().As<Napi::Object>())->core_;
   const auto result = Napi::Object::New(env);
-  result.Set("device", core_->device);
-  result.Set("instructionSet", core_->instructionSet);
-  result.Set("threads", core_->threads);
-  result.Set("dtype", dtypeName(core_->dtype));
-  result.Set("weightBytes", static_cast<double>(core_->weightBytes));
+  result.Set("device", core.device);
+  result.Set("instructionSet", core.instructionSet);
+  result.Set("threads", core.threads);
+  result.Set("dtype", dtypeName(core.dtype));
+  result.Set("weightBytes", static_cast<double>(core.weightBytes));
   return result;
 }
 
@@ -139,7 +168,7 @@ Napi::Value JsSession::forward(const Napi::CallbackInfo& info) {
         [core, forwards](const AbortFlag& flag) {
           std::vector<ForwardCanvas> canvases;
           for (const auto& forward : *forwards) canvases.push_back(forward->canvas);
-          core->model->forward(canvases, flag);
+          core->usable().forward(canvases, flag);
         },
         [forwards](Napi::Env env) -> Napi::Value {
           const auto results = Napi::Array::New(env, forwards->size());
@@ -164,7 +193,7 @@ Napi::Value JsSession::step(const Napi::CallbackInfo& info) {
     for (OwnedStep& step : batch->steps) batch->canvases.push_back(step.view());
     return promise(
         env, *core->runner, JsAbortFlag::of(info[1]),
-        [core, batch](const AbortFlag& flag) { core->model->step(batch->canvases, flag); },
+        [core, batch](const AbortFlag& flag) { core->usable().step(batch->canvases, flag); },
         [batch](Napi::Env env) -> Napi::Value {
           const auto results = Napi::Array::New(env, batch->steps.size());
           for (uint32_t i = 0; i < batch->steps.size(); ++i)

@@ -13,14 +13,14 @@ namespace rnd1::napi {
 class JsAbortFlag final : public Napi::ObjectWrap<JsAbortFlag> {
  public:
   static Napi::Function define(Napi::Env env);
-  explicit JsAbortFlag(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
+  explicit JsAbortFlag(const Napi::CallbackInfo& info);
 
   /** The native flag of an argument; null for null. Throws TypeError for anything else. */
   static std::shared_ptr<AbortFlag> of(const Napi::Value& value);
 
  private:
   Napi::Value abort(const Napi::CallbackInfo& info);
-  Napi::Value aborted(const Napi::CallbackInfo& info);
+  static Napi::Value aborted(const Napi::CallbackInfo& info);
 
   std::shared_ptr<AbortFlag> flag_ = std::make_shared<AbortFlag>();
 };
@@ -38,6 +38,9 @@ struct SessionCore {
   DType dtype = DType::f32;
   int64_t weightBytes = 0;
   std::shared_ptr<Runner> runner = std::make_shared<Runner>();  // ends before the model goes
+
+  /** Throws `disposed`: the arguments of a call, as they are read, can run code that disposes the model. */
+  Model& usable() const;
 };
 
 /** `Session` of types/native.d.ts. */
@@ -48,7 +51,7 @@ class JsSession final : public Napi::ObjectWrap<JsSession> {
 
  private:
   static Napi::Value load(const Napi::CallbackInfo& info);
-  Napi::Value info(const Napi::CallbackInfo& info);
+  static Napi::Value info(const Napi::CallbackInfo& info);
   Napi::Value forward(const Napi::CallbackInfo& info);
   Napi::Value step(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);

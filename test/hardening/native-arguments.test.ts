@@ -1,0 +1,127 @@
+import {
+  canvas,
+  missing,
+  native,
+  noArrays,
+  noNumbers,
+  openSession,
+  plan,
+  refuses,
+  request,
+} from './native-calls';
+import { failureOf } from './support';
+import { detached } from './wrong-values';
+
+/** Fields that the TypeScript side never gives the addon: each time a JavaScript error that names the field. */
+const opened = openSession();
+
+/** By field: values of it that are refused, in an error that names the field. */
+type Fields = Record<string, readonly unknown[]>;
+const except = (values: readonly unknown[], ...allowed: unknown[]) =>
+  values.filter((value) => !allowed.includes(value));
+
+const plans: Fields = {
+  order: [...missing, 'best'],
+  limit: [...missing, 'best'],
+  value: except(noNumbers, Infinity, 2 ** 53, 1e300),
+  temperature: [...except(noNumbers, 1.5, 2 ** 53)],
+  topK: noNumbers,
+  topP: except(noNumbers, Number.NaN, 1.5, -1, Infinity, 2 ** 53, 1e300),
+  greedy: [...missing, 1],
+  seed: except([...missing, 1, 1.5], missing[7]),
+  round: noNumbers,
+  banned: [...noArrays, Int32Array.of(512), Int32Array.of(-1)],
+  eligible: [
+    ...except(noArrays, undefined, null),
+    Int32Array.of(0),
+    Int32Array.of(2, 1),
+    Int32Array.of(1, 1),
+  ],
+};
+const canvases: Fields = {
+  tokens: [...noArrays, new Int32Array(), new Int32Array(4097), Int32Array.of(1, 512, 7), detached()],
+  masked: [
+    ...noArrays,
+    ...[[], [2, 1], [1, 1], [3], [-1]].map((positions) => Int32Array.from(positions)),
+    detached(),
+  ],
+  plan: except(missing, ...missing.slice(4, 6), missing[8]),
+};
+const requests: Fields = {
+  tokens: canvases.tokens as unknown[],
+  rows: [...except(noArrays, undefined, null), Int32Array.of(2), Int32Array.of(-1)],
+  logits: [...missing, 1],
+  hidden: [...missing, 1],
+  routing: [...missing, 1],
+  forcedExperts: [
+    ...except(noArrays, undefined, null),
+    new Int32Array(11),
+    Int32Array.from({ length: 12 }, (_, i) => (i % 2 === 0 ? 8 : 0)),
+    new Int32Array(12),
+  ],
+};
+const sizes = ['layers', 'hidden', 'heads', 'keyValueHeads', 'headDim', 'experts', 'expertsPerToken'];
+const configs: Fields = {
+  ...Object.fromEntries(
+    [...sizes, 'expertWidth', 'vocabulary', 'maxPositions'].map((name) => [name, [...noNumbers, 0]]),
+  ),
+  rmsNormEpsilon: missing.filter((value) => value !== 7),
+  ropeTheta: missing.filter((value) => value !== 7),
+  normTopkProb: missing,
+  tieWordEmbeddings: missing,
+};
+const descriptions: Fields = {
+  config: except(missing, ...missing.slice(4, 6), missing[8]),
+  files: [...except(missing, missing[5]), [7], [null], new Array(1)],
+  tensors: [...except(missing, missing[5]), [7], [null], new Array(1)],
+  device: [...missing, 'abacus', 'cuda:x', 'cpu\0'],
+  dtype: [...missing, 'f64', 'auto'],
+  threads: [...noNumbers, 0, 1025],
+};
+const tensors: Fields = {
+  name: missing.filter((value) => value !== 'text'),
+  file: noNumbers,
+  offset: noNumbers,
+  dtype: [...missing, 'i8'],
+  shape: [...except(missing, missing[5]), ['8'], [Number.NaN], [8.5], [-8], new Array(1)],
+};
+
+/** With getters left as they are. */
+function merge<T extends object>(base: T, change: object): T {
+  return Object.defineProperties({ ...base }, Object.getOwnPropertyDescriptors(change));
+}
+
+const load = (change: object) => native.Session.load(merge(opened.description, change), null, null);
+const targets: Record<string, readonly [Fields, (change: object) => unknown]> = {
+  plan: [plans, (change) => opened.session.step([canvas, { ...canvas, plan: merge(plan, change) }], null)],
+  canvas: [canvases, (change) => opened.session.step([merge(canvas, change)], null)],
+  'canvas of logits': [
+    canvases,
+    (change) => native.scoreAndUnmask(new Float32Array(3 * 512), 512, merge(canvas, change)),
+  ],
+  request: [requests, (change) => opened.session.forward([merge(request, change)], null)],
+  config: [configs, (change) => load({ config: merge(opened.description.config, change) })],
+  description: [descriptions, load],
+  tensor: [tensors, (change) => load({ tensors: [merge(opened.description.tensors[0] as object, change)] })],
+};
+
+describe.each(Object.entries(targets))('%s', (target, [fields, call]) => {
+  it.each(Object.keys(fields))('refuses wrong %s', async (field) => {
+    for (const value of fields[field] as unknown[]) {
+      // An error of the engine names the key that is missing in what is no object.
+      const name = target === 'canvas of logits' && field === 'tokens' ? '' : field;
+      await refuses(() => call({ [field]: value }), ['layers'].includes(name) ? '' : name.slice(0, 6));
+    }
+  });
+
+  it.each(Object.keys(fields))('passes on what a getter of %s throws', async (field) => {
+    const thrown = new Error('from the getter');
+    const change = Object.defineProperty({}, field, {
+      get() {
+        throw thrown;
+      },
+      enumerable: true,
+    });
+    expect(await failureOf(() => call(change))).toBe(thrown);
+  });
+});

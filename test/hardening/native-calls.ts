@@ -1,0 +1,81 @@
+import { join } from 'node:path';
+import { loadBinding } from '../../lib/binding';
+import { readManifest } from '../../lib/checkpoint/manifest';
+import { selectTensors } from '../../lib/checkpoint/tensors';
+import { readConfig } from '../../lib/config';
+import type { ForwardRequest, Session, SessionDescription, StepCanvas, StepPlan } from '../../types/native';
+import { failureOf, root } from './support';
+
+/** Calls of the addon itself, right ones, to be made wrong. */
+export const native = loadBinding();
+
+export const plan: StepPlan = {
+  eligible: null,
+  order: 'entropy',
+  limit: 'keep',
+  value: 0,
+  temperature: 1,
+  topK: 0,
+  topP: 1,
+  greedy: true,
+  seed: 0n,
+  round: 1,
+  banned: new Int32Array(),
+};
+export const canvas: StepCanvas = { tokens: Int32Array.of(1, 7, 7), masked: Int32Array.of(1, 2), plan };
+export const request: ForwardRequest = {
+  tokens: Int32Array.of(1, 2),
+  rows: null,
+  logits: true,
+  hidden: false,
+  routing: false,
+  forcedExperts: null,
+};
+
+export async function describeModel(): Promise<SessionDescription> {
+  const folder = join(root, 'test', 'fixtures', 'tiny-moe');
+  const { model } = await readConfig(folder);
+  const manifest = await readManifest(folder);
+  const { tensors } = selectTensors(manifest, model);
+  return { config: model, files: manifest.files, tensors, device: 'cpu', dtype: 'f32', threads: 2 };
+}
+
+/** A session for the test file; at its end it must step as it did at first. */
+export function openSession(): { description: SessionDescription; session: Session; before: unknown } {
+  const opened = {} as ReturnType<typeof openSession>;
+  beforeAll(async () => {
+    opened.description = await describeModel();
+    opened.session = await native.Session.load(opened.description, null, null);
+    opened.before = await opened.session.step([canvas], null);
+  });
+  afterAll(async () => {
+    expect(await opened.session.step([canvas], null)).toEqual(opened.before);
+    await opened.session.dispose();
+  });
+  return opened;
+}
+
+/** It fails with a JavaScript error that says what it must. */
+export async function refuses(call: () => unknown, said: string): Promise<void> {
+  const { name, code, message } = await failureOf(call);
+  expect(code ?? name).toMatch(/^(TypeError|RangeError|invalid_checkpoint|unsupported_model|io|disposed)$/);
+  expect(message).toContain(said);
+}
+
+export const missing = [undefined, null, 7, 'text', {}, [], Symbol('s'), 1n, () => 1];
+export const noArrays = [
+  ...missing,
+  [1, 2],
+  new Float32Array(2),
+  new BigInt64Array(2),
+  new DataView(new ArrayBuffer(8)),
+];
+export const noNumbers = [
+  ...missing.filter((value) => value !== 7),
+  Number.NaN,
+  1.5,
+  -1,
+  Infinity,
+  2 ** 53,
+  1e300,
+];
