@@ -37,11 +37,13 @@ export class RND1Error extends Error {
   }
 }
 
-/** An error of the addon as an `RND1Error` with the same code; anything else as it is. */
+/** An error of the addon as an `RND1Error`; anything else as it is. */
 export function fromNative(error: unknown): unknown {
   const code = (error as { code?: unknown } | null)?.code;
   // Not `instanceof Error`: the addon's errors come from the realm that loaded it first, which need not be this one.
   if (types.isNativeError(error) && !(error instanceof RND1Error) && typeof code === 'string') {
+    // Who aborts by a signal gets its reason before this comes; what else ends a call early is its model's end.
+    if (code === 'aborted') return new RND1Error('disposed', 'the model was disposed', { cause: error });
     if (codes.has(code)) return new RND1Error(code as RND1ErrorCode, error.message, { cause: error });
   }
   return error;
