@@ -4,6 +4,7 @@ import { refuseUnsupported } from './checkpoint/features';
 import { Fields } from './checkpoint/fields';
 import { checkFolder, readJsonObject } from './checkpoint/files';
 import { RND1Error } from './errors';
+import type { NamedTokens } from './tokenizer';
 
 /** The token ids that mean something to the loop. 0 is an id like any other; null and an empty list mean none. */
 export interface SpecialTokens {
@@ -39,6 +40,8 @@ export interface ModelConfig {
 export interface ReadConfigOptions {
   /** Name of the configuration file inside the folder. @default 'config.json' */
   readonly configFile?: string;
+  /** The special tokens that tokenizer_config.json names, given the vocabulary; they serve where no config has the key. */
+  readonly namedTokens?: (vocabulary: number) => Promise<NamedTokens>;
 }
 
 /**
@@ -62,9 +65,10 @@ export async function readConfig(folder: string, options: ReadConfigOptions = {}
   if (modelType !== 'rnd1') throw fields.unsupported('model_type', '"rnd1"');
   refuseUnsupported(fields);
   const model = readModel(fields);
+  const named = (await options.namedTokens?.(model.vocabulary)) ?? {};
   return {
     model,
-    tokens: readTokens([generationFields, fields], model.vocabulary),
+    tokens: readTokens([generationFields, fields], named, model.vocabulary),
     generation: readGeneration(generationFields, fields),
     declaredDtype: fields.optionalString('dtype') ?? fields.optionalString('torch_dtype'),
     raw,
@@ -74,16 +78,16 @@ export async function readConfig(folder: string, options: ReadConfigOptions = {}
 
 function readModel(fields: Fields): NativeConfig {
   const model: NativeConfig = {
-    layers: fields.positiveInteger('num_hidden_layers'),
-    hidden: fields.positiveInteger('hidden_size'),
-    heads: fields.positiveInteger('num_attention_heads'),
-    keyValueHeads: fields.positiveInteger('num_key_value_heads'),
-    headDim: fields.positiveInteger('head_dim'),
-    experts: fields.positiveInteger('num_experts'),
-    expertsPerToken: fields.positiveInteger('num_experts_per_tok'),
-    expertWidth: fields.positiveInteger('moe_intermediate_size'),
-    vocabulary: fields.positiveInteger('vocab_size'),
-    maxPositions: fields.positiveInteger('max_position_embeddings'),
+    layers: fields.size('num_hidden_layers'),
+    hidden: fields.size('hidden_size'),
+    heads: fields.size('num_attention_heads'),
+    keyValueHeads: fields.size('num_key_value_heads'),
+    headDim: fields.size('head_dim'),
+    experts: fields.size('num_experts'),
+    expertsPerToken: fields.size('num_experts_per_tok'),
+    expertWidth: fields.size('moe_intermediate_size'),
+    vocabulary: fields.size('vocab_size'),
+    maxPositions: fields.size('max_position_embeddings'),
     rmsNormEpsilon: fields.positiveNumber('rms_norm_eps'),
     ropeTheta: readRopeTheta(fields),
     normTopkProb: fields.boolean('norm_topk_prob'),
@@ -117,11 +121,19 @@ function readRopeTheta(fields: Fields): number {
   return theta;
 }
 
-/** The first of `sources` that has an id decides. */
-function readTokens(sources: readonly Fields[], vocabulary: number): SpecialTokens {
-  const first = <T>(read: (fields: Fields) => T | undefined): T | undefined =>
-    sources.map(read).find((value) => value !== undefined);
-  const maskTokenId = first((fields) => fields.optionalToken('mask_token_id', vocabulary));
+/** The first of `sources` that has an id decides; the tokenizer only where none has the key, not even as null. */
+function readTokens(sources: readonly Fields[], named: NamedTokens, vocabulary: number): SpecialTokens {
+  const first = <T>(
+    key: string,
+    read: (fields: Fields) => T | undefined,
+    otherwise: T | undefined,
+  ): T | undefined => {
+    const value = sources.map(read).find((value) => value !== undefined);
+    return value ?? (sources.some((fields) => fields.has(key)) ? undefined : otherwise);
+  };
+  const one = (key: string, otherwise: number | undefined) =>
+    first(key, (fields) => fields.optionalToken(key, vocabulary), otherwise);
+  const maskTokenId = one('mask_token_id', named.mask);
   if (maskTokenId === undefined) {
     throw new RND1Error(
       'invalid_checkpoint',
@@ -130,9 +142,14 @@ function readTokens(sources: readonly Fields[], vocabulary: number): SpecialToke
   }
   return {
     maskTokenId,
-    eosTokenIds: first((fields) => fields.optionalTokens('eos_token_id', vocabulary)) ?? [],
-    padTokenId: first((fields) => fields.optionalToken('pad_token_id', vocabulary)) ?? null,
-    bosTokenId: first((fields) => fields.optionalToken('bos_token_id', vocabulary)) ?? null,
+    eosTokenIds:
+      first(
+        'eos_token_id',
+        (fields) => fields.optionalTokens('eos_token_id', vocabulary),
+        named.eos === undefined ? undefined : [named.eos],
+      ) ?? [],
+    padTokenId: one('pad_token_id', named.pad) ?? null,
+    bosTokenId: one('bos_token_id', named.bos) ?? null,
   };
 }
 

@@ -52,10 +52,14 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
   const { device, dtype, threads, onProgress, signal } = readLoadOptions(options);
   signal?.throwIfAborted();
   await checkPath(folder);
-  const config = await readConfig(folder);
+  let tokenizer: Tokenizer | null = null;
+  const namedTokens = async (vocabulary: number) => {
+    tokenizer = await Tokenizer.load(folder, vocabulary);
+    return tokenizer?.named ?? {};
+  };
+  const config = await readConfig(folder, { namedTokens });
   const manifest = await readManifest(folder);
   const selected = selectTensors(manifest, config.model);
-  const tokenizer = await Tokenizer.load(folder, config.model.vocabulary);
   signal?.throwIfAborted();
 
   const native = loadBinding();

@@ -1,7 +1,9 @@
 import { RND1Error } from '../errors';
 
-/** Sizes end up in 32-bit integers. */
+/** Token ids and counts end up in 32-bit integers. */
 const INTEGER_LIMIT = 2 ** 31 - 1;
+/** Sizes of a model, far beyond any; their products stay exact. */
+const SIZE_LIMIT = 2 ** 24;
 
 /** Typed access to the values of one JSON file; errors name the file, the key and the value. */
 export class Fields {
@@ -9,6 +11,11 @@ export class Fields {
     readonly path: string,
     private readonly values: Readonly<Record<string, unknown>>,
   ) {}
+
+  /** Whether there is such a key, be it null. */
+  has(key: string): boolean {
+    return Object.hasOwn(this.values, key);
+  }
 
   /** The value of a key; undefined when it is absent or null. */
   get(key: string): unknown {
@@ -31,11 +38,11 @@ export class Fields {
     );
   }
 
-  /** A required size. */
-  positiveInteger(key: string): number {
+  /** A required size of the model. */
+  size(key: string): number {
     const value = this.get(key);
-    if (isInteger(value) && value > 0) return value;
-    throw this.invalid(key, 'a positive integer below 2^31');
+    if (isInteger(value) && value > 0 && value <= SIZE_LIMIT) return value;
+    throw this.invalid(key, 'a positive integer up to 2^24');
   }
 
   /** A required number above 0. */
@@ -52,9 +59,11 @@ export class Fields {
     throw this.invalid(key, 'true or false');
   }
 
-  /** A size; undefined when it is absent. */
+  /** A count; undefined when it is absent. */
   optionalPositiveInteger(key: string): number | undefined {
-    return this.get(key) === undefined ? undefined : this.positiveInteger(key);
+    const value = this.get(key);
+    if (value === undefined || (isInteger(value) && value > 0)) return value;
+    throw this.invalid(key, 'a positive integer below 2^31');
   }
 
   /** A string; undefined when it is absent. */

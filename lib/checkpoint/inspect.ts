@@ -1,8 +1,7 @@
-import { join } from 'node:path';
 import type { FloatType } from '../../types/native';
 import { type ModelConfig, type ReadConfigOptions, readConfig } from '../config';
-import { stringOption } from '../validate';
-import { fileSize } from './files';
+import { Tokenizer } from '../tokenizer';
+import { optionsObject, stringOption } from '../validate';
 import { type ManifestTensor, readManifest } from './manifest';
 import { selectTensors } from './tensors';
 
@@ -29,10 +28,16 @@ export interface CheckpointReport {
 /** Reads everything about a checkpoint but its weights. Throws as `readConfig`, `readManifest` and `selectTensors` do. */
 export async function inspectCheckpoint(
   folder: string,
-  options: ReadConfigOptions = {},
+  options: Pick<ReadConfigOptions, 'configFile'> = {},
 ): Promise<CheckpointReport> {
   stringOption('folder', folder);
-  const config = await readConfig(folder, options);
+  const { configFile } = optionsObject('options', options);
+  let tokenizer: Tokenizer | null = null;
+  const namedTokens = async (vocabulary: number) => {
+    tokenizer = await Tokenizer.load(folder, vocabulary);
+    return tokenizer?.named ?? {};
+  };
+  const config = await readConfig(folder, { configFile, namedTokens });
   const manifest = await readManifest(folder);
   const { tensors, unknown, dtype, bytes } = selectTensors(manifest, config.model);
   const { layers, hidden, experts, expertsPerToken, expertWidth } = config.model;
@@ -48,6 +53,6 @@ export async function inspectCheckpoint(
     bytes,
     parameters: { total, active: total - idle },
     metadata: manifest.metadata,
-    tokenizer: (await fileSize(join(folder, 'tokenizer.json'))) !== null,
+    tokenizer: tokenizer !== null,
   };
 }

@@ -153,7 +153,7 @@ describe('a missing or malformed configuration', () => {
       for (const value of [0, -4, 2.5, '4', true, [4], 2 ** 31, 1e300]) {
         const message = await failure(() => read({ [key]: value }), 'invalid_checkpoint');
         expect(message).toContain(
-          `${key} must be a positive integer below 2^31, not ${JSON.stringify(value)}`,
+          `${key} must be a positive integer up to 2^24, not ${JSON.stringify(value)}`,
         );
       }
     },

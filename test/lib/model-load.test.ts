@@ -1,7 +1,7 @@
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RND1 } from '../../lib/index';
+import { inspectCheckpoint, RND1 } from '../../lib/index';
 import { bytes, endOfText, eos, load, mask, nano, native, sessionOf } from './nano-model';
 
 jest.mock('../../lib/binding');
@@ -30,6 +30,25 @@ describe('load', () => {
       padTokenId: endOfText,
     });
     expect([...(model.tokenizer?.encode('hi') ?? [])]).toEqual(bytes('hi'));
+  });
+
+  it('takes special tokens of tokenizer_config.json where no config has the key', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'rnd1-'));
+    try {
+      cpSync(nano, folder, { recursive: true });
+      const path = join(folder, 'config.json');
+      const config = JSON.parse(readFileSync(path, 'utf8'));
+      rmSync(join(folder, 'generation_config.json'), { force: true });
+      const { mask_token_id: _, eos_token_id: __, ...others } = config;
+      writeFileSync(path, JSON.stringify({ ...others, pad_token_id: null }));
+      const { tokens } = (await RND1.load(folder)).config;
+      expect(tokens).toEqual({ maskTokenId: mask, eosTokenIds: [eos], padTokenId: null, bosTokenId: null });
+      expect((await inspectCheckpoint(folder)).config.tokens).toEqual(tokens);
+      writeFileSync(path, JSON.stringify({ ...config, mask_token_id: null }));
+      await expect(RND1.load(folder)).rejects.toMatchObject({ code: 'invalid_checkpoint' });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('takes what it is told', async () => {
