@@ -122,7 +122,7 @@ export interface TokenFrame {
 }
 
 export interface TokenResult {
-  /** The whole canvas. */
+  /** The whole canvas. Where `stopAtEos` ended it early, positions behind the end still hold the mask token. */
   readonly tokens: Int32Array;
   /** Positions that were masked at the start. */
   readonly positions: Int32Array;
@@ -226,7 +226,7 @@ export interface UnmaskRequest {
   readonly masked: TokenIds;
   /** Those of `masked` that may be committed. @default all */
   readonly eligible?: TokenIds;
-  /** @default 'entropy' */
+  /** Which come first. @default 'confidence' with `gamma` and `tau`, else 'entropy' */
   readonly order?: 'entropy' | 'confidence' | 'margin' | 'random';
   /**
    * How many: all but the worst `keep`; or as many as `gamma` (entropy-bounded, in nats) allows; or those

@@ -3,7 +3,7 @@ import type { StepCanvas, StepPlan } from '../types/native';
 import { loadBinding } from './binding';
 import { fromNative, RND1Error } from './errors';
 import { readScoring, readSeed } from './options';
-import type { UnmaskRequest, UnmaskResult } from './types';
+import type { TokenIds, UnmaskRequest, UnmaskResult } from './types';
 import {
   bannedList,
   integerOption,
@@ -19,7 +19,6 @@ import {
  * What one step would commit, given the logits of a canvas: the same rule that the loop uses, without a model.
  *
  * @param logits [request.tokens.length, vocabulary], row by row: row i − 1 predicts position i. −∞ bans a token.
- *   The array must not change before the promise settles.
  * @throws RND1Error `not_finite` for NaN and +∞ in a row that is scored
  */
 export async function scoreAndUnmask(logits: Float32Array, request: UnmaskRequest): Promise<UnmaskResult> {
@@ -34,6 +33,7 @@ export async function scoreAndUnmask(logits: Float32Array, request: UnmaskReques
   }
   tokenList('tokens', tokens, vocabulary);
   const masked = positionList('masked', options.masked, tokens.length);
+  refuseUnsorted(options.masked, masked);
   const canvas: StepCanvas = { tokens, masked, plan: readPlan(options, masked, tokens.length, vocabulary) };
   if (masked.length === 0) {
     const none = new Int32Array();
@@ -52,7 +52,8 @@ export async function scoreAndUnmask(logits: Float32Array, request: UnmaskReques
 }
 
 function readPlan(request: UnmaskRequest, masked: Int32Array, length: number, vocabulary: number): StepPlan {
-  const order = wordOption('order', request.order ?? 'entropy', [
+  const limit = readLimit(request.limit ?? { keep: 0 });
+  const order = wordOption('order', request.order ?? (limit.limit === 'keep' ? 'entropy' : 'confidence'), [
     'entropy',
     'confidence',
     'margin',
@@ -60,13 +61,20 @@ function readPlan(request: UnmaskRequest, masked: Int32Array, length: number, vo
   ]);
   return {
     ...readScoring(request),
-    ...readLimit(request.limit ?? { keep: 0 }),
+    ...limit,
     order,
     eligible: readEligible(request, masked, length),
     seed: readSeed(request.seed ?? 0),
     round: integerOption('round', request.round ?? 1, 0, 2 ** 31 - 1),
     banned: bannedList(request.banned, vocabulary),
   };
+}
+
+/** Results are aligned with `masked`: another order than the caller's would be misread. */
+function refuseUnsorted(given: TokenIds, sorted: Int32Array): void {
+  const index = sorted.findIndex((position, i) => given[i] !== position);
+  if (index !== -1)
+    throw new RangeError(`masked must ascend, but masked[${index}] is ${quote(given[index])}`);
 }
 
 function readEligible({ eligible }: UnmaskRequest, masked: Int32Array, length: number): Int32Array | null {

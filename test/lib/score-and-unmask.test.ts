@@ -7,7 +7,7 @@ jest.mock('../../lib/binding');
 
 describe('scoreAndUnmask', () => {
   const logits = Float32Array.of(0, 1, 0, 0, 0, 3, 2, 0, 0);
-  const request: UnmaskRequest = { tokens: [0, 2, 2], masked: [2, 1] };
+  const request: UnmaskRequest = { tokens: [0, 2, 2], masked: [1, 2] };
 
   it('needs no model and commits everything by default', async () => {
     const result = await scoreAndUnmask(logits, request);
@@ -29,6 +29,19 @@ describe('scoreAndUnmask', () => {
     expect([...(await scoreAndUnmask(logits, { ...request, banned: [1, 2] })).predicted]).toEqual([0, 0]);
   });
 
+  it('orders by confidence where the limit is about it, by entropy otherwise', async () => {
+    // Position 1: two tokens share all there is. Position 2: one is likelier than those, the rest is everywhere.
+    const spread = Float32Array.of(9, 9.1, 0, 0, 0, 0, 5, 5, 5, 7.5, 5, 5, ...new Array(6).fill(0));
+    const given: UnmaskRequest = { tokens: [0, 0, 0], masked: [1, 2], limit: { keep: 1 } };
+    const committed = async (change: object) =>
+      Array.from((await scoreAndUnmask(spread, { ...given, ...change })).committed);
+    expect(await committed({})).toEqual([1]);
+    expect(await committed({ order: 'confidence' })).toEqual([2]);
+    expect(await committed({ limit: { gamma: 0 } })).toEqual([2]);
+    expect(await committed({ limit: { gamma: 0 }, order: 'entropy' })).toEqual([1]);
+    expect(await committed({ limit: { tau: 1 } })).toEqual([2]);
+  });
+
   it('keeps position 0 as it is', async () => {
     const { predicted, confidence, entropy } = await scoreAndUnmask(logits, {
       tokens: [1, 2, 2],
@@ -48,6 +61,7 @@ describe('scoreAndUnmask', () => {
   });
 
   it.each<[unknown, object, ErrorConstructor, string]>([
+    [logits, { masked: [2, 1] }, RangeError, 'masked[0] is 2'],
     [[1, 2, 3], {}, TypeError, '[ 1, 2, 3 ]'],
     [new Float32Array(10), {}, RangeError, '10'],
     [new Float32Array(), {}, RangeError, '0'],
