@@ -100,6 +100,13 @@ export class Batcher {
   async #run(): Promise<void> {
     const requests = this.#take();
     if (requests.length === 0) return;
+    await this.#runTogether(requests);
+    this.#running = null;
+    this.#schedule();
+  }
+
+  /** Canvases that have no room together get a step each. Never rejects. */
+  async #runTogether(requests: readonly Request[]): Promise<void> {
     const flag = this.#makeFlag();
     this.#running = { requests, flag };
     try {
@@ -112,10 +119,12 @@ export class Batcher {
       });
     } catch (error) {
       const reason = fromNative(error);
-      for (const request of requests) if (!request.settled) request.reject(reason);
-    } finally {
-      this.#running = null;
-      this.#schedule();
+      const pending = requests.filter(({ settled }) => !settled);
+      if (requests.length > 1 && reason instanceof RND1Error && reason.code === 'out_of_memory') {
+        for (const request of pending) if (!request.settled) await this.#runTogether([request]);
+      } else {
+        for (const request of pending) request.reject(reason);
+      }
     }
   }
 

@@ -59,6 +59,22 @@ describe('packing', () => {
     expect(lengthsOf(session)).toEqual([[4, 5, 6]]);
   });
 
+  it('gives each a step of its own where they have no room together', async () => {
+    const alone = await new FakeSession(vocabulary).step([canvas(4), canvas(5)], new FakeFlag());
+    const crowded = new FakeSession(vocabulary);
+    const step = crowded.step.bind(crowded);
+    const full = Object.assign(new Error('no room'), { code: 'out_of_memory' });
+    crowded.step = async (canvases, flag) => {
+      if (canvases.length > 1 || canvases[0]?.tokens.length === 6) throw full;
+      return step(canvases, flag);
+    };
+    const shared = new Batcher(crowded, () => new FakeFlag());
+    const results = await Promise.allSettled([4, 6, 5].map((length) => shared.step(canvas(length))));
+    expect(results[0]).toEqual({ status: 'fulfilled', value: alone[0] });
+    expect(results[1]).toMatchObject({ status: 'rejected', reason: { code: 'out_of_memory' } });
+    expect(results[2]).toEqual({ status: 'fulfilled', value: alone[1] });
+  });
+
   it('sends what came during a step in the next one', async () => {
     const { closed, open } = gate();
     session.beforeResult = () => closed;
