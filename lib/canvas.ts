@@ -171,6 +171,11 @@ function regionLength(
   const region = prefixLength + wanted - others;
   if (region - bosSlot < 1) {
     const needed = others - prefixLength + bosSlot + 1;
+    if (maxNewTokens === undefined && wanted < model.maxNewTokens) {
+      throw new RangeError(
+        `the prompt has ${prefixLength} tokens and ${needed} more are needed, but the model attends to ${model.maxPositions}`,
+      );
+    }
     throw new RangeError(
       `maxNewTokens ${wanted} leaves no position to fill: suffix, reserved slot, BOS and one position need ${needed}`,
     );

@@ -60,7 +60,7 @@ interface Run {
  * gives what it would give alone.
  *
  * Arguments are validated and copied when a method is called, and what is wrong with them is thrown by the promise
- * or by the first frame. After `dispose` everything fails with `disposed`.
+ * or by the first frame. After `dispose` whatever needs the model fails with `disposed`.
  */
 export class RND1 {
   readonly #native: Native;

@@ -132,20 +132,38 @@ function piecesCanvas(
   }
   if (special.eos.length > 0) ids.push(special.pad ?? 0);
   const canvas = { ...checkCanvas(ids, masked, model), special };
-  const textOf = (decode: (start: number, end: number) => string) =>
-    pieces.map((piece) => (typeof piece === 'string' ? piece : decode(piece.start, piece.end)));
+  const textOf = (list: readonly Piece[], decode: (start: number, end: number) => string) =>
+    list.map((piece) => (typeof piece === 'string' ? piece : decode(piece.start, piece.end)));
+  // A character may lie across neighbouring holes.
+  const joined = joinHoles(pieces);
   return {
     canvas,
     banned: bannedTokens(canvas, true),
     render: (tokens, isMasked) =>
-      textOf((start, end) =>
+      textOf(joined, (start, end) =>
         tokenizer.decodeCanvas(tokens.subarray(start, end), isMasked.subarray(start, end)),
       ).join(''),
     finish(tokens) {
-      const texts = textOf((start, end) => tokenizer.decode(tokens.subarray(start, end)));
-      return { text: texts.join(''), written: texts.filter((_, i) => typeof pieces[i] !== 'string') };
+      const decode = (start: number, end: number) => tokenizer.decode(tokens.subarray(start, end));
+      const holes = pieces.filter((piece) => typeof piece !== 'string');
+      return { text: textOf(joined, decode).join(''), written: textOf(holes, decode) };
     },
   };
+}
+
+/** Holes with nothing between them become one. */
+function joinHoles(pieces: readonly Piece[]): Piece[] {
+  const joined: Piece[] = [];
+  for (const piece of pieces) {
+    const last = joined.at(-1);
+    if (piece === '') continue;
+    if (typeof piece !== 'string' && typeof last === 'object' && last.end === piece.start) {
+      joined[joined.length - 1] = { start: last.start, end: piece.end };
+    } else {
+      joined.push(piece);
+    }
+  }
+  return joined;
 }
 
 /** What stands at position 0 where a text begins with nothing. */

@@ -28,6 +28,14 @@ describe('infill and fill', () => {
     expect([...byDefault.positions]).toEqual([1, 2, 3, 4]);
   });
 
+  it('lets a character lie across neighbouring holes', async () => {
+    native.model = writes('a漢b', 0);
+    const model = await load();
+    const { text, written } = await model.fill(['a', { length: 1 }, '', { length: 2 }, 'b']);
+    expect(text).toBe('a漢b');
+    expect(written).toEqual(['\uFFFD', '\uFFFD\uFFFD']);
+  });
+
   it('begin with <|endoftext|> where a hole comes first', async () => {
     native.model = writes('0123456', 0);
     const model = await load();

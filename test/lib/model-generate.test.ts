@@ -99,7 +99,7 @@ describe('generate', () => {
     ['?', { mode: 'chat' }, TypeError, "'chat'"],
     ['?', { maxNewTokens: 1 }, RangeError, '1'],
     ['?', { maxNewTokens: 300 }, RangeError, '256'],
-    ['?'.repeat(300), {}, RangeError, 'maxNewTokens 0'],
+    ['?'.repeat(300), {}, RangeError, 'the prompt has 318 tokens'],
     ['?', { stopAtEos: 'no' }, TypeError, "'no'"],
     ['?', { steps: -1 }, RangeError, '-1'],
     ['?', 'fast' as never, TypeError, "'fast'"],
