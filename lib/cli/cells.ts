@@ -1,8 +1,9 @@
+import { MASK_SYMBOL } from '../tokenizer';
 import type { TokenFrame } from '../types';
 import { withoutControls } from './width';
 
 /** What a masked position looks like. */
-export const MASK = '░';
+export const MASK = MASK_SYMBOL;
 
 /** A piece of the canvas as it is drawn. */
 export interface Cell {

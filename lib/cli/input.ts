@@ -24,7 +24,11 @@ export async function readText(
   if (argument === undefined && input.isTTY) {
     throw new UsageError(`no ${what}: give it as an argument, or pipe it in`);
   }
-  return readAll(input);
+  const text = await readAll(input);
+  if (argument === undefined && text === '') {
+    throw new UsageError(`no ${what}: standard input is empty; give '' to begin with nothing`);
+  }
+  return text;
 }
 
 /** Text of a `--tokens` argument: the list itself, `-` for standard input, `@path` for a file. */

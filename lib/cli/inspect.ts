@@ -74,9 +74,13 @@ function planDevice(report: CheckpointReport, flags: ModelFlags): DevicePlan | P
     if (choice.device !== 'cpu' && gpu === undefined) {
       return { problem: machine.cudaUnavailable ?? `there is no ${choice.device}` };
     }
+    const forced = process.env.RND1_CPU;
+    if (gpu === undefined && forced && !machine.instructionSets.includes(forced)) {
+      return { problem: `RND1_CPU asks for ${forced}, which this machine cannot run` };
+    }
     return {
       device: gpu?.device ?? choice.device,
-      instructionSet: gpu?.name ?? machine.instructionSets[0] ?? 'baseline',
+      instructionSet: gpu?.name ?? (forced || machine.instructionSets[0] || 'baseline'),
       threads,
       dtype: dtype === 'auto' ? report.dtype : dtype,
       reason: choice.reason ?? 'it is the first GPU that holds the weights',

@@ -2,6 +2,7 @@
 import { CommanderError } from 'commander';
 import { UsageError } from './input';
 import { Interrupted } from './interrupt';
+import { optionName } from './options';
 import { createProgram } from './program';
 
 const done = 0;
@@ -18,11 +19,18 @@ async function main(argv: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? done : wrongUsage;
     if (error instanceof Interrupted) return error.exitCode;
     const message = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`rnd1: ${message}\n`);
+    process.stderr.write(`rnd1: ${asOptions(message)}\n`);
     if (process.env.RND1_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);
     const wrong = error instanceof UsageError || error instanceof TypeError || error instanceof RangeError;
     return wrong ? wrongUsage : failure;
   }
+}
+
+/** The library's names of options as the command line spells them: `maxNewTokens` becomes `--max-new-tokens`. */
+function asOptions(message: string): string {
+  const names =
+    /\b(maxNewTokens|topK|topP|tokensPerHole|addEos|reserveEnd|stopAtEos|(mask|eos|pad|bos)TokenId)\b/g;
+  return message.replace(names, optionName);
 }
 
 // Whoever reads the output may stop reading, as `head` does: that is no failure.

@@ -123,10 +123,12 @@ What is printed:
   masked, committed, predicted, confidence, entropy, text}; arrays are as long as the
   canvas (committed: positions), and what was not scored in a step is null.
   The last line is {"type":"result", text, written, tokens, positions, seed, steps,
-  forwards, finishReason, seconds}. With --tokens there is no text.
+  forwards, finishReason, seconds}, or after a signal {"type":"result", text, tokens,
+  masked, positions, steps, forwards, finishReason: "interrupted", seconds}. With
+  --tokens there is no text.
 
 Exit codes:
-  0 done, 1 failure, 2 wrong usage, 130 interrupted.
+  0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).
   Ctrl-C stops, prints what is there so far (masked positions as ░) and exits with 130;
   a second Ctrl-C ends at once. RND1_DEBUG=1 adds stack traces to messages.`;
 
@@ -165,4 +167,6 @@ export function excludes(flags: object, one: string, others: readonly string[]):
   }
 }
 
-const optionName = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+/** `maxNewTokens` → `--max-new-tokens` */
+export const optionName = (name: string) =>
+  `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;

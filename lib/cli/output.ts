@@ -42,12 +42,17 @@ export function resultObject(result: Result, seconds: number): object {
 }
 
 /** What `--json` prints last when a signal has ended it: the canvas as it was. */
-export function interruptedObject(frame: Frame | null, seconds: number): object {
+export function interruptedObject(
+  frame: Frame | null,
+  positions: readonly number[],
+  seconds: number,
+): object {
   return {
     type: 'result',
     ...(frame !== null && 'text' in frame ? { text: frame.text } : {}),
     tokens: frame === null ? [] : [...frame.tokens],
     masked: frame === null ? [] : [...frame.masked],
+    positions,
     steps: frame?.step ?? 0,
     forwards: frame?.forwards ?? 0,
     finishReason: 'interrupted',

@@ -62,7 +62,7 @@ async function denoise(task: Task, model: RND1, flags: OutputFlags, signal: Abor
   } catch (error) {
     view.close();
     if (error instanceof Interrupted) {
-      if (flags.json) print(JSON.stringify(interruptedObject(last, seconds())));
+      if (flags.json) print(JSON.stringify(interruptedObject(last, view.positions, seconds())));
       else if (last !== null) print(task.partial(last, view.positions, model));
       tell(flags, last === null ? 'interrupted' : `interrupted after step ${last.step} of ${last.steps}`);
     }

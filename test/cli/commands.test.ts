@@ -158,6 +158,8 @@ describe('inspect', () => {
 
 describe('exit codes', () => {
   test.each<[string, number, string[], string]>([
+    ['a prompt that is not there', 2, ['generate'], 'no prompt'],
+    ['a prompt that is too long', 2, ['generate', 'x'.repeat(300)], 'the prompt has 318 tokens'],
     ['no command', 2, [], 'Usage: rnd1'],
     ['an unknown command', 2, ['generat', 'x'], 'generate'],
     ['an unknown option', 2, ['generate', 'x', '--stepz', '3'], '--steps'],
@@ -174,6 +176,7 @@ describe('exit codes', () => {
     ['no mask token', 2, ['generate', '--tokens', '1', '--mask-token-id', 'none'], '--mask-token-id'],
     ['ids without holes', 2, ['fill', '--tokens', '1,2'], '_'],
     ['more than the model attends to', 2, ['generate', 'x', '-n', '1000'], '256'],
+    ['a number that leaves nothing', 2, ['generate', 'x', '-n', '1'], '--max-new-tokens 1'],
     ['a folder that is none', 1, ['generate', 'x', '--model', 'no-such-folder'], 'no-such-folder'],
     ['a file of ids that is none', 1, ['generate', '--tokens', '@no-such-file'], 'no-such-file'],
     ['a model without tokenizer', 1, ['generate', 'x', '--model', tiny], 'tokenizer'],
@@ -184,6 +187,13 @@ describe('exit codes', () => {
     expect(stderr).toContain(part);
     // A message, not a stack trace.
     expect(stderr).not.toMatch(/\n\s+at /);
+  });
+
+  test('inspect says what RND1_CPU comes to', async () => {
+    const baseline = await rnd1(['inspect'], { env: { RND1_CPU: 'baseline' } });
+    expect(baseline.stdout).toContain('cpu (baseline)');
+    const abacus = await rnd1(['inspect'], { env: { RND1_CPU: 'abacus' } });
+    expect(abacus.stdout).toContain('not at all: RND1_CPU asks for abacus');
   });
 
   test('RND1_DEBUG adds the stack', async () => {
@@ -222,6 +232,7 @@ describe('Ctrl-C', () => {
     expect(result).toMatchObject({ type: 'result', finishReason: 'interrupted' });
     expect(result.tokens).toEqual(objects.at(-1).tokens);
     expect(result.masked).toContain(1);
+    expect(result.positions).toHaveLength(199);
     expect(result.text).toContain('░');
   });
 });

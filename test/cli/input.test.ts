@@ -29,6 +29,11 @@ describe('what is read from the command line', () => {
     await expect(readText(undefined, 'prompt', stream('a\n\n'))).resolves.toBe('a\n');
   });
 
+  test('nothing on standard input is no prompt', async () => {
+    await expect(readText(undefined, 'prompt', stream())).rejects.toThrow(UsageError);
+    await expect(readText('-', 'prompt', stream())).resolves.toBe('');
+  });
+
   test('a character that two chunks share arrives whole', async () => {
     const bytes = Buffer.from('漢');
     const input = Readable.from([bytes.subarray(0, 1), bytes.subarray(1)]);
