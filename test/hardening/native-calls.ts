@@ -1,15 +1,19 @@
 import { join } from 'node:path';
-import { loadBinding } from '../../lib/binding';
+import { loadBinding, type Native } from '../../lib/binding';
 import { readManifest } from '../../lib/checkpoint/manifest';
 import { selectTensors } from '../../lib/checkpoint/tensors';
 import { readConfig } from '../../lib/config';
-import type { ForwardRequest, Session, SessionDescription, StepCanvas, StepPlan } from '../../types/native';
 import { failureOf, root } from './support';
+
+type SessionDescription = Parameters<Native['Session']['load']>[0];
+export type Session = Awaited<ReturnType<Native['Session']['load']>>;
+type StepCanvas = Parameters<Session['step']>[0][number];
+type ForwardRequest = Parameters<Session['forward']>[0][number];
 
 /** Calls of the addon itself, right ones, to be made wrong. */
 export const native = loadBinding();
 
-export const plan: StepPlan = {
+export const plan: StepCanvas['plan'] = {
   eligible: null,
   order: 'entropy',
   limit: 'keep',

@@ -1,5 +1,4 @@
 import { createSecureContext } from 'node:tls';
-import type { Session } from '../../types/native';
 import { printedBy } from './children';
 import {
   canvas,
@@ -11,6 +10,7 @@ import {
   plan,
   refuses,
   request,
+  type Session,
 } from './native-calls';
 import { failureOf } from './support';
 import { detached } from './wrong-values';
