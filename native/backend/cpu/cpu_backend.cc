@@ -56,8 +56,7 @@ void CpuBackend::reserve(const Limits& limits) {
   grow(firstVector_, vector);
   grow(secondVector_, vector);
   grow(logitsChunk_, std::min(limits.scoredRows, scoreChunkRows(limits.vocabulary)) * limits.vocabulary);
-  order_.reserve(static_cast<size_t>(limits.scoredRows));
-  keys_.reserve(static_cast<size_t>(limits.scoredRows));
+  selector_.reserve(limits.scoredRows);
 }
 
 CpuBackend::WeightBlock CpuBackend::widened(const Weight& weight, int64_t first, int64_t count,

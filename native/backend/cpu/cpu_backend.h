@@ -6,6 +6,7 @@
 #include "backend/backend.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/sampling.h"
+#include "backend/selection.h"
 #include "core/parallel.h"
 
 namespace rnd1::cpu {
@@ -36,6 +37,7 @@ class CpuBackend final : public Backend {
   void upload(void* destination, const void* host, size_t bytes) override;
   void download(void* host, const void* source, size_t bytes) override;
   void synchronize() override {}
+  void expectWeights(int64_t, int64_t) override {}
   Weight place(const Weight& mapped) override { return mapped; }
   void reserve(const Limits& limits) override;
 
@@ -103,8 +105,7 @@ class CpuBackend final : public Backend {
   std::vector<Scratch> scratch_;
   std::vector<float> firstVector_, secondVector_;  // norms, widened
   std::vector<float> logitsChunk_;
-  std::vector<int32_t> order_;  // unmask
-  std::vector<uint32_t> keys_;  // unmask, random order
+  PositionSelector selector_;
 };
 
 }  // namespace rnd1::cpu

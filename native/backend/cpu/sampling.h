@@ -31,9 +31,4 @@ class RowSampler {
   std::vector<int32_t> candidates_;  // token ids that the filters keep
 };
 
-/** The selection rule of DESIGN's schedules: Backend::unmask on host memory. Buffers are reused. */
-void selectPositions(std::span<const ScoreRow> rows, std::span<const Score> scores,
-                     std::span<const uint8_t> eligible, const UnmaskPlan& plan, std::vector<int32_t>& order,
-                     std::vector<uint32_t>& keys, std::span<uint8_t> committed);
-
 }  // namespace rnd1::cpu

@@ -39,7 +39,7 @@ void CpuBackend::scoreLogits(Tensor logits, std::span<const ScoreRow> rows,
 void CpuBackend::unmask(std::span<const ScoreRow> rows, std::span<const Score> scores,
                         std::span<const uint8_t> eligible, const UnmaskPlan& plan,
                         std::span<uint8_t> committed) {
-  selectPositions(rows, scores, eligible, plan, order_, keys_, committed);
+  selector_.select(rows, scores, eligible, plan, committed);
 }
 
 }  // namespace rnd1::cpu

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+
+namespace rnd1 {
+
+/** The selection rule of docs/architecture.md, "Schedules": Backend::unmask for scores in host memory. */
+class PositionSelector {
+ public:
+  /** Room for that many scored rows, so that `select` does not allocate. */
+  void reserve(int64_t rows) {
+    order_.reserve(static_cast<size_t>(rows));
+    keys_.reserve(static_cast<size_t>(rows));
+  }
+
+  void select(std::span<const ScoreRow> rows, std::span<const Score> scores,
+              std::span<const uint8_t> eligible, const UnmaskPlan& plan, std::span<uint8_t> committed);
+
+ private:
+  std::vector<int32_t> order_;
+  std::vector<uint32_t> keys_;  // of the random order
+};
+
+}  // namespace rnd1
