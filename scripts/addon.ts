@@ -31,6 +31,8 @@ function buildWithCmake({ compiler }: Toolchain): Outcome {
   const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? String(availableParallelism());
   const options = ['--log-level', 'error'];
   if (process.env.CXX && compiler) options.push('--cxx', compiler, '--cc', process.env.CC ?? compiler);
+  // Once asked for, CUDA stays on: CMake remembers it.
+  if (process.env.RND1_CUDA) options.push(`--CDRND1_CUDA=${process.env.RND1_CUDA}`);
   // cmake-js takes a cache for a finished configuration, even one that failed; configuring again is cheap.
   const configured = captureTool('cmake-js/bin/cmake-js', ['configure', ...options]);
   if (!configured.ok) return configured;

@@ -134,6 +134,10 @@ class Backend {
   virtual void download(void* host, const void* source, size_t bytes) = 0;
   virtual void synchronize() = 0;
 
+  /** What `place` will be given in all; throws out_of_memory, naming bytes wanted and free, if it cannot
+   * hold. */
+  virtual void expectWeights(int64_t bytes, int64_t tensors) = 0;
+
   /** A mapped weight made usable by this backend: in place on the CPU, copied into the arena on a GPU. */
   virtual Weight place(const Weight& mapped) = 0;
 

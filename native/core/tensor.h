@@ -17,15 +17,20 @@ struct Tensor {
   int64_t columns = 0;
   int64_t stride = 0;  // elements from one row to the next
 
-  Tensor() = default;
-  Tensor(float* data, int64_t rows, int64_t columns) : Tensor(data, rows, columns, columns) {}
-  Tensor(float* data, int64_t rows, int64_t columns, int64_t stride)
+  // constexpr, here and below, is what kernels may call.
+  constexpr Tensor() = default;
+  constexpr Tensor(float* data, int64_t rows, int64_t columns) : Tensor(data, rows, columns, columns) {}
+  constexpr Tensor(float* data, int64_t rows, int64_t columns, int64_t stride)
       : data(data), rows(rows), columns(columns), stride(stride) {}
 
-  float* row(int64_t index) const { return data + index * stride; }
-  Tensor firstRows(int64_t count) const { return {data, count, columns, stride}; }
-  Tensor rowRange(int64_t first, int64_t count) const { return {row(first), count, columns, stride}; }
-  Tensor columnRange(int64_t first, int64_t count) const { return {data + first, rows, count, stride}; }
+  constexpr float* row(int64_t index) const { return data + index * stride; }
+  constexpr Tensor firstRows(int64_t count) const { return {data, count, columns, stride}; }
+  constexpr Tensor rowRange(int64_t first, int64_t count) const {
+    return {row(first), count, columns, stride};
+  }
+  constexpr Tensor columnRange(int64_t first, int64_t count) const {
+    return {data + first, rows, count, stride};
+  }
 };
 
 /**

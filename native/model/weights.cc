@@ -20,6 +20,7 @@ class Loader {
       : manifest_(manifest), files_(files), backend_(backend), onProgress_(onProgress), abort_(abort) {
     progress_.totalTensors = totalTensors;
     for (const auto& [name, location] : manifest.tensors) progress_.totalBytes += byteLength(location);
+    backend.expectWeights(progress_.totalBytes, totalTensors);
   }
 
   Weight load(const std::string& name, std::vector<int64_t> shape) {

@@ -1,0 +1,165 @@
+// Bidirectional attention on tensor cores (the tiling of FlashAttention-2: Dao, 2023): a block has 64 queries
+// of one head, a warp 16 of them with all their sums in registers; keys and values pass by in tiles of 64.
+#include "backend/cuda/attention.h"
+#include "backend/cuda/device/mma.h"
+#include "backend/cuda/device/numbers.h"
+#include "backend/cuda/device/reduce.h"
+#include "backend/cuda/device/shared.h"
+#include "backend/cuda/device/tiles.h"
+#include "backend/cuda/launch.h"
+
+namespace rnd1::cuda {
+namespace {
+
+constexpr int queryTile = 64;
+constexpr int keyTile = 64;
+constexpr int attentionThreads = 128;
+
+/** Rows of `headDim` 16-bit values, 16-byte chunks permuted so that eight rows of an ldmatrix lie in
+ * different banks. */
+template <int headDim>
+__device__ __forceinline__ int swizzledHead(int row, int chunk) {
+  return row * headDim + (chunk ^ (row & 7)) * 8;
+}
+
+/** 64 rows of one head, narrowed, into shared memory; zeros behind `rows`. */
+template <int headDim, DType type>
+__device__ __forceinline__ void loadHead(const Tensor& source, int64_t firstRow, int32_t rows, int64_t column,
+                                         uint16_t* tile) {
+  constexpr int chunks = headDim / 8;
+  for (int i = static_cast<int>(threadIdx.x); i < keyTile * chunks; i += attentionThreads) {
+    const int row = i / chunks, chunk = i % chunks;
+    uint4 eight{0, 0, 0, 0};
+    if (row < rows) {
+      const float* values = source.row(firstRow + row) + column + chunk * 8;
+      eight.x = pack<type>(values[0], values[1]);
+      eight.y = pack<type>(values[2], values[3]);
+      eight.z = pack<type>(values[4], values[5]);
+      eight.w = pack<type>(values[6], values[7]);
+    }
+    *reinterpret_cast<uint4*>(tile + swizzledHead<headDim>(row, chunk)) = eight;
+  }
+}
+
+/** Over the four lanes that share a row of a FragmentC. */
+template <typename Combine>
+__device__ __forceinline__ float amongRow(float value, Combine combine) {
+  value = combine(value, __shfl_xor_sync(allLanes, value, 1));
+  return combine(value, __shfl_xor_sync(allLanes, value, 2));
+}
+
+template <int headDim, DType type>
+__global__ void __launch_bounds__(attentionThreads) attentionMmaKernel(AttentionArguments given) {
+  constexpr int headSteps = headDim / 16, headTiles = headDim / 8, keyTiles = keyTile / 8;
+  auto* keys = reinterpret_cast<uint16_t*>(sharedMemory());
+  uint16_t* values = keys + keyTile * headDim;
+
+  const GroupTile mine = tileOf(given.queries.offsets, static_cast<int32_t>(given.queries.count),
+                                static_cast<int32_t>(blockIdx.x), queryTile);
+  if (mine.rows == 0) return;
+  const int64_t head = blockIdx.y;
+  const int64_t keyColumn = head / (given.layout.heads / given.layout.keyValueHeads) * headDim;
+  const int32_t firstKey = given.keys.offsets[mine.group];
+  const int32_t keyCount = given.keys.offsets[mine.group + 1] - firstKey;
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+
+  // Queries pass through the keys' memory into registers.
+  loadHead<headDim, type>(given.query, mine.firstRow, mine.rows, head * headDim, keys);
+  __syncthreads();
+  FragmentA query[headSteps];
+  for (int step = 0; step < headSteps; ++step)
+    loadMatrices(keys + swizzledHead<headDim>(warp * 16 + lane % 16, step * 2 + lane / 16),
+                 query[step].registers);
+
+  FragmentC sums[headTiles] = {};
+  float maximum[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};  // of the rows lane / 4 and lane / 4 + 8
+  for (int32_t first = 0; first < keyCount; first += keyTile) {
+    const int32_t count = keyCount - first < keyTile ? keyCount - first : keyTile;
+    __syncthreads();  // the tile before, or the queries, have been read
+    loadHead<headDim, type>(given.key, firstKey + first, count, keyColumn, keys);
+    loadHead<headDim, type>(given.value, firstKey + first, count, keyColumn, values);
+    __syncthreads();
+
+    FragmentC scores[keyTiles] = {};
+    for (int step = 0; step < headSteps; ++step)
+      for (int n = 0; n < keyTiles; n += 2) {
+        uint32_t four[4];
+        loadMatrices(keys + swizzledHead<headDim>(n * 8 + lane / 16 * 8 + lane % 8, step * 2 + lane / 8 % 2),
+                     four);
+        multiplyAccumulate<type>(scores[n], query[step], {{four[0], four[1]}});
+        multiplyAccumulate<type>(scores[n + 1], query[step], {{four[2], four[3]}});
+      }
+
+    float newMaximum[2] = {maximum[0], maximum[1]};
+    for (int n = 0; n < keyTiles; ++n)
+      for (int i = 0; i < 4; ++i) {
+        float& score = scores[n].values[i];
+        score = n * 8 + lane % 4 * 2 + i % 2 < count ? score * given.scale : -INFINITY;
+        newMaximum[i / 2] = fmaxf(newMaximum[i / 2], score);
+      }
+    float correction[2], sum[2] = {0, 0};
+    for (int r = 0; r < 2; ++r) {
+      newMaximum[r] = amongRow(newMaximum[r], [](float a, float b) { return fmaxf(a, b); });
+      // The first tile has nothing to rescale, and −∞ − −∞ would be NaN.
+      correction[r] = first == 0 ? 0.0f : expf(maximum[r] - newMaximum[r]);
+      maximum[r] = newMaximum[r];
+    }
+    for (int n = 0; n < keyTiles; ++n)
+      for (int i = 0; i < 4; ++i) {
+        float& score = scores[n].values[i];
+        score = expf(score - maximum[i / 2]);
+        sum[i / 2] += score;
+      }
+    for (int r = 0; r < 2; ++r)
+      total[r] = total[r] * correction[r] + amongRow(sum[r], [](float a, float b) { return a + b; });
+    for (int n = 0; n < headTiles; ++n)
+      for (int i = 0; i < 4; ++i) sums[n].values[i] *= correction[i / 2];
+
+    // A pair of score tiles is laid out as the first operand of the next product.
+    for (int step = 0; step < keyTile / 16; ++step) {
+      const FragmentC &low = scores[step * 2], &high = scores[step * 2 + 1];
+      const FragmentA probabilities{
+          {pack<type>(low.values[0], low.values[1]), pack<type>(low.values[2], low.values[3]),
+           pack<type>(high.values[0], high.values[1]), pack<type>(high.values[2], high.values[3])}};
+      for (int n = 0; n < headTiles; n += 2) {
+        uint32_t four[4];
+        loadMatricesTransposed(
+            values + swizzledHead<headDim>(step * 16 + lane / 8 % 2 * 8 + lane % 8, n + lane / 16), four);
+        multiplyAccumulate<type>(sums[n], probabilities, {{four[0], four[1]}});
+        multiplyAccumulate<type>(sums[n + 1], probabilities, {{four[2], four[3]}});
+      }
+    }
+  }
+
+  for (int r = 0; r < 2; ++r) {
+    const int row = warp * 16 + lane / 4 + r * 8;
+    if (row >= mine.rows) continue;
+    float* out = given.out.row(mine.firstRow + row) + head * headDim;
+    for (int n = 0; n < headTiles; ++n)
+      for (int i = 0; i < 2; ++i)
+        out[n * 8 + lane % 4 * 2 + i] = rounded<type>(sums[n].values[r * 2 + i] / total[r]);
+    if (given.logSumExp && lane % 4 == 0)
+      given.logSumExp[(mine.firstRow + row) * given.layout.heads + head] = maximum[r] + logf(total[r]);
+  }
+}
+
+template <int headDim, DType type>
+void launchHead(cudaStream_t stream, const AttentionArguments& given) {
+  const Grid grid{dim3(static_cast<unsigned>(tilesAtMost(given.query.rows, given.queries.count, queryTile)),
+                       static_cast<unsigned>(given.layout.heads)),
+                  attentionThreads, 2 * keyTile * headDim * sizeof(uint16_t)};
+  launch(stream, "attention", grid, attentionMmaKernel<headDim, type>, given);
+}
+
+}  // namespace
+
+void attentionMma(cudaStream_t stream, DType arithmetic, const AttentionArguments& given) {
+  const bool wide = given.layout.headDim == 128;
+  if (arithmetic == DType::bf16) {
+    wide ? launchHead<128, DType::bf16>(stream, given) : launchHead<64, DType::bf16>(stream, given);
+  } else {
+    wide ? launchHead<128, DType::f16>(stream, given) : launchHead<64, DType::f16>(stream, given);
+  }
+}
+
+}  // namespace rnd1::cuda

@@ -1,0 +1,209 @@
+#include "backend/cuda/cuda_backend.h"
+
+#include <algorithm>
+
+namespace rnd1::cuda {
+namespace {
+
+/** Rows whose logits exist at the same time: at most 256 MiB of them. */
+constexpr int64_t scoreChunkRows(int64_t vocabulary) {
+  return std::max<int64_t>((int64_t{256} << 20) / 4 / std::max<int64_t>(vocabulary, 1), 16);
+}
+
+bool same(const Weight& a, const Weight& b) {
+  return a.data == b.data && a.dtype == b.dtype && a.strideBytes == b.strideBytes;
+}
+
+bool same(const ExpertWeights& a, const ExpertWeights& b) {
+  return same(a.gate, b.gate) && same(a.up, b.up) && same(a.down, b.down);
+}
+
+}  // namespace
+
+Stream::Stream(int ordinal) {
+  check(cudaSetDevice(ordinal), "choosing the GPU");
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream");
+}
+
+Stream::~Stream() { cudaStreamDestroy(stream_); }
+
+CudaBackend::CudaBackend(DType dtype, int ordinal)
+    : dtype_(dtype), ordinal_(ordinal), stream_(ordinal), arena_(stream_.get()) {
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, ordinal), "asking for the GPU's properties");
+  name_ = properties.name;
+}
+
+cudaStream_t CudaBackend::stream() {
+  check(cudaSetDevice(ordinal_), "choosing the GPU");
+  return stream_.get();
+}
+
+void* CudaBackend::allocate(size_t bytes) {
+  stream();
+  return allocateDevice(bytes).release();
+}
+
+void CudaBackend::release(void* memory) noexcept {
+  if (!memory) return;
+  cudaSetDevice(ordinal_);
+  cudaStreamSynchronize(stream_.get());
+  cudaFree(memory);
+}
+
+void CudaBackend::upload(void* destination, const void* host, size_t bytes) {
+  if (bytes > 0)
+    check(cudaMemcpyAsync(destination, host, bytes, cudaMemcpyHostToDevice, stream()), "copying to the GPU");
+}
+
+void CudaBackend::download(void* host, const void* source, size_t bytes) {
+  if (bytes > 0)
+    check(cudaMemcpyAsync(host, source, bytes, cudaMemcpyDeviceToHost, stream()), "copying from the GPU");
+}
+
+void CudaBackend::synchronize() { check(cudaStreamSynchronize(stream()), "running on the GPU"); }
+
+void CudaBackend::expectWeights(int64_t bytes, int64_t tensors) {
+  stream();
+  arena_.expect(bytes, tensors);
+}
+
+Weight CudaBackend::place(const Weight& mapped) {
+  stream();
+  return arena_.place(mapped);
+}
+
+void CudaBackend::reserve(const Limits& limits) {
+  // What is freed here may still be in use.
+  synchronize();
+  products_.reserve(limits.rows * limits.expertsPerToken * limits.innerColumns);
+  const int64_t scored = limits.scoredRows;
+  logitsChunk_.reserve(std::min(scored, scoreChunkRows(limits.vocabulary)) * limits.vocabulary);
+  scoreRows_.reserve(scored);
+  scores_.reserve(scored);
+  plans_.reserve(scored);
+  selector_.reserve(scored);
+  hostPlans_.reserve(static_cast<size_t>(scored));
+}
+
+void CudaBackend::embed(const int32_t* tokens, const Weight& table, Tensor out) {
+  cuda::embed(stream(), tokens, table, out);
+}
+
+void CudaBackend::addRmsNorm(Tensor residual, const Tensor* delta, const Weight& scale, float epsilon,
+                             Tensor out) {
+  cuda::addRmsNorm(stream(), dtype_, residual, delta, scale, epsilon, out);
+}
+
+void CudaBackend::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
+  product(stream(), dtype_, x, weights, out);
+}
+
+void CudaBackend::normRope(Tensor qkv, const HeadLayout& layout, const Weight& queryNorm,
+                           const Weight& keyNorm, float epsilon, const int32_t* positions, Tensor rotary) {
+  cuda::normRope(stream(), dtype_, qkv, layout, queryNorm, keyNorm, epsilon, positions, rotary);
+}
+
+void CudaBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout,
+                            CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask, float scale,
+                            Tensor out, float* logSumExp) {
+  cuda::attention(stream(), dtype_,
+                  {query, key, value, out, layout, queryOffsets, keyOffsets, scale, logSumExp});
+}
+
+void CudaBackend::route(Tensor x, const Weight& router, const RouteOptions& options, Dispatch& dispatch) {
+  dispatch.rows = x.rows;
+  dispatch.experts = router.rows;
+  dispatch.expertsPerToken = options.expertsPerToken;
+  product(stream(), dtype_, x, {&router, 1}, Tensor(dispatch.routerLogits, x.rows, router.rows));
+  selectExperts(stream(), options, dispatch);
+  groupByExpert(stream(), dispatch);
+}
+
+ExpertTable CudaBackend::tableOf(std::span<const ExpertWeights> weights) {
+  CachedTable& cached = tables_[weights[0].gate.data];
+  const bool known = std::equal(weights.begin(), weights.end(), cached.host.begin(), cached.host.end(),
+                                [](const ExpertWeights& a, const ExpertWeights& b) { return same(a, b); });
+  if (!known) {
+    // The table may still be in use.
+    synchronize();
+    cached.host.assign(weights.begin(), weights.end());
+    cached.device.reserve(static_cast<int64_t>(cached.host.size()));
+    upload(cached.device.data(), cached.host.data(), weights.size_bytes());
+  }
+  const auto suits = [&](const Weight& weight) { return dtype_ != DType::f32 && weight.dtype == dtype_; };
+  const auto all = [&](auto matrices) { return std::all_of(weights.begin(), weights.end(), matrices); };
+  return {cached.device.data(), static_cast<int64_t>(weights.size()),
+          all([&](const ExpertWeights& expert) { return suits(expert.gate) && suits(expert.up); }),
+          all([&](const ExpertWeights& expert) { return suits(expert.down); })};
+}
+
+void CudaBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch,
+                          Tensor activated, Tensor out) {
+  const ExpertTable table = tableOf(weights);
+  const Tensor products(products_.data(), dispatch.rows * dispatch.expertsPerToken, out.columns);
+  gateUp(stream(), dtype_, x, table, dispatch, activated);
+  down(stream(), dtype_, activated, table, dispatch, products);
+  combine(stream(), products, dispatch, out);
+}
+
+void CudaBackend::mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) {
+  const ExpertTable table = tableOf({&weights, 1});
+  gateUp(stream(), dtype_, x, table, Dispatch(), activated);
+  down(stream(), dtype_, activated, table, Dispatch(), out);
+}
+
+void CudaBackend::gatherRows(Tensor x, const int32_t* rows, Tensor out) {
+  cuda::gatherRows(stream(), x, rows, out);
+}
+
+void CudaBackend::logits(Tensor x, const Weight& head, Tensor out) {
+  product(stream(), dtype_, x, {&head, 1}, out);
+}
+
+void CudaBackend::uploadPlans(std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans) {
+  hostPlans_.clear();
+  hostBanned_.clear();
+  for (const SamplingPlan& plan : plans) {
+    hostPlans_.push_back({plan.temperature, plan.topK, plan.topP, plan.greedy ? 1 : 0, plan.seed, plan.round,
+                          static_cast<int32_t>(hostBanned_.size()),
+                          static_cast<int32_t>(plan.banned.size())});
+    hostBanned_.insert(hostBanned_.end(), plan.banned.begin(), plan.banned.end());
+  }
+  plans_.reserve(static_cast<int64_t>(plans.size()));
+  banned_.reserve(static_cast<int64_t>(hostBanned_.size()));
+  scoreRows_.reserve(static_cast<int64_t>(rows.size()));
+  scores_.reserve(static_cast<int64_t>(rows.size()));
+  upload(plans_.data(), hostPlans_.data(), hostPlans_.size() * sizeof(DevicePlan));
+  upload(banned_.data(), hostBanned_.data(), hostBanned_.size() * sizeof(int32_t));
+  upload(scoreRows_.data(), rows.data(), rows.size_bytes());
+}
+
+void CudaBackend::score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
+                        std::span<const SamplingPlan> plans, std::span<Score> scores) {
+  uploadPlans(rows, plans);
+  const int64_t chunk = std::min(x.rows, scoreChunkRows(head.rows));
+  for (int64_t first = 0; first < x.rows; first += chunk) {
+    const int64_t count = std::min(chunk, x.rows - first);
+    const Tensor logits(logitsChunk_.data(), count, head.rows);
+    product(stream(), dtype_, x.rowRange(first, count), {&head, 1}, logits);
+    scoreRows(stream(), logits, false, scoreRows_.data() + first, plans_.data(), banned_.data(),
+              scores_.data() + first);
+  }
+  download(scores.data(), scores_.data(), scores.size_bytes());
+}
+
+void CudaBackend::scoreLogits(Tensor logits, std::span<const ScoreRow> rows,
+                              std::span<const SamplingPlan> plans, std::span<Score> scores) {
+  uploadPlans(rows, plans);
+  scoreRows(stream(), logits, true, scoreRows_.data(), plans_.data(), banned_.data(), scores_.data());
+  download(scores.data(), scores_.data(), scores.size_bytes());
+}
+
+void CudaBackend::unmask(std::span<const ScoreRow> rows, std::span<const Score> scores,
+                         std::span<const uint8_t> eligible, const UnmaskPlan& plan,
+                         std::span<uint8_t> committed) {
+  selector_.select(rows, scores, eligible, plan, committed);
+}
+
+}  // namespace rnd1::cuda

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cuda/kernels.h"
+#include "backend/cuda/memory.h"
+#include "backend/selection.h"
+
+namespace rnd1::cuda {
+
+/** A stream with one owner. */
+class Stream {
+ public:
+  explicit Stream(int ordinal);
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  cudaStream_t get() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+/** The verbs on one GPU: everything runs in order on one stream. */
+class CudaBackend final : public Backend {
+ public:
+  /** Throws Error cuda_unavailable or cuda_error. */
+  CudaBackend(DType dtype, int ordinal);
+
+  std::string device() const override { return "cuda:" + std::to_string(ordinal_); }
+  std::string instructionSet() const override { return name_; }
+  int threads() const override { return 1; }
+  DType dtype() const override { return dtype_; }
+
+  void* allocate(size_t bytes) override;
+  void release(void* memory) noexcept override;
+  void upload(void* destination, const void* host, size_t bytes) override;
+  void download(void* host, const void* source, size_t bytes) override;
+  void synchronize() override;
+  void expectWeights(int64_t bytes, int64_t tensors) override;
+  Weight place(const Weight& mapped) override;
+  void reserve(const Limits& limits) override;
+
+  void embed(const int32_t* tokens, const Weight& table, Tensor out) override;
+  void addRmsNorm(Tensor residual, const Tensor* delta, const Weight& scale, float epsilon,
+                  Tensor out) override;
+  void matmul(Tensor x, std::span<const Weight> weights, Tensor out) override;
+  void normRope(Tensor qkv, const HeadLayout& layout, const Weight& queryNorm, const Weight& keyNorm,
+                float epsilon, const int32_t* positions, Tensor rotary) override;
+  void attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout, CanvasOffsets queryOffsets,
+                 CanvasOffsets keyOffsets, AttentionMask mask, float scale, Tensor out,
+                 float* logSumExp) override;
+  void route(Tensor x, const Weight& router, const RouteOptions& options, Dispatch& dispatch) override;
+  void experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch, Tensor activated,
+               Tensor out) override;
+  void mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) override;
+  void gatherRows(Tensor x, const int32_t* rows, Tensor out) override;
+  void logits(Tensor x, const Weight& head, Tensor out) override;
+  void score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
+             std::span<const SamplingPlan> plans, std::span<Score> scores) override;
+  void scoreLogits(Tensor logits, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
+                   std::span<Score> scores) override;
+  void unmask(std::span<const ScoreRow> rows, std::span<const Score> scores,
+              std::span<const uint8_t> eligible, const UnmaskPlan& plan,
+              std::span<uint8_t> committed) override;
+
+ private:
+  /** The pointers of all experts of a layer, on the host and on the device. */
+  struct CachedTable {
+    std::vector<ExpertWeights> host;
+    Scratch<ExpertWeights> device;
+  };
+
+  /** The stream, on the thread's current device. */
+  cudaStream_t stream();
+  ExpertTable tableOf(std::span<const ExpertWeights> weights);
+  void uploadPlans(std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans);
+
+  const DType dtype_;
+  const int ordinal_;
+  Stream stream_;
+  std::string name_;
+  WeightArena arena_;
+  std::unordered_map<const std::byte*, CachedTable> tables_;  // by the first expert's gate
+  Scratch<float> products_;  // (slots, hidden): every slot's output before they are added
+  Scratch<float> logitsChunk_;
+  Scratch<ScoreRow> scoreRows_;
+  Scratch<Score> scores_;
+  Scratch<DevicePlan> plans_;
+  Scratch<int32_t> banned_;
+  std::vector<DevicePlan> hostPlans_;
+  std::vector<int32_t> hostBanned_;
+  PositionSelector selector_;
+};
+
+}  // namespace rnd1::cuda

@@ -1,0 +1,62 @@
+#pragma once
+
+#include "backend/cuda/device/half.h"
+
+namespace rnd1::cuda {
+
+/** Element `index` of an array of `type`, as f32. */
+template <DType type>
+__device__ __forceinline__ float element(const std::byte* array, int64_t index) {
+  if constexpr (type == DType::f32) {
+    return reinterpret_cast<const float*>(array)[index];
+  } else {
+    return widen<type>(reinterpret_cast<const uint16_t*>(array)[index]);
+  }
+}
+
+/** The same for a dtype that is not known before: every thread of a warp takes the same way. */
+__device__ __forceinline__ float element(DType type, const std::byte* array, int64_t index) {
+  if (type == DType::f32) return element<DType::f32>(array, index);
+  return type == DType::f16 ? element<DType::f16>(array, index) : element<DType::bf16>(array, index);
+}
+
+/** The nearest value that `type` holds. */
+template <DType type>
+__device__ __forceinline__ float rounded(float value) {
+  if constexpr (type == DType::f32) {
+    return value;
+  } else {
+    return widen<type>(static_cast<uint16_t>(pack<type>(value, 0.0f) & 0xffffu));
+  }
+}
+
+/** Bits that compare as the values do; −0 equals 0, NaN is −∞. */
+__device__ __forceinline__ uint32_t orderedBits(float value) {
+  if (value != value) value = -INFINITY;
+  const uint32_t bits = __float_as_uint(value + 0.0f);
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+/** Compares as (value, lower id first): the larger key is the better one. Never 0. */
+__device__ __forceinline__ uint64_t bestFirstKey(float value, int32_t id) {
+  return static_cast<uint64_t>(orderedBits(value)) << 32 | static_cast<uint32_t>(~id);
+}
+__device__ __forceinline__ int32_t idOfKey(uint64_t key) {
+  return ~static_cast<int32_t>(static_cast<uint32_t>(key));
+}
+
+/** body.template operator()<dtype>() with the dtype as a constant. */
+template <typename Body>
+auto dispatchDType(DType dtype, Body&& body) {
+  switch (dtype) {
+    case DType::f32:
+      return body.template operator()<DType::f32>();
+    case DType::f16:
+      return body.template operator()<DType::f16>();
+    case DType::bf16:
+      break;
+  }
+  return body.template operator()<DType::bf16>();
+}
+
+}  // namespace rnd1::cuda

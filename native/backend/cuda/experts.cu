@@ -1,0 +1,204 @@
+// The mixture of experts: rows are grouped by expert on the device, and every tile of a launch finds its
+// expert by itself. No atomics: each slot's product is written once, and combine adds them in one order.
+#include "backend/cuda/device/shared.h"
+#include "backend/cuda/device/tiles.h"
+#include "backend/cuda/kernels.h"
+#include "backend/cuda/launch.h"
+#include "backend/cuda/mma_tile.h"
+#include "backend/cuda/product_tile.h"
+
+namespace rnd1::cuda {
+namespace {
+
+constexpr int combineThreads = 256;
+
+struct ExpertArguments {
+  Tensor x, out;
+  const ExpertWeights* experts;
+  int32_t count;           // of experts
+  const int32_t* offsets;  // (count + 1); null: one expert with all rows
+  const int32_t* slots;    // null: slot = row
+  int32_t width;           // columns of out
+  int32_t divisor;         // slots per row of x; 1: a slot is a row of x
+};
+
+__device__ __forceinline__ GroupTile expertTile(const ExpertArguments& given, int32_t rows) {
+  if (given.offsets) return tileOf(given.offsets, given.count, static_cast<int32_t>(blockIdx.y), rows);
+  GroupTile tile;
+  tile.firstRow = static_cast<int32_t>(blockIdx.y) * rows;
+  const auto left = static_cast<int32_t>(given.out.rows) - tile.firstRow;
+  tile.rows = left < rows ? left : rows;
+  return tile;
+}
+
+__device__ __forceinline__ int32_t slotOf(const ExpertArguments& given, int32_t row) {
+  return given.slots ? given.slots[row] : row;
+}
+
+__device__ __forceinline__ WeightTile tileOf(const Weight& weight) {
+  return {weight.data, weight.strideBytes, weight.dtype};
+}
+
+__device__ __forceinline__ float silu(float x) { return x / (1.0f + expf(-x)); }
+
+/** The matrices of a tile from weight row `column` on. products = 2: gate and up; 1: down. */
+template <int products>
+struct ExpertTiles {
+  WeightTile weights[products];
+
+  __device__ ExpertTiles(const ExpertWeights& expert, int32_t column) {
+    if constexpr (products == 2) {
+      weights[0] = tileOf(expert.gate).from(column);
+      weights[1] = tileOf(expert.up).from(column);
+    } else {
+      weights[0] = tileOf(expert.down).from(column);
+    }
+  }
+};
+
+/** The row of x behind the tile's row; null behind the last. */
+__device__ __forceinline__ const float* sourceRow(const ExpertArguments& given, const GroupTile& tile,
+                                                  int32_t row) {
+  return row < tile.rows ? given.x.row(slotOf(given, tile.firstRow + row) / given.divisor) : nullptr;
+}
+
+/** Gate and up: SwiGLU, rounded. Down: as it is. */
+template <int products, DType arithmetic>
+__device__ __forceinline__ float resultOf(float first, float second) {
+  return products == 2 ? rounded<arithmetic>(silu(first) * second) : first;
+}
+
+template <int products, DType arithmetic>
+__global__ void __launch_bounds__(productThreads) expertKernel(ExpertArguments given) {
+  auto& shared = *reinterpret_cast<ProductMemory<products>*>(sharedMemory());
+  const GroupTile tile = expertTile(given, tileRows);
+  if (tile.rows == 0) return;
+  const int32_t column = static_cast<int32_t>(blockIdx.x) * tileColumns;
+  const int32_t columns = given.width - column;
+  const ExpertTiles<products> tiles(given.experts[tile.group], column);
+  Sums sums[products];
+  multiplyTile<products, arithmetic>(shared, sourceRow(given, tile, static_cast<int32_t>(threadIdx.x / 4)),
+                                     tiles.weights, columns, static_cast<int32_t>(given.x.columns), sums);
+  for (int i = 0; i < 4; ++i) {
+    const int32_t r = static_cast<int32_t>(threadIdx.x / 16) * 4 + i;
+    if (r >= tile.rows) continue;
+    float* out = given.out.row(slotOf(given, tile.firstRow + r)) + column;
+    for (int j = 0; j < 4; ++j) {
+      const int32_t c = static_cast<int32_t>(threadIdx.x % 16) * 4 + j;
+      if (c < columns) out[c] = resultOf<products, arithmetic>(sums[0][i][j], sums[products - 1][i][j]);
+    }
+  }
+}
+
+template <int products, int rows, DType type>
+__global__ void __launch_bounds__(mmaThreads) expertMmaKernel(ExpertArguments given) {
+  auto& shared = *reinterpret_cast<MmaMemory<products, rows>*>(sharedMemory());
+  const GroupTile tile = expertTile(given, rows);
+  if (tile.rows == 0) return;
+  const int32_t column = static_cast<int32_t>(blockIdx.x) * mmaColumns;
+  const int32_t columns = given.width - column;
+  const ExpertTiles<products> tiles(given.experts[tile.group], column);
+  FragmentC sums[products][rows / 8];
+  multiplyMmaTile<products, rows, type>(shared, sourceRow(given, tile, XLoader<rows>::row()), tiles.weights,
+                                        columns, static_cast<int32_t>(given.x.columns), sums);
+  forEachMmaResult<rows>([&](int r, int c, int n, int i) {
+    if (r < tile.rows && c < columns)
+      given.out.row(slotOf(given, tile.firstRow + r))[column + c] =
+          resultOf<products, type>(sums[0][n].values[i], sums[products - 1][n].values[i]);
+  });
+}
+
+Grid expertGrid(const ExpertArguments& given, int columns, int rows, unsigned threads, size_t sharedBytes) {
+  const int64_t tiles = given.offsets ? tilesAtMost(given.out.rows, given.count, rows)
+                                      : int64_t{blocksFor(given.out.rows, rows)};
+  return {dim3(blocksFor(given.width, columns), static_cast<unsigned>(tiles)), threads, sharedBytes};
+}
+
+template <int products, int rows>
+void launchMma(cudaStream_t stream, const char* what, DType arithmetic, const ExpertArguments& given) {
+  const Grid grid = expertGrid(given, mmaColumns, rows, mmaThreads, sizeof(MmaMemory<products, rows>));
+  if (arithmetic == DType::bf16) {
+    launch(stream, what, grid, expertMmaKernel<products, rows, DType::bf16>, given);
+  } else {
+    launch(stream, what, grid, expertMmaKernel<products, rows, DType::f16>, given);
+  }
+}
+
+/** Rows of an expert up to which its weights, not its products, take the time: smaller tiles waste less. */
+constexpr int64_t fewRows = 32;
+
+template <int products>
+void launchExperts(cudaStream_t stream, const char* what, DType arithmetic, bool mma,
+                   const ExpertArguments& given) {
+  if (mma) {
+    if (given.out.rows <= fewRows * given.count) {
+      launchMma<products, 32>(stream, what, arithmetic, given);
+    } else {
+      launchMma<products, 64>(stream, what, arithmetic, given);
+    }
+    return;
+  }
+  const Grid grid = expertGrid(given, tileColumns, tileRows, productThreads, sizeof(ProductMemory<products>));
+  dispatchDType(arithmetic,
+                [&]<DType type>() { launch(stream, what, grid, expertKernel<products, type>, given); });
+}
+
+/** The expert that follows `last` in ascending order of id among the k of a row; its rank. */
+__device__ __forceinline__ int nextRank(const int32_t* ids, int64_t k, int32_t last) {
+  int best = -1;
+  for (int rank = 0; rank < k; ++rank)
+    if (ids[rank] > last && (best < 0 || ids[rank] < ids[best])) best = rank;
+  return best;
+}
+
+__global__ void __launch_bounds__(combineThreads)
+    combineKernel(Tensor products, Dispatch dispatch, Tensor out) {
+  const int64_t row = blockIdx.x;
+  const int64_t k = dispatch.expertsPerToken;
+  const int32_t* ids = dispatch.expertIds + row * k;
+  for (int64_t column = threadIdx.x; column < out.columns; column += combineThreads) {
+    float sum = 0;
+    int32_t last = -1;
+    for (int64_t i = 0; i < k; ++i) {
+      const int rank = nextRank(ids, k, last);
+      last = ids[rank];
+      sum += dispatch.weights[row * k + rank] * products.row(row * k + rank)[column];
+    }
+    out.row(row)[column] = sum;
+  }
+}
+
+ExpertArguments argumentsOf(Tensor x, const ExpertTable& table, const Dispatch& dispatch, Tensor out) {
+  ExpertArguments given{};
+  given.x = x;
+  given.out = out;
+  given.experts = table.experts;
+  given.count = static_cast<int32_t>(table.count);
+  given.offsets = dispatch.offsets;
+  given.slots = dispatch.slots;
+  given.width = static_cast<int32_t>(out.columns);
+  given.divisor = 1;
+  return given;
+}
+
+}  // namespace
+
+void gateUp(cudaStream_t stream, DType arithmetic, Tensor x, const ExpertTable& table,
+            const Dispatch& dispatch, Tensor activated) {
+  ExpertArguments given = argumentsOf(x, table, dispatch, activated);
+  if (dispatch.slots) given.divisor = static_cast<int32_t>(dispatch.expertsPerToken);
+  launchExperts<2>(stream, "experts (gate, up)", arithmetic, table.gateUpMma, given);
+}
+
+void down(cudaStream_t stream, DType arithmetic, Tensor activated, const ExpertTable& table,
+          const Dispatch& dispatch, Tensor products) {
+  launchExperts<1>(stream, "experts (down)", arithmetic, table.downMma,
+                   argumentsOf(activated, table, dispatch, products));
+}
+
+void combine(cudaStream_t stream, Tensor products, const Dispatch& dispatch, Tensor out) {
+  launch(stream, "experts (combine)", {dim3(blocksFor(out.rows, 1)), combineThreads}, combineKernel, products,
+         dispatch, out);
+}
+
+}  // namespace rnd1::cuda

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <span>
+
+#include "backend/backend.h"
+#include "backend/cuda/attention.h"
+
+/**
+ * The launchers, one or a few per verb of backend.h, which says what they compute. All pointers are memory of
+ * the device, all work goes to `stream` and nothing waits. Counts of rows shape a launch; offsets, row lists
+ * and routes are data of the device.
+ */
+namespace rnd1::cuda {
+
+void embed(cudaStream_t stream, const int32_t* tokens, const Weight& table, Tensor out);
+void gatherRows(cudaStream_t stream, Tensor x, const int32_t* rows, Tensor out);
+void addRmsNorm(cudaStream_t stream, DType arithmetic, Tensor residual, const Tensor* delta,
+                const Weight& scale, float epsilon, Tensor out);
+void normRope(cudaStream_t stream, DType arithmetic, Tensor qkv, const HeadLayout& layout,
+              const Weight& queryNorm, const Weight& keyNorm, float epsilon, const int32_t* positions,
+              Tensor rotary);
+
+/** out = x · weightsᵀ, the products side by side. */
+void product(cudaStream_t stream, DType arithmetic, Tensor x, std::span<const Weight> weights, Tensor out);
+
+/** The best k experts of every row and their weights, from dispatch.routerLogits. */
+void selectExperts(cudaStream_t stream, const RouteOptions& options, const Dispatch& dispatch);
+/** dispatch.offsets and dispatch.slots from dispatch.expertIds. */
+void groupByExpert(cudaStream_t stream, const Dispatch& dispatch);
+
+/** The matrices of all experts of a layer. */
+struct ExpertTable {
+  const ExpertWeights* experts = nullptr;  // (count), memory of the device, as are the matrices
+  int64_t count = 0;
+  bool gateUpMma = false, downMma = false;  // all matrices are of the arithmetic's 16-bit type
+};
+
+/** activated[slot] = round(silu(gate · x) ∘ (up · x)); slots null: one expert, slot = row. */
+void gateUp(cudaStream_t stream, DType arithmetic, Tensor x, const ExpertTable& table,
+            const Dispatch& dispatch, Tensor activated);
+/** products[slot] = down · activated[slot]. */
+void down(cudaStream_t stream, DType arithmetic, Tensor activated, const ExpertTable& table,
+          const Dispatch& dispatch, Tensor products);
+/** out[row] = Σ weight · products[slot], in ascending order of expert. */
+void combine(cudaStream_t stream, Tensor products, const Dispatch& dispatch, Tensor out);
+
+/** A SamplingPlan in memory of the device. */
+struct DevicePlan {
+  float temperature;
+  int32_t topK;
+  float topP;
+  int32_t greedy;
+  uint64_t seed;
+  uint32_t round;
+  int32_t bannedFirst, bannedCount;  // in the array of all banned ids
+};
+
+/** Scores of given logits, which are overwritten. `givenLogits`: −∞ is allowed. */
+void scoreRows(cudaStream_t stream, Tensor logits, bool givenLogits, const ScoreRow* rows,
+               const DevicePlan* plans, const int32_t* banned, Score* scores);
+
+}  // namespace rnd1::cuda

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <string>
+#include <utility>
+
+#include "core/error.h"
+
+namespace rnd1::cuda {
+
+/** Throws Error out_of_memory or cuda_error that says what was being done. */
+inline void check(cudaError_t status, const char* what) {
+  if (status == cudaSuccess) return;
+  // An error that is not sticky stays with the thread until it is read.
+  cudaGetLastError();
+  const auto code = status == cudaErrorMemoryAllocation ? ErrorCode::outOfMemory : ErrorCode::cudaError;
+  throw Error(code,
+              std::string(what) + ": " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ")");
+}
+
+/** The shape of a launch. */
+struct Grid {
+  dim3 blocks;
+  unsigned threads = 0;
+  size_t sharedBytes = 0;
+};
+
+/** Shared memory that a kernel gets without asking. */
+constexpr size_t ordinarySharedBytes = 48 << 10;
+
+/** Launches a kernel on a stream. Nothing is launched for an empty grid. */
+template <typename... Parameters, typename... Arguments>
+void launch(cudaStream_t stream, const char* what, const Grid& grid, void (*kernel)(Parameters...),
+            Arguments&&... arguments) {
+  if (grid.blocks.x == 0 || grid.blocks.y == 0 || grid.blocks.z == 0) return;
+  if (grid.sharedBytes > ordinarySharedBytes)
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(grid.sharedBytes)),
+          what);
+  cudaLaunchConfig_t config = {};
+  config.gridDim = grid.blocks;
+  config.blockDim = dim3(grid.threads);
+  config.dynamicSmemBytes = grid.sharedBytes;
+  config.stream = stream;
+  check(cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...), what);
+}
+
+/** ⌈count / size⌉ as a grid's dimension. */
+constexpr unsigned blocksFor(int64_t count, int64_t size) {
+  return static_cast<unsigned>((count + size - 1) / size);
+}
+
+}  // namespace rnd1::cuda

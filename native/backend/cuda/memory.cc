@@ -1,0 +1,103 @@
+#include "backend/cuda/memory.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+namespace rnd1::cuda {
+namespace {
+
+std::string megabytes(size_t bytes) { return std::to_string(bytes / 1'000'000) + " MB"; }
+
+}  // namespace
+
+DeviceMemory allocateDevice(size_t bytes) {
+  void* memory = nullptr;
+  const cudaError_t status = cudaMalloc(&memory, std::max<size_t>(bytes, 1));
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    size_t free = 0, total = 0;
+    cudaMemGetInfo(&free, &total);
+    throw Error(ErrorCode::outOfMemory, "the GPU has " + megabytes(free) + " free of " + megabytes(total) +
+                                            ", " + megabytes(bytes) + " are needed");
+  }
+  check(status, "allocating memory of the GPU");
+  return DeviceMemory(memory);
+}
+
+WeightArena::~WeightArena() {
+  for (const Staging& staging : staging_) {
+    if (staging.copied) cudaEventDestroy(staging.copied);
+    if (staging.memory) cudaFreeHost(staging.memory);
+  }
+}
+
+void WeightArena::expect(int64_t bytes, int64_t tensors) {
+  // Every row of a weight may need padding, but rows whose length is no multiple of 8 are rare: those go
+  // elsewhere.
+  const int64_t wanted = bytes + tensors * alignment;
+  size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "asking for the GPU's free memory");
+  if (static_cast<size_t>(wanted) > free)
+    throw Error(ErrorCode::outOfMemory, "the weights take " + megabytes(static_cast<size_t>(wanted)) +
+                                            ", the GPU has " + megabytes(free) + " free of " +
+                                            megabytes(total));
+  arena_ = allocateDevice(static_cast<size_t>(wanted));
+  arenaBytes_ = wanted;
+  arenaUsed_ = 0;
+}
+
+std::byte* WeightArena::take(int64_t bytes) {
+  const int64_t rounded = (bytes + alignment - 1) / alignment * alignment;
+  if (rounded <= arenaBytes_ - arenaUsed_) {
+    std::byte* memory = static_cast<std::byte*>(arena_.get()) + arenaUsed_;
+    arenaUsed_ += rounded;
+    return memory;
+  }
+  others_.push_back(allocateDevice(static_cast<size_t>(rounded)));
+  return static_cast<std::byte*>(others_.back().get());
+}
+
+std::byte* WeightArena::nextStaging() {
+  current_ ^= 1;
+  Staging& staging = staging_[current_];
+  if (!staging.memory) {
+    void* memory = nullptr;
+    check(cudaMallocHost(&memory, stagingBytes), "allocating page-locked memory");
+    staging.memory = static_cast<std::byte*>(memory);
+    check(cudaEventCreateWithFlags(&staging.copied, cudaEventDisableTiming), "creating an event");
+  }
+  if (staging.busy) check(cudaEventSynchronize(staging.copied), "copying weights");
+  staging.busy = false;
+  return staging.memory;
+}
+
+Weight WeightArena::place(const Weight& mapped) {
+  Weight placed = mapped;
+  const int64_t rowBytes = mapped.columns * static_cast<int64_t>(dtypeSize(mapped.dtype));
+  placed.strideBytes = (rowBytes + alignment - 1) / alignment * alignment;
+  std::byte* destination = take(placed.bytes());
+  placed.data = destination;
+  // Whole rows if they fit, else pieces of one: padding is zeros, which products may read.
+  const auto stride = static_cast<size_t>(placed.strideBytes);
+  const int64_t rowsAtOnce = std::max<int64_t>(static_cast<int64_t>(stagingBytes / stride), 1);
+  for (int64_t row = 0; row < mapped.rows; row += rowsAtOnce) {
+    const int64_t rows = std::min(rowsAtOnce, mapped.rows - row);
+    const size_t bytes = static_cast<size_t>(rows) * stride;
+    if (stride > stagingBytes) throw Error(ErrorCode::unsupportedModel, "a row of a weight is too long");
+    std::byte* staging = nextStaging();
+    for (int64_t i = 0; i < rows; ++i) {
+      std::byte* target = staging + static_cast<size_t>(i) * stride;
+      std::memcpy(target, mapped.data + (row + i) * mapped.strideBytes, static_cast<size_t>(rowBytes));
+      std::memset(target + rowBytes, 0, stride - static_cast<size_t>(rowBytes));
+    }
+    check(cudaMemcpyAsync(destination + row * placed.strideBytes, staging, bytes, cudaMemcpyHostToDevice,
+                          stream_),
+          "copying weights");
+    check(cudaEventRecord(staging_[current_].copied, stream_), "copying weights");
+    staging_[current_].busy = true;
+  }
+  return placed;
+}
+
+}  // namespace rnd1::cuda

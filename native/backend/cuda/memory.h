@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "backend/cuda/launch.h"
+#include "core/tensor.h"
+
+namespace rnd1::cuda {
+
+struct DeviceDelete {
+  void operator()(void* memory) const noexcept { cudaFree(memory); }
+};
+using DeviceMemory = std::unique_ptr<void, DeviceDelete>;
+
+/** Throws Error out_of_memory that says how much was wanted and how much is free. */
+DeviceMemory allocateDevice(size_t bytes);
+
+/** Memory of the device that only grows. Contents are lost when it does. */
+template <typename T>
+class Scratch {
+ public:
+  void reserve(int64_t count) {
+    if (count <= capacity_) return;
+    memory_.reset();
+    capacity_ = 0;
+    memory_ = allocateDevice(static_cast<size_t>(count) * sizeof(T));
+    capacity_ = count;
+  }
+  T* data() const { return static_cast<T*>(memory_.get()); }
+
+ private:
+  DeviceMemory memory_;
+  int64_t capacity_ = 0;
+};
+
+/** Resident weights: one allocation for all that is expected, rows padded to 16 bytes. */
+class WeightArena {
+ public:
+  explicit WeightArena(cudaStream_t stream) : stream_(stream) {}
+  ~WeightArena();
+  WeightArena(const WeightArena&) = delete;
+  WeightArena& operator=(const WeightArena&) = delete;
+
+  /** Room for that many bytes in that many tensors. Throws Error out_of_memory naming bytes wanted and free.
+   */
+  void expect(int64_t bytes, int64_t tensors);
+
+  /** Copies a mapped weight through page-locked buffers; the mapped bytes have been read when it returns. */
+  Weight place(const Weight& mapped);
+
+ private:
+  static constexpr size_t stagingBytes = size_t{16} << 20;
+  static constexpr int64_t alignment = 16;
+
+  struct Staging {
+    std::byte* memory = nullptr;
+    cudaEvent_t copied = nullptr;
+    bool busy = false;
+  };
+
+  std::byte* take(int64_t bytes);
+  std::byte* nextStaging();
+
+  cudaStream_t stream_;
+  DeviceMemory arena_;
+  int64_t arenaBytes_ = 0, arenaUsed_ = 0;
+  std::vector<DeviceMemory> others_;  // what was not expected
+  Staging staging_[2];
+  int current_ = 0;
+};
+
+}  // namespace rnd1::cuda

@@ -1,0 +1,107 @@
+// Routing without a round trip to the host: the best k of each row, then the slots grouped by expert.
+#include "backend/cuda/device/numbers.h"
+#include "backend/cuda/device/reduce.h"
+#include "backend/cuda/device/shared.h"
+#include "backend/cuda/kernels.h"
+#include "backend/cuda/launch.h"
+
+namespace rnd1::cuda {
+namespace {
+
+constexpr int selectThreads = 128;  // four warps, a row each
+constexpr int groupThreads = 256;
+
+__device__ __forceinline__ uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+/** Whether one of the first `count` ids is this expert. */
+__device__ __forceinline__ bool chosen(const int32_t* ids, int64_t count, int32_t expert) {
+  for (int64_t i = 0; i < count; ++i)
+    if (ids[i] == expert) return true;
+  return false;
+}
+
+__global__ void __launch_bounds__(selectThreads) selectKernel(RouteOptions options, Dispatch dispatch) {
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  const int64_t row = int64_t{blockIdx.x} * (selectThreads / 32) + threadIdx.x / 32;
+  if (row >= dispatch.rows) return;
+  const int64_t k = dispatch.expertsPerToken;
+  const auto experts = static_cast<int32_t>(dispatch.experts);
+  const float* logits = dispatch.routerLogits + row * experts;
+  int32_t* ids = dispatch.expertIds + row * k;
+  float* weights = dispatch.weights + row * k;
+
+  float maximum = -INFINITY;
+  for (int32_t expert = lane; expert < experts; expert += 32) maximum = fmaxf(maximum, logits[expert]);
+  maximum = warpReduce(maximum, [](float a, float b) { return fmaxf(a, b); });
+  float sum = 0;
+  for (int32_t expert = lane; expert < experts; expert += 32) sum += expf(logits[expert] - maximum);
+  sum = warpSum(sum);
+
+  for (int64_t rank = 0; rank < k; ++rank) {
+    int32_t id;
+    if (options.forcedExperts) {
+      id = options.forcedExperts[row * k + rank];
+    } else {
+      uint64_t best = 0;
+      for (int32_t expert = lane; expert < experts; expert += 32)
+        if (!chosen(ids, rank, expert)) best = larger(best, bestFirstKey(logits[expert], expert));
+      id = idOfKey(warpReduce(best, [](uint64_t a, uint64_t b) { return larger(a, b); }));
+    }
+    if (lane == 0) {
+      ids[rank] = id;
+      weights[rank] = expf(logits[id] - maximum) / sum;
+    }
+    // The next rank reads what lane 0 wrote.
+    __syncwarp();
+  }
+  if (!options.normalise) return;
+  float total = 0;
+  for (int64_t rank = 0; rank < k; ++rank) total += weights[rank];
+  __syncwarp();
+  for (int64_t rank = lane; rank < k; rank += 32) weights[rank] /= total;
+}
+
+/** A block per expert counts the slots before its own, then lists its own in ascending order. */
+__global__ void __launch_bounds__(groupThreads) groupKernel(Dispatch dispatch) {
+  auto* scratch = reinterpret_cast<int32_t*>(sharedMemory());  // (groupThreads / 32)
+  const auto expert = static_cast<int32_t>(blockIdx.x);
+  const auto slots = static_cast<int32_t>(dispatch.rows * dispatch.expertsPerToken);
+  const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
+
+  int32_t before = 0;
+  for (int32_t slot = thread; slot < slots; slot += groupThreads)
+    before += dispatch.expertIds[slot] < expert ? 1 : 0;
+  int32_t next = blockReduce<groupThreads>(before, scratch, [](int32_t a, int32_t b) { return a + b; });
+  if (thread == 0) dispatch.offsets[expert] = next;
+  if (thread == 0 && expert == dispatch.experts - 1) dispatch.offsets[expert + 1] = slots;
+
+  for (int32_t first = 0; first < slots; first += groupThreads) {
+    const int32_t slot = first + thread;
+    const bool mine = slot < slots && dispatch.expertIds[slot] == expert;
+    const uint32_t ballot = __ballot_sync(allLanes, mine);
+    __syncthreads();  // everybody has read the counts of the round before
+    if (lane == 0) scratch[warp] = __popc(ballot);
+    __syncthreads();
+    int32_t position = next;
+    for (int w = 0; w < groupThreads / 32; ++w) {
+      if (w < warp) position += scratch[w];
+      next += scratch[w];
+    }
+    if (mine) dispatch.slots[position + __popc(ballot & ((1u << lane) - 1))] = slot;
+  }
+}
+
+}  // namespace
+
+void selectExperts(cudaStream_t stream, const RouteOptions& options, const Dispatch& dispatch) {
+  launch(stream, "route (select)", {dim3(blocksFor(dispatch.rows, selectThreads / 32)), selectThreads},
+         selectKernel, options, dispatch);
+}
+
+void groupByExpert(cudaStream_t stream, const Dispatch& dispatch) {
+  launch(stream, "route (group)",
+         {dim3(static_cast<unsigned>(dispatch.experts)), groupThreads, groupThreads / 32 * sizeof(int32_t)},
+         groupKernel, dispatch);
+}
+
+}  // namespace rnd1::cuda

@@ -1,0 +1,113 @@
+// Verbs that go row by row: embed, gatherRows, addRmsNorm, normRope. All are bound by memory.
+#include "backend/cuda/device/numbers.h"
+#include "backend/cuda/device/reduce.h"
+#include "backend/cuda/device/shared.h"
+#include "backend/cuda/kernels.h"
+#include "backend/cuda/launch.h"
+
+namespace rnd1::cuda {
+namespace {
+
+constexpr int rowThreads = 256;
+constexpr int headThreads = 128;  // four warps, a head each
+
+__global__ void __launch_bounds__(rowThreads) embedKernel(const int32_t* tokens, Weight table, Tensor out) {
+  const int64_t row = blockIdx.x;
+  const std::byte* source = table.data + tokens[row] * table.strideBytes;
+  for (int64_t column = threadIdx.x; column < out.columns; column += rowThreads)
+    out.row(row)[column] = element(table.dtype, source, column);
+}
+
+__global__ void __launch_bounds__(rowThreads) gatherKernel(Tensor x, const int32_t* rows, Tensor out) {
+  const int64_t row = blockIdx.x;
+  const float* source = x.row(rows[row]);
+  for (int64_t column = threadIdx.x; column < out.columns; column += rowThreads)
+    out.row(row)[column] = source[column];
+}
+
+template <DType arithmetic>
+__global__ void __launch_bounds__(rowThreads)
+    addRmsNormKernel(Tensor residual, Tensor delta, Weight scale, float epsilon, Tensor out) {
+  auto* scratch = reinterpret_cast<float*>(sharedMemory());
+  const int64_t row = blockIdx.x;
+  const int64_t columns = residual.columns;
+  float* stream = residual.row(row);
+  float squares = 0;
+  for (int64_t column = threadIdx.x; column < columns; column += rowThreads) {
+    float value = stream[column];
+    if (delta.data) stream[column] = value += delta.row(row)[column];
+    squares += value * value;
+  }
+  squares = blockReduce<rowThreads>(squares, scratch, [](float a, float b) { return a + b; });
+  const float factor = 1.0f / sqrtf(squares / static_cast<float>(columns) + epsilon);
+  for (int64_t column = threadIdx.x; column < columns; column += rowThreads)
+    out.row(row)[column] =
+        rounded<arithmetic>(stream[column] * factor * element(scale.dtype, scale.data, column));
+}
+
+struct NormRopeArguments {
+  Tensor qkv, rotary;
+  HeadLayout layout;
+  Weight queryNorm, keyNorm;
+  float epsilon;
+  const int32_t* positions;
+};
+
+/** A warp per head and row: queries and keys are normed and rotated, values only rounded. */
+template <DType arithmetic>
+__global__ void __launch_bounds__(headThreads) normRopeKernel(NormRopeArguments given) {
+  const HeadLayout& layout = given.layout;
+  const int64_t heads = layout.heads + 2 * layout.keyValueHeads;
+  const int64_t index = int64_t{blockIdx.x} * (headThreads / 32) + threadIdx.x / 32;
+  if (index >= given.qkv.rows * heads) return;
+  const int64_t row = index / heads, head = index % heads;
+  float* values = given.qkv.row(row) + head * layout.headDim;
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  if (head >= layout.heads + layout.keyValueHeads) {
+    for (int64_t i = lane; i < layout.headDim; i += 32) values[i] = rounded<arithmetic>(values[i]);
+    return;
+  }
+  const Weight& scale = head < layout.heads ? given.queryNorm : given.keyNorm;
+  const int64_t half = layout.headDim / 2;
+  const float* cosines = given.rotary.row(given.positions[row]);
+  float squares = 0;
+  for (int64_t i = lane; i < layout.headDim; i += 32) squares += values[i] * values[i];
+  const float factor = 1.0f / sqrtf(warpSum(squares) / static_cast<float>(layout.headDim) + given.epsilon);
+  for (int64_t i = lane; i < half; i += 32) {
+    const float low = values[i] * factor * element(scale.dtype, scale.data, i);
+    const float high = values[i + half] * factor * element(scale.dtype, scale.data, i + half);
+    values[i] = rounded<arithmetic>(low * cosines[i] - high * cosines[half + i]);
+    values[i + half] = rounded<arithmetic>(high * cosines[i] + low * cosines[half + i]);
+  }
+}
+
+}  // namespace
+
+void embed(cudaStream_t stream, const int32_t* tokens, const Weight& table, Tensor out) {
+  launch(stream, "embed", {dim3(blocksFor(out.rows, 1)), rowThreads}, embedKernel, tokens, table, out);
+}
+
+void gatherRows(cudaStream_t stream, Tensor x, const int32_t* rows, Tensor out) {
+  launch(stream, "gatherRows", {dim3(blocksFor(out.rows, 1)), rowThreads}, gatherKernel, x, rows, out);
+}
+
+void addRmsNorm(cudaStream_t stream, DType arithmetic, Tensor residual, const Tensor* delta,
+                const Weight& scale, float epsilon, Tensor out) {
+  const Grid grid{dim3(blocksFor(residual.rows, 1)), rowThreads, rowThreads / 32 * sizeof(float)};
+  dispatchDType(arithmetic, [&]<DType type>() {
+    launch(stream, "addRmsNorm", grid, addRmsNormKernel<type>, residual, delta ? *delta : Tensor(), scale,
+           epsilon, out);
+  });
+}
+
+void normRope(cudaStream_t stream, DType arithmetic, Tensor qkv, const HeadLayout& layout,
+              const Weight& queryNorm, const Weight& keyNorm, float epsilon, const int32_t* positions,
+              Tensor rotary) {
+  const NormRopeArguments given{qkv, rotary, layout, queryNorm, keyNorm, epsilon, positions};
+  const int64_t heads = qkv.rows * (layout.heads + 2 * layout.keyValueHeads);
+  const Grid grid{dim3(blocksFor(heads, headThreads / 32)), headThreads};
+  dispatchDType(arithmetic,
+                [&]<DType type>() { launch(stream, "normRope", grid, normRopeKernel<type>, given); });
+}
+
+}  // namespace rnd1::cuda

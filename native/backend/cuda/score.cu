@@ -1,0 +1,291 @@
+// Scores of rows of logits: bans, temperature, top-k, top-p, log-softmax, argmax or draw. A block per row.
+// Filters do not sort: they search the bits of the value at which the selection is cut, with
+// sums of integers that come out the same in any order.
+#include <cfloat>
+
+#include "backend/cuda/device/numbers.h"
+#include "backend/cuda/device/philox.h"
+#include "backend/cuda/device/reduce.h"
+#include "backend/cuda/device/shared.h"
+#include "backend/cuda/kernels.h"
+#include "backend/cuda/launch.h"
+
+namespace rnd1::cuda {
+namespace {
+
+constexpr int scoreThreads = 256;
+
+/** The tokens that filters keep: those above a value, and of those at it the ids up to one. */
+struct Cut {
+  uint32_t bits = 0;
+  int32_t lastId = INT32_MAX;
+
+  __device__ bool keeps(float logit, int32_t id) const {
+    const uint32_t ordered = orderedBits(logit);
+    return logit > -INFINITY && (ordered > bits || (ordered == bits && id <= lastId));
+  }
+};
+
+/** Shared memory of a block. */
+struct ScoreMemory {
+  double partial[scoreThreads / 32];  // of a reduction; also for values of other types
+  unsigned long long bins[256];
+  unsigned long long above;
+  uint32_t bits;
+  int32_t found;
+};
+
+/** A row and the means to go over it with all threads of the block. */
+struct Row {
+  float* logits;
+  int32_t count;
+  ScoreMemory& shared;
+
+  /** body(logit, id) for this thread's share of the row. */
+  template <typename Body>
+  __device__ __forceinline__ void forEach(Body body) const {
+    for (int32_t id = static_cast<int32_t>(threadIdx.x); id < count; id += scoreThreads) body(logits[id], id);
+  }
+
+  /** combine over the block, in an order that depends on nothing; every thread gets the result. */
+  template <typename T, typename Combine>
+  __device__ T reduce(T value, Combine combine) const {
+    static_assert(sizeof(T) <= sizeof(double));
+    __syncthreads();  // what was reduced before has been read
+    return blockReduce<scoreThreads>(value, reinterpret_cast<T*>(shared.partial), combine);
+  }
+  template <typename T>
+  __device__ T sum(T value) const {
+    return reduce(value, [](T a, T b) { return a + b; });
+  }
+  __device__ uint64_t largest(uint64_t key) const {
+    return reduce(key, [](uint64_t a, uint64_t b) { return a > b ? a : b; });
+  }
+};
+
+/** Where a sum over tokens, best value first, crosses a line. */
+struct Crossing {
+  bool found = false;
+  uint32_t bits = 0;             // the value at which it does
+  unsigned long long above = 0;  // the sum over all larger values
+};
+
+/**
+ * Adds weight(logit) over the kept tokens by value, the largest first, until crossed(sum): a search through
+ * the bits of the value, eight at a time. Weights are integers, so that their sum does not depend on the
+ * order of additions.
+ */
+template <typename Weight, typename Crossed>
+__device__ Crossing findCrossing(const Row& row, const Cut& kept, Weight weight, Crossed crossed) {
+  ScoreMemory& shared = row.shared;
+  Crossing result;
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    __syncthreads();
+    for (int bin = static_cast<int>(threadIdx.x); bin < 256; bin += scoreThreads) shared.bins[bin] = 0;
+    __syncthreads();
+    row.forEach([&](float logit, int32_t id) {
+      const uint32_t bits = orderedBits(logit);
+      // The bits above this piece must be those that were found; at first there are none.
+      if (kept.keeps(logit, id) && static_cast<uint64_t>(bits) >> (shift + 8) == result.bits)
+        atomicAdd(&shared.bins[bits >> shift & 255u], weight(logit));
+    });
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      shared.above = result.above;
+      shared.found = 0;
+      for (int bin = 255; bin >= 0 && !shared.found; --bin) {
+        if (crossed(shared.above + shared.bins[bin])) {
+          shared.bits = result.bits << 8 | static_cast<uint32_t>(bin);
+          shared.found = 1;
+        } else {
+          shared.above += shared.bins[bin];
+        }
+      }
+    }
+    __syncthreads();
+    result.found = shared.found != 0;
+    if (!result.found) return result;
+    result.bits = shared.bits;
+    result.above = shared.above;
+  }
+  return result;
+}
+
+/** The cut that keeps the `wanted` best of what `before` keeps; ties keep the lowest ids. wanted ≥ 1. */
+__device__ Cut bestOf(const Row& row, const Cut& before, int32_t wanted) {
+  const auto count = static_cast<unsigned long long>(wanted);
+  const Crossing cut = findCrossing(
+      row, before, [](float) { return 1ull; }, [&](unsigned long long sum) { return sum >= count; });
+  if (!cut.found) return before;
+  const auto left = static_cast<int32_t>(count - cut.above);
+  // Among equals, the id up to which there are enough.
+  int32_t low = 0, high = row.count - 1;
+  while (low < high) {
+    const int32_t middle = low + (high - low) / 2;
+    int32_t equal = 0;
+    row.forEach([&](float logit, int32_t id) {
+      equal += id <= middle && before.keeps(logit, id) && orderedBits(logit) == cut.bits ? 1 : 0;
+    });
+    if (row.sum(equal) >= left) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return {cut.bits, low};
+}
+
+/**
+ * How many of the best top-p keeps: rank 1 and 2 always, rank j while the sum of the probabilities up to rank
+ * j − 1 is ≤ bound, compared in f32.
+ */
+__device__ int32_t nucleusSize(const Row& row, const Cut& kept, float maximum, float bound) {
+  constexpr double one = 0x1p60;  // probabilities are added as multiples of 2⁻⁶⁰
+  double total = 0;
+  row.forEach([&](float logit, int32_t id) {
+    if (kept.keeps(logit, id)) total += exp(static_cast<double>(logit) - maximum);
+  });
+  total = row.sum(total);
+  const auto mass = [&](float logit) {
+    return static_cast<unsigned long long>(
+        static_cast<float>(exp(static_cast<double>(logit) - maximum) / total) * one);
+  };
+  const auto beyond = [&](unsigned long long sum) {
+    return static_cast<float>(static_cast<double>(sum) / one) > bound;
+  };
+  const Crossing cut = findCrossing(row, kept, mass, beyond);
+  if (!cut.found) return INT32_MAX;
+  int32_t above = 0, equal = 0;
+  uint64_t key = 0;
+  row.forEach([&](float logit, int32_t id) {
+    if (!kept.keeps(logit, id)) return;
+    const uint32_t bits = orderedBits(logit);
+    above += bits > cut.bits ? 1 : 0;
+    equal += bits == cut.bits ? 1 : 0;
+    if (bits == cut.bits) key = bestFirstKey(logit, id);
+  });
+  int32_t size = row.sum(above);
+  equal = row.sum(equal);
+  const unsigned long long each = mass(row.logits[idOfKey(row.largest(key))]);
+  unsigned long long sum = cut.above;
+  for (int32_t i = 0; i < equal && !beyond(sum); ++i, sum += each) ++size;
+  return size < 2 ? 2 : size;
+}
+
+/** A draw from the kept tokens: argmax of log p − log(−log u), ties to the lowest id. */
+__device__ int32_t draw(const Row& row, const Cut& kept, const DevicePlan& plan, int32_t position,
+                        double logSum) {
+  double best = -INFINITY;
+  int32_t token = INT32_MAX;
+  // Four neighbouring ids share the words of one counter.
+  for (int32_t block = static_cast<int32_t>(threadIdx.x); block * 4 < row.count; block += scoreThreads) {
+    const uint4 words = philox(
+        plan.seed, uint4{static_cast<uint32_t>(block), static_cast<uint32_t>(position), plan.round, 0});
+    const uint32_t lanes[4] = {words.x, words.y, words.z, words.w};
+    for (int lane = 0; lane < 4; ++lane) {
+      const int32_t id = block * 4 + lane;
+      if (id >= row.count || !kept.keeps(row.logits[id], id)) continue;
+      const float u = (static_cast<float>(lanes[lane] >> 9) + 0.5f) * 0x1p-23f;
+      const double value = static_cast<double>(row.logits[id]) - logSum - log(-log(static_cast<double>(u)));
+      if (value > best) {
+        best = value;
+        token = id;
+      }
+    }
+  }
+  const double winner = row.reduce(best, [](double a, double b) { return a > b ? a : b; });
+  return row.reduce(best == winner ? token : INT32_MAX, [](int32_t a, int32_t b) { return a < b ? a : b; });
+}
+
+struct ScoreArguments {
+  Tensor logits;
+  bool givenLogits;
+  const ScoreRow* rows;
+  const DevicePlan* plans;
+  const int32_t* banned;
+  Score* scores;
+};
+
+__device__ Score scoreRow(const ScoreArguments& given, const Row& row, const ScoreRow& scored) {
+  Score score;
+  const DevicePlan& plan = given.plans[scored.canvas];
+  const float temperature = fmaxf(plan.temperature, 1e-8f);
+  // What is banned counts as well: NaN anywhere fails the canvas.
+  int32_t bad = 0;
+  row.forEach([&](float logit, int32_t id) {
+    const float z = logit / temperature;
+    bad += z != z || z == INFINITY || (!given.givenLogits && z == -INFINITY) ? 1 : 0;
+    row.logits[id] = z;
+  });
+  score.finite = row.sum(bad) == 0;
+  if (!score.finite) return score;
+  for (int32_t i = static_cast<int32_t>(threadIdx.x); i < plan.bannedCount; i += scoreThreads)
+    row.logits[given.banned[plan.bannedFirst + i]] = -INFINITY;
+  __syncthreads();
+
+  uint64_t first = 0, second = 0;
+  const auto findBestTwo = [&](const Cut& kept) {
+    uint64_t mine = 0, next = 0;
+    row.forEach([&](float logit, int32_t id) {
+      const uint64_t key = kept.keeps(logit, id) ? bestFirstKey(logit, id) : 0;
+      next = key > mine ? mine : key > next ? key : next;
+      mine = key > mine ? key : mine;
+    });
+    first = row.largest(mine);
+    second = row.largest(mine == first ? next : mine);
+  };
+  Cut kept;
+  findBestTwo(kept);
+  score.finite = first != 0;
+  if (!score.finite) return score;
+  score.token = idOfKey(first);
+  const float best = row.logits[score.token];
+  const bool topP = plan.topP > 0 && plan.topP < 1;
+  if (plan.topK > 0) kept = bestOf(row, kept, plan.topK);
+  if (topP) kept = bestOf(row, kept, nucleusSize(row, kept, best, plan.topP));
+  // Filters keep the first; the second may go.
+  if (plan.topK > 0 || topP) findBestTwo(kept);
+
+  double sum = 0, weighted = 0;
+  row.forEach([&](float logit, int32_t id) {
+    if (!kept.keeps(logit, id)) return;
+    const double difference = static_cast<double>(logit) - best;
+    const double probability = exp(difference);
+    sum += probability;
+    weighted += probability * difference;
+  });
+  sum = row.sum(sum);
+  weighted = row.sum(weighted);
+  const double logSum = log(sum);
+  if (!plan.greedy) score.token = draw(row, kept, plan, scored.position, best + logSum);
+  const double runnerUp = second == 0 ? -INFINITY : static_cast<double>(row.logits[idOfKey(second)]);
+  score.confidence = static_cast<float>(static_cast<double>(row.logits[score.token]) - best - logSum);
+  score.entropy = static_cast<float>(logSum - weighted / sum);
+  score.margin = static_cast<float>((1 - exp(runnerUp - best)) / sum);
+  return score;
+}
+
+__global__ void __launch_bounds__(scoreThreads) scoreKernel(ScoreArguments given) {
+  const int64_t index = blockIdx.x;
+  const ScoreRow scored = given.rows[index];
+  Score score;
+  if (scored.position == 0) {
+    score.token = scored.token;
+    score.confidence = score.margin = -FLT_MAX;
+  } else {
+    const Row row{given.logits.row(index), static_cast<int32_t>(given.logits.columns),
+                  *reinterpret_cast<ScoreMemory*>(sharedMemory())};
+    score = scoreRow(given, row, scored);
+  }
+  if (threadIdx.x == 0) given.scores[index] = score;
+}
+
+}  // namespace
+
+void scoreRows(cudaStream_t stream, Tensor logits, bool givenLogits, const ScoreRow* rows,
+               const DevicePlan* plans, const int32_t* banned, Score* scores) {
+  launch(stream, "score", {dim3(blocksFor(logits.rows, 1)), scoreThreads, sizeof(ScoreMemory)}, scoreKernel,
+         ScoreArguments{logits, givenLogits, rows, plans, banned, scores});
+}
+
+}  // namespace rnd1::cuda
