@@ -1,7 +1,10 @@
 /**
- * Builds the native tests, with assertions on.
+ * Builds the native tests, with assertions on: rnd1_tests, and rnd1_cuda_sim_tests, where the CUDA kernels run on a
+ * simulated GPU.
  *
- *     tsx scripts/native-tests.ts [--sanitize]   builds and runs them; --sanitize: under AddressSanitizer and UBSan
+ *     tsx scripts/native-tests.ts [--sanitize]   builds and runs them
+ *
+ * --sanitize: rnd1_tests alone, under AddressSanitizer and UBSan; the simulator's stacks are beyond these.
  */
 import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
@@ -16,11 +19,11 @@ export function nativeTestsUnavailable(): string | null {
 }
 
 /**
- * Builds the executable of test/native and returns its path.
+ * Builds the executables and returns their paths.
  *
  * @throws BuildError after the compiler's messages have been printed
  */
-export function buildNativeTests(options: { sanitize: boolean }): string {
+export function buildNativeTests(options: { sanitize: boolean }): string[] {
   const folder = join(root, options.sanitize ? 'build-sanitize' : 'build-tests');
   const common = ['--out', folder, '--log-level', 'error'];
   // Without the usual NDEBUG, so that assertions count.
@@ -30,10 +33,12 @@ export function buildNativeTests(options: { sanitize: boolean }): string {
     settings.push('--CDRND1_SANITIZE=ON');
     if (clang) common.push('--cxx', clang, '--cc', clang);
   }
+  const targets = options.sanitize ? ['rnd1_tests'] : ['rnd1_tests', 'rnd1_cuda_sim_tests'];
+  if (!options.sanitize) settings.push('--CDRND1_CUDA_SIM=ON');
   const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? String(availableParallelism());
   const steps = [
     ['configure', ...common, ...settings],
-    ['build', ...common, '--target', 'rnd1_tests', '--parallel', jobs],
+    ...targets.map((target) => ['build', ...common, '--target', target, '--parallel', jobs]),
   ];
   for (const step of steps) {
     const { ok, output } = captureTool('cmake-js/bin/cmake-js', step);
@@ -42,16 +47,17 @@ export function buildNativeTests(options: { sanitize: boolean }): string {
       throw new BuildError('The native tests did not build: see above.');
     }
   }
-  return join(folder, 'rnd1_tests');
+  return targets.map((target) => join(folder, target));
 }
 
 function main(): void {
   const unavailable = nativeTestsUnavailable();
   if (unavailable) throw new BuildError(unavailable);
-  const program = buildNativeTests({ sanitize: process.argv.includes('--sanitize') });
   const env = { ...process.env, UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1' };
-  const { status, signal } = spawnSync(program, { cwd: root, env, stdio: 'inherit' });
-  if (status !== 0) throw new BuildError(`The native tests failed (${signal ?? `exit code ${status}`}).`);
+  for (const program of buildNativeTests({ sanitize: process.argv.includes('--sanitize') })) {
+    const { status, signal } = spawnSync(program, { cwd: root, env, stdio: 'inherit' });
+    if (status !== 0) throw new BuildError(`${program} failed (${signal ?? `exit code ${status}`}).`);
+  }
 }
 
 if (require.main === module) {

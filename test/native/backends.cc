@@ -2,14 +2,6 @@
 
 namespace rnd1::test {
 
-void forEachFactory(const std::function<void(const BackendFactory&)>& body) {
-  for (const auto& instructionSet : cpuInstructionSets())
-    for (const DType dtype : allDTypes) {
-      const Scope scope(instructionSet + " " + dtypeName(dtype));
-      body([&](int threads) { return makeCpuBackend(dtype, threads, instructionSet); });
-    }
-}
-
 void forEachBackend(const std::function<void(Backend&)>& body, int threads) {
   forEachFactory([&](const BackendFactory& make) { body(*make(threads)); });
 }

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { basename } from 'node:path';
 import { buildNativeTests, nativeTestsUnavailable } from '../../scripts/native-tests';
 
 /** What one native test printed, and whether it passed. */
@@ -31,11 +32,11 @@ if (unavailable) {
     expect(unavailable).toMatch(/CMake|compiler|make/);
   });
 } else {
-  const program = buildNativeTests({ sanitize: false });
-  const listed = spawnSync(program, ['--list'], { encoding: 'utf8' });
-  const names = listed.stdout.split('\n').filter(Boolean);
-
-  describe('native', () => {
+  describe.each(
+    buildNativeTests({ sanitize: false }).map((program) => [basename(program), program] as const),
+  )('%s', (_, program) => {
+    const listed = spawnSync(program, ['--list'], { encoding: 'utf8' });
+    const names = listed.stdout.split('\n').filter(Boolean);
     let verdicts = new Map<string, Verdict>();
     let ending = '';
 

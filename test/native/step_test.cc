@@ -145,7 +145,7 @@ void notFinite() {
 
 void stepAllocatesNothing() {
   if (!allocationsAreCounted()) {
-    expect(true, "not counted under this sanitizer");
+    expect(true, "not counted here");
     return;
   }
   forEachFactory([](const BackendFactory& make) {

@@ -1,0 +1,206 @@
+#pragma once
+
+// The part of the CUDA runtime that native/backend/cuda uses, on a processor: the language's words, the
+// built-in variables and functions of kernels, and the calls of hosts. Written from NVIDIA's documentation
+// (CUDA C++ Programming Guide, CUDA Runtime API); it needs no CUDA toolkit.
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <tuple>
+#include <utility>
+
+#include "simulator.h"
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+
+/** Of the fiber that runs. */
+inline const sim::Index3& threadIdx = sim::builtins.threadIdx;
+inline const sim::Index3& blockIdx = sim::builtins.blockIdx;
+inline const sim::Index3& blockDim = sim::builtins.blockDim;
+inline const sim::Index3& gridDim = sim::builtins.gridDim;
+
+// --- Types
+
+struct dim3 {
+  unsigned x = 1, y = 1, z = 1;
+  dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
+};
+
+struct alignas(8) float2 {
+  float x, y;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+struct alignas(8) uint2 {
+  uint32_t x, y;
+};
+struct alignas(16) uint4 {
+  uint32_t x, y, z, w;
+};
+
+// --- In kernels
+
+inline void __syncthreads() { sim::barrier(); }
+
+namespace sim {
+
+/** What lane `from(lane)` holds, for every lane. */
+template <typename T, typename From>
+T shuffle(uint32_t mask, const char* kind, T value, From from) {
+  static_assert(sizeof(T) <= 8 && std::is_trivially_copyable_v<T>);
+  const std::byte* all = collective(mask, kind, &value, sizeof value);
+  std::memcpy(&value, all + from(sim::builtins.lane) * collectiveBytes, sizeof value);
+  return value;
+}
+
+}  // namespace sim
+
+inline void __syncwarp(uint32_t mask = ~0u) { sim::collective(mask, "__syncwarp", nullptr, 0); }
+
+template <typename T>
+T __shfl_sync(uint32_t mask, T value, int source) {
+  return sim::shuffle(mask, "__shfl_sync", value,
+                      [=](unsigned) { return static_cast<unsigned>(source) & 31; });
+}
+
+template <typename T>
+T __shfl_xor_sync(uint32_t mask, T value, int bits) {
+  return sim::shuffle(mask, "__shfl_xor_sync", value,
+                      [=](unsigned lane) { return (lane ^ static_cast<unsigned>(bits)) & 31; });
+}
+
+template <typename T>
+T __shfl_up_sync(uint32_t mask, T value, unsigned delta) {
+  return sim::shuffle(mask, "__shfl_up_sync", value,
+                      [=](unsigned lane) { return lane < delta ? lane : lane - delta; });
+}
+
+inline uint32_t __ballot_sync(uint32_t mask, bool predicate) {
+  const std::byte* all = sim::collective(mask, "__ballot_sync", &predicate, sizeof predicate);
+  uint32_t bits = 0;
+  for (unsigned lane = 0; lane < 32; ++lane) {
+    bool theirs = false;
+    if (mask >> lane & 1) std::memcpy(&theirs, all + lane * sim::collectiveBytes, sizeof theirs);
+    bits |= static_cast<uint32_t>(theirs) << lane;
+  }
+  return bits;
+}
+
+template <typename T>
+T atomicAdd(T* target, T value) {
+  const T before = *target;
+  *target += value;
+  return before;
+}
+
+inline int __popc(uint32_t bits) { return __builtin_popcount(bits); }
+inline uint32_t __umulhi(uint32_t a, uint32_t b) { return static_cast<uint32_t>((uint64_t{a} * b) >> 32); }
+inline uint32_t __float_as_uint(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+inline float __uint_as_float(uint32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+inline float __expf(float x) { return std::exp(x); }
+inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
+template <typename T>
+T __ldg(const T* source) {
+  return *source;
+}
+using std::max;
+using std::min;
+
+// --- On hosts
+
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorInsufficientDriver = 35,
+  cudaErrorNoDevice = 100,
+  cudaErrorInvalidDevice = 101,
+};
+
+enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+enum { cudaStreamNonBlocking = 1 };
+
+using cudaStream_t = struct CUstream_st*;
+using cudaEvent_t = struct CUevent_st*;
+enum { cudaEventDisableTiming = 2 };
+
+struct cudaDeviceProp {
+  char name[256];
+  size_t totalGlobalMem;
+  int major, minor;
+  int multiProcessorCount;
+};
+
+struct cudaLaunchAttribute {};
+struct cudaLaunchConfig_t {
+  dim3 gridDim, blockDim;
+  size_t dynamicSmemBytes = 0;
+  cudaStream_t stream = nullptr;
+  cudaLaunchAttribute* attrs = nullptr;
+  unsigned numAttrs = 0;
+};
+
+const char* cudaGetErrorName(cudaError_t error);
+const char* cudaGetErrorString(cudaError_t error);
+cudaError_t cudaGetLastError();
+cudaError_t cudaDriverGetVersion(int* version);
+cudaError_t cudaRuntimeGetVersion(int* version);
+cudaError_t cudaGetDeviceCount(int* count);
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
+cudaError_t cudaSetDevice(int device);
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total);
+cudaError_t cudaMalloc(void** memory, size_t bytes);
+cudaError_t cudaFree(void* memory);
+cudaError_t cudaMallocHost(void** memory, size_t bytes);
+cudaError_t cudaFreeHost(void* memory);
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
+cudaError_t cudaStreamDestroy(cudaStream_t stream);
+cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
+cudaError_t cudaEventDestroy(cudaEvent_t event);
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaMemcpyAsync(void* destination, const void* source, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream);
+cudaError_t cudaMemcpy2DAsync(void* destination, size_t destinationPitch, const void* source,
+                              size_t sourcePitch, size_t width, size_t height, cudaMemcpyKind kind,
+                              cudaStream_t stream);
+cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream);
+
+namespace sim {
+
+cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> body);
+cudaError_t allowSharedBytes(const void* kernel, size_t bytes);
+
+}  // namespace sim
+
+template <typename... Parameters>
+cudaError_t cudaFuncSetAttribute(void (*kernel)(Parameters...), cudaFuncAttribute, int value) {
+  return sim::allowSharedBytes(reinterpret_cast<const void*>(kernel), static_cast<size_t>(value));
+}
+
+template <typename... Parameters, typename... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
+                               Arguments&&... arguments) {
+  // Parameters are copied at the launch, as on a GPU.
+  std::tuple<Parameters...> parameters{std::forward<Arguments>(arguments)...};
+  return sim::launch(*config, reinterpret_cast<const void*>(kernel),
+                     [kernel, parameters] { std::apply(kernel, parameters); });
+}

@@ -1,0 +1,189 @@
+// The host's half of the CUDA runtime: work of a stream waits in a queue until the stream is synchronized.
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "cuda_runtime.h"
+
+struct CUstream_st {
+  std::deque<std::function<void()>> work;
+};
+
+struct CUevent_st {
+  cudaStream_t stream = nullptr;
+};
+
+namespace {
+
+constexpr size_t defaultSharedBytes = 48 << 10;
+constexpr size_t largestSharedBytes = 227 << 10;
+constexpr size_t totalBytes = size_t{8} << 30;
+
+std::map<const void*, size_t> sharedLimits;
+/** Page-locked memory: copies read it when they happen, not when they are asked for. */
+std::map<const std::byte*, size_t> pinned;
+
+bool isPinned(const void* memory) {
+  const auto* bytes = static_cast<const std::byte*>(memory);
+  auto next = pinned.upper_bound(bytes);
+  if (next == pinned.begin()) return false;
+  --next;
+  return bytes < next->first + next->second;
+}
+
+void enqueue(cudaStream_t stream, std::function<void()> work) { stream->work.push_back(std::move(work)); }
+
+}  // namespace
+
+const char* cudaGetErrorName(cudaError_t error) {
+  return error == cudaErrorMemoryAllocation ? "cudaErrorMemoryAllocation"
+         : error == cudaErrorInvalidValue   ? "cudaErrorInvalidValue"
+         : error == cudaErrorInvalidDevice  ? "cudaErrorInvalidDevice"
+                                            : "cudaError";
+}
+const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaErrorMemoryAllocation ? "out of memory" : "invalid argument";
+}
+cudaError_t cudaGetLastError() { return cudaSuccess; }
+cudaError_t cudaDriverGetVersion(int* version) { return *version = 13000, cudaSuccess; }
+cudaError_t cudaRuntimeGetVersion(int* version) { return *version = 13000, cudaSuccess; }
+cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+  if (device != 0) return cudaErrorInvalidDevice;
+  *properties = {"Simulated GPU", totalBytes, 8, 0, 4};
+  return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
+
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  *total = totalBytes;
+  *free = totalBytes - sim::deviceBytesInUse();
+  return cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void** memory, size_t bytes) {
+  if (bytes > totalBytes - sim::deviceBytesInUse()) return cudaErrorMemoryAllocation;
+  *memory = sim::allocateDevice(bytes);
+  return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+
+cudaError_t cudaFree(void* memory) {
+  if (memory) sim::releaseDevice(memory);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMallocHost(void** memory, size_t bytes) {
+  auto* block = new std::byte[bytes];
+  pinned[block] = bytes;
+  *memory = block;
+  return cudaSuccess;
+}
+
+cudaError_t cudaFreeHost(void* memory) {
+  const auto* block = static_cast<std::byte*>(memory);
+  pinned.erase(block);
+  delete[] block;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = new CUstream_st;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  delete stream;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  // Taken out first: a failure must not be met again.
+  auto work = std::move(stream->work);
+  stream->work.clear();
+  const sim::DeviceAccess access;
+  for (const auto& piece : work) piece();
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  *event = new CUevent_st;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  event->stream = stream;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  return event->stream ? cudaStreamSynchronize(event->stream) : cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void* destination, const void* source, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+  return cudaMemcpy2DAsync(destination, bytes, source, bytes, bytes, 1, kind, stream);
+}
+
+cudaError_t cudaMemcpy2DAsync(void* destination, size_t destinationPitch, const void* source,
+                              size_t sourcePitch, size_t width, size_t height, cudaMemcpyKind kind,
+                              cudaStream_t stream) {
+  if (width > destinationPitch || width > sourcePitch) return cudaErrorInvalidValue;
+  if (width == 0 || height == 0) return cudaSuccess;
+  std::shared_ptr<std::vector<std::byte>> staged;
+  // Ordinary memory has been read when the call returns; page-locked memory is read when the copy happens.
+  if (kind == cudaMemcpyHostToDevice && !isPinned(source)) {
+    const auto* first = static_cast<const std::byte*>(source);
+    staged = std::make_shared<std::vector<std::byte>>(first, first + (height - 1) * sourcePitch + width);
+    source = staged->data();
+  }
+  const auto copy = [=] {
+    const sim::DeviceAccess access;
+    for (size_t row = 0; row < height; ++row)
+      std::memcpy(static_cast<std::byte*>(destination) + row * destinationPitch,
+                  static_cast<const std::byte*>(source) + row * sourcePitch, width);
+    (void)staged;
+  };
+  enqueue(stream, copy);
+  // A copy into ordinary memory returns when it is done.
+  if (kind == cudaMemcpyDeviceToHost && !isPinned(destination)) return cudaStreamSynchronize(stream);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream) {
+  enqueue(stream, [=] {
+    const sim::DeviceAccess access;
+    std::memset(memory, value, bytes);
+  });
+  return cudaSuccess;
+}
+
+namespace sim {
+
+cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> body) {
+  const auto found = sharedLimits.find(kernel);
+  const size_t limit = found == sharedLimits.end() ? defaultSharedBytes : found->second;
+  const dim3 grid = config.gridDim, block = config.blockDim;
+  const size_t threads = size_t{block.x} * block.y * block.z;
+  if (config.dynamicSmemBytes > limit || threads == 0 || threads > 1024 || grid.x == 0 || grid.y == 0 ||
+      grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
+    return cudaErrorInvalidValue;
+  const Launch launch{{grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, config.dynamicSmemBytes};
+  enqueue(config.stream, [launch, body = std::move(body)] { run(launch, body); });
+  return cudaSuccess;
+}
+
+cudaError_t allowSharedBytes(const void* kernel, size_t bytes) {
+  if (bytes > largestSharedBytes) return cudaErrorInvalidValue;
+  sharedLimits[kernel] = bytes;
+  return cudaSuccess;
+}
+
+}  // namespace sim

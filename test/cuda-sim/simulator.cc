@@ -1,0 +1,361 @@
+#include "simulator.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <memory>
+
+namespace sim {
+namespace {
+
+constexpr size_t stackBytes = 128 << 10;
+constexpr unsigned warpSize = 32;
+
+struct Copy {
+  void* destination;
+  const void* source;
+  size_t bytes, valid;
+};
+
+struct Warp {
+  unsigned lanes = 0;    // that there are
+  unsigned arrived = 0;  // at the collective that is gathering
+  bool broken = false;   // a lane has returned
+  std::string kind;
+  unsigned phase = 0;
+  std::byte deposits[2][warpSize][collectiveBytes];
+};
+
+enum class State { ready, atBarrier, atCollective, done };
+
+struct Fiber {
+  Index3 index;
+  unsigned lane = 0;
+  Warp* warp = nullptr;
+  State state = State::ready;
+  bool started = false;
+  ucontext_t start;
+  jmp_buf resume;
+  std::vector<Copy> open;
+  std::vector<std::vector<Copy>> groups;
+};
+
+/** The block that runs. One at a time, on one thread of the host. */
+struct Machine {
+  const std::function<void()>* kernel = nullptr;
+  std::vector<std::unique_ptr<Fiber>> fibers;
+  std::vector<std::unique_ptr<std::byte[]>> stacks;
+  std::vector<Warp> warps;
+  std::vector<Fiber*> ready;
+  Fiber* current = nullptr;
+  size_t alive = 0, atBarrier = 0;
+  jmp_buf scheduler;
+  std::string failure;
+  uint64_t random = 0x9e3779b97f4a7c15;
+};
+
+Machine machine;
+
+uint64_t nextRandom() {
+  machine.random ^= machine.random << 13;
+  machine.random ^= machine.random >> 7;
+  machine.random ^= machine.random << 17;
+  return machine.random;
+}
+
+[[noreturn]] void leave() { _longjmp(machine.scheduler, 1); }
+
+std::string describe(const Index3& index) {
+  char text[64];
+  snprintf(text, sizeof text, "(%u, %u, %u)", index.x, index.y, index.z);
+  return text;
+}
+
+[[noreturn]] void failHere(const std::string& what) {
+  machine.failure = what;
+  machine.failure += ", block " + describe(builtins.blockIdx);
+  if (machine.current) machine.failure += ", thread " + describe(machine.current->index);
+  leave();
+}
+
+/** Gives the processor to the others until somebody makes this fiber ready. */
+void suspend(State state) {
+  machine.current->state = state;
+  if (!_setjmp(machine.current->resume)) leave();
+}
+
+void makeReady(Fiber& fiber) {
+  fiber.state = State::ready;
+  machine.ready.push_back(&fiber);
+}
+
+void openBarrierIfComplete() {
+  if (machine.alive == 0 || machine.atBarrier < machine.alive) return;
+  machine.atBarrier = 0;
+  for (const auto& fiber : machine.fibers)
+    if (fiber->state == State::atBarrier) makeReady(*fiber);
+}
+
+/** A fiber lives on from block to block, since a jump costs less than a new context. */
+void fiberMain() {
+  for (;;) {
+    (*machine.kernel)();
+    Fiber& fiber = *machine.current;
+    fiber.warp->broken = true;
+    --machine.alive;
+    openBarrierIfComplete();
+    suspend(State::done);
+  }
+}
+
+void onFault(int, siginfo_t* info, void*) {
+  if (!machine.current) {
+    constexpr char message[] = "the host touched memory of the device, or none at all\n";
+    [[maybe_unused]] const auto written = write(2, message, sizeof message - 1);
+    _exit(139);
+  }
+  char text[64];
+  snprintf(text, sizeof text, "access out of bounds at %p", info->si_addr);
+  failHere(text);
+}
+
+void catchFaults() {
+  static bool installed = false;
+  if (installed) return;
+  installed = true;
+  struct sigaction action = {};
+  action.sa_sigaction = onFault;
+  action.sa_flags = SA_SIGINFO | SA_NODEFER;
+  sigaction(SIGSEGV, &action, nullptr);
+  sigaction(SIGBUS, &action, nullptr);
+}
+
+// --- Memory
+
+struct Allocation {
+  std::byte* base = nullptr;  // of the mapping, guard pages included
+  size_t pages = 0;           // in the middle
+  size_t bytes = 0;
+};
+
+size_t pageBytes() {
+  static const auto bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
+std::map<void*, Allocation> allocations;
+size_t bytesInUse = 0;
+int accessDepth = 0;
+
+void protect(const Allocation& allocation, int protection) {
+  mprotect(allocation.base + pageBytes(), allocation.pages * pageBytes(), protection);
+}
+
+std::pair<std::byte*, Allocation> mapGuarded(size_t bytes) {
+  const size_t rounded = std::max<size_t>((bytes + 15) / 16 * 16, 16);
+  Allocation allocation;
+  allocation.bytes = bytes;
+  allocation.pages = (rounded + pageBytes() - 1) / pageBytes();
+  void* base = mmap(nullptr, (allocation.pages + 2) * pageBytes(), PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) return {nullptr, {}};
+  allocation.base = static_cast<std::byte*>(base);
+  protect(allocation, PROT_READ | PROT_WRITE);
+  std::byte* end = allocation.base + (allocation.pages + 1) * pageBytes();
+  return {end - rounded, allocation};
+}
+
+void unmap(const Allocation& allocation) { munmap(allocation.base, (allocation.pages + 2) * pageBytes()); }
+
+/** Shared memory of exactly as many bytes as were asked for; kept, since the next launch is often the same.
+ */
+std::byte* sharedMemoryOf(size_t bytes) {
+  static std::map<size_t, std::byte*> known;
+  if (bytes == 0) return nullptr;
+  std::byte*& memory = known[bytes];
+  if (!memory) memory = mapGuarded(bytes).first;
+  return memory;
+}
+
+void prepareBlock(const Launch& launch) {
+  const size_t threads = size_t{launch.block.x} * launch.block.y * launch.block.z;
+  while (machine.fibers.size() < threads) {
+    machine.fibers.push_back(std::make_unique<Fiber>());
+    machine.stacks.push_back(std::make_unique<std::byte[]>(stackBytes));
+  }
+  machine.warps.resize((threads + warpSize - 1) / warpSize);
+  for (Warp& warp : machine.warps) {
+    warp.lanes = warp.arrived = warp.phase = 0;
+    warp.broken = false;
+  }
+  machine.ready.clear();
+  machine.alive = threads;
+  machine.atBarrier = 0;
+  for (size_t i = 0; i < machine.fibers.size(); ++i) {
+    Fiber& fiber = *machine.fibers[i];
+    fiber.state = State::done;
+    if (i >= threads) continue;
+    const auto index = static_cast<unsigned>(i);
+    fiber.index = {index % launch.block.x, index / launch.block.x % launch.block.y,
+                   index / launch.block.x / launch.block.y};
+    fiber.lane = index % warpSize;
+    fiber.warp = &machine.warps[i / warpSize];
+    ++fiber.warp->lanes;
+    fiber.open.clear();
+    fiber.groups.clear();
+    if (!fiber.started) {
+      getcontext(&fiber.start);
+      fiber.start.uc_stack.ss_sp = machine.stacks[i].get();
+      fiber.start.uc_stack.ss_size = stackBytes;
+      fiber.start.uc_link = nullptr;
+      makecontext(&fiber.start, fiberMain, 0);
+    }
+    makeReady(fiber);
+  }
+}
+
+/** Runs fibers in random order until none is ready. */
+void schedule() {
+  _setjmp(machine.scheduler);
+  machine.current = nullptr;
+  if (!machine.failure.empty() || machine.ready.empty()) return;
+  const size_t pick = nextRandom() % machine.ready.size();
+  std::swap(machine.ready[pick], machine.ready.back());
+  Fiber& fiber = *machine.ready.back();
+  machine.ready.pop_back();
+  machine.current = &fiber;
+  builtins.threadIdx = fiber.index;
+  builtins.lane = fiber.lane;
+  if (fiber.started) _longjmp(fiber.resume, 1);
+  fiber.started = true;
+  setcontext(&fiber.start);
+}
+
+}  // namespace
+
+Builtins builtins;
+
+void barrier() {
+  ++machine.atBarrier;
+  machine.current->state = State::atBarrier;
+  openBarrierIfComplete();
+  suspend(machine.current->state);
+}
+
+const std::byte* collective(uint32_t mask, const char* kind, const void* data, size_t bytes) {
+  Fiber& self = *machine.current;
+  Warp& warp = *self.warp;
+  const uint32_t all = warp.lanes == warpSize ? ~0u : (1u << warp.lanes) - 1;
+  if (mask != all) failHere(std::string(kind) + ": the mask is not all lanes of the warp");
+  if (warp.broken) failHere(std::string(kind) + ": a lane of the warp has returned");
+  if (warp.arrived == 0) {
+    warp.kind = kind;
+  } else if (warp.kind != kind) {
+    failHere(std::string(kind) + ": another lane of the warp is at " + warp.kind);
+  }
+  const unsigned phase = warp.phase;
+  std::memcpy(warp.deposits[phase][self.lane], data, bytes);
+  if (++warp.arrived == warp.lanes) {
+    warp.arrived = 0;
+    warp.phase ^= 1;
+    for (const auto& fiber : machine.fibers)
+      if (fiber->warp == &warp && fiber->state == State::atCollective) makeReady(*fiber);
+    makeReady(self);
+    suspend(State::ready);
+  } else {
+    suspend(State::atCollective);
+  }
+  return &warp.deposits[phase][0][0];
+}
+
+void copyAsync(void* shared, const void* global, size_t bytes, size_t valid) {
+  if (reinterpret_cast<uintptr_t>(shared) % bytes != 0 || reinterpret_cast<uintptr_t>(global) % bytes != 0)
+    failHere("cp.async: misaligned");
+  std::memset(shared, 0xff, bytes);
+  machine.current->open.push_back({shared, global, bytes, valid});
+}
+
+void commitCopies() {
+  Fiber& self = *machine.current;
+  self.groups.push_back(std::move(self.open));
+  self.open.clear();
+}
+
+void waitCopies(int pending) {
+  Fiber& self = *machine.current;
+  while (self.groups.size() > static_cast<size_t>(pending)) {
+    for (const Copy& copy : self.groups.front()) {
+      std::memcpy(copy.destination, copy.source, copy.valid);
+      std::memset(static_cast<std::byte*>(copy.destination) + copy.valid, 0, copy.bytes - copy.valid);
+    }
+    self.groups.erase(self.groups.begin());
+  }
+}
+
+void run(const Launch& launch, const std::function<void()>& kernel) {
+  catchFaults();
+  const DeviceAccess access;
+  std::byte* const shared = sharedMemoryOf(launch.sharedBytes);
+  machine.kernel = &kernel;
+  machine.failure.clear();
+  builtins.blockDim = launch.block;
+  builtins.gridDim = launch.grid;
+  builtins.shared = shared;
+  Index3& index = builtins.blockIdx;
+  for (index.z = 0; index.z < launch.grid.z; ++index.z)
+    for (index.y = 0; index.y < launch.grid.y; ++index.y)
+      for (index.x = 0; index.x < launch.grid.x; ++index.x) {
+        // NaN everywhere: what the block before left is not there.
+        if (shared) std::memset(shared, 0xff, launch.sharedBytes);
+        prepareBlock(launch);
+        schedule();
+        if (machine.failure.empty() && machine.alive > 0)
+          machine.failure =
+              "deadlock: some threads wait for others that do not come, block " + describe(index);
+        if (!machine.failure.empty()) {
+          // They stand in the middle of the kernel that failed.
+          for (const auto& fiber : machine.fibers) fiber->started = false;
+          throw Failure(machine.failure);
+        }
+      }
+}
+
+void* allocateDevice(size_t bytes) {
+  const auto [data, allocation] = mapGuarded(bytes);
+  if (!data) return nullptr;
+  std::memset(data, 0xff, bytes);
+  if (accessDepth == 0) protect(allocation, PROT_NONE);
+  allocations[data] = allocation;
+  bytesInUse += bytes;
+  return data;
+}
+
+void releaseDevice(void* memory) {
+  const auto found = allocations.find(memory);
+  if (found == allocations.end()) throw Failure("cudaFree of memory that was not allocated");
+  bytesInUse -= found->second.bytes;
+  unmap(found->second);
+  allocations.erase(found);
+}
+
+size_t deviceBytesInUse() { return bytesInUse; }
+
+DeviceAccess::DeviceAccess() {
+  if (accessDepth++ == 0)
+    for (const auto& [data, allocation] : allocations) protect(allocation, PROT_READ | PROT_WRITE);
+}
+
+DeviceAccess::~DeviceAccess() {
+  if (--accessDepth == 0)
+    for (const auto& [data, allocation] : allocations) protect(allocation, PROT_NONE);
+}
+
+void setSeed(uint64_t seed) { machine.random = seed * 2 + 1; }
+
+}  // namespace sim

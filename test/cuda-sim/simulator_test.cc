@@ -1,0 +1,139 @@
+// The simulator must catch what it is there for.
+#include "cuda_runtime.h"
+#include "harness.h"
+
+namespace rnd1::test {
+namespace {
+
+constexpr unsigned threads = 64;
+
+float* shared() { return reinterpret_cast<float*>(sim::builtins.shared); }
+
+/** Memory of the device for a few floats. */
+struct DeviceFloats {
+  explicit DeviceFloats(size_t count)
+      : data(static_cast<float*>(sim::allocateDevice(count * sizeof(float)))) {}
+  ~DeviceFloats() { sim::releaseDevice(data); }
+  float* data;
+};
+
+void run(const std::function<void()>& kernel, size_t sharedFloats = threads) {
+  sim::run({{1, 1, 1}, {threads, 1, 1}, sharedFloats * sizeof(float)}, kernel);
+}
+
+/** Whether neighbours' values arrive, over many orders of threads. */
+bool passesOn(bool wait) {
+  bool good = true;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    sim::setSeed(seed);
+    run([&] {
+      const unsigned own = threadIdx.x;
+      shared()[own] = static_cast<float>(own);
+      if (wait) __syncthreads();
+      if (shared()[(own + 1) % threads] != static_cast<float>((own + 1) % threads)) good = false;
+    });
+  }
+  return good;
+}
+
+void barriers() {
+  expect(passesOn(true), "a barrier");
+  expect(!passesOn(false), "a missing barrier goes unnoticed");
+}
+
+void bounds() {
+  const DeviceFloats given(64);
+  run([&] { given.data[threadIdx.x] = 1; });
+  const auto beyond = expectThrows<sim::Failure>([&] { run([&] { given.data[threadIdx.x + 1] = 1; }); },
+                                                 "an access behind device memory");
+  expect(beyond.find("out of bounds") != std::string::npos, beyond);
+  expect(beyond.find("thread (63, 0, 0)") != std::string::npos, beyond);
+  expectThrows<sim::Failure>([] { run([] { shared()[threadIdx.x] = 1; }, threads - 4); },
+                             "an access behind shared memory");
+}
+
+void deadlocks() {
+  expectThrows<sim::Failure>(
+      [] {
+        run([] {
+          if (threadIdx.x < 32) {
+            __syncthreads();
+          } else {
+            __syncwarp();
+            while (threadIdx.x == 40) __shfl_xor_sync(~0u, 1, 1);
+          }
+        });
+      },
+      "threads that wait for others that do not come");
+}
+
+void collectives() {
+  run([] {
+    const auto lane = static_cast<int>(threadIdx.x % 32);
+    if (__shfl_xor_sync(~0u, lane, 3) != (lane ^ 3)) shared()[threads] = 0;
+    if (__ballot_sync(~0u, lane % 2 == 0) != 0x55555555u) shared()[threads] = 0;
+  });
+  expectThrows<sim::Failure>(
+      [] {
+        run([] {
+          if (threadIdx.x % 2 == 0) __shfl_xor_sync(0x55555555u, 1, 1);
+        });
+      },
+      "a mask that is not the whole warp");
+  expectThrows<sim::Failure>(
+      [] {
+        run([] {
+          if (threadIdx.x % 32 == 5) return;
+          __syncwarp();
+        });
+      },
+      "a collective after a lane has returned");
+}
+
+/** Whether a copy into shared memory is there. */
+bool arrives(bool wait) {
+  const DeviceFloats given(4);
+  bool there = true;
+  run([&] {
+    if (threadIdx.x != 0) return;
+    for (int i = 0; i < 4; ++i) given.data[i] = 7;
+    sim::copyAsync(shared(), given.data, 16, 16);
+    sim::commitCopies();
+    if (wait) sim::waitCopies(0);
+    there = shared()[3] == 7;
+  });
+  return there;
+}
+
+void copies() {
+  expect(arrives(true), "a copy that is waited for");
+  expect(!arrives(false), "a copy that is not waited for goes unnoticed");
+}
+
+void streams() {
+  cudaStream_t stream = nullptr;
+  cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+  void* host = nullptr;
+  cudaMallocHost(&host, 4);
+  const DeviceFloats device(1);
+  *static_cast<float*>(host) = 1;
+  cudaMemcpyAsync(device.data, host, 4, cudaMemcpyHostToDevice, stream);
+  *static_cast<float*>(host) = 2;  // too early: the copy has not been waited for
+  float result = 0;
+  cudaMemcpyAsync(&result, device.data, 4, cudaMemcpyDeviceToHost, stream);
+  expectEqual(result, 2.0f, "page-locked memory is read when the copy happens");
+  cudaFreeHost(host);
+  cudaStreamDestroy(stream);
+}
+
+const Tests simulatorTests{
+    {"simulator: a missing barrier shows", barriers},
+    {"simulator: an access out of bounds is caught", bounds},
+    {"simulator: a deadlock is caught", deadlocks},
+    {"simulator: warps meet as a whole", collectives},
+    {"simulator: asynchronous copies come when they are waited for", copies},
+    {"simulator: work of a stream happens when it is waited for", streams},
+};
+
+}  // namespace
+}  // namespace rnd1::test
