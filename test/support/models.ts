@@ -1,7 +1,7 @@
 import { copyFileSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type LoadOptions, RND1 } from '../../lib';
+import { type Device, type LoadOptions, RND1 } from '../../lib';
 import { fixturesFolder } from './goldens';
 
 /** The embedded checkpoint. */
@@ -23,13 +23,16 @@ function checkpointFolder(checkpoint: string, config: string): string {
   return twin;
 }
 
-/** The model of a golden case on the CPU, f32 unless `options` say otherwise; loaded once, closed by `closeModels`. */
+/** Where the golden data are tried: `RND1_TEST_DEVICE=cuda npx jest test/model` takes a GPU. */
+const device = (process.env.RND1_TEST_DEVICE ?? 'cpu') as Device;
+
+/** The model of a golden case, f32 unless `options` say otherwise; loaded once, closed by `closeModels`. */
 export function openModel(
   golden: { readonly checkpoint: string; readonly config?: string },
   options: LoadOptions = {},
 ): Promise<RND1> {
   const { checkpoint, config = 'config.json' } = golden;
-  const all: LoadOptions = { device: 'cpu', dtype: 'f32', threads: 2, ...options };
+  const all: LoadOptions = { device, dtype: 'f32', threads: 2, ...options };
   const key = JSON.stringify([checkpoint, config, all]);
   const opened = models.get(key) ?? RND1.load(checkpointFolder(checkpoint, config), all);
   models.set(key, opened);

@@ -1,0 +1,84 @@
+/**
+ * Compiles the CUDA kernels for one target and prints what each takes: registers, spilled bytes. Fails when a kernel
+ * that most of the time is spent in spills, or when there is a warning.
+ *
+ *     tsx scripts/kernel-resources.ts [sm_90a]
+ */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { BuildError, capture, root, say, show } from './command';
+import { findProgram } from './toolchain';
+
+/** Kernels that may not spill. */
+const main = /^(attentionMma|productMma|expertMma|product|expert|addRmsNorm|normRope|combine)Kernel/;
+
+interface Kernel {
+  readonly name: string;
+  readonly registers: number;
+  readonly spilled: number;
+}
+
+/** Reads what `ptxas -v` says: for each kernel its mangled name, its stack and spills, its registers. */
+function parseKernels(output: string): Kernel[] {
+  const pattern =
+    /Compiling entry function '(\w+)'[\s\S]*?(\d+) bytes spill stores, (\d+) bytes spill loads[\s\S]*?Used (\d+) registers/g;
+  return [...output.matchAll(pattern)].map(([, mangled = '', stores, loads, registers]) => ({
+    name: readableName(mangled),
+    registers: Number(registers),
+    spilled: Number(stores) + Number(loads),
+  }));
+}
+
+/** `expertMmaKernel<2,32,bf16>` of an Itanium name: enough of the demangler for our kernels. */
+function readableName(mangled: string): string {
+  const [, length = '', rest = ''] = /(?:^|\D)(\d+)([a-zA-Z]+Kernel.*)$/.exec(mangled) ?? [];
+  const name = rest.slice(0, Number(length.slice(-2)));
+  const dtypes = ['f32', 'f16', 'bf16'];
+  const parameters = [...rest.matchAll(/L(?:i|NS_5DTypeE|N4rnd15DTypeE)(\d+)E/g)].map(([all, value]) =>
+    all.startsWith('Li') ? value : dtypes[Number(value)],
+  );
+  return parameters.length > 0 ? `${name}<${parameters.join(',')}>` : name;
+}
+
+function compile(nvcc: string, file: string, target: string): Kernel[] {
+  const architecture = target.replace('sm_', 'compute_');
+  const { ok, output } = capture(nvcc, [
+    '-std=c++20',
+    '--expt-relaxed-constexpr',
+    '-O3',
+    '-Werror=all-warnings',
+    '-I',
+    join(root, 'native'),
+    '-gencode',
+    `arch=${architecture},code=${target}`,
+    '-Xptxas',
+    '-v',
+    '-cubin',
+    '-o',
+    '/dev/null',
+    join(root, 'native', 'backend', 'cuda', file),
+  ]);
+  if (!ok) {
+    show(output);
+    throw new BuildError(`${file} does not compile for ${target}.`);
+  }
+  return parseKernels(output);
+}
+
+try {
+  const target = process.argv[2] ?? 'sm_90a';
+  const nvcc = findProgram('nvcc');
+  if (!nvcc) throw new BuildError('nvcc is not installed.');
+  const files = readdirSync(join(root, 'native', 'backend', 'cuda')).filter((name) => name.endsWith('.cu'));
+  const kernels = files.flatMap((file) => compile(nvcc, file, target));
+  console.log(`${kernels.length} kernels for ${target}: registers, spilled bytes`);
+  for (const { name, registers, spilled } of kernels)
+    console.log(`${String(registers).padStart(5)} ${String(spilled).padStart(5)}  ${name}`);
+  const wrong = kernels.filter(({ name, spilled }) => spilled > 0 && main.test(name));
+  if (wrong.length > 0) throw new BuildError(`These spill: ${wrong.map(({ name }) => name).join(', ')}.`);
+  if (!kernels.some(({ name }) => main.test(name))) throw new BuildError('No kernel was recognised.');
+} catch (error) {
+  if (!(error instanceof BuildError)) throw error;
+  say(error.message);
+  process.exitCode = 1;
+}
