@@ -9,6 +9,7 @@ import { selectTensors } from './checkpoint/tensors';
 import { type ModelConfig, readConfig } from './config';
 import { chooseDevice } from './device';
 import { RND1Error } from './errors';
+import { loadNames } from './option-names';
 import { Tokenizer } from './tokenizer';
 import type { Device, DType, LoadOptions } from './types';
 import { integerOption, optionsObject, quote, signalOption, stringOption, wordOption } from './validate';
@@ -48,6 +49,11 @@ export const embeddedFolder = join(__dirname, '..', 'models', 'nano');
 
 /** Reads a checkpoint folder and makes a native session of it. */
 export async function loadModel(path: string | undefined, options?: LoadOptions): Promise<LoadedModel> {
+  if (typeof path === 'object' && path !== null) {
+    throw new TypeError(
+      `path must be a string, not ${quote(path)}; options come second: RND1.load(undefined, options)`,
+    );
+  }
   const folder = path === undefined ? embeddedFolder : stringOption('path', path);
   const { device, dtype, threads, onProgress, signal } = readLoadOptions(options);
   signal?.throwIfAborted();
@@ -88,7 +94,7 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
 }
 
 function readLoadOptions(given: LoadOptions | undefined) {
-  const options = optionsObject('options', given);
+  const options = optionsObject('options', given, loadNames);
   const { device = 'auto', dtype = 'auto', threads = availableParallelism(), onProgress } = options;
   if (typeof device !== 'string' || !/^(auto|cpu|cuda|cuda:\d{1,4})$/.test(device)) {
     throw new TypeError(`device must be 'auto', 'cpu', 'cuda' or 'cuda:N', not ${quote(device)}`);
@@ -108,7 +114,7 @@ function readLoadOptions(given: LoadOptions | undefined) {
 /** Says what to do when a model's name on the hub is given instead of a folder. */
 async function checkPath(folder: string): Promise<void> {
   const stats = await stat(folder).catch((error: unknown) => {
-    const hint = /^[\w.-]+\/[\w.-]+$/.test(folder)
+    const hint = /^\w[\w.-]*\/[\w.-]+$/.test(folder)
       ? '; names on the Hugging Face hub are not looked up: download the checkpoint and give its folder'
       : '';
     throw new RND1Error('io', `${quote(folder)} is not a folder${hint}`, { cause: error });

@@ -1,6 +1,6 @@
 import type { StepPlan } from '../types/native';
 import type { Schedule } from './types';
-import { integerOption, numberOption, quote, wordOption } from './validate';
+import { integerOption, numberOption, optionsObject, quote, wordOption } from './validate';
 
 /** What decides about the masked positions of one block: a linear plan of counts in some order, or a bound. */
 export type Rule =
@@ -24,6 +24,12 @@ export interface Block {
 
 const orders = ['entropy', 'confidence', 'margin', 'random'] as const;
 const types = [...orders, 'entropy-bounded', 'threshold', 'blocks'] as const;
+/** What each type has besides `type`. */
+const parameters: Readonly<Record<string, Readonly<Record<string, true>>>> = {
+  'entropy-bounded': { gamma: true },
+  threshold: { tau: true },
+  blocks: { length: true, schedule: true },
+};
 
 /** Validates a schedule; `blockLength` is null without blocks. */
 export function readSchedule(schedule: Schedule = 'entropy'): { rule: Rule; blockLength: number | null } {
@@ -34,6 +40,7 @@ export function readSchedule(schedule: Schedule = 'entropy'): { rule: Rule; bloc
     return { rule: { limit: 'keep', order: wordOption('schedule', schedule, orders) }, blockLength: null };
   }
   const type = wordOption('schedule.type', schedule.type, types);
+  optionsObject<object>('schedule', schedule, { type: true, ...parameters[type] } as object);
   if (type === 'blocks') {
     const { length, schedule: inner } = schedule as Extract<Schedule, { type: 'blocks' }>;
     const blockLength = integerOption('schedule.length', length, 1);

@@ -2,6 +2,7 @@ import { types } from 'node:util';
 import type { StepCanvas, StepPlan } from '../types/native';
 import { loadBinding } from './binding';
 import { fromNative, RND1Error } from './errors';
+import { unmaskNames } from './option-names';
 import { readScoring, readSeed } from './options';
 import type { TokenIds, UnmaskRequest, UnmaskResult } from './types';
 import {
@@ -25,7 +26,7 @@ export async function scoreAndUnmask(logits: Float32Array, request: UnmaskReques
   if (!types.isFloat32Array(logits)) {
     throw new TypeError(`logits must be a Float32Array, not ${quote(logits)}`);
   }
-  const options = optionsObject('request', request);
+  const options = optionsObject('request', request, unmaskNames);
   const tokens = tokenList('tokens', options.tokens, 2 ** 31 - 1);
   const vocabulary = logits.length / tokens.length;
   if (!Number.isInteger(vocabulary) || vocabulary < 1) {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { inspect, types } from 'node:util';
 import type { TokenIds } from './types';
 
@@ -7,13 +8,50 @@ export function quote(value: unknown): string {
   return text.length > 120 ? `${text.slice(0, 119)}…` : text;
 }
 
-/** The options themselves: an object, or nothing for all defaults. */
-export function optionsObject<T extends object>(name: string, value: T | undefined): T {
+/**
+ * The options themselves: an object, or nothing for all defaults. `names` are all that there are: a misspelt one would
+ * be ignored in silence.
+ */
+export function optionsObject<T extends object>(
+  name: string,
+  value: T | undefined,
+  names: Readonly<Record<keyof T, true>>,
+): T {
   if (value === undefined) return {} as T;
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new TypeError(`${name} must be an object, not ${quote(value)}`);
   }
+  for (const key of Object.keys(value)) {
+    if (Object.hasOwn(names, key) || value[key as keyof T] === undefined) continue;
+    const meant = nearest(key, Object.keys(names));
+    throw new TypeError(
+      `${name} has no ${quote(key)}${meant === null ? '' : `; did you mean ${quote(meant)}?`}`,
+    );
+  }
   return value;
+}
+
+/** The word that is at most a third of its letters away, case and underscores aside; null when none is. */
+function nearest(word: string, words: readonly string[]): string | null {
+  const plain = (text: string) => text.replaceAll(/[_-]/g, '').toLowerCase().slice(0, 40);
+  const distances = words.map((other) => editDistance(plain(word), plain(other)));
+  const best = Math.min(...distances);
+  const found = words[distances.indexOf(best)];
+  return found !== undefined && best <= found.length / 3 ? found : null;
+}
+
+/** Letters to insert, delete or replace (Levenshtein). */
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (previous[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row.push(Math.min(replaced, (previous[j] as number) + 1, (row[j - 1] as number) + 1));
+    }
+    previous = row;
+  }
+  return previous[b.length] as number;
 }
 
 /** A finite number from `least` to `most`. */
@@ -65,6 +103,8 @@ export function signalOption(value: unknown): AbortSignal | undefined {
   if (typeof signal?.aborted !== 'boolean' || methods.some((name) => typeof signal[name] !== 'function')) {
     throw new TypeError(`signal must be an AbortSignal, not ${quote(value)}`);
   }
+  // One signal may be that of a thousand calls, which Node would take for a leak.
+  if (signal instanceof EventTarget) setMaxListeners(0, signal);
   return signal as AbortSignal;
 }
 

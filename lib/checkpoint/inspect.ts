@@ -31,7 +31,7 @@ export async function inspectCheckpoint(
   options: Pick<ReadConfigOptions, 'configFile'> = {},
 ): Promise<CheckpointReport> {
   stringOption('folder', folder);
-  const { configFile } = optionsObject('options', options);
+  const { configFile } = optionsObject('options', options, { configFile: true });
   let tokenizer: Tokenizer | null = null;
   const namedTokens = async (vocabulary: number) => {
     tokenizer = await Tokenizer.load(folder, vocabulary);

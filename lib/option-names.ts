@@ -1,0 +1,87 @@
+import type {
+  FillOptions,
+  ForwardOptions,
+  GenerateOptions,
+  InfillInput,
+  InfillOptions,
+  LoadOptions,
+  SamplingOptions,
+  TokenOptions,
+  UnmaskRequest,
+} from './types';
+
+/** Every name of an options type: the compiler refuses a list that is not complete. */
+type Names<T> = Readonly<Record<keyof T, true>>;
+
+const sampling: Names<SamplingOptions> = {
+  steps: true,
+  schedule: true,
+  temperature: true,
+  topK: true,
+  topP: true,
+  greedy: true,
+  seed: true,
+  signal: true,
+};
+
+export const loadNames: Names<LoadOptions> = {
+  device: true,
+  dtype: true,
+  threads: true,
+  onProgress: true,
+  signal: true,
+};
+
+export const generateNames: Names<GenerateOptions> = {
+  ...sampling,
+  mode: true,
+  maxNewTokens: true,
+  addEos: true,
+  reserveEnd: true,
+  stopAtEos: true,
+};
+
+export const infillInputNames: Names<InfillInput> = { prefix: true, suffix: true, length: true };
+export const infillNames: Names<InfillOptions> = sampling;
+export const fillNames: Names<FillOptions> = { ...sampling, hole: true, tokensPerHole: true };
+
+export const tokenNames: Names<TokenOptions> = {
+  ...sampling,
+  maskTokenId: true,
+  eosTokenId: true,
+  padTokenId: true,
+  bosTokenId: true,
+  prefix: true,
+  suffix: true,
+  maxNewTokens: true,
+  length: true,
+  canvas: true,
+  masked: true,
+  addEos: true,
+  reserveEnd: true,
+  stopAtEos: true,
+  banned: true,
+};
+
+export const forwardNames: Names<ForwardOptions> = {
+  positions: true,
+  hidden: true,
+  routing: true,
+  forcedExperts: true,
+  signal: true,
+};
+
+export const unmaskNames: Names<UnmaskRequest> = {
+  tokens: true,
+  masked: true,
+  eligible: true,
+  order: true,
+  limit: true,
+  temperature: true,
+  topK: true,
+  topP: true,
+  greedy: true,
+  seed: true,
+  round: true,
+  banned: true,
+};

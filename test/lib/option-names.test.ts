@@ -1,0 +1,47 @@
+import { inspect } from 'node:util';
+import { RND1, scoreAndUnmask } from '../../lib/index';
+import { load } from './nano-model';
+
+jest.mock('../../lib/binding');
+
+describe('options that there are not', () => {
+  const given: [string, (model: RND1) => Promise<unknown>, string][] = [
+    ['generate', (m) => m.generate('x', { maxNewToken: 5 } as object), "did you mean 'maxNewTokens'?"],
+    ['generate', (m) => m.generate('x', { max_new_tokens: 5 } as object), "did you mean 'maxNewTokens'?"],
+    ['generate', (m) => m.generate('x', { tokensPerHole: 5 } as object), "no 'tokensPerHole'"],
+    ['infill', (m) => m.infill({ length: 2 }, { temprature: 1 } as object), "did you mean 'temperature'?"],
+    ['infill', (m) => m.infill({ length: 2, sufix: 'x' } as { length: 2 }), "did you mean 'suffix'?"],
+    ['fill', (m) => m.fill('___', { holes: '_' } as object), "did you mean 'hole'?"],
+    ['generateTokens', (m) => m.generateTokens({ prefx: [1] } as object), "did you mean 'prefix'?"],
+    ['forward', (m) => m.forward([1], { rows: [0] } as object), "options has no 'rows'"],
+    [
+      'a schedule',
+      (m) => m.generate('x', { schedule: { type: 'entropy', gamma: 3 } as never }),
+      "no 'gamma'",
+    ],
+    ['load', () => RND1.load(undefined, { devcie: 'cuda' } as object), "did you mean 'device'?"],
+    ['scoreAndUnmask', () => scoreAndUnmask(new Float32Array(2), { token: [0] } as never), "'tokens'?"],
+  ];
+
+  it.each(given)('are refused by %s', async (_, call, part) => {
+    const model = await load();
+    await expect(call(model)).rejects.toThrow(TypeError);
+    await expect(call(model)).rejects.toThrow(part);
+  });
+
+  it('do not matter where they are undefined', async () => {
+    const model = await load();
+    await model.generate('x', { maxNewTokens: 4, hole: undefined } as object);
+  });
+});
+
+it('options in the place of the path are pointed out', async () => {
+  await expect(RND1.load({ device: 'cpu' } as never)).rejects.toThrow('options come second');
+});
+
+it('a model is shown in one line', async () => {
+  const model = await load();
+  expect(inspect(model)).toMatch(/^RND1 \{ .*nano, cpu \(imaginary\), bf16 \}$/);
+  await model.dispose();
+  expect(inspect(model)).toContain('disposed');
+});
