@@ -4,9 +4,8 @@ import { RND1 } from '../lib';
 async function main(): Promise<void> {
   const model = await RND1.load();
   const frames = model.denoise('Sort q d x a m', { steps: 6, stopAtEos: false });
-  for await (const { step, steps, text, committed } of frames) {
-    const answer = text.slice(text.indexOf('Answer:'));
-    console.log(`${step}/${steps}  ${answer.padEnd(40)}  committed ${committed.length}`);
+  for await (const { step, steps, written, committed } of frames) {
+    console.log(`${step}/${steps}  ${written.join('').padEnd(33)}  committed ${committed.length}`);
   }
   await model.dispose();
 }

@@ -9,5 +9,6 @@ export const {
   RND1Error,
   scoreAndUnmask,
   system,
+  toJSON,
   Tokenizer,
 } = rnd1;

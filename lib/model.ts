@@ -8,6 +8,7 @@ import { denoise } from './denoise';
 import { RND1Error } from './errors';
 import { forwardOutput, forwardRequest } from './forward';
 import { type LoadedModel, loadModel, type ModelInfo } from './load';
+import { fillNames, forwardNames, generateNames, infillNames, tokenNames } from './option-names';
 import { readSampling } from './options';
 import {
   defaultTaskTemplate,
@@ -43,6 +44,9 @@ import { bannedList, booleanOption, optionsObject, signalOption } from './valida
 /** Node.js defines it, other realms of the same process (test runners make them) perhaps not. */
 const asyncDispose: typeof Symbol.asyncDispose =
   Symbol.asyncDispose ?? (Symbol.for('Symbol.asyncDispose') as typeof Symbol.asyncDispose);
+
+/** `util.inspect.custom`, without whose types this class can be declared. */
+const inspectCustom: unique symbol = Symbol.for('nodejs.util.inspect.custom');
 
 /** RND1's own number of new tokens, where generation_config.json names none. */
 const defaultMaxNewTokens = 256;
@@ -110,7 +114,7 @@ export class RND1 {
 
   /** `generate`, step by step. Nothing is computed while nobody asks for the next frame. */
   denoise(prompt: string, options?: GenerateOptions): AsyncGenerator<TextFrame, TextResult, void> {
-    return this.#runText(options, (given: GenerateOptions, model) => ({
+    return this.#runText(options, generateNames, (given: GenerateOptions, model) => ({
       text: generateCanvas(prompt, given, model),
       stopAtEos: booleanOption('stopAtEos', given.stopAtEos, true),
     }));
@@ -123,7 +127,10 @@ export class RND1 {
 
   /** `infill`, step by step. */
   denoiseInfill(input: InfillInput, options?: InfillOptions): AsyncGenerator<TextFrame, TextResult, void> {
-    return this.#runText(options, (_, model) => ({ text: infillCanvas(input, model), stopAtEos: false }));
+    return this.#runText(options, infillNames, (_, model) => ({
+      text: infillCanvas(input, model),
+      stopAtEos: false,
+    }));
   }
 
   /** Fills holes anywhere in a text: `'The capital of France is ___.'`, or a list of texts and `{ length }`. */
@@ -133,7 +140,7 @@ export class RND1 {
 
   /** `fill`, step by step. */
   denoiseFill(template: Template, options?: FillOptions): AsyncGenerator<TextFrame, TextResult, void> {
-    return this.#runText(options, (given: FillOptions, model) => ({
+    return this.#runText(options, fillNames, (given: FillOptions, model) => ({
       text: fillCanvas(template, given, model),
       stopAtEos: false,
     }));
@@ -142,7 +149,7 @@ export class RND1 {
   /** The loop on token ids: nothing is banned, nothing is trimmed, no tokenizer is needed. */
   denoiseTokens(options?: TokenOptions): AsyncGenerator<TokenFrame, TokenResult, void> {
     const prepared = attempt(() => {
-      const given = optionsObject('options', options);
+      const given = optionsObject('options', options, tokenNames);
       return {
         canvas: buildCanvas(given, this.#canvasModel),
         banned: bannedList(given.banned, this.#canvasModel.vocabulary),
@@ -165,7 +172,7 @@ export class RND1 {
    * @throws RND1Error `disposed` or what the device reports; NaN and infinity are returned as they are
    */
   async forward(tokens: TokenIds, options?: ForwardOptions): Promise<ForwardOutput> {
-    const given = optionsObject('options', options);
+    const given = optionsObject('options', options, forwardNames);
     const { model } = this.config;
     const request = forwardRequest(tokens, given, model);
     const signal = signalOption(given.signal);
@@ -195,6 +202,13 @@ export class RND1 {
     return this.dispose();
   }
 
+  /** What `console.log` shows. */
+  [inspectCustom](): string {
+    const { folder, device, instructionSet, dtype } = this.info;
+    const state = this.#disposing === null ? '' : ', disposed';
+    return `RND1 { ${folder}, ${device} (${instructionSet}), ${dtype}${state} }`;
+  }
+
   async *#run(prepared: Attempt<Run>): AsyncGenerator<TokenFrame, TokenResult, void> {
     const run = prepared();
     this.#checkUsable();
@@ -205,10 +219,11 @@ export class RND1 {
 
   #runText<O extends SamplingOptions>(
     options: O | undefined,
+    names: Readonly<Record<keyof O, true>>,
     prepare: (options: O, model: TextModel) => { readonly text: TextCanvas; readonly stopAtEos: boolean },
   ): AsyncGenerator<TextFrame, TextResult, void> {
     const prepared = attempt(() => {
-      const given = optionsObject<O>('options', options);
+      const given = optionsObject<O>('options', options, names);
       const { text, stopAtEos } = prepare(given, this.#textModel());
       const { canvas, banned } = text;
       return { text, run: { canvas, banned, stopAtEos, sampling: readSampling(given) } };
@@ -259,7 +274,8 @@ async function* withText(
     for (;;) {
       const next = await frames.next();
       if (next.done) return { ...next.value, ...text.finish(next.value.tokens) };
-      yield { ...next.value, text: text.render(next.value.tokens, next.value.masked) };
+      const { tokens, masked } = next.value;
+      yield { ...next.value, text: text.render(tokens, masked), written: text.written(tokens, masked) };
     }
   } finally {
     await frames.return(undefined as never);

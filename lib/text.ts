@@ -1,8 +1,9 @@
 import { buildCanvas, type Canvas, type CanvasModel, checkCanvas } from './canvas';
 import { endsText } from './denoise';
+import { infillInputNames } from './option-names';
 import type { Tokenizer } from './tokenizer';
 import type { FillOptions, GenerateOptions, InfillInput, Template } from './types';
-import { integerOption, quote, stringOption, wordOption } from './validate';
+import { integerOption, optionsObject, quote, stringOption, wordOption } from './validate';
 
 /** What text-level canvases need to know of a model. */
 export interface TextModel extends CanvasModel {
@@ -17,6 +18,8 @@ export interface TextCanvas {
   readonly banned: Int32Array;
   /** The text of the canvas as it is. */
   render(tokens: Int32Array, masked: Uint8Array): string;
+  /** What is written so far, one string per hole. */
+  written(tokens: Int32Array, masked: Uint8Array): string[];
   /** What `TextResult` has beyond `TokenResult`. */
   finish(tokens: Int32Array): { text: string; written: string[] };
 }
@@ -45,6 +48,13 @@ export function generateCanvas(prompt: string, options: GenerateOptions, model: 
     banned: bannedTokens(canvas, false),
     render: (tokens, masked) =>
       wrapped + tokenizer.decodeCanvas(tokens.subarray(first), masked.subarray(first), special),
+    written(tokens, masked) {
+      const end = canvas.masked.find(
+        (position) => masked[position] === 0 && endsText(canvas, tokens[position] as number),
+      );
+      const last = end ?? first + canvas.masked.length;
+      return [tokenizer.decodeCanvas(tokens.subarray(first, last), masked.subarray(first, last), special)];
+    },
     finish(tokens) {
       const end = canvas.masked.find((position) => endsText(canvas, tokens[position] as number));
       const text = tokenizer.decode(tokens.subarray(first, end ?? first + canvas.masked.length), special);
@@ -58,6 +68,7 @@ export function infillCanvas(input: InfillInput, model: TextModel): TextCanvas {
   if (typeof input !== 'object' || input === null) {
     throw new TypeError(`infill needs { prefix, suffix, length }, not ${quote(input)}`);
   }
+  optionsObject('input', input, infillInputNames);
   const prefix = stringOption('prefix', input.prefix ?? '');
   const suffix = stringOption('suffix', input.suffix ?? '');
   return piecesCanvas([prefix, { length: integerOption('length', input.length, 1) }, suffix], model);
@@ -134,18 +145,18 @@ function piecesCanvas(
   const canvas = { ...checkCanvas(ids, masked, model), special };
   const textOf = (list: readonly Piece[], decode: (start: number, end: number) => string) =>
     list.map((piece) => (typeof piece === 'string' ? piece : decode(piece.start, piece.end)));
+  const holes = pieces.filter((piece) => typeof piece !== 'string');
   // A character may lie across neighbouring holes.
   const joined = joinHoles(pieces);
+  const decoder = (tokens: Int32Array, isMasked: Uint8Array) => (start: number, end: number) =>
+    tokenizer.decodeCanvas(tokens.subarray(start, end), isMasked.subarray(start, end));
   return {
     canvas,
     banned: bannedTokens(canvas, true),
-    render: (tokens, isMasked) =>
-      textOf(joined, (start, end) =>
-        tokenizer.decodeCanvas(tokens.subarray(start, end), isMasked.subarray(start, end)),
-      ).join(''),
+    render: (tokens, isMasked) => textOf(joined, decoder(tokens, isMasked)).join(''),
+    written: (tokens, isMasked) => textOf(holes, decoder(tokens, isMasked)),
     finish(tokens) {
       const decode = (start: number, end: number) => tokenizer.decode(tokens.subarray(start, end));
-      const holes = pieces.filter((piece) => typeof piece !== 'string');
       return { text: textOf(joined, decode).join(''), written: textOf(holes, decode) };
     },
   };

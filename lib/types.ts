@@ -173,8 +173,13 @@ export interface FillOptions extends SamplingOptions {
 export type Template = string | readonly (string | { readonly length: number })[];
 
 export interface TextFrame extends TokenFrame {
-  /** The canvas so far; every masked position shows as `░`. */
+  /** The canvas so far, the prompt included; every masked position shows as `░`. */
   readonly text: string;
+  /**
+   * What is written so far, as `TextResult` will have it: up to the end of text for `denoise`, one string per hole
+   * for `denoiseFill`; every masked position shows as `░`.
+   */
+  readonly written: readonly string[];
 }
 
 export interface TextResult extends TokenResult {

@@ -28,7 +28,7 @@ interface FillFlags extends ModelFlags, SamplingFlags, OutputFlags, TokenFlags {
 const manual = `${schedulesHelp}${outputHelp}
 
 Examples:
-  $ rnd1 fill 'Question: What is 3+__?' --hole __ --tokens-per-hole 1
+  $ rnd1 fill $'Question: Reverse di_mo_d\\nAnswer: dnomaid' --hole _ --tokens-per-hole 1
   $ rnd1 fill < puzzle.txt --hole _ --tokens-per-hole 1
   $ rnd1 fill --tokens 81,117,_,_,116 --json`;
 

@@ -33,8 +33,8 @@ interface InfillFlags extends ModelFlags, SamplingFlags, OutputFlags, TokenFlags
 const manual = `${schedulesHelp}${outputHelp}
 
 Examples:
-  $ rnd1 infill --prefix 'Question: What is ' --suffix '+38?' --length 2
-  $ rnd1 infill --prefix 'Question: Reverse ab' --length 5 --temperature 0.8 --seed 7
+  $ rnd1 infill --prefix 'Question: What is 40+' --suffix $'?\\nAnswer: 42' --length 1
+  $ rnd1 infill --prefix $'Question: Reverse window\\nAnswer: ' --suffix $'\\n' --length 6
   $ rnd1 infill --tokens 81,117,101 --suffix-tokens 105,111,110 --length 2`;
 
 /** `rnd1 infill` */

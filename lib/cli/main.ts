@@ -35,7 +35,9 @@ function asOptions(message: string): string {
 
 // Whoever reads the output may stop reading, as `head` does: that is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? done : failure);
+  if (error.code === 'EPIPE') process.exit(done);
+  process.stderr.write(`rnd1: cannot write: ${error.message}\n`);
+  process.exit(failure);
 });
 process.stderr.on('error', () => {});
 

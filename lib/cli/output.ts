@@ -3,44 +3,6 @@ import type { TextFrame, TextResult, TokenFrame, TokenResult } from '../types';
 export type Frame = TokenFrame | TextFrame;
 export type Result = TokenResult | TextResult;
 
-/** JSON has no NaN and no infinity. */
-const finite = (values: Float32Array) =>
-  Array.from(values, (value) => (Number.isFinite(value) ? value : null));
-
-/** What `--json` prints for a step. */
-export function frameObject(frame: Frame): object {
-  const { step, steps, forwards, tokens, masked, committed, predicted, confidence, entropy } = frame;
-  return {
-    type: 'step',
-    step,
-    steps,
-    forwards,
-    tokens: [...tokens],
-    masked: [...masked],
-    committed: [...committed],
-    predicted: Array.from(predicted, (id) => (id < 0 ? null : id)),
-    confidence: finite(confidence),
-    entropy: finite(entropy),
-    ...('text' in frame ? { text: frame.text } : {}),
-  };
-}
-
-/** What `--json` prints last. The seed is a string, since it may take 64 bits. */
-export function resultObject(result: Result, seconds: number): object {
-  const { tokens, positions, seed, steps, forwards, finishReason } = result;
-  return {
-    type: 'result',
-    ...('text' in result ? { text: result.text, written: result.written } : {}),
-    tokens: [...tokens],
-    positions: [...positions],
-    seed: String(seed),
-    steps,
-    forwards,
-    finishReason,
-    seconds,
-  };
-}
-
 /** What `--json` prints last when a signal has ended it: the canvas as it was. */
 export function interruptedObject(
   frame: Frame | null,

@@ -14,7 +14,7 @@ parameters (61 GB of bf16): put the checkpoint into a folder and name it with --
 Examples:
   $ rnd1 generate 'What is 47+38?'
   $ echo 'Reverse lantern' | rnd1 generate
-  $ rnd1 fill 'Question: What is 3+_?' --hole _ --tokens-per-hole 1
+  $ rnd1 fill $'Question: Reverse di_mo_d\\nAnswer: dnomaid' --hole _ --tokens-per-hole 1
   $ rnd1 inspect --json
 
 \`rnd1 help <command>\` is the manual of a command.`;

@@ -43,7 +43,7 @@ export class ProgressLine {
     if (!this.#shows || time - this.#last < pause) return;
     this.#last = time;
     this.#drawn = true;
-    const columns = Math.max(1, (this.#terminal.columns ?? 80) - 1);
+    const columns = Math.max(1, (this.#terminal.columns || 80) - 1);
     this.#terminal.write(`\r\x1b[2K${this.#style.dim(truncate(text(columns), columns))}`);
   }
 

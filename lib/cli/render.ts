@@ -66,8 +66,9 @@ export class LiveCanvas {
   /** Draws a frame over the one before. */
   draw(frame: Pick<TokenFrame, 'tokens' | 'masked' | 'committed'>, status: Status): void {
     // The last column stays free: terminals differ in where the cursor is after writing into it.
-    const columns = Math.max(2, (this.#terminal.columns ?? 80) - 1);
-    const rows = Math.max(1, (this.#terminal.rows ?? 24) - 2);
+    const columns = Math.max(2, (this.#terminal.columns || 80) - 1);
+    // A terminal of unknown size says 0.
+    const rows = Math.max(1, (this.#terminal.rows || 24) - 2);
     const lines = visible(wrap(this.#cells(frame), columns, this.#style), rows);
     const last = statusLine(status, columns);
     const all: Line[] = [...lines, { text: this.#style.dim(last), width: textWidth(last), hasMasked: false }];
@@ -99,7 +100,7 @@ export class LiveCanvas {
 
   /** To the first column of the first line drawn, whatever the terminal's width has become since. */
   #toTop(): string {
-    const columns = Math.max(1, this.#terminal.columns ?? 80);
+    const columns = Math.max(1, this.#terminal.columns || 80);
     const rows = this.#drawn.reduce((sum, width) => sum + Math.max(1, Math.ceil(width / columns)), 0);
     return rows > 1 ? `\r\x1b[${rows - 1}A` : '\r';
   }

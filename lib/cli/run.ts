@@ -1,7 +1,7 @@
-import { RND1 } from '../index';
+import { RND1, toJSON } from '../index';
 import { Interrupted, Interruption } from './interrupt';
 import type { ModelFlags, OutputFlags } from './options';
-import { type Frame, frameObject, interruptedObject, type Result, resultObject, summary } from './output';
+import { type Frame, interruptedObject, type Result, summary } from './output';
 import { LoadingBar, ProgressLine } from './progress';
 import { LiveCanvas, type Status, statusLine } from './render';
 import { canMoveCursor, styleFor } from './style';
@@ -52,7 +52,11 @@ async function denoise(task: Task, model: RND1, flags: OutputFlags, signal: Abor
       if (next.done) {
         view.close();
         const { value } = next;
-        print(flags.json ? JSON.stringify(resultObject(value, seconds())) : task.final(value));
+        print(
+          flags.json
+            ? JSON.stringify({ type: 'result', ...toJSON(value), seconds: seconds() })
+            : task.final(value),
+        );
         tell(flags, summary(value, seconds()));
         return;
       }
@@ -101,7 +105,7 @@ function viewOf(task: Task, model: RND1, flags: OutputFlags): View {
         positions = [...holes.keys()].filter((position) => holes[position] === 1);
         canvas = live ? new LiveCanvas(process.stdout, { decode, holes }) : null;
       }
-      if (flags.json) print(JSON.stringify(frameObject(frame)));
+      if (flags.json) print(JSON.stringify({ type: 'step', ...toJSON(frame) }));
       const status = statusOf(frame, positions, seconds);
       canvas?.draw(frame, status);
       line?.show((columns) => statusLine(status, columns));

@@ -57,7 +57,7 @@ describe('the examples of the manuals run', () => {
     expect(examples.length).toBeGreaterThan(0);
     const env = { PATH: `${join(folder, 'bin')}:${process.env.PATH}` };
     for (const example of examples) {
-      const outcome = await start('sh', ['-c', example], { cwd: folder, env });
+      const outcome = await start('bash', ['-c', example], { cwd: folder, env });
       expect({ example, code: outcome.code, stderr: outcome.stderr }).toEqual({
         example,
         code: 0,

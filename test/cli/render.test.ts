@@ -126,6 +126,17 @@ describe('the live canvas', () => {
     expect(screen.lines()).toEqual(['$ rnd1']);
   });
 
+  test('a terminal that does not know its size is taken for 80 by 24', () => {
+    const screen = new Screen(80, 24);
+    const live = new LiveCanvas(
+      { write: (given: string) => screen.write(given), isTTY: true, columns: 0, rows: 0 },
+      { decode, holes },
+    );
+    live.draw(text('hello\nworld'), status);
+    expect(screen.lines().slice(0, 2)).toEqual(['hello', 'world']);
+    live.close();
+  });
+
   test('fewer lines than before leave nothing behind', () => {
     const screen = new Screen(30, 10);
     const live = new LiveCanvas(screen, { decode, holes });
