@@ -43,10 +43,10 @@ export function findBinding(root: string, platformPackage: string): Native {
   } catch (error) {
     attempts.push({ place: `package ${platformPackage}`, error });
   }
-  throw notFound(attempts, platformPackage);
+  throw notFound(attempts);
 }
 
-function notFound(attempts: readonly Attempt[], platformPackage: string): RND1Error {
+function notFound(attempts: readonly Attempt[]): RND1Error {
   const { platform, arch, version } = process;
   const lines = attempts.map(({ place, error }) => `  ${place}: ${firstLine(error)}`);
   return new RND1Error(
@@ -55,7 +55,7 @@ function notFound(attempts: readonly Attempt[], platformPackage: string): RND1Er
       `The native addon of rnd1 cannot be loaded on ${platform}-${arch}, Node.js ${version}. Tried:`,
       ...lines,
       'Remedy: in a checkout, run `npm install` there; it needs a C++ compiler and CMake or Python.',
-      `Where rnd1 is a dependency, install ${platformPackage} beside it, with the same version.`,
+      'A package made by `npm pack` carries the addon of the machine that made it, and works on its like only.',
     ].join('\n'),
     { cause: new AggregateError(attempts.map(({ error }) => error)) },
   );
