@@ -1,7 +1,9 @@
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -118,6 +120,13 @@ struct Limits {
   bool filters = false;  // top-k, top-p or draws
 };
 
+/** What makes two sequences of verbs the same calls with the same arguments, memory being the same. */
+struct SequenceKey {
+  int64_t rows = 0;
+  int64_t canvases = 0;
+  auto operator<=>(const SequenceKey&) const = default;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -143,6 +152,13 @@ class Backend {
 
   /** Sizes the scratch memory. Growing is allowed at any time outside a step. */
   virtual void reserve(const Limits& limits) = 0;
+
+  /**
+   * Runs `verbs`: calls of verbs below, none of which takes host memory. The same key promises the same calls
+   * with the same arguments as long as nothing was allocated or released, so that a backend may record them
+   * once and replay them, without calling `verbs`.
+   */
+  virtual void runSequence(const SequenceKey&, const std::function<void()>& verbs) { verbs(); }
 
   /** out[r] = table[tokens[r]], widened, not rounded: the residual stream. Ids were checked. */
   virtual void embed(const int32_t* tokens, const Weight& table, Tensor out) = 0;

@@ -214,7 +214,8 @@ void Model::step(std::span<StepCanvas> canvases, const AbortFlag& abort) {
   }
   reserve(rows, static_cast<int64_t>(canvases.size()), length, scored, filters);
   pack(canvases);
-  runLayers(rows, static_cast<int64_t>(canvases.size()), abort, nullptr);
+  const auto count = static_cast<int64_t>(canvases.size());
+  backend_->runSequence({rows, count}, [&] { runLayers(rows, count, abort, nullptr); });
   abort.throwIfAborted();
 
   scoreRows_.clear();

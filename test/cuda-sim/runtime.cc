@@ -1,13 +1,22 @@
 // The host's half of the CUDA runtime: work of a stream waits in a queue until the stream is synchronized.
-#include <deque>
 #include <map>
 #include <memory>
-#include <set>
+#include <vector>
 
 #include "cuda_runtime.h"
 
+using Work = std::vector<std::function<void()>>;
+
+struct CUgraph_st {
+  Work work;
+};
+struct CUgraphExec_st {
+  Work work;
+};
+
 struct CUstream_st {
-  std::deque<std::function<void()>> work;
+  Work work;
+  cudaGraph_t recording = nullptr;
 };
 
 struct CUevent_st {
@@ -16,6 +25,7 @@ struct CUevent_st {
 
 namespace {
 
+int64_t graphLaunchCount = 0;
 constexpr size_t defaultSharedBytes = 48 << 10;
 constexpr size_t largestSharedBytes = 227 << 10;
 constexpr size_t totalBytes = size_t{8} << 30;
@@ -32,7 +42,9 @@ bool isPinned(const void* memory) {
   return bytes < next->first + next->second;
 }
 
-void enqueue(cudaStream_t stream, std::function<void()> work) { stream->work.push_back(std::move(work)); }
+void enqueue(cudaStream_t stream, std::function<void()> work) {
+  (stream->recording ? stream->recording->work : stream->work).push_back(std::move(work));
+}
 
 }  // namespace
 
@@ -100,11 +112,44 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  if (stream->recording) return cudaErrorStreamCaptureUnsupported;
   // Taken out first: a failure must not be met again.
   auto work = std::move(stream->work);
   stream->work.clear();
   const sim::DeviceAccess access;
   for (const auto& piece : work) piece();
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  stream->recording = new CUgraph_st;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  *graph = stream->recording;
+  stream->recording = nullptr;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  *executable = new CUgraphExec_st{graph->work};
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  delete executable;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  ++graphLaunchCount;
+  for (const auto& piece : executable->work) enqueue(stream, piece);
   return cudaSuccess;
 }
 
@@ -137,6 +182,8 @@ cudaError_t cudaMemcpy2DAsync(void* destination, size_t destinationPitch, const 
                               cudaStream_t stream) {
   if (width > destinationPitch || width > sourcePitch) return cudaErrorInvalidValue;
   if (width == 0 || height == 0) return cudaSuccess;
+  // Ordinary memory cannot be part of a recording.
+  if (stream->recording && kind != cudaMemcpyDeviceToDevice) return cudaErrorStreamCaptureUnsupported;
   std::shared_ptr<std::vector<std::byte>> staged;
   // Ordinary memory has been read when the call returns; page-locked memory is read when the copy happens.
   if (kind == cudaMemcpyHostToDevice && !isPinned(source)) {
@@ -166,6 +213,8 @@ cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t 
 }
 
 namespace sim {
+
+int64_t graphLaunches() { return graphLaunchCount; }
 
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> body) {
   const auto found = sharedLimits.find(kernel);

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <mutex>
 
 namespace sim {
 namespace {
@@ -149,6 +150,8 @@ size_t pageBytes() {
   return bytes;
 }
 
+/** Held by whoever touches the device, or what is known about it. */
+std::recursive_mutex device;
 std::map<void*, Allocation> allocations;
 size_t bytesInUse = 0;
 int accessDepth = 0;
@@ -327,6 +330,7 @@ void run(const Launch& launch, const std::function<void()>& kernel) {
 }
 
 void* allocateDevice(size_t bytes) {
+  const std::lock_guard lock(device);
   const auto [data, allocation] = mapGuarded(bytes);
   if (!data) return nullptr;
   std::memset(data, 0xff, bytes);
@@ -337,6 +341,7 @@ void* allocateDevice(size_t bytes) {
 }
 
 void releaseDevice(void* memory) {
+  const std::lock_guard lock(device);
   const auto found = allocations.find(memory);
   if (found == allocations.end()) throw Failure("cudaFree of memory that was not allocated");
   bytesInUse -= found->second.bytes;
@@ -344,9 +349,13 @@ void releaseDevice(void* memory) {
   allocations.erase(found);
 }
 
-size_t deviceBytesInUse() { return bytesInUse; }
+size_t deviceBytesInUse() {
+  const std::lock_guard lock(device);
+  return bytesInUse;
+}
 
 DeviceAccess::DeviceAccess() {
+  device.lock();
   if (accessDepth++ == 0)
     for (const auto& [data, allocation] : allocations) protect(allocation, PROT_READ | PROT_WRITE);
 }
@@ -354,6 +363,7 @@ DeviceAccess::DeviceAccess() {
 DeviceAccess::~DeviceAccess() {
   if (--accessDepth == 0)
     for (const auto& [data, allocation] : allocations) protect(allocation, PROT_NONE);
+  device.unlock();
 }
 
 void setSeed(uint64_t seed) { machine.random = seed * 2 + 1; }

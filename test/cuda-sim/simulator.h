@@ -70,7 +70,7 @@ void* allocateDevice(size_t bytes);
 void releaseDevice(void* memory);
 size_t deviceBytesInUse();
 
-/** While it lives, device memory may be touched. */
+/** While it lives, device memory may be touched; by one thread of the host at a time, the others wait. */
 class DeviceAccess {
  public:
   DeviceAccess();

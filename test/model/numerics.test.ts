@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { ForwardOutput, RND1 } from '../../lib';
 import { loadModel } from '../../lib/load';
 import { fixturesFolder, readGolden } from '../support/goldens';
-import { closeModels, nanoFolder, openModel } from '../support/models';
+import { closeModels, device, nanoFolder, openModel } from '../support/models';
 import { normalisedError, sameBits } from '../support/tolerance';
 
 const tokensOf = (name: string) => readGolden<{ tokens: readonly number[] }>(`forward/${name}.json`).tokens;
@@ -101,7 +101,7 @@ describe('the same canvas gives the same bits', () => {
   it.each(configurations)('$dtype on $checkpoint packed with others', async ({ dtype, checkpoint }) => {
     const expected = await alone(await openModel({ checkpoint }, { dtype, threads: 1 }));
     const folder = join(fixturesFolder, checkpoint);
-    const { session } = await loadModel(folder, { device: 'cpu', dtype, threads: 2 });
+    const { session } = await loadModel(folder, { device, dtype, threads: 2 });
     try {
       const requests = canvases.map((tokens) => ({
         tokens,

@@ -24,7 +24,7 @@ function checkpointFolder(checkpoint: string, config: string): string {
 }
 
 /** Where the golden data are tried: `RND1_TEST_DEVICE=cuda npx jest test/model` takes a GPU. */
-const device = (process.env.RND1_TEST_DEVICE ?? 'cpu') as Device;
+export const device = (process.env.RND1_TEST_DEVICE ?? 'cpu') as Device;
 
 /** The model of a golden case, f32 unless `options` say otherwise; loaded once, closed by `closeModels`. */
 export function openModel(

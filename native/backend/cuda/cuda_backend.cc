@@ -41,6 +41,7 @@ cudaStream_t CudaBackend::stream() {
 
 void* CudaBackend::allocate(size_t bytes) {
   stream();
+  recordings_.clear();
   return allocateDevice(bytes).release();
 }
 
@@ -48,6 +49,7 @@ void CudaBackend::release(void* memory) noexcept {
   if (!memory) return;
   cudaSetDevice(ordinal_);
   cudaStreamSynchronize(stream_.get());
+  recordings_.clear();
   cudaFree(memory);
 }
 
@@ -76,7 +78,7 @@ Weight CudaBackend::place(const Weight& mapped) {
 void CudaBackend::reserve(const Limits& limits) {
   // What is freed here may still be in use.
   synchronize();
-  products_.reserve(limits.rows * limits.expertsPerToken * limits.innerColumns);
+  if (products_.reserve(limits.rows * limits.expertsPerToken * limits.innerColumns)) recordings_.clear();
   const int64_t scored = limits.scoredRows;
   logitsChunk_.reserve(std::min(scored, scoreChunkRows(limits.vocabulary)) * limits.vocabulary);
   scoreRows_.reserve(scored);
@@ -84,6 +86,10 @@ void CudaBackend::reserve(const Limits& limits) {
   plans_.reserve(scored);
   selector_.reserve(scored);
   hostPlans_.reserve(static_cast<size_t>(scored));
+}
+
+void CudaBackend::runSequence(const SequenceKey& key, const std::function<void()>& verbs) {
+  recordings_.run(stream(), key, verbs);
 }
 
 void CudaBackend::embed(const int32_t* tokens, const Weight& table, Tensor out) {
@@ -125,8 +131,9 @@ ExpertTable CudaBackend::tableOf(std::span<const ExpertWeights> weights) {
   const bool known = std::equal(weights.begin(), weights.end(), cached.host.begin(), cached.host.end(),
                                 [](const ExpertWeights& a, const ExpertWeights& b) { return same(a, b); });
   if (!known) {
-    // The table may still be in use.
+    // The table may still be in use, by recordings too.
     synchronize();
+    recordings_.clear();
     cached.host.assign(weights.begin(), weights.end());
     cached.device.reserve(static_cast<int64_t>(cached.host.size()));
     upload(cached.device.data(), cached.host.data(), weights.size_bytes());

@@ -9,6 +9,7 @@
 #include "backend/backend.h"
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/memory.h"
+#include "backend/cuda/recording.h"
 #include "backend/selection.h"
 
 namespace rnd1::cuda {
@@ -45,6 +46,7 @@ class CudaBackend final : public Backend {
   void expectWeights(int64_t bytes, int64_t tensors) override;
   Weight place(const Weight& mapped) override;
   void reserve(const Limits& limits) override;
+  void runSequence(const SequenceKey& key, const std::function<void()>& verbs) override;
 
   void embed(const int32_t* tokens, const Weight& table, Tensor out) override;
   void addRmsNorm(Tensor residual, const Tensor* delta, const Weight& scale, float epsilon,
@@ -93,6 +95,7 @@ class CudaBackend final : public Backend {
   Scratch<Score> scores_;
   Scratch<DevicePlan> plans_;
   Scratch<int32_t> banned_;
+  Recordings recordings_;
   std::vector<DevicePlan> hostPlans_;
   std::vector<int32_t> hostBanned_;
   PositionSelector selector_;

@@ -23,12 +23,14 @@ DeviceMemory allocateDevice(size_t bytes);
 template <typename T>
 class Scratch {
  public:
-  void reserve(int64_t count) {
-    if (count <= capacity_) return;
+  /** Whether it has grown: then it lies elsewhere. */
+  bool reserve(int64_t count) {
+    if (count <= capacity_) return false;
     memory_.reset();
     capacity_ = 0;
     memory_ = allocateDevice(static_cast<size_t>(count) * sizeof(T));
     capacity_ = count;
+    return true;
   }
   T* data() const { return static_cast<T*>(memory_.get()); }
 

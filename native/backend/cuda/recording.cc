@@ -1,0 +1,42 @@
+#include "backend/cuda/recording.h"
+
+#include "backend/cuda/launch.h"
+
+namespace rnd1::cuda {
+
+void Recordings::run(cudaStream_t stream, const SequenceKey& key, const std::function<void()>& verbs) {
+  const auto found = known_.find(key);
+  if (found == known_.end()) {
+    verbs();
+    // After it: running may have moved memory.
+    if (known_.size() >= most) {
+      check(cudaStreamSynchronize(stream), "running on the GPU");
+      known_.clear();
+    }
+    known_.emplace(key, nullptr);
+    return;
+  }
+  if (!found->second) found->second = record(stream, verbs);
+  check(cudaGraphLaunch(found->second.get(), stream), "launching a recorded step");
+}
+
+Recordings::Graph Recordings::record(cudaStream_t stream, const std::function<void()>& verbs) {
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording a step");
+  cudaGraph_t graph = nullptr;
+  try {
+    verbs();
+  } catch (...) {
+    cudaStreamEndCapture(stream, &graph);
+    if (graph) cudaGraphDestroy(graph);
+    cudaGetLastError();
+    throw;
+  }
+  check(cudaStreamEndCapture(stream, &graph), "recording a step");
+  cudaGraphExec_t executable = nullptr;
+  const cudaError_t status = cudaGraphInstantiate(&executable, graph, 0);
+  cudaGraphDestroy(graph);
+  check(status, "recording a step");
+  return Graph(executable);
+}
+
+}  // namespace rnd1::cuda

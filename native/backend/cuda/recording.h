@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "backend/backend.h"
+
+namespace rnd1::cuda {
+
+/**
+ * Sequences of launches as CUDA graphs. The first run of a key is an ordinary one, which leaves everything in
+ * its place (tables, attributes of kernels); the second is recorded; all later ones are one launch.
+ */
+class Recordings {
+ public:
+  void run(cudaStream_t stream, const SequenceKey& key, const std::function<void()>& verbs);
+
+  /** To be called when memory moves. The stream must be idle. */
+  void clear() noexcept { known_.clear(); }
+
+ private:
+  struct Destroy {
+    void operator()(cudaGraphExec_t graph) const noexcept { cudaGraphExecDestroy(graph); }
+  };
+  using Graph = std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, Destroy>;
+
+  /** Canvases of ever new lengths must not fill the memory. */
+  static constexpr size_t most = 32;
+
+  static Graph record(cudaStream_t stream, const std::function<void()>& verbs);
+
+  std::map<SequenceKey, Graph> known_;  // null: has run once
+};
+
+}  // namespace rnd1::cuda

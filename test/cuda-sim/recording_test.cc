@@ -1,0 +1,74 @@
+// A step that comes again is replayed, and gives the same.
+#include "backend/cuda/cuda_backend.h"
+#include "cuda_runtime.h"
+#include "model_support.h"
+
+namespace rnd1::test {
+namespace {
+
+struct Step {
+  std::vector<int32_t> tokens, masked;
+  std::vector<uint8_t> eligible, committed;
+  std::vector<Score> scores;
+
+  explicit Step(std::vector<int32_t> given) : tokens(std::move(given)) {
+    for (int32_t position = 1; position < static_cast<int32_t>(tokens.size()); position += 2)
+      masked.push_back(position);
+    eligible.assign(masked.size(), 1);
+    committed.resize(masked.size());
+    scores.resize(masked.size());
+  }
+
+  void run(Model& model) {
+    StepCanvas canvas;
+    canvas.tokens = tokens;
+    canvas.masked = masked;
+    canvas.eligible = eligible;
+    canvas.scores = scores;
+    canvas.committed = committed;
+    const AbortFlag never;
+    model.step({&canvas, 1}, never);
+  }
+};
+
+void expectSame(const Step& actual, const Step& expected, const std::string& what) {
+  for (size_t i = 0; i < expected.scores.size(); ++i)
+    expect(actual.scores[i].token == expected.scores[i].token &&
+               actual.scores[i].confidence == expected.scores[i].confidence &&
+               actual.scores[i].entropy == expected.scores[i].entropy,
+           text(what, ": score ", i));
+}
+
+void replays() {
+  TinyModel tiny(90);
+  Noise noise(90);
+  const std::vector<int32_t> first = randomTokens(noise, 21), second = randomTokens(noise, 21);
+  const auto model = tiny.load(std::make_unique<cuda::CudaBackend>(DType::f32, 0));
+  Step expectedFirst(first), expectedSecond(second);
+  expectedFirst.run(*model);
+  const auto fresh = tiny.load(std::make_unique<cuda::CudaBackend>(DType::f32, 0));
+  expectedSecond.run(*fresh);
+  int64_t launched = sim::graphLaunches();
+  for (int round = 0; round < 3; ++round) {
+    Step again(first), other(second);
+    again.run(*model);
+    other.run(*model);
+    expectSame(again, expectedFirst, text("round ", round));
+    expectSame(other, expectedSecond, text("round ", round, ", other tokens"));
+  }
+  expectEqual(sim::graphLaunches() - launched, int64_t{6}, "steps that were replayed");
+
+  // A longer canvas moves memory: what was recorded must not be replayed there.
+  Step longer(randomTokens(noise, 70));
+  longer.run(*model);
+  launched = sim::graphLaunches();
+  Step after(first);
+  after.run(*model);
+  expectSame(after, expectedFirst, "after memory has moved");
+  expectEqual(sim::graphLaunches() - launched, int64_t{0}, "replays after memory has moved");
+}
+
+const Tests recordingTests{{"recording: a step that comes again is replayed, until memory moves", replays}};
+
+}  // namespace
+}  // namespace rnd1::test
