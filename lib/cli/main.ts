@@ -12,7 +12,16 @@ const wrongUsage = 2;
 /** Runs a command line and returns the exit code. */
 async function main(argv: readonly string[]): Promise<number> {
   try {
-    await createProgram().parseAsync(argv as string[]);
+    const program = createProgram();
+    const [, , first, topic] = argv;
+    if (
+      first === 'help' &&
+      topic !== undefined &&
+      !program.commands.some((command) => command.name() === topic)
+    ) {
+      throw new UsageError(`there is no command '${topic}'`);
+    }
+    await program.parseAsync(argv as string[]);
     return done;
   } catch (error) {
     // Commander has printed its message, or the help that was asked for, already.

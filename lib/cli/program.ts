@@ -31,7 +31,10 @@ export function createProgram(): Command {
     .helpCommand('help [command]', 'print the manual of a command')
     .addHelpText('after', overview)
     .configureOutput({
-      outputError: (text, write) => write(text.replace(/^error: /, 'rnd1: ')),
+      outputError: (text, write) => {
+        const hint = text.includes('too many arguments') ? ' A text of several words needs quotes.' : '';
+        write(text.replace(/^error: /, 'rnd1: ').replace(/\n$/, `${hint}\n`));
+      },
     })
     .showHelpAfterError('`rnd1 help`, or `rnd1 help <command>`, tells how.')
     .showSuggestionAfterError()
