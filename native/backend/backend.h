@@ -127,6 +127,13 @@ struct SequenceKey {
   auto operator<=>(const SequenceKey&) const = default;
 };
 
+/** What a device reaches at best: the limits that benches compare verbs with. */
+struct Peaks {
+  double copyBytesPerSecond = 0;         // bytes read and bytes written, of memory far larger than the caches
+  double matrixOperationsPerSecond = 0;  // a multiply-add is two; from registers, with the instructions that
+                                         // products in this arithmetic use
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -225,6 +232,12 @@ class Backend {
   virtual void unmask(std::span<const ScoreRow> rows, std::span<const Score> scores,
                       std::span<const uint8_t> eligible, const UnmaskPlan& plan,
                       std::span<uint8_t> committed) = 0;
+
+  /**
+   * Measures this device while nothing else uses it; takes memory for the time being. `effort` 1 takes about
+   * a second; work and memory shrink in proportion, and with them how true the figures are.
+   */
+  virtual Peaks measurePeaks(double effort) = 0;
 };
 
 /** CPU instruction sets this machine can run, best first: a subset of avx512, avx2, baseline. */

@@ -63,6 +63,7 @@ class CpuBackend final : public Backend {
   void unmask(std::span<const ScoreRow> rows, std::span<const Score> scores,
               std::span<const uint8_t> eligible, const UnmaskPlan& plan,
               std::span<uint8_t> committed) override;
+  Peaks measurePeaks(double effort) override;
 
  private:
   /** One thread's own memory. */

@@ -82,6 +82,11 @@ struct Kernels {
 
   /** logits[i] /= temperature (when not 1), then the statistics; sums only when all is finite or −∞. */
   void (*statistics)(float* logits, int64_t count, float temperature, RowStatistics* statistics);
+
+  /** multiplyAddsPerRound multiply-adds, `rounds` times, in registers; gives what must not be optimised away.
+   */
+  float (*multiplyAddLoop)(int64_t rounds, float factor, float addend);
+  int64_t multiplyAddsPerRound;
 };
 
 const Kernels* baselineKernels();

@@ -356,9 +356,30 @@ static void statistics(float* logits, int64_t count, float temperature, RowStati
   result->weighted = sum(weighted);
 }
 
+// --- The limit
+// ------------------------------------------------------------------------------------------------
+
+// Two units with a latency of four to five need ten sums; SSE2 and AVX2 have 16 registers for all.
+constexpr int64_t independentSums = 12;
+
+static float multiplyAddLoop(int64_t rounds, float factor, float addend) {
+  F sums[independentSums];
+#pragma GCC unroll 12
+  for (int64_t i = 0; i < independentSums; ++i) sums[i] = splat(static_cast<float>(i));
+  const F factors = splat(factor), addends = splat(addend);
+  for (int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 12
+    for (int64_t i = 0; i < independentSums; ++i) sums[i] = multiplyAdd(sums[i], factors, addends);
+  }
+  F total = {};
+#pragma GCC unroll 12
+  for (int64_t i = 0; i < independentSums; ++i) total += sums[i];
+  return sum(total);
+}
+
 constexpr Kernels table = {
-    RND1_ISA_NAME, widen,      round,        dotBlock,       dotBlockAccumulate,
-    swiglu,        addRmsNorm, normRopeHead, attentionBlock, statistics,
+    RND1_ISA_NAME, widen,        round,          dotBlock,   dotBlockAccumulate, swiglu,
+    addRmsNorm,    normRopeHead, attentionBlock, statistics, multiplyAddLoop,    independentSums* lanes,
 };
 
 }  // namespace

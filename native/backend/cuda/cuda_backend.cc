@@ -213,4 +213,10 @@ void CudaBackend::unmask(std::span<const ScoreRow> rows, std::span<const Score> 
   selector_.select(rows, scores, eligible, plan, committed);
 }
 
+Peaks CudaBackend::measurePeaks(double effort) {
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, ordinal_), "asking for the GPU's properties");
+  return cuda::measurePeaks(stream(), dtype_, properties.multiProcessorCount, effort);
+}
+
 }  // namespace rnd1::cuda

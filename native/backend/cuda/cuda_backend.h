@@ -70,6 +70,7 @@ class CudaBackend final : public Backend {
   void unmask(std::span<const ScoreRow> rows, std::span<const Score> scores,
               std::span<const uint8_t> eligible, const UnmaskPlan& plan,
               std::span<uint8_t> committed) override;
+  Peaks measurePeaks(double effort) override;
 
  private:
   /** The pointers of all experts of a layer, on the host and on the device. */

@@ -46,6 +46,9 @@ void down(cudaStream_t stream, DType arithmetic, Tensor activated, const ExpertT
 /** out[row] = Σ weight · products[slot], in ascending order of expert. */
 void combine(cudaStream_t stream, Tensor products, const Dispatch& dispatch, Tensor out);
 
+/** See Backend::measurePeaks. Waits for the stream. */
+Peaks measurePeaks(cudaStream_t stream, DType arithmetic, int multiprocessors, double effort);
+
 /** A SamplingPlan in memory of the device. */
 struct DevicePlan {
   float temperature;

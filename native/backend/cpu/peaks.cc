@@ -1,0 +1,73 @@
+// What this machine's memory and multiply-add units reach at best.
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <memory>
+
+#include "backend/cpu/cpu_backend.h"
+
+namespace rnd1::cpu {
+namespace {
+
+constexpr int runs = 5;
+constexpr double copiedBytes = 256 << 20;
+constexpr double loopRounds = 1 << 22;
+constexpr int64_t cacheLine = 64;
+
+double secondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/** The shortest of several runs, after one that does not count: a limit is what is reached when nothing
+ * disturbs. */
+template <typename Job>
+double shortestRun(Job&& job) {
+  job();
+  double shortest = 0;
+  for (int run = 0; run < runs; ++run) {
+    const auto start = std::chrono::steady_clock::now();
+    job();
+    const double seconds = secondsSince(start);
+    shortest = run == 0 ? seconds : std::min(shortest, seconds);
+  }
+  return std::max(shortest, 1e-9);
+}
+
+/** `effort` of a whole, at least one unit. */
+int64_t share(double whole, double effort, int64_t unit) {
+  return std::max<int64_t>(static_cast<int64_t>(whole * effort) / unit, 1) * unit;
+}
+
+}  // namespace
+
+Peaks CpuBackend::measurePeaks(double effort) {
+  Peaks peaks;
+  const int64_t workers = threads();
+  const int64_t piece = share(copiedBytes / static_cast<double>(workers), effort, cacheLine);
+  const auto bytes = static_cast<size_t>(piece * workers);
+  const auto free = [](void* memory) { std::free(memory); };
+  const std::unique_ptr<void, decltype(free)> source(allocate(bytes), free), target(allocate(bytes), free);
+  // Pages that were never written are all the same page of zeros.
+  std::memset(source.get(), 1, bytes);
+  const auto* from = static_cast<const std::byte*>(source.get());
+  auto* to = static_cast<std::byte*>(target.get());
+  peaks.copyBytesPerSecond =
+      2 * static_cast<double>(bytes) / shortestRun([&] {
+        pool_.forEach(workers, [&](int64_t worker, int) {
+          std::memcpy(to + worker * piece, from + worker * piece, static_cast<size_t>(piece));
+        });
+      });
+
+  const int64_t rounds = share(loopRounds, effort, 1);
+  std::vector<float> results(static_cast<size_t>(workers));
+  const double seconds = shortestRun([&] {
+    pool_.forEach(workers, [&](int64_t worker, int) {
+      results[static_cast<size_t>(worker)] = kernels_.multiplyAddLoop(rounds, 0.5f, 0.5f);
+    });
+  });
+  const int64_t multiplyAdds = workers * rounds * kernels_.multiplyAddsPerRound;
+  peaks.matrixOperationsPerSecond = 2 * static_cast<double>(multiplyAdds) / seconds;
+  return peaks;
+}
+
+}  // namespace rnd1::cpu
