@@ -1,0 +1,65 @@
+#include "memory.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/error.h"
+#include "core/random.h"
+
+namespace rnd1::bench {
+namespace {
+
+// Random weights repeat after this many: drawing hundreds of millions would take longer than the bench.
+constexpr int64_t patternLength = 1 << 18;
+
+/** More than the last cache of any processor or GPU we know of. */
+constexpr int64_t beyondCaches = int64_t{512} << 20;
+constexpr int64_t mostCopies = 32;
+
+}  // namespace
+
+std::vector<float> randomValues(int64_t count, float amplitude, DType dtype) {
+  std::vector<float> values(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; i += 4) {
+    const auto words = philox(1, {static_cast<uint32_t>(i), static_cast<uint32_t>(i >> 32), 0, 0});
+    for (int64_t lane = 0; lane < std::min<int64_t>(4, count - i); ++lane)
+      values[static_cast<size_t>(i + lane)] = roundTo(dtype, amplitude * (2 * uniform(words[lane]) - 1));
+  }
+  return values;
+}
+
+void Weights::Free::operator()(void* memory) const noexcept { std::free(memory); }
+
+Weight Weights::add(int64_t rows, int64_t columns) {
+  const auto size = static_cast<int64_t>(dtypeSize(dtype_));
+  const int64_t bytes = rows * columns * size;
+  auto* memory = static_cast<std::byte*>(std::malloc(static_cast<size_t>(bytes)));
+  if (!memory) throw Error(ErrorCode::outOfMemory, "cannot allocate " + std::to_string(bytes) + " bytes");
+  std::unique_ptr<std::byte, Free> owner(memory);
+
+  // As large as a trained layer's, so that activations stay of the order of one.
+  const float amplitude = std::sqrt(3.0f / static_cast<float>(columns));
+  const std::vector<float> pattern = randomValues(std::min(patternLength, rows * columns), amplitude, dtype_);
+  std::vector<std::byte> narrow(pattern.size() * static_cast<size_t>(size));
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    const uint16_t half = dtype_ == DType::bf16 ? floatToBf16(pattern[i]) : floatToF16(pattern[i]);
+    std::memcpy(narrow.data() + i * static_cast<size_t>(size),
+                dtype_ == DType::f32 ? static_cast<const void*>(&pattern[i]) : &half,
+                static_cast<size_t>(size));
+  }
+  for (int64_t done = 0; done < bytes; done += static_cast<int64_t>(narrow.size()))
+    std::memcpy(memory + done, narrow.data(), std::min(narrow.size(), static_cast<size_t>(bytes - done)));
+
+  const Weight placed = backend_.place(Weight(memory, dtype_, rows, columns));
+  // A GPU has its own copy by now.
+  if (placed.data == memory) host_.push_back(std::move(owner));
+  return placed;
+}
+
+int64_t coldCopies(int64_t bytes) {
+  return std::clamp(beyondCaches / std::max<int64_t>(bytes, 1), int64_t{1}, mostCopies);
+}
+
+}  // namespace rnd1::bench

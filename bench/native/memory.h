@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+
+namespace rnd1::bench {
+
+/** Memory of a backend with random f32 in it, or what it is given. */
+template <typename T>
+class DeviceArray {
+ public:
+  DeviceArray(Backend& backend, int64_t count)
+      : backend_(&backend),
+        data_(static_cast<T*>(backend.allocate(static_cast<size_t>(count) * sizeof(T)))) {}
+  DeviceArray(Backend& backend, std::span<const T> values)
+      : DeviceArray(backend, static_cast<int64_t>(values.size())) {
+    backend.upload(data_, values.data(), values.size_bytes());
+    backend.synchronize();
+  }
+  ~DeviceArray() { backend_->release(data_); }
+  DeviceArray(const DeviceArray&) = delete;
+  DeviceArray& operator=(const DeviceArray&) = delete;
+  T* data() const { return data_; }
+
+ private:
+  Backend* backend_;
+  T* data_;
+};
+
+/** Uniform in [−amplitude, amplitude), rounded to `dtype`; the same every time. */
+std::vector<float> randomValues(int64_t count, float amplitude, DType dtype);
+
+/** Random activations, rounded to the arithmetic as verbs leave them. */
+class DeviceMatrix {
+ public:
+  DeviceMatrix(Backend& backend, int64_t rows, int64_t columns, float amplitude = 1)
+      : rows_(rows),
+        columns_(columns),
+        array_(backend, randomValues(rows * columns, amplitude, backend.dtype())) {}
+  Tensor tensor() const { return {array_.data(), rows_, columns_}; }
+  operator Tensor() const { return tensor(); }
+
+ private:
+  int64_t rows_, columns_;
+  DeviceArray<float> array_;
+};
+
+/** Random weights, placed where the backend wants them. */
+class Weights {
+ public:
+  Weights(Backend& backend, DType dtype) : backend_(backend), dtype_(dtype) {}
+
+  Weight add(int64_t rows, int64_t columns);
+
+ private:
+  struct Free {
+    void operator()(void* memory) const noexcept;
+  };
+
+  Backend& backend_;
+  DType dtype_;
+  std::vector<std::unique_ptr<std::byte, Free>> host_;  // mapped files, as it were
+};
+
+/** How many copies of weights calls must take in turn, so that no cache holds them from one call to the next.
+ */
+int64_t coldCopies(int64_t bytes);
+
+}  // namespace rnd1::bench

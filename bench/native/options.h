@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/dtype.h"
+
+namespace rnd1::bench {
+
+/** What to measure, and at which sizes; RND1's own unless said otherwise. */
+struct Options {
+  std::string bench;  // the verb
+  std::string device = "cpu";
+  DType dtype = DType::bf16;    // of the arithmetic
+  DType weights = DType::bf16;  // as the checkpoint stores them
+  int threads = 1;
+  int runs = 5;
+  double effort = 1;  // of measuring the peaks
+  std::vector<int64_t> rows;
+  std::string routing = "even";
+
+  int64_t canvases = 1;
+  int64_t hidden = 2048;
+  int64_t heads = 32;
+  int64_t keyValueHeads = 4;
+  int64_t headDim = 128;
+  int64_t experts = 128;
+  int64_t expertsPerToken = 8;
+  int64_t expertWidth = 768;
+  int64_t vocabulary = 151936;
+};
+
+/** `VERB --rows 64,256 [--device cuda:0] …`: `usage` names them all. Throws Error invalid_argument. */
+Options parseOptions(std::span<const char* const> arguments);
+
+extern const char* const usage;
+
+}  // namespace rnd1::bench
