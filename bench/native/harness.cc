@@ -15,6 +15,7 @@ constexpr int64_t mostCalls = 1000;
 /** One flat JSON object, field by field. */
 class Line {
  public:
+  Line() { out_.precision(12); }
   Line& text(const char* name, const std::string& value) {
     key(name) << '"';
     for (const char letter : value) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <iterator>
 #include <memory>
 
 #include "backend/cpu/cpu_backend.h"
@@ -9,7 +10,7 @@
 namespace rnd1::cpu {
 namespace {
 
-constexpr int runs = 5;
+constexpr int runs = 7;
 constexpr double copiedBytes = 256 << 20;
 constexpr double loopRounds = 1 << 22;
 constexpr int64_t cacheLine = 64;
@@ -18,19 +19,18 @@ double secondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/** The shortest of several runs, after one that does not count: a limit is what is reached when nothing
- * disturbs. */
+/** The median of several runs, as benches take it of verbs, after one that does not count. */
 template <typename Job>
-double shortestRun(Job&& job) {
+double medianSeconds(Job&& job) {
   job();
-  double shortest = 0;
-  for (int run = 0; run < runs; ++run) {
+  double seconds[runs];
+  for (double& elapsed : seconds) {
     const auto start = std::chrono::steady_clock::now();
     job();
-    const double seconds = secondsSince(start);
-    shortest = run == 0 ? seconds : std::min(shortest, seconds);
+    elapsed = secondsSince(start);
   }
-  return std::max(shortest, 1e-9);
+  std::sort(std::begin(seconds), std::end(seconds));
+  return std::max(seconds[runs / 2], 1e-9);
 }
 
 /** `effort` of a whole, at least one unit. */
@@ -52,7 +52,7 @@ Peaks CpuBackend::measurePeaks(double effort) {
   const auto* from = static_cast<const std::byte*>(source.get());
   auto* to = static_cast<std::byte*>(target.get());
   peaks.copyBytesPerSecond =
-      2 * static_cast<double>(bytes) / shortestRun([&] {
+      2 * static_cast<double>(bytes) / medianSeconds([&] {
         pool_.forEach(workers, [&](int64_t worker, int) {
           std::memcpy(to + worker * piece, from + worker * piece, static_cast<size_t>(piece));
         });
@@ -60,7 +60,7 @@ Peaks CpuBackend::measurePeaks(double effort) {
 
   const int64_t rounds = share(loopRounds, effort, 1);
   std::vector<float> results(static_cast<size_t>(workers));
-  const double seconds = shortestRun([&] {
+  const double seconds = medianSeconds([&] {
     pool_.forEach(workers, [&](int64_t worker, int) {
       results[static_cast<size_t>(worker)] = kernels_.multiplyAddLoop(rounds, 0.5f, 0.5f);
     });

@@ -1,6 +1,7 @@
 // What a GPU's memory and multiply-add units reach at best.
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "backend/cuda/device/mma.h"
 #include "backend/cuda/device/numbers.h"
@@ -16,7 +17,7 @@ constexpr int chunksPerThread = 4;  // of 16 bytes, in flight together
 constexpr int sums = 8;             // independent products of a warp: more than the pipeline is deep
 constexpr int scalarSums = 16;
 constexpr int blocksPerMultiprocessor = 4;
-constexpr int runs = 5;
+constexpr int runs = 7;
 constexpr int launchesPerRun = 10;
 
 constexpr double copiedBytes = 1 << 30;
@@ -56,19 +57,20 @@ __global__ void __launch_bounds__(threads)
   out[int64_t{blockIdx.x} * threads + threadIdx.x] = total;
 }
 
-/** Seconds per launch: the shortest of several runs, after one that does not count. */
+/** The median of several runs, as benches take it of verbs, after one that does not count. */
 template <typename Launch>
 double secondsPerLaunch(cudaStream_t stream, Launch&& launchOnce) {
-  double shortest = 0;
-  for (int run = -1; run < runs; ++run) {
+  const auto run = [&] {
     const auto start = std::chrono::steady_clock::now();
     for (int i = 0; i < launchesPerRun; ++i) launchOnce();
     check(cudaStreamSynchronize(stream), "measuring the GPU");
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / launchesPerRun;
-    if (run >= 0) shortest = run == 0 ? seconds : std::min(shortest, seconds);
-  }
-  return std::max(shortest, 1e-9);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / launchesPerRun;
+  };
+  run();
+  double seconds[runs];
+  for (double& elapsed : seconds) elapsed = run();
+  std::sort(std::begin(seconds), std::end(seconds));
+  return std::max(seconds[runs / 2], 1e-9);
 }
 
 double copyRate(cudaStream_t stream, double effort) {
