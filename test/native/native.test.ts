@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { basename } from 'node:path';
-import { buildNativeTests, nativeTestsUnavailable } from '../../scripts/native-tests';
+import { nativeProgramsUnavailable } from '../../scripts/native-programs';
+import { buildNativeTests } from '../../scripts/native-tests';
 
 /** What one native test printed, and whether it passed. */
 interface Verdict {
@@ -24,7 +25,7 @@ function parseVerdicts(output: string): Map<string, Verdict> {
   return verdicts;
 }
 
-const unavailable = nativeTestsUnavailable();
+const unavailable = nativeProgramsUnavailable();
 
 if (unavailable) {
   console.warn(`The native tests are SKIPPED on this machine. ${unavailable}`);
