@@ -1,0 +1,14 @@
+/**
+ * The projections of a layer: queries, keys and values in one call, and the output's.
+ *
+ *     npx tsx bench/matmul.ts [--device cuda:0] [--dtype bf16] [--threads N] [--runs 5] [--json FILE]
+ *         [--rows 64,256] [--hidden 2048] [--heads 32] [--key-value-heads 4] [--head-dim 128]
+ */
+import { kernelBench } from './support/kernel-bench';
+
+kernelBench({
+  verb: 'matmul',
+  rows: { cpu: '64,256', cuda: '64,256,4096' },
+  sizes: ['hidden', 'heads', 'key-value-heads', 'head-dim'],
+  peer: 'matmul.py',
+});

@@ -1,0 +1,14 @@
+/**
+ * The end of a step: head product, scores and selection, for `--rows` masked positions.
+ *
+ *     npx tsx bench/score.ts [--device cuda:0] [--dtype bf16] [--threads N] [--runs 5] [--json FILE]
+ *         [--rows 64] [--hidden 2048] [--vocabulary 151936]
+ */
+import { kernelBench } from './support/kernel-bench';
+
+kernelBench({
+  verb: 'score',
+  rows: { cpu: '64', cuda: '32,256' },
+  sizes: ['hidden', 'vocabulary'],
+  peer: 'score.py',
+});

@@ -1,0 +1,61 @@
+/** What a device reaches at best, measured in the same run. */
+export interface Peaks {
+  readonly copyBytesPerSecond: number;
+  readonly matrixOperationsPerSecond: number;
+}
+
+/** Where a bench ran. */
+export interface Place {
+  readonly device: string;
+  readonly instructionSet: string;
+  readonly threads: number;
+  /** The arithmetic. */
+  readonly dtype: string;
+}
+
+/** How long something else takes for the same. */
+export interface Baseline {
+  readonly name: string;
+  readonly seconds: number;
+}
+
+/** One case of a bench. */
+export interface Figure {
+  readonly case: string;
+  readonly shape: Readonly<Record<string, number>>;
+  /** The median of a call. */
+  readonly seconds: number;
+  readonly shortestSeconds: number;
+  readonly longestSeconds: number;
+  /** A multiply-add is two; 0 where there are none worth counting. */
+  readonly operations: number;
+  /** That any implementation must read or write, once each. */
+  readonly bytes: number;
+  readonly baselines: readonly Baseline[];
+}
+
+export interface Rates {
+  readonly operationsPerSecond: number;
+  readonly bytesPerSecond: number;
+  readonly shareOfCopy: number;
+  readonly shareOfMatrix: number;
+}
+
+export function ratesOf(
+  { seconds, operations, bytes }: Pick<Figure, 'seconds' | 'operations' | 'bytes'>,
+  peaks: Peaks,
+): Rates {
+  const operationsPerSecond = operations / seconds;
+  const bytesPerSecond = bytes / seconds;
+  return {
+    operationsPerSecond,
+    bytesPerSecond,
+    shareOfCopy: bytesPerSecond / peaks.copyBytesPerSecond,
+    shareOfMatrix: operationsPerSecond / peaks.matrixOperationsPerSecond,
+  };
+}
+
+export function median(numbers: readonly number[]): number {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1] as number;
+}

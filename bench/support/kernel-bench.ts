@@ -1,0 +1,107 @@
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import type { Figure } from './figures';
+import { ratesOf } from './figures';
+import { runMain } from './main';
+import { withBaselines } from './peers';
+import { buildBench, type Measured, runBench } from './program';
+import { circumstances, writeJson } from './record';
+import { formatPeaks, formatSeconds, formatTable, nothing, rateCells, rateColumns } from './table';
+
+/** What one microscript measures. */
+export interface KernelBench {
+  /** As rnd1_bench names it. */
+  readonly verb: string;
+  /** What `--rows` is without being given. */
+  readonly rows: { readonly cpu: string; readonly cuda: string };
+  /** Size options that mean something here, beside `--rows`. */
+  readonly sizes: readonly string[];
+  /** The script in bench/peers. */
+  readonly peer?: string;
+}
+
+const common = ['device', 'dtype', 'weights', 'threads', 'runs', 'effort'] as const;
+
+/** Runs a microscript with the options of the command line. */
+export function kernelBench(bench: KernelBench): void {
+  runMain(() => {
+    const names = ['json', 'program', 'rows', ...common, ...bench.sizes];
+    const { values } = parseArgs({
+      options: Object.fromEntries(names.map((name) => [name, { type: 'string' as const }])),
+    });
+    const { json, program, ...given } = values as Record<string, string | undefined>;
+    const device = given.device ?? 'cpu';
+    const dtype = given.dtype ?? 'bf16';
+    const options: Record<string, string | undefined> = {
+      rows: device.startsWith('cuda') ? bench.rows.cuda : bench.rows.cpu,
+      threads: String(availableParallelism()),
+      // f16 arithmetic is for checkpoints of f16; f32 is tried on weights as they are.
+      weights: dtype === 'f16' ? 'f16' : 'bf16',
+      dtype,
+      ...given,
+    };
+    const args = Object.entries(options).flatMap(([name, value]) =>
+      value === undefined ? [] : [`--${name}`, value],
+    );
+    const measured = runBench(program ?? buildBench(), [bench.verb, ...args]);
+    const figures = withBaselines(measured.figures, { peer: bench.peer, device, args });
+    print(bench.verb, { ...measured, figures }, options.weights as string);
+    if (json) record(json, bench.verb, { ...measured, figures }, options.weights as string);
+  });
+}
+
+/** Sizes that are the same in all cases are told once, above the table. */
+function splitSizes(figures: readonly Figure[]): { constant: string[]; varying: string[] } {
+  const names = [...new Set(figures.flatMap(({ shape }) => Object.keys(shape)))];
+  const values = (name: string) => new Set(figures.map(({ shape }) => shape[name]));
+  return {
+    constant: names.filter((name) => values(name).size === 1),
+    varying: names.filter((name) => values(name).size > 1),
+  };
+}
+
+/** The best of the baselines and how many times longer it takes. */
+function baselineCell({ baselines, seconds }: Figure): string {
+  const best = [...baselines].sort((a, b) => a.seconds - b.seconds)[0];
+  if (!best) return nothing;
+  return `${(best.seconds / seconds).toFixed(2)} × (${best.name}, ${formatSeconds(best.seconds)})`;
+}
+
+function print(verb: string, measured: Measured, weights: string): void {
+  const { device, instructionSet, threads, dtype, peaks, figures } = measured;
+  const { constant, varying } = splitSizes(figures);
+  const where =
+    device === 'cpu' ? `cpu (${instructionSet}), ${threads} threads` : `${device} (${instructionSet})`;
+  console.log(`${verb}: ${where}, ${dtype} on ${weights} weights`);
+  console.log(`in this run: ${formatPeaks(peaks)}`);
+  if (constant.length > 0) {
+    console.log(constant.map((name) => `${spaced(name)} ${figures[0]?.shape[name]}`).join(', '));
+  }
+  const header = ['case', ...varying.map(spaced), 'time', ...rateColumns, 'baseline'];
+  const rows = figures.map((figure) => [
+    figure.case,
+    ...varying.map((name) => String(figure.shape[name] ?? nothing)),
+    formatSeconds(figure.seconds),
+    ...rateCells(ratesOf(figure, peaks)),
+    baselineCell(figure),
+  ]);
+  console.log(`\n${formatTable(header, rows)}`);
+}
+
+/** `expertWidth` → `expert width`. */
+function spaced(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
+function record(file: string, verb: string, measured: Measured, weights: string): void {
+  const { figures, peaks, device, ...place } = measured;
+  writeJson(file, {
+    bench: verb,
+    ...circumstances(device),
+    device,
+    ...place,
+    weights,
+    peaks,
+    figures: figures.map((figure) => ({ ...figure, ...ratesOf(figure, peaks) })),
+  });
+}

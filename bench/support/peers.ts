@@ -1,0 +1,46 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { root, say } from '../../scripts/command';
+import type { Baseline, Figure } from './figures';
+
+/** One line of a script in bench/peers. */
+interface PeerLine extends Baseline {
+  readonly case: string;
+  readonly shape: Readonly<Record<string, number>>;
+}
+
+/** PyTorch with a GPU is what the peers need. */
+function torchIsHere(): boolean {
+  const script = 'import torch; raise SystemExit(not torch.cuda.is_available())';
+  return spawnSync('python3', ['-c', script], { stdio: 'ignore' }).status === 0;
+}
+
+/** Whether a peer's case is this one: sizes that both name are equal. */
+function matches(line: PeerLine, figure: Figure): boolean {
+  return (
+    line.case === figure.case &&
+    Object.entries(line.shape).every(([key, value]) => (figure.shape[key] ?? value) === value)
+  );
+}
+
+/** The figures, with what a script of bench/peers measured for the same cases; unchanged where it cannot run. */
+export function withBaselines(
+  figures: readonly Figure[],
+  { peer, device, args }: { peer: string | undefined; device: string; args: readonly string[] },
+): readonly Figure[] {
+  if (!peer || !device.startsWith('cuda') || !torchIsHere()) return figures;
+  const { status, stdout } = spawnSync('python3', [join(root, 'bench', 'peers', peer), ...args], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  // A baseline that fails is no reason to lose what was measured.
+  if (status !== 0) say(`bench/peers/${peer} ended with exit code ${status}.`);
+  const lines = stdout
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as PeerLine);
+  return figures.map((figure) => ({
+    ...figure,
+    baselines: lines.filter((line) => matches(line, figure)).map(({ name, seconds }) => ({ name, seconds })),
+  }));
+}

@@ -1,0 +1,63 @@
+import { spawnSync } from 'node:child_process';
+import { BuildError } from '../../scripts/command';
+import { buildNativePrograms, cudaSettings, nativeProgramsUnavailable } from '../../scripts/native-programs';
+import type { Figure, Peaks, Place } from './figures';
+
+/** Everything that one run of rnd1_bench prints. */
+export interface Measured extends Place {
+  readonly peaks: Peaks;
+  readonly figures: readonly Figure[];
+}
+
+/** One line of rnd1_bench. */
+type Line = Place & { readonly bench: string } & Partial<Peaks> & Partial<Omit<Figure, 'baselines'>>;
+
+/** Builds rnd1_bench and returns its path; with `RND1_CUDA=ON` in the environment for GPUs too. */
+export function buildBench(): string {
+  const unavailable = nativeProgramsUnavailable();
+  if (unavailable) throw new BuildError(unavailable);
+  const [program] = buildNativePrograms({
+    folder: 'build-bench',
+    targets: ['rnd1_bench'],
+    settings: ['RND1_BENCH=ON', ...cudaSettings()],
+  });
+  return program as string;
+}
+
+/** Runs rnd1_bench, whose complaints go to the terminal. */
+export function runBench(program: string, args: readonly string[]): Measured {
+  const { status, signal, stdout, error } = spawnSync(program, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  if (status !== 0) {
+    throw new BuildError(`${program} failed (${error?.message ?? signal ?? `exit code ${status}`}).`);
+  }
+  const [first, ...lines] = stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Line);
+  if (first?.bench !== 'peaks') throw new BuildError(`${program} printed no peaks.`);
+  const { device, instructionSet, threads, dtype } = first;
+  const { copyBytesPerSecond, matrixOperationsPerSecond } = first as Peaks & Line;
+  return {
+    device,
+    instructionSet,
+    threads,
+    dtype,
+    peaks: { copyBytesPerSecond, matrixOperationsPerSecond },
+    figures: lines.map((line) => {
+      const { seconds, shortestSeconds, longestSeconds, operations, bytes, shape } = line as Line & Figure;
+      return {
+        case: line.case as string,
+        shape,
+        seconds,
+        shortestSeconds,
+        longestSeconds,
+        operations,
+        bytes,
+        baselines: [],
+      };
+    }),
+  };
+}

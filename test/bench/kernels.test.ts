@@ -1,0 +1,84 @@
+import { buildBench } from '../../bench/support/program';
+import { nativeProgramsUnavailable } from '../../scripts/native-programs';
+import { expectPositive, runScript, sizeOptions } from './tiny';
+
+// Sizes of their own for every script, and the cases that it must print, in order.
+const scripts: readonly (readonly [string, readonly string[], readonly string[]])[] = [
+  ['matmul', ['rows', 'hidden', 'heads', 'key-value-heads', 'head-dim'], ['qkv', 'output']],
+  ['attention', ['rows', 'canvases', 'heads', 'key-value-heads', 'head-dim'], ['full']],
+  ['experts', ['rows', 'hidden', 'experts', 'experts-per-token', 'expert-width'], ['even']],
+  ['route', ['rows', 'hidden', 'experts', 'experts-per-token'], ['best k']],
+  ['norms', ['rows', 'hidden', 'heads', 'key-value-heads', 'head-dim'], ['addRmsNorm', 'normRope']],
+  [
+    'score',
+    ['rows', 'hidden', 'vocabulary'],
+    ['greedy + unmask', 'draw + unmask', 'top-k, top-p, draw + unmask', 'unmask'],
+  ],
+];
+
+const unavailable = nativeProgramsUnavailable();
+
+if (unavailable) {
+  console.warn(`The benches are not tested on this machine. ${unavailable}`);
+  test('the benches are skipped where they cannot be built', () => {
+    expect(unavailable).toMatch(/CMake|compiler|make/);
+  });
+} else {
+  let common: string[] = [];
+  beforeAll(() => {
+    common = ['--program', buildBench(), '--threads', '2', '--runs', '2', '--effort', '0.001'];
+  }, 600_000);
+
+  test.each(scripts)('bench/%s.ts prints a table and writes the same figures', async (name, sizes, cases) => {
+    const { stdout, json } = await runScript(`${name}.ts`, [...common, ...sizeOptions(...sizes)]);
+    expectPositive(json.peaks, ['copyBytesPerSecond', 'matrixOperationsPerSecond']);
+    expect(json).toMatchObject({ bench: name, device: 'cpu', threads: 2, dtype: 'bf16', weights: 'bf16' });
+    expect(new Date(json.date).getTime()).toBeGreaterThan(0);
+    // null where this is no checkout.
+    expect(json.commit ?? '0'.repeat(40)).toMatch(/^[0-9a-f]{40}$/);
+
+    const figures: { case: string; shape: Record<string, number> }[] = json.figures;
+    expect([...new Set(figures.map((figure) => figure.case))].sort()).toEqual([...cases].sort());
+    expect(figures).toHaveLength(2 * cases.length);
+    for (const figure of figures) {
+      const counted = figure.case === 'unmask' ? [] : ['operations', 'operationsPerSecond', 'shareOfMatrix'];
+      const always = [
+        'seconds',
+        'shortestSeconds',
+        'longestSeconds',
+        'bytes',
+        'bytesPerSecond',
+        'shareOfCopy',
+      ];
+      expectPositive({ ...figure }, [...always, ...counted]);
+    }
+    const lines = stdout.trimEnd().split('\n');
+    const header = lines.findIndex((line) =>
+      /^case .*time .*rate .*of copy .*of matrix .*baseline$/.test(line),
+    );
+    expect(lines.slice(header + 1)).toHaveLength(figures.length);
+    for (const [i, figure] of figures.entries()) expect(lines[header + 1 + i]).toContain(figure.case);
+  });
+
+  test('arithmetic and loads other than the default', async () => {
+    const sizes = sizeOptions('rows', 'hidden', 'experts', 'experts-per-token', 'expert-width');
+    const skewed = await runScript('experts.ts', [
+      ...common,
+      ...sizes,
+      '--routing',
+      'skewed',
+      '--dtype',
+      'f32',
+    ]);
+    expect(skewed.json).toMatchObject({ dtype: 'f32', weights: 'bf16' });
+    // Half of the experts, the first of them with every row.
+    for (const { shape } of skewed.json.figures) {
+      expect(shape.expertsHit).toBeGreaterThan(1);
+      expect(shape.expertsHit).toBeLessThanOrEqual(4);
+    }
+  });
+
+  test('a wrong option fails and is quoted', async () => {
+    await expect(runScript('route.ts', [...common, '--dtype', 'f33'])).rejects.toThrow(/'f33'/);
+  });
+}
