@@ -1,0 +1,181 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { type FileHandle, mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { expectedTensors } from '../../lib/checkpoint/tensors';
+import { RandomWeights } from './random-weights';
+
+/** The sizes of a model, as lib/config.ts reads them. */
+export type Sizes = Parameters<typeof expectedTensors>[0];
+
+export interface CheckpointOptions {
+  readonly sizes: Sizes;
+  readonly seed: number;
+  /** A file that would become longer is split. */
+  readonly shardBytes: number;
+  readonly onProgress?: (bytes: number, totalBytes: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+interface Tensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly index: number;
+  readonly bytes: number;
+}
+
+/** Memory for weights on their way to the disk. */
+const bufferBytes = 16 << 20;
+
+/**
+ * Writes a random bf16 checkpoint, tensor by tensor through bounded memory. Everything goes to a folder beside it,
+ * which gets its name when it is complete and disappears when that does not come to pass.
+ *
+ * @returns bytes of weights
+ */
+export async function writeCheckpoint(folder: string, options: CheckpointOptions): Promise<number> {
+  const target = resolve(folder);
+  if (existsSync(target)) throw new RangeError(`${target} exists already`);
+  const temporary = `${target}.partial-${randomUUID().slice(0, 8)}`;
+  await mkdir(temporary).catch((error: Error) => {
+    throw new RangeError(`${target} cannot be written: ${error.message}`);
+  });
+  try {
+    const bytes = await writeFiles(temporary, options);
+    await rename(temporary, target);
+    return bytes;
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function writeFiles(folder: string, options: CheckpointOptions): Promise<number> {
+  const { sizes, onProgress } = options;
+  const shards = split(tensorsOf(sizes), options.shardBytes);
+  const totalBytes = shards.flat().reduce((sum, { bytes }) => sum + bytes, 0);
+  const random = new RandomWeights(options.seed);
+  const buffer = new Uint32Array(bufferBytes / 4);
+  const weightMap: Record<string, string> = {};
+  let written = 0;
+  for (const [index, tensors] of shards.entries()) {
+    const file = shardName(index, shards.length);
+    const handle = await open(join(folder, file), 'wx');
+    try {
+      await writeAll(handle, header(tensors));
+      for (const tensor of tensors) {
+        weightMap[tensor.name] = file;
+        for (const piece of random.fill(tensor, buffer)) {
+          options.signal?.throwIfAborted();
+          await writeAll(handle, piece);
+          written += piece.length;
+          onProgress?.(written, totalBytes);
+        }
+      }
+      // The name must not come to stand for bytes that never reached the disk.
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+  const writeJson = (name: string, value: unknown) =>
+    writeFile(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
+  if (shards.length > 1) {
+    const index = { metadata: { total_size: totalBytes }, weight_map: weightMap };
+    await writeJson('model.safetensors.index.json', index);
+  }
+  await writeJson('config.json', configOf(sizes));
+  return totalBytes;
+}
+
+/** A handle's own `write` may stop half-way. */
+async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, done);
+    done += bytesWritten;
+  }
+}
+
+function tensorsOf(sizes: Sizes): Tensor[] {
+  return [...expectedTensors(sizes)].map(({ name, shape }, index) => ({
+    name,
+    shape,
+    index,
+    bytes: 2 * shape.reduce((product, size) => product * size, 1),
+  }));
+}
+
+function split(tensors: readonly Tensor[], shardBytes: number): Tensor[][] {
+  const shards: Tensor[][] = [[]];
+  let bytes = 0;
+  for (const tensor of tensors) {
+    if (bytes > 0 && bytes + tensor.bytes > shardBytes) {
+      shards.push([]);
+      bytes = 0;
+    }
+    shards.at(-1)?.push(tensor);
+    bytes += tensor.bytes;
+  }
+  return shards;
+}
+
+function shardName(index: number, count: number): string {
+  if (count === 1) return 'model.safetensors';
+  const digits = (number: number) => String(number).padStart(5, '0');
+  return `model-${digits(index + 1)}-of-${digits(count)}.safetensors`;
+}
+
+/** Length, then JSON, padded so that tensors are aligned. */
+function header(tensors: readonly Tensor[]): Buffer {
+  const entries: Record<string, unknown> = { __metadata__: { format: 'pt' } };
+  let end = 0;
+  for (const { name, shape, bytes } of tensors) {
+    entries[name] = { dtype: 'BF16', shape, data_offsets: [end, end + bytes] };
+    end += bytes;
+  }
+  const json = JSON.stringify(entries);
+  const text = Buffer.from(json.padEnd(Math.ceil(json.length / 64) * 64 + 56));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  return Buffer.concat([length, text]);
+}
+
+/** As RND1's own, with the special tokens at the end of the vocabulary. */
+function configOf(sizes: Sizes): Record<string, unknown> {
+  return {
+    architectures: ['RND1LM'],
+    model_type: 'rnd1',
+    attention_bias: false,
+    attention_dropout: 0,
+    decoder_sparse_step: 1,
+    hidden_act: 'silu',
+    hidden_size: sizes.hidden,
+    head_dim: sizes.headDim,
+    num_attention_heads: sizes.heads,
+    num_key_value_heads: sizes.keyValueHeads,
+    num_hidden_layers: sizes.layers,
+    intermediate_size: 3 * sizes.hidden,
+    num_experts: sizes.experts,
+    num_experts_per_tok: sizes.expertsPerToken,
+    moe_intermediate_size: sizes.expertWidth,
+    norm_topk_prob: sizes.normTopkProb,
+    mlp_only_layers: [],
+    max_position_embeddings: sizes.maxPositions,
+    rms_norm_eps: sizes.rmsNormEpsilon,
+    rope_theta: sizes.ropeTheta,
+    rope_scaling: null,
+    sliding_window: null,
+    use_sliding_window: false,
+    tie_word_embeddings: sizes.tieWordEmbeddings,
+    vocab_size: sizes.vocabulary,
+    mask_token_id: sizes.vocabulary - 1,
+    eos_token_id: sizes.vocabulary - 2,
+    pad_token_id: sizes.vocabulary - 2,
+    bos_token_id: null,
+    is_causal: false,
+    use_cache: false,
+    num_diffusion_steps: 256,
+    moe_backend: 'hf',
+    torch_dtype: 'bfloat16',
+  };
+}

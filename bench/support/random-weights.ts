@@ -1,0 +1,98 @@
+/** Mean and deviation of a tensor's elements. */
+interface Distribution {
+  readonly mean: number;
+  readonly deviation: number;
+}
+
+/**
+ * What keeps activations of the order of one through all layers: a residual stream that starts with unit variance,
+ * router logits with a deviation of two, logits with one of 2.5.
+ */
+function distributionOf(name: string, shape: readonly number[]): Distribution {
+  const inner = Math.sqrt(shape.at(-1) as number);
+  if (/[qk]_norm/.test(name)) return { mean: 1.3, deviation: 0.1 };
+  if (/norm/.test(name)) return { mean: 1, deviation: 0.1 };
+  if (/embed_tokens/.test(name)) return { mean: 0, deviation: 1 };
+  if (/mlp\.gate\.weight/.test(name)) return { mean: 0, deviation: 2 / inner };
+  if (/lm_head/.test(name)) return { mean: 0, deviation: 2.5 / inner };
+  if (/down_proj/.test(name)) return { mean: 0, deviation: 1.5 / inner };
+  return { mean: 0, deviation: 1 / inner };
+}
+
+/** 32-bit integers by George Marsaglia's xorshift. */
+class Xorshift {
+  #state: number;
+
+  constructor(seed: number) {
+    // Neighbouring seeds would begin alike, and 0 would stay 0.
+    let state = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b);
+    state = Math.imul(state ^ (state >>> 13), 0xc2b2ae35);
+    this.#state = (state ^ (state >>> 16)) | 0 || 1;
+  }
+
+  next(): number {
+    let state = this.#state;
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    this.#state = state;
+    return state >>> 0;
+  }
+}
+
+const tableSize = 1 << 16;
+const normals = makeNormals();
+
+/** Normal deviates by Box and Muller. */
+function makeNormals(): Float32Array {
+  const random = new Xorshift(0);
+  const uniform = () => (random.next() + 0.5) / 2 ** 32;
+  return Float32Array.from(
+    { length: tableSize },
+    () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()),
+  );
+}
+
+/** f32 values as bf16, ties to even. */
+function narrow(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  return Uint16Array.from(bits, (word) => (word + 0x7fff + ((word >>> 16) & 1)) >>> 16);
+}
+
+/** Streams the bf16 elements of tensors; each depends on seed, place in the checkpoint and shape alone. */
+export class RandomWeights {
+  readonly #tables = new Map<string, Uint16Array>();
+
+  constructor(readonly seed: number) {}
+
+  /**
+   * Fills `buffer` again and again until the tensor is complete.
+   *
+   * @param buffer an even number of elements
+   * @returns the filled part of it, each time
+   */
+  *fill(
+    tensor: { readonly name: string; readonly shape: readonly number[]; readonly index: number },
+    buffer: Uint32Array,
+  ): Generator<Uint8Array> {
+    const random = new Xorshift(Math.imul(this.seed, 1_000_003) + tensor.index);
+    const table = this.#tableOf(distributionOf(tensor.name, tensor.shape));
+    const elements = tensor.shape.reduce((product, size) => product * size, 1);
+    for (let done = 0; done < elements; done += 2 * buffer.length) {
+      const count = Math.min(2 * buffer.length, elements - done);
+      // A draw among all deviates of the table: two elements from one integer.
+      for (let i = 0; 2 * i < count; i++) {
+        const word = random.next();
+        buffer[i] = (table[word & 0xffff] as number) | ((table[word >>> 16] as number) << 16);
+      }
+      yield new Uint8Array(buffer.buffer, buffer.byteOffset, 2 * count);
+    }
+  }
+
+  #tableOf({ mean, deviation }: Distribution): Uint16Array {
+    const key = `${mean} ${deviation}`;
+    const table = this.#tables.get(key) ?? narrow(normals.map((value) => mean + deviation * value));
+    this.#tables.set(key, table);
+    return table;
+  }
+}
