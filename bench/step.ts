@@ -1,66 +1,140 @@
 /**
- * Whole forward passes with all logits: medians over several runs, for canvases of several lengths.
+ * Whole steps: forward pass, scores, selection. Two canvases: distinct random tokens, all scored; and an eighth random
+ * tokens, masks in the rest, which are scored. `--canvases` puts several of them into one step.
  *
- *     npx tsx bench/step.ts [--model FOLDER] [--dtype bf16] [--threads N] [--lengths 64,256] [--runs 5]
+ *     npx tsx bench/step.ts [--model FOLDER] [--device cuda:0] [--dtype bf16] [--threads N] [--lengths 64,256]
+ *         [--canvases 1] [--runs 5] [--json FILE]
+ *
+ * The bytes are those of the weights that the step must read; bench/make-checkpoint.ts writes a model to read.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { type DType, RND1 } from '../lib';
+import { type Device, type DType, RND1 } from '../lib';
+import { type BenchCanvas, canvasKinds } from './support/canvases';
+import { median, type Peaks, ratesOf } from './support/figures';
+import { runMain } from './support/main';
+import { buildBench, runBench } from './support/program';
+import { circumstances, writeJson } from './support/record';
+import { type StepCost, stepCost } from './support/step-cost';
+import {
+  formatBytes,
+  formatPeaks,
+  formatSeconds,
+  formatTable,
+  rateCells,
+  rateColumns,
+} from './support/table';
+
+interface StepFigure extends StepCost {
+  readonly case: string;
+  readonly length: number;
+  readonly canvases: number;
+  readonly scored: number;
+  readonly seconds: number;
+}
 
 const { values } = parseArgs({
   options: {
     model: { type: 'string' },
+    device: { type: 'string', default: 'cpu' },
     dtype: { type: 'string', default: 'auto' },
     threads: { type: 'string', default: String(availableParallelism()) },
     lengths: { type: 'string', default: '64,256' },
+    canvases: { type: 'string', default: '1' },
     runs: { type: 'string', default: '5' },
+    effort: { type: 'string', default: '1' },
+    json: { type: 'string' },
+    program: { type: 'string' },
   },
 });
 
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] as number;
+function count(name: 'threads' | 'canvases' | 'runs' | 'lengths', text: string = values[name]): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new RangeError(`--${name} must be a positive integer, not '${text}'`);
 }
 
-/** Multiply-adds × 2 of one pass: projections, the experts a token visits, attention, the head. */
-function operations(length: number, model: RND1): number {
-  const c = model.config.model;
-  const heads = c.heads * c.headDim;
-  const perToken =
-    c.hidden * (heads * 2 + 2 * c.keyValueHeads * c.headDim) +
-    c.hidden * c.experts +
-    3 * c.expertsPerToken * c.expertWidth * c.hidden +
-    2 * length * heads;
-  return 2 * length * (c.layers * perToken + c.hidden * c.vocabulary);
+/** Seconds of one step over all canvases together. */
+async function step(model: RND1, canvases: readonly BenchCanvas[]): Promise<number> {
+  const start = performance.now();
+  await Promise.all(
+    canvases.map(({ tokens, masked }) => model.generateTokens({ canvas: tokens, masked, steps: 1, seed: 1 })),
+  );
+  return (performance.now() - start) / 1000;
+}
+
+async function measure(model: RND1): Promise<StepFigure[]> {
+  const figures: StepFigure[] = [];
+  for (const length of values.lengths.split(',').map((text) => count('lengths', text))) {
+    for (const kind of canvasKinds(model, length)) {
+      const canvases = Array.from({ length: count('canvases') }, (_, i) => kind.make(i + 1));
+      const cost = await stepCost(model, canvases);
+      await step(model, canvases);
+      const seconds: number[] = [];
+      for (let run = 0; run < count('runs'); run++) seconds.push(await step(model, canvases));
+      const scored = canvases.reduce((sum, { masked }) => sum + masked.length, 0);
+      const place = { case: kind.name, length, canvases: canvases.length, scored };
+      figures.push({ ...place, seconds: median(seconds), ...cost });
+    }
+  }
+  return figures;
+}
+
+function print(figures: readonly StepFigure[], peaks: Peaks): void {
+  const header = [
+    'case',
+    'length',
+    'canvases',
+    'experts hit',
+    'must read',
+    'time',
+    'tokens/s',
+    ...rateColumns,
+  ];
+  const rows = figures.map((figure) => [
+    figure.case,
+    String(figure.length),
+    String(figure.canvases),
+    `${figure.expertsHit} of ${figure.experts}`,
+    formatBytes(figure.bytes),
+    formatSeconds(figure.seconds),
+    ((figure.length * figure.canvases) / figure.seconds).toFixed(0),
+    ...rateCells(ratesOf(figure, peaks)),
+  ]);
+  console.log(`\n${formatTable(header, rows)}`);
 }
 
 async function main(): Promise<void> {
   const started = performance.now();
   const model = await RND1.load(values.model, {
+    device: values.device as Device,
     dtype: values.dtype as DType,
-    threads: Number(values.threads),
+    threads: count('threads'),
   });
-  const { device, instructionSet, threads, dtype, weightBytes } = model.info;
-  console.log(
-    `${device} (${instructionSet}), ${threads} threads, ${dtype}, ${(weightBytes / 1e9).toFixed(2)} GB of weights, ` +
-      `loaded in ${Math.round(performance.now() - started)} ms`,
-  );
-  for (const length of values.lengths.split(',').map(Number)) {
-    const tokens = Int32Array.from({ length }, (_, i) => (i * 7919 + 13) % model.config.model.vocabulary);
-    await model.forward(tokens);
-    const seconds: number[] = [];
-    for (let run = 0; run < Number(values.runs); run++) {
-      const start = performance.now();
-      await model.forward(tokens);
-      seconds.push((performance.now() - start) / 1000);
-    }
-    const middle = median(seconds);
+  try {
+    const { device, instructionSet, threads, dtype, weightDtype, weightBytes } = model.info;
+    const loaded = Math.round(performance.now() - started);
+    const args = ['peaks', '--device', device, '--dtype', dtype, '--threads', String(threads)];
+    const { peaks } = runBench(values.program ?? buildBench(), [...args, '--effort', values.effort]);
+    const where =
+      device === 'cpu' ? `cpu (${instructionSet}), ${threads} threads` : `${device} (${instructionSet})`;
+    console.log(`step: ${where}, ${dtype} on ${weightDtype} weights`);
     console.log(
-      `${String(length).padStart(5)} positions: median ${middle.toFixed(4)} s, ` +
-        `${(operations(length, model) / middle / 1e9).toFixed(1)} GFLOP/s, ${(length / middle).toFixed(0)} positions/s`,
+      `in this run: ${formatPeaks(peaks)}; ${formatBytes(weightBytes)} of weights, loaded in ${loaded} ms`,
     );
+    const figures = await measure(model);
+    print(figures, peaks);
+    if (values.json) {
+      writeJson(values.json, {
+        bench: 'step',
+        ...circumstances(device),
+        ...{ device, instructionSet, threads, dtype, weights: weightDtype, weightBytes, peaks },
+        figures: figures.map((figure) => ({ ...figure, ...ratesOf(figure, peaks) })),
+      });
+    }
+  } finally {
+    await model.dispose();
   }
-  await model.dispose();
 }
 
-void main();
+runMain(main);

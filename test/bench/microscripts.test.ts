@@ -18,6 +18,7 @@ const scripts: readonly (readonly [string, readonly string[], readonly string[]]
 
 const unavailable = nativeProgramsUnavailable();
 
+// One file for all of them: two must not build in the same folder at the same time.
 if (unavailable) {
   console.warn(`The benches are not tested on this machine. ${unavailable}`);
   test('the benches are skipped where they cannot be built', () => {
@@ -80,5 +81,52 @@ if (unavailable) {
 
   test('a wrong option fails and is quoted', async () => {
     await expect(runScript('route.ts', [...common, '--dtype', 'f33'])).rejects.toThrow(/'f33'/);
+  });
+
+  test('bench/step.ts prints both canvases and writes the same figures', async () => {
+    const sizes = [
+      '--lengths',
+      '16,24',
+      '--canvases',
+      '2',
+      '--runs',
+      '2',
+      '--threads',
+      '2',
+      '--effort',
+      '0.001',
+    ];
+    const { stdout, json } = await runScript('step.ts', [...common, ...sizes]);
+    expect(json).toMatchObject({ bench: 'step', device: 'cpu', dtype: 'bf16', weights: 'bf16' });
+    expectPositive(json.peaks, ['copyBytesPerSecond', 'matrixOperationsPerSecond']);
+    expect(json.figures.map((figure: { case: string }) => figure.case)).toEqual([
+      'random, all scored',
+      '2 random, masks scored',
+      'random, all scored',
+      '3 random, masks scored',
+    ]);
+    for (const figure of json.figures) {
+      expectPositive(figure, [
+        'seconds',
+        'operations',
+        'bytes',
+        'expertsHit',
+        'shareOfCopy',
+        'shareOfMatrix',
+      ]);
+      // Nano: 4 layers of 8 experts, 2 of them for every token.
+      expect(figure.experts).toBe(32);
+      expect(figure.expertsHit).toBeGreaterThanOrEqual(8);
+      expect(figure.expertsHit).toBeLessThanOrEqual(32);
+      expect(figure.bytes).toBeLessThan(json.weightBytes);
+      const isAll = figure.case === 'random, all scored';
+      expect(figure.scored).toBe(2 * (isAll ? figure.length : figure.length - (figure.length >> 3)));
+    }
+    expect(stdout.trimEnd().split('\n')).toHaveLength(2 + 1 + 1 + json.figures.length);
+  });
+
+  test('more distinct tokens than there are cannot be had', async () => {
+    const run = runScript('step.ts', [...common, '--lengths', '262']);
+    await expect(run).rejects.toThrow(/262 distinct tokens are wanted; the vocabulary has 26\d/);
   });
 }
