@@ -30,6 +30,15 @@ const elsewhere: Record<string, string> = {
   '.ci/run': 'itself',
   'tsx scripts/build.ts --addon --node-gyp': '.ci/run',
   'tsx scripts/native-tests.ts --sanitize': '.ci/run',
+  'npx tsx bench/step.ts': 'test/bench, at sizes that take no time',
+  'npx tsx bench/matmul.ts': 'test/bench, at sizes that take no time',
+  'npx tsx bench/attention.ts': 'test/bench, at sizes that take no time',
+  'npx tsx bench/experts.ts': 'test/bench, at sizes that take no time',
+  'npx tsx bench/route.ts': 'test/bench, at sizes that take no time',
+  'npx tsx bench/norms.ts': 'test/bench, at sizes that take no time',
+  'npx tsx bench/score.ts': 'test/bench, at sizes that take no time',
+  'npx tsx bench/step.ts --model rnd1-base': 'test/bench, on the embedded model',
+  'npx tsx bench/make-checkpoint.ts FOLDER': 'test/bench, at sizes that take no space',
 };
 const download = 'hf download radicalnumerics/RND1-Base-0910 --local-dir rnd1-base';
 
