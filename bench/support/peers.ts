@@ -9,10 +9,19 @@ interface PeerLine extends Baseline {
   readonly shape: Readonly<Record<string, number>>;
 }
 
+export interface PeerRun {
+  /** A script of bench/peers; none for verbs that have no peer. */
+  readonly peer: string | undefined;
+  readonly device: string;
+  readonly args: readonly string[];
+  /** @default 'python3' */
+  readonly python?: string;
+}
+
 /** PyTorch with a GPU is what the peers need. */
-function torchIsHere(): boolean {
+function torchIsHere(python: string): boolean {
   const script = 'import torch; raise SystemExit(not torch.cuda.is_available())';
-  return spawnSync('python3', ['-c', script], { stdio: 'ignore' }).status === 0;
+  return spawnSync(python, ['-c', script], { stdio: 'ignore' }).status === 0;
 }
 
 /** Whether a peer's case is this one: sizes that both name are equal. */
@@ -26,10 +35,10 @@ function matches(line: PeerLine, figure: Figure): boolean {
 /** The figures, with what a script of bench/peers measured for the same cases; unchanged where it cannot run. */
 export function withBaselines(
   figures: readonly Figure[],
-  { peer, device, args }: { peer: string | undefined; device: string; args: readonly string[] },
+  { peer, device, args, python = 'python3' }: PeerRun,
 ): readonly Figure[] {
-  if (!peer || !device.startsWith('cuda') || !torchIsHere()) return figures;
-  const { status, stdout } = spawnSync('python3', [join(root, 'bench', 'peers', peer), ...args], {
+  if (!peer || !device.startsWith('cuda') || !torchIsHere(python)) return figures;
+  const { status, stdout } = spawnSync(python, [join(root, 'bench', 'peers', peer), ...args], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
