@@ -2,7 +2,6 @@
 
 #include <setjmp.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -10,7 +9,8 @@
 #include <cstring>
 #include <map>
 #include <memory>
-#include <mutex>
+
+#include "memory.h"
 
 namespace sim {
 namespace {
@@ -137,52 +137,13 @@ void catchFaults() {
   sigaction(SIGBUS, &action, nullptr);
 }
 
-// --- Memory
-
-struct Allocation {
-  std::byte* base = nullptr;  // of the mapping, guard pages included
-  size_t pages = 0;           // in the middle
-  size_t bytes = 0;
-};
-
-size_t pageBytes() {
-  static const auto bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  return bytes;
-}
-
-/** Held by whoever touches the device, or what is known about it. */
-std::recursive_mutex device;
-std::map<void*, Allocation> allocations;
-size_t bytesInUse = 0;
-int accessDepth = 0;
-
-void protect(const Allocation& allocation, int protection) {
-  mprotect(allocation.base + pageBytes(), allocation.pages * pageBytes(), protection);
-}
-
-std::pair<std::byte*, Allocation> mapGuarded(size_t bytes) {
-  const size_t rounded = std::max<size_t>((bytes + 15) / 16 * 16, 16);
-  Allocation allocation;
-  allocation.bytes = bytes;
-  allocation.pages = (rounded + pageBytes() - 1) / pageBytes();
-  void* base = mmap(nullptr, (allocation.pages + 2) * pageBytes(), PROT_NONE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED) return {nullptr, {}};
-  allocation.base = static_cast<std::byte*>(base);
-  protect(allocation, PROT_READ | PROT_WRITE);
-  std::byte* end = allocation.base + (allocation.pages + 1) * pageBytes();
-  return {end - rounded, allocation};
-}
-
-void unmap(const Allocation& allocation) { munmap(allocation.base, (allocation.pages + 2) * pageBytes()); }
-
 /** Shared memory of exactly as many bytes as were asked for; kept, since the next launch is often the same.
  */
 std::byte* sharedMemoryOf(size_t bytes) {
   static std::map<size_t, std::byte*> known;
   if (bytes == 0) return nullptr;
   std::byte*& memory = known[bytes];
-  if (!memory) memory = mapGuarded(bytes).first;
+  if (!memory) memory = guardedMemory(bytes);
   return memory;
 }
 
@@ -327,43 +288,6 @@ void run(const Launch& launch, const std::function<void()>& kernel) {
           throw Failure(machine.failure);
         }
       }
-}
-
-void* allocateDevice(size_t bytes) {
-  const std::lock_guard lock(device);
-  const auto [data, allocation] = mapGuarded(bytes);
-  if (!data) return nullptr;
-  std::memset(data, 0xff, bytes);
-  if (accessDepth == 0) protect(allocation, PROT_NONE);
-  allocations[data] = allocation;
-  bytesInUse += bytes;
-  return data;
-}
-
-void releaseDevice(void* memory) {
-  const std::lock_guard lock(device);
-  const auto found = allocations.find(memory);
-  if (found == allocations.end()) throw Failure("cudaFree of memory that was not allocated");
-  bytesInUse -= found->second.bytes;
-  unmap(found->second);
-  allocations.erase(found);
-}
-
-size_t deviceBytesInUse() {
-  const std::lock_guard lock(device);
-  return bytesInUse;
-}
-
-DeviceAccess::DeviceAccess() {
-  device.lock();
-  if (accessDepth++ == 0)
-    for (const auto& [data, allocation] : allocations) protect(allocation, PROT_READ | PROT_WRITE);
-}
-
-DeviceAccess::~DeviceAccess() {
-  if (--accessDepth == 0)
-    for (const auto& [data, allocation] : allocations) protect(allocation, PROT_NONE);
-  device.unlock();
 }
 
 void setSeed(uint64_t seed) { machine.random = seed * 2 + 1; }
