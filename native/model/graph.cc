@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 
 namespace rnd1 {
 namespace {
@@ -215,7 +216,9 @@ void Model::step(std::span<StepCanvas> canvases, const AbortFlag& abort) {
   reserve(rows, static_cast<int64_t>(canvases.size()), length, scored, filters);
   pack(canvases);
   const auto count = static_cast<int64_t>(canvases.size());
-  backend_->runSequence({rows, count}, [&] { runLayers(rows, count, abort, nullptr); });
+  const auto layers = [&] { runLayers(rows, count, abort, nullptr); };
+  // By reference: a function object of its own would allocate.
+  backend_->runSequence({rows, count}, std::cref(layers));
   abort.throwIfAborted();
 
   scoreRows_.clear();

@@ -33,7 +33,7 @@ async function drawsOf({ temperature, top_k, top_p }: Combination) {
   const scores = await Promise.all(
     keys.map((key) =>
       scoreAndUnmask(canvas.logits, {
-        ...canvas,
+        ...canvas.request,
         ...key,
         temperature: Math.max(temperature, 1e-8),
         topK: top_k,

@@ -80,7 +80,7 @@ describe('filters keep what the golden data list', () => {
     expect(rows.length).toBeGreaterThanOrEqual(set.rows.length - 5);
     const canvas = canvasOfRows(flatten(rows), set.vocab, 1);
     const scores = await scoreAndUnmask(canvas.logits, {
-      ...canvas,
+      ...canvas.request,
       temperature: 1,
       topK: cut.k,
       topP: cut.p,
@@ -99,7 +99,7 @@ describe('filters keep what the golden data list', () => {
     const rows = rowsOf(set, cut);
     const canvas = canvasOfRows(flatten(rows), set.vocab, copies);
     const scores = await scoreAndUnmask(canvas.logits, {
-      ...canvas,
+      ...canvas.request,
       temperature: 1,
       topK: cut.k,
       topP: cut.p,
@@ -126,7 +126,7 @@ describe('filters keep what the golden data list', () => {
     const rows = rowsOf(set, cut);
     const canvas = canvasOfRows(flatten(rows), set.vocab, copies);
     const scores = await scoreAndUnmask(canvas.logits, {
-      ...canvas,
+      ...canvas.request,
       temperature: 1000,
       topK: cut.k,
       greedy: false,

@@ -50,7 +50,7 @@ describe('a draw', () => {
     { seed: 12345n, round: 2, topK: 6 },
   ])('of seed $seed in round $round is the argmax of log p − log(−log u)', async ({ seed, round, topK }) => {
     const scores = await scoreAndUnmask(canvas.logits, {
-      ...canvas,
+      ...canvas.request,
       temperature: 0.8,
       topK,
       greedy: false,
@@ -58,7 +58,7 @@ describe('a draw', () => {
       round,
     });
     let compared = 0;
-    canvas.masked.forEach((position, i) => {
+    canvas.request.masked.forEach((position, i) => {
       const row = rows.subarray(Math.floor(i / copies) * vocabulary).subarray(0, vocabulary);
       const byLogit = [...row.keys()].sort((a, b) => (row[b] as number) - (row[a] as number) || a - b);
       const kept = byLogit.slice(0, topK ?? vocabulary);
@@ -75,12 +75,13 @@ describe('a draw', () => {
       compared++;
       expect(scores.predicted[i]).toBe(first.id);
     });
-    expect(compared).toBeGreaterThan(0.95 * canvas.masked.length);
+    expect(compared).toBeGreaterThan(0.95 * canvas.request.masked.length);
   });
 
   it('depends on the low 64 bits of the seed alone', async () => {
     const draw = async (seed: number | bigint) =>
-      (await scoreAndUnmask(canvas.logits, { ...canvas, temperature: 1, greedy: false, seed })).predicted;
+      (await scoreAndUnmask(canvas.logits, { ...canvas.request, temperature: 1, greedy: false, seed }))
+        .predicted;
     expect(await draw(-1)).toEqual(await draw(2n ** 64n - 1n));
     expect(await draw(1)).toEqual(await draw(1n));
     expect(await draw(1)).not.toEqual(await draw(2n ** 32n + 1n));

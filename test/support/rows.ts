@@ -2,8 +2,7 @@
 export interface RowCanvas {
   /** [tokens.length, vocabulary] */
   readonly logits: Float32Array;
-  readonly tokens: Int32Array;
-  readonly masked: Int32Array;
+  readonly request: { readonly tokens: Int32Array; readonly masked: Int32Array };
 }
 
 /** Copy c of row r is masked position r · copies + c + 1, which the logits row before it predicts. */
@@ -17,7 +16,9 @@ export function canvasOfRows(rows: ArrayLike<number>, vocabulary: number, copies
   }
   return {
     logits,
-    tokens: new Int32Array(count + 1),
-    masked: Int32Array.from({ length: count }, (_, i) => i + 1),
+    request: {
+      tokens: new Int32Array(count + 1),
+      masked: Int32Array.from({ length: count }, (_, i) => i + 1),
+    },
   };
 }
