@@ -6,11 +6,12 @@ import { abortable } from './abort';
 import { loadBinding, type Native } from './binding';
 import { readManifest } from './checkpoint/manifest';
 import { selectTensors } from './checkpoint/tensors';
-import { type ModelConfig, readConfig } from './config';
+import type { ModelConfig } from './config';
 import { chooseDevice } from './device';
 import { RND1Error } from './errors';
 import { loadNames } from './option-names';
-import { Tokenizer } from './tokenizer';
+import { readSettings } from './settings';
+import type { Tokenizer } from './tokenizer';
 import type { Device, DType, LoadOptions } from './types';
 import { integerOption, optionsObject, quote, signalOption, stringOption, wordOption } from './validate';
 
@@ -58,12 +59,7 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
   const { device, dtype, threads, onProgress, signal } = readLoadOptions(options);
   signal?.throwIfAborted();
   await checkPath(folder);
-  let tokenizer: Tokenizer | null = null;
-  const namedTokens = async (vocabulary: number) => {
-    tokenizer = await Tokenizer.load(folder, vocabulary);
-    return tokenizer?.named ?? {};
-  };
-  const config = await readConfig(folder, { namedTokens });
+  const { config, tokenizer } = await readSettings(folder);
   const manifest = await readManifest(folder);
   const selected = selectTensors(manifest, config.model);
   signal?.throwIfAborted();

@@ -1,6 +1,6 @@
 import type { FloatType } from '../../types/native';
-import { type ModelConfig, type ReadConfigOptions, readConfig } from '../config';
-import { Tokenizer } from '../tokenizer';
+import type { ModelConfig, ReadConfigOptions } from '../config';
+import { readSettings } from '../settings';
 import { optionsObject, stringOption } from '../validate';
 import { type ManifestTensor, readManifest } from './manifest';
 import { selectTensors } from './tensors';
@@ -32,12 +32,7 @@ export async function inspectCheckpoint(
 ): Promise<CheckpointReport> {
   stringOption('folder', folder);
   const { configFile } = optionsObject('options', options, { configFile: true });
-  let tokenizer: Tokenizer | null = null;
-  const namedTokens = async (vocabulary: number) => {
-    tokenizer = await Tokenizer.load(folder, vocabulary);
-    return tokenizer?.named ?? {};
-  };
-  const config = await readConfig(folder, { configFile, namedTokens });
+  const { config, tokenizer } = await readSettings(folder, configFile);
   const manifest = await readManifest(folder);
   const { tensors, unknown, dtype, bytes } = selectTensors(manifest, config.model);
   const { layers, hidden, experts, expertsPerToken, expertWidth } = config.model;
