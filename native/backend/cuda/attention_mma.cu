@@ -15,13 +15,6 @@ constexpr int queryTile = 64;
 constexpr int keyTile = 64;
 constexpr int attentionThreads = 128;
 
-/** Rows of `headDim` 16-bit values, 16-byte chunks permuted so that eight rows of an ldmatrix lie in
- * different banks. */
-template <int headDim>
-__device__ __forceinline__ int swizzledHead(int row, int chunk) {
-  return row * headDim + (chunk ^ (row & 7)) * 8;
-}
-
 /** 64 rows of one head, narrowed, into shared memory; zeros behind `rows`. */
 template <int headDim, DType type>
 __device__ __forceinline__ void loadHead(const Tensor& source, int64_t firstRow, int32_t rows, int64_t column,
@@ -37,7 +30,7 @@ __device__ __forceinline__ void loadHead(const Tensor& source, int64_t firstRow,
       eight.z = pack<type>(values[4], values[5]);
       eight.w = pack<type>(values[6], values[7]);
     }
-    *reinterpret_cast<uint4*>(tile + swizzledHead<headDim>(row, chunk)) = eight;
+    *reinterpret_cast<uint4*>(tile + swizzled<headDim>(row, chunk)) = eight;
   }
 }
 
@@ -68,7 +61,7 @@ __global__ void __launch_bounds__(attentionThreads) attentionMmaKernel(Attention
   __syncthreads();
   FragmentA query[headSteps];
   for (int step = 0; step < headSteps; ++step)
-    loadMatrices(keys + swizzledHead<headDim>(warp * 16 + lane % 16, step * 2 + lane / 16),
+    loadMatrices(keys + swizzled<headDim>(warp * 16 + lane % 16, step * 2 + lane / 16),
                  query[step].registers);
 
   FragmentC sums[headTiles] = {};
@@ -84,7 +77,7 @@ __global__ void __launch_bounds__(attentionThreads) attentionMmaKernel(Attention
     for (int step = 0; step < headSteps; ++step)
       for (int n = 0; n < keyTiles; n += 2) {
         uint32_t four[4];
-        loadMatrices(keys + swizzledHead<headDim>(n * 8 + lane / 16 * 8 + lane % 8, step * 2 + lane / 8 % 2),
+        loadMatrices(keys + swizzled<headDim>(n * 8 + lane / 16 * 8 + lane % 8, step * 2 + lane / 8 % 2),
                      four);
         multiplyAccumulate<type>(scores[n], query[step], {{four[0], four[1]}});
         multiplyAccumulate<type>(scores[n + 1], query[step], {{four[2], four[3]}});
@@ -124,7 +117,7 @@ __global__ void __launch_bounds__(attentionThreads) attentionMmaKernel(Attention
       for (int n = 0; n < headTiles; n += 2) {
         uint32_t four[4];
         loadMatricesTransposed(
-            values + swizzledHead<headDim>(step * 16 + lane / 8 % 2 * 8 + lane % 8, n + lane / 16), four);
+            values + swizzled<headDim>(step * 16 + lane / 8 % 2 * 8 + lane % 8, n + lane / 16), four);
         multiplyAccumulate<type>(sums[n], probabilities, {{four[0], four[1]}});
         multiplyAccumulate<type>(sums[n + 1], probabilities, {{four[2], four[3]}});
       }

@@ -137,12 +137,13 @@ ExpertTable CudaBackend::tableOf(std::span<const ExpertWeights> weights) {
     cached.host.assign(weights.begin(), weights.end());
     cached.device.reserve(static_cast<int64_t>(cached.host.size()));
     upload(cached.device.data(), cached.host.data(), weights.size_bytes());
+    const auto suits = [&](const Weight& weight) { return suitsMma(dtype_, weight); };
+    const auto all = [&](auto matrices) { return std::all_of(weights.begin(), weights.end(), matrices); };
+    cached.table = {cached.device.data(), static_cast<int64_t>(weights.size()),
+                    all([&](const ExpertWeights& expert) { return suits(expert.gate) && suits(expert.up); }),
+                    all([&](const ExpertWeights& expert) { return suits(expert.down); })};
   }
-  const auto suits = [&](const Weight& weight) { return dtype_ != DType::f32 && weight.dtype == dtype_; };
-  const auto all = [&](auto matrices) { return std::all_of(weights.begin(), weights.end(), matrices); };
-  return {cached.device.data(), static_cast<int64_t>(weights.size()),
-          all([&](const ExpertWeights& expert) { return suits(expert.gate) && suits(expert.up); }),
-          all([&](const ExpertWeights& expert) { return suits(expert.down); })};
+  return cached.table;
 }
 
 void CudaBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch,

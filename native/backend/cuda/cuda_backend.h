@@ -77,6 +77,7 @@ class CudaBackend final : public Backend {
   struct CachedTable {
     std::vector<ExpertWeights> host;
     Scratch<ExpertWeights> device;
+    ExpertTable table;
   };
 
   /** The stream, on the thread's current device. */

@@ -30,6 +30,12 @@ void selectExperts(cudaStream_t stream, const RouteOptions& options, const Dispa
 /** dispatch.offsets and dispatch.slots from dispatch.expertIds. */
 void groupByExpert(cudaStream_t stream, const Dispatch& dispatch);
 
+/** Whether a product can go to tensor cores. Decided by dtypes alone, so that it is the same for every batch.
+ */
+inline bool suitsMma(DType arithmetic, const Weight& weight) {
+  return arithmetic != DType::f32 && weight.dtype == arithmetic;
+}
+
 /** The matrices of all experts of a layer. */
 struct ExpertTable {
   const ExpertWeights* experts = nullptr;  // (count), memory of the device, as are the matrices

@@ -3,6 +3,8 @@
 #include "backend/cuda/device/copy.h"
 #include "backend/cuda/device/mma.h"
 #include "backend/cuda/device/numbers.h"
+#include "backend/cuda/device/tiles.h"
+#include "backend/cuda/kernels.h"
 #include "backend/cuda/product_tile.h"
 
 namespace rnd1::cuda {
@@ -24,12 +26,6 @@ struct MmaMemory {
   alignas(128) uint16_t weights[mmaStages][products][mmaColumns * mmaInner];
   alignas(128) uint16_t x[2][rows * mmaInner];
 };
-
-/** Where 8 values of a tile's row lie: rows of 128 bytes, their 16-byte chunks permuted so that the eight
- * rows of an ldmatrix lie in different banks. */
-__device__ __forceinline__ int swizzled(int row, int chunk) {
-  return row * mmaInner + (chunk ^ (row & 7)) * 8;
-}
 
 /** A thread's share of a tile of x: a part of one row. */
 template <int rows>
@@ -67,7 +63,7 @@ struct XLoader {
       eight.y = pack<type>(registers[i + 2], registers[i + 3]);
       eight.z = pack<type>(registers[i + 4], registers[i + 5]);
       eight.w = pack<type>(registers[i + 6], registers[i + 7]);
-      *reinterpret_cast<uint4*>(tile + swizzled(row(), (column() + i) / 8)) = eight;
+      *reinterpret_cast<uint4*>(tile + swizzled<mmaInner>(row(), (column() + i) / 8)) = eight;
     }
   }
 };
@@ -80,7 +76,8 @@ __device__ __forceinline__ void copyWeights(uint16_t* tile, const WeightTile& we
     const int64_t offset = (int64_t{first} + chunk * 8) * 2;
     const int64_t left = row < columns ? weight.strideBytes - offset : 0;
     const int valid = left <= 0 ? 0 : left < 16 ? static_cast<int>(left) : 16;
-    copyAsync16(tile + swizzled(row, chunk), valid > 0 ? weight.from(row).data + offset : weight.data, valid);
+    copyAsync16(tile + swizzled<mmaInner>(row, chunk),
+                valid > 0 ? weight.from(row).data + offset : weight.data, valid);
   }
 }
 
@@ -121,13 +118,14 @@ __device__ __forceinline__ void multiplyMmaTile(MmaMemory<products, rows>& share
       FragmentB b[rows / 8];
       for (int n = 0; n < rows / 8; n += 2) {
         uint32_t four[4];
-        loadMatrices(tile + swizzled(n * 8 + lane / 16 * 8 + lane % 8, k * 2 + lane / 8 % 2), four);
+        loadMatrices(tile + swizzled<mmaInner>(n * 8 + lane / 16 * 8 + lane % 8, k * 2 + lane / 8 % 2), four);
         b[n] = {{four[0], four[1]}};
         b[n + 1] = {{four[2], four[3]}};
       }
       for (int p = 0; p < products; ++p) {
         FragmentA a;
-        loadMatrices(shared.weights[step % mmaStages][p] + swizzled(warp * 16 + lane % 16, k * 2 + lane / 16),
+        loadMatrices(shared.weights[step % mmaStages][p] +
+                         swizzled<mmaInner>(warp * 16 + lane % 16, k * 2 + lane / 16),
                      a.registers);
         for (int n = 0; n < rows / 8; ++n) multiplyAccumulate<type>(sums[p][n], a, b[n]);
       }
@@ -142,12 +140,6 @@ __device__ __forceinline__ void forEachMmaResult(Body&& body) {
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   for (int n = 0; n < rows / 8; ++n)
     for (int i = 0; i < 4; ++i) body(n * 8 + lane % 4 * 2 + i % 2, warp * 16 + lane / 4 + i / 2 * 8, n, i);
-}
-
-/** Whether a product can go to tensor cores. Decided by dtypes alone, so that it is the same for every batch.
- */
-inline bool suitsMma(DType arithmetic, const Weight& weight) {
-  return arithmetic != DType::f32 && weight.dtype == arithmetic;
 }
 
 }  // namespace rnd1::cuda

@@ -2,26 +2,10 @@
 
 #include <cuda_runtime.h>
 
+#include "backend/cuda/device/fragments.h"
 #include "core/dtype.h"
 
 namespace rnd1::cuda {
-
-/** A 16 × 16 tile of 16-bit values, spread over the lanes of a warp as mma.m16n8k16 takes its first operand.
- */
-struct FragmentA {
-  uint32_t registers[4];
-};
-
-/** A 16 × 8 tile, as it takes its second operand. */
-struct FragmentB {
-  uint32_t registers[2];
-};
-
-/** A 16 × 8 tile of f32: lane l has the rows l / 4 (values 0, 1) and l / 4 + 8 (2, 3), columns 2 · (l % 4) +
- * {0, 1}. */
-struct FragmentC {
-  float values[4];
-};
 
 /** Where a pointer into shared memory points, for instructions that want its 32-bit address. */
 __device__ __forceinline__ uint32_t sharedAddress(const void* pointer) {

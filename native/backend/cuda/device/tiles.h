@@ -45,4 +45,11 @@ __device__ __forceinline__ GroupTile tileOf(const int32_t* offsets, int32_t grou
   return tile;
 }
 
+/** Where 8 values of 16 bits lie in a tile whose rows have `width` of them: the 16-byte chunks of a row are
+ * permuted, so that the eight rows of an ldmatrix lie in different banks. */
+template <int width>
+__device__ __forceinline__ int swizzled(int row, int chunk) {
+  return row * width + (chunk ^ (row & 7)) * 8;
+}
+
 }  // namespace rnd1::cuda

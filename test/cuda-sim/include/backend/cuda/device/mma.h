@@ -4,19 +4,10 @@
 // NVIDIA's PTX ISA, "Matrix fragments for mma.m16n8k16" and "ldmatrix".
 #include <cuda_runtime.h>
 
+#include "backend/cuda/device/fragments.h"
 #include "core/dtype.h"
 
 namespace rnd1::cuda {
-
-struct FragmentA {
-  uint32_t registers[4];
-};
-struct FragmentB {
-  uint32_t registers[2];
-};
-struct FragmentC {
-  float values[4];
-};
 
 /** Element `index` of the 16-bit row that lane `lane` deposited. */
 inline uint32_t depositedHalf(const std::byte* all, unsigned lane, unsigned index) {
