@@ -26,8 +26,8 @@ __device__ __forceinline__ GroupTile expertTile(const ExpertArguments& given, in
   if (given.offsets) return tileOf(given.offsets, given.count, static_cast<int32_t>(blockIdx.y), rows);
   GroupTile tile;
   tile.firstRow = static_cast<int32_t>(blockIdx.y) * rows;
-  const auto left = static_cast<int32_t>(given.out.rows) - tile.firstRow;
-  tile.rows = left < rows ? left : rows;
+  const auto left = static_cast<int32_t>(given.x.liveRows()) - tile.firstRow;
+  tile.rows = left <= 0 ? 0 : left < rows ? left : rows;
   return tile;
 }
 
@@ -154,6 +154,7 @@ __device__ __forceinline__ int nextRank(const int32_t* ids, int64_t k, int32_t l
 __global__ void __launch_bounds__(combineThreads)
     combineKernel(Tensor products, Dispatch dispatch, Tensor out) {
   const int64_t row = blockIdx.x;
+  if (row >= out.liveRows()) return;
   const int64_t k = dispatch.expertsPerToken;
   const int32_t* ids = dispatch.expertIds + row * k;
   for (int64_t column = threadIdx.x; column < out.columns; column += combineThreads) {

@@ -2,6 +2,8 @@
 
 #include <cuda_runtime.h>
 
+#include <cmath>
+#include <cstdint>
 #include <span>
 
 #include "backend/backend.h"
@@ -55,19 +57,29 @@ void combine(cudaStream_t stream, Tensor products, const Dispatch& dispatch, Ten
 /** See Backend::measurePeaks. Waits for the stream. */
 Peaks measurePeaks(cudaStream_t stream, DType arithmetic, int multiprocessors, double effort);
 
-/** A SamplingPlan in memory of the device. */
-struct DevicePlan {
-  float temperature;
-  int32_t topK;
-  float topP;
-  int32_t greedy;
-  uint64_t seed;
-  uint32_t round;
-  int32_t bannedFirst, bannedCount;  // in the array of all banned ids
-};
-
 /** Scores of given logits, which are overwritten. `givenLogits`: −∞ is allowed. */
 void scoreRows(cudaStream_t stream, Tensor logits, bool givenLogits, const ScoreRow* rows,
-               const DevicePlan* plans, const int32_t* banned, Score* scores);
+               const SamplingPlan* plans, Score* scores);
+
+/** What a part of the vocabulary says about one row of logits. */
+struct PlainPartial {
+  double sum = 0;       // Σ exp(z − maximum)
+  double weighted = 0;  // Σ exp(z − maximum) · (z − maximum)
+  float maximum = -INFINITY;
+  float second = -INFINITY;  // the next largest, equal to `maximum` on ties
+  int32_t token = INT32_MAX;
+  int32_t bad = 0;  // NaN or infinity was among them
+};
+
+/** Into how many parts a vocabulary is divided. */
+int64_t plainParts(int64_t vocabulary);
+
+/** Scores of x · headᵀ for plain plans. partials: (x.rows, plainParts), scratch. */
+void scorePlain(cudaStream_t stream, DType arithmetic, Tensor x, const Weight& head, const ScoreRow* rows,
+                const SamplingPlan* plans, PlainPartial* partials, Score* scores);
+
+/** Backend::unmask. keys: scratch, one for each score. */
+void unmask(cudaStream_t stream, const UnmaskCanvas* canvases, int64_t count, const ScoreRow* rows,
+            const uint8_t* eligible, Score* scores, uint64_t* keys);
 
 }  // namespace rnd1::cuda

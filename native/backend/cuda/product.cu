@@ -40,12 +40,14 @@ __global__ void __launch_bounds__(productThreads) productKernel(ProductArguments
   const ColumnTile tile = columnTile(given, static_cast<int32_t>(blockIdx.x), tileColumns);
   const WeightTile weights[1] = {tile.weight};
   const int64_t row = int64_t{blockIdx.y} * tileRows, loaded = row + threadIdx.x / 4;
+  const int64_t live = given.x.liveRows();
+  if (row >= live) return;
   Sums sums[1];
-  multiplyTile<1, arithmetic>(shared, loaded < given.x.rows ? given.x.row(loaded) : nullptr, weights,
-                              tile.columns, static_cast<int32_t>(given.x.columns), sums);
+  multiplyTile<1, arithmetic>(shared, loaded < live ? given.x.row(loaded) : nullptr, weights, tile.columns,
+                              static_cast<int32_t>(given.x.columns), sums);
   for (int i = 0; i < 4; ++i) {
     const int64_t r = row + threadIdx.x / 16 * 4 + i;
-    if (r >= given.out.rows) continue;
+    if (r >= live) continue;
     for (int j = 0; j < 4; ++j) {
       const int32_t c = static_cast<int32_t>(threadIdx.x % 16) * 4 + j;
       if (c < tile.columns) given.out.row(r)[tile.out + c] = sums[0][i][j];
@@ -59,12 +61,13 @@ __global__ void __launch_bounds__(mmaThreads) productMmaKernel(ProductArguments 
   const ColumnTile tile = columnTile(given, static_cast<int32_t>(blockIdx.x), mmaColumns);
   const WeightTile weights[1] = {tile.weight};
   const int64_t row = int64_t{blockIdx.y} * rows, loaded = row + XLoader<rows>::row();
+  const int64_t live = given.x.liveRows();
+  if (row >= live) return;
   FragmentC sums[1][rows / 8];
-  multiplyMmaTile<1, rows, type>(shared, loaded < given.x.rows ? given.x.row(loaded) : nullptr, weights,
-                                 tile.columns, static_cast<int32_t>(given.x.columns), sums);
+  multiplyMmaTile<1, rows, type>(shared, loaded < live ? given.x.row(loaded) : nullptr, weights, tile.columns,
+                                 static_cast<int32_t>(given.x.columns), sums);
   forEachMmaResult<rows>([&](int r, int c, int n, int i) {
-    if (row + r < given.out.rows && c < tile.columns)
-      given.out.row(row + r)[tile.out + c] = sums[0][n].values[i];
+    if (row + r < live && c < tile.columns) given.out.row(row + r)[tile.out + c] = sums[0][n].values[i];
   });
 }
 
