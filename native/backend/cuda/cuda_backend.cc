@@ -124,6 +124,28 @@ void CudaBackend::runSequence(const SequenceKey& key, const std::function<void()
   recordings_.run(stream(), key, verbs);
 }
 
+template <typename T>
+T* CudaBackend::grown(Scratch<T>& scratch, int64_t count) {
+  if (count > scratch.capacity()) {
+    // What is given back here may still be in use, by recordings too.
+    synchronize();
+    recordings_.clear();
+    scratch.reserve(count);
+  }
+  return scratch.data();
+}
+
+uint16_t* CudaBackend::narrowRows(Tensor x) {
+  const bool used = dtype_ != DType::f32 && x.rows >= manyRows;
+  return used ? grown(narrowRows_, x.rows * narrowStride(x.columns)) : nullptr;
+}
+
+ExpertScratch CudaBackend::expertScratch(Tensor x, Tensor activated, int64_t experts) {
+  if (dtype_ == DType::f32 || !manySlots(activated.rows, experts)) return {};
+  return {grown(narrowRows_, x.rows * narrowStride(x.columns)),
+          grown(narrowActivated_, activated.rows * narrowStride(activated.columns))};
+}
+
 void CudaBackend::embed(const int32_t* tokens, const Weight& table, Tensor out) {
   cuda::embed(stream(), tokens, table, out);
 }
@@ -134,7 +156,7 @@ void CudaBackend::addRmsNorm(Tensor residual, const Tensor* delta, const Weight&
 }
 
 void CudaBackend::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
-  product(stream(), dtype_, x, weights, out);
+  product(stream(), dtype_, x, weights, out, narrowRows(x));
 }
 
 void CudaBackend::normRope(Tensor qkv, const HeadLayout& layout, const Weight& queryNorm,
@@ -145,8 +167,12 @@ void CudaBackend::normRope(Tensor qkv, const HeadLayout& layout, const Weight& q
 void CudaBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout,
                             CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask, float scale,
                             Tensor out, float* logSumExp) {
-  cuda::attention(stream(), dtype_,
-                  {query, key, value, out, layout, queryOffsets, keyOffsets, scale, logSumExp});
+  const AttentionArguments given{query, key, value, out, layout, queryOffsets, keyOffsets, scale, logSumExp};
+  if (attentionSuitsMma(dtype_, layout.headDim)) {
+    attentionMma(stream(), dtype_, given, grown(narrowHeads_, attentionScratch(given)));
+  } else {
+    attentionAnyHead(stream(), dtype_, given);
+  }
 }
 
 void CudaBackend::route(Tensor x, const Weight& router, const RouteOptions& options, Dispatch& dispatch) {
@@ -154,7 +180,7 @@ void CudaBackend::route(Tensor x, const Weight& router, const RouteOptions& opti
   dispatch.live = x.live;
   dispatch.experts = router.rows;
   dispatch.expertsPerToken = options.expertsPerToken;
-  product(stream(), dtype_, x, {&router, 1}, Tensor(dispatch.routerLogits, x.rows, router.rows));
+  matmul(x, {&router, 1}, Tensor(dispatch.routerLogits, x.rows, router.rows));
   selectExperts(stream(), options, dispatch);
   groupByExpert(stream(), dispatch);
 }
@@ -183,24 +209,24 @@ void CudaBackend::experts(Tensor x, std::span<const ExpertWeights> weights, cons
                           Tensor activated, Tensor out) {
   const ExpertTable table = tableOf(weights);
   const Tensor products(products_.data(), dispatch.rows * dispatch.expertsPerToken, out.columns);
-  gateUp(stream(), dtype_, x, table, dispatch, activated);
-  down(stream(), dtype_, activated, table, dispatch, products);
+  const ExpertScratch scratch = expertScratch(x, activated, table.count);
+  gateUp(stream(), dtype_, x, table, dispatch, activated, scratch);
+  down(stream(), dtype_, activated, table, dispatch, products, scratch);
   combine(stream(), products, dispatch, out);
 }
 
 void CudaBackend::mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) {
   const ExpertTable table = tableOf({&weights, 1});
-  gateUp(stream(), dtype_, x, table, Dispatch(), activated);
-  down(stream(), dtype_, activated, table, Dispatch(), out);
+  const ExpertScratch scratch = expertScratch(x, activated, 1);
+  gateUp(stream(), dtype_, x, table, Dispatch(), activated, scratch);
+  down(stream(), dtype_, activated.alive(x.live, x.before), table, Dispatch(), out, scratch);
 }
 
 void CudaBackend::gatherRows(Tensor x, const int32_t* rows, Tensor out) {
   cuda::gatherRows(stream(), x, rows, out);
 }
 
-void CudaBackend::logits(Tensor x, const Weight& head, Tensor out) {
-  product(stream(), dtype_, x, {&head, 1}, out);
-}
+void CudaBackend::logits(Tensor x, const Weight& head, Tensor out) { matmul(x, {&head, 1}, out); }
 
 void CudaBackend::score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
                         std::span<const SamplingPlan> plans, bool plain, std::span<Score> scores) {
@@ -213,7 +239,7 @@ void CudaBackend::score(Tensor x, const Weight& head, std::span<const ScoreRow> 
       continue;
     }
     const Tensor logits = Tensor(logitsChunk_.data(), part.rows, head.rows).alive(part.live, part.before);
-    product(stream(), dtype_, part, {&head, 1}, logits);
+    matmul(part, {&head, 1}, logits);
     scoreRows(stream(), logits, false, rows.data() + first, plans.data(), scores.data() + first);
   }
 }

@@ -84,6 +84,11 @@ class CudaBackend final : public Backend {
   /** The stream, on the thread's current device. */
   cudaStream_t stream();
   ExpertTable tableOf(std::span<const ExpertWeights> weights);
+  /** Scratch that grows when shapes come that are larger than all before; recordings end with it. */
+  template <typename T>
+  T* grown(Scratch<T>& scratch, int64_t count);
+  uint16_t* narrowRows(Tensor x);
+  ExpertScratch expertScratch(Tensor x, Tensor activated, int64_t experts);
 
   const DType dtype_;
   const int ordinal_;
@@ -93,8 +98,9 @@ class CudaBackend final : public Backend {
   std::unordered_map<const std::byte*, CachedTable> tables_;  // by the first expert's gate
   Scratch<float> products_;  // (slots, hidden): every slot's output before they are added
   Scratch<float> logitsChunk_;
-  Scratch<PlainPartial> partials_;  // (rows, parts of the vocabulary)
-  Scratch<uint64_t> keys_;          // of the selection
+  Scratch<PlainPartial> partials_;                                // (rows, parts of the vocabulary)
+  Scratch<uint64_t> keys_;                                        // of the selection
+  Scratch<uint16_t> narrowRows_, narrowActivated_, narrowHeads_;  // activations in 16 bits
   Recordings recordings_;
 };
 

@@ -24,8 +24,24 @@ void normRope(cudaStream_t stream, DType arithmetic, Tensor qkv, const HeadLayou
               const Weight& queryNorm, const Weight& keyNorm, float epsilon, const int32_t* positions,
               Tensor rotary);
 
-/** out = x · weightsᵀ, the products side by side. */
-void product(cudaStream_t stream, DType arithmetic, Tensor x, std::span<const Weight> weights, Tensor out);
+/** Activations in the arithmetic's 16-bit type: rows of `stride` values, a multiple of 8, zeros at the end.
+ */
+struct Narrow {
+  uint16_t* data = nullptr;
+  int64_t stride = 0;
+};
+
+constexpr int64_t narrowStride(int64_t columns) { return (columns + 7) / 8 * 8; }
+
+/** out = x in 16 bits: exact, as verbs have rounded x already. */
+void narrow(cudaStream_t stream, DType arithmetic, Tensor x, Narrow out);
+
+/** Rows from which on a product is not bound by its weights. Both ways give the same bits. */
+constexpr int64_t manyRows = 512;
+
+/** out = x · weightsᵀ, the products side by side. narrowed: scratch for x, where it has manyRows. */
+void product(cudaStream_t stream, DType arithmetic, Tensor x, std::span<const Weight> weights, Tensor out,
+             uint16_t* narrowed);
 
 /** The best k experts of every row and their weights, from dispatch.routerLogits. */
 void selectExperts(cudaStream_t stream, const RouteOptions& options, const Dispatch& dispatch);
@@ -45,12 +61,21 @@ struct ExpertTable {
   bool gateUpMma = false, downMma = false;  // all matrices are of the arithmetic's 16-bit type
 };
 
+/** Whether experts have so many rows on average that not their weights but the products take the time. */
+constexpr bool manySlots(int64_t slots, int64_t experts) { return slots >= 96 * experts; }
+
+/** Scratch of experts with manySlots: x, and what gate and up give, in 16 bits. */
+struct ExpertScratch {
+  uint16_t* x = nullptr;          // (rows, narrowStride(hidden))
+  uint16_t* activated = nullptr;  // (slots, narrowStride(width))
+};
+
 /** activated[slot] = round(silu(gate · x) ∘ (up · x)); slots null: one expert, slot = row. */
 void gateUp(cudaStream_t stream, DType arithmetic, Tensor x, const ExpertTable& table,
-            const Dispatch& dispatch, Tensor activated);
+            const Dispatch& dispatch, Tensor activated, const ExpertScratch& scratch);
 /** products[slot] = down · activated[slot]. */
 void down(cudaStream_t stream, DType arithmetic, Tensor activated, const ExpertTable& table,
-          const Dispatch& dispatch, Tensor products);
+          const Dispatch& dispatch, Tensor products, const ExpertScratch& scratch);
 /** out[row] = Σ weight · products[slot], in ascending order of expert. */
 void combine(cudaStream_t stream, Tensor products, const Dispatch& dispatch, Tensor out);
 

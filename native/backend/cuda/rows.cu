@@ -27,6 +27,17 @@ __global__ void __launch_bounds__(rowThreads) gatherKernel(Tensor x, const int32
     out.row(row)[column] = source[column];
 }
 
+template <DType type>
+__global__ void __launch_bounds__(rowThreads) narrowKernel(Tensor x, Narrow out) {
+  const int64_t row = blockIdx.x;
+  if (row >= x.liveRows()) return;
+  const float* source = x.row(row);
+  auto* target = reinterpret_cast<uint32_t*>(out.data + row * out.stride);
+  for (int64_t column = int64_t{threadIdx.x} * 2; column < out.stride; column += rowThreads * 2)
+    target[column / 2] = pack<type>(column < x.columns ? source[column] : 0.0f,
+                                    column + 1 < x.columns ? source[column + 1] : 0.0f);
+}
+
 template <DType arithmetic>
 __global__ void __launch_bounds__(rowThreads)
     addRmsNormKernel(Tensor residual, Tensor delta, Weight scale, float epsilon, Tensor out) {
@@ -92,6 +103,15 @@ void embed(cudaStream_t stream, const int32_t* tokens, const Weight& table, Tens
 
 void gatherRows(cudaStream_t stream, Tensor x, const int32_t* rows, Tensor out) {
   launch(stream, "gatherRows", {dim3(blocksFor(out.rows, 1)), rowThreads}, gatherKernel, x, rows, out);
+}
+
+void narrow(cudaStream_t stream, DType arithmetic, Tensor x, Narrow out) {
+  const Grid grid{dim3(blocksFor(x.rows, 1)), rowThreads};
+  if (arithmetic == DType::bf16) {
+    launch(stream, "narrow", grid, narrowKernel<DType::bf16>, x, out);
+  } else {
+    launch(stream, "narrow", grid, narrowKernel<DType::f16>, x, out);
+  }
 }
 
 void addRmsNorm(cudaStream_t stream, DType arithmetic, Tensor residual, const Tensor* delta,
