@@ -1,5 +1,6 @@
 // Rows that are not there: verbs leave them alone, and no expert is asked for them.
 #include "backend/cuda/cuda_backend.h"
+#include "backend/cuda/launch.h"
 #include "route_support.h"
 
 namespace rnd1::test {
@@ -82,7 +83,19 @@ void deadRows() {
   }
 }
 
-const Tests liveTests{{"live rows: verbs leave those alone that are not there", deadRows}};
+/** An error that ends everything says so; one that does not promises nothing of the kind. */
+void fatalErrors() {
+  const auto message = [](cudaError_t status) {
+    return expectThrows<Error>([&] { cuda::check(status, "running on the GPU"); }, "an error");
+  };
+  expect(message(cudaErrorIllegalAddress).find("this model is broken") != std::string::npos,
+         "a fatal error does not say that the model is broken");
+  expect(message(cudaErrorInvalidValue).find("broken") == std::string::npos, "an error that is not fatal");
+  cuda::check(cudaSuccess, "nothing");
+}
+
+const Tests liveTests{{"errors: a broken device is called so", fatalErrors},
+                      {"live rows: verbs leave those alone that are not there", deadRows}};
 
 }  // namespace
 }  // namespace rnd1::test
