@@ -1,3 +1,4 @@
+import { formatBytes } from '../format-bytes';
 import type { LoadProgress } from '../types';
 import { bar, type Terminal } from './render';
 import { canMoveCursor, type Style, styleFor } from './style';
@@ -7,18 +8,6 @@ import { truncate } from './width';
 const quietTime = 200;
 /** Pause between two drawings, in milliseconds. */
 const pause = 50;
-
-/** `12.3 MB`, in decimal units. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return `${unit === 0 ? value : value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`;
-}
 
 /** One line of a terminal that is written over and cleared at last; nothing elsewhere. */
 export class ProgressLine {
