@@ -59,11 +59,11 @@ export async function fetchSnapshot(
   // A branch may have moved; a commit is what it is.
   if (cached !== null && isCommit(settings.revision) && (await hasTokenizer(cached))) return cached;
 
-  // Who has a copy does not wait for long.
-  const patient = cached === null ? settings : { ...settings, attempts: 1 };
+  // Who has no network should learn it soon, and who has a copy does not care.
+  const brief = { ...settings, attempts: cached === null ? 3 : 1 };
   let commit: string;
   try {
-    commit = await new RemoteRepository({ repo, settings: patient }, signal).commit();
+    commit = await new RemoteRepository({ repo, settings: brief }, signal).commit();
   } catch (error) {
     if (cached === null || !(error instanceof RND1Error) || error.code !== 'network') throw error;
     process.emitWarning(`${error.message}; going on with what is in the cache`, 'RND1Warning');

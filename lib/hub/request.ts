@@ -49,7 +49,7 @@ export class Watch {
   readonly #outer: AbortSignal;
   readonly #timer: NodeJS.Timeout;
   readonly #follow = () => this.#controller.abort(this.#outer.reason);
-  readonly signal = this.#controller.signal;
+  readonly signal: AbortSignal = this.#controller.signal;
 
   constructor({ timeout }: HubSettings, outer: AbortSignal) {
     this.#outer = outer;
