@@ -11,17 +11,20 @@ const answerLimit = 64 * 1024 * 1024;
 
 const { version } = require('../../package.json') as { version: string };
 
-/** Counts attempts in a row that brought nothing, and waits between them. */
+/** Counts attempts in a row that brought nothing new, and waits between them. */
 export class Retries {
   #failed = 0;
+  #furthest = 0;
 
   constructor(
     private readonly subject: Subject,
     private readonly signal: AbortSignal,
   ) {}
 
-  /** The last attempt brought something. */
-  reset(): void {
+  /** An attempt has come so far, in bytes. */
+  reached(bytes: number): void {
+    if (bytes <= this.#furthest) return;
+    this.#furthest = bytes;
     this.#failed = 0;
   }
 

@@ -102,7 +102,7 @@ async function receiveOnce(
     // While this waits for the disk, nothing more is read from the network.
     await partial.append(chunk);
     watch.touch();
-    retries.reset();
+    retries.reached(partial.size);
     onBytes(partial.size);
   }
   if (partial.size < file.bytes) {
