@@ -68,10 +68,9 @@ export class Watch {
     this.#timer.refresh();
   }
 
-  /** What the exchange failed with, in our words; without blame where it was ended on purpose. */
+  /** What fetch failed with, in our words. Throws the reason of `outer` where that has ended it. */
   explain(error: unknown): unknown {
     this.#outer.throwIfAborted();
-    if (error instanceof RND1Error || error instanceof Transient) return error;
     if (this.signal.aborted) return this.signal.reason;
     return new Transient(reasonOf(error), null, { cause: error });
   }
@@ -95,17 +94,33 @@ export async function request(
   const target = new URL(url, `${endpoint}/`);
   // Redirects to another host lose this header in fetch; links to another host must not get it to begin with.
   const own = token !== null && target.origin === new URL(endpoint).origin;
-  const response = await fetch(target, {
+  const init = {
     headers: {
       'user-agent': `rnd1/${version}; node/${process.versions.node}`,
       ...headers,
       ...(own ? { authorization: `Bearer ${token}` } : {}),
     },
     signal: watch.signal,
+  };
+  const response = await fetch(target, init).catch((error) => {
+    throw watch.explain(error);
   });
   watch.touch();
   if (!response.ok && !accept.includes(response.status)) throw await failureOf(response, subject);
   return response;
+}
+
+/** The pieces of a body as they come. What the reader of them throws stays what it is. */
+export async function* chunksOf(response: Response, watch: Watch): AsyncGenerator<Uint8Array, void, void> {
+  const reader = response.body?.getReader();
+  for (;;) {
+    const next = await reader?.read().catch((error) => {
+      throw watch.explain(error);
+    });
+    if (next === undefined || next.done) return;
+    yield next.value;
+    watch.touch();
+  }
 }
 
 /** `fetch` for `@huggingface/hub`: with our token, repeated where that may help, failing as `RND1Error`. */
@@ -121,9 +136,8 @@ export function apiFetch(subject: Subject, signal: AbortSignal): typeof fetch {
         const body = await readAnswer(response, watch);
         return new Response(body, { status: response.status, headers: response.headers });
       } catch (error) {
-        const explained = watch.explain(error);
         watch.close();
-        await retries.pauseAfter(explained);
+        await retries.pauseAfter(error);
       } finally {
         watch.close();
       }
@@ -134,8 +148,7 @@ export function apiFetch(subject: Subject, signal: AbortSignal): typeof fetch {
 async function readAnswer(response: Response, watch: Watch): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    watch.touch();
+  for await (const chunk of chunksOf(response, watch)) {
     bytes += chunk.length;
     if (bytes > answerLimit)
       throw new RND1Error('network', `${response.url} answers more than ${answerLimit} bytes`);

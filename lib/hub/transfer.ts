@@ -2,7 +2,7 @@ import { RND1Error } from '../errors';
 import { type Subject, Transient } from './failure';
 import { PartialFile } from './partial-file';
 import type { RemoteFile } from './remote';
-import { Retries, request, Watch } from './request';
+import { chunksOf, Retries, request, Watch } from './request';
 
 /** One file of one commit, and where its content goes. */
 export interface TransferJob {
@@ -53,16 +53,14 @@ async function receiveAll(job: TransferJob, partial: PartialFile): Promise<void>
 async function receive(job: TransferJob, partial: PartialFile, retries: Retries): Promise<void> {
   while (partial.size < job.file.bytes) {
     const watch = new Watch(job.subject.settings, job.signal);
-    let failure: unknown;
     try {
       await receiveOnce(job, partial, watch, retries);
-      continue;
     } catch (error) {
-      failure = watch.explain(error);
+      watch.close();
+      await retries.pauseAfter(error);
     } finally {
       watch.close();
     }
-    await retries.pauseAfter(failure);
   }
 }
 
@@ -94,14 +92,13 @@ async function receiveOnce(
   }
   // A server without ranges sends all of it, from the start.
   if (response.status !== 206 && start > 0) await partial.restart();
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of chunksOf(response, watch)) {
     if (partial.size + chunk.length > file.bytes) {
       await partial.restart();
       throw wrongContent(job, `has more than ${file.bytes} bytes`);
     }
     // While this waits for the disk, nothing more is read from the network.
     await partial.append(chunk);
-    watch.touch();
     retries.reached(partial.size);
     onBytes(partial.size);
   }

@@ -6,6 +6,7 @@ import {
   rmSync,
   symlinkSync,
   truncateSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { scanCacheDir } from '@huggingface/hub';
@@ -192,6 +193,14 @@ describe('offline', () => {
     process.env.HF_HUB_OFFLINE = '1';
     expect(await downloadCheckpoint(repo, { offline: false })).toBe(bench.snapshot());
   });
+});
+
+test('a cache that cannot be written is an error that names it', async () => {
+  mkdirSync(bench.model(), { recursive: true });
+  writeFileSync(join(bench.model(), 'blobs'), '');
+  const error = await rejection(downloadCheckpoint(repo));
+  expect(error).toMatchObject({ name: 'RND1Error', code: 'io', cause: { code: 'EEXIST' } });
+  expect(error.message).toContain(`cannot write the cache in ${bench.model()}`);
 });
 
 test('a folder on disk wins over a name on the hub', async () => {
