@@ -207,12 +207,18 @@ async function take(parts: readonly Part[], mine: string): Promise<void> {
     if (await moved(path, mine)) return;
   }
   await (await open(mine, 'wx')).close();
+  // The clock of a file server may differ from ours.
+  await touch(mine);
 }
 
 /** Of two who took at the same moment, the one with less gives way. */
 async function givesWay(blob: string, mine: string): Promise<boolean> {
-  const busy = (await partsOf(blob)).filter(({ state }) => state === 'busy');
-  if (busy[0]?.path === mine) return false;
+  const parts = await partsOf(blob);
+  const ahead = parts.slice(
+    0,
+    parts.findIndex(({ path }) => path === mine),
+  );
+  if (!ahead.some(({ state }) => state === 'busy')) return false;
   await putToRest(blob, mine);
   return true;
 }
