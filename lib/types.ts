@@ -17,6 +17,7 @@ export interface DownloadProgress {
   /** The file this report is about, as the repository names it. */
   readonly file: string;
   readonly fileBytes: number;
+  /** `fileBytes` comes to this when the file is whole and checked. */
   readonly fileTotalBytes: number;
 }
 

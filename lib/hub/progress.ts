@@ -28,6 +28,8 @@ export class Tracker {
   /** So much of a file is there. Throws what the callback throws. */
   update(file: RemoteFile, bytes: number): void {
     this.#set(file, bytes);
+    // All of it is there, but it is not checked yet: that is for `done` to tell.
+    if (bytes === file.bytes) return;
     const now = performance.now();
     if (now - (this.#told.get(file) ?? Number.NEGATIVE_INFINITY) < pause) return;
     this.#told.set(file, now);
