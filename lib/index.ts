@@ -1,7 +1,8 @@
 export { type CheckpointReport, inspectCheckpoint } from './checkpoint/inspect';
 export type { ModelConfig } from './config';
 export { chooseDevice, type DeviceChoice } from './device';
-export { RND1Error, type RND1ErrorCode } from './errors';
+export { type HubErrorCode, RND1Error, type RND1ErrorCode } from './errors';
+export { downloadCheckpoint } from './hub/download';
 export { toJSON } from './json';
 export { embeddedFolder, type ModelInfo } from './load';
 export { RND1 } from './model';
@@ -9,11 +10,14 @@ export { system } from './system';
 export { Tokenizer } from './tokenizer';
 export type {
   Device,
+  DownloadOptions,
+  DownloadProgress,
   DType,
   FillOptions,
   ForwardOptions,
   ForwardOutput,
   GenerateOptions,
+  HubOptions,
   InfillInput,
   InfillOptions,
   LoadOptions,

@@ -1,6 +1,6 @@
 import { RND1, toJSON } from '../index';
 import { Interrupted, Interruption } from './interrupt';
-import type { ModelFlags, OutputFlags } from './options';
+import { hubOf, type ModelFlags, type OutputFlags } from './options';
 import { type Frame, interruptedObject, type Result, summary } from './output';
 import { LoadingBar, ProgressLine } from './progress';
 import { LiveCanvas, type Status, statusLine } from './render';
@@ -34,7 +34,15 @@ async function loadModel(flags: ModelFlags & OutputFlags, signal: AbortSignal): 
   const { device, dtype, threads } = flags;
   const loading = flags.quiet ? null : new LoadingBar(process.stderr);
   try {
-    return await RND1.load(flags.model, { device, dtype, threads, signal, onProgress: loading?.update });
+    const hub = hubOf(flags);
+    return await RND1.load(flags.model, {
+      ...hub,
+      device,
+      dtype,
+      threads,
+      signal,
+      onProgress: loading?.update,
+    });
   } finally {
     loading?.close();
   }
