@@ -26,6 +26,7 @@ export type {
   Schedule,
   SimpleSchedule,
   SpecialTokenOptions,
+  StepReport,
   Template,
   TextFrame,
   TextResult,

@@ -54,6 +54,8 @@ export interface LoadedModel {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer | null;
   readonly info: ModelInfo;
+  /** See `LoadOptions`. */
+  readonly maxRowsPerStep: number | undefined;
 }
 
 /** The checkpoint that comes with this package. */
@@ -67,7 +69,7 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
     );
   }
   const place = path === undefined ? embeddedFolder : stringOption('path', path);
-  const { device, dtype, threads, onProgress, signal, hub } = readLoadOptions(options);
+  const { device, dtype, threads, maxRowsPerStep, onProgress, signal, hub } = readLoadOptions(options);
   signal?.throwIfAborted();
   const folder = await findFolder(place, {
     ...hub,
@@ -101,7 +103,7 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
     weightBytes: session.info.weightBytes,
     unknownTensors: selected.unknown,
   };
-  return { native, session, config, tokenizer, info };
+  return { native, session, config, tokenizer, info, maxRowsPerStep };
 }
 
 function readLoadOptions(given: LoadOptions | undefined) {
@@ -118,6 +120,10 @@ function readLoadOptions(given: LoadOptions | undefined) {
     device: device as Device,
     dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16']),
     threads: integerOption('threads', threads, 1, 1024),
+    maxRowsPerStep:
+      options.maxRowsPerStep === undefined
+        ? undefined
+        : integerOption('maxRowsPerStep', options.maxRowsPerStep, 1),
     onProgress,
     signal: signalOption(options.signal),
     hub,
