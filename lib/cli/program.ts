@@ -4,6 +4,7 @@ import { addFill } from './fill';
 import { addGenerate } from './generate';
 import { addInfill } from './infill';
 import { addInspect } from './inspect';
+import { addServe } from './serve';
 
 const { version } = require('../../package.json') as { version: string };
 
@@ -41,6 +42,6 @@ export function createProgram(): Command {
     .showHelpAfterError('`rnd1 help`, or `rnd1 help <command>`, tells how.')
     .showSuggestionAfterError()
     .exitOverride();
-  for (const add of [addGenerate, addInfill, addFill, addInspect, addDownload]) add(program);
+  for (const add of [addGenerate, addInfill, addFill, addServe, addInspect, addDownload]) add(program);
   return program;
 }
