@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Batcher } from '../../lib/batcher';
 import { RND1Error } from '../../lib/errors';
+import type { StepReport } from '../../lib/types';
 import type { StepCanvas } from '../../types/native';
 import { FakeFlag, FakeSession } from './fake-session';
 
@@ -107,6 +108,55 @@ describe('packing', () => {
     batcher = new Batcher(session, () => new FakeFlag(), { maxRows: 10 });
     await Promise.all([4, 6, 3, 7, 3, 25, 5].map((length) => batcher.step(canvas(length))));
     expect(lengthsOf(session)).toEqual([[4, 6], [3, 7], [3], [25], [5]]);
+  });
+});
+
+describe('fairness', () => {
+  /** Takes one step after another, as the loop does. */
+  const loop = async (length: number, steps: number) => {
+    for (let i = 0; i < steps; i++) await batcher.step(canvas(length));
+  };
+
+  it('gives canvases that have no room together their steps in turn', async () => {
+    batcher = new Batcher(session, () => new FakeFlag(), { maxRows: 10 });
+    await Promise.all([4, 5, 6, 7].map((length) => loop(length, 5)));
+    const taken = new Map<number, number>();
+    for (const batch of lengthsOf(session)) {
+      for (const length of batch) taken.set(length, (taken.get(length) ?? 0) + 1);
+      const counts = [4, 5, 6, 7].map((length) => taken.get(length) ?? 0);
+      expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
+    }
+    expect([...taken.values()]).toEqual([5, 5, 5, 5]);
+  });
+
+  it('does not let short canvases keep a long one waiting', async () => {
+    batcher = new Batcher(session, () => new FakeFlag(), { maxRows: 10 });
+    const short = Array.from({ length: 4 }, () => loop(3, 20));
+    await batcher.step(canvas(3));
+    const before = session.batches.length;
+    await batcher.step(canvas(10));
+    expect(session.batches.length - before).toBeLessThanOrEqual(4);
+    await Promise.all(short);
+  });
+});
+
+describe('reports', () => {
+  it('say what a step took', async () => {
+    const reports: StepReport[] = [];
+    batcher = new Batcher(session, () => new FakeFlag(), { onStep: (report) => reports.push(report) });
+    session.alter = (result, { tokens }) => ({ ...result, notFinite: tokens.length === 5 });
+    await Promise.all([batcher.step(canvas(4)), batcher.step(canvas(5))]);
+    expect(reports).toEqual([{ canvases: 2, rows: 9, masked: 4, committed: 2, seconds: expect.any(Number) }]);
+  });
+
+  it('are not made of steps that fail', async () => {
+    const onStep = jest.fn();
+    batcher = new Batcher(session, () => new FakeFlag(), { onStep });
+    session.beforeResult = () => {
+      throw new Error('no');
+    };
+    await expect(batcher.step(canvas(4))).rejects.toThrow('no');
+    expect(onStep).not.toHaveBeenCalled();
   });
 });
 

@@ -133,6 +133,51 @@ describe('denoise', () => {
     expect(frames.map(({ text }) => text)).toEqual(['1+1 ░░░', '1+1 2░░', '1+1 2░']);
   });
 
+  it('shows the canvas before the first step where that is asked for, and computes nothing for it', async () => {
+    const model = await load();
+    const frames = model.denoise('abc', { maxNewTokens: 5, steps: 4, seed: 1, initialFrame: true });
+    const { value } = await frames.next();
+    expect(sessionOf().batches).toEqual([]);
+    const initial = value as TextFrame;
+    expect(initial).toMatchObject({
+      step: 0,
+      steps: 4,
+      forwards: 0,
+      text: 'Question: abc\nAnswer:░░░░',
+      written: ['░░░░'],
+    });
+    expect([...initial.committed]).toEqual([]);
+    expect(new Set(initial.predicted)).toEqual(new Set([-1]));
+    const rest = [];
+    for await (const frame of frames) rest.push(frame);
+    const plain = [];
+    for await (const frame of model.denoise('abc', { maxNewTokens: 5, steps: 4, seed: 1 })) plain.push(frame);
+    expect(rest).toEqual(plain);
+    initial.tokens.fill(0);
+    expect(rest[0]?.tokens[0]).not.toBe(0);
+  });
+
+  it('tells listeners of steps, until they have enough', async () => {
+    const model = await load();
+    const reports: number[] = [];
+    const stop = model.onStep(({ rows }) => reports.push(rows));
+    await model.generate('a', { mode: 'completion', maxNewTokens: 4, steps: 1 });
+    await new Promise(setImmediate);
+    stop();
+    await model.generate('a', { mode: 'completion', maxNewTokens: 4, steps: 1 });
+    await new Promise(setImmediate);
+    expect(reports).toEqual([5]);
+    expect(() => model.onStep('x' as never)).toThrow("listener must be a function, not 'x'");
+  });
+
+  it('packs no more rows into a step than the model was loaded for', async () => {
+    const model = await load({ maxRowsPerStep: 9 });
+    const options = { mode: 'completion', maxNewTokens: 4, steps: 1 } as const;
+    await Promise.all([model.generate('a', options), model.generate('b', options)]);
+    expect(sessionOf().batches.map((batch) => batch.length)).toEqual([1, 1]);
+    await expect(load({ maxRowsPerStep: 0 })).rejects.toThrow(RangeError);
+  });
+
   it('frees the canvas on return', async () => {
     const model = await load();
     for await (const { step } of model.denoise('1+1', { maxNewTokens: 9, steps: 8 })) {
