@@ -106,6 +106,12 @@ describe('TypeScript imports', () => {
     expect(outside(/^lib\/cli\//, users)).toEqual([]);
   });
 
+  test('the server is imported by the command line alone, and by nothing else in lib', () => {
+    const users = of(/^lib\/server(\/|$)/).filter(({ file }) => file.startsWith('lib/'));
+    expect(users.length).toBeGreaterThan(0);
+    expect(outside(/^lib\/(server\/|cli\/serve\.ts$)/, users)).toEqual([]);
+  });
+
   test('lib imports nothing but itself, the contract and package.json', () => {
     const own = imports.filter(({ file }) => file.startsWith('lib/'));
     expect(own.filter(({ target }) => !/^(lib\/|types\/native|package\.json$)/.test(target))).toEqual([]);

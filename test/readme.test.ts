@@ -39,9 +39,14 @@ const elsewhere: Record<string, string> = {
   'npx tsx bench/route.ts': 'test/bench, at sizes that take no time',
   'npx tsx bench/norms.ts': 'test/bench, at sizes that take no time',
   'npx tsx bench/score.ts': 'test/bench, at sizes that take no time',
+  'npx tsx bench/serve.ts': 'test/bench, at sizes that take no time',
+  'npx rnd1 serve': 'test/cli/serve.test.ts: it does not end by itself',
   'npx tsx bench/step.ts --model radicalnumerics/RND1-Base-0910': 'test/bench, on the embedded model',
   'npx tsx bench/make-checkpoint.ts FOLDER': 'test/bench, at sizes that take no space',
 };
+
+/** Needs a server; test/server/manual.test.ts has one. */
+const curl = /^curl .*127\.0\.0\.1:8080/;
 
 /** Fenced blocks: the info string after the fence, and what is inside. */
 function blocksOf(text: string): { language: string; code: string; before: string }[] {
@@ -84,7 +89,7 @@ test('the two lines for a fresh machine stand there', () => {
 
 describe('every command', () => {
   const commands = [...new Set(pages.flatMap(commandsOf))].filter(
-    (command) => elsewhere[command] === undefined,
+    (command) => elsewhere[command] === undefined && !curl.test(command),
   );
 
   test.each(commands)('%s', async (command) => {
