@@ -57,6 +57,20 @@ export const load = async (): Promise<rnd1.RND1> => rnd1.RND1.load('folder', { d
 // @ts-expect-error
 export const wrong = async (): Promise<rnd1.RND1> => rnd1.RND1.load('folder', { device: 'abacus' });
 `,
+  'server.mjs': `import { createRequire } from 'node:module';
+import { RND1 } from 'rnd1';
+const require = createRequire(import.meta.url);
+const loaded = () => Object.keys(require.cache).some((path) => path.includes('fastify'));
+const before = loaded();
+const { createServer } = await import('rnd1/server');
+const model = await RND1.load();
+const server = await createServer(model);
+const url = await server.listen({ port: 0 });
+const { status } = await fetch(url + '/readyz');
+await server.close();
+await model.dispose();
+const same = require('rnd1/server').createServer === createServer;
+process.stdout.write(JSON.stringify({ before, after: loaded(), status, same }));`,
   'tsconfig.json': JSON.stringify({
     compilerOptions: {
       module: 'node16',
@@ -120,6 +134,9 @@ describe('the packed package, installed in an empty folder', () => {
       'dist/index.js',
       'dist/index.mjs',
       'dist/cli/main.js',
+      'dist/server/index.d.mts',
+      'dist/server/index.js',
+      'dist/server/index.mjs',
       'models/nano/config.json',
       'models/nano/model.safetensors',
       'models/nano/tokenizer.json',
@@ -148,6 +165,11 @@ describe('the packed package, installed in an empty folder', () => {
     expect(imported).toEqual(expect.arrayContaining(['RND1', 'RND1Error', 'scoreAndUnmask']));
     expect(imported).toEqual(required);
     expect(same).toBe(true);
+  });
+
+  test('has a server behind an entry of its own, which alone loads what HTTP needs', async () => {
+    const outcome = JSON.parse(await run(process.execPath, ['server.mjs'], folder));
+    expect(outcome).toEqual({ before: false, after: true, status: 200, same: true });
   });
 
   test('has types for both', async () => {

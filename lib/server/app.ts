@@ -4,6 +4,7 @@ import swagger from '@fastify/swagger';
 import fastify, {
   type FastifyError,
   type FastifyInstance,
+  type FastifyReply,
   type FastifyRequest,
   LogController,
 } from 'fastify';
@@ -19,6 +20,9 @@ import { addInfill } from './routes/infill';
 import { addModels } from './routes/models';
 import { addStaticFiles } from './static-files';
 import { validationError } from './validation';
+
+/** What nginx logs for a client that closed its connection before the answer was out. */
+const clientGone = 499;
 
 const { version } = require('../../package.json') as { version: string };
 
@@ -60,6 +64,8 @@ export async function createApp(context: Context): Promise<FastifyInstance> {
   });
   app.addHook('onRequest', async (request, reply) => {
     context.track(reply.raw);
+    const start = performance.now();
+    reply.raw.once('close', () => record(context, request, reply, (performance.now() - start) / 1000));
     reply.header('x-request-id', request.id);
   });
   // Before the keys: a browser asks without one whether it may ask.
@@ -74,7 +80,7 @@ export async function createApp(context: Context): Promise<FastifyInstance> {
       if (request.routeOptions.config?.open !== true) check(request.headers.authorization);
     });
   }
-  addAnswers(app, context);
+  addErrors(app);
 
   addHealth(app, context);
   addModels(app, context);
@@ -86,26 +92,28 @@ export async function createApp(context: Context): Promise<FastifyInstance> {
   return app;
 }
 
-/** What is the same for all answers: errors, logs, metrics. */
-function addAnswers(app: FastifyInstance, context: Context): void {
+/** Errors as all routes tell them. */
+function addErrors(app: FastifyInstance): void {
   app.setNotFoundHandler((request) => {
     throw new ApiError(404, 'not_found', `there is no ${request.method} ${pathOf(request)}`);
   });
   app.setErrorHandler((error, request, reply) => {
     if (error instanceof ClientGone) {
       request.log.info('the client went away');
-      return reply.code(499).send();
+      return reply.code(clientGone).send();
     }
     const told = fromFramework(error as FastifyError);
     if (told.status >= 500) request.log.error({ err: error }, 'failed');
     return reply.code(told.status).headers(told.headers).send({ error: told.body });
   });
-  app.addHook('onResponse', async (request, reply) => {
-    const { method, routeOptions } = request;
-    const seconds = reply.elapsedTime / 1000;
-    context.metrics.onRequest(routeOptions.url ?? 'none', reply.statusCode, seconds);
-    request.log.info({ method, path: pathOf(request), status: reply.statusCode, seconds }, 'request');
-  });
+}
+
+/** What the log and the metrics learn of every request, however it ended. */
+function record(context: Context, request: FastifyRequest, reply: FastifyReply, seconds: number): void {
+  const { method, routeOptions } = request;
+  const status = reply.raw.writableFinished ? reply.statusCode : clientGone;
+  context.metrics.onRequest(routeOptions.url ?? 'none', status, seconds);
+  request.log.info({ method, path: pathOf(request), status, seconds }, 'request');
 }
 
 /** What the framework refuses, and what the routes throw, as an answer. */

@@ -79,6 +79,9 @@ describe('a client that goes away', () => {
     await expect(asked).rejects.toThrow();
     await until(() => sessionOf().flags[0]?.aborted === true);
     await untilRunning(url, 0);
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    expect(metrics).toContain('rnd1_requests_total{route="/v1/completions",status="499"} 1\n');
+    expect(metrics).not.toContain('route="/v1/completions",status="500"');
   });
 
   test('gives up its place in the queue', async () => {
