@@ -71,7 +71,7 @@ export function addServe(program: Command): void {
     .addOption(
       new Option('-p, --port <number>', '0 takes any that is free').env('PORT').default(8080).argParser(port),
     )
-    .option('--name <name>', "what clients call the model (default: its folder's name)")
+    .option('--name <name>', 'what clients call the model (default: its own name)')
     .option(
       '--api-key <key>',
       'requests must bear it; may be repeated (env: RND1_API_KEY, comma-separated)',
@@ -149,7 +149,7 @@ async function run(
   });
   try {
     const url = await server.listen({ host, port });
-    process.stdout.write(`${welcome(url, model, name)}\n`);
+    process.stdout.write(`${welcome(url, server.modelName)}\n`);
     if (apiKeys.length === 0 && !isLoopback(host)) warnOpen(host);
     await aborted(signal);
   } finally {
@@ -157,10 +157,9 @@ async function run(
   }
 }
 
-function welcome(url: string, model: RND1, name: string | undefined): string {
+function welcome(url: string, name: string): string {
   const style = styleFor(process.stdout);
-  const what = name ?? model.info.folder.split(/[\\/]/).at(-1);
-  return `rnd1 serves ${what} at ${style.strong(url)} (Ctrl-C ends it)`;
+  return `rnd1 serves ${name} at ${style.strong(url)} (Ctrl-C ends it)`;
 }
 
 function warnOpen(host: string): void {

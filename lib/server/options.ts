@@ -6,7 +6,7 @@ import { booleanOption, integerOption, numberOption, optionsObject, quote, strin
 
 /** Options of `createServer`. */
 export interface ServerOptions {
-  /** What clients call the model. @default the name of its folder */
+  /** What clients call the model. @default its name on the hub, or that of its folder */
   readonly modelName?: string;
   /** Requests must bear one of these keys. Empty: everyone who reaches the port may ask. @default [] */
   readonly apiKeys?: readonly string[];
@@ -68,7 +68,7 @@ export function readServerOptions(given: ServerOptions | undefined, model: RND1)
   const seconds = (name: keyof ServerOptions, otherwise: number) =>
     numberOption(name, options[name] ?? otherwise, 0, longest);
   return {
-    modelName: nonEmpty('modelName', options.modelName ?? basename(model.info.folder)),
+    modelName: nonEmpty('modelName', options.modelName ?? nameOf(model.info.folder)),
     apiKeys: list('apiKeys', options.apiKeys),
     corsOrigins: list('corsOrigins', options.corsOrigins),
     maxRunning: integerOption('maxRunning', options.maxRunning ?? 64, 1),
@@ -88,6 +88,12 @@ export function readServerOptions(given: ServerOptions | undefined, model: RND1)
     logger: options.logger ?? false,
     logPrompts: booleanOption('logPrompts', options.logPrompts, false),
   };
+}
+
+/** The hub's cache has a model under `models--OWNER--NAME/snapshots/REVISION`. */
+function nameOf(folder: string): string {
+  const [, owner, name] = /models--([^/\\]+)--([^/\\]+)[/\\]snapshots[/\\][^/\\]+[/\\]?$/.exec(folder) ?? [];
+  return owner === undefined ? basename(folder) : `${owner}/${name}`;
 }
 
 /** The page that comes with this package. */

@@ -23,6 +23,8 @@ export class Server {
   readonly #unwatch: () => void;
   #closed: Promise<void> | null = null;
 
+  /** What clients call the model. */
+  readonly modelName: string;
   /** For routes and plugins of one's own, before `listen`; `app.inject` answers without a port. */
   readonly app: FastifyInstance;
 
@@ -30,6 +32,7 @@ export class Server {
   constructor(app: FastifyInstance, context: Context) {
     this.app = app;
     this.#context = context;
+    this.modelName = context.settings.modelName;
     this.#unwatch = context.model.onStep(context.metrics.onStep);
   }
 

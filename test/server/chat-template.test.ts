@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { folderWith, post, serve } from './served';
 
 jest.mock('../../lib/binding');
@@ -58,6 +59,12 @@ test('without a template questions stand in the task form, system text before th
   expect(await promptOf({}, undefined, body)).toBe(
     'Be brief.\nQuestion: Hi <|mask|>\nAnswer: Yes\nQuestion: Hi <|mask|>\nAnswer:',
   );
+});
+
+test('a model from the hub goes by its name there', async () => {
+  const cached = folderWith({}, join('models--radicalnumerics--RND1-Base-0910', 'snapshots', 'abc'));
+  const { server } = await serve({ modelName: undefined }, cached);
+  expect(server.modelName).toBe('radicalnumerics/RND1-Base-0910');
 });
 
 test('messages that a template refuses are the client’s fault, a template that is none the folder’s', async () => {

@@ -1,4 +1,12 @@
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -44,9 +52,11 @@ export async function serve(options: ServerOptions = {}, folder = nano): Promise
 }
 
 /** A copy of the embedded model's folder with other files beside or instead of its own; gone after the test. */
-export function folderWith(files: Readonly<Record<string, object | string>>): string {
-  const folder = mkdtempSync(join(tmpdir(), 'rnd1-served-'));
-  folders.push(folder);
+export function folderWith(files: Readonly<Record<string, object | string>>, inside = ''): string {
+  const outer = mkdtempSync(join(tmpdir(), 'rnd1-served-'));
+  folders.push(outer);
+  const folder = join(outer, inside);
+  mkdirSync(folder, { recursive: true });
   for (const name of readdirSync(nano)) copyFileSync(join(nano, name), join(folder, name));
   for (const [name, content] of Object.entries(files)) {
     const path = join(folder, name);
