@@ -10,7 +10,7 @@ import {
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setTimeout as wait } from 'node:timers/promises';
 import { RND1 } from '../../lib/index';
 import { createServer, type Server, type ServerOptions } from '../../lib/server';
 import { nano } from '../lib/nano-model';
@@ -116,7 +116,7 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
   const end = performance.now() + 20_000;
   while (!(await condition())) {
     if (performance.now() > end) throw new Error(`in vain: ${condition}`);
-    await nextTurn();
+    await wait(5);
   }
 }
 
