@@ -1,7 +1,7 @@
 import { EventStreamParser } from './event-stream.js';
 import { CutOffError, RequestError } from './failures.js';
 
-/** @import { DenoiseRequest, Failure, RunEvent } from './contract.js' */
+/** @import { DenoiseRequest, Failure, RunEvent } from './contract.d.ts' */
 
 const keyName = 'rnd1-api-key';
 

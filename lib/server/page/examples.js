@@ -6,7 +6,8 @@ const nano = {
     { text: 'Question: Reverse di___mo___d\nAnswer: dnomaid', tokensPerHole: '1', label: 'di?mo?d' },
     { text: 'Question: Sort z k ___ q\nAnswer: ___ m q z', tokensPerHole: '1', label: 'z k ? q' },
   ],
-  maxTokens: '32',
+  // The canvas that it was taught: 32 new tokens, the last of them reserved.
+  maxTokens: '31',
   steps: '16',
 };
 

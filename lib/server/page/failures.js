@@ -1,5 +1,5 @@
 /**
- * @import { Failure } from './contract.js'
+ * @import { Failure } from './contract.d.ts'
  *
  * What to tell a person about a request that failed.
  * @typedef {{ title: string, advice: string, detail: string }} Explanation

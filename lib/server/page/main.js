@@ -24,7 +24,7 @@ import { TextCanvas } from './text-canvas.js';
 import { Timeline } from './timeline.js';
 
 /**
- * @import { DenoiseRequest, RunEvent } from './contract.js'
+ * @import { DenoiseRequest, RunEvent } from './contract.d.ts'
  * @import { Puzzle } from './sudoku.js'
  */
 

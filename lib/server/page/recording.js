@@ -1,5 +1,5 @@
 /**
- * @import { End, Frame, Prediction, Start } from './contract.js'
+ * @import { End, Frame, Prediction, Start } from './contract.d.ts'
  *
  * What became of one position, in which step of the run, and in which of its frames, counted from 1: steps that
  * commit nothing send none.
@@ -99,7 +99,7 @@ export class Recording {
 
   /** The text that the run gave; of one that did not end, the canvas as far as it came. */
   get result() {
-    return this.end?.text.replaceAll(/<\|[^|<>]*\|>/g, '') ?? readable(this.cellsAt(this.frames.length));
+    return this.end?.text?.replaceAll(/<\|[^|<>]*\|>/g, '') ?? readable(this.cellsAt(this.frames.length));
   }
 }
 

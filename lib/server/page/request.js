@@ -1,7 +1,7 @@
 import { textOf } from './sudoku.js';
 
 /**
- * @import { DenoiseRequest, Schedule } from './contract.js'
+ * @import { DenoiseRequest, Schedule } from './contract.d.ts'
  * @import { Puzzle } from './sudoku.js'
  *
  * What the form holds, as it was typed.
