@@ -2,6 +2,8 @@
 module.exports = {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
+  // Those need a browser, and have a configuration of their own.
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/browser/'],
   // TypeScript first: lib/index.mjs, the entry for import, lies beside lib/index.ts.
   moduleFileExtensions: ['ts', 'js', 'mjs', 'json', 'node'],
   // The page's modules are written for browsers, which load them as they are; jest wants CommonJS.
