@@ -102,6 +102,7 @@ async function run() {
   const controller = new AbortController();
   running = controller;
   showFailure(null);
+  hideResult();
   showRunning(true);
   announce('Unmasking');
   try {
@@ -131,7 +132,6 @@ function take({ event, data }, ofPuzzle) {
     againButton.disabled = false;
     player.begin();
     player.dwell = dwellOf(pace.value, data.steps);
-    hideResult();
     showCell(null);
     showPlace();
     canvas.close();
@@ -159,6 +159,8 @@ function close() {
   recording.closed = true;
   player.close();
   timeline.draw(recording, player.shown);
+  // The run before is still there when the new one never began.
+  if (settled) showResult(recording, verdictOf(recording));
   show();
 }
 
@@ -236,7 +238,8 @@ function showRunning(on) {
   const focused = document.activeElement === gone;
   there.hidden = false;
   gone.hidden = true;
-  if (focused) there.focus();
+  // Whoever looks at the canvas keeps looking at it.
+  if (focused) there.focus({ preventScroll: true });
   document.body.classList.toggle('running', on);
 }
 
