@@ -171,13 +171,18 @@ function fail(error) {
   if (error instanceof RequestError && error.status === 401) void useKey(() => run());
 }
 
-/** Asks for a key and tries again with it. @param {() => Promise<void>} action */
+/**
+ * Asks for a key and tries again with it; false when there is none.
+ *
+ * @param {() => Promise<void>} action
+ */
 async function useKey(action) {
   const key = await askForKey();
-  if (key === null) return;
+  if (key === null) return false;
   keepKey(key);
   showFailure(null);
   await action();
+  return true;
 }
 
 /** @param {number} now */
@@ -253,9 +258,9 @@ async function greet() {
     byId('model').textContent = model ?? '';
     composer.offer(model);
   } catch (error) {
-    composer.offer(null);
     showFailure(explain(error));
-    if (error instanceof RequestError && error.status === 401) await useKey(greet);
+    if (error instanceof RequestError && error.status === 401 && (await useKey(greet))) return;
+    composer.offer(null);
   }
 }
 

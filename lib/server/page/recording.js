@@ -17,6 +17,8 @@
 export class Recording {
   /** @type {Frame[]} */
   frames = [];
+  /** What was left in the guesses of each frame, in nats. @type {number[]} */
+  entropies = [];
   /** @type {End | null} */
   end = null;
   /** Nothing more will come: the run ended, failed, or was stopped. */
@@ -34,6 +36,7 @@ export class Recording {
   /** @param {Frame} frame */
   add(frame) {
     this.frames.push(frame);
+    this.entropies.push(frame.provisional.reduce((sum, { entropy }) => sum + entropy, 0));
     for (const token of frame.committed) {
       this.#commits.set(token.position, { ...token, step: frame.step, frame: this.frames.length });
     }
@@ -78,7 +81,7 @@ export class Recording {
       perStep: count === 0 ? 0 : written / count,
       perSecond: seconds > 0 ? written / seconds : null,
       seconds,
-      entropy: frame === undefined ? null : sumOfEntropies(frame.provisional),
+      entropy: this.entropies[count - 1] ?? null,
     };
   }
 
@@ -102,9 +105,6 @@ export class Recording {
     return this.end?.text?.replaceAll(/<\|[^|<>]*\|>/g, '') ?? readable(this.cellsAt(this.frames.length));
   }
 }
-
-/** @param {readonly Prediction[]} predictions */
-const sumOfEntropies = (predictions) => predictions.reduce((sum, { entropy }) => sum + entropy, 0);
 
 /** @param {readonly Cell[]} cells */
 const readable = (cells) =>

@@ -38,7 +38,7 @@ export class Timeline {
    * @param {number} shown frames
    */
   draw(recording, shown) {
-    const { frames, holes } = recording;
+    const { frames, entropies, holes } = recording;
     // While a run goes on there is room for what is still to come.
     const steps = recording.closed ? frames.length : Math.max(frames.length, recording.start.steps);
     // Few steps make no broader bars than a finger.
@@ -53,7 +53,6 @@ export class Timeline {
       bar.setAttribute('class', i + 1 === shown ? 'now' : i < shown ? 'past' : 'future');
       return bar;
     });
-    const entropies = frames.map((_, i) => recording.figuresAt(i + 1).entropy ?? 0);
     const highest = Math.max(0.01, ...entropies);
     const line = document.createElementNS(svg, 'polyline');
     const points = entropies.map((entropy, i) => `${i + 1},${height - (entropy / highest) * height * 0.94}`);
