@@ -75,9 +75,7 @@ export async function visit(
 /** Keeps a screenshot of the whole page, to be looked at after the run. */
 export async function keep(page: Page, name: string): Promise<void> {
   mkdirSync(shots, { recursive: true });
-  // Nothing is half-way through a change of colour.
-  await page.waitForTimeout(350);
-  await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
+  await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true, animations: 'disabled' });
 }
 
 /** Clicks Unmask and waits for the result. */

@@ -59,7 +59,7 @@ export function aboutRun(recording) {
 export function showResult(recording, verdict) {
   const text = verdict || recording.result.trim() || '(nothing)';
   byId('result').textContent = text;
-  byId('result-block').classList.toggle('long', text.length > 60);
+  byId('result-block').classList.toggle('long', text.length > 30);
   byId('about').textContent = aboutRun(recording);
   byId('result-block').hidden = false;
 }
