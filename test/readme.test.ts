@@ -28,7 +28,6 @@ const elsewhere: Record<string, string> = {
   'npm run build': 'before every npm test',
   'npm run clean': 'would take the addon away from the other tests',
   'npm run test:browser': '.ci/run, where a browser is',
-  'npx rnd1 serve': 'test/server and test/browser, since it does not end by itself',
   'npm pack': 'test/package.test.ts',
   'npx jest test/lib': 'npm test',
   '.ci/run': 'itself',
