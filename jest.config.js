@@ -2,8 +2,13 @@
 module.exports = {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
+  // Those need a browser, and have a configuration of their own.
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/browser/'],
   // TypeScript first: lib/index.mjs, the entry for import, lies beside lib/index.ts.
   moduleFileExtensions: ['ts', 'js', 'mjs', 'json', 'node'],
-  transform: { '\\.ts$': ['ts-jest', { tsconfig: 'tsconfig.json', diagnostics: false }] },
+  // The page's modules are written for browsers, which load them as they are; jest wants CommonJS.
+  transform: {
+    '\\.ts$|/lib/server/page/[^/]+\\.js$': ['ts-jest', { tsconfig: 'tsconfig.json', diagnostics: false }],
+  },
   testTimeout: 60_000,
 };

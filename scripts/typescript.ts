@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, captureTool, root, show } from './command';
 
@@ -14,6 +14,16 @@ function removeOrphans(): void {
   for (const file of readdirSync(target, { recursive: true, encoding: 'utf8' })) {
     const module = /^(.*?)(\.d\.ts|\.js|\.js\.map)$/.exec(file)?.[1];
     if (module !== undefined && !existsSync(join(source, `${module}.ts`))) rmSync(join(target, file));
+  }
+}
+
+/** What a browser is sent is what lies in the source: its files are copied as they are. */
+function copyPage(): void {
+  const [from, to] = [source, target].map((folder) => join(folder, 'server', 'page')) as [string, string];
+  rmSync(to, { recursive: true, force: true });
+  mkdirSync(to, { recursive: true });
+  for (const file of readdirSync(from)) {
+    if (/\.(html|css|js|svg)$/.test(file)) copyFileSync(join(from, file), join(to, file));
   }
 }
 
@@ -34,6 +44,7 @@ export function buildTypeScript(): void {
     copyFileSync(join(source, folder, 'index.mjs'), join(target, folder, 'index.mjs'));
     writeFileSync(join(target, folder, 'index.d.mts'), "export * from './index.js';\n");
   }
+  copyPage();
   chmodSync(join(target, 'cli', 'main.js'), 0o755);
 }
 

@@ -137,6 +137,8 @@ describe('the packed package, installed in an empty folder', () => {
       'dist/server/index.d.mts',
       'dist/server/index.js',
       'dist/server/index.mjs',
+      'dist/server/page/index.html',
+      'dist/server/page/main.js',
       'models/nano/config.json',
       'models/nano/model.safetensors',
       'models/nano/tokenizer.json',
@@ -145,7 +147,7 @@ describe('the packed package, installed in an empty folder', () => {
     ])
       expect(packed).toContain(file);
     const allowed =
-      /^(LICENSE|README\.md|package\.json|build\/Release\/rnd1\.node|types\/native\.d\.ts|models\/nano\/[\w.]+|dist\/[\w/-]+\.(js|mjs|js\.map|d\.ts|d\.mts))$/;
+      /^(LICENSE|README\.md|package\.json|build\/Release\/rnd1\.node|types\/native\.d\.ts|models\/nano\/[\w.]+|dist\/[\w/-]+\.(js|mjs|js\.map|d\.ts|d\.mts)|dist\/server\/page\/[\w-]+\.(html|css|svg))$/;
     expect(packed.filter((file) => !allowed.test(file))).toEqual([]);
   });
 

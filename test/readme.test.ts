@@ -27,6 +27,7 @@ const elsewhere: Record<string, string> = {
   'npm run format': '.ci/run, as format:check',
   'npm run build': 'before every npm test',
   'npm run clean': 'would take the addon away from the other tests',
+  'npm run test:browser': '.ci/run, where a browser is',
   'npm pack': 'test/package.test.ts',
   'npx jest test/lib': 'npm test',
   '.ci/run': 'itself',

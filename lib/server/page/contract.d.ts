@@ -1,0 +1,79 @@
+/**
+ * What `POST /v1/denoise` takes and sends. The events of a run, in this order: one `start`, a `frame` for every step
+ * that committed something, then `end` or `error`.
+ */
+
+/** A position of the canvas as a run begins. */
+export interface CanvasToken {
+  position: number;
+  id: number;
+  text: string;
+  masked: boolean;
+}
+
+export interface Prediction {
+  position: number;
+  id: number;
+  text: string;
+  /** A probability. */
+  confidence: number;
+  /** In nats. */
+  entropy: number;
+}
+
+export interface Start {
+  id: string;
+  model: string;
+  /** As text beyond 2^53. */
+  seed: number | string;
+  /** Planned in all. */
+  steps: number;
+  tokens: CanvasToken[];
+}
+
+export interface Frame {
+  step: number;
+  /** Positions that are still masked. */
+  masked: number;
+  committed: Prediction[];
+  provisional: Prediction[];
+  elapsed_ms: number;
+}
+
+export interface End {
+  /** null where the model has no tokenizer. */
+  text: string | null;
+  finish_reason: string;
+  usage: { prompt_tokens: number; completion_tokens: number; steps: number };
+  elapsed_ms: number;
+}
+
+/** The `error` object of an answer. */
+export interface Failure {
+  message: string;
+  type?: string;
+  param?: string | null;
+  code?: string | null;
+}
+
+export type RunEvent =
+  | { event: 'start'; data: Start }
+  | { event: 'frame'; data: Frame }
+  | { event: 'end'; data: End }
+  | { event: 'error'; data: { error: Failure } };
+
+export type Schedule =
+  | string
+  | { type: string; gamma?: number; tau?: number; length?: number; schedule?: Schedule };
+
+/** A prompt, or a text with holes. */
+export interface DenoiseRequest {
+  prompt?: string;
+  max_tokens?: number;
+  text?: string;
+  tokens_per_hole?: number;
+  steps?: number;
+  schedule?: Schedule;
+  temperature?: number;
+  seed?: number | string;
+}

@@ -1,0 +1,119 @@
+import { blank, describe } from './cell.js';
+import { classes, nats } from './confidence.js';
+import { byId, create } from './dom.js';
+
+/**
+ * @import { Cell, Figures, Recording } from './recording.js'
+ * @import { Explanation } from './failures.js'
+ */
+
+const plural = (/** @type {number} */ count, /** @type {string} */ noun) =>
+  `${count} ${noun}${count === 1 ? '' : 's'}`;
+
+const rounded = (/** @type {number} */ value) =>
+  value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(1);
+
+const duration = (/** @type {number} */ seconds) =>
+  seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
+
+/**
+ * The figures as they stand on the page.
+ *
+ * @param {Figures} figures
+ * @param {number} steps planned in all
+ * @returns {Record<string, string>}
+ */
+export function figureTexts(figures, steps) {
+  const { step, committed, written, holes, perStep, perSecond, entropy } = figures;
+  return {
+    step: `${step} of ${steps}`,
+    committed: step === 0 ? '–' : `+${committed}`,
+    written: `${written} of ${holes}`,
+    perStep: step === 0 ? '–' : rounded(perStep),
+    perSecond: perSecond === null ? '–' : rounded(perSecond),
+    entropy: entropy === null ? '–' : nats(entropy),
+  };
+}
+
+/** @param {Record<string, string>} texts */
+export function showFigures(texts) {
+  for (const place of byId('figures').querySelectorAll('[data-figure]')) {
+    place.textContent = texts[/** @type {HTMLElement} */ (place).dataset.figure ?? ''] ?? '–';
+  }
+}
+
+/**
+ * What a run took, in one line.
+ *
+ * @param {Recording} recording
+ */
+export function aboutRun(recording) {
+  const { start, end, frames } = recording;
+  const { written, seconds } = recording.figuresAt(frames.length);
+  const count = end === null ? written : Math.max(written, end.usage.completion_tokens);
+  const took = duration(end === null ? seconds : end.elapsed_ms / 1000);
+  return `${plural(count, 'token')} in ${plural(frames.length, 'step')}, ${took}, seed ${start.seed}`;
+}
+
+/** @param {Recording} recording @param {string} verdict */
+export function showResult(recording, verdict) {
+  const text = verdict || recording.result.trim() || '(nothing)';
+  byId('result').textContent = text;
+  byId('result-block').classList.toggle('long', text.length > 30);
+  byId('about').textContent = aboutRun(recording);
+  byId('result-block').hidden = false;
+}
+
+export function hideResult() {
+  byId('result-block').hidden = true;
+}
+
+/** @param {Cell | null} cell */
+export function showCell(cell) {
+  byId('inspector').textContent = cell === null ? '' : describe(cell);
+}
+
+/** @param {Explanation | null} explanation null takes it away */
+export function showFailure(explanation) {
+  const place = byId('failure');
+  if (explanation === null) {
+    place.replaceChildren();
+    return;
+  }
+  const { title, advice, detail } = explanation;
+  const said = detail === '' ? [] : [create('p', { className: 'detail' }, detail)];
+  place.replaceChildren(create('p', {}, create('strong', {}, title), ' ', advice), ...said);
+}
+
+/** For screen readers. @param {string} text */
+export function announce(text) {
+  byId('announcer').textContent = text;
+}
+
+/** The scale of confidence, and what the other kinds of cells look like. */
+export function drawLegend() {
+  /** @param {Record<string, string>} data @param {string} text @param {string} label @param {string} [className] */
+  const entry = (data, text, label, className = '') => {
+    const sample = create('span', { className: `token ${className}`, textContent: text, ariaHidden: 'true' });
+    Object.assign(sample.dataset, data);
+    return create('li', {}, sample, create('span', {}, label));
+  };
+  const scale = classes.map(({ level, label }) =>
+    entry({ state: 'written', sure: String(level) }, 'a', label),
+  );
+  byId('legend').replaceChildren(
+    create(
+      'ul',
+      { ariaLabel: 'Kinds of tokens' },
+      entry({ state: 'masked' }, blank, 'masked'),
+      entry({ state: 'masked', sure: '3' }, 'a', 'guess', 'guess'),
+      entry({ state: 'fresh' }, 'a', 'new in this step'),
+    ),
+    create(
+      'ul',
+      { ariaLabel: 'Confidence when committed' },
+      create('li', { className: 'title' }, 'sure'),
+      ...scale,
+    ),
+  );
+}

@@ -1,0 +1,140 @@
+import { textOf } from './sudoku.js';
+
+/**
+ * @import { DenoiseRequest, Schedule } from './contract.d.ts'
+ * @import { Puzzle } from './sudoku.js'
+ *
+ * What the form holds, as it was typed.
+ * @typedef {{ mode: 'prompt' | 'holes' | 'sudoku', prompt: string, text: string, puzzle: Puzzle,
+ *   maxTokens: string, tokensPerHole: string, steps: string, schedule: string, gamma: string, tau: string,
+ *   blocks: string, temperature: string, seed: string }} Form
+ */
+
+/** What stands for a hole in a text. */
+export const hole = '___';
+
+/** A value of the form that cannot be sent; names the field. */
+export class FormError extends Error {
+  /**
+   * @param {keyof Form} field
+   * @param {string} message
+   */
+  constructor(field, message) {
+    super(message);
+    this.field = field;
+  }
+}
+
+/**
+ * The request that a form stands for.
+ *
+ * @param {Form} form
+ * @returns {DenoiseRequest}
+ * @throws FormError
+ */
+export function requestOf(form) {
+  return { ...contentOf(form), ...settingsOf(form) };
+}
+
+/**
+ * @param {Form} form
+ * @returns {DenoiseRequest}
+ */
+function contentOf(form) {
+  switch (form.mode) {
+    case 'prompt': {
+      if (form.prompt.trim() === '') throw new FormError('prompt', 'Type a prompt first.');
+      return { prompt: form.prompt, max_tokens: integer(form, 'maxTokens', 'The number of tokens', 1) };
+    }
+    case 'holes': {
+      if (!form.text.includes(hole)) {
+        throw new FormError('text', `Mark each hole with ${hole}, three underscores.`);
+      }
+      const perHole = integer(form, 'tokensPerHole', 'The number of tokens in a hole', 1);
+      return { text: form.text, tokens_per_hole: perHole };
+    }
+    case 'sudoku':
+      return { text: textOf(form.puzzle, hole), tokens_per_hole: 1 };
+  }
+}
+
+/**
+ * @param {Form} form
+ * @returns {DenoiseRequest}
+ */
+function settingsOf(form) {
+  return {
+    steps: integer(form, 'steps', 'The number of steps', 1),
+    schedule: scheduleOf(form),
+    temperature: number(form, 'temperature', 'The temperature', 0, 100) ?? 0,
+    seed: seedOf(form.seed),
+  };
+}
+
+/**
+ * @param {Form} form
+ * @returns {Schedule}
+ */
+function scheduleOf(form) {
+  /** @type {Schedule} */
+  let schedule = form.schedule;
+  if (form.schedule === 'entropy-bounded') {
+    const gamma = number(form, 'gamma', 'The bound of entropy', 0, Number.MAX_VALUE);
+    if (gamma === undefined) throw new FormError('gamma', 'Give the bound of entropy, for example 0.1.');
+    schedule = { type: form.schedule, gamma };
+  }
+  if (form.schedule === 'threshold') {
+    const tau = number(form, 'tau', 'The threshold', 0, 100);
+    if (!tau) throw new FormError('tau', 'Give the threshold in percent, for example 90.');
+    schedule = { type: form.schedule, tau: tau / 100 };
+  }
+  const length = integer(form, 'blocks', 'The length of a block', 1);
+  return length === undefined ? schedule : { type: 'blocks', length, schedule };
+}
+
+/**
+ * A number of up to 64 bits; as text where JavaScript's numbers end.
+ *
+ * @param {string} text
+ */
+function seedOf(text) {
+  const seed = text.trim();
+  if (seed === '') return undefined;
+  if (!/^\d{1,20}$/.test(seed) || BigInt(seed) >= 2n ** 64n) {
+    throw new FormError('seed', 'The seed must be a whole number below 2⁶⁴, or empty for a random one.');
+  }
+  return Number.isSafeInteger(Number(seed)) ? Number(seed) : seed;
+}
+
+/**
+ * @param {Form} form
+ * @param {'maxTokens' | 'tokensPerHole' | 'steps' | 'blocks'} field
+ * @param {string} name
+ * @param {number} least
+ */
+function integer(form, field, name, least) {
+  const value = number(form, field, name, least, 1_000_000);
+  if (value !== undefined && !Number.isInteger(value)) {
+    throw new FormError(field, `${name} must be a whole number, not ${form[field]}.`);
+  }
+  return value;
+}
+
+/**
+ * An empty field leaves the choice to the server.
+ *
+ * @param {Form} form
+ * @param {Exclude<keyof Form, 'puzzle'>} field
+ * @param {string} name
+ * @param {number} least
+ * @param {number} most
+ */
+function number(form, field, name, least, most) {
+  const text = form[field].trim().replace(',', '.');
+  if (text === '') return undefined;
+  const value = Number(text);
+  if (!Number.isFinite(value)) throw new FormError(field, `${name} must be a number, not “${form[field]}”.`);
+  if (value < least) throw new FormError(field, `${name} must be at least ${least}.`);
+  if (value > most) throw new FormError(field, `${name} must be at most ${most}.`);
+  return value;
+}

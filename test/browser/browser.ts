@@ -1,0 +1,94 @@
+import { accessSync, constants, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+
+/** Screenshots of the latest run. */
+const shots = join(__dirname, 'screenshots');
+
+/** Where Chromium is: CHROMIUM, or where Debian puts it. null when there is none. */
+export function findChromium(): string | null {
+  const path = process.env.CHROMIUM ?? '/usr/bin/chromium';
+  try {
+    accessSync(path, constants.X_OK);
+    return path;
+  } catch {
+    return null;
+  }
+}
+
+/** `describe`, or where there is no Chromium, a group that says so and is skipped; in CI that is a failure. */
+export function describeInBrowser(name: string, body: () => void): void {
+  if (findChromium() !== null) {
+    describe(name, body);
+    return;
+  }
+  const reason = 'no Chromium: install Debian’s `chromium`, or set CHROMIUM to the path of one';
+  if (process.env.CI) throw new Error(reason);
+  console.warn(`SKIPPED: ${reason}`);
+  describe.skip(`${name} (${reason})`, body);
+}
+
+export function launch(): Promise<Browser> {
+  const root = process.getuid?.() === 0;
+  return chromium.launch({
+    executablePath: findChromium() as string,
+    // Chromium's sandbox does not work for root, and everything that is opened here is our own.
+    args: root ? ['--no-sandbox'] : [],
+  });
+}
+
+/** A page of a fresh browser profile that takes notes. */
+export interface Visit {
+  readonly page: Page;
+  /** What the console said of errors, and exceptions that nobody caught. */
+  readonly errors: string[];
+  /** Origins that were asked for anything. */
+  readonly origins: Set<string>;
+  /** Bodies of requests to /v1/denoise. */
+  readonly requests: Record<string, unknown>[];
+}
+
+/** Opens the page of a server and waits until it knows the model. */
+export async function visit(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {},
+): Promise<Visit> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: new URL(url).origin });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  const seen: Visit = { page, errors: [], origins: new Set(), requests: [] };
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') seen.errors.push(message.text());
+  });
+  page.on('pageerror', (error) => seen.errors.push(String(error)));
+  page.on('request', (request) => {
+    seen.origins.add(new URL(request.url()).origin);
+    if (request.url().endsWith('/v1/denoise')) seen.requests.push(request.postDataJSON());
+  });
+  await page.goto(url);
+  await page.getByRole('button', { name: 'Reverse lantern' }).or(page.getByRole('dialog')).first().waitFor();
+  return seen;
+}
+
+/** Keeps a screenshot of the whole page, to be looked at after the run. */
+export async function keep(page: Page, name: string): Promise<void> {
+  mkdirSync(shots, { recursive: true });
+  await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true, animations: 'disabled' });
+}
+
+/** Clicks Unmask and waits for the result. */
+export async function unmask(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Unmask' }).click();
+  await page.locator('#result').waitFor();
+}
+
+/** How many tokens of the canvas, or of the board, are in a state. */
+export const count = (page: Page, state: string) =>
+  page.locator(`.scroll > :not([hidden]) .token[data-state="${state}"]`).count();
+
+/** Whether the page is wider than the screen. */
+export async function overflows(page: Page): Promise<boolean> {
+  return page.evaluate('document.documentElement.scrollWidth > innerWidth');
+}
