@@ -184,6 +184,8 @@ export function scoreAndUnmask(
 export interface NativeSystem {
   /** CPU instruction sets this machine can run, best first. */
   readonly instructionSets: readonly string[];
+  /** CPU instruction sets that the addon has kernels for, best first. */
+  readonly compiledInstructionSets: readonly string[];
   /** GPUs that can be used. */
   readonly gpus: readonly { readonly device: string; readonly name: string; readonly bytes: number }[];
   /** Why there is no GPU to use; null when there is one. */
