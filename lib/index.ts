@@ -1,9 +1,10 @@
 export { type CheckpointReport, inspectCheckpoint } from './checkpoint/inspect';
 export type { ModelConfig } from './config';
 export { chooseDevice, type DeviceChoice } from './device';
+export { embeddedFolder } from './embedded';
 export { RND1Error, type RND1ErrorCode } from './errors';
 export { toJSON } from './json';
-export { embeddedFolder, type ModelInfo } from './load';
+export type { ModelInfo } from './load';
 export { RND1 } from './model';
 export { system } from './system';
 export { Tokenizer } from './tokenizer';
