@@ -5,8 +5,9 @@
  *     tsx scripts/package.ts [--release] [--build FOLDER] [--out FOLDER]
  *
  * --release: fails on what keeps an addon from running everywhere or from being traced to its sources, and where
- * nothing may be left out. --build: a CMake build folder to take the addon from, as it is configured; without, one of
- * its own is made, with CUDA where nvcc is (RND1_CUDA=OFF leaves it out). --out: where the tarballs go.
+ * nothing may be left out. --build: the checkout is built, take dist as it is, and the addon from this CMake folder as
+ * that is configured; without, both are built, with CUDA where nvcc is (RND1_CUDA=OFF leaves it out). --out: where the
+ * tarballs go.
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
@@ -35,7 +36,7 @@ function main(): void {
   const out = resolve(root, values.out);
   mkdirSync(out, { recursive: true });
 
-  buildTypeScript();
+  if (values.build === undefined) buildTypeScript();
   const addon = buildPortableAddon(values.build ?? null);
   const origin = findOrigin(values.build ?? 'build-package');
   const { contents, errors, warnings } = inspectAddon(addon);

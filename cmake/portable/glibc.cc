@@ -18,7 +18,7 @@ constexpr int statVersion = 1;
 constexpr int statVersion = 0;
 #endif
 
-/** Defines __wrap_NAME, which takes and returns whatever NAME does. Its own section: unused ones are left out. */
+/** Defines __wrap_NAME, which takes and returns what NAME does; in its own section, left out unused. */
 #define FORWARD(name, version)                            \
   __asm__(".pushsection .text.__wrap_" #name              \
           ", \"ax\", %progbits\n"                         \
