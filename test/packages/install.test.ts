@@ -26,6 +26,8 @@ const checkout = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as
 };
 const { version } = checkout;
 const own = platformPackage(process);
+/** The build folder to take the addon from; a release tries what it is about to publish. */
+const buildFolder = process.env.RND1_TEST_BUILD ?? 'build';
 
 const question = `
   const model = await RND1.load();
@@ -86,14 +88,14 @@ function packagesInAnEmptyFolder(): void {
   const answer = ' 85';
 
   beforeAll(async () => {
-    for (const built of ['dist/index.js', 'build/CMakeCache.txt'])
+    for (const built of ['dist/index.js', `${buildFolder}/CMakeCache.txt`])
       if (!existsSync(join(root, built))) throw new Error(`${built} is missing: npm run build makes it`);
     folder = realpathSync(mkdtempSync(join(tmpdir(), 'rnd1-packages-')));
     const tarballs = join(folder, 'tarballs');
     const made = captureTool('tsx/dist/cli.mjs', [
       'scripts/package.ts',
       '--build',
-      'build',
+      buildFolder,
       '--out',
       tarballs,
     ]);
