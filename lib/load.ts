@@ -25,6 +25,7 @@ export interface ModelInfo {
   readonly deviceReason: string | null;
   /** CPU instruction set in use, or the GPU's name. */
   readonly instructionSet: string;
+  /** Compute threads. */
   readonly threads: number;
   /** The arithmetic. */
   readonly dtype: FloatType;

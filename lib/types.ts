@@ -6,14 +6,19 @@ export type DType = 'auto' | 'f32' | 'f16' | 'bf16';
 /** `'auto'` takes a GPU when one is usable and the model fits, otherwise the CPU. */
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 
+/** How far loading has come. */
 export interface LoadProgress {
   /** Bytes of weights that are ready. */
   readonly bytes: number;
+  /** Bytes of weights in all. */
   readonly totalBytes: number;
+  /** Tensors that are ready. */
   readonly tensors: number;
+  /** Tensors in all. */
   readonly totalTensors: number;
 }
 
+/** Options of `RND1.load`. */
 export interface LoadOptions {
   /** @default 'auto' */
   readonly device?: Device;
@@ -23,6 +28,7 @@ export interface LoadOptions {
   readonly threads?: number;
   /** Called as tensors become ready. */
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** Rejects with its reason as soon as it aborts. @default none */
   readonly signal?: AbortSignal;
 }
 
@@ -35,14 +41,29 @@ export type SimpleSchedule =
   /** Linear in the number of positions; the surest are committed first. */
   | { readonly type: 'entropy' | 'confidence' | 'margin' | 'random' }
   /** As many as the accumulated entropy allows: Σ entropy − max entropy ≤ gamma (nats), in order of confidence. */
-  | { readonly type: 'entropy-bounded'; readonly gamma: number }
+  | {
+      readonly type: 'entropy-bounded';
+      /** Nats, ≥ 0. */
+      readonly gamma: number;
+    }
   /** All whose probability is at least `tau` (0 < tau ≤ 1), and always at least one. */
-  | { readonly type: 'threshold'; readonly tau: number };
+  | {
+      readonly type: 'threshold';
+      /** A probability, above 0. */
+      readonly tau: number;
+    };
 
+/** The plan, over all positions at once or block by block. */
 export type Schedule =
   | SimpleSchedule
   /** Semi-autoregressive: blocks of `length` positions, left to right, each filled by `schedule`. */
-  | { readonly type: 'blocks'; readonly length: number; readonly schedule?: SimpleSchedule };
+  | {
+      readonly type: 'blocks';
+      /** Positions of a block, the last one perhaps excepted. */
+      readonly length: number;
+      /** How each block is filled. @default 'entropy' */
+      readonly schedule?: SimpleSchedule;
+    };
 
 /** What every denoising call understands. */
 export interface SamplingOptions {
@@ -60,9 +81,11 @@ export interface SamplingOptions {
   readonly greedy?: boolean;
   /** Same seed, same text. An integer or a 64-bit bigint. @default random, returned with the result */
   readonly seed?: number | bigint;
+  /** Rejects with its reason as soon as it aborts. @default none */
   readonly signal?: AbortSignal;
 }
 
+/** Token ids that replace those of the checkpoint. */
 export interface SpecialTokenOptions {
   /** @default generation_config.json, then config.json */
   readonly maskTokenId?: number;
@@ -74,6 +97,7 @@ export interface SpecialTokenOptions {
   readonly bosTokenId?: number | null;
 }
 
+/** Token ids or positions. */
 export type TokenIds = Int32Array | readonly number[];
 
 /** Options of `denoiseTokens` and `generateTokens`: nothing is banned or trimmed, as in the reference. */
@@ -106,6 +130,7 @@ export interface TokenFrame {
   readonly step: number;
   /** Rounds planned in all. */
   readonly steps: number;
+  /** The canvas; masked positions hold the mask token. */
   readonly tokens: Int32Array;
   /** 1 = still masked. */
   readonly masked: Uint8Array;
@@ -121,11 +146,13 @@ export interface TokenFrame {
   readonly forwards: number;
 }
 
+/** What a denoising call comes to. */
 export interface TokenResult {
   /** The whole canvas. Where `stopAtEos` ended it early, positions behind the end still hold the mask token. */
   readonly tokens: Int32Array;
   /** Positions that were masked at the start. */
   readonly positions: Int32Array;
+  /** The seed that was given or drawn: the same call with it gives the same tokens. */
   readonly seed: bigint;
   /** Rounds counted, those that committed nothing included. */
   readonly steps: number;
@@ -149,6 +176,7 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stopAtEos?: boolean;
 }
 
+/** What stands before and after the text that is to be written. */
 export interface InfillInput {
   /** @default '' */
   readonly prefix?: string;
@@ -170,7 +198,15 @@ export interface FillOptions extends SamplingOptions {
 }
 
 /** Text with holes: pieces of text and holes of a given number of tokens. */
-export type Template = string | readonly (string | { readonly length: number })[];
+export type Template =
+  | string
+  | readonly (
+      | string
+      | {
+          /** Tokens to write here. */
+          readonly length: number;
+        }
+    )[];
 
 export interface TextFrame extends TokenFrame {
   /** The canvas so far, the prompt included; every masked position shows as `░`. */
@@ -182,6 +218,7 @@ export interface TextFrame extends TokenFrame {
   readonly written: readonly string[];
 }
 
+/** What a text-level call comes to. */
 export interface TextResult extends TokenResult {
   /** `generate`: what was written, up to the end of text. `infill`, `fill`: the whole text. */
   readonly text: string;
@@ -189,6 +226,7 @@ export interface TextResult extends TokenResult {
   readonly written: readonly string[];
 }
 
+/** Options of `forward`. */
 export interface ForwardOptions {
   /** The positions to return, in this order. @default all */
   readonly positions?: TokenIds;
@@ -198,18 +236,23 @@ export interface ForwardOptions {
   readonly routing?: boolean;
   /** Expert ids to use instead of the router's choice, [layers, tokens, expertsPerToken]. */
   readonly forcedExperts?: Int32Array;
+  /** Rejects with its reason as soon as it aborts. @default none */
   readonly signal?: AbortSignal;
 }
 
 /** R = number of positions returned. */
 export interface ForwardOutput {
+  /** Row-major, one row for each position returned. */
   readonly logits: Float32Array;
   /** [R, vocabulary] */
   readonly shape: readonly [number, number];
   /** Hidden states, each [R, hidden]; with `hidden: true`. */
   readonly hidden?: {
+    /** After the embedding. */
     readonly embed: Float32Array;
+    /** After each layer. */
     readonly layers: readonly Float32Array[];
+    /** After the final norm: what the logits are made of. */
     readonly finalNorm: Float32Array;
   };
   /** One per layer; with `routing: true`. */
@@ -237,24 +280,44 @@ export interface UnmaskRequest {
    * How many: all but the worst `keep`; or as many as `gamma` (entropy-bounded, in nats) allows; or those
    * with probability ≥ `tau`. @default { keep: 0 }
    */
-  readonly limit?: { readonly keep: number } | { readonly gamma: number } | { readonly tau: number };
+  readonly limit?:
+    | {
+        /** Positions that stay masked. */
+        readonly keep: number;
+      }
+    | {
+        /** Nats. */
+        readonly gamma: number;
+      }
+    | {
+        /** A probability, above 0. */
+        readonly tau: number;
+      };
+  /** 0 means greedy, scored at temperature 1. @default 0 */
   readonly temperature?: number;
+  /** Keep the k most probable tokens. @default off */
   readonly topK?: number | null;
+  /** Keep the most probable tokens with this probability in all, at least two. @default off */
   readonly topP?: number | null;
+  /** Predict the most probable token instead of drawing. @default temperature === 0 */
   readonly greedy?: boolean;
   /** @default 0 */
   readonly seed?: number | bigint;
   /** Counter of the random numbers. @default 1 */
   readonly round?: number;
+  /** Token ids that are never predicted. @default none */
   readonly banned?: TokenIds;
 }
 
+/** What one step commits, and the scores behind it. */
 export interface UnmaskResult {
   /** Positions committed, ascending. */
   readonly committed: Int32Array;
   /** Aligned with `masked`. */
   readonly predicted: Int32Array;
+  /** log-probability of the prediction; aligned with `masked`. */
   readonly confidence: Float32Array;
+  /** Entropy in nats; aligned with `masked`. */
   readonly entropy: Float32Array;
 }
 
