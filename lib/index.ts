@@ -22,6 +22,7 @@ export type {
   Schedule,
   SimpleSchedule,
   SpecialTokenOptions,
+  StepReport,
   Template,
   TextFrame,
   TextResult,

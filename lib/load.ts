@@ -43,6 +43,8 @@ export interface LoadedModel {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer | null;
   readonly info: ModelInfo;
+  /** See `LoadOptions`. */
+  readonly maxRowsPerStep: number | undefined;
 }
 
 /** The checkpoint that comes with this package. */
@@ -56,7 +58,7 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
     );
   }
   const folder = path === undefined ? embeddedFolder : stringOption('path', path);
-  const { device, dtype, threads, onProgress, signal } = readLoadOptions(options);
+  const { device, dtype, threads, maxRowsPerStep, onProgress, signal } = readLoadOptions(options);
   signal?.throwIfAborted();
   await checkPath(folder);
   const { config, tokenizer } = await readSettings(folder);
@@ -86,7 +88,7 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
     weightBytes: session.info.weightBytes,
     unknownTensors: selected.unknown,
   };
-  return { native, session, config, tokenizer, info };
+  return { native, session, config, tokenizer, info, maxRowsPerStep };
 }
 
 function readLoadOptions(given: LoadOptions | undefined) {
@@ -102,6 +104,10 @@ function readLoadOptions(given: LoadOptions | undefined) {
     device: device as Device,
     dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16']),
     threads: integerOption('threads', threads, 1, 1024),
+    maxRowsPerStep:
+      options.maxRowsPerStep === undefined
+        ? undefined
+        : integerOption('maxRowsPerStep', options.maxRowsPerStep, 1),
     onProgress,
     signal: signalOption(options.signal),
   };
