@@ -91,7 +91,7 @@ export function addServe(program: Command): void {
     .option('--max-running <count>', 'canvases that are worked on at once (default: 64)', integer(1))
     .option('--max-queued <count>', 'canvases that may wait; more get 429 (default: 256)', integer(0))
     .option('--max-rows-per-step <count>', 'tokens of all canvases in a step (default: 4096)', integer(1))
-    .option('--max-body-bytes <count>', 'bytes of a request (default: 1048576)', integer(1))
+    .option('--max-body-bytes <count>', 'bytes of a request (default: 262144)', integer(1))
     .option(
       '--max-canvas-tokens <count>',
       'tokens of a canvas (default: what the model attends to)',

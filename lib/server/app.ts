@@ -8,10 +8,14 @@ import fastify, {
   LogController,
 } from 'fastify';
 import { keyCheck } from './auth';
+import { ClientGone } from './call';
 import type { Context } from './context';
 import { ApiError, asApiError } from './errors';
+import { addChat } from './routes/chat';
+import { addCompletions } from './routes/completions';
 import { addDenoise } from './routes/denoise';
 import { addHealth } from './routes/health';
+import { addInfill } from './routes/infill';
 import { addModels } from './routes/models';
 import { addStaticFiles } from './static-files';
 import { validationError } from './validation';
@@ -73,6 +77,9 @@ export async function createApp(context: Context): Promise<FastifyInstance> {
 
   addHealth(app, context);
   addModels(app, context);
+  addCompletions(app, context);
+  addChat(app, context);
+  addInfill(app, context);
   addDenoise(app, context);
   if (settings.page !== false) await addStaticFiles(app, settings.page);
   return app;
@@ -84,6 +91,10 @@ function addAnswers(app: FastifyInstance, context: Context): void {
     throw new ApiError(404, 'not_found', `there is no ${request.method} ${pathOf(request)}`);
   });
   app.setErrorHandler((error, request, reply) => {
+    if (error instanceof ClientGone) {
+      request.log.info('the client went away');
+      return reply.code(499).send();
+    }
     const told = fromFramework(error as FastifyError);
     if (told.status >= 500) request.log.error({ err: error }, 'failed');
     return reply.code(told.status).headers(told.headers).send({ error: told.body });

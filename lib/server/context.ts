@@ -1,6 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { RND1Error } from '../errors';
 import type { RND1 } from '../model';
+import type { Tokenizer } from '../tokenizer';
 import { Call, ClientGone } from './call';
+import type { ChatTemplate } from './chat-template';
 import { ApiError, asApiError } from './errors';
 import { eventStream } from './event-stream';
 import type { Metrics } from './metrics';
@@ -8,11 +11,15 @@ import type { ServerSettings } from './options';
 import type { Leave, Queue } from './queue';
 import { TokenTexts } from './token-texts';
 
+const { version } = require('../../package.json') as { version: string };
+
 /** What all routes of a server share. */
 export class Context {
   /** Requests that are answered right now. */
   readonly calls = new Set<Call>();
   readonly texts: TokenTexts;
+  /** Same fingerprint, seed and request: same text. */
+  readonly fingerprint: string;
   /** Shutting down: no new requests. */
   closing = false;
 
@@ -21,7 +28,10 @@ export class Context {
     readonly settings: ServerSettings,
     readonly queue: Queue,
     readonly metrics: Metrics,
+    readonly chatTemplate: ChatTemplate,
   ) {
+    const { device, instructionSet, dtype } = model.info;
+    this.fingerprint = `rnd1-${version}-${device}-${instructionSet}-${dtype}`.replaceAll(' ', '_');
     this.texts = new TokenTexts(model.tokenizer);
   }
 
@@ -42,24 +52,39 @@ export class Context {
     });
   }
 
+  /** @throws RND1Error `tokenizer_missing` */
+  tokenizer(): Tokenizer {
+    const { tokenizer, info } = this.model;
+    if (tokenizer !== null) return tokenizer;
+    throw new RND1Error('tokenizer_missing', `${info.folder} has no tokenizer.json, which texts need`);
+  }
+
+  /** A request that never gets the places it needs is refused before anything is laid out for it. */
+  checkCount(canvases: number): void {
+    const { maxRunning } = this.settings;
+    if (canvases <= maxRunning) return;
+    throw new ApiError(
+      422,
+      'too_many_canvases',
+      `the request makes ${canvases} canvases, but this server works on ${maxRunning} at once`,
+    );
+  }
+
   /**
    * Asks for places in the queue, which are given back at the end of the answer at the latest.
    *
    * @throws ApiError 429 at once where the queue is full
    */
   enter(call: Call, canvases: number): Promise<Leave> {
-    const { maxRunning } = this.settings;
-    if (canvases > maxRunning) {
-      throw new ApiError(
-        422,
-        'too_many_canvases',
-        `the request makes ${canvases} canvases, but this server works on ${maxRunning} at once`,
-      );
-    }
     const entering = this.queue.enter(canvases, call.signal);
     // A stream that nobody reads any more does not even begin.
     entering.then((leave) => call.onEnd(leave)).catch(() => {});
     return entering;
+  }
+
+  /** Logs prompts and answers, where that is asked for. */
+  answered(call: Call, prompts: readonly string[], answers: readonly string[]): void {
+    if (this.settings.logPrompts) call.request.log.info({ prompts, answers }, 'answer');
   }
 
   /** Logs why an answer was not finished. */

@@ -49,9 +49,14 @@ export async function* frameEvents(
       for (;;) {
         const next = await frames.next();
         if (next.done) {
-          const usage = usageOf(next.value, promptTokens);
-          metrics.onAnswer({ promptTokens, completionTokens: usage.completion_tokens, steps: usage.steps });
-          yield event({ ...endOf(next.value), usage, elapsed_ms: milliseconds() }, 'end');
+          const { value } = next;
+          const text = 'text' in value ? value.text : null;
+          const completionTokens = lengthOf(value, work.ends);
+          const steps = value.forwards;
+          metrics.onAnswer({ promptTokens, completionTokens, steps });
+          context.answered(call, 'text' in initial ? [initial.text] : [], text === null ? [] : [text]);
+          const usage = { prompt_tokens: promptTokens, completion_tokens: completionTokens, steps };
+          yield event({ text, finish_reason: value.finishReason, usage, elapsed_ms: milliseconds() }, 'end');
           return;
         }
         yield event({ ...frameOf(next.value, texts), elapsed_ms: milliseconds() }, 'frame');
@@ -86,11 +91,8 @@ function frameOf(frame: Frame, texts: TokenTexts) {
   return { step, masked: provisional.length, committed: Array.from(committed, prediction), provisional };
 }
 
-function endOf(result: Result) {
-  return { text: 'text' in result ? result.text : null, finish_reason: result.finishReason };
-}
-
-/** `usage` of an answer whose tokens all count, but for those behind its end. */
-export function usageOf(result: Result, promptTokens: number, completionTokens = result.positions.length) {
-  return { prompt_tokens: promptTokens, completion_tokens: completionTokens, steps: result.forwards };
+/** Tokens before the end of the text. */
+function lengthOf({ tokens, positions }: Result, ends: ReadonlySet<number>): number {
+  const end = positions.findIndex((position) => ends.has(tokens[position] as number));
+  return end === -1 ? positions.length : end;
 }

@@ -16,7 +16,7 @@ export interface ServerOptions {
   readonly maxRunning?: number;
   /** Canvases that may wait; requests beyond get 429. @default 256 */
   readonly maxQueued?: number;
-  /** Bytes of a request's body. @default 1 MiB */
+  /** Bytes of a request's body. @default 256 KiB */
   readonly maxBodyBytes?: number;
   /** Tokens of a canvas, prompt included. @default what the model attends to */
   readonly maxCanvasTokens?: number;
@@ -73,7 +73,7 @@ export function readServerOptions(given: ServerOptions | undefined, model: RND1)
     corsOrigins: list('corsOrigins', options.corsOrigins),
     maxRunning: integerOption('maxRunning', options.maxRunning ?? 64, 1),
     maxQueued: integerOption('maxQueued', options.maxQueued ?? 256, 0),
-    maxBodyBytes: integerOption('maxBodyBytes', options.maxBodyBytes ?? 2 ** 20, 1),
+    maxBodyBytes: integerOption('maxBodyBytes', options.maxBodyBytes ?? 2 ** 18, 1),
     maxCanvasTokens: integerOption(
       'maxCanvasTokens',
       options.maxCanvasTokens ?? model.config.model.maxPositions,

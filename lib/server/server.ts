@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { RND1 } from '../model';
 import { integerOption, optionsObject, quote, stringOption } from '../validate';
 import { createApp } from './app';
+import { readChatTemplate } from './chat-template';
 import { Context } from './context';
 import { ApiError } from './errors';
 import { Metrics } from './metrics';
@@ -78,6 +79,7 @@ export async function createServer(model: RND1, options?: ServerOptions): Promis
   if (!(model instanceof RND1)) throw new TypeError(`model must be an RND1, not ${quote(model)}`);
   const settings = readServerOptions(options, model);
   const queue = new Queue(settings.maxRunning, settings.maxQueued);
-  const context = new Context(model, settings, queue, new Metrics(queue));
+  const template = await readChatTemplate(model, settings);
+  const context = new Context(model, settings, queue, new Metrics(queue), template);
   return new Server(await createApp(context), context);
 }

@@ -16,6 +16,8 @@ export interface Work {
   /** Tokens that the request has given. */
   readonly promptTokens: number;
   readonly seed: bigint;
+  /** Tokens that end the text; none where it goes on after the positions. */
+  readonly ends: ReadonlySet<number>;
   /** The frames after the initial one. */
   readonly frames: Frames;
 }
@@ -25,6 +27,15 @@ export interface WorkOptions {
   readonly maxCanvasTokens: number;
   /** Its last slot may be reserved, which the request has not given. */
   readonly text: boolean;
+  /** The text may end before its last position. */
+  readonly mayEnd: boolean;
+}
+
+/** No tokenizer makes fewer tokens than one of 32 characters: what is longer need not be tokenized to be refused. */
+export function checkTextLength(text: string, maxCanvasTokens: number): void {
+  if (text.length <= maxCanvasTokens * 32) return;
+  const limit = `this server takes ${maxCanvasTokens} tokens`;
+  throw new ApiError(422, 'context_length_exceeded', `a text of ${text.length} characters: ${limit}`);
 }
 
 /**
@@ -56,6 +67,13 @@ export async function begin(model: RND1, frames: Frames, options: WorkOptions): 
     positions,
     promptTokens: length - positions.length - (reserved ? 1 : 0),
     seed: options.seed,
+    ends: new Set(options.mayEnd ? endsOf(model) : []),
     frames,
   };
+}
+
+/** EOS and pad, which is what RND1 writes after the end. */
+function endsOf({ config }: RND1): number[] {
+  const { eosTokenIds, padTokenId } = config.tokens;
+  return padTokenId === null ? [...eosTokenIds] : [...eosTokenIds, padTokenId];
 }

@@ -6,7 +6,8 @@ import { ApiError } from '../errors';
 import { newTokens, samplingOf, seedOf } from '../fields';
 import { frameEvents } from '../frame-events';
 import { type DenoiseBody, denoiseBody } from '../schemas';
-import { begin, type Frames } from '../work';
+import { begin, checkTextLength, type Frames } from '../work';
+import { textsOf } from './infill';
 
 /** Fields that belong to one kind of canvas; the first of each kind names it. */
 const kinds = {
@@ -34,12 +35,16 @@ export function addDenoise(app: FastifyInstance, context: Context): void {
     const { body } = request;
     const call = context.open(request, reply, body.model);
     const kind = kindOf(body);
+    const { prompt, text, prefix, suffix } = body;
+    const texts = [prompt, prefix, suffix].concat(textsOf((text ?? '') as Template));
+    checkTextLength(texts.join(''), settings.maxCanvasTokens);
     const seed = seedOf(body);
     const frames = framesOf(model, kind, body, samplingOf(body, seed, call.signal));
     const work = await begin(model, frames, {
       seed,
       maxCanvasTokens: settings.maxCanvasTokens,
       text: kind !== 'tokens',
+      mayEnd: kind === 'prompt',
     });
     return context.stream(call, reply, frameEvents(context, call, work, context.enter(call, 1)));
   });
