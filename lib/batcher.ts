@@ -1,5 +1,6 @@
 import type { AbortFlag, StepCanvas, StepResult } from '../types/native';
 import { fromNative, RND1Error } from './errors';
+import type { StepReport } from './types';
 
 /**
  * Rows, that is tokens of all canvases, of one native step at most. It bounds the workspace and the time that a
@@ -11,6 +12,13 @@ export const maxRowsPerStep = 4096;
 /** What the batcher needs of a native session. */
 export interface StepSession {
   step(canvases: readonly StepCanvas[], abort: AbortFlag | null): Promise<StepResult[]>;
+}
+
+export interface BatcherOptions {
+  /** @default maxRowsPerStep */
+  readonly maxRows?: number;
+  /** Called after every native step that ended well. */
+  readonly onStep?: (report: StepReport) => void;
 }
 
 /** Makes the flag that native code polls. */
@@ -26,21 +34,24 @@ interface Request {
 
 /**
  * Packs the canvases of many calls into shared native steps. What waits while the session is idle goes out
- * together, first come, first served; one native step runs at a time.
+ * together, first come, first served; one native step runs at a time. Where not all have room in a step, they take
+ * turns: who had one stands at the end of the line for the next.
  */
 export class Batcher {
   readonly #session: StepSession;
   readonly #makeFlag: MakeAbortFlag;
   readonly #maxRows: number;
+  readonly #onStep: (report: StepReport) => void;
   #waiting: Request[] = [];
   #running: { readonly requests: readonly Request[]; readonly flag: AbortFlag } | null = null;
   #scheduled = false;
   #disposed = false;
 
-  constructor(session: StepSession, makeFlag: MakeAbortFlag, maxRows = maxRowsPerStep) {
+  constructor(session: StepSession, makeFlag: MakeAbortFlag, options: BatcherOptions = {}) {
     this.#session = session;
     this.#makeFlag = makeFlag;
-    this.#maxRows = maxRows;
+    this.#maxRows = options.maxRows ?? maxRowsPerStep;
+    this.#onStep = options.onStep ?? (() => {});
   }
 
   /**
@@ -109,11 +120,13 @@ export class Batcher {
   async #runTogether(requests: readonly Request[]): Promise<void> {
     const flag = this.#makeFlag();
     this.#running = { requests, flag };
+    const start = performance.now();
     try {
       const results = await this.#session.step(
         requests.map(({ canvas }) => canvas),
         flag,
       );
+      this.#onStep(report(requests, results, (performance.now() - start) / 1000));
       requests.forEach((request, i) => {
         if (!request.settled) request.resolve(results[i] as StepResult);
       });
@@ -139,6 +152,17 @@ export class Batcher {
     }
     return this.#waiting.splice(0, count);
   }
+}
+
+function report(requests: readonly Request[], results: readonly StepResult[], seconds: number): StepReport {
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  return {
+    canvases: requests.length,
+    rows: sum(requests.map(({ canvas }) => canvas.tokens.length)),
+    masked: sum(requests.map(({ canvas }) => canvas.masked.length)),
+    committed: sum(results.map(({ committed, notFinite }) => (notFinite ? 0 : committed.length))),
+    seconds,
+  };
 }
 
 function disposed(): RND1Error {

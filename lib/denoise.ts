@@ -41,6 +41,7 @@ export async function* denoise(run: Denoising, step: Stepper): AsyncGenerator<To
     step: 0,
     forwards: 0,
   };
+  if (sampling.initialFrame) yield initialFrame(state);
   let ended = false;
   for (const block of blocks) {
     for await (const frame of fillBlock(run, block, state, step)) {
@@ -129,6 +130,22 @@ async function* fillBlock(
     }
     yield commit(state, number, scores, committed);
   }
+}
+
+/** The canvas before anything was computed. */
+function initialFrame({ tokens, isMasked, steps }: State): TokenFrame {
+  const { length } = tokens;
+  return {
+    step: 0,
+    steps,
+    tokens: Int32Array.from(tokens),
+    masked: Uint8Array.from(isMasked),
+    committed: new Int32Array(),
+    predicted: new Int32Array(length).fill(-1),
+    confidence: new Float32Array(length).fill(Number.NaN),
+    entropy: new Float32Array(length).fill(Number.NaN),
+    forwards: 0,
+  };
 }
 
 /** Commits predictions and describes the canvas that they leave. */

@@ -25,6 +25,7 @@ export type {
   Schedule,
   SimpleSchedule,
   SpecialTokenOptions,
+  StepReport,
   Template,
   TextFrame,
   TextResult,

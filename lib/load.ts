@@ -44,6 +44,8 @@ export interface LoadedModel {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer | null;
   readonly info: ModelInfo;
+  /** See `LoadOptions`. */
+  readonly maxRowsPerStep: number | undefined;
 }
 
 /** Reads a checkpoint folder and makes a native session of it. */
@@ -54,7 +56,7 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
     );
   }
   const folder = path === undefined ? embeddedFolder : stringOption('path', path);
-  const { device, dtype, threads, onProgress, signal } = readLoadOptions(options);
+  const { device, dtype, threads, maxRowsPerStep, onProgress, signal } = readLoadOptions(options);
   signal?.throwIfAborted();
   await checkPath(folder);
   const { config, tokenizer } = await readSettings(folder);
@@ -84,7 +86,7 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
     weightBytes: session.info.weightBytes,
     unknownTensors: selected.unknown,
   };
-  return { native, session, config, tokenizer, info };
+  return { native, session, config, tokenizer, info, maxRowsPerStep };
 }
 
 function readLoadOptions(given: LoadOptions | undefined) {
@@ -100,6 +102,10 @@ function readLoadOptions(given: LoadOptions | undefined) {
     device: device as Device,
     dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16']),
     threads: integerOption('threads', threads, 1, 1024),
+    maxRowsPerStep:
+      options.maxRowsPerStep === undefined
+        ? undefined
+        : integerOption('maxRowsPerStep', options.maxRowsPerStep, 1),
     onProgress,
     signal: signalOption(options.signal),
   };

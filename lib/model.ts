@@ -28,6 +28,7 @@ import type {
   InfillOptions,
   LoadOptions,
   SamplingOptions,
+  StepReport,
   Template,
   TextFrame,
   TextResult,
@@ -39,7 +40,7 @@ import type {
   UnmaskResult,
 } from './types';
 import { scoreAndUnmask } from './unmask';
-import { bannedList, booleanOption, optionsObject, signalOption } from './validate';
+import { bannedList, booleanOption, optionsObject, quote, signalOption } from './validate';
 
 /** Node.js defines it, other realms of the same process (test runners make them) perhaps not. */
 const asyncDispose: typeof Symbol.asyncDispose =
@@ -71,6 +72,7 @@ export class RND1 {
   readonly #session: Session;
   readonly #batcher: Batcher;
   readonly #canvasModel: CanvasModel;
+  readonly #stepListeners = new Set<(report: StepReport) => void>();
   #disposing: Promise<void> | null = null;
 
   /** The checkpoint's config.json and generation_config.json, checked. */
@@ -80,10 +82,16 @@ export class RND1 {
   /** null when the checkpoint has no tokenizer.json; text methods then fail with `tokenizer_missing`. */
   readonly tokenizer: Tokenizer | null;
 
-  private constructor({ native, session, config, tokenizer, info }: LoadedModel) {
+  private constructor({ native, session, config, tokenizer, info, maxRowsPerStep }: LoadedModel) {
     this.#native = native;
     this.#session = session;
-    this.#batcher = new Batcher(session, () => new native.AbortFlag());
+    this.#batcher = new Batcher(session, () => new native.AbortFlag(), {
+      maxRows: maxRowsPerStep,
+      onStep: (report) => {
+        // Apart, so that a listener that throws does not fail the step.
+        for (const listener of this.#stepListeners) process.nextTick(listener, report);
+      },
+    });
     this.config = config;
     this.info = info;
     this.tokenizer = tokenizer;
@@ -207,6 +215,19 @@ export class RND1 {
       this.#session.forward([request], flag),
     );
     return forwardOutput(request, result as NonNullable<typeof result>, model);
+  }
+
+  /**
+   * Calls `listener` after every step of the model, which may be shared by many calls.
+   *
+   * @returns what ends that
+   */
+  onStep(listener: (report: StepReport) => void): () => void {
+    if (typeof listener !== 'function')
+      throw new TypeError(`listener must be a function, not ${quote(listener)}`);
+    const own = (report: StepReport) => listener(report);
+    this.#stepListeners.add(own);
+    return () => void this.#stepListeners.delete(own);
   }
 
   /** The free function of the same name. */

@@ -21,6 +21,7 @@ const sampling: Names<SamplingOptions> = {
   topP: true,
   greedy: true,
   seed: true,
+  initialFrame: true,
   signal: true,
 };
 
@@ -28,6 +29,7 @@ export const loadNames: Names<LoadOptions> = {
   device: true,
   dtype: true,
   threads: true,
+  maxRowsPerStep: true,
   onProgress: true,
   signal: true,
 };

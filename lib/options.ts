@@ -54,6 +54,7 @@ export interface Sampling extends Scoring {
   /** null = no blocks. */
   readonly blockLength: number | null;
   readonly seed: bigint;
+  readonly initialFrame: boolean;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -65,6 +66,7 @@ export function readSampling(options: SamplingOptions): Sampling {
     ...readSchedule(options.schedule),
     steps,
     seed: readSeed(options.seed),
+    initialFrame: booleanOption('initialFrame', options.initialFrame, false),
     signal: signalOption(options.signal),
   };
 }

@@ -26,6 +26,11 @@ export interface LoadOptions {
   readonly dtype?: DType;
   /** Compute threads. @default os.availableParallelism() */
   readonly threads?: number;
+  /**
+   * Tokens of all canvases that one step takes together at most: it bounds the memory of a step and the time that a
+   * new canvas waits for its first. A canvas that is longer goes alone. @default 4096
+   */
+  readonly maxRowsPerStep?: number;
   /** Called as tensors become ready. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Rejects with its reason as soon as it aborts. @default none */
@@ -81,6 +86,8 @@ export interface SamplingOptions {
   readonly greedy?: boolean;
   /** Same seed, same text. An integer or a 64-bit bigint. @default random, returned with the result */
   readonly seed?: number | bigint;
+  /** Yield the canvas as it is before the first step, too: as step 0, which commits nothing. @default false */
+  readonly initialFrame?: boolean;
   /** Rejects with its reason as soon as it aborts. @default none */
   readonly signal?: AbortSignal;
 }
@@ -122,6 +129,19 @@ export interface TokenOptions extends SamplingOptions, SpecialTokenOptions {
   readonly stopAtEos?: boolean;
   /** Token ids that are never predicted. @default none */
   readonly banned?: TokenIds;
+}
+
+/** What one native step has done, for those who watch over a model. */
+export interface StepReport {
+  /** Canvases that shared the step. */
+  readonly canvases: number;
+  /** Their tokens in all. */
+  readonly rows: number;
+  /** Positions that were scored. */
+  readonly masked: number;
+  /** Positions that were committed. */
+  readonly committed: number;
+  readonly seconds: number;
 }
 
 /** The canvas after one round's commit. All arrays are fresh copies of canvas length. */

@@ -32,7 +32,7 @@ export function optionsObject<T extends object>(
 }
 
 /** The word that is at most a third of its letters away, case and underscores aside; null when none is. */
-function nearest(word: string, words: readonly string[]): string | null {
+export function nearest(word: string, words: readonly string[]): string | null {
   const plain = (text: string) => text.replaceAll(/[_-]/g, '').toLowerCase().slice(0, 40);
   const distances = words.map((other) => editDistance(plain(word), plain(other)));
   const best = Math.min(...distances);

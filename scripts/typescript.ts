@@ -18,7 +18,7 @@ function removeOrphans(): void {
 }
 
 /**
- * Compiles lib/ into dist/ and adds the entry point for `import`.
+ * Compiles lib/ into dist/ and adds the entry points for `import`.
  *
  * @throws BuildError after the compiler's messages have been printed
  */
@@ -30,8 +30,10 @@ export function buildTypeScript(): void {
     show(output);
     throw new BuildError('The TypeScript sources did not compile: see above.');
   }
-  copyFileSync(join(source, 'index.mjs'), join(target, 'index.mjs'));
-  writeFileSync(join(target, 'index.d.mts'), "export * from './index.js';\n");
+  for (const folder of ['.', 'server']) {
+    copyFileSync(join(source, folder, 'index.mjs'), join(target, folder, 'index.mjs'));
+    writeFileSync(join(target, folder, 'index.d.mts'), "export * from './index.js';\n");
+  }
   chmodSync(join(target, 'cli', 'main.js'), 0o755);
 }
 

@@ -3,6 +3,7 @@ import { addFill } from './fill';
 import { addGenerate } from './generate';
 import { addInfill } from './infill';
 import { addInspect } from './inspect';
+import { addServe } from './serve';
 
 const { version } = require('../../package.json') as { version: string };
 
@@ -39,6 +40,6 @@ export function createProgram(): Command {
     .showHelpAfterError('`rnd1 help`, or `rnd1 help <command>`, tells how.')
     .showSuggestionAfterError()
     .exitOverride();
-  for (const add of [addGenerate, addInfill, addFill, addInspect]) add(program);
+  for (const add of [addGenerate, addInfill, addFill, addServe, addInspect]) add(program);
   return program;
 }

@@ -30,11 +30,22 @@ export async function run(task: Task, flags: ModelFlags & OutputFlags): Promise<
   }
 }
 
-async function loadModel(flags: ModelFlags & OutputFlags, signal: AbortSignal): Promise<RND1> {
-  const { device, dtype, threads } = flags;
+/** Loads a model behind a bar. */
+export async function loadModel(
+  flags: ModelFlags & { readonly quiet?: boolean; readonly maxRowsPerStep?: number },
+  signal: AbortSignal,
+): Promise<RND1> {
+  const { device, dtype, threads, maxRowsPerStep } = flags;
   const loading = flags.quiet ? null : new LoadingBar(process.stderr);
   try {
-    return await RND1.load(flags.model, { device, dtype, threads, signal, onProgress: loading?.update });
+    return await RND1.load(flags.model, {
+      device,
+      dtype,
+      threads,
+      maxRowsPerStep,
+      signal,
+      onProgress: loading?.update,
+    });
   } finally {
     loading?.close();
   }

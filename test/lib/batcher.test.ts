@@ -104,7 +104,7 @@ describe('packing', () => {
   });
 
   it('is bounded in rows, in order of arrival, and lets a longer canvas go alone', async () => {
-    batcher = new Batcher(session, () => new FakeFlag(), 10);
+    batcher = new Batcher(session, () => new FakeFlag(), { maxRows: 10 });
     await Promise.all([4, 6, 3, 7, 3, 25, 5].map((length) => batcher.step(canvas(length))));
     expect(lengthsOf(session)).toEqual([[4, 6], [3, 7], [3], [25], [5]]);
   });
@@ -195,7 +195,7 @@ describe('failures', () => {
 
 describe('disposing', () => {
   it('rejects what runs, what waits and what comes later', async () => {
-    batcher = new Batcher(session, () => new FakeFlag(), 4);
+    batcher = new Batcher(session, () => new FakeFlag(), { maxRows: 4 });
     session.beforeResult = () => gate().closed;
     const pending = Promise.allSettled([batcher.step(canvas(4)), batcher.step(canvas(4))]);
     await settle();

@@ -1,0 +1,195 @@
+import { readFile } from 'node:fs/promises';
+import { type Command, Option } from 'commander';
+import type { RND1 } from '../index';
+import { integer, number, parser, UsageError } from './input';
+import { Interruption } from './interrupt';
+import { addModelOptions, type ModelFlags } from './options';
+import { loadModel } from './run';
+import { styleFor } from './style';
+
+interface ServeFlags extends ModelFlags {
+  readonly host: string;
+  readonly port: number;
+  readonly name?: string;
+  readonly apiKey?: readonly string[];
+  readonly corsOrigin?: readonly string[];
+  readonly page: boolean;
+  readonly chatTemplate?: string;
+  readonly maxRunning?: number;
+  readonly maxQueued?: number;
+  readonly maxRowsPerStep?: number;
+  readonly maxBodyBytes?: number;
+  readonly maxCanvasTokens?: number;
+  readonly requestTimeout?: number;
+  readonly stallTimeout?: number;
+  readonly shutdownTimeout?: number;
+  readonly logLevel: string;
+  readonly logPrompts?: boolean;
+}
+
+const manual = `
+What is there:
+  /                     a page on which a text unmasks
+  /v1/chat/completions  /v1/completions  /v1/models   as OpenAI's clients expect them
+  /v1/denoise           every step as an event: masks, guesses, commits
+  /v1/infill  /v1/fill  text between two texts, and into holes
+  /openapi.json  /healthz  /readyz  /metrics
+
+  Requests share the steps of the model, and each gets the text it would get alone.
+  docs/server.md tells all fields.
+
+What is printed:
+  The address on standard output; logs, a JSON object a line, on standard error. Prompts
+  and answers are in them only with --log-prompts.
+
+Exit codes:
+  0 after Ctrl-C or SIGTERM, once running requests have ended; 1 failure, 2 wrong usage.
+  A second signal ends at once.
+
+Examples:
+  $ rnd1 serve
+  $ rnd1 serve --host 0.0.0.0 --api-key a-long-random-word
+  $ RND1_API_KEY=one,another rnd1 serve --max-running 16 --max-queued 100`;
+
+const levels = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'];
+
+const port = parser((text) => {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value > 65535) throw new RangeError('Expected a port, 0 to 65535.');
+  return value;
+});
+const list = (value: string, previous: readonly string[] = []) => [...previous, value];
+
+/** `rnd1 serve` */
+export function addServe(program: Command): void {
+  const command = program
+    .command('serve')
+    .summary("serve a page and OpenAI's API over HTTP")
+    .description("Serves a page, OpenAI's API and the model's own over HTTP.")
+    .optionsGroup('Network:')
+    .option('--host <address>', 'address to listen at; 0.0.0.0 is all of them', '127.0.0.1')
+    .addOption(
+      new Option('-p, --port <number>', '0 takes any that is free').env('PORT').default(8080).argParser(port),
+    )
+    .option('--name <name>', "what clients call the model (default: its folder's name)")
+    .option(
+      '--api-key <key>',
+      'requests must bear it; may be repeated (env: RND1_API_KEY, comma-separated)',
+      list,
+    )
+    .option(
+      '--cors-origin <origin>',
+      'a page of this origin may call the API; may be repeated, * is all',
+      list,
+    )
+    .option('--no-page', 'no page at /')
+    .option(
+      '--chat-template <file>',
+      "a Jinja template, or task for the task template (default: the checkpoint's, else task)",
+    )
+    .optionsGroup('Limits:')
+    .option('--max-running <count>', 'canvases that are worked on at once (default: 64)', integer(1))
+    .option('--max-queued <count>', 'canvases that may wait; more get 429 (default: 256)', integer(0))
+    .option('--max-rows-per-step <count>', 'tokens of all canvases in a step (default: 4096)', integer(1))
+    .option('--max-body-bytes <count>', 'bytes of a request (default: 262144)', integer(1))
+    .option(
+      '--max-canvas-tokens <count>',
+      'tokens of a canvas (default: what the model attends to)',
+      integer(1),
+    )
+    .option('--request-timeout <seconds>', 'for a whole answer; 0 is any (default: 600)', number(0))
+    .option('--stall-timeout <seconds>', 'for a stream that is not read; 0 is any (default: 60)', number(0))
+    .option('--shutdown-timeout <seconds>', 'for running requests, after a signal (default: 30)', number(0))
+    .optionsGroup('Logs:')
+    .addOption(new Option('--log-level <level>', 'what is logged').choices(levels).default('info'))
+    .option('--log-prompts', 'log prompts and answers, too');
+  addModelOptions(command);
+  command.addHelpText('after', manual).action(serve);
+}
+
+async function serve(flags: ServeFlags): Promise<void> {
+  const apiKeys = keysOf(flags);
+  const chatTemplate = await templateOf(flags);
+  using interruption = new Interruption();
+  const model = await loadModel({ ...flags, quiet: false }, interruption.signal);
+  try {
+    await run(model, flags, apiKeys, chatTemplate, interruption.signal);
+  } finally {
+    await model.dispose();
+  }
+}
+
+type ChatTemplate = 'auto' | 'task' | { readonly template: string };
+
+async function run(
+  model: RND1,
+  flags: ServeFlags,
+  apiKeys: readonly string[],
+  chatTemplate: ChatTemplate,
+  signal: AbortSignal,
+): Promise<void> {
+  // Here, so that no other command waits for what HTTP needs.
+  const { createServer } = require('../server') as typeof import('../server');
+  const { host, port, name, corsOrigin, logLevel, page, ...limits } = flags;
+  const server = await createServer(model, {
+    modelName: name,
+    apiKeys,
+    corsOrigins: corsOrigin,
+    chatTemplate,
+    page: page ? undefined : false,
+    maxRunning: limits.maxRunning,
+    maxQueued: limits.maxQueued,
+    maxBodyBytes: limits.maxBodyBytes,
+    maxCanvasTokens: limits.maxCanvasTokens,
+    requestTimeout: limits.requestTimeout,
+    stallTimeout: limits.stallTimeout,
+    shutdownTimeout: limits.shutdownTimeout,
+    logger: { level: logLevel, stream: process.stderr },
+    logPrompts: limits.logPrompts,
+  });
+  try {
+    const url = await server.listen({ host, port });
+    process.stdout.write(`${welcome(url, model, name)}\n`);
+    if (apiKeys.length === 0 && !isLoopback(host)) warnOpen(host);
+    await aborted(signal);
+  } finally {
+    await server.close();
+  }
+}
+
+function welcome(url: string, model: RND1, name: string | undefined): string {
+  const style = styleFor(process.stdout);
+  const what = name ?? model.info.folder.split(/[\\/]/).at(-1);
+  return `rnd1 serves ${what} at ${style.strong(url)} (Ctrl-C ends it)`;
+}
+
+function warnOpen(host: string): void {
+  process.stderr.write(
+    `rnd1: warning: everyone who reaches ${host} can use this server; --api-key makes it ask for a key\n`,
+  );
+}
+
+/** Resolves when a signal asks for the end. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+const isLoopback = (host: string) => /^(localhost|127(\.\d+){3}|::1)$/.test(host);
+
+/** Those of the flags and of the environment. */
+function keysOf({ apiKey = [] }: ServeFlags): string[] {
+  const fromEnvironment = (process.env.RND1_API_KEY ?? '').split(',').map((key) => key.trim());
+  const keys = [...apiKey, ...fromEnvironment.filter((key) => key !== '')];
+  for (const key of keys) {
+    if (!/^[\x21-\x7e]+$/.test(key)) throw new UsageError('an API key must be visible ASCII without spaces');
+  }
+  return keys;
+}
+
+async function templateOf({ chatTemplate }: ServeFlags): Promise<ChatTemplate> {
+  if (chatTemplate === undefined) return 'auto';
+  return chatTemplate === 'task' ? 'task' : { template: await readFile(chatTemplate, 'utf8') };
+}

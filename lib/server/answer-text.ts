@@ -1,0 +1,141 @@
+import type { Tokenizer } from '../tokenizer';
+import type { Frame } from './work';
+
+/** A token of an answer, when it is sure to stay. */
+export interface AnswerToken {
+  readonly id: number;
+  readonly position: number;
+  /** log-probability in the step that committed it. */
+  readonly logprob: number;
+}
+
+/** The next part of an answer, in order. */
+export interface Piece {
+  readonly text: string;
+  readonly tokens: readonly AnswerToken[];
+}
+
+export interface AnswerTextOptions {
+  readonly tokenizer: Pick<Tokenizer, 'decode'>;
+  /** Positions of the answer, ascending. */
+  readonly positions: readonly number[];
+  /** Tokens that end it. */
+  readonly ends: ReadonlySet<number>;
+  /** Strings that end it; they are not part of it. */
+  readonly stop: readonly string[];
+  /** Leave out one space at the start, as the task template asks for it. */
+  readonly skipSpace: boolean;
+}
+
+/**
+ * Reads an answer out of frames from left to right, as far as it is final. Steps commit positions in any order; a token
+ * is final once all before it are committed, and text is once no later byte can change it: a character whose bytes are
+ * not all there waits, and so does what may become a stop string.
+ */
+export class AnswerText {
+  readonly #options: AnswerTextOptions;
+  readonly #logprobs = new Map<number, number>();
+  readonly #ids: number[] = [];
+  /** What was given out of the decoded text. */
+  #given = 0;
+  #tokensGiven = 0;
+  #skipped: number | null;
+  #finish: 'stop' | 'length' | null = null;
+
+  constructor(options: AnswerTextOptions) {
+    this.#options = options;
+    this.#skipped = options.skipSpace ? null : 0;
+    if (options.positions.length === 0) this.#finish = 'length';
+  }
+
+  /** Why it is over: an end of text or a stop string, or no position is left; null as long as it is not. */
+  get finish(): 'stop' | 'length' | null {
+    return this.#finish;
+  }
+
+  /** Tokens given so far. */
+  get tokens(): number {
+    return this.#tokensGiven;
+  }
+
+  /** What has become final with a frame; null for nothing. */
+  read({ tokens, masked, committed, confidence }: Frame): Piece | null {
+    const { positions, ends } = this.#options;
+    for (const position of committed) this.#logprobs.set(position, confidence[position] as number);
+    const before = this.#ids.length;
+    while (this.#finish === null) {
+      const position = positions[this.#ids.length] as number;
+      if (masked[position] === 1) break;
+      const id = tokens[position] as number;
+      if (ends.has(id)) this.#finish = 'stop';
+      else if (this.#ids.push(id) === positions.length) this.#finish = 'length';
+    }
+    return this.#ids.length > before || this.#finish !== null ? this.#give() : null;
+  }
+
+  #give(): Piece | null {
+    const decoded = this.#decode(this.#ids.length);
+    if (this.#skipped === null) {
+      if (decoded === '' && this.#finish === null) return null;
+      this.#skipped = decoded.startsWith(' ') ? 1 : 0;
+      this.#given = this.#skipped;
+    }
+    const end = this.#finalLength(decoded);
+    const text = decoded.slice(this.#given, end);
+    const tokens = this.#tokensUpTo(end, decoded.length);
+    this.#given = Math.max(this.#given, end);
+    return text === '' && tokens.length === 0 ? null : { text, tokens };
+  }
+
+  /** How much of the text is final. */
+  #finalLength(decoded: string): number {
+    const { stop } = this.#options;
+    const found = stop
+      .map((text) => decoded.indexOf(text, this.#skipped ?? 0))
+      .filter((index) => index !== -1);
+    if (found.length > 0) {
+      this.#finish = 'stop';
+      return Math.min(...found);
+    }
+    if (this.#finish !== null) return decoded.length;
+    // A character that lacks bytes is decoded as U+FFFD.
+    const whole = decoded.replace(/\uFFFD+$/, '');
+    return whole.length - Math.max(0, ...stop.map((text) => overlap(whole, text)));
+  }
+
+  /** The tokens whose text lies within the first `end` units, beyond those given before. */
+  #tokensUpTo(end: number, length: number): AnswerToken[] {
+    const { positions } = this.#options;
+    const count = end === length ? this.#ids.length : this.#tokensWithin(end);
+    const first = this.#tokensGiven;
+    this.#tokensGiven = Math.max(first, count);
+    return this.#ids.slice(first, count).map((id, i) => {
+      const position = positions[first + i] as number;
+      return { id, position, logprob: this.#logprobs.get(position) as number };
+    });
+  }
+
+  /** How many tokens have a text that ends at `end` or before: by halves, since every look decodes them all. */
+  #tokensWithin(end: number): number {
+    let low = this.#tokensGiven;
+    let high = this.#ids.length;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if (this.#decode(middle).length <= end) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  #decode(count: number): string {
+    return this.#options.tokenizer.decode(this.#ids.slice(0, count), { skipSpecialTokens: true });
+  }
+}
+
+/** Length of the longest end of `text` that `stop` begins with. */
+function overlap(text: string, stop: string): number {
+  for (let length = Math.min(text.length, stop.length - 1); length > 0; length--) {
+    if (text.endsWith(stop.slice(0, length))) return length;
+  }
+  return 0;
+}

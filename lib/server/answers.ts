@@ -1,0 +1,94 @@
+import type { Tokenizer } from '../tokenizer';
+import { AnswerText, type Piece } from './answer-text';
+import type { Cost } from './metrics';
+import type { Frame, Result, Work } from './work';
+
+/** How an answer is read out of its frames. */
+export interface Reading {
+  readonly stop: readonly string[];
+  readonly skipSpace: boolean;
+}
+
+/** One of the answers of a request. */
+export class Answer {
+  readonly #text: AnswerText;
+  #steps = 0;
+
+  constructor(
+    readonly index: number,
+    readonly work: Work,
+    tokenizer: Tokenizer,
+    reading: Reading,
+  ) {
+    this.#text = new AnswerText({
+      tokenizer,
+      positions: work.positions,
+      ends: work.ends,
+      stop: reading.stop,
+      skipSpace: reading.skipSpace,
+    });
+  }
+
+  get finish(): 'stop' | 'length' {
+    return this.#text.finish ?? 'length';
+  }
+
+  get cost(): Cost {
+    return {
+      promptTokens: this.work.promptTokens,
+      completionTokens: this.#text.tokens,
+      steps: this.#steps,
+    };
+  }
+
+  /** The answer's parts in order, each as soon as it is final. The canvas is given up once the answer is over. */
+  async *pieces(): AsyncGenerator<Piece, void> {
+    const { frames } = this.work;
+    try {
+      for (;;) {
+        const next: IteratorResult<Frame, Result> = await frames.next();
+        if (next.done) return;
+        this.#steps = next.value.forwards;
+        const piece = this.#text.read(next.value);
+        if (piece !== null) yield piece;
+        if (this.#text.finish !== null) return;
+      }
+    } finally {
+      await frames.return(undefined as never);
+    }
+  }
+}
+
+/** A value with the index of the generator that it came from. */
+export interface Indexed<T> {
+  readonly index: number;
+  readonly value: T;
+}
+
+/**
+ * What several generators give, as it comes. All of them go on at once, each up to its next value, and none goes on
+ * while nobody asks: no more values than generators wait here.
+ */
+export async function* merge<T>(
+  generators: readonly AsyncGenerator<T, void>[],
+): AsyncGenerator<Indexed<T>, void> {
+  const pull = async (index: number) => ({
+    index,
+    result: await (generators[index] as AsyncGenerator<T, void>).next(),
+  });
+  const pending = new Map(generators.map((_, index) => [index, pull(index)]));
+  try {
+    while (pending.size > 0) {
+      const { index, result } = await Promise.race(pending.values());
+      if (result.done) {
+        pending.delete(index);
+        continue;
+      }
+      pending.delete(index);
+      yield { index, value: result.value };
+      pending.set(index, pull(index));
+    }
+  } finally {
+    await Promise.allSettled([...generators.map((generator) => generator.return()), ...pending.values()]);
+  }
+}

@@ -1,0 +1,132 @@
+import { randomUUID } from 'node:crypto';
+import cors from '@fastify/cors';
+import swagger from '@fastify/swagger';
+import fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
+import { keyCheck } from './auth';
+import { ClientGone } from './call';
+import type { Context } from './context';
+import { ApiError, asApiError } from './errors';
+import { addChat } from './routes/chat';
+import { addCompletions } from './routes/completions';
+import { addDenoise } from './routes/denoise';
+import { addHealth } from './routes/health';
+import { addInfill } from './routes/infill';
+import { addModels } from './routes/models';
+import { addStaticFiles } from './static-files';
+import { validationError } from './validation';
+
+const { version } = require('../../package.json') as { version: string };
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Needs no API key. */
+    open?: boolean;
+  }
+}
+
+/** The HTTP application: plugins, hooks that concern all routes, and the routes. */
+export async function createApp(context: Context): Promise<FastifyInstance> {
+  const { settings } = context;
+  const app = fastify({
+    logger: settings.logger as false,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'id' }),
+    bodyLimit: settings.maxBodyBytes,
+    requestTimeout: 60_000,
+    genReqId: requestId,
+    // Values are what they are: '4' is no number, and nothing is taken out of a body in silence.
+    ajv: {
+      customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, verbose: true },
+    },
+    schemaErrorFormatter: validationError,
+  });
+  // Only JSON: a page elsewhere cannot send that without asking first.
+  app.removeContentTypeParser('text/plain');
+  // Response schemas are for readers of the document; answers are written as they are.
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'rnd1', version, description: 'Masked-diffusion language models, served by rnd1.' },
+      components:
+        settings.apiKeys.length === 0 ? {} : { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+      security: settings.apiKeys.length === 0 ? [] : [{ key: [] }],
+    },
+  });
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+  });
+  // Before the keys: a browser asks without one whether it may ask.
+  if (settings.corsOrigins.length > 0) {
+    const origin = settings.corsOrigins.includes('*') ? '*' : [...settings.corsOrigins];
+    const exposedHeaders = ['x-request-id', 'retry-after'];
+    await app.register(cors, { origin, exposedHeaders, methods: ['GET', 'POST'], maxAge: 600 });
+  }
+  if (settings.apiKeys.length > 0) {
+    const check = keyCheck(settings.apiKeys);
+    app.addHook('onRequest', async (request) => {
+      if (request.routeOptions.config?.open !== true) check(request.headers.authorization);
+    });
+  }
+  addAnswers(app, context);
+
+  addHealth(app, context);
+  addModels(app, context);
+  addCompletions(app, context);
+  addChat(app, context);
+  addInfill(app, context);
+  addDenoise(app, context);
+  if (settings.page !== false) await addStaticFiles(app, settings.page);
+  return app;
+}
+
+/** What is the same for all answers: errors, logs, metrics. */
+function addAnswers(app: FastifyInstance, context: Context): void {
+  app.setNotFoundHandler((request) => {
+    throw new ApiError(404, 'not_found', `there is no ${request.method} ${pathOf(request)}`);
+  });
+  app.setErrorHandler((error, request, reply) => {
+    if (error instanceof ClientGone) {
+      request.log.info('the client went away');
+      return reply.code(499).send();
+    }
+    const told = fromFramework(error as FastifyError);
+    if (told.status >= 500) request.log.error({ err: error }, 'failed');
+    return reply.code(told.status).headers(told.headers).send({ error: told.body });
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, routeOptions } = request;
+    const seconds = reply.elapsedTime / 1000;
+    context.metrics.onRequest(routeOptions.url ?? 'none', reply.statusCode, seconds);
+    request.log.info({ method, path: pathOf(request), status: reply.statusCode, seconds }, 'request');
+    // A connection that was busy when the server began to close is idle now.
+    if (context.closing) setImmediate(() => app.server.closeIdleConnections());
+  });
+}
+
+/** What the framework refuses, and what the routes throw, as an answer. */
+function fromFramework(error: FastifyError): ApiError {
+  if (error instanceof ApiError) return error;
+  const { statusCode = 500, code, message } = error;
+  if (statusCode < 400 || statusCode >= 500) return asApiError(error);
+  const codes: Readonly<Record<string, string>> = {
+    FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
+    FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+    FST_ERR_CTP_EMPTY_JSON_BODY: 'invalid_json',
+    FST_ERR_CTP_INVALID_JSON_BODY: 'invalid_json',
+  };
+  return new ApiError(statusCode, codes[code] ?? 'bad_request', message, { cause: error });
+}
+
+const pathOf = (request: FastifyRequest) => request.url.split('?', 1)[0] as string;
+
+/** The client's own id where it is one, to be found again in both logs. */
+function requestId(request: { headers: Record<string, string | string[] | undefined> }): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
+}

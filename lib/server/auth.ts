@@ -1,0 +1,22 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { ApiError } from './errors';
+
+const digest = (text: string) => createHash('sha256').update(text).digest();
+
+/**
+ * A check of the `Authorization` header against a list of keys. Digests of equal length are compared, all of them each
+ * time, so that the time it takes tells nothing about any key.
+ */
+export function keyCheck(keys: readonly string[]): (authorization: string | undefined) => void {
+  const digests = keys.map(digest);
+  return (authorization) => {
+    const given = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
+    const candidate = digest(given ?? '');
+    let known = false;
+    for (const key of digests) known = timingSafeEqual(key, candidate) || known;
+    if (given !== undefined && known) return;
+    const problem =
+      given === undefined ? 'an API key is needed: Authorization: Bearer KEY' : 'the API key is wrong';
+    throw new ApiError(401, 'invalid_api_key', problem, { headers: { 'www-authenticate': 'Bearer' } });
+  };
+}

@@ -1,0 +1,55 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ApiError } from './errors';
+
+/** Why a call ended before its answer did: its client went away. */
+export class ClientGone extends Error {
+  override readonly name = 'ClientGone';
+
+  constructor() {
+    super('the client went away');
+  }
+}
+
+/** One request while it is answered: the signal of what it computes, and the clock. */
+export class Call {
+  readonly #controller = new AbortController();
+  readonly #start = performance.now();
+  readonly #timer: NodeJS.Timeout | undefined;
+  readonly signal: AbortSignal = this.#controller.signal;
+
+  /** @param timeout seconds until it is aborted; 0 = never */
+  constructor(
+    readonly request: FastifyRequest,
+    private readonly reply: FastifyReply,
+    timeout: number,
+  ) {
+    reply.raw.once('close', () => {
+      clearTimeout(this.#timer);
+      if (!reply.raw.writableFinished) this.abort(new ClientGone());
+    });
+    if (timeout > 0) {
+      const late = () => this.abort(new ApiError(504, 'timeout', `the answer took more than ${timeout} s`));
+      this.#timer = setTimeout(late, timeout * 1000).unref();
+    }
+  }
+
+  get id(): string {
+    return this.request.id;
+  }
+
+  /** Milliseconds since the request was read. */
+  get elapsed(): number {
+    return performance.now() - this.#start;
+  }
+
+  /** Calls back when the answer is over: sent, or given up. */
+  onEnd(callback: () => void): void {
+    if (this.reply.raw.closed) callback();
+    else this.reply.raw.once('close', callback);
+  }
+
+  abort(reason: Error): void {
+    clearTimeout(this.#timer);
+    this.#controller.abort(reason);
+  }
+}

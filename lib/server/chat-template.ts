@@ -1,0 +1,128 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readJsonObject } from '../checkpoint/files';
+import { RND1Error } from '../errors';
+import type { RND1 } from '../model';
+import { defaultTaskTemplate } from '../text';
+import { ApiError } from './errors';
+import type { ServerSettings } from './options';
+
+/** What is used of that package, whose declarations only ES modules can import. */
+const { Template } = require('@huggingface/jinja') as {
+  Template: new (source: string) => { render(variables: Record<string, unknown>): string };
+};
+
+/** A message whose content is text alone. */
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
+
+/** Turns messages into the text that the model continues. */
+export interface ChatTemplate {
+  /** `'template'` or `'task'`: without a template a space before the answer belongs to the task's form. */
+  readonly kind: 'template' | 'task';
+  render(messages: readonly ChatMessage[], variables: Readonly<Record<string, unknown>>): string;
+}
+
+/**
+ * The chat template that the settings ask for: a given one, the checkpoint's (chat_template.jinja, else
+ * tokenizer_config.json), or the task template.
+ *
+ * @throws RND1Error `invalid_checkpoint` for a template of the checkpoint that cannot be parsed, TypeError for a given one
+ */
+export async function readChatTemplate(
+  model: RND1,
+  { chatTemplate }: Pick<ServerSettings, 'chatTemplate'>,
+): Promise<ChatTemplate> {
+  if (chatTemplate === 'task') return taskTemplate(model);
+  const { folder } = model.info;
+  const config = (await readJsonObject(join(folder, 'tokenizer_config.json'))) ?? {};
+  if (chatTemplate !== 'auto') {
+    try {
+      return jinjaTemplate(chatTemplate.template, config);
+    } catch (error) {
+      throw new TypeError(`chatTemplate cannot be parsed: ${(error as Error).message}`, { cause: error });
+    }
+  }
+  const source = (await readJinjaFile(folder)) ?? namedTemplate(config.chat_template);
+  if (source === null) return taskTemplate(model);
+  try {
+    return jinjaTemplate(source, config);
+  } catch (error) {
+    const message = `${folder}: its chat template cannot be parsed: ${(error as Error).message}`;
+    throw new RND1Error('invalid_checkpoint', message, { cause: error });
+  }
+}
+
+async function readJinjaFile(folder: string): Promise<string | null> {
+  try {
+    return await readFile(join(folder, 'chat_template.jinja'), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** tokenizer_config.json holds one template, or a list of named ones. */
+function namedTemplate(value: unknown): string | null {
+  if (typeof value === 'string') return value;
+  if (!Array.isArray(value)) return null;
+  const named = value as { name?: unknown; template?: unknown }[];
+  const chosen = named.find(({ name }) => name === 'default') ?? named[0];
+  return typeof chosen?.template === 'string' ? chosen.template : null;
+}
+
+function jinjaTemplate(source: string, config: Readonly<Record<string, unknown>>): ChatTemplate {
+  const template = new Template(source);
+  const special = specialTokens(config);
+  return {
+    kind: 'template',
+    render(messages, variables) {
+      try {
+        return template.render({ ...special, ...variables, messages, add_generation_prompt: true });
+      } catch (error) {
+        throw new ApiError(
+          422,
+          'chat_template_failed',
+          `the chat template refuses the messages: ${(error as Error).message}`,
+          { param: 'messages', cause: error },
+        );
+      }
+    },
+  };
+}
+
+/** `bos_token` and the like, which templates write. */
+function specialTokens(config: Readonly<Record<string, unknown>>): Record<string, string> {
+  const tokens: Record<string, string> = {};
+  for (const [name, value] of Object.entries(config)) {
+    const content = typeof value === 'object' ? (value as { content?: unknown } | null)?.content : value;
+    if (/^[a-z]+_token$/.test(name) && typeof content === 'string') tokens[name] = content;
+  }
+  return tokens;
+}
+
+/**
+ * For base models: every question in the task template, with the answers that were given to the earlier ones. One
+ * question alone becomes what `generate` makes of it.
+ */
+function taskTemplate(model: RND1): ChatTemplate {
+  const task = model.config.generation.taskTemplate ?? defaultTaskTemplate;
+  return {
+    kind: 'task',
+    render(messages) {
+      if (messages.at(-1)?.role !== 'user') {
+        throw new ApiError(422, 'invalid_value', 'the last message must be the user’s', {
+          param: 'messages',
+        });
+      }
+      const parts = messages.map(({ role, content }, i) => {
+        if (role === 'user') return task.replaceAll('{prompt}', () => content);
+        // An answer stands on the line of its question, as the model learned it.
+        return role === 'assistant' && i > 0 ? ` ${content}\n` : `${content}\n`;
+      });
+      return parts.join('');
+    },
+  };
+}

@@ -1,0 +1,111 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { RND1Error } from '../errors';
+import type { RND1 } from '../model';
+import type { Tokenizer } from '../tokenizer';
+import { Call, ClientGone } from './call';
+import type { ChatTemplate } from './chat-template';
+import { ApiError, asApiError } from './errors';
+import { eventStream } from './event-stream';
+import type { Metrics } from './metrics';
+import type { ServerSettings } from './options';
+import type { Leave, Queue } from './queue';
+import { TokenTexts } from './token-texts';
+
+const { version } = require('../../package.json') as { version: string };
+
+/** What all routes of a server share. */
+export class Context {
+  /** Requests that are answered right now. */
+  readonly calls = new Set<Call>();
+  readonly texts: TokenTexts;
+  /** Same fingerprint, seed and request: same text. */
+  readonly fingerprint: string;
+  /** Shutting down: no new requests. */
+  closing = false;
+
+  constructor(
+    readonly model: RND1,
+    readonly settings: ServerSettings,
+    readonly queue: Queue,
+    readonly metrics: Metrics,
+    readonly chatTemplate: ChatTemplate,
+  ) {
+    const { device, instructionSet, dtype } = model.info;
+    this.fingerprint = `rnd1-${version}-${device}-${instructionSet}-${dtype}`.replaceAll(' ', '_');
+    this.texts = new TokenTexts(model.tokenizer);
+  }
+
+  /** Begins to answer a request; the name of a model that is not here is refused. */
+  open(request: FastifyRequest, reply: FastifyReply, modelName: string | null | undefined): Call {
+    this.checkModel(modelName);
+    const call = new Call(request, reply, this.settings.requestTimeout);
+    this.calls.add(call);
+    call.onEnd(() => this.calls.delete(call));
+    return call;
+  }
+
+  checkModel(name: string | null | undefined): void {
+    const { modelName } = this.settings;
+    if (name === undefined || name === null || name === modelName) return;
+    throw new ApiError(404, 'model_not_found', `there is no model '${name}' here, but '${modelName}'`, {
+      param: 'model',
+    });
+  }
+
+  /** @throws RND1Error `tokenizer_missing` */
+  tokenizer(): Tokenizer {
+    const { tokenizer, info } = this.model;
+    if (tokenizer !== null) return tokenizer;
+    throw new RND1Error('tokenizer_missing', `${info.folder} has no tokenizer.json, which texts need`);
+  }
+
+  /** A request that never gets the places it needs is refused before anything is laid out for it. */
+  checkCount(canvases: number): void {
+    const { maxRunning } = this.settings;
+    if (canvases <= maxRunning) return;
+    throw new ApiError(
+      422,
+      'too_many_canvases',
+      `the request makes ${canvases} canvases, but this server works on ${maxRunning} at once`,
+    );
+  }
+
+  /**
+   * Asks for places in the queue, which are given back at the end of the answer at the latest.
+   *
+   * @throws ApiError 429 at once where the queue is full
+   */
+  enter(call: Call, canvases: number): Promise<Leave> {
+    const entering = this.queue.enter(canvases, call.signal);
+    // A stream that nobody reads any more does not even begin.
+    entering.then((leave) => call.onEnd(leave)).catch(() => {});
+    return entering;
+  }
+
+  /** Logs prompts and answers, where that is asked for. */
+  answered(call: Call, prompts: readonly string[], answers: readonly string[]): void {
+    if (this.settings.logPrompts) call.request.log.info({ prompts, answers }, 'answer');
+  }
+
+  /** Logs why an answer was not finished. */
+  failed(call: Call, error: unknown): void {
+    const { log } = call.request;
+    if (error instanceof ClientGone) log.info('the client went away');
+    else if (asApiError(error).status < 500) log.info({ err: error }, 'refused');
+    else log.error({ err: error }, 'failed');
+  }
+
+  /** Answers with `text/event-stream`. */
+  stream(call: Call, reply: FastifyReply, chunks: AsyncGenerator<string, void>): FastifyReply {
+    const { keepAlive, stallTimeout } = this.settings;
+    const onStall = () => {
+      call.abort(new ApiError(408, 'stalled', `the stream was not read for ${stallTimeout} s`));
+      reply.raw.destroy();
+    };
+    return reply
+      .header('content-type', 'text/event-stream; charset=utf-8')
+      .header('cache-control', 'no-store')
+      .header('x-accel-buffering', 'no')
+      .send(eventStream(chunks, { keepAlive, stallTimeout, onStall }));
+  }
+}

@@ -1,0 +1,79 @@
+import { RND1Error } from '../errors';
+
+/** The `error` object of an answer, as OpenAI's API has it. */
+export interface ErrorBody {
+  readonly message: string;
+  readonly type: string;
+  readonly param: string | null;
+  readonly code: string | null;
+}
+
+/** A failure that a client is told about. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  readonly param: string | null;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    {
+      param = null,
+      headers = {},
+      cause,
+    }: { param?: string | null; headers?: Record<string, string>; cause?: unknown } = {},
+  ) {
+    super(message, { cause });
+    this.param = param;
+    this.headers = headers;
+  }
+
+  get body(): ErrorBody {
+    return { message: this.message, type: typeOf(this.status), param: this.param, code: this.code };
+  }
+}
+
+function typeOf(status: number): string {
+  if (status === 401) return 'authentication_error';
+  if (status === 404) return 'not_found_error';
+  if (status === 429) return 'rate_limit_error';
+  return status < 500 ? 'invalid_request_error' : 'server_error';
+}
+
+/** Codes of the library's failures that are no fault of the server's program. */
+const statusOf: Partial<Record<RND1Error['code'], number>> = {
+  disposed: 503,
+  out_of_memory: 503,
+  tokenizer_missing: 422,
+};
+
+/** Any failure as the client is told it. What is not ours to explain stays in the log. */
+export function asApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  if (error instanceof RND1Error) {
+    return new ApiError(statusOf[error.code] ?? 500, error.code, error.message, { cause: error });
+  }
+  return new ApiError(500, 'internal_error', 'the server failed; its log says why', { cause: error });
+}
+
+/** The library's names of options as requests spell them. */
+const fieldNames: Readonly<Record<string, string>> = {
+  maxNewTokens: 'max_tokens',
+  topK: 'top_k',
+  topP: 'top_p',
+  tokensPerHole: 'tokens_per_hole',
+};
+
+/** What the library says of wrong arguments, as an answer to a request that held them. */
+export function asFieldError(error: unknown): unknown {
+  if (!(error instanceof TypeError || error instanceof RangeError)) return error;
+  const names = new RegExp(`\\b(${Object.keys(fieldNames).join('|')})\\b`, 'g');
+  const message = error.message.replace(names, (name) => fieldNames[name] as string);
+  const tooLong = message.includes('the model attends to');
+  const param = /^([a-z_]+)(?:\[\d+\]|\.\w+)* (?:must|is|has|holds) /.exec(message)?.[1] ?? null;
+  return new ApiError(422, tooLong ? 'context_length_exceeded' : 'invalid_value', message, {
+    param: tooLong ? null : param,
+    cause: error,
+  });
+}

@@ -1,0 +1,52 @@
+import type { RND1 } from '../model';
+import { readSeed } from '../options';
+import type { SamplingOptions, Schedule } from '../types';
+import { asFieldError } from './errors';
+import type { SamplingBody } from './schemas';
+
+/** A seed as JSON has room for it: beyond 2^53 as a string. */
+export function seedJSON(seed: bigint): number | string {
+  return seed <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(seed) : String(seed);
+}
+
+/** The seed of a request, or a random one; the same 64 bits that the library would take. */
+export function seedOf({ seed }: SamplingBody): bigint {
+  try {
+    return readSeed(seed === undefined || seed === null ? undefined : BigInt(seed));
+  } catch (error) {
+    throw asFieldError(error);
+  }
+}
+
+/** How a request wants to be denoised. */
+export function samplingOf(body: SamplingBody, seed: bigint, signal: AbortSignal): SamplingOptions {
+  const set = <T>(value: T | null | undefined): T | undefined => value ?? undefined;
+  return {
+    steps: set(body.steps),
+    schedule: set(body.schedule) as Schedule | undefined,
+    temperature: set(body.temperature),
+    topK: set(body.top_k),
+    topP: set(body.top_p),
+    seed,
+    initialFrame: true,
+    signal,
+  };
+}
+
+/**
+ * The library's `maxNewTokens` that leaves `maxTokens` positions to fill: it counts the slot that is reserved at the end
+ * or, where a text begins with nothing, the token at its start.
+ */
+export function newTokens(
+  maxTokens: number | null | undefined,
+  prompted: boolean,
+  model: RND1,
+): number | undefined {
+  if (maxTokens === undefined || maxTokens === null) return undefined;
+  return maxTokens + (reservesEnd(model) || !prompted ? 1 : 0);
+}
+
+/** Whether the last slot of a canvas made of text is reserved. */
+export function reservesEnd(model: RND1): boolean {
+  return model.config.tokens.eosTokenIds.length > 0;
+}

@@ -1,0 +1,4 @@
+// One build for both module systems: `import` gets the very classes that `require` gets.
+import server from './index.js';
+
+export const { createServer } = server;

@@ -1,0 +1,2 @@
+export type { ServerOptions } from './options';
+export { createServer, type ListenOptions, type Server } from './server';

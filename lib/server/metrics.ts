@@ -1,0 +1,99 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { StepReport } from '../types';
+import type { Queue } from './queue';
+
+/** What an answer has cost. */
+export interface Cost {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  /** Forward passes. */
+  readonly steps: number;
+}
+
+const powersOfTwo = (first: number, count: number) => Array.from({ length: count }, (_, i) => first * 2 ** i);
+
+/** Prometheus metrics of one server, in a registry of its own. */
+export class Metrics {
+  readonly registry = new Registry();
+  readonly #requests = new Counter({
+    name: 'rnd1_requests_total',
+    help: 'Requests answered',
+    labelNames: ['route', 'status'],
+    registers: [this.registry],
+  });
+  readonly #seconds = new Histogram({
+    name: 'rnd1_request_seconds',
+    help: 'Time from a request to the end of its answer',
+    labelNames: ['route'],
+    buckets: powersOfTwo(0.005, 18),
+    registers: [this.registry],
+  });
+  readonly #tokens = new Counter({
+    name: 'rnd1_tokens_total',
+    help: 'Tokens of prompts and answers',
+    labelNames: ['kind'],
+    registers: [this.registry],
+  });
+  readonly #stepsPerToken = new Histogram({
+    name: 'rnd1_steps_per_token',
+    help: 'Forward passes of an answer over its tokens',
+    buckets: powersOfTwo(1 / 64, 8),
+    registers: [this.registry],
+  });
+  readonly #stepSeconds = new Histogram({
+    name: 'rnd1_step_seconds',
+    help: 'Time of a step of the model',
+    buckets: powersOfTwo(0.0005, 18),
+    registers: [this.registry],
+  });
+  readonly #stepRows = new Histogram({
+    name: 'rnd1_step_rows',
+    help: 'Tokens of all canvases in a step',
+    buckets: powersOfTwo(16, 12),
+    registers: [this.registry],
+  });
+  readonly #stepCanvases = new Histogram({
+    name: 'rnd1_step_canvases',
+    help: 'Canvases in a step',
+    buckets: powersOfTwo(1, 9),
+    registers: [this.registry],
+  });
+  readonly #committed = new Counter({
+    name: 'rnd1_committed_tokens_total',
+    help: 'Positions that steps have committed',
+    registers: [this.registry],
+  });
+
+  constructor(queue: Queue) {
+    const gauge = (name: string, help: string, value: () => number) =>
+      new Gauge({
+        name,
+        help,
+        registers: [this.registry],
+        collect() {
+          this.set(value());
+        },
+      });
+    gauge('rnd1_running_canvases', 'Canvases that are worked on', () => queue.running);
+    gauge('rnd1_queued_canvases', 'Canvases that wait for a place', () => queue.queued);
+    gauge('rnd1_queue_limit', 'Canvases that may wait', () => queue.maxQueued);
+  }
+
+  readonly onStep = ({ canvases, rows, committed, seconds }: StepReport): void => {
+    this.#stepSeconds.observe(seconds);
+    this.#stepRows.observe(rows);
+    this.#stepCanvases.observe(canvases);
+    this.#committed.inc(committed);
+  };
+
+  onRequest(route: string, status: number, seconds: number): void {
+    this.#requests.inc({ route, status });
+    this.#seconds.observe({ route }, seconds);
+  }
+
+  onAnswer({ promptTokens, completionTokens, steps }: Cost): void {
+    this.#tokens.inc({ kind: 'prompt' }, promptTokens);
+    this.#tokens.inc({ kind: 'completion' }, completionTokens);
+    if (completionTokens > 0) this.#stepsPerToken.observe(steps / completionTokens);
+  }
+}

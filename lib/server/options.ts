@@ -1,0 +1,114 @@
+import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { FastifyServerOptions } from 'fastify';
+import type { RND1 } from '../model';
+import { booleanOption, integerOption, numberOption, optionsObject, quote, stringOption } from '../validate';
+
+/** Options of `createServer`. */
+export interface ServerOptions {
+  /** What clients call the model. @default the name of its folder */
+  readonly modelName?: string;
+  /** Requests must bear one of these keys. Empty: everyone who reaches the port may ask. @default [] */
+  readonly apiKeys?: readonly string[];
+  /** Origins whose pages may call the API from a browser; `'*'` is all of them. @default [] */
+  readonly corsOrigins?: readonly string[];
+  /** Canvases that are worked on at the same time; further ones wait. @default 64 */
+  readonly maxRunning?: number;
+  /** Canvases that may wait; requests beyond get 429. @default 256 */
+  readonly maxQueued?: number;
+  /** Bytes of a request's body. @default 256 KiB */
+  readonly maxBodyBytes?: number;
+  /** Tokens of a canvas, prompt included. @default what the model attends to */
+  readonly maxCanvasTokens?: number;
+  /** Seconds that a request may take, waiting included; 0 = any. @default 600 */
+  readonly requestTimeout?: number;
+  /** Seconds that a client may leave a stream unread; 0 = any. @default 60 */
+  readonly stallTimeout?: number;
+  /** Seconds that `close` lets running requests go on. @default 30 */
+  readonly shutdownTimeout?: number;
+  /** Seconds between two signs of life in a stream that has nothing to say. @default 15 */
+  readonly keepAlive?: number;
+  /** `'auto'`: the checkpoint's chat template, or the task template where it has none. @default 'auto' */
+  readonly chatTemplate?: 'auto' | 'task' | { readonly template: string };
+  /** Folder of static files for `/`; false = none. @default the page that comes with this package */
+  readonly page?: string | false;
+  /** A pino instance's options or, as `loggerInstance` of Fastify, false for no logs. @default false */
+  readonly logger?: FastifyServerOptions['logger'];
+  /** Write prompts and answers into the logs. @default false */
+  readonly logPrompts?: boolean;
+}
+
+/** `ServerOptions` with all defaults filled in. */
+export type ServerSettings = Required<ServerOptions>;
+
+const names: Readonly<Record<keyof ServerOptions, true>> = {
+  modelName: true,
+  apiKeys: true,
+  corsOrigins: true,
+  maxRunning: true,
+  maxQueued: true,
+  maxBodyBytes: true,
+  maxCanvasTokens: true,
+  requestTimeout: true,
+  stallTimeout: true,
+  shutdownTimeout: true,
+  keepAlive: true,
+  chatTemplate: true,
+  page: true,
+  logger: true,
+  logPrompts: true,
+};
+
+/** Longest time that a timer can wait, in seconds. */
+const longest = (2 ** 31 - 1) / 1000;
+
+/** Validates options and fills in the defaults. Throws TypeError and RangeError that quote what is wrong. */
+export function readServerOptions(given: ServerOptions | undefined, model: RND1): ServerSettings {
+  const options = optionsObject('options', given, names);
+  const seconds = (name: keyof ServerOptions, otherwise: number) =>
+    numberOption(name, options[name] ?? otherwise, 0, longest);
+  return {
+    modelName: nonEmpty('modelName', options.modelName ?? basename(model.info.folder)),
+    apiKeys: list('apiKeys', options.apiKeys),
+    corsOrigins: list('corsOrigins', options.corsOrigins),
+    maxRunning: integerOption('maxRunning', options.maxRunning ?? 64, 1),
+    maxQueued: integerOption('maxQueued', options.maxQueued ?? 256, 0),
+    maxBodyBytes: integerOption('maxBodyBytes', options.maxBodyBytes ?? 2 ** 18, 1),
+    maxCanvasTokens: integerOption(
+      'maxCanvasTokens',
+      options.maxCanvasTokens ?? model.config.model.maxPositions,
+      1,
+    ),
+    requestTimeout: seconds('requestTimeout', 600),
+    stallTimeout: seconds('stallTimeout', 60),
+    shutdownTimeout: seconds('shutdownTimeout', 30),
+    keepAlive: seconds('keepAlive', 15),
+    chatTemplate: chatTemplateOption(options.chatTemplate ?? 'auto'),
+    page: options.page === undefined ? ownPage() : options.page && stringOption('page', options.page),
+    logger: options.logger ?? false,
+    logPrompts: booleanOption('logPrompts', options.logPrompts, false),
+  };
+}
+
+/** The page that comes with this package. */
+function ownPage(): string | false {
+  const folder = join(__dirname, 'page');
+  return existsSync(folder) && folder;
+}
+
+function nonEmpty(name: string, value: unknown): string {
+  const text = stringOption(name, value);
+  if (text === '') throw new RangeError(`${name} must not be empty`);
+  return text;
+}
+
+function list(name: string, value: readonly string[] = []): readonly string[] {
+  if (!Array.isArray(value)) throw new TypeError(`${name} must be a list of strings, not ${quote(value)}`);
+  return value.map((text, i) => nonEmpty(`${name}[${i}]`, text));
+}
+
+function chatTemplateOption(value: NonNullable<ServerOptions['chatTemplate']>) {
+  if (value === 'auto' || value === 'task') return value;
+  if (typeof value === 'object' && value !== null && typeof value.template === 'string') return value;
+  throw new TypeError(`chatTemplate must be 'auto', 'task' or { template }, not ${quote(value)}`);
+}

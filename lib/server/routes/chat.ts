@@ -1,0 +1,82 @@
+import type { FastifyInstance } from 'fastify';
+import type { AnswerToken, Piece } from '../answer-text';
+import type { ChatMessage } from '../chat-template';
+import type { Context } from '../context';
+import { ApiError } from '../errors';
+import { newTokens } from '../fields';
+import { answer, type Format, openBatch, type Prompt } from '../openai';
+import { type ChatBody, chatBody } from '../schemas';
+import type { TokenTexts } from '../token-texts';
+import { checkTextLength } from '../work';
+
+/** `POST /v1/chat/completions` */
+export function addChat(app: FastifyInstance, context: Context): void {
+  const { model, settings, chatTemplate } = context;
+  const schema = { summary: 'Answer in a conversation', tags: ['openai'], body: chatBody };
+  app.post<{ Body: ChatBody }>('/v1/chat/completions', { schema }, async (request, reply) => {
+    const { body } = request;
+    const call = context.open(request, reply, body.model);
+    const text = chatTemplate.render(messagesOf(body), body.chat_template_kwargs ?? {});
+    checkTextLength(text, settings.maxCanvasTokens);
+    const maxNewTokens = newTokens(maxTokensOf(body), true, model);
+    const prompt: Prompt = {
+      text,
+      frames: (sampling) => model.denoise(text, { ...sampling, mode: 'completion', maxNewTokens }),
+    };
+    const reading = { skipSpace: chatTemplate.kind === 'task', mayEnd: true };
+    const batch = await openBatch(context, call, body, [prompt], reading);
+    return answer(batch, formatOf(body, context.texts), reply);
+  });
+}
+
+function maxTokensOf({ max_tokens, max_completion_tokens }: ChatBody): number | null {
+  if (typeof max_tokens === 'number' && typeof max_completion_tokens === 'number') {
+    if (max_tokens !== max_completion_tokens) {
+      const message = `max_tokens and max_completion_tokens mean the same, but are ${max_tokens} and ${max_completion_tokens}`;
+      throw new ApiError(422, 'invalid_value', message, { param: 'max_tokens' });
+    }
+  }
+  return max_completion_tokens ?? max_tokens ?? null;
+}
+
+/** Messages with text alone; `developer` is what newer clients call `system`. */
+function messagesOf({ messages }: ChatBody): ChatMessage[] {
+  return messages.map(({ role, content }) => ({
+    role: (role === 'developer' ? 'system' : role) as ChatMessage['role'],
+    content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
+  }));
+}
+
+function formatOf(body: ChatBody, texts: TokenTexts): Format {
+  const top = body.top_logprobs ?? 0;
+  if (top > 0 && body.logprobs !== true) {
+    throw new ApiError(422, 'invalid_value', 'top_logprobs needs logprobs: true', { param: 'top_logprobs' });
+  }
+  const logprobs = (tokens: readonly AnswerToken[]) =>
+    body.logprobs === true
+      ? { content: tokens.map((token) => logprobOf(token, top, texts)), refusal: null }
+      : null;
+  const textOf = (pieces: readonly Piece[]) => pieces.map(({ text }) => text).join('');
+  return {
+    prefix: 'chatcmpl',
+    object: 'chat.completion',
+    chunkObject: 'chat.completion.chunk',
+    opening: () => ({ delta: { role: 'assistant', content: '' }, logprobs: null }),
+    chunk(piece) {
+      if (piece === null) return { delta: {}, logprobs: null };
+      if (piece.text === '' && body.logprobs !== true) return null;
+      return { delta: { content: piece.text }, logprobs: logprobs(piece.tokens) };
+    },
+    choice: (pieces) => ({
+      message: { role: 'assistant', content: textOf(pieces), refusal: null },
+      logprobs: logprobs(pieces.flatMap(({ tokens }) => tokens)),
+    }),
+  };
+}
+
+/** Bytes are null where a token is a part of a character. */
+function logprobOf({ id, logprob }: AnswerToken, top: number, texts: TokenTexts) {
+  const token = texts.of(id);
+  const entry = { token, logprob, bytes: token.includes('\uFFFD') ? null : [...Buffer.from(token)] };
+  return { ...entry, top_logprobs: top > 0 ? [entry] : [] };
+}

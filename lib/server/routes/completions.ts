@@ -1,0 +1,134 @@
+import type { FastifyInstance } from 'fastify';
+import type { RND1 } from '../../model';
+import type { AnswerToken, Piece } from '../answer-text';
+import type { Context } from '../context';
+import { ApiError } from '../errors';
+import { newTokens } from '../fields';
+import { answer, type Format, openBatch, type Prompt } from '../openai';
+import { type CompletionBody, completionBody } from '../schemas';
+import type { TokenTexts } from '../token-texts';
+import { checkTextLength } from '../work';
+
+/** What OpenAI's API fills where a request does not say how much. */
+const defaultInfillTokens = 16;
+
+/** `POST /v1/completions` */
+export function addCompletions(app: FastifyInstance, context: Context): void {
+  const schema = {
+    summary: 'Continue a text, or with `suffix` write between two texts',
+    tags: ['openai'],
+    body: completionBody,
+  };
+  app.post<{ Body: CompletionBody }>('/v1/completions', { schema }, async (request, reply) => {
+    const { body } = request;
+    const call = context.open(request, reply, body.model);
+    refuse(body);
+    const prompts = promptsOf(body, context);
+    const infills = typeof body.suffix === 'string' && body.suffix !== '';
+    const batch = await openBatch(context, call, body, prompts, {
+      skipSpace: false,
+      mayEnd: !infills,
+    });
+    return answer(batch, formatOf(body, prompts, context.texts), reply);
+  });
+}
+
+/** Fields that do not go together. */
+function refuse(body: CompletionBody): void {
+  const wrong = (param: string, message: string) => new ApiError(422, 'invalid_value', message, { param });
+  const { best_of, n, echo, logprobs, suffix } = body;
+  if (best_of !== undefined && best_of !== null && best_of !== (n ?? 1)) {
+    throw wrong('best_of', `best_of must be n, ${n ?? 1}, not ${best_of}: answers are not ranked`);
+  }
+  if (echo && logprobs !== undefined && logprobs !== null) {
+    throw wrong('logprobs', 'logprobs and echo exclude each other: prompts have no log-probabilities');
+  }
+  if (echo && suffix) throw wrong('echo', 'echo and suffix exclude each other');
+}
+
+function promptsOf(body: CompletionBody, { model, settings }: Context): Prompt[] {
+  const { prompt } = body;
+  const list: readonly (string | number[])[] =
+    typeof prompt === 'string' ? [prompt] : isIds(prompt) ? [prompt] : (prompt as string[] | number[][]);
+  return list.map((one) => {
+    if (typeof one !== 'string') return tokenPrompt(one, body, model);
+    checkTextLength(one + (body.suffix ?? ''), settings.maxCanvasTokens);
+    return textPrompt(one, body, model);
+  });
+}
+
+const isIds = (prompt: CompletionBody['prompt']): prompt is number[] => typeof prompt[0] === 'number';
+
+function textPrompt(text: string, body: CompletionBody, model: RND1): Prompt {
+  const { suffix, max_tokens } = body;
+  if (suffix) {
+    const input = { prefix: text, suffix, length: max_tokens ?? defaultInfillTokens };
+    return { text, frames: (sampling) => model.denoiseInfill(input, sampling) };
+  }
+  const maxNewTokens = newTokens(max_tokens, text !== '', model);
+  return {
+    text,
+    frames: (sampling) => model.denoise(text, { ...sampling, mode: 'completion', maxNewTokens }),
+  };
+}
+
+/** As `denoise` does it, on ids. */
+function tokenPrompt(prefix: number[], body: CompletionBody, model: RND1): Prompt {
+  if (body.suffix)
+    throw new ApiError(422, 'invalid_value', 'suffix needs a prompt of text', { param: 'suffix' });
+  const maxNewTokens = newTokens(body.max_tokens, true, model);
+  const banned = [model.config.tokens.maskTokenId];
+  return {
+    text: model.tokenizer?.decode(prefix) ?? '',
+    frames: (sampling) => model.denoiseTokens({ ...sampling, prefix, maxNewTokens, banned, stopAtEos: true }),
+  };
+}
+
+function formatOf(body: CompletionBody, prompts: readonly Prompt[], texts: TokenTexts): Format {
+  const wantsLogprobs = body.logprobs !== undefined && body.logprobs !== null;
+  const n = body.n ?? 1;
+  const echo = (index: number) => (body.echo ? (prompts[Math.floor(index / n)]?.text ?? '') : '');
+  const textOf = (pieces: readonly Piece[]) => pieces.map(({ text }) => text).join('');
+  const offsets = new Map<number, number>();
+  return {
+    prefix: 'cmpl',
+    object: 'text_completion',
+    chunkObject: 'text_completion',
+    opening: (index) => (body.echo ? { text: echo(index), logprobs: null } : null),
+    chunk(piece, index) {
+      if (piece === null) return { text: '', logprobs: null };
+      if (piece.text === '' && !wantsLogprobs) return null;
+      const offset = offsets.get(index) ?? 0;
+      offsets.set(index, offset + piece.text.length);
+      const logprobs = wantsLogprobs ? logprobsOf(piece.tokens, offset, texts) : null;
+      return { text: piece.text, logprobs };
+    },
+    choice: (pieces, index) => ({
+      text: echo(index) + textOf(pieces),
+      logprobs: wantsLogprobs
+        ? logprobsOf(
+            pieces.flatMap(({ tokens }) => tokens),
+            0,
+            texts,
+          )
+        : null,
+    }),
+  };
+}
+
+/** `logprobs` of a text: every token as it was committed. `top_logprobs` knows that one alone. */
+function logprobsOf(tokens: readonly AnswerToken[], start: number, texts: TokenTexts) {
+  let offset = start;
+  const list = tokens.map(({ id, logprob }) => {
+    const token = texts.of(id);
+    const entry = { token, logprob, offset };
+    offset += token.length;
+    return entry;
+  });
+  return {
+    tokens: list.map(({ token }) => token),
+    token_logprobs: list.map(({ logprob }) => logprob),
+    top_logprobs: list.map(({ token, logprob }) => ({ [token]: logprob })),
+    text_offset: list.map((entry) => entry.offset),
+  };
+}

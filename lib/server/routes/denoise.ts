@@ -1,0 +1,94 @@
+import type { FastifyInstance } from 'fastify';
+import type { RND1 } from '../../model';
+import type { SamplingOptions, Template } from '../../types';
+import type { Context } from '../context';
+import { ApiError } from '../errors';
+import { newTokens, samplingOf, seedOf } from '../fields';
+import { frameEvents } from '../frame-events';
+import { type DenoiseBody, denoiseBody } from '../schemas';
+import { begin, checkTextLength, type Frames } from '../work';
+import { textsOf } from './infill';
+
+/** Fields that belong to one kind of canvas; the first of each kind names it. */
+const kinds = {
+  prompt: ['prompt', 'mode', 'max_tokens'],
+  text: ['text', 'hole', 'tokens_per_hole'],
+  length: ['length', 'prefix', 'suffix'],
+  tokens: ['tokens', 'masked'],
+} as const;
+
+type Kind = keyof typeof kinds;
+
+/** `POST /v1/denoise`: whole frames, provisional and committed tokens with confidence and entropy. */
+export function addDenoise(app: FastifyInstance, context: Context): void {
+  const { model, settings } = context;
+  const schema = {
+    summary: 'Watch a canvas unmask, step by step',
+    description:
+      'Takes one of `prompt`, `text` (with holes), `length` (between `prefix` and `suffix`) or `tokens` (with `masked`). ' +
+      'Answers with events: `start`, `frame` for every step, `end` or `error`.',
+    tags: ['rnd1'],
+    body: denoiseBody,
+    produces: ['text/event-stream'],
+  };
+  app.post<{ Body: DenoiseBody }>('/v1/denoise', { schema }, async (request, reply) => {
+    const { body } = request;
+    const call = context.open(request, reply, body.model);
+    const kind = kindOf(body);
+    const { prompt, text, prefix, suffix } = body;
+    const texts = [prompt, prefix, suffix].concat(textsOf((text ?? '') as Template));
+    checkTextLength(texts.join(''), settings.maxCanvasTokens);
+    const seed = seedOf(body);
+    const frames = framesOf(model, kind, body, samplingOf(body, seed, call.signal));
+    const work = await begin(model, frames, {
+      seed,
+      maxCanvasTokens: settings.maxCanvasTokens,
+      text: kind !== 'tokens',
+      mayEnd: kind === 'prompt',
+    });
+    return context.stream(call, reply, frameEvents(context, call, work, context.enter(call, 1)));
+  });
+}
+
+/** What the canvas is made of; fields of another kind are refused. */
+function kindOf(body: DenoiseBody): Kind {
+  const given = (name: keyof DenoiseBody) => body[name] !== undefined && body[name] !== null;
+  const all = Object.keys(kinds) as Kind[];
+  const found = all.filter(given);
+  const [kind] = found;
+  if (kind === undefined || found.length > 1) {
+    const what = found.length > 1 ? `not ${found.join(' and ')} together` : 'and none is given';
+    throw new ApiError(422, 'invalid_value', `one of ${all.join(', ')} is needed, ${what}`, {
+      param: found[1],
+    });
+  }
+  for (const other of all.filter((name) => name !== kind)) {
+    const stray = kinds[other].find(given);
+    if (stray !== undefined) {
+      throw new ApiError(422, 'invalid_value', `${stray} goes with ${other}, not with ${kind}`, {
+        param: stray,
+      });
+    }
+  }
+  return kind;
+}
+
+function framesOf(model: RND1, kind: Kind, body: DenoiseBody, sampling: SamplingOptions): Frames {
+  const { prompt, text, prefix, suffix, length, tokens, masked } = body;
+  switch (kind) {
+    case 'prompt': {
+      const maxNewTokens = newTokens(body.max_tokens, prompt !== '', model);
+      return model.denoise(prompt as string, { ...sampling, mode: body.mode ?? undefined, maxNewTokens });
+    }
+    case 'text': {
+      const holes = { hole: body.hole ?? undefined, tokensPerHole: body.tokens_per_hole ?? undefined };
+      return model.denoiseFill(text as Template, { ...sampling, ...holes });
+    }
+    case 'length': {
+      const input = { prefix: prefix ?? '', suffix: suffix ?? '', length: length as number };
+      return model.denoiseInfill(input, sampling);
+    }
+    case 'tokens':
+      return model.denoiseTokens({ ...sampling, canvas: tokens as number[], masked: masked ?? [] });
+  }
+}

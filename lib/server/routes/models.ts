@@ -1,0 +1,31 @@
+import type { FastifyInstance } from 'fastify';
+import type { Context } from '../context';
+
+/** `GET /v1/models` and `GET /v1/models/{model}` */
+export function addModels(app: FastifyInstance, context: Context): void {
+  const { model, settings } = context;
+  const { info, config } = model;
+  const description = {
+    id: settings.modelName,
+    object: 'model',
+    created: Math.floor(Date.now() / 1000),
+    owned_by: 'rnd1',
+    max_canvas_tokens: settings.maxCanvasTokens,
+    default_max_tokens: config.generation.maxNewTokens ?? null,
+    default_steps: config.generation.steps,
+    device: info.device,
+    dtype: info.dtype,
+  };
+  app.get('/v1/models', { schema: { summary: 'The model that is served', tags: ['openai'] } }, async () => ({
+    object: 'list',
+    data: [description],
+  }));
+  app.get<{ Params: { model: string } }>(
+    '/v1/models/:model',
+    { schema: { summary: 'One model', tags: ['openai'] } },
+    async (request) => {
+      context.checkModel(request.params.model);
+      return description;
+    },
+  );
+}

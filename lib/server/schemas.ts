@@ -1,0 +1,187 @@
+import { type Static, type TObject, type TProperties, type TSchema, Type } from '@sinclair/typebox';
+
+/** A field that may be missing or null, as OpenAI's clients send what is not set. */
+const maybe = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
+const strict = <T extends TProperties>(properties: T, $id: string): TObject<T> =>
+  Type.Object(properties, { additionalProperties: false, title: $id });
+
+const name = Type.String({ minLength: 1 });
+const simpleSchedule = Type.Union([
+  Type.Union(['entropy', 'confidence', 'margin', 'random'].map((type) => Type.Literal(type))),
+  Type.Object({
+    type: Type.Union(['entropy', 'confidence', 'margin', 'random'].map((t) => Type.Literal(t))),
+  }),
+  Type.Object({ type: Type.Literal('entropy-bounded'), gamma: Type.Number() }),
+  Type.Object({ type: Type.Literal('threshold'), tau: Type.Number({ exclusiveMinimum: 0, maximum: 1 }) }),
+]);
+const schedule = Type.Union(
+  [
+    simpleSchedule,
+    Type.Object({
+      type: Type.Literal('blocks'),
+      length: Type.Integer({ minimum: 1 }),
+      schedule: Type.Optional(simpleSchedule),
+    }),
+  ],
+  { description: 'Which positions a step unmasks; the default is entropy.' },
+);
+
+const safe = Number.MAX_SAFE_INTEGER;
+const seed = Type.Union(
+  [Type.Integer({ minimum: -safe, maximum: safe }), Type.String({ pattern: '^-?[0-9]{1,20}$' })],
+  {
+    description: 'Same seed, same text. As a decimal string where it is beyond 2^53.',
+  },
+);
+const tokenIds = Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 });
+
+/** What every request that denoises may say. */
+const sampling = {
+  steps: maybe(Type.Integer({ minimum: 1, maximum: 65536, description: 'Rounds in all.' })),
+  schedule: maybe(schedule),
+  temperature: maybe(Type.Number({ minimum: 0, description: '0, the default, is greedy.' })),
+  top_p: maybe(Type.Number({ minimum: 0, maximum: 1 })),
+  top_k: maybe(Type.Integer({ minimum: 0 })),
+  seed: maybe(seed),
+};
+const length = Type.Integer({ minimum: 1, description: 'Tokens to write between prefix and suffix.' });
+const maxTokens = Type.Integer({ minimum: 1, description: 'Positions to fill.' });
+const model = maybe(name);
+const stream = maybe(Type.Boolean());
+const mode = maybe(Type.Union([Type.Literal('task'), Type.Literal('completion')]));
+const template = Type.Union([
+  Type.String(),
+  Type.Array(Type.Union([Type.String(), strict({ length: Type.Integer({ minimum: 1 }) }, 'Hole')])),
+]);
+const holes = {
+  hole: maybe(Type.String({ minLength: 1, description: "What marks a hole; the default is '___'." })),
+  tokens_per_hole: maybe(Type.Integer({ minimum: 1, description: 'The default is 4.' })),
+};
+
+/** OpenAI's fields that steer nothing here: they are accepted and have no effect. */
+const ignored = {
+  user: maybe(Type.String()),
+  metadata: maybe(Type.Record(Type.String(), Type.String())),
+  store: maybe(Type.Boolean()),
+  service_tier: maybe(Type.String()),
+  safety_identifier: maybe(Type.String()),
+  prompt_cache_key: maybe(Type.String()),
+};
+
+/** OpenAI's fields that a model of this kind has nothing to do with: only what means "off" is accepted. */
+const off = {
+  presence_penalty: maybe(Type.Literal(0)),
+  frequency_penalty: maybe(Type.Literal(0)),
+  logit_bias: maybe(Type.Object({}, { additionalProperties: false })),
+};
+
+const openai = {
+  ...sampling,
+  ...ignored,
+  ...off,
+  max_tokens: maybe(maxTokens),
+  n: maybe(Type.Integer({ minimum: 1, maximum: 128 })),
+  stop: maybe(
+    Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { maxItems: 4 })]),
+  ),
+  stream,
+  stream_options: maybe(
+    Type.Object({
+      include_usage: Type.Optional(Type.Boolean()),
+      include_obfuscation: Type.Optional(Type.Boolean()),
+    }),
+  ),
+  model,
+};
+
+export const completionBody = strict(
+  {
+    ...openai,
+    prompt: Type.Union([
+      Type.String(),
+      Type.Array(Type.String(), { minItems: 1 }),
+      tokenIds,
+      Type.Array(tokenIds, { minItems: 1 }),
+    ]),
+    suffix: maybe(Type.String({ description: 'Text after the completion: max_tokens are written between.' })),
+    echo: maybe(Type.Boolean()),
+    best_of: maybe(Type.Integer({ minimum: 1 })),
+    logprobs: maybe(
+      Type.Integer({ minimum: 0, maximum: 1, description: 'Only the committed token is given.' }),
+    ),
+  },
+  'CompletionRequest',
+);
+
+const textPart = Type.Object({ type: Type.Literal('text'), text: Type.String() });
+const content = Type.Union([Type.String(), Type.Array(textPart)]);
+const message = Type.Object({
+  role: Type.Union(['system', 'developer', 'user', 'assistant'].map((role) => Type.Literal(role))),
+  content,
+  name: maybe(Type.String()),
+});
+
+export const chatBody = strict(
+  {
+    ...openai,
+    messages: Type.Array(message, { minItems: 1 }),
+    max_completion_tokens: maybe(maxTokens),
+    logprobs: maybe(Type.Boolean()),
+    top_logprobs: maybe(
+      Type.Integer({ minimum: 0, maximum: 1, description: 'Only the committed token is given.' }),
+    ),
+    response_format: maybe(Type.Object({ type: Type.Literal('text') })),
+    tools: maybe(Type.Array(Type.Unknown(), { maxItems: 0 })),
+    tool_choice: maybe(Type.Literal('none')),
+    parallel_tool_calls: maybe(Type.Boolean()),
+    chat_template_kwargs: maybe(
+      Type.Record(Type.String(), Type.Unknown(), { description: 'Variables of the template.' }),
+    ),
+  },
+  'ChatCompletionRequest',
+);
+
+export const infillBody = strict(
+  { ...sampling, model, stream, prefix: maybe(Type.String()), suffix: maybe(Type.String()), length },
+  'InfillRequest',
+);
+
+export const fillBody = strict({ ...sampling, ...holes, model, stream, text: template }, 'FillRequest');
+
+export const denoiseBody = strict(
+  {
+    ...sampling,
+    ...holes,
+    model,
+    prompt: maybe(Type.String({ description: 'Answered or continued, by mode.' })),
+    mode,
+    max_tokens: maybe(maxTokens),
+    text: maybe(template),
+    prefix: maybe(Type.String()),
+    suffix: maybe(Type.String()),
+    length: maybe(length),
+    tokens: maybe(tokenIds),
+    masked: maybe(Type.Array(Type.Integer({ minimum: 0 }))),
+  },
+  'DenoiseRequest',
+);
+
+export type CompletionBody = Static<typeof completionBody>;
+export type ChatBody = Static<typeof chatBody>;
+export type InfillBody = Static<typeof infillBody>;
+export type FillBody = Static<typeof fillBody>;
+export type DenoiseBody = Static<typeof denoiseBody>;
+/** Fields that every request which denoises has. */
+export type SamplingBody = Pick<DenoiseBody, keyof typeof sampling>;
+
+export const errorAnswer = Type.Object(
+  {
+    error: Type.Object({
+      message: Type.String(),
+      type: Type.String(),
+      param: Type.Union([Type.String(), Type.Null()]),
+      code: Type.Union([Type.String(), Type.Null()]),
+    }),
+  },
+  { title: 'Error' },
+);

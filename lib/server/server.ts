@@ -1,0 +1,85 @@
+import type { FastifyInstance } from 'fastify';
+import { RND1 } from '../model';
+import { integerOption, optionsObject, quote, stringOption } from '../validate';
+import { createApp } from './app';
+import { readChatTemplate } from './chat-template';
+import { Context } from './context';
+import { ApiError } from './errors';
+import { Metrics } from './metrics';
+import { readServerOptions, type ServerOptions } from './options';
+import { Queue } from './queue';
+
+/** Where a server listens. */
+export interface ListenOptions {
+  /** @default '127.0.0.1' */
+  readonly host?: string;
+  /** 0 = any that is free. @default 8080 */
+  readonly port?: number;
+}
+
+/** An HTTP server around one model; the model stays its owner's. */
+export class Server {
+  readonly #context: Context;
+  readonly #unwatch: () => void;
+  #closed: Promise<void> | null = null;
+
+  /** For routes and plugins of one's own, before `listen`; `app.inject` answers without a port. */
+  readonly app: FastifyInstance;
+
+  /** @internal */
+  constructor(app: FastifyInstance, context: Context) {
+    this.app = app;
+    this.#context = context;
+    this.#unwatch = context.model.onStep(context.metrics.onStep);
+  }
+
+  /**
+   * Begins to listen.
+   *
+   * @returns the server's URL
+   */
+  async listen(options?: ListenOptions): Promise<string> {
+    const given = optionsObject('options', options, { host: true, port: true });
+    const host = stringOption('host', given.host ?? '127.0.0.1');
+    const port = integerOption('port', given.port ?? 8080, 0, 65535);
+    return this.app.listen({ host, port });
+  }
+
+  /**
+   * Takes no new requests, lets running ones end for `shutdownTimeout` seconds, aborts what is left then. The model is
+   * not disposed. May be called again.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    const { calls, settings } = this.#context;
+    this.#context.closing = true;
+    const abort = () => {
+      for (const call of calls) call.abort(new ApiError(503, 'shutting_down', 'the server is shutting down'));
+    };
+    const timer = setTimeout(abort, settings.shutdownTimeout * 1000);
+    try {
+      await this.app.close();
+    } finally {
+      clearTimeout(timer);
+      this.#unwatch();
+    }
+  }
+}
+
+/**
+ * An HTTP server with OpenAI's API, the model's own one and the page at `/`; it listens once `listen` is called.
+ *
+ * @throws TypeError or RangeError for wrong options
+ */
+export async function createServer(model: RND1, options?: ServerOptions): Promise<Server> {
+  if (!(model instanceof RND1)) throw new TypeError(`model must be an RND1, not ${quote(model)}`);
+  const settings = readServerOptions(options, model);
+  const queue = new Queue(settings.maxRunning, settings.maxQueued);
+  const template = await readChatTemplate(model, settings);
+  const context = new Context(model, settings, queue, new Metrics(queue), template);
+  return new Server(await createApp(context), context);
+}

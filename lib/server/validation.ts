@@ -1,0 +1,112 @@
+import type { FastifySchemaValidationError } from 'fastify/types/schema';
+import { readSchedule } from '../schedule';
+import { nearest, quote } from '../validate';
+import { ApiError } from './errors';
+
+/** The part of JSON Schema that our schemas use. */
+interface JsonSchema {
+  readonly type?: string;
+  readonly const?: unknown;
+  readonly anyOf?: readonly JsonSchema[];
+  readonly properties?: object;
+  readonly additionalProperties?: unknown;
+  readonly items?: JsonSchema;
+  readonly minimum?: number;
+  readonly exclusiveMinimum?: number;
+  readonly maximum?: number;
+  readonly minLength?: number;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly pattern?: string;
+}
+
+/** ajv's error, with what `verbose` adds. */
+type ValidationError = FastifySchemaValidationError & {
+  readonly data?: unknown;
+  readonly parentSchema?: JsonSchema;
+};
+
+/** A wrong field as the client is told it: its name, what it is, what was expected. */
+export function validationError(errors: readonly FastifySchemaValidationError[]): ApiError {
+  const error = outermost(errors as readonly ValidationError[]);
+  const path = error.instancePath.slice(1).replaceAll('/', '.');
+  const refuse = (code: string, param: string, message: string) =>
+    new ApiError(422, code, message, { param });
+  if (error.keyword === 'required') {
+    const field = join(path, String(error.params.missingProperty));
+    return refuse('missing_field', field, `${field} is missing`);
+  }
+  if (error.keyword === 'additionalProperties') {
+    const name = String(error.params.additionalProperty);
+    const meant = nearest(name, Object.keys(error.parentSchema?.properties ?? {}));
+    const hint = meant === null ? '' : `; did you mean ${quote(meant)}?`;
+    return refuse('unknown_field', join(path, name), `there is no field ${quote(join(path, name))}${hint}`);
+  }
+  if (path === '')
+    return new ApiError(422, 'invalid_value', `the body must be an object, not ${quote(error.data)}`);
+  if (path.startsWith('schedule')) {
+    const problem = scheduleProblem(error.data);
+    if (problem !== null) return refuse('invalid_value', 'schedule', problem);
+  }
+  return refuse(
+    'invalid_value',
+    path,
+    `${path} must be ${expected(error.parentSchema ?? {})}, not ${quote(error.data)}`,
+  );
+}
+
+/** Of the complaints of all branches of a choice, the one about the choice itself. */
+function outermost(errors: readonly ValidationError[]): ValidationError {
+  const depth = ({ instancePath }: ValidationError) => instancePath.split('/').length;
+  return errors.reduce((best, error) => (depth(error) <= depth(best) ? error : best));
+}
+
+const join = (path: string, name: string) => (path === '' ? name : `${path}.${name}`);
+
+/** The library's own words about a schedule; null where it has nothing against it. */
+function scheduleProblem(value: unknown): string | null {
+  try {
+    readSchedule(value as Parameters<typeof readSchedule>[0]);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** What a schema accepts, in words. */
+function expected(schema: JsonSchema): string {
+  if (schema.const !== undefined) return quote(schema.const);
+  if (schema.anyOf !== undefined) {
+    const branches = schema.anyOf.filter(({ type }) => type !== 'null').map(expected);
+    return [branches.slice(0, -1).join(', '), ...branches.slice(-1)]
+      .filter((text) => text !== '')
+      .join(' or ');
+  }
+  switch (schema.type) {
+    case 'string':
+      if (schema.pattern !== undefined) return 'a string of decimal digits';
+      return (schema.minLength ?? 0) > 0 ? 'a string that is not empty' : 'a string';
+    case 'integer':
+      return `an integer${range(schema)}`;
+    case 'number':
+      return `a number${range(schema)}`;
+    case 'boolean':
+      return 'true or false';
+    case 'array': {
+      if (schema.maxItems === 0) return 'an empty list';
+      const most = schema.maxItems === undefined ? '' : ` of up to ${schema.maxItems}`;
+      return `a list${most}${schema.items?.type === undefined ? '' : `, each ${expected(schema.items)}`}`;
+    }
+    default:
+      return schema.additionalProperties === false && Object.keys(schema.properties ?? {}).length === 0
+        ? 'an empty object'
+        : 'an object';
+  }
+}
+
+function range({ minimum, exclusiveMinimum, maximum }: JsonSchema): string {
+  const least = exclusiveMinimum === undefined ? minimum : `above ${exclusiveMinimum}`;
+  if (least === undefined) return maximum === undefined ? '' : ` up to ${maximum}`;
+  if (maximum === undefined) return exclusiveMinimum === undefined ? ` of at least ${least}` : ` ${least}`;
+  return ` from ${least} to ${maximum}`;
+}

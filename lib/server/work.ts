@@ -1,0 +1,79 @@
+import type { RND1 } from '../model';
+import type { TextFrame, TextResult, TokenFrame, TokenResult } from '../types';
+import { ApiError, asFieldError } from './errors';
+import { reservesEnd } from './fields';
+
+export type Frame = TokenFrame | TextFrame;
+export type Result = TokenResult | TextResult;
+export type Frames = AsyncGenerator<Frame, Result, void>;
+
+/** A canvas that is laid out and waits for its first step. */
+export interface Work {
+  /** The canvas before anything was computed. */
+  readonly initial: Frame;
+  /** Positions to fill, ascending. */
+  readonly positions: readonly number[];
+  /** Tokens that the request has given. */
+  readonly promptTokens: number;
+  readonly seed: bigint;
+  /** Tokens that end the text; none where it goes on after the positions. */
+  readonly ends: ReadonlySet<number>;
+  /** The frames after the initial one. */
+  readonly frames: Frames;
+}
+
+export interface WorkOptions {
+  readonly seed: bigint;
+  readonly maxCanvasTokens: number;
+  /** Its last slot may be reserved, which the request has not given. */
+  readonly text: boolean;
+  /** The text may end before its last position. */
+  readonly mayEnd: boolean;
+}
+
+/** No tokenizer makes fewer tokens than one of 32 characters: what is longer need not be tokenized to be refused. */
+export function checkTextLength(text: string, maxCanvasTokens: number): void {
+  if (text.length <= maxCanvasTokens * 32) return;
+  const limit = `this server takes ${maxCanvasTokens} tokens`;
+  throw new ApiError(422, 'context_length_exceeded', `a text of ${text.length} characters: ${limit}`);
+}
+
+/**
+ * Lays out a canvas and computes nothing yet.
+ *
+ * @param frames with `initialFrame: true`
+ * @throws ApiError 422 for what the library says about its arguments, and for a canvas beyond the limit
+ */
+export async function begin(model: RND1, frames: Frames, options: WorkOptions): Promise<Work> {
+  const next = await frames.next().catch((error: unknown) => {
+    throw asFieldError(error);
+  });
+  const initial = next.value as Frame;
+  const { length } = initial.tokens;
+  if (length > options.maxCanvasTokens) {
+    await frames.return(undefined as never);
+    throw new ApiError(
+      422,
+      'context_length_exceeded',
+      `the canvas would have ${length} tokens, but this server takes ${options.maxCanvasTokens}`,
+    );
+  }
+  const positions = [...initial.masked.keys()].filter((position) => initial.masked[position] === 1);
+  const last = length - 1;
+  const reserved =
+    options.text && reservesEnd(model) && length > 1 && positions.length > 0 && initial.masked[last] === 0;
+  return {
+    initial,
+    positions,
+    promptTokens: length - positions.length - (reserved ? 1 : 0),
+    seed: options.seed,
+    ends: new Set(options.mayEnd ? endsOf(model) : []),
+    frames,
+  };
+}
+
+/** EOS and pad, which is what RND1 writes after the end. */
+function endsOf({ config }: RND1): number[] {
+  const { eosTokenIds, padTokenId } = config.tokens;
+  return padTokenId === null ? [...eosTokenIds] : [...eosTokenIds, padTokenId];
+}
