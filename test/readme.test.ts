@@ -135,14 +135,6 @@ describe('programs run', () => {
     expect(stdout).toContain('85 after');
     expect(stdout).toContain("[ ' 2', ' k m q z', ' cba' ]");
   });
-
-  test.each(readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.ts')))(
-    'examples/%s',
-    async (name) => {
-      const { code, stderr } = await start('npx', ['tsx', `examples/${name}`], { cwd: root });
-      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    },
-  );
 });
 
 test.each(pages)('links of %s lead somewhere', (page) => {
