@@ -141,6 +141,7 @@ export interface StepReport {
   readonly masked: number;
   /** Positions that were committed. */
   readonly committed: number;
+  /** From its call to its result. */
   readonly seconds: number;
 }
 
