@@ -59,6 +59,7 @@ export async function createApp(context: Context): Promise<FastifyInstance> {
     },
   });
   app.addHook('onRequest', async (request, reply) => {
+    context.track(reply.raw);
     reply.header('x-request-id', request.id);
   });
   // Before the keys: a browser asks without one whether it may ask.
@@ -104,8 +105,6 @@ function addAnswers(app: FastifyInstance, context: Context): void {
     const seconds = reply.elapsedTime / 1000;
     context.metrics.onRequest(routeOptions.url ?? 'none', reply.statusCode, seconds);
     request.log.info({ method, path: pathOf(request), status: reply.statusCode, seconds }, 'request');
-    // A connection that was busy when the server began to close is idle now.
-    if (context.closing) setImmediate(() => app.server.closeIdleConnections());
   });
 }
 

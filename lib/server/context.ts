@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { RND1Error } from '../errors';
 import type { RND1 } from '../model';
@@ -15,8 +16,11 @@ const { version } = require('../../package.json') as { version: string };
 
 /** What all routes of a server share. */
 export class Context {
-  /** Requests that are answered right now. */
+  /** Requests that are computed right now. */
   readonly calls = new Set<Call>();
+  /** Requests of any kind whose answers are not out yet. */
+  #pending = 0;
+  #onIdle: () => void = () => {};
   readonly texts: TokenTexts;
   /** Same fingerprint, seed and request: same text. */
   readonly fingerprint: string;
@@ -33,6 +37,23 @@ export class Context {
     const { device, instructionSet, dtype } = model.info;
     this.fingerprint = `rnd1-${version}-${device}-${instructionSet}-${dtype}`.replaceAll(' ', '_');
     this.texts = new TokenTexts(model.tokenizer);
+  }
+
+  /** Counts an answer until it is out, or given up. */
+  track(answer: ServerResponse): void {
+    this.#pending++;
+    answer.once('close', () => {
+      this.#pending--;
+      if (this.#pending === 0) this.#onIdle();
+    });
+  }
+
+  /** Resolves when no answer is pending any more. */
+  idle(): Promise<void> {
+    if (this.#pending === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+    });
   }
 
   /** Begins to answer a request; the name of a model that is not here is refused. */

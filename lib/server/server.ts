@@ -62,7 +62,11 @@ export class Server {
     };
     const timer = setTimeout(abort, settings.shutdownTimeout * 1000);
     try {
-      await this.app.close();
+      const closed = this.app.close();
+      await this.#context.idle();
+      // Browsers hold connections that they have not used yet: nobody waits for those.
+      this.app.server.closeAllConnections();
+      await closed;
     } finally {
       clearTimeout(timer);
       this.#unwatch();

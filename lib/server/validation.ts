@@ -8,7 +8,7 @@ interface JsonSchema {
   readonly type?: string;
   readonly const?: unknown;
   readonly anyOf?: readonly JsonSchema[];
-  readonly properties?: object;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
   readonly additionalProperties?: unknown;
   readonly items?: JsonSchema;
   readonly minimum?: number;
@@ -98,10 +98,16 @@ function expected(schema: JsonSchema): string {
       return `a list${most}${schema.items?.type === undefined ? '' : `, each ${expected(schema.items)}`}`;
     }
     default:
-      return schema.additionalProperties === false && Object.keys(schema.properties ?? {}).length === 0
-        ? 'an empty object'
-        : 'an object';
+      return `an ${schema.additionalProperties === false && Object.keys(schema.properties ?? {}).length === 0 ? 'empty ' : ''}object${constants(schema)}`;
   }
+}
+
+/** The fields of an object that can have only one value. */
+function constants({ properties = {} }: JsonSchema): string {
+  const fixed = Object.entries(properties).filter(([, field]) => field.const !== undefined);
+  return fixed
+    .map(([name, field], i) => `${i === 0 ? ' with' : ' and'} ${name} ${quote(field.const)}`)
+    .join('');
 }
 
 function range({ minimum, exclusiveMinimum, maximum }: JsonSchema): string {

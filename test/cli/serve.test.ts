@@ -1,0 +1,116 @@
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { rnd1, root } from './rnd1';
+
+const main = join(root, 'dist', 'cli', 'main.js');
+
+/** `rnd1 serve`, until it is told to end. */
+async function serve(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const child = spawn(process.execPath, [main, 'serve', '--port', '0', ...args], {
+    env: { ...process.env, ...env },
+    timeout: 50_000,
+  });
+  const output = { stdout: '', stderr: '' };
+  const ended = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
+    child.on('close', (code, signal) => resolve({ code, signal }));
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    output.stderr += text;
+  });
+  const url = await new Promise<string>((resolve) => {
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output.stdout += text;
+      const found = /http:\/\/\S+/.exec(output.stdout)?.[0];
+      if (found !== undefined) resolve(found);
+    });
+    void ended.then(() => resolve(''));
+  });
+  return { child, url, output, ended };
+}
+
+const post = (url: string, body: object, headers: Record<string, string> = {}) =>
+  fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  });
+
+test('says where it is, answers, logs, and ends with 0 when asked to', async () => {
+  const { child, url, output, ended } = await serve([]);
+  expect(output.stdout).toMatch(/^rnd1 serves nano at http:\/\/127\.0\.0\.1:\d+ .*\n$/);
+  const answer = await post(`${url}/v1/fill`, {
+    text: 'Question: What is 1+1?\nAnswer: ___',
+    tokens_per_hole: 1,
+  });
+  expect(answer.status).toBe(200);
+  child.kill('SIGTERM');
+  expect(await ended).toEqual({ code: 0, signal: null });
+  const entries = output.stderr
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(entries).toContainEqual(expect.objectContaining({ msg: 'request', path: '/v1/fill', status: 200 }));
+  expect(output.stderr).not.toContain('What is 1+1');
+  await expect(fetch(`${url}/healthz`)).rejects.toThrow();
+});
+
+test('lets a stream end after the first signal, and ends at once after the second', async () => {
+  // A canvas that takes a while.
+  const long = {
+    tokens: new Array(256).fill(65),
+    masked: Array.from({ length: 100 }, (_, i) => i + 1),
+    steps: 100,
+  };
+  const first = await serve(['--log-level', 'silent', '--threads', '1']);
+  const streamed = await post(`${first.url}/v1/denoise`, long);
+  first.child.kill('SIGINT');
+  expect(await streamed.text()).toMatch(/event: end\ndata: .*\n\n$/);
+  expect(await first.ended).toEqual({ code: 0, signal: null });
+  expect(first.output.stderr).toBe('');
+
+  const second = await serve(['--log-level', 'silent', '--threads', '1']);
+  const cut = await post(`${second.url}/v1/denoise`, long);
+  second.child.kill('SIGINT');
+  const again = setInterval(() => second.child.kill('SIGINT'), 20);
+  expect(await second.ended).toEqual({ code: null, signal: 'SIGINT' });
+  clearInterval(again);
+  await expect(cut.text()).rejects.toThrow();
+});
+
+test('takes keys from the environment and from flags, and warns when it is open without any', async () => {
+  const closed = await serve(['--host', '0.0.0.0', '--api-key', 'one'], { RND1_API_KEY: 'two, three' });
+  const url = closed.url.replace('0.0.0.0', '127.0.0.1');
+  const status = async (key: string) =>
+    (await fetch(`${url}/v1/models`, { headers: { authorization: `Bearer ${key}` } })).status;
+  expect(await Promise.all(['one', 'two', 'three', 'four'].map(status))).toEqual([200, 200, 200, 401]);
+  closed.child.kill('SIGTERM');
+  await closed.ended;
+  expect(closed.output.stderr).not.toContain('warning');
+
+  const opened = await serve(['--host', '0.0.0.0', '--name', 'mine', '--no-page']);
+  opened.child.kill('SIGTERM');
+  await opened.ended;
+  expect(opened.output.stderr).toContain('rnd1: warning: everyone who reaches 0.0.0.0 can use this server');
+  expect(opened.output.stdout).toContain('rnd1 serves mine');
+});
+
+test('says what is wrong with its options', async () => {
+  const wrong = async (...args: string[]) => {
+    const { code, stdout, stderr } = await rnd1(['serve', ...args]);
+    expect(stdout).toBe('');
+    return { code, stderr };
+  };
+  expect(await wrong('--port', '70000')).toEqual({ code: 2, stderr: expect.stringContaining('0 to 65535') });
+  expect(await wrong('--api-key', 'a b')).toEqual({
+    code: 2,
+    stderr: expect.stringContaining('visible ASCII'),
+  });
+  const template = join(root, 'build', `wrong-template-${process.pid}.jinja`);
+  writeFileSync(template, '{% if %}');
+  expect(await wrong('--chat-template', template)).toEqual({
+    code: 2,
+    stderr: expect.stringContaining('chatTemplate cannot be parsed'),
+  });
+  expect(await wrong('--host', '256.0.0.1', '--port', '0')).toMatchObject({ code: 1 });
+});
