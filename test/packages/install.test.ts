@@ -43,6 +43,16 @@ const files = {
   'thread.mjs': `import { Worker } from 'node:worker_threads';
 new Worker(new URL('./ask.mjs', import.meta.url));`,
   'bundled.mjs': `import { RND1 } from 'rnd1';\n(async () => {${question}})();`,
+  // Without a port: what a request to / and one of a client would get.
+  'serve.mjs': `import { RND1 } from 'rnd1';
+import { createServer } from 'rnd1/server';
+const model = await RND1.load();
+const server = await createServer(model);
+const payload = { model: 'nano', prompt: 'Question: What is 47+38?\\nAnswer:', max_tokens: 32 };
+const { body } = await server.app.inject({ method: 'POST', url: '/v1/completions', payload });
+await server.close();
+await model.dispose();
+process.stdout.write(JSON.parse(body).choices[0].text);`,
   'names.mjs': `import { createRequire } from 'node:module';
 import * as imported from 'rnd1';
 const required = createRequire(import.meta.url)('rnd1');
@@ -194,7 +204,7 @@ function packagesInAnEmptyFolder(): void {
     ])
       expect(main).toContain(file);
     const allowed =
-      /^(LICENSE|README\.md|package\.json|types\/native\.d\.ts|models\/nano\/[\w.]+|dist\/[\w/-]+\.(js|mjs|js\.map|d\.ts|d\.mts))$/;
+      /^(LICENSE|README\.md|package\.json|types\/native\.d\.ts|models\/nano\/[\w.]+|dist\/[\w/-]+\.(js|mjs|js\.map|d\.ts|d\.mts)|dist\/server\/page\/[\w-]+\.(html|css|svg))$/;
     expect(main.filter((file) => !allowed.test(file))).toEqual([]);
   });
 
@@ -223,6 +233,8 @@ function packagesInAnEmptyFolder(): void {
   test('answer through require', async () => answered(await machine.node(['ask.cjs'], app)));
 
   test('answer through import', async () => answered(await machine.node(['ask.mjs'], app)));
+
+  test('answer over HTTP', async () => answered(await machine.node(['serve.mjs'], app)));
 
   test('answer in a worker thread', async () => answered(await machine.node(['thread.mjs'], app)));
 
