@@ -293,7 +293,7 @@ const __filename = fileURLToPath(import.meta.url);`;
     expect(stderr).toContain(`  package ${own}: Cannot find module '${own}/package.json'`);
     expect(stderr).toContain(`Remedy: npm install ${own}@${version}`);
     expect(stderr).toContain('--omit=optional');
-  });
+  }, 180_000);
 }
 
 const unavailable = nativeProgramsUnavailable();
