@@ -112,9 +112,8 @@ function draw(lines: readonly string[], puzzle: Grid, again = false): void {
 
 function sayWhatElse(): void {
   print('\nMore: `npx rnd1 generate --help`, examples/ and README.md.');
-  print('RND1 itself, 30B parameters in 61 GB, is loaded from a folder:');
-  print('  hf download radicalnumerics/RND1-Base-0910 --local-dir rnd1-base');
-  print("  npx rnd1 generate --model rnd1-base 'Why is the sky blue?'");
+  print('RND1 itself, 30B parameters in 61 GB, is fetched by its name:');
+  print("  npx rnd1 generate --model radicalnumerics/RND1-Base-0910 'Why is the sky blue?'");
 }
 
 main().catch((error: unknown) => {

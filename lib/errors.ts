@@ -11,9 +11,22 @@ export type RND1ErrorCode =
   | 'cuda_error'
   | 'disposed'
   | 'addon_not_found'
-  | 'io';
+  | 'io'
+  | HubErrorCode;
 
-const codes: ReadonlySet<string> = new Set<RND1ErrorCode>([
+/** Why a checkpoint could not be had from the hub. */
+export type HubErrorCode =
+  /** It asks for a token, or the one given may not see the model. */
+  | 'access_denied'
+  /** No such model, revision or file. */
+  | 'not_found'
+  /** It would be needed, but HF_HUB_OFFLINE or `offline` forbids it. */
+  | 'offline'
+  /** It cannot be reached, fails, or sends something else than it announced. */
+  | 'network';
+
+/** Those that the addon knows. */
+const codes: ReadonlySet<string> = new Set<Exclude<RND1ErrorCode, HubErrorCode>>([
   'invalid_checkpoint',
   'unsupported_model',
   'tokenizer_missing',

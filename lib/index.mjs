@@ -3,6 +3,7 @@ import rnd1 from './index.js';
 
 export const {
   chooseDevice,
+  downloadCheckpoint,
   embeddedFolder,
   inspectCheckpoint,
   RND1,

@@ -4,7 +4,8 @@ export type { ManifestTensor } from './checkpoint/manifest';
 export type { GenerationDefaults, ModelConfig, SpecialTokens } from './config';
 export { chooseDevice, type DeviceChoice } from './device';
 export { embeddedFolder } from './embedded';
-export { RND1Error, type RND1ErrorCode } from './errors';
+export { type HubErrorCode, RND1Error, type RND1ErrorCode } from './errors';
+export { downloadCheckpoint } from './hub/download';
 export { toJSON } from './json';
 export type { ModelInfo } from './load';
 export { RND1 } from './model';
@@ -12,11 +13,14 @@ export { system } from './system';
 export { type DecodeOptions, type NamedTokens, Tokenizer } from './tokenizer';
 export type {
   Device,
+  DownloadOptions,
+  DownloadProgress,
   DType,
   FillOptions,
   ForwardOptions,
   ForwardOutput,
   GenerateOptions,
+  HubOptions,
   InfillInput,
   InfillOptions,
   LoadOptions,

@@ -9,11 +9,22 @@ import type { ModelConfig } from './config';
 import { chooseDevice } from './device';
 import { embeddedFolder } from './embedded';
 import { RND1Error } from './errors';
+import { downloadCheckpoint } from './hub/download';
+import { isRepository } from './hub/repository';
+import { checkHubOptions } from './hub/settings';
 import { loadNames } from './option-names';
 import { readSettings } from './settings';
 import type { Tokenizer } from './tokenizer';
-import type { Device, DType, LoadOptions } from './types';
-import { integerOption, optionsObject, quote, signalOption, stringOption, wordOption } from './validate';
+import type { Device, DownloadOptions, DownloadProgress, DType, LoadOptions, LoadProgress } from './types';
+import {
+  callbackOption,
+  integerOption,
+  optionsObject,
+  quote,
+  signalOption,
+  stringOption,
+  wordOption,
+} from './validate';
 
 /** Where and how a loaded model computes. */
 export interface ModelInfo {
@@ -55,10 +66,14 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
       `path must be a string, not ${quote(path)}; options come second: RND1.load(undefined, options)`,
     );
   }
-  const folder = path === undefined ? embeddedFolder : stringOption('path', path);
-  const { device, dtype, threads, maxRowsPerStep, onProgress, signal } = readLoadOptions(options);
+  const place = path === undefined ? embeddedFolder : stringOption('path', path);
+  const { device, dtype, threads, maxRowsPerStep, onProgress, signal, hub } = readLoadOptions(options);
   signal?.throwIfAborted();
-  await checkPath(folder);
+  const folder = await findFolder(place, {
+    ...hub,
+    signal,
+    onProgress: onProgress && downloadReport(onProgress),
+  });
   const { config, tokenizer } = await readSettings(folder);
   const manifest = await readManifest(folder);
   const selected = selectTensors(manifest, config.model);
@@ -92,12 +107,13 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
 function readLoadOptions(given: LoadOptions | undefined) {
   const options = optionsObject('options', given, loadNames);
   const { device = 'auto', dtype = 'auto', threads = availableParallelism(), onProgress } = options;
+  const { revision, cacheDir, token, offline } = options;
+  const hub = { revision, cacheDir, token, offline };
+  checkHubOptions(hub);
   if (typeof device !== 'string' || !/^(auto|cpu|cuda|cuda:\d{1,4})$/.test(device)) {
     throw new TypeError(`device must be 'auto', 'cpu', 'cuda' or 'cuda:N', not ${quote(device)}`);
   }
-  if (onProgress !== undefined && typeof onProgress !== 'function') {
-    throw new TypeError(`onProgress must be a function, not ${quote(onProgress)}`);
-  }
+  callbackOption('onProgress', onProgress);
   return {
     device: device as Device,
     dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16']),
@@ -108,19 +124,32 @@ function readLoadOptions(given: LoadOptions | undefined) {
         : integerOption('maxRowsPerStep', options.maxRowsPerStep, 1),
     onProgress,
     signal: signalOption(options.signal),
+    hub,
   };
 }
 
-/** Says what to do when a model's name on the hub is given instead of a folder. */
-async function checkPath(folder: string): Promise<void> {
-  const stats = await stat(folder).catch((error: unknown) => {
-    const hint = /^\w[\w.-]*\/[\w.-]+$/.test(folder)
-      ? '; names on the Hugging Face hub are not looked up: download the checkpoint and give its folder'
-      : '';
-    throw new RND1Error('io', `${quote(folder)} is not a folder${hint}`, { cause: error });
+/** A folder on disk, else the folder of a model that the hub has under this name. */
+async function findFolder(place: string, options: DownloadOptions): Promise<string> {
+  const stats = await stat(place).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' && isRepository(place)) return null;
+    throw new RND1Error('io', `${quote(place)} is not a folder`, { cause: error });
   });
-  if (!stats.isDirectory()) throw new RND1Error('io', `${quote(folder)} is not a folder`);
+  if (stats === null) return downloadCheckpoint(place, options).catch((error) => fail(place, error));
+  if (!stats.isDirectory()) throw new RND1Error('io', `${quote(place)} is not a folder`);
+  return place;
 }
+
+/** A name that the hub does not know may be that of a folder, misspelt. */
+function fail(place: string, error: unknown): never {
+  if (error instanceof RND1Error && ['access_denied', 'not_found', 'offline'].includes(error.code)) {
+    const message = `${quote(place)} is not a folder, and ${error.message}`;
+    throw new RND1Error(error.code, message, { cause: error.cause });
+  }
+  throw error;
+}
+
+const downloadReport = (report: (progress: LoadProgress) => void) => (download: DownloadProgress) =>
+  report({ bytes: download.bytes, totalBytes: download.totalBytes, tensors: 0, totalTensors: 0, download });
 
 /** The native session. A progress callback that throws ends the loading with what it threw. */
 async function openSession(

@@ -105,11 +105,13 @@ export class RND1 {
   }
 
   /**
-   * Loads a checkpoint folder in the Hugging Face layout.
+   * Loads a checkpoint in the Hugging Face layout.
    *
-   * @param path the folder; without one, the small model that comes with this package
+   * @param path its folder, or its name on the Hugging Face hub, from where it is fetched unless it is in the cache
+   *   (see `downloadCheckpoint`); what exists on disk comes first. Without one, the small model that comes with this
+   *   package
    * @throws RND1Error `io`, `invalid_checkpoint`, `unsupported_model`, `addon_not_found`, `out_of_memory`,
-   *   `cuda_unavailable` or `cuda_error`
+   *   `cuda_unavailable` or `cuda_error`; for a name `access_denied`, `not_found`, `offline` or `network`, too
    */
   static async load(path?: string, options?: LoadOptions): Promise<RND1> {
     return new RND1(await loadModel(path, options));

@@ -1,7 +1,9 @@
 import type {
+  DownloadOptions,
   FillOptions,
   ForwardOptions,
   GenerateOptions,
+  HubOptions,
   InfillInput,
   InfillOptions,
   LoadOptions,
@@ -25,7 +27,12 @@ const sampling: Names<SamplingOptions> = {
   signal: true,
 };
 
+const hub: Names<HubOptions> = { revision: true, cacheDir: true, token: true, offline: true };
+
+export const downloadNames: Names<DownloadOptions> = { ...hub, onProgress: true, signal: true };
+
 export const loadNames: Names<LoadOptions> = {
+  ...hub,
   device: true,
   dtype: true,
   threads: true,

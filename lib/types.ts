@@ -6,20 +6,66 @@ export type DType = 'auto' | 'f32' | 'f16' | 'bf16';
 /** `'auto'` takes a GPU when one is usable and the model fits, otherwise the CPU. */
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 
-/** How far loading has come. */
-export interface LoadProgress {
-  /** Bytes of weights that are ready. */
+/** How far a checkpoint has come from the hub. */
+export interface DownloadProgress {
+  /** Bytes of all files that are on disk, those that were there before among them. */
   readonly bytes: number;
-  /** Bytes of weights in all. */
+  /** Bytes of all files. */
   readonly totalBytes: number;
-  /** Tensors that are ready. */
+  /** Files that are whole. */
+  readonly files: number;
+  /** Files in all. */
+  readonly totalFiles: number;
+  /** The file this report is about, as the repository names it. */
+  readonly file: string;
+  /** Bytes of it that are on disk. */
+  readonly fileBytes: number;
+  /** `fileBytes` comes to this when the file is whole and checked. */
+  readonly fileTotalBytes: number;
+}
+
+/**
+ * How far loading has come. A model that must first be fetched from the hub goes through this twice: with `download`
+ * until its files are on disk, then without, from the start again, as its weights become ready.
+ */
+export interface LoadProgress {
+  /** Bytes of weights that are ready; with `download`, bytes of files. */
+  readonly bytes: number;
+  /** Bytes in all. */
+  readonly totalBytes: number;
+  /** Tensors that are ready; 0 with `download`. */
   readonly tensors: number;
-  /** Tensors in all. */
+  /** 0 with `download`: it is not known yet. */
   readonly totalTensors: number;
+  /** Only while files are fetched from the hub. */
+  readonly download?: DownloadProgress;
+}
+
+/** Which state of a model on the Hugging Face hub, and where it is kept. A folder on disk needs none of this. */
+export interface HubOptions {
+  /** A branch, a tag or a commit. @default 'main' */
+  readonly revision?: string;
+  /**
+   * The folder of models, laid out as Python's huggingface_hub has it and shared with it.
+   * @default HF_HUB_CACHE, else `hub` in HF_HOME, else ~/.cache/huggingface/hub
+   */
+  readonly cacheDir?: string;
+  /** For private and gated models; null sends none. @default HF_TOKEN, else what `hf auth login` has stored */
+  readonly token?: string | null;
+  /** Take what is in the cache and ask nobody. @default HF_HUB_OFFLINE */
+  readonly offline?: boolean;
+}
+
+/** Options of `downloadCheckpoint`. */
+export interface DownloadOptions extends HubOptions {
+  /** Called as files grow, some twenty times a second for each, and when one is whole. */
+  readonly onProgress?: (progress: DownloadProgress) => void;
+  /** What has come until it aborts is kept, and the next download goes on from there. */
+  readonly signal?: AbortSignal;
 }
 
 /** Options of `RND1.load`. */
-export interface LoadOptions {
+export interface LoadOptions extends HubOptions {
   /** @default 'auto' */
   readonly device?: Device;
   /** @default 'auto' */
@@ -31,7 +77,7 @@ export interface LoadOptions {
    * new canvas waits for its first. A canvas that is longer goes alone. @default 4096
    */
   readonly maxRowsPerStep?: number;
-  /** Called as tensors become ready. */
+  /** Called as files arrive from the hub, where they must, and as tensors become ready. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Rejects with its reason as soon as it aborts. @default none */
   readonly signal?: AbortSignal;

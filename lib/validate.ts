@@ -96,6 +96,12 @@ export function wordOption<T extends string>(name: string, value: unknown, words
   throw new TypeError(`${name} must be one of ${list}, not ${quote(value)}`);
 }
 
+export function callbackOption(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'function') {
+    throw new TypeError(`${name} must be a function, not ${quote(value)}`);
+  }
+}
+
 export function signalOption(value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined;
   const signal = value as Partial<AbortSignal> | null;

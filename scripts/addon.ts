@@ -2,7 +2,7 @@ import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { BuildError, captureTool, type Outcome, root, say, show } from './command';
-import { cudaSettings } from './native-programs';
+import { cudaBuild } from './cuda';
 import { findToolchain, missingTools, type Toolchain } from './toolchain';
 
 const buildFolder = join(root, 'build');
@@ -32,7 +32,9 @@ function buildWithCmake({ compiler }: Toolchain): Outcome {
   const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? String(availableParallelism());
   const options = ['--log-level', 'error'];
   if (process.env.CXX && compiler) options.push('--cxx', compiler, '--cc', process.env.CC ?? compiler);
-  options.push(...cudaSettings().map((setting) => `--CD${setting}`));
+  const cuda = cudaBuild();
+  if (cuda.note && !existsSync(addonFile)) say(cuda.note);
+  options.push(...cuda.settings.map((setting) => `--CD${setting}`));
   // cmake-js takes a cache for a finished configuration, even one that failed; configuring again is cheap.
   const configured = captureTool('cmake-js/bin/cmake-js', ['configure', ...options]);
   if (!configured.ok) return configured;

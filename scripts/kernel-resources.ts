@@ -10,7 +10,8 @@ import { BuildError, capture, root, say, show } from './command';
 import { findProgram } from './toolchain';
 
 /** Kernels that may not spill. */
-const main = /^(attentionMma|productMma|expertMma|product|expert|addRmsNorm|normRope|combine)Kernel/;
+const main =
+  /^(attentionMma|productMma|productWide|expertMma|expertWide|plainMma|product|expert|addRmsNorm|normRope|combine)Kernel/;
 
 interface Kernel {
   readonly name: string;

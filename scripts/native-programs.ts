@@ -21,11 +21,6 @@ export function nativeProgramsUnavailable(): string | null {
   return missingTools(toolchain) ?? (toolchain.cmake ? null : 'CMake is not installed.');
 }
 
-/** Once asked for, CUDA stays on: CMake remembers it. */
-export function cudaSettings(): string[] {
-  return process.env.RND1_CUDA ? [`RND1_CUDA=${process.env.RND1_CUDA}`] : [];
-}
-
 /**
  * Builds the executables and returns their paths.
  *

@@ -8,7 +8,8 @@
  */
 import { spawnSync } from 'node:child_process';
 import { BuildError, root, say } from './command';
-import { buildNativePrograms, cudaSettings, nativeProgramsUnavailable } from './native-programs';
+import { cudaBuild } from './cuda';
+import { buildNativePrograms, nativeProgramsUnavailable } from './native-programs';
 import { findProgram } from './toolchain';
 
 /**
@@ -23,7 +24,7 @@ export function buildNativeTests({ sanitize }: { sanitize: boolean }): string[] 
     return buildNativePrograms({
       folder: 'build-tests',
       targets: ['rnd1_tests', 'rnd1_cuda_sim_tests'],
-      settings: [...settings, 'RND1_CUDA_SIM=ON', ...cudaSettings()],
+      settings: [...settings, 'RND1_CUDA_SIM=ON', ...cudaBuild().settings],
     });
   }
   const clang = findProgram('clang++-16');

@@ -20,21 +20,42 @@ std::vector<Named> plans() {
   return {{"greedy + unmask", greedy}, {"draw + unmask", draw}, {"top-k, top-p, draw + unmask", filtered}};
 }
 
-/** The rows of one canvas, and what comes of them. Host memory. */
+std::vector<ScoreRow> rowsOf(int64_t count) {
+  std::vector<ScoreRow> rows;
+  for (int64_t row = 0; row < count; ++row) rows.push_back({0, static_cast<int32_t>(row + 1), 0});
+  return rows;
+}
+
+UnmaskCanvas canvasOf(int64_t count) {
+  UnmaskCanvas canvas{0, static_cast<int32_t>(count), {}};
+  // One of 256 steps' share is committed.
+  canvas.plan.value = static_cast<double>(count - (count + 255) / 256);
+  return canvas;
+}
+
+/** The rows of one canvas, and what comes of them: memory of the backend. */
 struct Rows {
-  explicit Rows(int64_t count)
-      : scores(static_cast<size_t>(count)), eligible(scores.size(), 1), committed(scores.size()) {
-    for (int64_t row = 0; row < count; ++row) scored.push_back({0, static_cast<int32_t>(row + 1), 0});
-    // One of 256 steps' share is committed.
-    plan.value = static_cast<double>(count - (count + 255) / 256);
+  Rows(Backend& backend, int64_t count)
+      : backend(backend),
+        count(static_cast<size_t>(count)),
+        scored(backend, std::span<const ScoreRow>(rowsOf(count))),
+        scores(backend, std::span<const Score>(std::vector<Score>(this->count))),
+        eligible(backend, std::span<const uint8_t>(std::vector<uint8_t>(this->count, 1))),
+        canvas(backend, std::span<const UnmaskCanvas>(std::vector<UnmaskCanvas>{canvasOf(count)})) {}
+
+  std::span<const ScoreRow> rows() const { return {scored.data(), count}; }
+  std::span<Score> results() const { return {scores.data(), count}; }
+  void unmask() {
+    backend.unmask({canvas.data(), 1}, rows(), {eligible.data(), count}, results());
+    backend.synchronize();
   }
 
-  void unmask(Backend& backend) { backend.unmask(scored, scores, eligible, plan, committed); }
-
-  std::vector<ScoreRow> scored;
-  std::vector<Score> scores;
-  std::vector<uint8_t> eligible, committed;
-  UnmaskPlan plan;
+  Backend& backend;
+  size_t count;
+  DeviceArray<ScoreRow> scored;
+  DeviceArray<Score> scores;
+  DeviceArray<uint8_t> eligible;
+  DeviceArray<UnmaskCanvas> canvas;
 };
 
 }  // namespace
@@ -54,24 +75,25 @@ void benchScore(const Bench& bench) {
     limits.filters = true;
     backend.reserve(limits);
     const DeviceMatrix x(backend, count, options.hidden);
-    Rows rows(count);
+    Rows rows(backend, count);
     Case measured{"", {{"rows", count}, {"hidden", options.hidden}, {"vocabulary", options.vocabulary}}};
     for (const auto& [name, plan] : plans()) {
       measured.name = name;
       measured.operations =
           2.0 * static_cast<double>(count * options.hidden) * static_cast<double>(options.vocabulary);
       measured.bytes = static_cast<double>(headBytes + count * options.hidden * 4);
+      const DeviceArray<SamplingPlan> placed(backend, std::span<const SamplingPlan>(&plan, 1));
       measured.call = [&](int64_t) {
-        backend.score(x, head, rows.scored, {&plan, 1}, rows.scores);
-        backend.synchronize();
-        rows.unmask(backend);
+        backend.score(x, head, rows.rows(), {placed.data(), 1}, plan.plain(options.vocabulary),
+                      rows.results());
+        rows.unmask();
       };
       bench.report(measured);
     }
     measured.name = "unmask";
     measured.operations = 0;
     measured.bytes = static_cast<double>(count) * (sizeof(ScoreRow) + sizeof(Score) + 2);
-    measured.call = [&](int64_t) { rows.unmask(backend); };
+    measured.call = [&](int64_t) { rows.unmask(); };
     bench.report(measured);
   }
 }

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { BuildError } from '../../scripts/command';
-import { buildNativePrograms, cudaSettings, nativeProgramsUnavailable } from '../../scripts/native-programs';
+import { cudaBuild } from '../../scripts/cuda';
+import { buildNativePrograms, nativeProgramsUnavailable } from '../../scripts/native-programs';
 import type { Figure, Peaks, Place } from './figures';
 
 /** Everything that one run of rnd1_bench prints. */
@@ -19,7 +20,7 @@ export function buildBench(): string {
   const [program] = buildNativePrograms({
     folder: 'build-bench',
     targets: ['rnd1_bench'],
-    settings: ['RND1_BENCH=ON', ...cudaSettings()],
+    settings: ['RND1_BENCH=ON', ...cudaBuild().settings],
   });
   return program as string;
 }

@@ -5,8 +5,10 @@ import { firstFew, quote } from './format';
 import { ENTRY_LIMIT, JsonReader } from './json-reader';
 import { type HeaderTensor, readHeader } from './safetensors';
 
-const SINGLE_FILE = 'model.safetensors';
-const INDEX_FILE = 'model.safetensors.index.json';
+/** All weights in one file. */
+export const SINGLE_FILE = 'model.safetensors';
+/** Which tensor is in which shard. */
+export const INDEX_FILE = 'model.safetensors.index.json';
 
 /** Where one tensor lies. */
 export interface ManifestTensor extends HeaderTensor {
@@ -84,7 +86,7 @@ async function readFiles(folder: string, names: readonly string[]): Promise<Mani
 }
 
 /** Tensor name → file name, as the index has it. */
-function parseIndex(text: string, path: string): ReadonlyMap<string, string> {
+export function parseIndex(text: string, path: string): ReadonlyMap<string, string> {
   const weightMap = new Map<string, string>();
   const reader = new JsonReader(text, path);
   reader.object((section) => {

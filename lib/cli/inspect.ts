@@ -1,15 +1,18 @@
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
+import { isRepository } from '../hub/repository';
 import {
   type CheckpointReport,
   chooseDevice,
+  downloadCheckpoint,
   embeddedFolder,
   inspectCheckpoint,
   RND1Error,
   system,
 } from '../index';
 import { UsageError } from './input';
-import { addModelOptions, type ModelFlags } from './options';
+import { addModelOptions, hubOf, type ModelFlags } from './options';
 import { type DevicePlan, formatReport, type Problem, reportObject } from './report';
 
 interface InspectFlags extends ModelFlags {
@@ -20,7 +23,8 @@ interface InspectFlags extends ModelFlags {
 const manual = `
 Active parameters are those that take part in the computation of one token: of the
 experts only as many as each token is routed to. Tensors that the model does not need are
-ignored, and listed. Nothing but headers and configuration is read.
+ignored, and listed. Nothing but headers and configuration is read, and nothing fetched: a
+model of the Hugging Face hub must be in the cache (\`rnd1 download\`).
 
 Exit codes: 0 done, 1 failure, 2 wrong usage.
 
@@ -37,7 +41,10 @@ export function addInspect(program: Command): void {
     .description(
       'Describes a checkpoint without loading it: sizes, tensors, parameters, bytes, and the device and instruction set that it would run on.',
     )
-    .argument('[model]', 'folder of the checkpoint (default: the embedded nano model)');
+    .argument(
+      '[model]',
+      'folder of the checkpoint, or its name on the hub (default: the embedded nano model)',
+    );
   addModelOptions(command)
     .optionsGroup('Output:')
     .option('--tensors', 'list every tensor, instead of a summary')
@@ -50,13 +57,23 @@ async function inspect(folder: string | undefined, flags: InspectFlags): Promise
   if (folder !== undefined && flags.model !== undefined) {
     throw new UsageError('the model is given twice: as an argument and as --model');
   }
-  const report = await inspectCheckpoint(folder ?? flags.model ?? embeddedFolder);
+  const report = await inspectCheckpoint(await findFolder(folder ?? flags.model ?? embeddedFolder, flags));
   const plan = planDevice(report, flags);
   const all = flags.tensors === true;
   const out = flags.json
     ? JSON.stringify(reportObject(report, plan, all), null, 2)
     : formatReport(report, plan, all);
   process.stdout.write(`${out}\n`);
+}
+
+/** What is no folder but may be a name on the hub is looked up in the cache. */
+async function findFolder(place: string, flags: ModelFlags): Promise<string> {
+  if (existsSync(place) || !isRepository(place)) return place;
+  return downloadCheckpoint(place, { ...hubOf(flags), offline: true }).catch((error: unknown) => {
+    if (!(error instanceof RND1Error) || error.code !== 'offline') throw error;
+    const message = `'${place}' is neither a folder nor in the cache: \`rnd1 download ${place}\` fetches it`;
+    throw new RND1Error('offline', message, { cause: error });
+  });
 }
 
 /** Where `RND1.load` would put the model, or why it would fail. */

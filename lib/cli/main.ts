@@ -38,7 +38,7 @@ async function main(argv: readonly string[]): Promise<number> {
 /** The library's names of options as the command line spells them: `maxNewTokens` becomes `--max-new-tokens`. */
 function asOptions(message: string): string {
   const names =
-    /\b(maxNewTokens|topK|topP|tokensPerHole|addEos|reserveEnd|stopAtEos|(mask|eos|pad|bos)TokenId)\b/g;
+    /\b(maxNewTokens|topK|topP|tokensPerHole|cacheDir|addEos|reserveEnd|stopAtEos|(mask|eos|pad|bos)TokenId)\b/g;
   return message.replace(names, optionName);
 }
 

@@ -1,10 +1,17 @@
 import { type Command, Option } from 'commander';
-import type { Device, DType, SamplingOptions, Schedule, SpecialTokenOptions } from '../types';
+import type { Device, DType, HubOptions, SamplingOptions, Schedule, SpecialTokenOptions } from '../types';
 import { integer, none, number, parser, seed, tokenId, tokenIds, UsageError } from './input';
 import { parseSchedule, scheduleGrammar } from './schedule-notation';
 
+/** Which state of a model on the hub, and where it is kept. */
+export interface HubFlags {
+  readonly revision?: string;
+  readonly cacheDir?: string;
+  readonly token?: string;
+}
+
 /** Where and how a model is loaded. */
-export interface ModelFlags {
+export interface ModelFlags extends HubFlags {
   readonly model?: string;
   readonly device?: Device;
   readonly dtype?: DType;
@@ -43,11 +50,29 @@ const device = parser((text): Device => {
   throw new TypeError('Expected auto, cpu, cuda or cuda:N.');
 });
 
-/** `--model --device --dtype --threads` */
-export function addModelOptions(command: Command): Command {
+/** `--revision --cache-dir --token` */
+export function addHubOptions(command: Command): Command {
   return command
+    .optionsGroup('Hugging Face hub:')
+    .option('--revision <name>', 'branch, tag or commit (default: main)')
+    .option(
+      '--cache-dir <folder>',
+      'where models are kept (default: the cache of all Hugging Face libraries)',
+    )
+    .option(
+      '--token <token>',
+      'for private and gated models (default: HF_TOKEN, or what `hf auth login` stored)',
+    );
+}
+
+/** `--model --device --dtype --threads`, and `addHubOptions` */
+export function addModelOptions(command: Command): Command {
+  const model = command
     .optionsGroup('Model:')
-    .option('-m, --model <folder>', 'folder of a Hugging Face checkpoint (default: the embedded nano model)')
+    .option(
+      '-m, --model <model>',
+      'folder of a checkpoint, or its name on the Hugging Face hub (default: the embedded nano model)',
+    )
     .option(
       '--device <name>',
       'auto, cpu, cuda or cuda:N; auto takes a GPU where one is usable (default: auto)',
@@ -62,6 +87,7 @@ export function addModelOptions(command: Command): Command {
       ]),
     )
     .option('--threads <count>', 'compute threads (default: one per core)', integer(1));
+  return addHubOptions(model);
 }
 
 /** `--steps --schedule --temperature --top-k --top-p --greedy --seed` */
@@ -131,6 +157,11 @@ Exit codes:
   0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).
   Ctrl-C stops, prints what is there so far (masked positions as ░) and exits with 130;
   a second Ctrl-C ends at once. RND1_DEBUG=1 adds stack traces to messages.`;
+
+/** The flags of the hub as the library's options. */
+export function hubOf({ revision, cacheDir, token }: HubFlags): HubOptions {
+  return { revision, cacheDir, token };
+}
 
 /** The sampling flags as the library's options. */
 export function samplingOf(flags: SamplingFlags): SamplingOptions {

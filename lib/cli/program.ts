@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addDownload } from './download';
 import { addFill } from './fill';
 import { addGenerate } from './generate';
 import { addInfill } from './infill';
@@ -10,7 +11,8 @@ const { version } = require('../../package.json') as { version: string };
 const overview = `
 Without --model, the embedded nano model is used: it is of teaching size and knows sums
 below 100, sorting and reversing letters, and small Sudokus. RND1 itself has 30B
-parameters (61 GB of bf16): put the checkpoint into a folder and name it with --model.
+parameters (61 GB of bf16): --model radicalnumerics/RND1-Base-0910 fetches it from the
+Hugging Face hub the first time; --model takes the folder of a checkpoint, too.
 
 Examples:
   $ rnd1 generate 'What is 47+38?'
@@ -40,6 +42,6 @@ export function createProgram(): Command {
     .showHelpAfterError('`rnd1 help`, or `rnd1 help <command>`, tells how.')
     .showSuggestionAfterError()
     .exitOverride();
-  for (const add of [addGenerate, addInfill, addFill, addServe, addInspect]) add(program);
+  for (const add of [addGenerate, addInfill, addFill, addServe, addInspect, addDownload]) add(program);
   return program;
 }

@@ -1,4 +1,6 @@
+import { formatBytes } from '../format-bytes';
 import type { LoadProgress } from '../types';
+import { DownloadView } from './download-view';
 import { bar, type Terminal } from './render';
 import { canMoveCursor, type Style, styleFor } from './style';
 import { truncate } from './width';
@@ -7,18 +9,6 @@ import { truncate } from './width';
 const quietTime = 200;
 /** Pause between two drawings, in milliseconds. */
 const pause = 50;
-
-/** `12.3 MB`, in decimal units. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return `${unit === 0 ? value : value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`;
-}
 
 /** One line of a terminal that is written over and cleared at last; nothing elsewhere. */
 export class ProgressLine {
@@ -54,9 +44,10 @@ export class ProgressLine {
   }
 }
 
-/** A bar while a model loads; loads that are quick show nothing. */
+/** A bar while a model loads, or several while it is fetched from the hub; loads that are quick show nothing. */
 export class LoadingBar {
   readonly #line: ProgressLine;
+  readonly #downloads: DownloadView;
   readonly #start: number;
 
   constructor(
@@ -64,11 +55,17 @@ export class LoadingBar {
     private readonly now: () => number = () => performance.now(),
   ) {
     this.#line = new ProgressLine(terminal, now);
+    this.#downloads = new DownloadView(terminal, now);
     this.#start = now();
   }
 
   /** To be passed as `onProgress`. */
-  readonly update = ({ bytes, totalBytes, tensors, totalTensors }: LoadProgress): void => {
+  readonly update = ({ bytes, totalBytes, tensors, totalTensors, download }: LoadProgress): void => {
+    if (download !== undefined) {
+      this.#downloads.update(download);
+      return;
+    }
+    this.#downloads.close();
     if (this.now() - this.#start < quietTime) return;
     const share = totalBytes > 0 ? bytes / totalBytes : 1;
     this.#line.show(
@@ -77,8 +74,9 @@ export class LoadingBar {
     );
   };
 
-  /** Clears the line. */
+  /** Clears what is shown. */
   close(): void {
+    this.#downloads.close();
     this.#line.close();
   }
 }

@@ -1,5 +1,5 @@
+import { formatBytes } from '../format-bytes';
 import type { CheckpointReport } from '../index';
-import { formatBytes } from './progress';
 
 /** Which device a model would run on, and why. */
 export interface DevicePlan {

@@ -1,6 +1,6 @@
 import { RND1, toJSON } from '../index';
 import { Interrupted, Interruption } from './interrupt';
-import type { ModelFlags, OutputFlags } from './options';
+import { hubOf, type ModelFlags, type OutputFlags } from './options';
 import { type Frame, interruptedObject, type Result, summary } from './output';
 import { LoadingBar, ProgressLine } from './progress';
 import { LiveCanvas, type Status, statusLine } from './render';
@@ -38,7 +38,9 @@ export async function loadModel(
   const { device, dtype, threads, maxRowsPerStep } = flags;
   const loading = flags.quiet ? null : new LoadingBar(process.stderr);
   try {
+    const hub = hubOf(flags);
     return await RND1.load(flags.model, {
+      ...hub,
       device,
       dtype,
       threads,

@@ -64,9 +64,10 @@ struct Dispatch {
   float* weights = nullptr;       // (rows, k)
   int32_t* offsets = nullptr;     // (experts + 1): expert e has the slots [offsets[e], offsets[e + 1])
   int32_t* slots = nullptr;       // (rows · k), ascending within an expert
+  const int32_t* live = nullptr;  // as in Tensor: how many of the rows there are; set by `route`
 };
 
-/** How the rows of one canvas are turned into predictions (docs/architecture.md, "Scores"). Host memory. */
+/** How the rows of one canvas are turned into predictions (docs/architecture.md, "Scores"). */
 struct SamplingPlan {
   float temperature = 1;
   int32_t topK = 0;  // 0 = off
@@ -74,9 +75,11 @@ struct SamplingPlan {
   bool greedy = true;
   uint64_t seed = 0;
   uint32_t round = 0;
-  std::span<const int32_t> banned;
+  std::span<const int32_t> banned;  // in the memory that the plan is in
 
   bool filters(int64_t vocabulary) const { return (topK > 0 && topK < vocabulary) || (topP > 0 && topP < 1); }
+  /** The argmax of all tokens: no row of logits needs to exist as a whole. */
+  bool plain(int64_t vocabulary) const { return greedy && !filters(vocabulary); }
 };
 
 /** One masked position. Position 0 has no logits: it keeps `token`, with the lowest confidence and entropy 0.
@@ -89,22 +92,30 @@ struct ScoreRow {
 
 struct Score {
   int32_t token = 0;
-  float confidence = 0;  // log-probability of `token`
-  float entropy = 0;     // nats
-  float margin = 0;      // p₁ − p₂
-  bool finite = true;    // false: the row had NaN or infinity, the other fields mean nothing
+  float confidence = 0;    // log-probability of `token`
+  float entropy = 0;       // nats
+  float margin = 0;        // p₁ − p₂
+  bool finite = true;      // false: the row had NaN or infinity, the other fields mean nothing
+  bool committed = false;  // by `unmask`
 };
 
 enum class UnmaskOrder { entropy, confidence, margin, random };
 enum class UnmaskLimit { keep, gamma, tau };
 
-/** Which of the eligible positions of one canvas are committed. Host memory. */
+/** Which of the eligible positions of one canvas are committed. */
 struct UnmaskPlan {
   UnmaskOrder order = UnmaskOrder::entropy;
   UnmaskLimit limit = UnmaskLimit::keep;
-  double value = 0;
+  double value = 0;   // how many stay masked; γ in nats; ln τ as an f32
   uint64_t seed = 0;  // of UnmaskOrder::random
   uint32_t round = 0;
+};
+
+/** One canvas among the scored rows: [first, first + count), ascending by position. */
+struct UnmaskCanvas {
+  int32_t first = 0;
+  int32_t count = 0;
+  UnmaskPlan plan;
 };
 
 /** The largest shapes that verbs will see until the next `reserve`. */
@@ -124,6 +135,7 @@ struct Limits {
 struct SequenceKey {
   int64_t rows = 0;
   int64_t canvases = 0;
+  bool filters = false;
   auto operator<=>(const SequenceKey&) const = default;
 };
 
@@ -150,6 +162,10 @@ class Backend {
   virtual void download(void* host, const void* source, size_t bytes) = 0;
   virtual void synchronize() = 0;
 
+  /** Memory of the host that copies from and to the backend are fastest with. `releaseHost` takes null. */
+  virtual void* allocateHost(size_t bytes) = 0;
+  virtual void releaseHost(void* memory) noexcept = 0;
+
   /** What `place` will be given in all; throws out_of_memory, naming bytes wanted and free, if it cannot
    * hold. */
   virtual void expectWeights(int64_t bytes, int64_t tensors) = 0;
@@ -159,6 +175,13 @@ class Backend {
 
   /** Sizes the scratch memory. Growing is allowed at any time outside a step. */
   virtual void reserve(const Limits& limits) = 0;
+
+  /**
+   * With how many rows or canvases verbs should be called for `count` of `most` that there may be: the same
+   * number serves many counts where steps are recorded, and Tensor::live or empty canvases make up for it;
+   * elsewhere `count` itself. Never below it; bucket(n, n) ≥ bucket(m, n) for m ≤ n.
+   */
+  virtual int64_t bucket(int64_t count, int64_t most) const = 0;
 
   /**
    * Runs `verbs`: calls of verbs below, none of which takes host memory. The same key promises the same calls
@@ -214,11 +237,12 @@ class Backend {
   virtual void logits(Tensor x, const Weight& head, Tensor out) = 0;
 
   /**
-   * Scores of x · headᵀ; the logits need not exist anywhere. Row r of x predicts rows[r].
-   * rows, plans and scores are host memory; scores are there after `synchronize`.
+   * Scores of x · headᵀ. Row r of x predicts rows[r]. `plain`: all plans are (SamplingPlan::plain), and the
+   * logits need not exist anywhere. A row's scores do not depend on the rows beside it, but `plain` may
+   * change their rounding.
    */
   virtual void score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
-                     std::span<const SamplingPlan> plans, std::span<Score> scores) = 0;
+                     std::span<const SamplingPlan> plans, bool plain, std::span<Score> scores) = 0;
 
   /** The same on given logits (rows, vocabulary), where −∞ is allowed and counts as banned. Overwrites them.
    */
@@ -226,12 +250,12 @@ class Backend {
                            std::span<Score> scores) = 0;
 
   /**
-   * The selection rule: of the rows whose `eligible` byte is set, those to commit get `committed` 1, all
-   * others 0. rows ascend by position. Host memory throughout.
+   * The selection rule, canvas by canvas: sets `committed` of the scores whose `eligible` byte is set and
+   * that the canvas' plan commits, and clears it in all its others. A canvas with a score that is not finite
+   * commits nothing or anything.
    */
-  virtual void unmask(std::span<const ScoreRow> rows, std::span<const Score> scores,
-                      std::span<const uint8_t> eligible, const UnmaskPlan& plan,
-                      std::span<uint8_t> committed) = 0;
+  virtual void unmask(std::span<const UnmaskCanvas> canvases, std::span<const ScoreRow> rows,
+                      std::span<const uint8_t> eligible, std::span<Score> scores) = 0;
 
   /**
    * Measures this device while nothing else uses it; takes memory for the time being. `effort` 1 takes about

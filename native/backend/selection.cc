@@ -1,20 +1,18 @@
 #include "backend/selection.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "core/random.h"
 
 namespace rnd1 {
 
-void PositionSelector::select(std::span<const ScoreRow> rows, std::span<const Score> scores,
-                              std::span<const uint8_t> eligible, const UnmaskPlan& plan,
-                              std::span<uint8_t> committed) {
+void PositionSelector::select(const UnmaskPlan& plan, std::span<const ScoreRow> rows,
+                              std::span<const uint8_t> eligible, std::span<Score> scores) {
   order_.clear();
   keys_.resize(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {
-    committed[i] = 0;
+    scores[i].committed = false;
     if (!eligible[i]) continue;
     order_.push_back(static_cast<int32_t>(i));
     if (plan.order == UnmaskOrder::random)
@@ -49,14 +47,13 @@ void PositionSelector::select(std::span<const ScoreRow> rows, std::span<const Sc
       if (static_cast<float>(sum) - maximum <= static_cast<float>(plan.value)) ++count;
     }
   } else {
-    const auto bound = static_cast<float>(std::log(plan.value));
     count = 1;
     for (const int32_t i : order_) {
-      committed[i] = scores[i].confidence >= bound;
-      if (committed[i]) count = 0;
+      scores[i].committed = scores[i].confidence >= static_cast<float>(plan.value);
+      if (scores[i].committed) count = 0;
     }
   }
-  for (int64_t i = 0; i < std::min(count, available); ++i) committed[order_[i]] = 1;
+  for (int64_t i = 0; i < std::min(count, available); ++i) scores[order_[i]].committed = true;
 }
 
 }  // namespace rnd1

@@ -16,8 +16,9 @@ class PositionSelector {
     keys_.reserve(static_cast<size_t>(rows));
   }
 
-  void select(std::span<const ScoreRow> rows, std::span<const Score> scores,
-              std::span<const uint8_t> eligible, const UnmaskPlan& plan, std::span<uint8_t> committed);
+  /** Sets `committed` of every score. The three are aligned. */
+  void select(const UnmaskPlan& plan, std::span<const ScoreRow> rows, std::span<const uint8_t> eligible,
+              std::span<Score> scores);
 
  private:
   std::vector<int32_t> order_;

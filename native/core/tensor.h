@@ -16,6 +16,10 @@ struct Tensor {
   int64_t rows = 0;
   int64_t columns = 0;
   int64_t stride = 0;  // elements from one row to the next
+  // How many rows there are, where that is only known when a verb runs (Backend::bucket): the first
+  // min(rows, *live − before). In the memory of the backend; null: all.
+  const int32_t* live = nullptr;
+  int64_t before = 0;
 
   // constexpr, here and below, is what kernels may call.
   constexpr Tensor() = default;
@@ -24,12 +28,25 @@ struct Tensor {
       : data(data), rows(rows), columns(columns), stride(stride) {}
 
   constexpr float* row(int64_t index) const { return data + index * stride; }
-  constexpr Tensor firstRows(int64_t count) const { return {data, count, columns, stride}; }
+  constexpr Tensor firstRows(int64_t count) const { return rowRange(0, count); }
   constexpr Tensor rowRange(int64_t first, int64_t count) const {
-    return {row(first), count, columns, stride};
+    return Tensor(row(first), count, columns, stride).alive(live, before + first);
   }
   constexpr Tensor columnRange(int64_t first, int64_t count) const {
-    return {data + first, rows, count, stride};
+    return Tensor(data + first, rows, count, stride).alive(live, before);
+  }
+  /** The same with a count of its rows to come. */
+  constexpr Tensor alive(const int32_t* count, int64_t rowsBefore = 0) const {
+    Tensor tensor = *this;
+    tensor.live = count;
+    tensor.before = rowsBefore;
+    return tensor;
+  }
+  /** To be called where `live` can be read: on the backend's device, when the rows are there. */
+  constexpr int64_t liveRows() const {
+    if (!live) return rows;
+    const int64_t left = *live - before;
+    return left < 0 ? 0 : left < rows ? left : rows;
   }
 };
 

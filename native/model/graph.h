@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "core/abort.h"
+#include "model/batch.h"
 #include "model/config.h"
 #include "model/weights.h"
 #include "model/workspace.h"
@@ -33,10 +34,8 @@ struct StepCanvas {
   std::span<const uint8_t> eligible;  // aligned with masked
   SamplingPlan sampling;
   UnmaskPlan unmask;
-  // Outputs, aligned with masked; `finite` false leaves the others undefined.
-  std::span<Score> scores;
-  std::span<uint8_t> committed;
-  bool finite = true;
+  std::span<Score> scores;  // output, aligned with masked
+  bool finite = true;       // output; false: the scores mean nothing
 };
 
 /** The model: embed → layers → final norm → logits, or score → unmask. One pass at a time. */
@@ -55,26 +54,42 @@ class Model {
   /** Forward, score and unmask. NaN or infinity marks only its own canvas. */
   void step(std::span<StepCanvas> canvases, const AbortFlag& abort);
 
-  /** Sizes all memory for batches up to this, so that a step allocates nothing. Called by forward and step
-   * too. */
-  void reserve(int64_t rows, int64_t canvases, int64_t length, int64_t scoredRows, bool filters);
+  /**
+   * Sizes all memory for batches up to this, of canvases up to that length, so that a step allocates nothing.
+   * Called by forward and step too.
+   */
+  void reserve(const BatchShape& shape, int64_t length, int64_t scoredRows);
 
  private:
   struct Capture;
 
+  /** What the layers run over. */
+  struct Rows {
+    int64_t count = 0;
+    const int32_t* live = nullptr;
+    CanvasOffsets canvases;
+    // The rows whose final states are wanted: the last layer's MLP runs for these alone. Null: all.
+    const int32_t* wanted = nullptr;
+    int64_t wantedCount = 0;
+    const int32_t* wantedLive = nullptr;
+  };
+
   template <typename Canvas>
-  int64_t pack(std::span<Canvas> canvases);
-  void runLayers(int64_t rows, int64_t canvases, const AbortFlag& abort, Capture* capture);
+  Rows pack(std::span<Canvas> canvases, const BatchShape& shape);
+  /** The normed final states of all rows, or of those that are wanted. */
+  Tensor runLayers(const Rows& rows, const AbortFlag& abort, const Capture* capture);
+  /** Lists what is to be scored, plain canvases first. */
+  void packScores(std::span<const StepCanvas> canvases, const BatchShape& shape);
+  void scoreAndUnmask(Tensor normed, const BatchShape& shape);
 
   const Config config_;
   std::unique_ptr<Backend> backend_;
   Weights weights_;
   Workspace workspace_;
-  // Host staging, kept between steps.
-  std::vector<int32_t> tokens_, positions_, offsets_, gather_, forced_;
-  std::vector<ScoreRow> scoreRows_;
-  std::vector<SamplingPlan> plans_;
-  std::vector<Score> scores_;
+  Batch batch_;
+  // Host staging, kept between passes.
+  std::vector<int32_t> gather_, forced_;
+  HostBuffer<Score> scores_;
 };
 
 }  // namespace rnd1

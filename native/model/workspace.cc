@@ -7,11 +7,7 @@
 namespace rnd1 {
 
 Workspace::Workspace(Backend& backend, const Config& config)
-    : tokens(backend),
-      positions(backend),
-      offsets(backend),
-      gather(backend),
-      forcedExperts(backend),
+    : forcedExperts(backend),
       residual(backend),
       normed(backend),
       delta(backend),
@@ -26,15 +22,12 @@ Workspace::Workspace(Backend& backend, const Config& config)
       expertIds(backend),
       expertOffsets(backend),
       slots(backend),
+      scores(backend),
       backend_(backend),
       config_(config) {}
 
-void Workspace::reserve(int64_t rows, int64_t canvases, int64_t length) {
+void Workspace::reserve(int64_t rows, int64_t length) {
   const int64_t slotCount = rows * config_.expertsPerToken;
-  tokens.reserve(rows);
-  positions.reserve(rows);
-  gather.reserve(rows);
-  offsets.reserve(canvases + 1);
   residual.reserve(rows * config_.hidden);
   normed.reserve(rows * config_.hidden);
   delta.reserve(rows * config_.hidden);

@@ -32,15 +32,41 @@ class Buffer {
   int64_t capacity_ = 0;
 };
 
+/** Memory of the host that a backend copies from and to, with one owner. */
+template <typename T>
+class HostBuffer {
+ public:
+  explicit HostBuffer(Backend& backend) : backend_(backend) {}
+  ~HostBuffer() { backend_.releaseHost(data_); }
+  HostBuffer(const HostBuffer&) = delete;
+  HostBuffer& operator=(const HostBuffer&) = delete;
+
+  void reserve(int64_t count) {
+    if (count <= capacity_) return;
+    backend_.releaseHost(data_);
+    data_ = nullptr;
+    capacity_ = 0;
+    data_ = static_cast<T*>(backend_.allocateHost(static_cast<size_t>(count) * sizeof(T)));
+    capacity_ = count;
+  }
+
+  T* data() const { return data_; }
+
+ private:
+  Backend& backend_;
+  T* data_ = nullptr;
+  int64_t capacity_ = 0;
+};
+
 /** Everything one pass writes to, sized for the largest batch so far. Linear in the number of rows. */
 class Workspace {
  public:
   Workspace(Backend& backend, const Config& config);
 
-  /** Room for `rows` packed rows in `canvases` canvases, none longer than `length`. */
-  void reserve(int64_t rows, int64_t canvases, int64_t length);
+  /** Room for `rows` packed rows of canvases none of which is longer than `length`. */
+  void reserve(int64_t rows, int64_t length);
 
-  Buffer<int32_t> tokens, positions, offsets, gather, forcedExperts;
+  Buffer<int32_t> forcedExperts;
   Buffer<float> residual;   // (rows, hidden), f32 throughout
   Buffer<float> normed;     // (rows, hidden)
   Buffer<float> delta;      // (rows, hidden): what a block adds to the residual
@@ -52,6 +78,7 @@ class Workspace {
   Buffer<float> logits;     // reserved by who needs it
   Buffer<float> routerLogits, routingWeights;
   Buffer<int32_t> expertIds, expertOffsets, slots;
+  Buffer<Score> scores;  // reserved by who needs it
 
   Tensor rotaryTable() const { return {rotary.data(), rotaryPositions_, config_.headDim}; }
   Dispatch dispatch() const;

@@ -76,6 +76,7 @@ UnmaskPlan readUnmask(const Napi::Object& plan, const SamplingPlan& sampling) {
     unmask.limit = UnmaskLimit::gamma;
   } else if (limit == "tau") {
     unmask.limit = UnmaskLimit::tau;
+    unmask.value = static_cast<float>(std::log(unmask.value));
   } else {
     throw wrongType(plan.Env(), "limit", "'keep', 'gamma' or 'tau'");
   }
@@ -222,7 +223,6 @@ StepCanvas OwnedStep::view() {
   canvas.sampling.banned = banned;
   canvas.unmask = unmask;
   canvas.scores = scores;
-  canvas.committed = committed;
   return canvas;
 }
 
@@ -251,7 +251,6 @@ OwnedStep readStep(const Napi::Value& value, int64_t vocabulary, int64_t maxPosi
   step.sampling = readSampling(plan);
   step.unmask = readUnmask(plan, step.sampling);
   step.scores.resize(step.masked.size());
-  step.committed.resize(step.masked.size());
   return step;
 }
 
@@ -266,7 +265,7 @@ Napi::Object writeStep(Napi::Env env, const OwnedStep& step, bool finite) {
     predicted[i] = step.scores[i].token;
     confidence[i] = step.scores[i].confidence;
     entropy[i] = step.scores[i].entropy;
-    if (finite && step.committed[i]) positions.push_back(step.masked[i]);
+    if (finite && step.scores[i].committed) positions.push_back(step.masked[i]);
   }
   const auto committed = newArray<int32_t>(env, result, "committed", positions.size());
   std::copy(positions.begin(), positions.end(), committed.begin());

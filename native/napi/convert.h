@@ -34,7 +34,7 @@ Napi::TypeError wrongType(Napi::Env env, const char* name, const char* expected)
 /** One StepCanvas, owning what graph.h's StepCanvas borrows. */
 struct OwnedStep {
   std::vector<int32_t> tokens, masked, banned;
-  std::vector<uint8_t> eligible, committed;
+  std::vector<uint8_t> eligible;
   std::vector<Score> scores;
   SamplingPlan sampling;
   UnmaskPlan unmask;

@@ -27,7 +27,8 @@ bool scoreAndUnmask(OwnedStep& step, std::vector<float>& rows, int64_t vocabular
   backend->synchronize();
   const bool finite = std::all_of(canvas.scores.begin(), canvas.scores.end(),
                                   [](const Score& score) { return score.finite; });
-  if (finite) backend->unmask(scoreRows, canvas.scores, canvas.eligible, canvas.unmask, canvas.committed);
+  const UnmaskCanvas selected{0, static_cast<int32_t>(scoreRows.size()), canvas.unmask};
+  if (finite) backend->unmask({&selected, 1}, scoreRows, canvas.eligible, canvas.scores);
   return finite;
 }
 

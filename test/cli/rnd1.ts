@@ -19,13 +19,15 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Called with all of standard output so far. */
   readonly onOutput?: (stdout: string, kill: (signal: NodeJS.Signals) => void) => void;
+  /** The same for standard error. */
+  readonly onErrorOutput?: (stderr: string, kill: (signal: NodeJS.Signals) => void) => void;
 }
 
 /** Runs a program to its end. */
 export async function start(
   program: string,
   args: readonly string[],
-  { input = '', cwd = root, env = {}, onOutput }: RunOptions = {},
+  { input = '', cwd = root, env = {}, onOutput, onErrorOutput }: RunOptions = {},
 ): Promise<Outcome> {
   const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, timeout: 50_000 });
   let [stdout, stderr] = ['', ''];
@@ -35,6 +37,7 @@ export async function start(
   });
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     stderr += chunk;
+    onErrorOutput?.(stderr, (signal) => child.kill(signal));
   });
   child.stdin.on('error', () => {}).end(input);
   return new Promise((done, fail) => {

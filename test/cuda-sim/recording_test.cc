@@ -8,14 +8,13 @@ namespace {
 
 struct Step {
   std::vector<int32_t> tokens, masked;
-  std::vector<uint8_t> eligible, committed;
+  std::vector<uint8_t> eligible;
   std::vector<Score> scores;
 
-  explicit Step(std::vector<int32_t> given) : tokens(std::move(given)) {
-    for (int32_t position = 1; position < static_cast<int32_t>(tokens.size()); position += 2)
+  explicit Step(std::vector<int32_t> given, int32_t stride = 2) : tokens(std::move(given)) {
+    for (int32_t position = 1; position < static_cast<int32_t>(tokens.size()); position += stride)
       masked.push_back(position);
     eligible.assign(masked.size(), 1);
-    committed.resize(masked.size());
     scores.resize(masked.size());
   }
 
@@ -25,7 +24,6 @@ struct Step {
     canvas.masked = masked;
     canvas.eligible = eligible;
     canvas.scores = scores;
-    canvas.committed = committed;
     const AbortFlag never;
     model.step({&canvas, 1}, never);
   }
@@ -35,7 +33,8 @@ void expectSame(const Step& actual, const Step& expected, const std::string& wha
   for (size_t i = 0; i < expected.scores.size(); ++i)
     expect(actual.scores[i].token == expected.scores[i].token &&
                actual.scores[i].confidence == expected.scores[i].confidence &&
-               actual.scores[i].entropy == expected.scores[i].entropy,
+               actual.scores[i].entropy == expected.scores[i].entropy &&
+               actual.scores[i].committed == expected.scores[i].committed,
            text(what, ": score ", i));
 }
 
@@ -68,7 +67,32 @@ void replays() {
   expectEqual(sim::graphLaunches() - launched, int64_t{0}, "replays after memory has moved");
 }
 
-const Tests recordingTests{{"recording: a step that comes again is replayed, until memory moves", replays}};
+/** One recording serves every count of its bucket: rows, canvases' lengths, rows that are scored. */
+void sharesBuckets() {
+  TinyModel tiny(91);
+  Noise noise(91);
+  const auto make = [&] { return tiny.load(std::make_unique<cuda::CudaBackend>(DType::bf16, 0)); };
+  const auto model = make();
+  expectEqual(model->backend().bucket(21, 21), int64_t{24}, "the bucket of 21");
+  Step first(randomTokens(noise, 24));
+  for (int round = 0; round < 2; ++round) first.run(*model);
+  for (const int64_t length : {21, 22, 24})
+    for (const int32_t stride : {1, 2, 9}) {
+      const std::vector<int32_t> tokens = randomTokens(noise, length);
+      const int64_t launched = sim::graphLaunches();
+      Step replayed(tokens, stride), alone(tokens, stride);
+      replayed.run(*model);
+      const std::string what = text(length, " tokens, every ", stride, "th masked");
+      expectEqual(sim::graphLaunches() - launched, int64_t{1}, what);
+      alone.run(*make());
+      expectSame(replayed, alone, what);
+    }
+}
+
+const Tests recordingTests{
+    {"recording: a step that comes again is replayed, until memory moves", replays},
+    {"recording: one serves all lengths and all rounds of a bucket", sharesBuckets},
+};
 
 }  // namespace
 }  // namespace rnd1::test

@@ -105,15 +105,25 @@ describe('load', () => {
     expect(sessionOf().disposals).toBe(1);
   });
 
-  it.each(['radicalnumerics/RND1-Base-0910', 'no-such-folder', __filename])(
+  it.each(['no-such-folder', './radicalnumerics/RND1', '/no/such/folder', __filename])(
     '%s is no folder',
     async (path) => {
       const error = await RND1.load(path).catch((reason: unknown) => reason);
       expect(error).toMatchObject({ name: 'RND1Error', code: 'io' });
       expect((error as Error).message).toContain(path);
-      expect((error as Error).message.includes('hub')).toBe(path.startsWith('radical'));
     },
   );
+
+  it('takes what is no folder for a name on the hub, where it can be one', async () => {
+    const options = { offline: true, cacheDir: join(tmpdir(), 'rnd1-no-cache') };
+    const error = await RND1.load('radicalnumerics/RND1-Base-0910', options).catch(
+      (reason: unknown) => reason,
+    );
+    expect(error).toMatchObject({ name: 'RND1Error', code: 'offline' });
+    const said =
+      "'radicalnumerics/RND1-Base-0910' is not a folder, and radicalnumerics/RND1-Base-0910 at main";
+    expect((error as Error).message).toContain(said);
+  });
 
   it.each<[object, ErrorConstructor, string]>([
     [{ device: 'gpu' }, TypeError, "'gpu'"],

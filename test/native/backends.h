@@ -71,6 +71,7 @@ class DeviceArray {
   DeviceArray& operator=(const DeviceArray&) = delete;
 
   T* data() const { return data_; }
+  size_t size() const { return count_; }
   std::vector<T> host() const {
     std::vector<T> values(count_);
     backend_->synchronize();

@@ -139,6 +139,24 @@ void expertsStandAlone() {
   });
 }
 
+/** So many rows per expert that backends may go another way: the bits of a row stay what they are alone. */
+void manyRows() {
+  forEachBackend([](Backend& backend) {
+    for (const int64_t width : {20, 104}) {
+      Noise noise(39);
+      const ExpertsCase shape{75, width, 3, 2};
+      const DType one[] = {backend.dtype()};
+      const ExpertSet experts(noise, shape.experts, shape.hidden, shape.width, one);
+      const HostWeight router(noise.matrix(shape.experts, shape.hidden), DType::bf16);
+      const Matrix x = noise.matrix(200, shape.hidden, backend.dtype());
+      const Matrix whole = runExperts(backend, shape, experts, router, x, {});
+      for (const int64_t first : {0, 95, 190})
+        expectSameBits(runExperts(backend, shape, experts, router, rowRange(x, first, 10), {}).values,
+                       rowRange(whole, first, 10).values, text("10 rows from ", first, ", width ", width));
+    }
+  });
+}
+
 void specialValues() {
   forEachBackend([](Backend& backend) {
     Noise noise(38);
@@ -183,7 +201,8 @@ void mlpMatches() {
         }
         const Matrix actual = out.host();
         expectClose(actual, expected, tolerance(backend.dtype(), Rounding::inside), "mlp");
-        expectRounded(activated.host(), backend.dtype(), "activation");
+        // For many rows a backend may keep them elsewhere: they are scratch.
+        if (rows < 129) expectRounded(activated.host(), backend.dtype(), "activation");
         if (rows == 129) whole = actual;
         expectSameBits(actual.values, rowRange(whole, 0, rows).values, "alone");
       }
@@ -195,6 +214,7 @@ const Tests expertsTests{
     {"experts: odd sizes, every weight type, k from 1 to all, against float64", expertsMatch},
     {"experts: all rows pick one expert, most experts are picked by nobody", crowdedExperts},
     {"experts: a row has the same bits in any batch, with any number of threads", expertsStandAlone},
+    {"experts: many rows have the bits of few", manyRows},
     {"experts: NaN stays in its row", specialValues},
     {"mlp: odd sizes and every weight type against float64, rows stand alone", mlpMatches},
 };

@@ -130,6 +130,29 @@ void rowsStandAlone() {
   });
 }
 
+/** So many rows that backends may go another way: the bits of a row stay what they are alone. */
+void manyRows() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(6);
+    const int64_t inner = 83, rows = 600;
+    const Matrix x = noise.matrix(rows, inner, backend.dtype());
+    const HostWeight first(noise.matrix(140, inner), backend.dtype(), 1);
+    const HostWeight second(noise.matrix(9, inner), backend.dtype());
+    const Weight weights[] = {backend.place(first.mapped()), backend.place(second.mapped())};
+    backend.reserve(limitsOf(rows, inner));
+    const auto run = [&](const Matrix& given) {
+      const DeviceMatrix input(backend, given);
+      const DeviceMatrix out(backend, given.rows, 149);
+      backend.matmul(input, weights, out);
+      return out.host();
+    };
+    const Matrix whole = run(x);
+    for (const int64_t at : {0, 127, 128, 511, 590})
+      expectSameBits(run(rowRange(x, at, 10)).values, rowRange(whole, at, 10).values,
+                     text("10 rows from ", at, " of ", rows));
+  });
+}
+
 void sameColumns() {
   forEachBackend([](Backend& backend) {
     Noise noise(5);
@@ -214,6 +237,7 @@ const Tests matmulTests{
     {"matmul: several weights side by side, misaligned and with gaps between rows", sideBySide},
     {"matmul: NaN and infinity stay in their row", specialValues},
     {"matmul: a row has the same bits in any batch, with any number of threads", rowsStandAlone},
+    {"matmul: many rows have the bits of few", manyRows},
     {"matmul: equal weight rows give equal bits wherever they stand", sameColumns},
     {"logits: against float64, the same bits as matmul", logitsMatchOracle},
     {"gatherRows: any rows, in any order, again and again", gathersRows},

@@ -243,7 +243,7 @@ std::vector<uint8_t> unmask(std::span<const ScoreRow> rows, std::span<const rnd1
       if (static_cast<float>(sum) - maximum <= static_cast<float>(plan.value)) ++count;
     }
   } else {
-    const auto bound = static_cast<float>(std::log(plan.value));
+    const auto bound = static_cast<float>(plan.value);
     count = 1;
     for (const size_t index : order) {
       if (scores[index].confidence < bound) continue;

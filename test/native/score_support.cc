@@ -1,5 +1,7 @@
 #include "score_support.h"
 
+#include <algorithm>
+
 namespace rnd1::test {
 namespace {
 
@@ -12,6 +14,36 @@ Limits limitsOf(int64_t rows, int64_t inner, int64_t vocabulary) {
   limits.filters = true;
   return limits;
 }
+
+/** What a verb that scores takes, in memory of the backend. */
+class ScoreMemory {
+ public:
+  ScoreMemory(Backend& backend, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans)
+      : rows_(backend, std::vector<ScoreRow>(rows.begin(), rows.end())),
+        plans_(backend, placed(backend, plans)),
+        scores_(backend, std::vector<Score>(rows.size(), Score{-7, NAN, NAN, NAN, false})) {}
+
+  std::span<const ScoreRow> rows() const { return {rows_.data(), rows_.size()}; }
+  std::span<const SamplingPlan> plans() const { return {plans_.data(), plans_.size()}; }
+  std::span<Score> scores() const { return {scores_.data(), scores_.size()}; }
+  std::vector<Score> host() const { return scores_.host(); }
+
+ private:
+  std::vector<SamplingPlan> placed(Backend& backend, std::span<const SamplingPlan> plans) {
+    std::vector<SamplingPlan> result(plans.begin(), plans.end());
+    for (SamplingPlan& plan : result) {
+      banned_.push_back(std::make_unique<DeviceArray<int32_t>>(
+          backend, std::vector<int32_t>(plan.banned.begin(), plan.banned.end())));
+      plan.banned = {banned_.back()->data(), plan.banned.size()};
+    }
+    return result;
+  }
+
+  std::vector<std::unique_ptr<DeviceArray<int32_t>>> banned_;
+  DeviceArray<ScoreRow> rows_;
+  DeviceArray<SamplingPlan> plans_;
+  DeviceArray<Score> scores_;
+};
 
 }  // namespace
 
@@ -28,10 +60,9 @@ std::vector<Score> scoreLogits(Backend& backend, const Matrix& logits, std::span
                                std::span<const SamplingPlan> plans) {
   backend.reserve(limitsOf(logits.rows, 1, logits.columns));
   const DeviceMatrix input(backend, logits);
-  std::vector<Score> scores(rows.size(), Score{-7, NAN, NAN, NAN, false});
-  backend.scoreLogits(input, rows, plans, scores);
-  backend.synchronize();
-  return scores;
+  const ScoreMemory memory(backend, rows, plans);
+  backend.scoreLogits(input, memory.rows(), memory.plans(), memory.scores());
+  return memory.host();
 }
 
 std::vector<Score> scoreHidden(Backend& backend, const Matrix& x, const HostWeight& head,
@@ -39,10 +70,11 @@ std::vector<Score> scoreHidden(Backend& backend, const Matrix& x, const HostWeig
   const Weight placed = backend.place(head.mapped());
   backend.reserve(limitsOf(x.rows, x.columns, placed.rows));
   const DeviceMatrix input(backend, x);
-  std::vector<Score> scores(rows.size(), Score{-7, NAN, NAN, NAN, false});
-  backend.score(input, placed, rows, plans, scores);
-  backend.synchronize();
-  return scores;
+  const ScoreMemory memory(backend, rows, plans);
+  const bool plain = std::all_of(plans.begin(), plans.end(),
+                                 [&](const SamplingPlan& plan) { return plan.plain(placed.rows); });
+  backend.score(input, placed, memory.rows(), memory.plans(), plain, memory.scores());
+  return memory.host();
 }
 
 void expectScores(const std::vector<Score>& actual, const Matrix& logits, std::span<const ScoreRow> rows,

@@ -5,6 +5,13 @@
 namespace rnd1::test {
 namespace {
 
+std::vector<int64_t> allBut(int64_t row, int64_t count) {
+  std::vector<int64_t> rows;
+  for (int64_t i = 0; i < count; ++i)
+    if (i != row) rows.push_back(i);
+  return rows;
+}
+
 void scoreLogitsMatches() {
   const auto plans = everyPlan();
   forEachBackend([&](Backend& backend) {
@@ -56,6 +63,46 @@ void scoreMatches() {
         expectScores(actual, product.host(), rows, plans);
         expectSameScores(actual, scoreLogits(backend, product.host(), rows, plans), "against scoreLogits");
       }
+  });
+}
+
+/** Plain plans need no logits; what they give is what the logits give. */
+void plainScores() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(47);
+    std::vector<SamplingPlan> plans{plan(1), plan(0.7f), plan(3.0f)};
+    for (const int64_t vocabulary : {1, 2, 63, 65, 307, 1100}) {
+      const Scope scope(text("vocabulary ", vocabulary));
+      std::vector<int32_t> banned{0, static_cast<int32_t>(vocabulary / 2), 0};
+      if (vocabulary > 2) plans[1].banned = banned;
+      const Matrix x = noise.matrix(70, 45, backend.dtype());
+      // Every weight comes twice: the lower of equal tokens must win.
+      Matrix weights = noise.matrix(vocabulary, 45, DType::f32, 0.4f);
+      for (int64_t row = vocabulary / 2; row < vocabulary; ++row)
+        std::copy_n(weights.row(row - vocabulary / 2), 45, weights.row(row));
+      const HostWeight head(weights, DType::bf16, 1);
+      auto rows = scoreRows(70, 3);
+      rows[5].position = 0;
+      rows[5].token = 12;
+      const auto actual = scoreHidden(backend, x, head, rows, plans);
+      expect(actual[5].token == 12 && actual[5].entropy == 0, "position 0 keeps its token");
+      const Weight placed = backend.place(head.mapped());
+      const DeviceMatrix input(backend, x);
+      const DeviceMatrix product(backend, 70, vocabulary);
+      backend.logits(input, placed, product);
+      std::vector<ScoreRow> others = rows;
+      others.erase(others.begin() + 5);
+      std::vector<Score> scores = actual;
+      scores.erase(scores.begin() + 5);
+      const Matrix logits = product.host();
+      const Matrix kept = selectRows(logits, allBut(5, 70));
+      expectScores(scores, kept, others, plans);
+      const auto same = scoreLogits(backend, kept, others, plans);
+      for (size_t row = 0; row < scores.size(); ++row)
+        expectEqual(scores[row].token, same[row].token, text("token of row ", row));
+      const auto fewer = scoreHidden(backend, rowRange(x, 7, 3), head, std::span(rows).subspan(7, 3), plans);
+      expectSameScores(fewer, std::span(actual).subspan(7, 3), "fewer rows");
+    }
   });
 }
 
@@ -126,6 +173,7 @@ const Tests scoreTests{
     {"scoreLogits: every kind of plan against float64", scoreLogitsMatches},
     {"scoreLogits: 1, 7, 33 and 129 rows of canvases with plans of their own", oddRows},
     {"score: the head's product is scored, every weight type", scoreMatches},
+    {"score: plain plans are scored without logits, and alike", plainScores},
     {"score: a large vocabulary and many rows", largeVocabulary},
     {"scoreLogits: draws depend on seed, round, position and token, not on the row", drawsDiffer},
     {"score: a row has the same bits in any batch, with any number of threads", rowsStandAlone},

@@ -37,6 +37,9 @@ class CpuBackend final : public Backend {
   void upload(void* destination, const void* host, size_t bytes) override;
   void download(void* host, const void* source, size_t bytes) override;
   void synchronize() override {}
+  void* allocateHost(size_t bytes) override { return allocate(bytes); }
+  void releaseHost(void* memory) noexcept override { release(memory); }
+  int64_t bucket(int64_t count, int64_t) const override { return count; }
   void expectWeights(int64_t, int64_t) override {}
   Weight place(const Weight& mapped) override { return mapped; }
   void reserve(const Limits& limits) override;
@@ -57,12 +60,11 @@ class CpuBackend final : public Backend {
   void gatherRows(Tensor x, const int32_t* rows, Tensor out) override;
   void logits(Tensor x, const Weight& head, Tensor out) override;
   void score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
-             std::span<const SamplingPlan> plans, std::span<Score> scores) override;
+             std::span<const SamplingPlan> plans, bool plain, std::span<Score> scores) override;
   void scoreLogits(Tensor logits, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
                    std::span<Score> scores) override;
-  void unmask(std::span<const ScoreRow> rows, std::span<const Score> scores,
-              std::span<const uint8_t> eligible, const UnmaskPlan& plan,
-              std::span<uint8_t> committed) override;
+  void unmask(std::span<const UnmaskCanvas> canvases, std::span<const ScoreRow> rows,
+              std::span<const uint8_t> eligible, std::span<Score> scores) override;
   Peaks measurePeaks(double effort) override;
 
  private:

@@ -21,7 +21,7 @@ void CpuBackend::scoreRows(Tensor logits, bool givenLogits, std::span<const Scor
 }
 
 void CpuBackend::score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
-                       std::span<const SamplingPlan> plans, std::span<Score> scores) {
+                       std::span<const SamplingPlan> plans, bool, std::span<Score> scores) {
   const int64_t chunk = scoreChunkRows(head.rows);
   for (int64_t first = 0; first < x.rows; first += chunk) {
     const int64_t count = std::min(chunk, x.rows - first);
@@ -36,10 +36,12 @@ void CpuBackend::scoreLogits(Tensor logits, std::span<const ScoreRow> rows,
   scoreRows(logits, true, rows, plans, scores);
 }
 
-void CpuBackend::unmask(std::span<const ScoreRow> rows, std::span<const Score> scores,
-                        std::span<const uint8_t> eligible, const UnmaskPlan& plan,
-                        std::span<uint8_t> committed) {
-  selector_.select(rows, scores, eligible, plan, committed);
+void CpuBackend::unmask(std::span<const UnmaskCanvas> canvases, std::span<const ScoreRow> rows,
+                        std::span<const uint8_t> eligible, std::span<Score> scores) {
+  for (const UnmaskCanvas& canvas : canvases)
+    selector_.select(canvas.plan, rows.subspan(canvas.first, canvas.count),
+                     eligible.subspan(canvas.first, canvas.count),
+                     scores.subspan(canvas.first, canvas.count));
 }
 
 }  // namespace rnd1::cpu

@@ -113,13 +113,4 @@ void attentionAnyHead(cudaStream_t stream, DType arithmetic, const AttentionArgu
                 [&]<DType type>() { launch(stream, "attention", grid, attentionKernel<type>, given); });
 }
 
-void attention(cudaStream_t stream, DType arithmetic, const AttentionArguments& given) {
-  const int64_t headDim = given.layout.headDim;
-  if (arithmetic != DType::f32 && (headDim == 64 || headDim == 128)) {
-    attentionMma(stream, arithmetic, given);
-  } else {
-    attentionAnyHead(stream, arithmetic, given);
-  }
-}
-
 }  // namespace rnd1::cuda

@@ -1,11 +1,14 @@
 // Bidirectional attention on tensor cores (the tiling of FlashAttention-2: Dao, 2023): a block has 64 queries
-// of one head, a warp 16 of them with all their sums in registers; keys and values pass by in tiles of 64.
+// of one head, a warp 16 of them with all their sums in registers; keys and values pass by in tiles of 64,
+// the next one on its way while one is used.
 #include "backend/cuda/attention.h"
+#include "backend/cuda/device/copy.h"
 #include "backend/cuda/device/mma.h"
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/device/reduce.h"
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/device/tiles.h"
+#include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
 
 namespace rnd1::cuda {
@@ -15,22 +18,22 @@ constexpr int queryTile = 64;
 constexpr int keyTile = 64;
 constexpr int attentionThreads = 128;
 
-/** 64 rows of one head, narrowed, into shared memory; zeros behind `rows`. */
-template <int headDim, DType type>
-__device__ __forceinline__ void loadHead(const Tensor& source, int64_t firstRow, int32_t rows, int64_t column,
+/** Queries, keys and values in 16 bits. */
+struct NarrowHeads {
+  Narrow query, key, value;
+};
+
+/** 64 rows of one head on their way into shared memory; zeros behind `rows`. */
+template <int headDim>
+__device__ __forceinline__ void copyHead(const Narrow& source, int64_t firstRow, int32_t rows, int64_t column,
                                          uint16_t* tile) {
   constexpr int chunks = headDim / 8;
   for (int i = static_cast<int>(threadIdx.x); i < keyTile * chunks; i += attentionThreads) {
     const int row = i / chunks, chunk = i % chunks;
-    uint4 eight{0, 0, 0, 0};
-    if (row < rows) {
-      const float* values = source.row(firstRow + row) + column + chunk * 8;
-      eight.x = pack<type>(values[0], values[1]);
-      eight.y = pack<type>(values[2], values[3]);
-      eight.z = pack<type>(values[4], values[5]);
-      eight.w = pack<type>(values[6], values[7]);
-    }
-    *reinterpret_cast<uint4*>(tile + swizzled<headDim>(row, chunk)) = eight;
+    const bool there = row < rows;
+    copyAsync16(tile + swizzled<headDim>(row, chunk),
+                source.data + (there ? (firstRow + row) * source.stride + column + chunk * 8 : 0),
+                there ? 16 : 0);
   }
 }
 
@@ -42,10 +45,13 @@ __device__ __forceinline__ float amongRow(float value, Combine combine) {
 }
 
 template <int headDim, DType type>
-__global__ void __launch_bounds__(attentionThreads) attentionMmaKernel(AttentionArguments given) {
+__global__ void __launch_bounds__(attentionThreads)
+    attentionMmaKernel(AttentionArguments given, NarrowHeads heads) {
   constexpr int headSteps = headDim / 16, headTiles = headDim / 8, keyTiles = keyTile / 8;
-  auto* keys = reinterpret_cast<uint16_t*>(sharedMemory());
-  uint16_t* values = keys + keyTile * headDim;
+  // Two tiles of keys, two of values; queries come in the place of the second keys.
+  auto* memory = reinterpret_cast<uint16_t*>(sharedMemory());
+  const auto keysOf = [&](int32_t tile) { return memory + tile % 2 * keyTile * headDim; };
+  const auto valuesOf = [&](int32_t tile) { return memory + (2 + tile % 2) * keyTile * headDim; };
 
   const GroupTile mine = tileOf(given.queries.offsets, static_cast<int32_t>(given.queries.count),
                                 static_cast<int32_t>(blockIdx.x), queryTile);
@@ -56,22 +62,35 @@ __global__ void __launch_bounds__(attentionThreads) attentionMmaKernel(Attention
   const int32_t keyCount = given.keys.offsets[mine.group + 1] - firstKey;
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
 
-  // Queries pass through the keys' memory into registers.
-  loadHead<headDim, type>(given.query, mine.firstRow, mine.rows, head * headDim, keys);
+  const auto fetch = [&](int32_t tile) {
+    const int32_t first = tile * keyTile;
+    if (first < keyCount) {
+      const int32_t count = keyCount - first < keyTile ? keyCount - first : keyTile;
+      copyHead<headDim>(heads.key, firstKey + first, count, keyColumn, keysOf(tile));
+      copyHead<headDim>(heads.value, firstKey + first, count, keyColumn, valuesOf(tile));
+    }
+    commitCopies();
+  };
+  copyHead<headDim>(heads.query, mine.firstRow, mine.rows, head * headDim, keysOf(1));
+  commitCopies();
+  fetch(0);
+  waitCopies<1>();
   __syncthreads();
   FragmentA query[headSteps];
   for (int step = 0; step < headSteps; ++step)
-    loadMatrices(keys + swizzled<headDim>(warp * 16 + lane % 16, step * 2 + lane / 16),
+    loadMatrices(keysOf(1) + swizzled<headDim>(warp * 16 + lane % 16, step * 2 + lane / 16),
                  query[step].registers);
 
   FragmentC sums[headTiles] = {};
   float maximum[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};  // of the rows lane / 4 and lane / 4 + 8
-  for (int32_t first = 0; first < keyCount; first += keyTile) {
+  for (int32_t tile = 0; tile * keyTile < keyCount; ++tile) {
+    const int32_t first = tile * keyTile;
     const int32_t count = keyCount - first < keyTile ? keyCount - first : keyTile;
-    __syncthreads();  // the tile before, or the queries, have been read
-    loadHead<headDim, type>(given.key, firstKey + first, count, keyColumn, keys);
-    loadHead<headDim, type>(given.value, firstKey + first, count, keyColumn, values);
+    waitCopies<0>();
+    // Behind it this tile is there for all, and nobody reads the one before, or the queries, any more.
     __syncthreads();
+    fetch(tile + 1);
+    const uint16_t *keys = keysOf(tile), *values = valuesOf(tile);
 
     FragmentC scores[keyTiles] = {};
     for (int step = 0; step < headSteps; ++step)
@@ -137,21 +156,35 @@ __global__ void __launch_bounds__(attentionThreads) attentionMmaKernel(Attention
 }
 
 template <int headDim, DType type>
-void launchHead(cudaStream_t stream, const AttentionArguments& given) {
+void launchHead(cudaStream_t stream, const AttentionArguments& given, const NarrowHeads& heads) {
   const Grid grid{dim3(static_cast<unsigned>(tilesAtMost(given.query.rows, given.queries.count, queryTile)),
                        static_cast<unsigned>(given.layout.heads)),
-                  attentionThreads, 2 * keyTile * headDim * sizeof(uint16_t)};
-  launch(stream, "attention", grid, attentionMmaKernel<headDim, type>, given);
+                  attentionThreads, 4 * keyTile * headDim * sizeof(uint16_t)};
+  launch(stream, "attention", grid, attentionMmaKernel<headDim, type>, given, heads);
 }
 
 }  // namespace
 
-void attentionMma(cudaStream_t stream, DType arithmetic, const AttentionArguments& given) {
+int64_t attentionScratch(const AttentionArguments& given) {
+  return given.query.rows * given.layout.queryColumns() + 2 * given.key.rows * given.layout.keyValueColumns();
+}
+
+void attentionMma(cudaStream_t stream, DType arithmetic, const AttentionArguments& given, uint16_t* scratch) {
+  const int64_t queryColumns = given.layout.queryColumns(), keyColumns = given.layout.keyValueColumns();
+  NarrowHeads heads;
+  heads.query = {scratch, queryColumns};
+  heads.key = {scratch + given.query.rows * queryColumns, keyColumns};
+  heads.value = {heads.key.data + given.key.rows * keyColumns, keyColumns};
+  narrow(stream, arithmetic, given.query, heads.query);
+  narrow(stream, arithmetic, given.key, heads.key);
+  narrow(stream, arithmetic, given.value, heads.value);
   const bool wide = given.layout.headDim == 128;
   if (arithmetic == DType::bf16) {
-    wide ? launchHead<128, DType::bf16>(stream, given) : launchHead<64, DType::bf16>(stream, given);
+    wide ? launchHead<128, DType::bf16>(stream, given, heads)
+         : launchHead<64, DType::bf16>(stream, given, heads);
   } else {
-    wide ? launchHead<128, DType::f16>(stream, given) : launchHead<64, DType::f16>(stream, given);
+    wide ? launchHead<128, DType::f16>(stream, given, heads)
+         : launchHead<64, DType::f16>(stream, given, heads);
   }
 }
 

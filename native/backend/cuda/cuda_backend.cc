@@ -1,6 +1,7 @@
 #include "backend/cuda/cuda_backend.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace rnd1::cuda {
 namespace {
@@ -8,6 +9,13 @@ namespace {
 /** Rows whose logits exist at the same time: at most 256 MiB of them. */
 constexpr int64_t scoreChunkRows(int64_t vocabulary) {
   return std::max<int64_t>((int64_t{256} << 20) / 4 / std::max<int64_t>(vocabulary, 1), 16);
+}
+
+/** Rows whose partial scores exist at the same time: at most 64 MiB of them. */
+int64_t plainChunkRows(int64_t vocabulary) {
+  const auto rowBytes =
+      plainParts(std::max<int64_t>(vocabulary, 1)) * static_cast<int64_t>(sizeof(PlainPartial));
+  return std::max<int64_t>((int64_t{64} << 20) / rowBytes / 64 * 64, 64);
 }
 
 bool same(const Weight& a, const Weight& b) {
@@ -65,6 +73,28 @@ void CudaBackend::download(void* host, const void* source, size_t bytes) {
 
 void CudaBackend::synchronize() { check(cudaStreamSynchronize(stream()), "running on the GPU"); }
 
+void* CudaBackend::allocateHost(size_t bytes) {
+  stream();
+  void* memory = nullptr;
+  check(cudaMallocHost(&memory, std::max<size_t>(bytes, 1)), "allocating page-locked memory");
+  return memory;
+}
+
+void CudaBackend::releaseHost(void* memory) noexcept {
+  if (!memory) return;
+  cudaSetDevice(ordinal_);
+  cudaStreamSynchronize(stream_.get());
+  cudaFreeHost(memory);
+}
+
+int64_t CudaBackend::bucket(int64_t, int64_t most) const {
+  // Steps of a quarter of the power of two below: up to 25 % of a launch's blocks may have nothing to do.
+  if (most < 2) return most;
+  const int64_t below = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(most - 1)));
+  const int64_t step = std::max<int64_t>(below / 4, 1);
+  return (most + step - 1) / step * step;
+}
+
 void CudaBackend::expectWeights(int64_t bytes, int64_t tensors) {
   stream();
   arena_.expect(bytes, tensors);
@@ -78,18 +108,42 @@ Weight CudaBackend::place(const Weight& mapped) {
 void CudaBackend::reserve(const Limits& limits) {
   // What is freed here may still be in use.
   synchronize();
-  if (products_.reserve(limits.rows * limits.expertsPerToken * limits.innerColumns)) recordings_.clear();
-  const int64_t scored = limits.scoredRows;
-  logitsChunk_.reserve(std::min(scored, scoreChunkRows(limits.vocabulary)) * limits.vocabulary);
-  scoreRows_.reserve(scored);
-  scores_.reserve(scored);
-  plans_.reserve(scored);
-  selector_.reserve(scored);
-  hostPlans_.reserve(static_cast<size_t>(scored));
+  const int64_t rows = std::max(limits.rows, limits.scoredRows);
+  bool moved = products_.reserve(limits.rows * limits.expertsPerToken * limits.innerColumns);
+  if (limits.scoredRows > 0) {
+    moved |=
+        partials_.reserve(std::min(rows, plainChunkRows(limits.vocabulary)) * plainParts(limits.vocabulary));
+    moved |= keys_.reserve(2 * rows);
+    if (limits.filters)
+      moved |= logitsChunk_.reserve(std::min(rows, scoreChunkRows(limits.vocabulary)) * limits.vocabulary);
+  }
+  if (moved) recordings_.clear();
 }
 
 void CudaBackend::runSequence(const SequenceKey& key, const std::function<void()>& verbs) {
   recordings_.run(stream(), key, verbs);
+}
+
+template <typename T>
+T* CudaBackend::grown(Scratch<T>& scratch, int64_t count) {
+  if (count > scratch.capacity()) {
+    // What is given back here may still be in use, by recordings too.
+    synchronize();
+    recordings_.clear();
+    scratch.reserve(count);
+  }
+  return scratch.data();
+}
+
+uint16_t* CudaBackend::narrowRows(Tensor x) {
+  const bool used = dtype_ != DType::f32 && x.rows >= manyRows;
+  return used ? grown(narrowRows_, x.rows * narrowStride(x.columns)) : nullptr;
+}
+
+ExpertScratch CudaBackend::expertScratch(Tensor x, Tensor activated, int64_t experts) {
+  if (dtype_ == DType::f32 || !manySlots(activated.rows, experts)) return {};
+  return {grown(narrowRows_, x.rows * narrowStride(x.columns)),
+          grown(narrowActivated_, activated.rows * narrowStride(activated.columns))};
 }
 
 void CudaBackend::embed(const int32_t* tokens, const Weight& table, Tensor out) {
@@ -102,7 +156,7 @@ void CudaBackend::addRmsNorm(Tensor residual, const Tensor* delta, const Weight&
 }
 
 void CudaBackend::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
-  product(stream(), dtype_, x, weights, out);
+  product(stream(), dtype_, x, weights, out, narrowRows(x));
 }
 
 void CudaBackend::normRope(Tensor qkv, const HeadLayout& layout, const Weight& queryNorm,
@@ -113,15 +167,20 @@ void CudaBackend::normRope(Tensor qkv, const HeadLayout& layout, const Weight& q
 void CudaBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout,
                             CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask, float scale,
                             Tensor out, float* logSumExp) {
-  cuda::attention(stream(), dtype_,
-                  {query, key, value, out, layout, queryOffsets, keyOffsets, scale, logSumExp});
+  const AttentionArguments given{query, key, value, out, layout, queryOffsets, keyOffsets, scale, logSumExp};
+  if (attentionSuitsMma(dtype_, layout.headDim)) {
+    attentionMma(stream(), dtype_, given, grown(narrowHeads_, attentionScratch(given)));
+  } else {
+    attentionAnyHead(stream(), dtype_, given);
+  }
 }
 
 void CudaBackend::route(Tensor x, const Weight& router, const RouteOptions& options, Dispatch& dispatch) {
   dispatch.rows = x.rows;
+  dispatch.live = x.live;
   dispatch.experts = router.rows;
   dispatch.expertsPerToken = options.expertsPerToken;
-  product(stream(), dtype_, x, {&router, 1}, Tensor(dispatch.routerLogits, x.rows, router.rows));
+  matmul(x, {&router, 1}, Tensor(dispatch.routerLogits, x.rows, router.rows));
   selectExperts(stream(), options, dispatch);
   groupByExpert(stream(), dispatch);
 }
@@ -150,68 +209,50 @@ void CudaBackend::experts(Tensor x, std::span<const ExpertWeights> weights, cons
                           Tensor activated, Tensor out) {
   const ExpertTable table = tableOf(weights);
   const Tensor products(products_.data(), dispatch.rows * dispatch.expertsPerToken, out.columns);
-  gateUp(stream(), dtype_, x, table, dispatch, activated);
-  down(stream(), dtype_, activated, table, dispatch, products);
+  const ExpertScratch scratch = expertScratch(x, activated, table.count);
+  gateUp(stream(), dtype_, x, table, dispatch, activated, scratch);
+  down(stream(), dtype_, activated, table, dispatch, products, scratch);
   combine(stream(), products, dispatch, out);
 }
 
 void CudaBackend::mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) {
   const ExpertTable table = tableOf({&weights, 1});
-  gateUp(stream(), dtype_, x, table, Dispatch(), activated);
-  down(stream(), dtype_, activated, table, Dispatch(), out);
+  const ExpertScratch scratch = expertScratch(x, activated, 1);
+  gateUp(stream(), dtype_, x, table, Dispatch(), activated, scratch);
+  down(stream(), dtype_, activated.alive(x.live, x.before), table, Dispatch(), out, scratch);
 }
 
 void CudaBackend::gatherRows(Tensor x, const int32_t* rows, Tensor out) {
   cuda::gatherRows(stream(), x, rows, out);
 }
 
-void CudaBackend::logits(Tensor x, const Weight& head, Tensor out) {
-  product(stream(), dtype_, x, {&head, 1}, out);
-}
-
-void CudaBackend::uploadPlans(std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans) {
-  hostPlans_.clear();
-  hostBanned_.clear();
-  for (const SamplingPlan& plan : plans) {
-    hostPlans_.push_back({plan.temperature, plan.topK, plan.topP, plan.greedy ? 1 : 0, plan.seed, plan.round,
-                          static_cast<int32_t>(hostBanned_.size()),
-                          static_cast<int32_t>(plan.banned.size())});
-    hostBanned_.insert(hostBanned_.end(), plan.banned.begin(), plan.banned.end());
-  }
-  plans_.reserve(static_cast<int64_t>(plans.size()));
-  banned_.reserve(static_cast<int64_t>(hostBanned_.size()));
-  scoreRows_.reserve(static_cast<int64_t>(rows.size()));
-  scores_.reserve(static_cast<int64_t>(rows.size()));
-  upload(plans_.data(), hostPlans_.data(), hostPlans_.size() * sizeof(DevicePlan));
-  upload(banned_.data(), hostBanned_.data(), hostBanned_.size() * sizeof(int32_t));
-  upload(scoreRows_.data(), rows.data(), rows.size_bytes());
-}
+void CudaBackend::logits(Tensor x, const Weight& head, Tensor out) { matmul(x, {&head, 1}, out); }
 
 void CudaBackend::score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
-                        std::span<const SamplingPlan> plans, std::span<Score> scores) {
-  uploadPlans(rows, plans);
-  const int64_t chunk = std::min(x.rows, scoreChunkRows(head.rows));
+                        std::span<const SamplingPlan> plans, bool plain, std::span<Score> scores) {
+  const int64_t chunk = plain ? plainChunkRows(head.rows) : scoreChunkRows(head.rows);
   for (int64_t first = 0; first < x.rows; first += chunk) {
-    const int64_t count = std::min(chunk, x.rows - first);
-    const Tensor logits(logitsChunk_.data(), count, head.rows);
-    product(stream(), dtype_, x.rowRange(first, count), {&head, 1}, logits);
-    scoreRows(stream(), logits, false, scoreRows_.data() + first, plans_.data(), banned_.data(),
-              scores_.data() + first);
+    const Tensor part = x.rowRange(first, std::min(chunk, x.rows - first));
+    if (plain) {
+      scorePlain(stream(), dtype_, part, head, rows.data() + first, plans.data(), partials_.data(),
+                 scores.data() + first);
+      continue;
+    }
+    const Tensor logits = Tensor(logitsChunk_.data(), part.rows, head.rows).alive(part.live, part.before);
+    matmul(part, {&head, 1}, logits);
+    scoreRows(stream(), logits, false, rows.data() + first, plans.data(), scores.data() + first);
   }
-  download(scores.data(), scores_.data(), scores.size_bytes());
 }
 
 void CudaBackend::scoreLogits(Tensor logits, std::span<const ScoreRow> rows,
                               std::span<const SamplingPlan> plans, std::span<Score> scores) {
-  uploadPlans(rows, plans);
-  scoreRows(stream(), logits, true, scoreRows_.data(), plans_.data(), banned_.data(), scores_.data());
-  download(scores.data(), scores_.data(), scores.size_bytes());
+  scoreRows(stream(), logits, true, rows.data(), plans.data(), scores.data());
 }
 
-void CudaBackend::unmask(std::span<const ScoreRow> rows, std::span<const Score> scores,
-                         std::span<const uint8_t> eligible, const UnmaskPlan& plan,
-                         std::span<uint8_t> committed) {
-  selector_.select(rows, scores, eligible, plan, committed);
+void CudaBackend::unmask(std::span<const UnmaskCanvas> canvases, std::span<const ScoreRow> rows,
+                         std::span<const uint8_t> eligible, std::span<Score> scores) {
+  cuda::unmask(stream(), canvases.data(), static_cast<int64_t>(canvases.size()), rows.data(), eligible.data(),
+               scores.data(), keys_.data());
 }
 
 Peaks CudaBackend::measurePeaks(double effort) {

@@ -10,7 +10,6 @@
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/memory.h"
 #include "backend/cuda/recording.h"
-#include "backend/selection.h"
 
 namespace rnd1::cuda {
 
@@ -43,6 +42,9 @@ class CudaBackend final : public Backend {
   void upload(void* destination, const void* host, size_t bytes) override;
   void download(void* host, const void* source, size_t bytes) override;
   void synchronize() override;
+  void* allocateHost(size_t bytes) override;
+  void releaseHost(void* memory) noexcept override;
+  int64_t bucket(int64_t count, int64_t most) const override;
   void expectWeights(int64_t bytes, int64_t tensors) override;
   Weight place(const Weight& mapped) override;
   void reserve(const Limits& limits) override;
@@ -64,12 +66,11 @@ class CudaBackend final : public Backend {
   void gatherRows(Tensor x, const int32_t* rows, Tensor out) override;
   void logits(Tensor x, const Weight& head, Tensor out) override;
   void score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
-             std::span<const SamplingPlan> plans, std::span<Score> scores) override;
+             std::span<const SamplingPlan> plans, bool plain, std::span<Score> scores) override;
   void scoreLogits(Tensor logits, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
                    std::span<Score> scores) override;
-  void unmask(std::span<const ScoreRow> rows, std::span<const Score> scores,
-              std::span<const uint8_t> eligible, const UnmaskPlan& plan,
-              std::span<uint8_t> committed) override;
+  void unmask(std::span<const UnmaskCanvas> canvases, std::span<const ScoreRow> rows,
+              std::span<const uint8_t> eligible, std::span<Score> scores) override;
   Peaks measurePeaks(double effort) override;
 
  private:
@@ -83,7 +84,11 @@ class CudaBackend final : public Backend {
   /** The stream, on the thread's current device. */
   cudaStream_t stream();
   ExpertTable tableOf(std::span<const ExpertWeights> weights);
-  void uploadPlans(std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans);
+  /** Scratch that grows when shapes come that are larger than all before; recordings end with it. */
+  template <typename T>
+  T* grown(Scratch<T>& scratch, int64_t count);
+  uint16_t* narrowRows(Tensor x);
+  ExpertScratch expertScratch(Tensor x, Tensor activated, int64_t experts);
 
   const DType dtype_;
   const int ordinal_;
@@ -93,14 +98,10 @@ class CudaBackend final : public Backend {
   std::unordered_map<const std::byte*, CachedTable> tables_;  // by the first expert's gate
   Scratch<float> products_;  // (slots, hidden): every slot's output before they are added
   Scratch<float> logitsChunk_;
-  Scratch<ScoreRow> scoreRows_;
-  Scratch<Score> scores_;
-  Scratch<DevicePlan> plans_;
-  Scratch<int32_t> banned_;
+  Scratch<PlainPartial> partials_;                                // (rows, parts of the vocabulary)
+  Scratch<uint64_t> keys_;                                        // of the selection
+  Scratch<uint16_t> narrowRows_, narrowActivated_, narrowHeads_;  // activations in 16 bits
   Recordings recordings_;
-  std::vector<DevicePlan> hostPlans_;
-  std::vector<int32_t> hostBanned_;
-  PositionSelector selector_;
 };
 
 }  // namespace rnd1::cuda

@@ -6,6 +6,7 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/mma_tile.h"
 #include "backend/cuda/product_tile.h"
+#include "backend/cuda/wide_tile.h"
 
 namespace rnd1::cuda {
 namespace {
@@ -26,8 +27,8 @@ __device__ __forceinline__ GroupTile expertTile(const ExpertArguments& given, in
   if (given.offsets) return tileOf(given.offsets, given.count, static_cast<int32_t>(blockIdx.y), rows);
   GroupTile tile;
   tile.firstRow = static_cast<int32_t>(blockIdx.y) * rows;
-  const auto left = static_cast<int32_t>(given.out.rows) - tile.firstRow;
-  tile.rows = left < rows ? left : rows;
+  const auto left = static_cast<int32_t>(given.x.liveRows()) - tile.firstRow;
+  tile.rows = left <= 0 ? 0 : left < rows ? left : rows;
   return tile;
 }
 
@@ -108,6 +109,33 @@ __global__ void __launch_bounds__(mmaThreads) expertMmaKernel(ExpertArguments gi
   });
 }
 
+/** `x` and `activated` are 16-bit; down writes given.out instead. */
+template <int products, DType type>
+__global__ void __launch_bounds__(wideThreads)
+    expertWideKernel(ExpertArguments given, Narrow x, Narrow activated) {
+  auto& shared = *reinterpret_cast<WideMemory*>(sharedMemory());
+  const GroupTile tile = expertTile(given, wideRows);
+  if (tile.rows == 0) return;
+  const int32_t column = static_cast<int32_t>(blockIdx.x) * wideColumns<products>;
+  const int32_t columns = given.width - column;
+  const ExpertTiles<products> tiles(given.experts[tile.group], column);
+  const auto mine = static_cast<int32_t>(threadIdx.x);
+  shared.rows[mine] = mine < tile.rows ? slotOf(given, tile.firstRow + mine) / given.divisor : -1;
+  WideSums sums;
+  multiplyWideTile<products, type>(shared, x, tiles.weights, columns, static_cast<int32_t>(given.x.columns),
+                                   sums);
+  forEachWideResult<products>(sums, [&](int r, int c, float first, float second) {
+    if (r >= tile.rows || c >= columns) return;
+    const int64_t slot = slotOf(given, tile.firstRow + r);
+    if constexpr (products == 2) {
+      activated.data[slot * activated.stride + column + c] =
+          static_cast<uint16_t>(pack<type>(silu(first) * second, 0.0f));
+    } else {
+      given.out.row(slot)[column + c] = first;
+    }
+  });
+}
+
 Grid expertGrid(const ExpertArguments& given, int columns, int rows, unsigned threads, size_t sharedBytes) {
   const int64_t tiles = given.offsets ? tilesAtMost(given.out.rows, given.count, rows)
                                       : int64_t{blocksFor(given.out.rows, rows)};
@@ -122,6 +150,22 @@ void launchMma(cudaStream_t stream, const char* what, DType arithmetic, const Ex
   } else {
     launch(stream, what, grid, expertMmaKernel<products, rows, DType::f16>, given);
   }
+}
+
+template <int products>
+void launchWide(cudaStream_t stream, const char* what, DType arithmetic, const ExpertArguments& given,
+                Narrow x, Narrow activated) {
+  const Grid grid = expertGrid(given, wideColumns<products>, wideRows, wideThreads, sizeof(WideMemory));
+  if (arithmetic == DType::bf16) {
+    launch(stream, what, grid, expertWideKernel<products, DType::bf16>, given, x, activated);
+  } else {
+    launch(stream, what, grid, expertWideKernel<products, DType::f16>, given, x, activated);
+  }
+}
+
+/** Whether all of a layer's products go the wide way: what gate and up leave behind is for down. */
+bool goesWide(const ExpertTable& table, int64_t slots) {
+  return table.gateUpMma && table.downMma && manySlots(slots, table.count);
 }
 
 /** Rows of an expert up to which its weights, not its products, take the time: smaller tiles waste less. */
@@ -154,6 +198,7 @@ __device__ __forceinline__ int nextRank(const int32_t* ids, int64_t k, int32_t l
 __global__ void __launch_bounds__(combineThreads)
     combineKernel(Tensor products, Dispatch dispatch, Tensor out) {
   const int64_t row = blockIdx.x;
+  if (row >= out.liveRows()) return;
   const int64_t k = dispatch.expertsPerToken;
   const int32_t* ids = dispatch.expertIds + row * k;
   for (int64_t column = threadIdx.x; column < out.columns; column += combineThreads) {
@@ -184,16 +229,33 @@ ExpertArguments argumentsOf(Tensor x, const ExpertTable& table, const Dispatch& 
 }  // namespace
 
 void gateUp(cudaStream_t stream, DType arithmetic, Tensor x, const ExpertTable& table,
-            const Dispatch& dispatch, Tensor activated) {
+            const Dispatch& dispatch, Tensor activated, const ExpertScratch& scratch) {
   ExpertArguments given = argumentsOf(x, table, dispatch, activated);
   if (dispatch.slots) given.divisor = static_cast<int32_t>(dispatch.expertsPerToken);
-  launchExperts<2>(stream, "experts (gate, up)", arithmetic, table.gateUpMma, given);
+  if (!goesWide(table, activated.rows)) {
+    launchExperts<2>(stream, "experts (gate, up)", arithmetic, table.gateUpMma, given);
+    return;
+  }
+  const Narrow narrowX{scratch.x, narrowStride(x.columns)};
+  narrow(stream, arithmetic, x, narrowX);
+  // The last values of a row of `activated` may have no column: products multiply them by zeros.
+  const Narrow narrowActivated{scratch.activated, narrowStride(activated.columns)};
+  if (narrowActivated.stride > activated.columns)
+    check(cudaMemsetAsync(scratch.activated, 0,
+                          static_cast<size_t>(activated.rows * narrowActivated.stride) * 2, stream),
+          "experts (gate, up)");
+  launchWide<2>(stream, "experts (gate, up)", arithmetic, given, narrowX, narrowActivated);
 }
 
 void down(cudaStream_t stream, DType arithmetic, Tensor activated, const ExpertTable& table,
-          const Dispatch& dispatch, Tensor products) {
-  launchExperts<1>(stream, "experts (down)", arithmetic, table.downMma,
-                   argumentsOf(activated, table, dispatch, products));
+          const Dispatch& dispatch, Tensor products, const ExpertScratch& scratch) {
+  const ExpertArguments given = argumentsOf(activated, table, dispatch, products);
+  if (goesWide(table, activated.rows)) {
+    launchWide<1>(stream, "experts (down)", arithmetic, given,
+                  {scratch.activated, narrowStride(activated.columns)}, {});
+  } else {
+    launchExperts<1>(stream, "experts (down)", arithmetic, table.downMma, given);
+  }
 }
 
 void combine(cudaStream_t stream, Tensor products, const Dispatch& dispatch, Tensor out) {

@@ -2,6 +2,8 @@
 
 #include <cuda_runtime.h>
 
+#include <cmath>
+#include <cstdint>
 #include <span>
 
 #include "backend/backend.h"
@@ -22,8 +24,24 @@ void normRope(cudaStream_t stream, DType arithmetic, Tensor qkv, const HeadLayou
               const Weight& queryNorm, const Weight& keyNorm, float epsilon, const int32_t* positions,
               Tensor rotary);
 
-/** out = x · weightsᵀ, the products side by side. */
-void product(cudaStream_t stream, DType arithmetic, Tensor x, std::span<const Weight> weights, Tensor out);
+/** Activations in the arithmetic's 16-bit type: rows of `stride` values, a multiple of 8, zeros at the end.
+ */
+struct Narrow {
+  uint16_t* data = nullptr;
+  int64_t stride = 0;
+};
+
+constexpr int64_t narrowStride(int64_t columns) { return (columns + 7) / 8 * 8; }
+
+/** out = x in 16 bits: exact, as verbs have rounded x already. */
+void narrow(cudaStream_t stream, DType arithmetic, Tensor x, Narrow out);
+
+/** Rows from which on a product is not bound by its weights. Both ways give the same bits. */
+constexpr int64_t manyRows = 512;
+
+/** out = x · weightsᵀ, the products side by side. narrowed: scratch for x, where it has manyRows. */
+void product(cudaStream_t stream, DType arithmetic, Tensor x, std::span<const Weight> weights, Tensor out,
+             uint16_t* narrowed);
 
 /** The best k experts of every row and their weights, from dispatch.routerLogits. */
 void selectExperts(cudaStream_t stream, const RouteOptions& options, const Dispatch& dispatch);
@@ -43,31 +61,50 @@ struct ExpertTable {
   bool gateUpMma = false, downMma = false;  // all matrices are of the arithmetic's 16-bit type
 };
 
+/** Whether experts have so many rows on average that not their weights but the products take the time. */
+constexpr bool manySlots(int64_t slots, int64_t experts) { return slots >= 96 * experts; }
+
+/** Scratch of experts with manySlots: x, and what gate and up give, in 16 bits. */
+struct ExpertScratch {
+  uint16_t* x = nullptr;          // (rows, narrowStride(hidden))
+  uint16_t* activated = nullptr;  // (slots, narrowStride(width))
+};
+
 /** activated[slot] = round(silu(gate · x) ∘ (up · x)); slots null: one expert, slot = row. */
 void gateUp(cudaStream_t stream, DType arithmetic, Tensor x, const ExpertTable& table,
-            const Dispatch& dispatch, Tensor activated);
+            const Dispatch& dispatch, Tensor activated, const ExpertScratch& scratch);
 /** products[slot] = down · activated[slot]. */
 void down(cudaStream_t stream, DType arithmetic, Tensor activated, const ExpertTable& table,
-          const Dispatch& dispatch, Tensor products);
+          const Dispatch& dispatch, Tensor products, const ExpertScratch& scratch);
 /** out[row] = Σ weight · products[slot], in ascending order of expert. */
 void combine(cudaStream_t stream, Tensor products, const Dispatch& dispatch, Tensor out);
 
 /** See Backend::measurePeaks. Waits for the stream. */
 Peaks measurePeaks(cudaStream_t stream, DType arithmetic, int multiprocessors, double effort);
 
-/** A SamplingPlan in memory of the device. */
-struct DevicePlan {
-  float temperature;
-  int32_t topK;
-  float topP;
-  int32_t greedy;
-  uint64_t seed;
-  uint32_t round;
-  int32_t bannedFirst, bannedCount;  // in the array of all banned ids
-};
-
 /** Scores of given logits, which are overwritten. `givenLogits`: −∞ is allowed. */
 void scoreRows(cudaStream_t stream, Tensor logits, bool givenLogits, const ScoreRow* rows,
-               const DevicePlan* plans, const int32_t* banned, Score* scores);
+               const SamplingPlan* plans, Score* scores);
+
+/** What a part of the vocabulary says about one row of logits. */
+struct PlainPartial {
+  double sum = 0;       // Σ exp(z − maximum)
+  double weighted = 0;  // Σ exp(z − maximum) · (z − maximum)
+  float maximum = -INFINITY;
+  float second = -INFINITY;  // the next largest, equal to `maximum` on ties
+  int32_t token = INT32_MAX;
+  int32_t bad = 0;  // NaN or infinity was among them
+};
+
+/** Into how many parts a vocabulary is divided. */
+int64_t plainParts(int64_t vocabulary);
+
+/** Scores of x · headᵀ for plain plans. partials: (x.rows, plainParts), scratch. */
+void scorePlain(cudaStream_t stream, DType arithmetic, Tensor x, const Weight& head, const ScoreRow* rows,
+                const SamplingPlan* plans, PlainPartial* partials, Score* scores);
+
+/** Backend::unmask. keys: scratch, one for each score. */
+void unmask(cudaStream_t stream, const UnmaskCanvas* canvases, int64_t count, const ScoreRow* rows,
+            const uint8_t* eligible, Score* scores, uint64_t* keys);
 
 }  // namespace rnd1::cuda

@@ -9,14 +9,37 @@
 
 namespace rnd1::cuda {
 
-/** Throws Error out_of_memory or cuda_error that says what was being done. */
+/** Whether an error ends all work on GPUs for this process (CUDA Runtime API, "Error Handling"). */
+constexpr bool isFatal(cudaError_t status) {
+  switch (status) {
+    case cudaErrorECCUncorrectable:
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** Throws Error out_of_memory or cuda_error that says what was being done, and whether anything can be after
+ * it. */
 inline void check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
   // An error that is not sticky stays with the thread until it is read.
   cudaGetLastError();
   const auto code = status == cudaErrorMemoryAllocation ? ErrorCode::outOfMemory : ErrorCode::cudaError;
-  throw Error(code,
-              std::string(what) + ": " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ")");
+  throw Error(code, std::string(what) + ": " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) +
+                        ")" +
+                        (isFatal(status) ? "; this model is broken, and GPUs cannot be used again before the "
+                                           "process is started anew"
+                                         : ""));
 }
 
 /** The shape of a launch. */

@@ -33,6 +33,7 @@ class Scratch {
     return true;
   }
   T* data() const { return static_cast<T*>(memory_.get()); }
+  int64_t capacity() const { return capacity_; }
 
  private:
   DeviceMemory memory_;

@@ -1,9 +1,12 @@
 // matmul and logits: x · weightᵀ for several weights side by side, four to a launch.
+#include <algorithm>
+
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/mma_tile.h"
 #include "backend/cuda/product_tile.h"
+#include "backend/cuda/wide_tile.h"
 
 namespace rnd1::cuda {
 namespace {
@@ -40,12 +43,14 @@ __global__ void __launch_bounds__(productThreads) productKernel(ProductArguments
   const ColumnTile tile = columnTile(given, static_cast<int32_t>(blockIdx.x), tileColumns);
   const WeightTile weights[1] = {tile.weight};
   const int64_t row = int64_t{blockIdx.y} * tileRows, loaded = row + threadIdx.x / 4;
+  const int64_t live = given.x.liveRows();
+  if (row >= live) return;
   Sums sums[1];
-  multiplyTile<1, arithmetic>(shared, loaded < given.x.rows ? given.x.row(loaded) : nullptr, weights,
-                              tile.columns, static_cast<int32_t>(given.x.columns), sums);
+  multiplyTile<1, arithmetic>(shared, loaded < live ? given.x.row(loaded) : nullptr, weights, tile.columns,
+                              static_cast<int32_t>(given.x.columns), sums);
   for (int i = 0; i < 4; ++i) {
     const int64_t r = row + threadIdx.x / 16 * 4 + i;
-    if (r >= given.out.rows) continue;
+    if (r >= live) continue;
     for (int j = 0; j < 4; ++j) {
       const int32_t c = static_cast<int32_t>(threadIdx.x % 16) * 4 + j;
       if (c < tile.columns) given.out.row(r)[tile.out + c] = sums[0][i][j];
@@ -59,13 +64,40 @@ __global__ void __launch_bounds__(mmaThreads) productMmaKernel(ProductArguments 
   const ColumnTile tile = columnTile(given, static_cast<int32_t>(blockIdx.x), mmaColumns);
   const WeightTile weights[1] = {tile.weight};
   const int64_t row = int64_t{blockIdx.y} * rows, loaded = row + XLoader<rows>::row();
+  const int64_t live = given.x.liveRows();
+  if (row >= live) return;
   FragmentC sums[1][rows / 8];
-  multiplyMmaTile<1, rows, type>(shared, loaded < given.x.rows ? given.x.row(loaded) : nullptr, weights,
-                                 tile.columns, static_cast<int32_t>(given.x.columns), sums);
+  multiplyMmaTile<1, rows, type>(shared, loaded < live ? given.x.row(loaded) : nullptr, weights, tile.columns,
+                                 static_cast<int32_t>(given.x.columns), sums);
   forEachMmaResult<rows>([&](int r, int c, int n, int i) {
-    if (row + r < given.out.rows && c < tile.columns)
-      given.out.row(row + r)[tile.out + c] = sums[0][n].values[i];
+    if (row + r < live && c < tile.columns) given.out.row(row + r)[tile.out + c] = sums[0][n].values[i];
   });
+}
+
+template <DType type>
+__global__ void __launch_bounds__(wideThreads) productWideKernel(ProductArguments given, Narrow x) {
+  auto& shared = *reinterpret_cast<WideMemory*>(sharedMemory());
+  const ColumnTile tile = columnTile(given, static_cast<int32_t>(blockIdx.x), wideColumns<1>);
+  const WeightTile weights[1] = {tile.weight};
+  const int64_t first = int64_t{blockIdx.y} * wideRows, live = given.x.liveRows();
+  if (first >= live) return;
+  const int64_t mine = first + threadIdx.x;
+  shared.rows[threadIdx.x] = mine < live ? static_cast<int32_t>(mine) : -1;
+  WideSums sums;
+  multiplyWideTile<1, type>(shared, x, weights, tile.columns, static_cast<int32_t>(given.x.columns), sums);
+  forEachWideResult<1>(sums, [&](int r, int c, float value, float) {
+    if (first + r < live && c < tile.columns) given.out.row(first + r)[tile.out + c] = value;
+  });
+}
+
+void launchWide(cudaStream_t stream, DType arithmetic, unsigned tiles, const ProductArguments& given,
+                Narrow x) {
+  const Grid grid{dim3(tiles, blocksFor(given.x.rows, wideRows)), wideThreads, sizeof(WideMemory)};
+  if (arithmetic == DType::bf16) {
+    launch(stream, "matmul", grid, productWideKernel<DType::bf16>, given, x);
+  } else {
+    launch(stream, "matmul", grid, productWideKernel<DType::f16>, given, x);
+  }
 }
 
 template <int rows>
@@ -80,15 +112,20 @@ void launchMma(cudaStream_t stream, DType arithmetic, unsigned tiles, const Prod
 
 }  // namespace
 
-void product(cudaStream_t stream, DType arithmetic, Tensor x, std::span<const Weight> weights, Tensor out) {
-  static_assert(tileColumns == mmaColumns);
+void product(cudaStream_t stream, DType arithmetic, Tensor x, std::span<const Weight> weights, Tensor out,
+             uint16_t* narrowed) {
+  static_assert(tileColumns == mmaColumns && wideRows == wideThreads);
+  const bool mma = std::all_of(weights.begin(), weights.end(),
+                               [&](const Weight& weight) { return suitsMma(arithmetic, weight); });
+  const bool wide = mma && x.rows >= manyRows;
+  const Narrow narrowX{narrowed, narrowStride(x.columns)};
+  if (wide) narrow(stream, arithmetic, x, narrowX);
   int64_t column = 0;
   while (!weights.empty()) {
     ProductArguments given{};
     given.x = x;
     given.out = out;
     unsigned tiles = 0;
-    bool mma = true;
     for (; !weights.empty() && given.count < weightsAtMost; weights = weights.subspan(1)) {
       const Weight& weight = weights[0];
       const int32_t index = given.count++;
@@ -96,14 +133,15 @@ void product(cudaStream_t stream, DType arithmetic, Tensor x, std::span<const We
       given.columns[index] = static_cast<int32_t>(weight.rows);
       given.firstTile[index] = static_cast<int32_t>(tiles);
       given.firstColumn[index] = static_cast<int32_t>(column);
-      tiles += blocksFor(weight.rows, tileColumns);
+      tiles += blocksFor(weight.rows, wide ? wideColumns<1> : tileColumns);
       column += weight.rows;
-      mma = mma && suitsMma(arithmetic, weight);
     }
     if (!mma) {
       const Grid grid{dim3(tiles, blocksFor(x.rows, tileRows)), productThreads, sizeof(ProductMemory<1>)};
       dispatchDType(arithmetic,
                     [&]<DType type>() { launch(stream, "matmul", grid, productKernel<type>, given); });
+    } else if (wide) {
+      launchWide(stream, arithmetic, tiles, given, narrowX);
     } else if (x.rows <= 32) {
       launchMma<32>(stream, arithmetic, tiles, given);
     } else {

@@ -13,6 +13,7 @@ constexpr int headThreads = 128;  // four warps, a head each
 
 __global__ void __launch_bounds__(rowThreads) embedKernel(const int32_t* tokens, Weight table, Tensor out) {
   const int64_t row = blockIdx.x;
+  if (row >= out.liveRows()) return;
   const std::byte* source = table.data + tokens[row] * table.strideBytes;
   for (int64_t column = threadIdx.x; column < out.columns; column += rowThreads)
     out.row(row)[column] = element(table.dtype, source, column);
@@ -20,9 +21,21 @@ __global__ void __launch_bounds__(rowThreads) embedKernel(const int32_t* tokens,
 
 __global__ void __launch_bounds__(rowThreads) gatherKernel(Tensor x, const int32_t* rows, Tensor out) {
   const int64_t row = blockIdx.x;
+  if (row >= out.liveRows()) return;
   const float* source = x.row(rows[row]);
   for (int64_t column = threadIdx.x; column < out.columns; column += rowThreads)
     out.row(row)[column] = source[column];
+}
+
+template <DType type>
+__global__ void __launch_bounds__(rowThreads) narrowKernel(Tensor x, Narrow out) {
+  const int64_t row = blockIdx.x;
+  if (row >= x.liveRows()) return;
+  const float* source = x.row(row);
+  auto* target = reinterpret_cast<uint32_t*>(out.data + row * out.stride);
+  for (int64_t column = int64_t{threadIdx.x} * 2; column < out.stride; column += rowThreads * 2)
+    target[column / 2] = pack<type>(column < x.columns ? source[column] : 0.0f,
+                                    column + 1 < x.columns ? source[column + 1] : 0.0f);
 }
 
 template <DType arithmetic>
@@ -30,6 +43,7 @@ __global__ void __launch_bounds__(rowThreads)
     addRmsNormKernel(Tensor residual, Tensor delta, Weight scale, float epsilon, Tensor out) {
   auto* scratch = reinterpret_cast<float*>(sharedMemory());
   const int64_t row = blockIdx.x;
+  if (row >= residual.liveRows()) return;
   const int64_t columns = residual.columns;
   float* stream = residual.row(row);
   float squares = 0;
@@ -59,7 +73,7 @@ __global__ void __launch_bounds__(headThreads) normRopeKernel(NormRopeArguments 
   const HeadLayout& layout = given.layout;
   const int64_t heads = layout.heads + 2 * layout.keyValueHeads;
   const int64_t index = int64_t{blockIdx.x} * (headThreads / 32) + threadIdx.x / 32;
-  if (index >= given.qkv.rows * heads) return;
+  if (index >= given.qkv.liveRows() * heads) return;
   const int64_t row = index / heads, head = index % heads;
   float* values = given.qkv.row(row) + head * layout.headDim;
   const int lane = static_cast<int>(threadIdx.x % 32);
@@ -89,6 +103,15 @@ void embed(cudaStream_t stream, const int32_t* tokens, const Weight& table, Tens
 
 void gatherRows(cudaStream_t stream, Tensor x, const int32_t* rows, Tensor out) {
   launch(stream, "gatherRows", {dim3(blocksFor(out.rows, 1)), rowThreads}, gatherKernel, x, rows, out);
+}
+
+void narrow(cudaStream_t stream, DType arithmetic, Tensor x, Narrow out) {
+  const Grid grid{dim3(blocksFor(x.rows, 1)), rowThreads};
+  if (arithmetic == DType::bf16) {
+    launch(stream, "narrow", grid, narrowKernel<DType::bf16>, x, out);
+  } else {
+    launch(stream, "narrow", grid, narrowKernel<DType::f16>, x, out);
+  }
 }
 
 void addRmsNorm(cudaStream_t stream, DType arithmetic, Tensor residual, const Tensor* delta,

@@ -173,7 +173,7 @@ __device__ int32_t nucleusSize(const Row& row, const Cut& kept, float maximum, f
 }
 
 /** A draw from the kept tokens: argmax of log p − log(−log u), ties to the lowest id. */
-__device__ int32_t draw(const Row& row, const Cut& kept, const DevicePlan& plan, int32_t position,
+__device__ int32_t draw(const Row& row, const Cut& kept, const SamplingPlan& plan, int32_t position,
                         double logSum) {
   double best = -INFINITY;
   int32_t token = INT32_MAX;
@@ -201,14 +201,13 @@ struct ScoreArguments {
   Tensor logits;
   bool givenLogits;
   const ScoreRow* rows;
-  const DevicePlan* plans;
-  const int32_t* banned;
+  const SamplingPlan* plans;
   Score* scores;
 };
 
 __device__ Score scoreRow(const ScoreArguments& given, const Row& row, const ScoreRow& scored) {
   Score score;
-  const DevicePlan& plan = given.plans[scored.canvas];
+  const SamplingPlan& plan = given.plans[scored.canvas];
   const float temperature = fmaxf(plan.temperature, 1e-8f);
   // What is banned counts as well: NaN anywhere fails the canvas.
   int32_t bad = 0;
@@ -219,8 +218,8 @@ __device__ Score scoreRow(const ScoreArguments& given, const Row& row, const Sco
   });
   score.finite = row.sum(bad) == 0;
   if (!score.finite) return score;
-  for (int32_t i = static_cast<int32_t>(threadIdx.x); i < plan.bannedCount; i += scoreThreads)
-    row.logits[given.banned[plan.bannedFirst + i]] = -INFINITY;
+  for (size_t i = threadIdx.x; i < plan.banned.size(); i += scoreThreads)
+    row.logits[plan.banned[i]] = -INFINITY;
   __syncthreads();
 
   uint64_t first = 0, second = 0;
@@ -267,6 +266,7 @@ __device__ Score scoreRow(const ScoreArguments& given, const Row& row, const Sco
 
 __global__ void __launch_bounds__(scoreThreads) scoreKernel(ScoreArguments given) {
   const int64_t index = blockIdx.x;
+  if (index >= given.logits.liveRows()) return;
   const ScoreRow scored = given.rows[index];
   Score score;
   if (scored.position == 0) {
@@ -283,9 +283,9 @@ __global__ void __launch_bounds__(scoreThreads) scoreKernel(ScoreArguments given
 }  // namespace
 
 void scoreRows(cudaStream_t stream, Tensor logits, bool givenLogits, const ScoreRow* rows,
-               const DevicePlan* plans, const int32_t* banned, Score* scores) {
+               const SamplingPlan* plans, Score* scores) {
   launch(stream, "score", {dim3(blocksFor(logits.rows, 1)), scoreThreads, sizeof(ScoreMemory)}, scoreKernel,
-         ScoreArguments{logits, givenLogits, rows, plans, banned, scores});
+         ScoreArguments{logits, givenLogits, rows, plans, scores});
 }
 
 }  // namespace rnd1::cuda

@@ -1,0 +1,61 @@
+import type { Command } from 'commander';
+import { downloadCheckpoint } from '../index';
+import { DownloadView } from './download-view';
+import { Interruption } from './interrupt';
+import { addHubOptions, type HubFlags, hubOf } from './options';
+
+interface DownloadFlags extends HubFlags {
+  readonly quiet?: boolean;
+}
+
+const manual = `
+Fetches what a model needs (configuration, tokenizer, weights) from the Hugging Face hub
+into the cache that all Hugging Face libraries share, and prints the folder. A model that
+is there already is not fetched again. What Ctrl-C or a failure leaves is gone on with
+the next time. Models are also fetched by --model of the other commands.
+
+Environment:
+  HF_HOME, HF_HUB_CACHE     where the cache is
+  HF_TOKEN                  for private and gated models; better here than as an option,
+                            which other users of the machine can see
+  HF_ENDPOINT               another hub
+  HF_HUB_OFFLINE=1          nothing is fetched
+  HF_HUB_DOWNLOAD_TIMEOUT   seconds of silence before a request is made again (30)
+
+Exit codes:
+  0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).
+
+Examples:
+  $ rnd1 download radicalnumerics/RND1-Base-0910
+  $ rnd1 download radicalnumerics/RND1-Base-0910 --revision main --quiet
+  $ rnd1 generate --model radicalnumerics/RND1-Base-0910 'What is 47+38?'`;
+
+/** `rnd1 download` */
+export function addDownload(program: Command): void {
+  const command = program
+    .command('download')
+    .summary('fetch a model from the Hugging Face hub')
+    .description('Fetches a model from the Hugging Face hub and prints its folder.')
+    .argument('<repo>', 'its name on the hub: owner/name');
+  addHubOptions(command)
+    .optionsGroup('Output:')
+    .option('-q, --quiet', 'no progress on standard error')
+    .addHelpText('after', manual)
+    .action(download);
+}
+
+async function download(repo: string, flags: DownloadFlags): Promise<void> {
+  using interruption = new Interruption();
+  const view = flags.quiet ? null : new DownloadView(process.stderr);
+  try {
+    const folder = await downloadCheckpoint(repo, {
+      ...hubOf(flags),
+      onProgress: view?.update,
+      signal: interruption.signal,
+    });
+    view?.close();
+    process.stdout.write(`${folder}\n`);
+  } finally {
+    view?.close();
+  }
+}

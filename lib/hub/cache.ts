@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto';
+import { copyFile, link, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { fileSize } from '../checkpoint/files';
+import { hubLibrary } from './library';
+import { partialBytes } from './partial-file';
+import type { RemoteFile } from './remote';
+import { isCommit, type Repository } from './repository';
+import { isComplete } from './wanted-files';
+
+/**
+ * One model in the cache that all Hugging Face libraries share:
+ *
+ * ```
+ * models--org--name/
+ *   blobs/HASH                  what files hold, under the hash that the hub names
+ *   refs/main                   the commit that a branch or a tag was
+ *   snapshots/COMMIT/FILE       links to blobs
+ * ```
+ */
+export class CachedRepository {
+  readonly folder: string;
+
+  constructor(cacheDir: string, repo: Repository) {
+    this.folder = join(cacheDir, hubLibrary().getRepoFolderName({ type: 'model', name: repo }));
+  }
+
+  /** Makes the folders that blobs and links go into. */
+  async prepare(): Promise<void> {
+    await mkdir(join(this.folder, 'blobs'), { recursive: true });
+  }
+
+  /** Where the content of a file is kept. */
+  blob({ hash }: RemoteFile): string {
+    return join(this.folder, 'blobs', hash);
+  }
+
+  /** The folder of a commit's files. */
+  snapshot(commit: string): string {
+    return join(this.folder, 'snapshots', commit);
+  }
+
+  /** The snapshot of a revision, if all that a model needs is there; null otherwise. */
+  async complete(revision: string): Promise<string | null> {
+    const commit = isCommit(revision) ? revision : await this.#readRef(revision);
+    if (commit === null) return null;
+    const snapshot = this.snapshot(commit);
+    return (await isComplete(snapshot)) ? snapshot : null;
+  }
+
+  /** Whether a file's content is there, as far as its size tells: as a blob, or where no links could be made as a copy. */
+  async has(file: RemoteFile, commit: string): Promise<boolean> {
+    const isWhole = async (path: string) => (await fileSize(path)) === file.bytes;
+    return (await isWhole(this.blob(file))) || (await isWhole(join(this.snapshot(commit), file.path)));
+  }
+
+  /** How much of a file's content is there, downloads that did not end included. */
+  async bytesOf(file: RemoteFile, commit: string): Promise<number> {
+    if (await this.has(file, commit)) return file.bytes;
+    return Math.min(file.bytes, await partialBytes(this.blob(file)));
+  }
+
+  /** Remembers which commit a revision is. */
+  async writeRef(revision: string, commit: string): Promise<void> {
+    if (isCommit(revision) || (await this.#readRef(revision)) === commit) return;
+    const path = this.#ref(revision);
+    await mkdir(dirname(path), { recursive: true });
+    await replace(path, (temporary) => writeFile(temporary, commit));
+  }
+
+  /** Puts a whole blob into a snapshot. */
+  async link(file: RemoteFile, commit: string): Promise<void> {
+    const path = join(this.snapshot(commit), file.path);
+    const blob = this.blob(file);
+    // A commit never changes: what is there is right unless it was cut.
+    if ((await fileSize(path)) === file.bytes) return;
+    await mkdir(dirname(path), { recursive: true });
+    await replace(path, async (temporary) => {
+      await symlink(relative(dirname(path), blob), temporary)
+        // Windows lets not everyone make symbolic links, and not every file system has hard ones.
+        .catch(() => link(blob, temporary))
+        .catch(() => copyFile(blob, temporary));
+    });
+  }
+
+  #ref(revision: string): string {
+    return join(this.folder, 'refs', revision);
+  }
+
+  async #readRef(revision: string): Promise<string | null> {
+    const text = await readFile(this.#ref(revision), 'utf8').catch(() => '');
+    return isCommit(text.trim()) ? text.trim() : null;
+  }
+}
+
+/** Makes a file beside its place and moves it there, so that nobody sees it half made. */
+async function replace(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    await make(temporary);
+    await rename(temporary, path);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}

@@ -1,0 +1,110 @@
+import { types } from 'node:util';
+import { RND1Error } from '../errors';
+import { hubLibrary } from './library';
+import type { Repository } from './repository';
+import type { HubSettings } from './settings';
+
+/** What a request is about, for the message when it fails. */
+export interface Subject {
+  readonly repo: Repository;
+  readonly settings: HubSettings;
+  /** A file of the repository; undefined for what the hub says about it. */
+  readonly file?: string;
+}
+
+/** A failure that may be over when the request is made again. */
+export class Transient extends Error {
+  /** Milliseconds that the server asks to wait. */
+  constructor(
+    message: string,
+    readonly wait: number | null,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}
+
+const tokenHint = 'give one as `token`, in HF_TOKEN or by `hf auth login`';
+
+/** `org/name at main` */
+export const nameOf = ({ repo, settings }: Subject) => `${repo} at ${settings.revision}`;
+
+/** What was wrong with an exchange, without the layers of names that fetch wraps around it. */
+export function reasonOf(error: unknown): string {
+  // Errors of fetch may come from another realm than this module.
+  if (!types.isNativeError(error)) return String(error);
+  if (types.isNativeError(error.cause)) return reasonOf(error.cause);
+  // Of several addresses tried, each has its own reason.
+  const [first] = (error as { errors?: unknown[] }).errors ?? [];
+  return first === undefined ? error.message : reasonOf(first);
+}
+
+/** A response that is no success, as the error to throw. */
+export async function failureOf(response: Response, subject: Subject): Promise<RND1Error | Transient> {
+  const { status, headers } = response;
+  const said = headers.get('x-error-message') ?? (await errorText(response));
+  const { HubApiError } = hubLibrary();
+  const requestId = headers.get('x-request-id') ?? undefined;
+  const cause = new HubApiError(response.url, status, requestId, `status ${status}${said && `: ${said}`}`);
+  const { origin } = new URL(response.url);
+  // Where the hub has sent us to, a link may have expired: asking the hub again gives a new one.
+  const elsewhere = origin !== new URL(subject.settings.endpoint).origin;
+  if (status === 408 || status === 429 || status >= 500 || elsewhere) {
+    const seconds = Number(headers.get('retry-after') ?? Number.NaN);
+    const wait = seconds >= 0 ? seconds * 1000 : null;
+    return new Transient(`${origin} answers ${status}${said && `: ${said}`}`, wait, { cause });
+  }
+  const { code, message } = explain(status, headers.get('x-error-code'), said, subject);
+  return new RND1Error(code, message, { cause });
+}
+
+function explain(status: number, errorCode: string | null, said: string, subject: Subject) {
+  const { repo, file, settings } = subject;
+  const { endpoint, token, revision } = settings;
+  const page = `${endpoint}/${repo}`;
+  const name = nameOf(subject);
+  if (errorCode === 'GatedRepo' || (status === 403 && errorCode !== 'DisabledRepo')) {
+    const ask = `ask for access at ${page}`;
+    const how =
+      token === null ? `and send a token: ${tokenHint}` : 'with the account of the token that is sent';
+    return {
+      code: 'access_denied',
+      message: `${name} is not open to everyone (${status}): ${ask} ${how}`,
+    } as const;
+  }
+  if (errorCode === 'RevisionNotFound') {
+    return { code: 'not_found', message: `${repo} has no revision ${revision} at ${page}` } as const;
+  }
+  if (status === 404 && (errorCode === 'EntryNotFound' || (file !== undefined && errorCode === null))) {
+    return { code: 'not_found', message: `${name} has no file ${file ?? ''}` } as const;
+  }
+  if (status === 404 || errorCode === 'RepoNotFound' || (status === 401 && token === null)) {
+    // The hub does not tell strangers whether a private model exists.
+    const hidden = token === null ? `, or it needs a token: ${tokenHint}` : ', or the token may not see it';
+    const code = status === 401 && errorCode !== 'RepoNotFound' ? 'access_denied' : 'not_found';
+    return { code, message: `there is no ${name} on ${endpoint} (${status})${hidden}` } as const;
+  }
+  if (status === 401) {
+    return { code: 'access_denied', message: `${endpoint} refuses the token for ${name} (401)` } as const;
+  }
+  return {
+    code: 'network',
+    message: `${name}: ${endpoint} answers ${status}${said && `: ${said}`}`,
+  } as const;
+}
+
+/** What the body says, if it is short and says something. */
+async function errorText(response: Response): Promise<string> {
+  try {
+    const type = response.headers.get('content-type') ?? '';
+    if (Number(response.headers.get('content-length') ?? 0) > 10_000 || !/json|plain/.test(type)) {
+      await response.body?.cancel();
+      return '';
+    }
+    const text = (await response.text()).trim();
+    const said = type.includes('json') ? (JSON.parse(text) as { error?: unknown }).error : text;
+    return typeof said === 'string' && said.length < 300 ? said : '';
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,256 @@
+import { createHash, type Hash, randomBytes } from 'node:crypto';
+import { readlinkSync } from 'node:fs';
+import { type FileHandle, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { digestStart, startDigest } from './digest';
+import type { RemoteFile } from './remote';
+
+// A blob that is being downloaded has one of two names. At rest it is `HASH.incomplete`, which Python's
+// huggingface_hub goes on with too. Whoever wants to write it renames it, which only one can do, to a name that tells
+// who that is: `HASH.HOST-PID-RANDOM.incomplete`. A process that was killed leaves a name whose owner is surely gone,
+// and then that file is taken over. So no two ever write the same file.
+
+/** Owners touch their files this often, in milliseconds… */
+const heartbeat = 5_000;
+/** …so that one that was not touched for so long has nobody who writes it. */
+const idleTime = 60_000;
+/** Between two looks at a file that somebody else downloads. */
+const lookPause = 200;
+
+const suffix = '.incomplete';
+const host = createHash('sha1').update(`${hostname()} ${processNamespace()}`).digest('hex').slice(0, 8);
+
+/** A blob on its way, of which this object is the only writer, and the hash of what it has so far. */
+export class PartialFile {
+  #digest: Hash;
+  #size = 0;
+  readonly #timer: NodeJS.Timeout;
+  #beat: Promise<void> = Promise.resolve();
+
+  private constructor(
+    private readonly blob: string,
+    private readonly path: string,
+    private readonly handle: FileHandle,
+    private readonly file: RemoteFile,
+  ) {
+    this.#digest = startDigest(file);
+    this.#timer = setInterval(() => {
+      this.#beat = touch(path);
+    }, heartbeat);
+    this.#timer.unref();
+  }
+
+  /**
+   * Takes what is there of a blob, or starts it. While somebody else writes it, waits and tells how large it is; null
+   * when the blob has become whole meanwhile.
+   */
+  static async claim(
+    blob: string,
+    file: RemoteFile,
+    signal: AbortSignal,
+    onWait: (bytes: number) => void,
+  ): Promise<PartialFile | null> {
+    for (;;) {
+      signal.throwIfAborted();
+      if ((await sizeOf(blob)) === file.bytes) return null;
+      const mine = `${blob}.${host}-${process.pid}-${randomBytes(4).toString('hex')}${suffix}`;
+      const others = await partsOf(blob);
+      const busy = others.filter(({ state }) => state === 'busy');
+      if (busy.length === 0) {
+        await take(others, mine);
+        if (!(await givesWay(blob, mine))) return PartialFile.#open(blob, mine, file, signal);
+      }
+      onWait(Math.max(0, ...busy.map(({ bytes }) => Math.min(bytes, file.bytes))));
+      await sleep(lookPause, undefined, { signal }).catch(() => signal.throwIfAborted());
+    }
+  }
+
+  static async #open(
+    blob: string,
+    path: string,
+    file: RemoteFile,
+    signal: AbortSignal,
+  ): Promise<PartialFile> {
+    const handle = await open(path, 'r+');
+    const partial = new PartialFile(blob, path, handle, file);
+    try {
+      const { size } = await handle.stat();
+      if (size > file.bytes) await handle.truncate(0);
+      else {
+        await digestStart(partial.#digest, handle, size, signal);
+        partial.#size = size;
+      }
+      return partial;
+    } catch (error) {
+      await partial.release();
+      throw error;
+    }
+  }
+
+  /** Bytes that are there. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Adds bytes at the end. */
+  async append(bytes: Uint8Array): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesWritten } = await this.handle.write(bytes, done, bytes.length - done, this.#size + done);
+      done += bytesWritten;
+    }
+    this.#digest.update(bytes);
+    this.#size += bytes.length;
+  }
+
+  /** Starts again from nothing. */
+  async restart(): Promise<void> {
+    await this.handle.truncate(0);
+    this.#digest = startDigest(this.file);
+    this.#size = 0;
+  }
+
+  /** The hash of what is there; may be asked once. */
+  hash(): string {
+    return this.#digest.digest('hex');
+  }
+
+  /** Gives the whole file its final name, once its bytes are on the disk: a name without its bytes would look whole. */
+  async finish(): Promise<void> {
+    await this.handle.datasync();
+    await this.#close();
+    await rename(this.path, this.blob).catch(async (error: unknown) => {
+      // A blob that is mapped cannot be replaced everywhere; one that is whole need not be.
+      if ((await sizeOf(this.blob)) !== this.file.bytes) throw error;
+      await rm(this.path, { force: true });
+    });
+    const left = (await partsOf(this.blob)).filter(({ state }) => state !== 'busy');
+    for (const { path } of left) await rm(path, { force: true });
+  }
+
+  /** Leaves what is there for the next download. */
+  async release(): Promise<void> {
+    await this.#close();
+    await putToRest(this.blob, this.path);
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#beat;
+    await this.handle.close();
+  }
+}
+
+/** Bytes of the largest file of a blob that is on its way. */
+export async function partialBytes(blob: string): Promise<number> {
+  return (await partsOf(blob))[0]?.bytes ?? 0;
+}
+
+interface Part {
+  readonly path: string;
+  readonly bytes: number;
+  /** Somebody writes it; nobody does; or its owner is silent, but may come back. */
+  readonly state: 'busy' | 'free' | 'silent';
+}
+
+/** All that there is of a blob, largest first. */
+async function partsOf(blob: string): Promise<Part[]> {
+  const folder = dirname(blob);
+  const start = `${basename(blob)}.`;
+  const names = (await readdir(folder)).filter((name) => name.startsWith(start) && name.endsWith(suffix));
+  const parts = await Promise.all(
+    names.map(async (name) => {
+      const path = join(folder, name);
+      const stats = await stat(path).catch(() => null);
+      const owner = name.slice(start.length, -suffix.length);
+      return stats && { path, bytes: stats.size, state: stateOf(owner, Date.now() - stats.mtimeMs) };
+    }),
+  );
+  return parts
+    .filter((part) => part !== null)
+    .sort((a, b) => b.bytes - a.bytes || (a.path < b.path ? -1 : 1));
+}
+
+function stateOf(owner: string, idle: number): Part['state'] {
+  const [, ownersHost, pid] = /^([0-9a-f]{8})-(\d+)-/.exec(owner) ?? [];
+  if (ownersHost === host && !isRunning(Number(pid))) return 'free';
+  if (idle < idleTime) return 'busy';
+  return ownersHost === undefined ? 'free' : 'silent';
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Somebody else's process runs too.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** Containers may share a host's name, but not its process ids. */
+function processNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return '';
+  }
+}
+
+/** Makes the file at `mine`: from the largest that nobody writes, or from nothing. */
+async function take(parts: readonly Part[], mine: string): Promise<void> {
+  for (const { path, state } of parts) {
+    if (state !== 'free') continue;
+    // Before it has the new name, which nobody must see with an old time.
+    await touch(path);
+    if (await moved(path, mine)) return;
+  }
+  await (await open(mine, 'wx')).close();
+  // The clock of a file server may differ from ours.
+  await touch(mine);
+}
+
+/** Of two who took at the same moment, the one with less gives way. */
+async function givesWay(blob: string, mine: string): Promise<boolean> {
+  const parts = await partsOf(blob);
+  const ahead = parts.slice(
+    0,
+    parts.findIndex(({ path }) => path === mine),
+  );
+  if (!ahead.some(({ state }) => state === 'busy')) return false;
+  await putToRest(blob, mine);
+  return true;
+}
+
+/** Gives a part the name that all look for, unless what has that name is larger. */
+async function putToRest(blob: string, path: string): Promise<void> {
+  const resting = blob + suffix;
+  const bytes = (await sizeOf(path)) ?? 0;
+  if (bytes === 0 || bytes < ((await sizeOf(resting)) ?? 0)) {
+    await rm(path, { force: true });
+    return;
+  }
+  // Untouched for long, as far as others can see: nobody writes it.
+  await touch(path, Date.now() - 2 * idleTime);
+  await moved(path, resting);
+}
+
+async function touch(path: string, time = Date.now()): Promise<void> {
+  await utimes(path, new Date(time), new Date(time)).catch(() => {});
+}
+
+async function moved(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    // Somebody else was first.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+async function sizeOf(path: string): Promise<number | null> {
+  return (await stat(path).catch(() => null))?.size ?? null;
+}

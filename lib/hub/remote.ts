@@ -1,0 +1,110 @@
+import { posix } from 'node:path';
+import { RND1Error } from '../errors';
+import { quote } from '../validate';
+import { nameOf, type Subject } from './failure';
+import { hubLibrary } from './library';
+import { isCommit } from './repository';
+import { apiFetch } from './request';
+
+/** A file of a repository as the hub describes it. */
+export interface RemoteFile {
+  /** With forward slashes, from the root of the repository. */
+  readonly path: string;
+  readonly bytes: number;
+  /** Of its content: SHA-256 of large files, for others the SHA-1 that git gives them. It is the name of its blob. */
+  readonly hash: string;
+}
+
+/** A folder of more entries is not read to its end. */
+const entryLimit = 100_000;
+
+/** What the hub knows of a model at a revision. */
+export class RemoteRepository {
+  readonly #fetch: typeof fetch;
+
+  constructor(
+    readonly subject: Subject,
+    private readonly signal: AbortSignal,
+  ) {
+    this.#fetch = apiFetch(subject, signal);
+  }
+
+  /** The commit that the revision is now. */
+  async commit(): Promise<string> {
+    const { repo, settings } = this.subject;
+    const info = await this.#call(() =>
+      hubLibrary().modelInfo({
+        name: repo,
+        revision: settings.revision,
+        hubUrl: settings.endpoint,
+        additionalFields: ['sha'],
+        fetch: this.#fetch,
+      }),
+    );
+    if (typeof info.sha !== 'string' || !isCommit(info.sha))
+      throw this.#unusable(`a commit of ${quote(info.sha)}`);
+    return info.sha;
+  }
+
+  /** Those of the files of a commit that are `wanted`, by path; one that is not there is left out. */
+  async files(commit: string, wanted: Iterable<string>): Promise<Map<string, RemoteFile>> {
+    const paths = new Set(wanted);
+    const folders = new Set([...paths].map((path) => posix.dirname(path)));
+    const found = new Map<string, RemoteFile>();
+    for (const folder of folders) {
+      await this.#call(async () => {
+        let entries = 0;
+        for await (const entry of this.#list(commit, folder)) {
+          if (++entries > entryLimit) throw this.#unusable(`more than ${entryLimit} files in one folder`);
+          if (entry.type === 'file' && paths.has(entry.path)) found.set(entry.path, this.#checked(entry));
+        }
+      });
+    }
+    return found;
+  }
+
+  #list(commit: string, folder: string) {
+    const { repo, settings } = this.subject;
+    return hubLibrary().listFiles({
+      repo: { type: 'model', name: repo },
+      revision: commit,
+      path: folder === '.' ? undefined : folder.split('/').map(encodeURIComponent).join('/'),
+      hubUrl: settings.endpoint,
+      fetch: this.#fetch,
+    });
+  }
+
+  /** The hash becomes a file's name. */
+  #checked(entry: {
+    path: string;
+    size: number;
+    oid?: string;
+    lfs?: { oid: string; size: number };
+  }): RemoteFile {
+    const bytes = entry.lfs?.size ?? entry.size;
+    const hash = entry.lfs?.oid ?? entry.oid;
+    const digits = entry.lfs ? 64 : 40;
+    if (!Number.isSafeInteger(bytes) || bytes < 0)
+      throw this.#unusable(`${entry.path} of ${quote(bytes)} bytes`);
+    if (typeof hash !== 'string' || hash.length !== digits || !/^[0-9a-f]+$/.test(hash)) {
+      throw this.#unusable(`${entry.path} with the hash ${quote(hash)}`);
+    }
+    return { path: entry.path, bytes, hash };
+  }
+
+  /** What the library itself throws is about an answer that it does not understand: failures are ours already. */
+  async #call<T>(call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (error) {
+      this.signal.throwIfAborted();
+      if (error instanceof RND1Error) throw error;
+      throw this.#unusable('something else than a hub does', error);
+    }
+  }
+
+  #unusable(what: string, cause?: unknown): RND1Error {
+    const message = `${nameOf(this.subject)}: ${this.subject.settings.endpoint} answers ${what}`;
+    return new RND1Error('network', message, { cause });
+  }
+}

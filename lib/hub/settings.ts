@@ -1,0 +1,109 @@
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { RND1Error } from '../errors';
+import type { HubOptions } from '../types';
+import { booleanOption, quote, stringOption } from '../validate';
+import { hubLibrary } from './library';
+
+/** How the hub is talked to, and where its files are kept. */
+export interface HubSettings {
+  /** Without a slash at the end. */
+  readonly endpoint: string;
+  /** A branch, a tag or a commit. */
+  readonly revision: string;
+  readonly cacheDir: string;
+  readonly token: string | null;
+  readonly offline: boolean;
+  /** Milliseconds without a byte after which a request is given up and made again. */
+  readonly timeout: number;
+  /** Requests in a row that bring nothing before it is given up. */
+  readonly attempts: number;
+  /** Milliseconds before the first repetition of a request; doubled from one to the next. */
+  readonly pause: number;
+}
+
+const defaultTimeout = 30_000;
+const defaultPause = 500;
+const defaultAttempts = 5;
+
+/** Throws `TypeError` for options that cannot be meant. */
+export function checkHubOptions({ revision, cacheDir, token, offline }: HubOptions): void {
+  if (revision !== undefined) checkRevision(stringOption('revision', revision));
+  if (cacheDir !== undefined && stringOption('cacheDir', cacheDir) === '') {
+    throw new TypeError("cacheDir must be a folder, not ''");
+  }
+  if (token !== undefined && token !== null) checkToken('token', token);
+  booleanOption('offline', offline, false);
+}
+
+/** Options, then the environment variables that Python's huggingface_hub documents, then defaults. */
+export async function hubSettings(options: HubOptions): Promise<HubSettings> {
+  checkHubOptions(options);
+  const { revision = 'main', cacheDir, token, offline } = options;
+  return {
+    endpoint: endpointUrl(process.env.HF_ENDPOINT || hubLibrary().HUB_URL),
+    revision,
+    cacheDir: resolve(cacheDir ?? expand(hubLibrary().getHFHubCachePath())),
+    token: token === undefined ? await storedToken() : token,
+    offline: offline ?? isTrue(process.env.HF_HUB_OFFLINE || process.env.TRANSFORMERS_OFFLINE),
+    timeout: timeoutOf(process.env.HF_HUB_DOWNLOAD_TIMEOUT),
+    attempts: defaultAttempts,
+    pause: defaultPause,
+  };
+}
+
+function endpointUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
+    throw new TypeError(`HF_ENDPOINT must be the address of a hub, not ${quote(text)}`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new TypeError('HF_ENDPOINT must not hold a password: that is what tokens are for');
+  }
+  return url.href.replace(/\/+$/, '');
+}
+
+/** It becomes a path below `refs`, too. */
+function checkRevision(revision: string): void {
+  const parts = revision.split('/');
+  if (parts.some((part) => /^\.*$|[\\:?*[\]~^\s\p{Cc}]/u.test(part)) || revision.length > 255) {
+    throw new TypeError(`revision must be a branch, a tag or a commit, not ${quote(revision)}`);
+  }
+}
+
+/** `~` and `$NAME`, which no shell has seen in a variable's value. */
+function expand(path: string): string {
+  return path
+    .replace(/^~(?=$|[\\/])/, () => homedir())
+    .replace(/\$(?:(\w+)|\{(\w+)\})/g, (all, bare, braced) => process.env[bare ?? braced] ?? all);
+}
+
+const isTrue = (value: string | undefined) => /^(1|on|yes|true)$/i.test(value ?? '');
+
+/** HF_TOKEN, else the file that logging in has left. */
+async function storedToken(): Promise<string | null> {
+  const { HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH, HF_HOME, XDG_CACHE_HOME } = process.env;
+  if (isTrue(process.env.HF_HUB_DISABLE_IMPLICIT_TOKEN)) return null;
+  const named = (HF_TOKEN || HUGGING_FACE_HUB_TOKEN || '').trim();
+  if (named !== '') return checkToken('HF_TOKEN', named);
+  const home = HF_HOME ?? join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface');
+  const path = expand(HF_TOKEN_PATH ?? join(home, 'token'));
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return '';
+    throw new RND1Error('io', `cannot read the token in ${path}: ${error.message}`, { cause: error });
+  });
+  return text.trim() === '' ? null : checkToken(`the token in ${path}`, text.trim());
+}
+
+/** What a header can carry. The value is a secret, so no message shows it. */
+function checkToken(name: string, token: unknown): string {
+  if (typeof token === 'string' && /^[\x21-\x7e]+$/.test(token)) return token;
+  const what = typeof token === 'string' ? 'the one given' : `a ${typeof token}`;
+  throw new TypeError(`${name} must be a string of printable ASCII without spaces, not ${what}`);
+}
+
+function timeoutOf(seconds: string | undefined): number {
+  const value = Number(seconds);
+  return seconds && Number.isFinite(value) && value > 0 ? value * 1000 : defaultTimeout;
+}

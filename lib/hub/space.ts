@@ -1,0 +1,14 @@
+import { statfs } from 'node:fs/promises';
+import { RND1Error } from '../errors';
+import { formatBytes } from '../format-bytes';
+
+/** Throws `io` unless a folder's disk has room for so many bytes. */
+export async function checkSpace(folder: string, bytes: number, what: string): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  const free = bavail * bsize;
+  if (bytes <= free) return;
+  throw new RND1Error(
+    'io',
+    `${what} needs ${formatBytes(bytes)} more, but only ${formatBytes(free)} are free in ${folder}`,
+  );
+}

@@ -1,0 +1,150 @@
+// The selection rule (docs/architecture.md, "Schedules") where the scores are: a block per canvas sorts its
+// rows, best first, and commits as many as the plan says. It decides exactly as backend/selection.cc does.
+#include "backend/cuda/device/numbers.h"
+#include "backend/cuda/device/philox.h"
+#include "backend/cuda/device/reduce.h"
+#include "backend/cuda/device/shared.h"
+#include "backend/cuda/kernels.h"
+#include "backend/cuda/launch.h"
+
+namespace rnd1::cuda {
+namespace {
+
+constexpr int unmaskThreads = 512;
+constexpr int32_t sharedKeys = 4096;  // canvases with more rows are sorted in global memory
+constexpr int entropyPiece = 512;     // entropies that are staged for the sum, which goes one by one
+
+struct UnmaskMemory {
+  uint64_t keys[sharedKeys];
+  float entropies[entropyPiece];
+  int32_t partial[unmaskThreads / 32];
+  int32_t count;
+};
+
+/** Ascending: the better row first, ties to the lower index. Rows that may not be committed come last. */
+constexpr uint64_t notEligible = UINT64_MAX;
+
+__device__ __forceinline__ uint64_t keyOf(const UnmaskPlan& plan, const ScoreRow& row, const Score& score,
+                                          int32_t index) {
+  uint32_t order;
+  if (plan.order == UnmaskOrder::entropy) {
+    order = orderedBits(score.entropy);
+  } else if (plan.order == UnmaskOrder::confidence) {
+    order = ~orderedBits(score.confidence);
+  } else if (plan.order == UnmaskOrder::margin) {
+    order = ~orderedBits(score.margin);
+  } else {
+    // The counter of core/random.h's orderCounter.
+    order = philox(plan.seed, uint4{0, static_cast<uint32_t>(row.position), plan.round, 1}).x;
+  }
+  return static_cast<uint64_t>(order) << 32 | static_cast<uint32_t>(index);
+}
+
+/** Bitonic, for any count: what would be behind the last key is larger than all, and never moves. */
+__device__ void sortKeys(uint64_t* keys, int32_t count) {
+  int32_t padded = 1;
+  while (padded < count) padded *= 2;
+  const auto exchange = [&](int32_t low, int32_t high) {
+    if (high >= count || keys[low] <= keys[high]) return;
+    const uint64_t key = keys[low];
+    keys[low] = keys[high];
+    keys[high] = key;
+  };
+  for (int32_t width = 2; width <= padded; width *= 2) {
+    // Two ascending halves: the second is compared from its end.
+    for (int32_t i = static_cast<int32_t>(threadIdx.x); i < padded / 2; i += unmaskThreads) {
+      const int32_t start = i / (width / 2) * width, offset = i % (width / 2);
+      exchange(start + offset, start + width - 1 - offset);
+    }
+    __syncthreads();
+    for (int32_t distance = width / 4; distance > 0; distance /= 2) {
+      for (int32_t i = static_cast<int32_t>(threadIdx.x); i < padded / 2; i += unmaskThreads) {
+        const int32_t low = i / distance * 2 * distance + i % distance;
+        exchange(low, low + distance);
+      }
+      __syncthreads();
+    }
+  }
+}
+
+/** How many entries have Σ entropy − max entropy ≤ bound: the sum one by one in double, as the host adds. */
+__device__ int32_t withinEntropy(const uint64_t* keys, int32_t available, const Score* scores, float bound,
+                                 UnmaskMemory& shared) {
+  double sum = 0;
+  float maximum = -INFINITY;
+  int32_t count = 0;
+  for (int32_t first = 0; first < available; first += entropyPiece) {
+    const int32_t piece = available - first < entropyPiece ? available - first : entropyPiece;
+    for (int32_t i = static_cast<int32_t>(threadIdx.x); i < piece; i += unmaskThreads)
+      shared.entropies[i] = scores[static_cast<uint32_t>(keys[first + i])].entropy;
+    __syncthreads();
+    if (threadIdx.x == 0)
+      for (int32_t i = 0; i < piece; ++i) {
+        sum += shared.entropies[i];
+        maximum = fmaxf(maximum, shared.entropies[i]);
+        count += static_cast<float>(sum) - maximum <= bound ? 1 : 0;
+      }
+    __syncthreads();
+  }
+  return count;
+}
+
+struct UnmaskArguments {
+  const UnmaskCanvas* canvases;
+  const ScoreRow* rows;
+  const uint8_t* eligible;
+  Score* scores;
+  uint64_t* keys;  // (scores): for canvases that are too long for shared memory
+};
+
+__global__ void __launch_bounds__(unmaskThreads) unmaskKernel(UnmaskArguments given) {
+  auto& shared = *reinterpret_cast<UnmaskMemory*>(sharedMemory());
+  const UnmaskCanvas canvas = given.canvases[blockIdx.x];
+  const UnmaskPlan& plan = canvas.plan;
+  Score* scores = given.scores + canvas.first;
+  uint64_t* keys = canvas.count <= sharedKeys ? shared.keys : given.keys + canvas.first;
+  const int thread = static_cast<int>(threadIdx.x);
+  const auto sum = [&](int32_t value) {
+    __syncthreads();  // what was summed before has been read
+    return blockReduce<unmaskThreads>(value, shared.partial, [](int32_t a, int32_t b) { return a + b; });
+  };
+
+  int32_t mine = 0, above = 0;
+  const auto threshold = static_cast<float>(plan.value);
+  for (int32_t i = thread; i < canvas.count; i += unmaskThreads) {
+    const bool may = given.eligible[canvas.first + i] != 0;
+    keys[i] = may ? keyOf(plan, given.rows[canvas.first + i], scores[i], i) : notEligible;
+    const bool sure = may && plan.limit == UnmaskLimit::tau && scores[i].confidence >= threshold;
+    scores[i].committed = sure;
+    mine += may ? 1 : 0;
+    above += sure ? 1 : 0;
+  }
+  const int32_t available = sum(mine);
+  above = sum(above);
+  if (plan.limit == UnmaskLimit::tau && above > 0) return;
+  __syncthreads();
+  sortKeys(keys, canvas.count);
+
+  int32_t count = 1;  // at least one that is confident enough, or the best
+  if (plan.limit == UnmaskLimit::keep) {
+    count = plan.value >= static_cast<double>(available) ? 0 : available - static_cast<int32_t>(plan.value);
+  } else if (plan.limit == UnmaskLimit::gamma) {
+    count = withinEntropy(keys, available, scores, threshold, shared);
+    if (thread == 0) shared.count = count;
+    __syncthreads();
+    count = shared.count;
+  }
+  if (count > available) count = available;
+  for (int32_t i = thread; i < count; i += unmaskThreads)
+    scores[static_cast<uint32_t>(keys[i])].committed = true;
+}
+
+}  // namespace
+
+void unmask(cudaStream_t stream, const UnmaskCanvas* canvases, int64_t count, const ScoreRow* rows,
+            const uint8_t* eligible, Score* scores, uint64_t* keys) {
+  launch(stream, "unmask", {dim3(static_cast<unsigned>(count)), unmaskThreads, sizeof(UnmaskMemory)},
+         unmaskKernel, UnmaskArguments{canvases, rows, eligible, scores, keys});
+}
+
+}  // namespace rnd1::cuda

@@ -1,0 +1,69 @@
+#include "model/batch.h"
+
+#include <algorithm>
+
+namespace rnd1 {
+namespace {
+
+constexpr size_t alignment = 16;
+
+template <typename T>
+size_t partBytes(int64_t count) {
+  return (static_cast<size_t>(count) * sizeof(T) + alignment - 1) / alignment * alignment;
+}
+
+}  // namespace
+
+template <typename Visit>
+void Batch::forEachPart(const BatchShape& shape, Visit&& visit) {
+  const int64_t scoredRows = shape.filters ? 2 * shape.rows : shape.rows;
+  visit(counts, countOfCounts);
+  visit(tokens, shape.rows);
+  visit(positions, shape.rows);
+  visit(offsets, shape.canvases + 1);
+  visit(gather, shape.rows);
+  visit(gatherFiltered, shape.filters ? shape.rows : 0);
+  visit(scored, scoredRows);
+  visit(eligible, scoredRows);
+  visit(sampling, shape.canvases);
+  visit(unmask, shape.canvases);
+  // Last: how many there are is no part of what a recorded step goes by.
+  visit(banned, shape.banned);
+}
+
+size_t Batch::bytesOf(const BatchShape& shape) {
+  size_t bytes = 0;
+  forEachPart(shape, [&]<typename T>(Part<T>&, int64_t count) { bytes += partBytes<T>(count); });
+  return bytes;
+}
+
+Batch::~Batch() {
+  backend_.releaseHost(host_);
+  backend_.release(device_);
+}
+
+void Batch::reserve(const BatchShape& shape) {
+  const size_t bytes = bytesOf(shape);
+  if (bytes <= capacity_) return;
+  backend_.releaseHost(host_);
+  host_ = nullptr;
+  backend_.release(device_);
+  device_ = nullptr;
+  capacity_ = 0;
+  host_ = static_cast<std::byte*>(backend_.allocateHost(bytes));
+  device_ = static_cast<std::byte*>(backend_.allocate(bytes));
+  capacity_ = bytes;
+}
+
+void Batch::arrange(const BatchShape& shape) {
+  used_ = 0;
+  forEachPart(shape, [&]<typename T>(Part<T>& part, int64_t count) {
+    part = {reinterpret_cast<T*>(host_ + used_), reinterpret_cast<T*>(device_ + used_)};
+    used_ += partBytes<T>(count);
+  });
+  std::fill_n(host_, used_, std::byte{0});
+}
+
+void Batch::upload() const { backend_.upload(device_, host_, used_); }
+
+}  // namespace rnd1

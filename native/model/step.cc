@@ -1,0 +1,112 @@
+// A step: the layers, then scores and the selection, all of it one sequence that a backend may record. The
+// host sends one block and fetches the scores.
+#include <algorithm>
+#include <functional>
+
+#include "model/graph.h"
+
+namespace rnd1 {
+
+/** plain canvases first: their rows are scored without logits, whatever canvases are beside them. */
+void Model::packScores(std::span<const StepCanvas> canvases, const BatchShape& shape) {
+  int32_t counts[2] = {0, 0};  // of plain rows, of filtered ones
+  int32_t gathered = 0;
+  int32_t* banned = batch_.banned.host;
+  for (const bool plain : {true, false})
+    for (size_t i = 0; i < canvases.size(); ++i) {
+      const StepCanvas& canvas = canvases[i];
+      if (canvas.sampling.plain(config_.vocabulary) != plain) continue;
+      int32_t& count = counts[plain ? 0 : 1];
+      const auto first = static_cast<int32_t>(plain ? 0 : shape.rows) + count;
+      const auto rows = static_cast<int32_t>(canvas.masked.size());
+      for (int32_t m = 0; m < rows; ++m) {
+        const int32_t position = canvas.masked[m];
+        batch_.scored.host[first + m] = {static_cast<int32_t>(i), position, canvas.tokens[position]};
+        batch_.eligible.host[first + m] = canvas.eligible[m];
+        // The logits of position i − 1 predict position i; position 0 has none, any row will do.
+        if (!plain) batch_.gatherFiltered.host[count + m] = gathered;
+        batch_.gather.host[gathered++] = batch_.offsets.host[i] + std::max(position - 1, 0);
+      }
+      count += rows;
+      batch_.unmask.host[i] = {first, rows, canvas.unmask};
+      batch_.sampling.host[i] = canvas.sampling;
+      const std::span<const int32_t> ids = canvas.sampling.banned;
+      std::copy(ids.begin(), ids.end(), banned);
+      batch_.sampling.host[i].banned = {batch_.banned.device + (banned - batch_.banned.host), ids.size()};
+      banned += ids.size();
+    }
+  batch_.counts.host[Batch::scoredRows] = gathered;
+  batch_.counts.host[Batch::plainRows] = counts[0];
+  batch_.counts.host[Batch::filteredRows] = counts[1];
+}
+
+void Model::scoreAndUnmask(Tensor normed, const BatchShape& shape) {
+  const auto scored = [&](int64_t region) {
+    return std::span<const ScoreRow>(batch_.scored.device + region * shape.rows, shape.rows);
+  };
+  const auto scores = [&](int64_t region) {
+    return std::span(workspace_.scores.data() + region * shape.rows, shape.rows);
+  };
+  const std::span<const SamplingPlan> plans(batch_.sampling.device, shape.canvases);
+  const auto rowsOf = [&](float* data, Batch::Count count) {
+    const int64_t rows = backend_->bucket(batch_.counts.host[count], shape.rows);
+    return Tensor(data, rows, normed.columns).alive(batch_.counts.device + count);
+  };
+  backend_->score(rowsOf(normed.data, Batch::plainRows), weights_.head, scored(0), plans, true, scores(0));
+  if (shape.filters) {
+    const Tensor filtered = rowsOf(workspace_.gathered.data(), Batch::filteredRows);
+    backend_->gatherRows(normed, batch_.gatherFiltered.device, filtered);
+    backend_->score(filtered, weights_.head, scored(1), plans, false, scores(1));
+  }
+  const auto regions = static_cast<size_t>(shape.filters ? 2 : 1);
+  const size_t rows = regions * static_cast<size_t>(shape.rows);
+  backend_->unmask({batch_.unmask.device, static_cast<size_t>(shape.canvases)}, {batch_.scored.device, rows},
+                   {batch_.eligible.device, rows}, {workspace_.scores.data(), rows});
+}
+
+void Model::step(std::span<StepCanvas> canvases, const AbortFlag& abort) {
+  const auto count = static_cast<int64_t>(canvases.size());
+  BatchShape shape;
+  int64_t rows = 0, length = 0, scored = 0;
+  for (const StepCanvas& canvas : canvases) {
+    const auto size = static_cast<int64_t>(canvas.tokens.size());
+    rows += size;
+    length = std::max(length, size);
+    scored += static_cast<int64_t>(canvas.masked.size());
+    shape.filters = shape.filters || !canvas.sampling.plain(config_.vocabulary);
+    shape.banned += static_cast<int64_t>(canvas.sampling.banned.size());
+  }
+  shape.rows = backend_->bucket(rows, rows);
+  shape.canvases = backend_->bucket(count, count);
+  reserve(shape, length, scored);
+  Rows packed = pack(canvases, shape);
+  packScores(canvases, shape);
+  packed.wanted = batch_.gather.device;
+  packed.wantedCount = backend_->bucket(scored, shape.rows);
+  packed.wantedLive = batch_.counts.device + Batch::scoredRows;
+  batch_.upload();
+
+  const auto verbs = [&] {
+    const Tensor normed = runLayers(packed, abort, nullptr);
+    abort.throwIfAborted();
+    scoreAndUnmask(normed, shape);
+  };
+  // By reference: a function object of its own would allocate.
+  backend_->runSequence({shape.rows, shape.canvases, shape.filters}, std::cref(verbs));
+  const auto fetch = [&](int64_t region, Batch::Count which) {
+    backend_->download(scores_.data() + region * shape.rows, workspace_.scores.data() + region * shape.rows,
+                       static_cast<size_t>(batch_.counts.host[which]) * sizeof(Score));
+  };
+  fetch(0, Batch::plainRows);
+  fetch(1, Batch::filteredRows);
+  backend_->synchronize();
+
+  for (size_t i = 0; i < canvases.size(); ++i) {
+    StepCanvas& canvas = canvases[i];
+    std::copy_n(scores_.data() + batch_.unmask.host[i].first, canvas.masked.size(), canvas.scores.begin());
+    canvas.finite = std::all_of(canvas.scores.begin(), canvas.scores.end(),
+                                [](const Score& score) { return score.finite; });
+  }
+}
+
+}  // namespace rnd1
