@@ -10,5 +10,7 @@ module.exports = {
   transform: {
     '\\.ts$|/lib/server/page/[^/]+\\.js$': ['ts-jest', { tsconfig: 'tsconfig.json', diagnostics: false }],
   },
+  // npm run package leaves a second package of the same name there.
+  modulePathIgnorePatterns: ['<rootDir>/build-package/'],
   testTimeout: 60_000,
 };

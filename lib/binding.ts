@@ -1,6 +1,10 @@
-import { dirname } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import bindings from 'bindings';
 import { RND1Error } from './errors';
+import { describeHost, type Host, oldestGlibc, platformPackage, prebuiltFor, thisHost } from './platform';
+
+const { version } = require('../package.json') as { version: string };
 
 /** The native addon. */
 export type Native = typeof import('../types/native');
@@ -20,12 +24,12 @@ let loaded: Native | undefined;
  * @throws RND1Error `addon_not_found`, with every attempt, its error and the remedy
  */
 export function loadBinding(): Native {
-  loaded ??= findBinding(dirname(__dirname), `rnd1-${process.platform}-${process.arch}`);
+  loaded ??= findBinding(dirname(__dirname));
   return loaded;
 }
 
-/** Loads the addon from below `root`, or else from an installed package. */
-export function findBinding(root: string, platformPackage: string): Native {
+/** Loads the addon from below `root`, or else from the package for `host`, which is this machine unless a test says. */
+export function findBinding(root: string, host?: Host): Native {
   const attempts: Attempt[] = [];
   try {
     return bindings({ bindings: 'rnd1', module_root: root }) as Native;
@@ -38,27 +42,55 @@ export function findBinding(root: string, platformPackage: string): Native {
       attempts.push({ place: `local build in ${root}`, error });
     }
   }
+  const name = platformPackage(host ?? process);
   try {
-    return require(platformPackage) as Native;
+    return loadPackage(name);
   } catch (error) {
-    attempts.push({ place: `package ${platformPackage}`, error });
+    attempts.push({ place: `package ${name}`, error });
   }
-  throw notFound(attempts);
+  throw notFound(root, host ?? thisHost(), attempts);
 }
 
-function notFound(attempts: readonly Attempt[]): RND1Error {
-  const { platform, arch, version } = process;
+/** The names are computed, so that bundlers leave these packages alone. */
+function loadPackage(name: string): Native {
+  const installed = (require(`${name}/package.json`) as { version: string }).version;
+  if (installed !== version)
+    throw new Error(`it is installed as ${installed}, and rnd1 ${version} needs ${version}`);
+  return require(name) as Native;
+}
+
+function notFound(root: string, host: Host, attempts: readonly Attempt[]): RND1Error {
   const lines = attempts.map(({ place, error }) => `  ${place}: ${firstLine(error)}`);
   return new RND1Error(
     'addon_not_found',
     [
-      `The native addon of rnd1 cannot be loaded on ${platform}-${arch}, Node.js ${version}. Tried:`,
+      `The native addon of rnd1 ${version} cannot be loaded on ${describeHost(host)}, Node.js ${process.version}. Tried:`,
       ...lines,
-      'Remedy: in a checkout, run `npm install` there; it needs a C++ compiler and CMake or Python.',
-      'A package made by `npm pack` carries the addon of the machine that made it, and works on its like only.',
+      `Remedy: ${remedy(root, host, attempts)}`,
     ].join('\n'),
     { cause: new AggregateError(attempts.map(({ error }) => error)) },
   );
+}
+
+const build = '`npm install` in a checkout of rnd1 builds one, with a C++20 compiler and CMake or Python.';
+
+function remedy(root: string, host: Host, attempts: readonly Attempt[]): string {
+  const name = platformPackage(host);
+  if (existsSync(join(root, 'CMakeLists.txt')))
+    return 'run `npm install` in this checkout; it needs a C++20 compiler and CMake or Python.';
+  if (host.platform === 'linux' && host.glibc === null)
+    return `the prebuilt addons are for glibc ${oldestGlibc} or newer, and this Node.js was built for musl, as in
+Alpine images; take one that is based on Debian, such as node:22-slim. Or: ${build}`;
+  if (!prebuiltFor.includes(`${host.platform}-${host.arch}`))
+    return `there is no prebuilt addon for ${host.platform}-${host.arch}, only for ${prebuiltFor.join(', ')}. ${build}`;
+  const error = attempts.at(-1)?.error as { code?: unknown; message?: unknown } | undefined;
+  if (error?.code === 'MODULE_NOT_FOUND')
+    return `npm install ${name}@${version}
+It is an optional dependency of rnd1. npm leaves it out with --omit=optional (or --no-optional), and when
+node_modules or package-lock.json were made on another kind of machine: then remove both and install again here.`;
+  if (/GLIBC_\d/.test(String(error?.message)))
+    return `this system's C library is too old for ${name}, whose build.json tells what it needs. ${build}`;
+  return `npm install rnd1@${version} ${name}@${version}`;
 }
 
 /** The first line of a message: Node appends the stack of requires to what it says about missing modules. */

@@ -8,9 +8,13 @@ import type { NamedTokens } from './tokenizer';
 
 /** The token ids that mean something to the loop. 0 is an id like any other; null and an empty list mean none. */
 export interface SpecialTokens {
+  /** What a masked position holds. */
   readonly maskTokenId: number;
+  /** Any of these ends a text. */
   readonly eosTokenIds: readonly number[];
+  /** What the reserved slot at the end of a canvas holds; it ends a text, too. */
   readonly padTokenId: number | null;
+  /** What an unprompted canvas begins with. */
   readonly bosTokenId: number | null;
 }
 
@@ -26,8 +30,11 @@ export interface GenerationDefaults {
 
 /** The checked contents of config.json and generation_config.json. */
 export interface ModelConfig {
+  /** The model's sizes. */
   readonly model: NativeConfig;
+  /** Mask, end of text, padding, beginning of text. */
   readonly tokens: SpecialTokens;
+  /** What options default to. */
   readonly generation: GenerationDefaults;
   /** `dtype` or `torch_dtype` as written; the weights themselves decide. */
   readonly declaredDtype?: string;

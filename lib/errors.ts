@@ -41,7 +41,9 @@ const codes: ReadonlySet<string> = new Set<Exclude<RND1ErrorCode, HubErrorCode>>
 
 /** The one error class of this package. `code` says what kind of failure it is, `cause` what was behind it. */
 export class RND1Error extends Error {
+  /** Always `'RND1Error'`. */
   override readonly name = 'RND1Error';
+  /** The kind of failure. */
   readonly code: RND1ErrorCode;
 
   constructor(code: RND1ErrorCode, message: string, options?: { cause?: unknown }) {

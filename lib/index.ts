@@ -1,13 +1,16 @@
-export { type CheckpointReport, inspectCheckpoint } from './checkpoint/inspect';
-export type { ModelConfig } from './config';
+export type { FloatType, NativeConfig, NativeSystem } from '../types/native';
+export { type CheckpointReport, type InspectOptions, inspectCheckpoint } from './checkpoint/inspect';
+export type { ManifestTensor } from './checkpoint/manifest';
+export type { GenerationDefaults, ModelConfig, SpecialTokens } from './config';
 export { chooseDevice, type DeviceChoice } from './device';
+export { embeddedFolder } from './embedded';
 export { type HubErrorCode, RND1Error, type RND1ErrorCode } from './errors';
 export { downloadCheckpoint } from './hub/download';
 export { toJSON } from './json';
-export { embeddedFolder, type ModelInfo } from './load';
+export type { ModelInfo } from './load';
 export { RND1 } from './model';
 export { system } from './system';
-export { Tokenizer } from './tokenizer';
+export { type DecodeOptions, type NamedTokens, Tokenizer } from './tokenizer';
 export type {
   Device,
   DownloadOptions,

@@ -1,6 +1,5 @@
 import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import type { FloatType, Session, SessionDescription } from '../types/native';
 import { abortable } from './abort';
 import { loadBinding, type Native } from './binding';
@@ -8,6 +7,7 @@ import { readManifest } from './checkpoint/manifest';
 import { selectTensors } from './checkpoint/tensors';
 import type { ModelConfig } from './config';
 import { chooseDevice } from './device';
+import { embeddedFolder } from './embedded';
 import { RND1Error } from './errors';
 import { downloadCheckpoint } from './hub/download';
 import { isRepository } from './hub/repository';
@@ -36,6 +36,7 @@ export interface ModelInfo {
   readonly deviceReason: string | null;
   /** CPU instruction set in use, or the GPU's name. */
   readonly instructionSet: string;
+  /** Compute threads. */
   readonly threads: number;
   /** The arithmetic. */
   readonly dtype: FloatType;
@@ -57,9 +58,6 @@ export interface LoadedModel {
   /** See `LoadOptions`. */
   readonly maxRowsPerStep: number | undefined;
 }
-
-/** The checkpoint that comes with this package. */
-export const embeddedFolder = join(__dirname, '..', 'models', 'nano');
 
 /** Reads a checkpoint folder and makes a native session of it. */
 export async function loadModel(path: string | undefined, options?: LoadOptions): Promise<LoadedModel> {

@@ -117,12 +117,23 @@ export class RND1 {
     return new RND1(await loadModel(path, options));
   }
 
-  /** Answers or continues a prompt. */
+  /**
+   * Answers or continues a prompt.
+   *
+   * @returns the text up to its end, and the tokens behind it
+   * @throws RND1Error `tokenizer_missing`, `not_finite`, `out_of_memory`, `cuda_error` or `disposed`
+   * @throws TypeError or RangeError for arguments, quoting the value; the signal's reason when it aborts
+   */
   async generate(prompt: string, options?: GenerateOptions): Promise<TextResult> {
     return drain(this.denoise(prompt, options));
   }
 
-  /** `generate`, step by step. Nothing is computed while nobody asks for the next frame. */
+  /**
+   * `generate`, step by step. Nothing is computed while nobody asks for the next frame.
+   *
+   * @returns frames, one for each step that commits something, and at last the result of `generate`
+   * @throws as `generate`, when the next frame is asked for
+   */
   denoise(prompt: string, options?: GenerateOptions): AsyncGenerator<TextFrame, TextResult, void> {
     return this.#runText(options, generateNames, (given: GenerateOptions, model) => ({
       text: generateCanvas(prompt, given, model),
@@ -130,12 +141,17 @@ export class RND1 {
     }));
   }
 
-  /** Writes `length` tokens between two texts. Nothing is cut. */
+  /**
+   * Writes `length` tokens between two texts. Nothing is cut.
+   *
+   * @returns the whole text, and the tokens behind it
+   * @throws as `generate`
+   */
   async infill(input: InfillInput, options?: InfillOptions): Promise<TextResult> {
     return drain(this.denoiseInfill(input, options));
   }
 
-  /** `infill`, step by step. */
+  /** `infill`, step by step, as `denoise` does for `generate`. */
   denoiseInfill(input: InfillInput, options?: InfillOptions): AsyncGenerator<TextFrame, TextResult, void> {
     return this.#runText(options, infillNames, (_, model) => ({
       text: infillCanvas(input, model),
@@ -143,12 +159,17 @@ export class RND1 {
     }));
   }
 
-  /** Fills holes anywhere in a text: `'The capital of France is ___.'`, or a list of texts and `{ length }`. */
+  /**
+   * Fills holes anywhere in a text: `'The capital of France is ___.'`, or a list of texts and `{ length }`.
+   *
+   * @returns the whole text, what stands in each hole, and the tokens behind it
+   * @throws as `generate`
+   */
   async fill(template: Template, options?: FillOptions): Promise<TextResult> {
     return drain(this.denoiseFill(template, options));
   }
 
-  /** `fill`, step by step. */
+  /** `fill`, step by step, as `denoise` does for `generate`. */
   denoiseFill(template: Template, options?: FillOptions): AsyncGenerator<TextFrame, TextResult, void> {
     return this.#runText(options, fillNames, (given: FillOptions, model) => ({
       text: fillCanvas(template, given, model),
@@ -156,7 +177,12 @@ export class RND1 {
     }));
   }
 
-  /** The loop on token ids: nothing is banned, nothing is trimmed, no tokenizer is needed. */
+  /**
+   * The loop on token ids: nothing is banned, nothing is trimmed, no tokenizer is needed.
+   *
+   * @returns frames, one for each step that commits something, and at last the canvas
+   * @throws as `generate`, but for `tokenizer_missing`
+   */
   denoiseTokens(options?: TokenOptions): AsyncGenerator<TokenFrame, TokenResult, void> {
     const prepared = attempt(() => {
       const given = optionsObject('options', options, tokenNames);

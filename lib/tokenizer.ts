@@ -30,6 +30,7 @@ export const MASK_SYMBOL = '░';
 /** A larger id would make the table of tokens huge. */
 const ID_LIMIT = 1 << 24;
 
+/** Options of `Tokenizer.decode` and `Tokenizer.decodeCanvas`. */
 export interface DecodeOptions {
   /** Leave out special tokens such as end of text and padding. @default false */
   readonly skipSpecialTokens?: boolean;
@@ -37,9 +38,13 @@ export interface DecodeOptions {
 
 /** Ids of the special tokens that tokenizer_config.json names; undefined where it names none. */
 export interface NamedTokens {
+  /** End of text. */
   readonly eos?: number;
+  /** Padding. */
   readonly pad?: number;
+  /** Beginning of text. */
   readonly bos?: number;
+  /** What a masked position holds. */
   readonly mask?: number;
 }
 
@@ -53,6 +58,7 @@ export class Tokenizer {
     private readonly path: string,
     /** One more than the highest token id. */
     readonly size: number,
+    /** The special tokens that tokenizer_config.json names. */
     readonly named: NamedTokens,
   ) {}
 

@@ -10,12 +10,15 @@ export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 export interface DownloadProgress {
   /** Bytes of all files that are on disk, those that were there before among them. */
   readonly bytes: number;
+  /** Bytes of all files. */
   readonly totalBytes: number;
   /** Files that are whole. */
   readonly files: number;
+  /** Files in all. */
   readonly totalFiles: number;
   /** The file this report is about, as the repository names it. */
   readonly file: string;
+  /** Bytes of it that are on disk. */
   readonly fileBytes: number;
   /** `fileBytes` comes to this when the file is whole and checked. */
   readonly fileTotalBytes: number;
@@ -28,6 +31,7 @@ export interface DownloadProgress {
 export interface LoadProgress {
   /** Bytes of weights that are ready; with `download`, bytes of files. */
   readonly bytes: number;
+  /** Bytes in all. */
   readonly totalBytes: number;
   /** Tensors that are ready; 0 with `download`. */
   readonly tensors: number;
@@ -60,6 +64,7 @@ export interface DownloadOptions extends HubOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Options of `RND1.load`. */
 export interface LoadOptions extends HubOptions {
   /** @default 'auto' */
   readonly device?: Device;
@@ -74,6 +79,7 @@ export interface LoadOptions extends HubOptions {
   readonly maxRowsPerStep?: number;
   /** Called as files arrive from the hub, where they must, and as tensors become ready. */
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** Rejects with its reason as soon as it aborts. @default none */
   readonly signal?: AbortSignal;
 }
 
@@ -86,14 +92,29 @@ export type SimpleSchedule =
   /** Linear in the number of positions; the surest are committed first. */
   | { readonly type: 'entropy' | 'confidence' | 'margin' | 'random' }
   /** As many as the accumulated entropy allows: Σ entropy − max entropy ≤ gamma (nats), in order of confidence. */
-  | { readonly type: 'entropy-bounded'; readonly gamma: number }
+  | {
+      readonly type: 'entropy-bounded';
+      /** Nats, ≥ 0. */
+      readonly gamma: number;
+    }
   /** All whose probability is at least `tau` (0 < tau ≤ 1), and always at least one. */
-  | { readonly type: 'threshold'; readonly tau: number };
+  | {
+      readonly type: 'threshold';
+      /** A probability, above 0. */
+      readonly tau: number;
+    };
 
+/** The plan, over all positions at once or block by block. */
 export type Schedule =
   | SimpleSchedule
   /** Semi-autoregressive: blocks of `length` positions, left to right, each filled by `schedule`. */
-  | { readonly type: 'blocks'; readonly length: number; readonly schedule?: SimpleSchedule };
+  | {
+      readonly type: 'blocks';
+      /** Positions of a block, the last one perhaps excepted. */
+      readonly length: number;
+      /** How each block is filled. @default 'entropy' */
+      readonly schedule?: SimpleSchedule;
+    };
 
 /** What every denoising call understands. */
 export interface SamplingOptions {
@@ -113,9 +134,11 @@ export interface SamplingOptions {
   readonly seed?: number | bigint;
   /** Yield the canvas as it is before the first step, too: as step 0, which commits nothing. @default false */
   readonly initialFrame?: boolean;
+  /** Rejects with its reason as soon as it aborts. @default none */
   readonly signal?: AbortSignal;
 }
 
+/** Token ids that replace those of the checkpoint. */
 export interface SpecialTokenOptions {
   /** @default generation_config.json, then config.json */
   readonly maskTokenId?: number;
@@ -127,6 +150,7 @@ export interface SpecialTokenOptions {
   readonly bosTokenId?: number | null;
 }
 
+/** Token ids or positions. */
 export type TokenIds = Int32Array | readonly number[];
 
 /** Options of `denoiseTokens` and `generateTokens`: nothing is banned or trimmed, as in the reference. */
@@ -163,6 +187,7 @@ export interface StepReport {
   readonly masked: number;
   /** Positions that were committed. */
   readonly committed: number;
+  /** From its call to its result. */
   readonly seconds: number;
 }
 
@@ -172,6 +197,7 @@ export interface TokenFrame {
   readonly step: number;
   /** Rounds planned in all. */
   readonly steps: number;
+  /** The canvas; masked positions hold the mask token. */
   readonly tokens: Int32Array;
   /** 1 = still masked. */
   readonly masked: Uint8Array;
@@ -187,11 +213,13 @@ export interface TokenFrame {
   readonly forwards: number;
 }
 
+/** What a denoising call comes to. */
 export interface TokenResult {
   /** The whole canvas. Where `stopAtEos` ended it early, positions behind the end still hold the mask token. */
   readonly tokens: Int32Array;
   /** Positions that were masked at the start. */
   readonly positions: Int32Array;
+  /** The seed that was given or drawn: the same call with it gives the same tokens. */
   readonly seed: bigint;
   /** Rounds counted, those that committed nothing included. */
   readonly steps: number;
@@ -215,6 +243,7 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stopAtEos?: boolean;
 }
 
+/** What stands before and after the text that is to be written. */
 export interface InfillInput {
   /** @default '' */
   readonly prefix?: string;
@@ -236,7 +265,15 @@ export interface FillOptions extends SamplingOptions {
 }
 
 /** Text with holes: pieces of text and holes of a given number of tokens. */
-export type Template = string | readonly (string | { readonly length: number })[];
+export type Template =
+  | string
+  | readonly (
+      | string
+      | {
+          /** Tokens to write here. */
+          readonly length: number;
+        }
+    )[];
 
 export interface TextFrame extends TokenFrame {
   /** The canvas so far, the prompt included; every masked position shows as `░`. */
@@ -248,6 +285,7 @@ export interface TextFrame extends TokenFrame {
   readonly written: readonly string[];
 }
 
+/** What a text-level call comes to. */
 export interface TextResult extends TokenResult {
   /** `generate`: what was written, up to the end of text. `infill`, `fill`: the whole text. */
   readonly text: string;
@@ -255,6 +293,7 @@ export interface TextResult extends TokenResult {
   readonly written: readonly string[];
 }
 
+/** Options of `forward`. */
 export interface ForwardOptions {
   /** The positions to return, in this order. @default all */
   readonly positions?: TokenIds;
@@ -264,18 +303,23 @@ export interface ForwardOptions {
   readonly routing?: boolean;
   /** Expert ids to use instead of the router's choice, [layers, tokens, expertsPerToken]. */
   readonly forcedExperts?: Int32Array;
+  /** Rejects with its reason as soon as it aborts. @default none */
   readonly signal?: AbortSignal;
 }
 
 /** R = number of positions returned. */
 export interface ForwardOutput {
+  /** Row-major, one row for each position returned. */
   readonly logits: Float32Array;
   /** [R, vocabulary] */
   readonly shape: readonly [number, number];
   /** Hidden states, each [R, hidden]; with `hidden: true`. */
   readonly hidden?: {
+    /** After the embedding. */
     readonly embed: Float32Array;
+    /** After each layer. */
     readonly layers: readonly Float32Array[];
+    /** After the final norm: what the logits are made of. */
     readonly finalNorm: Float32Array;
   };
   /** One per layer; with `routing: true`. */
@@ -303,24 +347,44 @@ export interface UnmaskRequest {
    * How many: all but the worst `keep`; or as many as `gamma` (entropy-bounded, in nats) allows; or those
    * with probability ≥ `tau`. @default { keep: 0 }
    */
-  readonly limit?: { readonly keep: number } | { readonly gamma: number } | { readonly tau: number };
+  readonly limit?:
+    | {
+        /** Positions that stay masked. */
+        readonly keep: number;
+      }
+    | {
+        /** Nats. */
+        readonly gamma: number;
+      }
+    | {
+        /** A probability, above 0. */
+        readonly tau: number;
+      };
+  /** 0 means greedy, scored at temperature 1. @default 0 */
   readonly temperature?: number;
+  /** Keep the k most probable tokens. @default off */
   readonly topK?: number | null;
+  /** Keep the most probable tokens with this probability in all, at least two. @default off */
   readonly topP?: number | null;
+  /** Predict the most probable token instead of drawing. @default temperature === 0 */
   readonly greedy?: boolean;
   /** @default 0 */
   readonly seed?: number | bigint;
   /** Counter of the random numbers. @default 1 */
   readonly round?: number;
+  /** Token ids that are never predicted. @default none */
   readonly banned?: TokenIds;
 }
 
+/** What one step commits, and the scores behind it. */
 export interface UnmaskResult {
   /** Positions committed, ascending. */
   readonly committed: Int32Array;
   /** Aligned with `masked`. */
   readonly predicted: Int32Array;
+  /** log-probability of the prediction; aligned with `masked`. */
   readonly confidence: Float32Array;
+  /** Entropy in nats; aligned with `masked`. */
   readonly entropy: Float32Array;
 }
 

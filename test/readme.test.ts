@@ -28,7 +28,8 @@ const elsewhere: Record<string, string> = {
   'npm run build': 'before every npm test',
   'npm run clean': 'would take the addon away from the other tests',
   'npm run test:browser': '.ci/run, where a browser is',
-  'npm pack': 'test/package.test.ts',
+  'npm run package': 'test/packages, and .ci/run',
+  'npm run docs': '.ci/run, as docs:check',
   'npx jest test/lib': 'npm test',
   '.ci/run': 'itself',
   'tsx scripts/build.ts --addon --node-gyp': '.ci/run',
@@ -149,14 +150,6 @@ describe('programs run', () => {
     expect(stdout).toContain('85 after');
     expect(stdout).toContain("[ ' 2', ' k m q z', ' cba' ]");
   });
-
-  test.each(readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.ts')))(
-    'examples/%s',
-    async (name) => {
-      const { code, stderr } = await start('npx', ['tsx', `examples/${name}`], { cwd: root });
-      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    },
-  );
 });
 
 test.each(pages)('links of %s lead somewhere', (page) => {

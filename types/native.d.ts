@@ -7,21 +7,34 @@
  * `TypeError`/`RangeError` for arguments that break this contract.
  */
 
+/** A dtype of weights or of arithmetic. */
 export type FloatType = 'f32' | 'f16' | 'bf16';
 
 /** Sizes of the model, all positive; the TypeScript side has read and checked config.json. */
 export interface NativeConfig {
+  /** Transformer layers. */
   readonly layers: number;
+  /** Width of the residual stream. */
   readonly hidden: number;
+  /** Query heads of a layer. */
   readonly heads: number;
+  /** Key and value heads of a layer; each serves heads / keyValueHeads query heads. */
   readonly keyValueHeads: number;
+  /** Width of a head. */
   readonly headDim: number;
+  /** Experts of a layer. */
   readonly experts: number;
+  /** Experts that work on a token. */
   readonly expertsPerToken: number;
+  /** Width of an expert's inner layer. */
   readonly expertWidth: number;
+  /** Token ids are below this. */
   readonly vocabulary: number;
+  /** The longest canvas. */
   readonly maxPositions: number;
+  /** What RMSNorm adds to the mean square. */
   readonly rmsNormEpsilon: number;
+  /** Base of the rotary embedding's frequencies. */
   readonly ropeTheta: number;
   /** Renormalise the top-k routing weights to sum to 1. */
   readonly normTopkProb: boolean;
@@ -181,11 +194,21 @@ export function scoreAndUnmask(
   canvas: StepCanvas,
 ): Promise<StepResult>;
 
+/** What a machine can compute on. */
 export interface NativeSystem {
   /** CPU instruction sets this machine can run, best first. */
   readonly instructionSets: readonly string[];
+  /** CPU instruction sets that the addon has kernels for, best first. */
+  readonly compiledInstructionSets: readonly string[];
   /** GPUs that can be used. */
-  readonly gpus: readonly { readonly device: string; readonly name: string; readonly bytes: number }[];
+  readonly gpus: readonly {
+    /** `'cuda:N'` */
+    readonly device: string;
+    /** As the driver has it: `'NVIDIA H100 80GB HBM3'`. */
+    readonly name: string;
+    /** Memory in all. */
+    readonly bytes: number;
+  }[];
   /** Why there is no GPU to use; null when there is one. */
   readonly cudaUnavailable: string | null;
 }

@@ -1,5 +1,5 @@
 import type { FloatType } from '../../types/native';
-import type { ModelConfig, ReadConfigOptions } from '../config';
+import type { ModelConfig } from '../config';
 import { readSettings } from '../settings';
 import { optionsObject, stringOption } from '../validate';
 import { type ManifestTensor, readManifest } from './manifest';
@@ -7,9 +7,17 @@ import { selectTensors } from './tensors';
 
 /** What a checkpoint folder holds, from its configuration and headers alone. */
 export interface CheckpointReport {
+  /** The folder that was given. */
   readonly folder: string;
+  /** The checked contents of its configuration files. */
   readonly config: ModelConfig;
-  readonly files: readonly { readonly path: string; readonly bytes: number }[];
+  /** The safetensors files, in the order of the index. */
+  readonly files: readonly {
+    /** The folder's path and the file's name. */
+    readonly path: string;
+    /** Size of the whole file. */
+    readonly bytes: number;
+  }[];
   /** Every tensor, needed or not, in file order; `file` is an index into `files`. */
   readonly tensors: readonly ManifestTensor[];
   /** Names of tensors that the model ignores. */
@@ -19,16 +27,28 @@ export interface CheckpointReport {
   /** Bytes of the tensors that the model uses. */
   readonly bytes: number;
   /** Numbers in the tensors that the model uses; `active`: those that take part for one token. */
-  readonly parameters: { readonly total: number; readonly active: number };
+  readonly parameters: {
+    /** All of them. */
+    readonly total: number;
+    /** Without the experts that a token is not sent to. */
+    readonly active: number;
+  };
+  /** `__metadata__` of the safetensors headers. */
   readonly metadata: ReadonlyMap<string, string>;
   /** There is a tokenizer.json. */
   readonly tokenizer: boolean;
 }
 
+/** Options of `inspectCheckpoint`. */
+export interface InspectOptions {
+  /** Name of the configuration file inside the folder. @default 'config.json' */
+  readonly configFile?: string;
+}
+
 /** Reads everything about a checkpoint but its weights. Throws as `readConfig`, `readManifest` and `selectTensors` do. */
 export async function inspectCheckpoint(
   folder: string,
-  options: Pick<ReadConfigOptions, 'configFile'> = {},
+  options: InspectOptions = {},
 ): Promise<CheckpointReport> {
   stringOption('folder', folder);
   const { configFile } = optionsObject('options', options, { configFile: true });

@@ -12,12 +12,15 @@ const RANK_LIMIT = 32;
 
 /** One tensor of a header. */
 export interface HeaderTensor {
+  /** As the file has it. */
   readonly name: string;
   /** As the format spells it: `'BF16'`. */
   readonly dtype: string;
+  /** Row-major. */
   readonly shape: readonly number[];
   /** Bytes from the start of the file. */
   readonly offset: number;
+  /** Length of the data. */
   readonly bytes: number;
 }
 

@@ -29,7 +29,13 @@ export interface ServerOptions {
   /** Seconds between two signs of life in a stream that has nothing to say. @default 15 */
   readonly keepAlive?: number;
   /** `'auto'`: the checkpoint's chat template, or the task template where it has none. @default 'auto' */
-  readonly chatTemplate?: 'auto' | 'task' | { readonly template: string };
+  readonly chatTemplate?:
+    | 'auto'
+    | 'task'
+    | {
+        /** Jinja, as in tokenizer_config.json. */
+        readonly template: string;
+      };
   /** Folder of static files for `/`; false = none. @default the page that comes with this package */
   readonly page?: string | false;
   /** A pino instance's options or, as `loggerInstance` of Fastify, false for no logs. @default false */

@@ -267,6 +267,9 @@ class Backend {
 /** CPU instruction sets this machine can run, best first: a subset of avx512, avx2, baseline. */
 std::vector<std::string> cpuInstructionSets();
 
+/** Those that this build has kernels for, whether or not this machine can run them. */
+std::vector<std::string> compiledInstructionSets();
+
 /** `instructionSet`: one of the above, or empty for the best (or what RND1_CPU names). Throws on others. */
 std::unique_ptr<Backend> makeCpuBackend(DType dtype, int threads, const std::string& instructionSet = "");
 

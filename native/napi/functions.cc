@@ -64,14 +64,18 @@ Napi::Value scoreAndUnmask(const Napi::CallbackInfo& info) {
   });
 }
 
+static Napi::Array stringArray(Napi::Env env, const std::vector<std::string>& strings) {
+  const auto array = Napi::Array::New(env, strings.size());
+  for (uint32_t i = 0; i < strings.size(); ++i) array.Set(i, strings[i]);
+  return array;
+}
+
 Napi::Value system(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
     const auto result = Napi::Object::New(env);
-    const auto names = cpuInstructionSets();
-    const auto sets = Napi::Array::New(env, names.size());
-    for (uint32_t i = 0; i < names.size(); ++i) sets.Set(i, names[i]);
-    result.Set("instructionSets", sets);
+    result.Set("instructionSets", stringArray(env, cpuInstructionSets()));
+    result.Set("compiledInstructionSets", stringArray(env, compiledInstructionSets()));
     const CudaStatus cuda = cudaStatus();
     const auto gpus = Napi::Array::New(env, cuda.gpus.size());
     for (uint32_t i = 0; i < cuda.gpus.size(); ++i) {

@@ -78,6 +78,7 @@ export class FakeNative {
 
   readonly system = () => ({
     instructionSets: ['imaginary'],
+    compiledInstructionSets: ['imaginary'],
     gpus: this.gpus,
     cudaUnavailable: 'no driver at all',
   });

@@ -42,6 +42,13 @@ std::vector<std::string> cpuInstructionSets() {
   return names;
 }
 
+std::vector<std::string> compiledInstructionSets() {
+  std::vector<std::string> names;
+  for (const cpu::Kernels* kernels : {cpu::avx512Kernels(), cpu::avx2Kernels(), cpu::baselineKernels()})
+    if (kernels) names.emplace_back(kernels->name);
+  return names;
+}
+
 std::unique_ptr<Backend> makeCpuBackend(DType dtype, int threads, const std::string& instructionSet) {
   std::string wanted = instructionSet;
   if (const char* forced = std::getenv("RND1_CPU"); wanted.empty() && forced) wanted = forced;

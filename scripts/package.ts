@@ -1,0 +1,97 @@
+/**
+ * Makes the packages that this machine can make, as they are published: rnd1, and the one with the native addon for
+ * this platform. Checks what is inside, and prints it.
+ *
+ *     tsx scripts/package.ts [--release] [--build FOLDER] [--out FOLDER]
+ *
+ * --release: fails on what keeps an addon from running everywhere or from being traced to its sources, and where
+ * nothing may be left out. --build: the checkout is built, take dist as it is, and the addon from this CMake folder as
+ * that is configured; without, both are built, with CUDA where nvcc is (RND1_CUDA=OFF leaves it out). --out: where the
+ * tarballs go.
+ */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { oldestGlibc, platformPackage, prebuiltFor } from '../lib/platform';
+import { BuildError, root, say } from './command';
+import { buildPortableAddon, findOrigin } from './packaging/build';
+import { type AddonContents, inspectAddon } from './packaging/contents';
+import type { Manifest } from './packaging/manifests';
+import { type BuildOrigin, packMain, packPlatform, type Tarball } from './packaging/stage';
+import { buildTypeScript } from './typescript';
+
+const { values } = parseArgs({
+  options: {
+    release: { type: 'boolean', default: false },
+    build: { type: 'string' },
+    out: { type: 'string', default: join('build-package', 'packages') },
+  },
+});
+
+function main(): void {
+  const platform = `${process.platform}-${process.arch}`;
+  if (!prebuiltFor.includes(platform))
+    throw new BuildError(`There are packages for ${prebuiltFor.join(', ')}, not for ${platform}.`);
+  const checkout = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
+  const out = resolve(root, values.out);
+  mkdirSync(out, { recursive: true });
+
+  if (values.build === undefined) buildTypeScript();
+  const addon = buildPortableAddon(values.build ?? null);
+  const origin = findOrigin(values.build ?? 'build-package');
+  const { contents, errors, warnings } = inspectAddon(addon);
+  const tarballs = [packMain(checkout, out), packPlatform(checkout, addon, contents, origin, out)];
+
+  report(contents, origin, tarballs);
+  for (const warning of warnings) console.log(`note: ${warning}`);
+  const problems = [
+    ...errors,
+    ...tarballs
+      .filter(({ bytes, limit }) => bytes > limit)
+      .map(({ name, bytes, limit }) => `${name} has ${bytes} bytes, more than the limit of ${limit}`),
+    ...(values.release ? [...warnings, ...unfitForRelease(contents, origin)] : []),
+  ];
+  if (problems.length > 0)
+    throw new BuildError(`These packages are not fit to be published:\n  ${problems.join('\n  ')}`);
+}
+
+/** What is well for oneself and not for everybody. */
+function unfitForRelease({ cuda }: AddonContents, { commit }: BuildOrigin): string[] {
+  const problems: string[] = [];
+  if (commit === null || commit.endsWith('+changes'))
+    problems.push('there are changes that are not committed, or there is no commit at all');
+  if (process.platform === 'linux' && process.arch === 'x64' && cuda === null)
+    problems.push('CUDA is left out: nvcc is not installed, or RND1_CUDA=OFF');
+  return problems;
+}
+
+function report(contents: AddonContents, origin: BuildOrigin, tarballs: readonly Tarball[]): void {
+  const { instructionSets, cuda, libraries, glibc, macos } = contents;
+  const rows = [
+    ['addon', `${platformPackage(process)}, ${megabytes(contents.bytes)}`],
+    ['commit', origin.commit ?? 'unknown'],
+    ['compilers', origin.compilers.join(', ')],
+    ['CPU', instructionSets.join(', ')],
+    ['CUDA', cuda ? [...cuda.architectures, ...cuda.ptx].join(', ') : 'left out'],
+    ...(glibc ? [['glibc', `${glibc} or newer (the aim: ${oldestGlibc})`]] : []),
+    ...(macos ? [['macOS', `${macos} or newer`]] : []),
+    ['libraries', libraries.join(', ')],
+    ...tarballs.map(({ file, bytes, limit }) => [
+      'tarball',
+      `${relative(process.cwd(), file)}, ${megabytes(bytes)} (limit ${megabytes(limit)})`,
+    ]),
+  ];
+  for (const [name = '', value] of rows) console.log(`${name.padEnd(10)} ${value}`);
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(2)} MB`;
+}
+
+try {
+  main();
+} catch (error) {
+  if (!(error instanceof BuildError)) throw error;
+  say(error.message);
+  process.exitCode = 1;
+}

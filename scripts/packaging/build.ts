@@ -1,0 +1,50 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { BuildError, capture, root } from '../command';
+import { buildNativePrograms, nativeProgramsUnavailable } from '../native-programs';
+import { findProgram } from '../toolchain';
+import type { BuildOrigin } from './stage';
+
+/** The oldest macOS that Node.js 20 runs on. */
+const oldestMacos = '11.0';
+
+/**
+ * Builds the addon as packages carry it, and returns its path.
+ *
+ * @param folder a build folder from the root of the checkout; null = one of its own, with CUDA where nvcc is
+ * @throws BuildError after the compiler's messages have been printed
+ */
+export function buildPortableAddon(folder: string | null): string {
+  const unavailable = nativeProgramsUnavailable();
+  if (unavailable) throw new BuildError(unavailable);
+  const settings: string[] = [];
+  if (folder === null)
+    settings.push(`RND1_CUDA=${process.env.RND1_CUDA ?? (findProgram('nvcc') ? 'ON' : 'OFF')}`);
+  if (process.platform === 'darwin') settings.push(`CMAKE_OSX_DEPLOYMENT_TARGET=${oldestMacos}`);
+  const build = folder ?? 'build-package';
+  buildNativePrograms({ folder: build, targets: ['rnd1_portable'], settings });
+  const addon = join(root, build, 'portable', 'rnd1.node');
+  if (!existsSync(addon)) throw new BuildError(`CMake built no ${addon}.`);
+  return addon;
+}
+
+/** What git and CMake know of a build folder's addon. */
+export function findOrigin(folder: string): BuildOrigin {
+  const head = capture('git', ['rev-parse', 'HEAD']);
+  const changes = capture('git', ['status', '--porcelain']).output.trim() !== '';
+  const commit = head.ok ? `${head.output.trim()}${changes ? '+changes' : ''}` : null;
+  return { commit, compilers: ['CXX', 'CUDA'].flatMap((language) => findCompiler(folder, language)) };
+}
+
+/** CMake writes down what it has found: `GNU 12.2.0`. */
+function findCompiler(folder: string, language: string): string[] {
+  const files = join(root, folder, 'CMakeFiles');
+  for (const version of readdirSync(files)) {
+    const file = join(files, version, `CMake${language}Compiler.cmake`);
+    if (!existsSync(file)) continue;
+    const text = readFileSync(file, 'utf8');
+    const value = (name: string) => new RegExp(`^set\\(${name} "([^"]*)"\\)`, 'm').exec(text)?.[1];
+    return [`${value(`CMAKE_${language}_COMPILER_ID`)} ${value(`CMAKE_${language}_COMPILER_VERSION`)}`];
+  }
+  return [];
+}

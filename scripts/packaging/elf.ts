@@ -1,0 +1,106 @@
+/** What a shared library for Linux asks of the system that loads it: ELF, 64 bit, little-endian. */
+export interface Elf {
+  /** Names of the shared libraries that are loaded with it. */
+  readonly libraries: readonly string[];
+  /** Versions of symbols that it takes from them: `GLIBC_2.27`, with the names of the symbols. */
+  readonly versions: ReadonlyMap<string, readonly string[]>;
+  /** Names of the symbols that it offers. */
+  readonly exports: readonly string[];
+  /** The bytes of a section; null when there is none of that name. */
+  section(name: string): Buffer | null;
+}
+
+interface Section {
+  readonly name: number;
+  readonly type: number;
+  readonly link: number;
+  readonly info: number;
+  readonly bytes: Buffer;
+}
+
+// Section types, tags and the like as <elf.h> has them.
+const dynamicSection = 6;
+const dynamicSymbols = 11;
+const noBits = 8;
+const versionNeeds = 0x6ffffffe;
+const versionsOfSymbols = 0x6fffffff;
+const needed = 1;
+
+export function isElf(file: Buffer): boolean {
+  return file.length >= 64 && file.readUInt32BE(0) === 0x7f454c46;
+}
+
+/** @throws Error when it is not such a file */
+export function readElf(file: Buffer): Elf {
+  if (!isElf(file) || file[4] !== 2 || file[5] !== 1)
+    throw new Error('not a little-endian ELF file of 64 bit');
+  const sections = readSections(file);
+  const of = (type: number) => sections.find((section) => section.type === type);
+  const strings = (section: Section) => sections[section.link]?.bytes ?? Buffer.alloc(0);
+  const names = sections[file.readUInt16LE(62)]?.bytes ?? Buffer.alloc(0);
+
+  const dynamic = of(dynamicSection);
+  if (!dynamic) throw new Error('not a shared library');
+  const libraries: string[] = [];
+  for (let at = 0; at + 16 <= dynamic.bytes.length; at += 16)
+    if (dynamic.bytes.readBigInt64LE(at) === BigInt(needed))
+      libraries.push(text(strings(dynamic), Number(dynamic.bytes.readBigUInt64LE(at + 8))));
+
+  const needs = of(versionNeeds);
+  const versionNames = needs ? readVersionNeeds(needs, strings(needs)) : new Map<number, string>();
+  const versions = new Map([...versionNames.values()].map((name) => [name, [] as string[]]));
+  const exports: string[] = [];
+  const symbols = of(dynamicSymbols);
+  const indices = of(versionsOfSymbols)?.bytes;
+  for (let i = 1; symbols && (i + 1) * 24 <= symbols.bytes.length; ++i) {
+    const name = text(strings(symbols), symbols.bytes.readUInt32LE(i * 24));
+    if (symbols.bytes.readUInt16LE(i * 24 + 6) !== 0) exports.push(name);
+    else if (indices) {
+      const version = versionNames.get(indices.readUInt16LE(i * 2) & 0x7fff);
+      if (version !== undefined) versions.get(version)?.push(name);
+    }
+  }
+  return {
+    libraries,
+    versions,
+    exports,
+    section: (name) => sections.find((section) => text(names, section.name) === name)?.bytes ?? null,
+  };
+}
+
+function readSections(file: Buffer): Section[] {
+  const start = Number(file.readBigUInt64LE(40));
+  const size = file.readUInt16LE(58);
+  return Array.from({ length: file.readUInt16LE(60) }, (_, i) => {
+    const at = start + i * size;
+    const type = file.readUInt32LE(at + 4);
+    const offset = Number(file.readBigUInt64LE(at + 24));
+    const length = type === noBits ? 0 : Number(file.readBigUInt64LE(at + 32));
+    return {
+      name: file.readUInt32LE(at),
+      type,
+      link: file.readUInt32LE(at + 40),
+      info: file.readUInt32LE(at + 44),
+      bytes: file.subarray(offset, offset + length),
+    };
+  });
+}
+
+/** Index of a version, as symbols refer to it → its name. One record per library, a chain of versions in each. */
+function readVersionNeeds({ bytes, info }: Section, strings: Buffer): Map<number, string> {
+  const names = new Map<number, string>();
+  let record = 0;
+  for (let i = 0; i < info; ++i) {
+    let version = record + bytes.readUInt32LE(record + 8);
+    for (let j = 0; j < bytes.readUInt16LE(record + 2); ++j) {
+      names.set(bytes.readUInt16LE(version + 6), text(strings, bytes.readUInt32LE(version + 8)));
+      version += bytes.readUInt32LE(version + 12);
+    }
+    record += bytes.readUInt32LE(record + 12);
+  }
+  return names;
+}
+
+function text(strings: Buffer, offset: number): string {
+  return strings.toString('latin1', offset, strings.indexOf(0, offset));
+}

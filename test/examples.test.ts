@@ -1,0 +1,99 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { POST } from '../examples/route-handler';
+import { start } from './cli/rnd1';
+
+// What the examples say, not only that they end: test/readme.test.ts holds the same of those that pages show.
+
+const root = resolve(__dirname, '..');
+
+/** Runs an example in one process; `npx tsx`, as their first lines say, takes three and comes to the same. */
+async function run(name: string): Promise<string[]> {
+  const options = name.endsWith('.ts') ? ['--require', 'tsx/cjs'] : [];
+  const { code, stdout, stderr } = await start(process.execPath, [...options, `examples/${name}`], {
+    cwd: root,
+  });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return stdout.trimEnd().split('\n');
+}
+
+/** Each has a test: here, or where it is shown. */
+const shown = ['start.ts', 'stream.ts'];
+const told: Record<string, (lines: string[]) => void> = {
+  'generate.ts': ([answer, cost]) => {
+    expect(answer).toBe('85');
+    expect(cost).toMatch(/^\d+ positions, \d+ forward pass/);
+  },
+  'infill.ts': (lines) => {
+    expect(lines.slice(0, 2)).toEqual(['Question: What is 40+2?', 'Answer: 42']);
+    expect(lines[2]).toBe('Question: Reverse diamond');
+  },
+  'tokens.ts': (lines) => {
+    expect(lines[0]).toMatch(/^written: {1,2}wodniw/);
+    expect(lines[1]).toBe('most probable next byte: 7');
+  },
+  'workers.mjs': (lines) => {
+    expect(lines).toEqual([
+      'What is 47+38? → 85',
+      'Reverse lantern → nretnal',
+      'Sort z k m q → k m q z',
+      'What is 9+8? → 17',
+    ]);
+  },
+  'serve.ts': (lines) => {
+    expect(lines).toEqual([
+      'serving nano',
+      expect.stringMatching(/^85 \(\d+ tokens\)$/),
+      expect.stringMatching(/^ ?a d m q x$/),
+    ]);
+  },
+  'route-handler.ts': (lines) => {
+    const events = lines.map((line) => JSON.parse(line));
+    expect(events.length).toBeGreaterThan(2);
+    expect(events[0]).toMatchObject({ step: 1, written: expect.stringContaining('░') });
+    expect(events.at(-1).result).toMatchObject({ text: ' nretnal', finishReason: 'stop' });
+  },
+};
+
+test('every example has its test', () => {
+  const examples = readdirSync(join(root, 'examples')).filter((name) => /\.m?[jt]s$/.test(name));
+  expect([...Object.keys(told), ...shown].sort()).toEqual(examples.sort());
+});
+
+test.each(Object.entries(told))('examples/%s', async (name, check) => {
+  expect(existsSync(join(root, 'dist', 'index.mjs'))).toBe(true);
+  check(await run(name));
+});
+
+describe('the route handler', () => {
+  const ask = (body: string, signal?: AbortSignal) =>
+    POST(new Request('http://localhost/', { method: 'POST', body, signal }));
+
+  test('refuses what is not a prompt', async () => {
+    for (const body of ['', '{}', '{"prompt": 4}']) {
+      const response = await ask(body);
+      expect(response.status).toBe(400);
+      expect(await response.json()).toEqual({ error: 'prompt must be a string' });
+    }
+  });
+
+  test('stops when the client goes away', async () => {
+    const client = new AbortController();
+    const { body } = await ask('{"prompt": "Reverse lantern"}', client.signal);
+    const reader = (body as ReadableStream<Uint8Array>).getReader();
+    expect((await reader.read()).done).toBe(false);
+    client.abort(new Error('gone'));
+    await expect(
+      (async () => {
+        while (!(await reader.read()).done);
+      })(),
+    ).rejects.toThrow();
+  });
+
+  test('can be cancelled', async () => {
+    const { body } = await ask('{"prompt": "Reverse lantern"}');
+    const reader = (body as ReadableStream<Uint8Array>).getReader();
+    await reader.read();
+    await expect(reader.cancel()).resolves.toBeUndefined();
+  });
+});

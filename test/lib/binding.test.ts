@@ -1,0 +1,109 @@
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { findBinding } from '../../lib/binding';
+import { type Host, thisHost } from '../../lib/platform';
+
+// What is said when there is no addon. That it is found where it is, every other test shows.
+
+const { version } = JSON.parse(readFileSync(resolve(__dirname, '../../package.json'), 'utf8'));
+const glibc: Host = { platform: 'linux', arch: 'x64', glibc: '2.36' };
+let root = '';
+
+beforeEach(() => {
+  root = realpathSync(mkdtempSync(join(tmpdir(), 'rnd1-binding-')));
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+function failure(host: Host): { message: string; code: string; cause: AggregateError } {
+  try {
+    findBinding(root, host);
+  } catch (error) {
+    return error as ReturnType<typeof failure>;
+  }
+  throw new Error('an addon was found');
+}
+
+test('every place that was tried is named, with what was wrong there', () => {
+  const { message, code, cause } = failure(glibc);
+  expect(code).toBe('addon_not_found');
+  const lines = message.split('\n');
+  expect(lines[0]).toBe(
+    `The native addon of rnd1 ${version} cannot be loaded on linux-x64 (glibc 2.36), Node.js ${process.version}. Tried:`,
+  );
+  const places = lines.filter((line) => line.startsWith('  '));
+  expect(places).toContain(`  ${join(root, 'build/Release/rnd1.node')}: there is no such file`);
+  expect(places.at(-1)).toMatch(
+    /^ {2}package rnd1-linux-x64: Cannot find module 'rnd1-linux-x64\/package\.json'/,
+  );
+  expect(cause.errors).toHaveLength(places.length);
+});
+
+test('a package that npm left out can be installed', () => {
+  expect(failure(glibc).message).toContain(`Remedy: npm install rnd1-linux-x64@${version}\n`);
+});
+
+test('musl is named, and a way around it', () => {
+  const { message } = failure({ ...glibc, glibc: null });
+  expect(message).toContain('cannot be loaded on linux-x64 (musl)');
+  expect(message).toContain('the prebuilt addons are for glibc 2.28 or newer');
+  expect(message).toContain('Alpine');
+});
+
+test.each([
+  ['win32', 'x64'],
+  ['darwin', 'x64'],
+  ['linux', 'riscv64'],
+])('there is no package for %s-%s, and it says for what there is', (platform, arch) => {
+  const { message } = failure({ platform, arch, glibc: platform === 'linux' ? '2.36' : null });
+  expect(message).toContain(
+    `there is no prebuilt addon for ${platform}-${arch}, only for linux-x64, linux-arm64, darwin-arm64.`,
+  );
+  expect(message).toContain('`npm install` in a checkout of rnd1 builds one');
+});
+
+test('a checkout is told to build', () => {
+  writeFileSync(join(root, 'CMakeLists.txt'), '');
+  expect(failure(glibc).message).toContain('Remedy: run `npm install` in this checkout');
+});
+
+test('a file that is no addon is named, with what the system says of it', () => {
+  mkdirSync(join(root, 'build/Release'), { recursive: true });
+  writeFileSync(join(root, 'build/Release/rnd1.node'), 'not an addon');
+  const { message } = failure(glibc);
+  expect(message).toContain(`  local build in ${root}: ${join(root, 'build/Release/rnd1.node')}: `);
+});
+
+test('this machine is described as it is', () => {
+  const host = thisHost();
+  expect(host).toMatchObject({ platform: process.platform, arch: process.arch });
+  if (process.platform !== 'linux') expect(host.glibc).toBeNull();
+});
+
+describe('an installed package', () => {
+  function install(installed: string, problem: string): void {
+    jest.doMock('rnd1-linux-x64/package.json', () => ({ version: installed }), { virtual: true });
+    const broken = () => {
+      throw new Error(problem);
+    };
+    jest.doMock('rnd1-linux-x64', broken, { virtual: true });
+  }
+  afterEach(() => jest.resetModules());
+
+  test('of another version is not loaded', () => {
+    install('0.0.1', 'must not be loaded');
+    const { message } = failure(glibc);
+    expect(message).toContain(
+      `  package rnd1-linux-x64: it is installed as 0.0.1, and rnd1 ${version} needs ${version}\n`,
+    );
+    expect(message).toContain(`Remedy: npm install rnd1@${version} rnd1-linux-x64@${version}`);
+  });
+
+  test('that needs a newer C library is told apart', () => {
+    install(version, "libc.so.6: version `GLIBC_2.28' not found (required by rnd1.node)");
+    const { message } = failure({ ...glibc, glibc: '2.17' });
+    expect(message).toContain('cannot be loaded on linux-x64 (glibc 2.17)');
+    expect(message).toContain("package rnd1-linux-x64: libc.so.6: version `GLIBC_2.28' not found");
+    expect(message).toContain("this system's C library is too old for rnd1-linux-x64");
+  });
+});
