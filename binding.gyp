@@ -25,9 +25,9 @@
       "target_name": "rnd1",
       # Everything but what needs CUDA and what is compiled per instruction set, by the targets below.
       "sources": [
-        "<!@(node -p \"require('fs').readdirSync('native',{recursive:true}).filter(f=>/^(?!backend.cuda.(?!unavailable)).*\\.cc$/.test(f)&&!/kernels_avx/.test(f)).map(f=>'native/'+f).join('\\n')\")"
+        "<!@(node -p \"require('fs').readdirSync('native',{recursive:true}).filter(f=>/^(?!backend.cuda.(?!unavailable)).*\\.cc$/.test(f)&&!/kernels_(avx|dotprod)/.test(f)).map(f=>'native/'+f).join('\\n')\")"
       ],
-      "dependencies": ["rnd1_avx2", "rnd1_avx512"],
+      "dependencies": ["rnd1_avx2", "rnd1_avx512", "rnd1_avxvnni", "rnd1_avx512vnni", "rnd1_dotprod"],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       # The last one: a worker thread that is being terminated takes no exceptions, and that must not end the process.
       "defines": [
@@ -40,12 +40,52 @@
         ["OS=='linux'", { "ldflags": ["-pthread"] }]
       ]
     },
-    # On other processors than x64 these say that they have nothing to offer.
+    # On other processors these say that they have nothing to offer.
     {
       "target_name": "rnd1_avx2",
       "type": "static_library",
       "variables": { "instruction_set": ["-mavx2", "-mfma", "-mf16c"] },
-      "sources": ["native/backend/cpu/kernels_avx2.cc"],
+      "sources": ["native/backend/cpu/kernels_avx2.cc", "native/backend/cpu/quantized_kernels_avx2.cc"],
+      "conditions": [
+        ["target_arch=='x64'", {
+          "cflags_cc": ["<@(instruction_set)"],
+          "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
+        }]
+      ]
+    },
+    {
+      "target_name": "rnd1_dotprod",
+      "type": "static_library",
+      "variables": { "instruction_set": ["-march=armv8.2-a+dotprod"] },
+      "sources": ["native/backend/cpu/quantized_kernels_dotprod.cc"],
+      "conditions": [
+        ["target_arch=='arm64'", {
+          "cflags_cc": ["<@(instruction_set)"],
+          "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
+        }]
+      ]
+    },
+    {
+      "target_name": "rnd1_avxvnni",
+      "type": "static_library",
+      "variables": { "instruction_set": ["-mavxvnni", "-mavx2", "-mfma", "-mf16c"] },
+      "sources": ["native/backend/cpu/quantized_kernels_avxvnni.cc"],
+      "conditions": [
+        ["target_arch=='x64'", {
+          "cflags_cc": ["<@(instruction_set)"],
+          "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
+        }]
+      ]
+    },
+    {
+      "target_name": "rnd1_avx512vnni",
+      "type": "static_library",
+      "variables": {
+        "instruction_set": [
+          "-mavx512vnni", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c"
+        ]
+      },
+      "sources": ["native/backend/cpu/quantized_kernels_avx512vnni.cc"],
       "conditions": [
         ["target_arch=='x64'", {
           "cflags_cc": ["<@(instruction_set)"],

@@ -1,8 +1,9 @@
 /**
- * Writes a random bf16 checkpoint of RND1's width, for benches: speed depends on shapes, not on what a model knows.
- * Without options 4 layers and a small vocabulary, 5.3 GB; `--layers 48 --vocabulary 151936` is the whole model, 61 GB.
+ * Writes a random checkpoint of RND1's width, for benches: speed depends on shapes, not on what a model knows. Without
+ * options bf16, 4 layers and a small vocabulary, 5.3 GB; `--layers 48 --vocabulary 151936` is the whole model, 61 GB,
+ * or 18 GB with `--dtype q4`.
  *
- *     npx tsx bench/make-checkpoint.ts FOLDER [--layers 4] [--vocabulary 32768] [--hidden 2048] [--heads 32]
+ *     npx tsx bench/make-checkpoint.ts FOLDER [--dtype q4] [--layers 4] [--vocabulary 32768] [--hidden 2048] [--heads 32]
  *         [--key-value-heads 4] [--head-dim 128] [--experts 128] [--experts-per-token 8] [--expert-width 768]
  *         [--shard-bytes 5000000000] [--seed 1]
  */
@@ -29,7 +30,9 @@ type Name = keyof typeof defaults;
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: Object.fromEntries(Object.keys(defaults).map((name) => [name, { type: 'string' as const }])),
+    options: Object.fromEntries(
+      [...Object.keys(defaults), 'dtype'].map((name) => [name, { type: 'string' as const }]),
+    ),
   });
   const [folder, ...others] = positionals;
   if (folder === undefined || others.length > 0) throw new RangeError('Name one folder to write to.');
@@ -39,6 +42,11 @@ async function main(): Promise<void> {
     if (Number.isSafeInteger(value) && value > 0) return value;
     throw new RangeError(`--${name} must be a positive integer, not '${text}'`);
   };
+
+  const { dtype = 'bf16' } = values as { dtype?: string };
+  if (dtype !== 'bf16' && dtype !== 'q8' && dtype !== 'q4') {
+    throw new RangeError(`--dtype must be bf16, q8 or q4, not '${dtype}'`);
+  }
 
   // An interrupted writer takes what it has written with it.
   const interrupted = new AbortController();
@@ -65,6 +73,7 @@ async function main(): Promise<void> {
       tieWordEmbeddings: false,
     },
     seed: number('seed'),
+    quantization: dtype === 'bf16' ? undefined : { dtype, group: 64 },
     shardBytes: number('shard-bytes'),
     signal: interrupted.signal,
     onProgress: (done, total) => {

@@ -3,6 +3,7 @@ import type { NativeConfig } from '../types/native';
 import { refuseUnsupported } from './checkpoint/features';
 import { Fields } from './checkpoint/fields';
 import { checkFolder, readJsonObject } from './checkpoint/files';
+import { type Quantization, readQuantization } from './checkpoint/quantization';
 import { RND1Error } from './errors';
 import type { NamedTokens } from './tokenizer';
 
@@ -36,6 +37,8 @@ export interface ModelConfig {
   readonly tokens: SpecialTokens;
   /** What options default to. */
   readonly generation: GenerationDefaults;
+  /** How the weights are quantized; null when they are wide. */
+  readonly quantization: Quantization | null;
   /** `dtype` or `torch_dtype` as written; the weights themselves decide. */
   readonly declaredDtype?: string;
   /** config.json as it is. */
@@ -71,12 +74,14 @@ export async function readConfig(folder: string, options: ReadConfigOptions = {}
   if (modelType === undefined) throw fields.invalid('model_type', '"rnd1"');
   if (modelType !== 'rnd1') throw fields.unsupported('model_type', '"rnd1"');
   refuseUnsupported(fields);
+  const quantization = readQuantization(fields);
   const model = readModel(fields);
   const named = (await options.namedTokens?.(model.vocabulary)) ?? {};
   return {
     model,
     tokens: readTokens([generationFields, fields], named, model.vocabulary),
     generation: readGeneration(generationFields, fields),
+    quantization,
     declaredDtype: fields.optionalString('dtype') ?? fields.optionalString('torch_dtype'),
     raw,
     rawGeneration,

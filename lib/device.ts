@@ -1,4 +1,4 @@
-import type { NativeSystem } from '../types/native';
+import type { FloatType, NativeSystem, QuantizedType } from '../types/native';
 
 /** What `device: 'auto'` comes to. */
 export interface DeviceChoice {
@@ -8,8 +8,19 @@ export interface DeviceChoice {
   readonly reason: string | null;
 }
 
+/** Why weights of this dtype cannot be on a GPU; null when they can. */
+export function refusedByGpus(weights: FloatType | QuantizedType): string | null {
+  return weights === 'q8' || weights === 'q4' ? `${weights} weights run on the CPU only for now` : null;
+}
+
 /** The first GPU that holds `bytes` of weights, otherwise the CPU and why. */
-export function chooseDevice({ gpus, cudaUnavailable }: NativeSystem, bytes: number): DeviceChoice {
+export function chooseDevice(
+  { gpus, cudaUnavailable }: NativeSystem,
+  bytes: number,
+  weights: FloatType | QuantizedType = 'bf16',
+): DeviceChoice {
+  const refused = refusedByGpus(weights);
+  if (refused !== null) return { device: 'cpu', reason: refused };
   const gpu = gpus.find((candidate) => candidate.bytes > bytes);
   if (gpu !== undefined) return { device: gpu.device, reason: null };
   const reason =

@@ -6,6 +6,7 @@ export const {
   downloadCheckpoint,
   embeddedFolder,
   inspectCheckpoint,
+  quantizeCheckpoint,
   RND1,
   RND1Error,
   scoreAndUnmask,

@@ -9,6 +9,7 @@ export { downloadCheckpoint } from './hub/download';
 export { toJSON } from './json';
 export type { ModelInfo } from './load';
 export { RND1 } from './model';
+export { type QuantizeReport, quantizeCheckpoint } from './quantize/quantize';
 export { system } from './system';
 export { type DecodeOptions, type NamedTokens, Tokenizer } from './tokenizer';
 export type {
@@ -25,6 +26,7 @@ export type {
   InfillOptions,
   LoadOptions,
   LoadProgress,
+  QuantizeOptions,
   SamplingOptions,
   Schedule,
   SimpleSchedule,

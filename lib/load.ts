@@ -1,12 +1,13 @@
 import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import type { FloatType, Session, SessionDescription } from '../types/native';
+import type { FloatType, QuantizedType, Session, SessionDescription } from '../types/native';
 import { abortable } from './abort';
+import { chooseArithmetic } from './arithmetic';
 import { loadBinding, type Native } from './binding';
 import { readManifest } from './checkpoint/manifest';
 import { selectTensors } from './checkpoint/tensors';
 import type { ModelConfig } from './config';
-import { chooseDevice } from './device';
+import { chooseDevice, refusedByGpus } from './device';
 import { embeddedFolder } from './embedded';
 import { RND1Error } from './errors';
 import { downloadCheckpoint } from './hub/download';
@@ -40,8 +41,8 @@ export interface ModelInfo {
   readonly threads: number;
   /** The arithmetic. */
   readonly dtype: FloatType;
-  /** The dtype of most of the weights. */
-  readonly weightDtype: FloatType;
+  /** The dtype of most of the weights, as they are in memory. */
+  readonly weightDtype: FloatType | QuantizedType;
   /** Bytes of weights that are resident or mapped. */
   readonly weightBytes: number;
   /** Names of tensors in the checkpoint that the model does not use. */
@@ -76,17 +77,24 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
   });
   const { config, tokenizer } = await readSettings(folder);
   const manifest = await readManifest(folder);
-  const selected = selectTensors(manifest, config.model);
+  const selected = selectTensors(manifest, config.model, config.quantization);
   signal?.throwIfAborted();
+  const { arithmetic, weights, quantize } = chooseArithmetic(folder, dtype, selected);
+  const refused = refusedByGpus(weights);
+  if (refused !== null && device !== 'auto' && device !== 'cpu') {
+    throw new RND1Error('unsupported_model', `${folder}: ${refused}, not on ${device}`);
+  }
 
   const native = loadBinding();
-  const chosen = device === 'auto' ? chooseDevice(native.system(), selected.bytes) : { device, reason: null };
+  const chosen =
+    device === 'auto' ? chooseDevice(native.system(), selected.bytes, weights) : { device, reason: null };
   const description: SessionDescription = {
     config: config.model,
     files: manifest.files,
     tensors: selected.tensors,
+    quantize,
     device: chosen.device,
-    dtype: dtype === 'auto' ? selected.dtype : dtype,
+    dtype: arithmetic,
     threads,
   };
   const session = await openSession(native, description, onProgress, signal);
@@ -97,7 +105,7 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
     instructionSet: session.info.instructionSet,
     threads: session.info.threads,
     dtype: session.info.dtype,
-    weightDtype: selected.dtype,
+    weightDtype: weights,
     weightBytes: session.info.weightBytes,
     unknownTensors: selected.unknown,
   };
@@ -116,7 +124,7 @@ function readLoadOptions(given: LoadOptions | undefined) {
   callbackOption('onProgress', onProgress);
   return {
     device: device as Device,
-    dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16']),
+    dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16', 'q8', 'q4']),
     threads: integerOption('threads', threads, 1, 1024),
     maxRowsPerStep:
       options.maxRowsPerStep === undefined

@@ -253,9 +253,10 @@ export class RND1 {
 
   /** What `console.log` shows. */
   [inspectCustom](): string {
-    const { folder, device, instructionSet, dtype } = this.info;
+    const { folder, device, instructionSet, dtype, weightDtype } = this.info;
+    const weights = weightDtype.startsWith('q') ? `, ${weightDtype} weights` : '';
     const state = this.#disposing === null ? '' : ', disposed';
-    return `RND1 { ${folder}, ${device} (${instructionSet}), ${dtype}${state} }`;
+    return `RND1 { ${folder}, ${device} (${instructionSet}), ${dtype}${weights}${state} }`;
   }
 
   async *#run(prepared: Attempt<Run>): AsyncGenerator<TokenFrame, TokenResult, void> {

@@ -7,6 +7,7 @@ import type {
   InfillInput,
   InfillOptions,
   LoadOptions,
+  QuantizeOptions,
   SamplingOptions,
   TokenOptions,
   UnmaskRequest,
@@ -37,6 +38,24 @@ export const loadNames: Names<LoadOptions> = {
   dtype: true,
   threads: true,
   maxRowsPerStep: true,
+  onProgress: true,
+  signal: true,
+};
+
+export const quantizeNames: Names<QuantizeOptions> = {
+  dtype: true,
+  group: true,
+  threads: true,
+  shardBytes: true,
+  onProgress: true,
+  signal: true,
+};
+
+export const quantizeNames: Names<QuantizeOptions> = {
+  dtype: true,
+  group: true,
+  threads: true,
+  shardBytes: true,
   onProgress: true,
   signal: true,
 };

@@ -1,7 +1,11 @@
 import type { RND1Error } from './errors';
 
-/** The arithmetic of the model; `'auto'` is the checkpoint's own dtype. */
-export type DType = 'auto' | 'f32' | 'f16' | 'bf16';
+/**
+ * The arithmetic of the model; `'auto'` is the checkpoint's own dtype. `'q8'` and `'q4'` quantize the weights of products
+ * to 8 or 4 bits while they are loaded (CPU only), and leave the rest in the checkpoint's own dtype; of a checkpoint that
+ * is quantized already they must be what it holds, and the others name the arithmetic of what is not quantized.
+ */
+export type DType = 'auto' | 'f32' | 'f16' | 'bf16' | 'q8' | 'q4';
 
 /** `'auto'` takes a GPU when one is usable and the model fits, otherwise the CPU. */
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
@@ -80,6 +84,34 @@ export interface LoadOptions extends HubOptions {
   /** Called as files arrive from the hub, where they must, and as tensors become ready. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Rejects with its reason as soon as it aborts. @default none */
+  readonly signal?: AbortSignal;
+}
+
+export interface QuantizeOptions {
+  /** `'q8'` halves bf16 weights, `'q4'` makes them less than a third; docs/quantization.md tells what that costs. */
+  readonly dtype: 'q8' | 'q4';
+  /** Columns of a row that share a scale; 32 is a little more exact. @default 64 */
+  readonly group?: 64 | 32;
+  /** Compute threads. @default os.availableParallelism() */
+  readonly threads?: number;
+  /** A file that would become longer is split; an interrupted call loses no more than one. @default 2e9 */
+  readonly shardBytes?: number;
+  /** Called as weights are converted: bytes and tensors of the original, so far and in all. */
+  readonly onProgress?: (progress: LoadProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface QuantizeOptions {
+  /** `'q8'` halves bf16 weights, `'q4'` makes them less than a third; docs/quantization.md tells what that costs. */
+  readonly dtype: 'q8' | 'q4';
+  /** Columns of a row that share a scale; 32 is a little more exact. @default 64 */
+  readonly group?: 64 | 32;
+  /** Compute threads. @default os.availableParallelism() */
+  readonly threads?: number;
+  /** A file that would become longer is split; an interrupted call loses no more than one. @default 2e9 */
+  readonly shardBytes?: number;
+  /** Called as weights are converted: bytes and tensors of the original, so far and in all. */
+  readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
 }
 

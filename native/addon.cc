@@ -13,6 +13,7 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("Session", environment->sessionClass.Value());
   exports.Set("AbortFlag", JsAbortFlag::define(env));
   exports.Set("scoreAndUnmask", Napi::Function::New<scoreAndUnmask>(env, "scoreAndUnmask"));
+  exports.Set("fillShard", Napi::Function::New<fillShard>(env, "fillShard"));
   exports.Set("system", Napi::Function::New<system>(env, "system"));
   exports.Set("philox", Napi::Function::New<philox>(env, "philox"));
   return exports;

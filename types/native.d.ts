@@ -10,6 +10,12 @@
 /** A dtype of weights or of arithmetic. */
 export type FloatType = 'f32' | 'f16' | 'bf16';
 
+/** Integers with scales, laid out as docs/quantization.md says. */
+export type QuantizedType = 'q8' | 'q4';
+
+/** Columns that share a scale. */
+export type QuantizedGroup = 64 | 32;
+
 /** Sizes of the model, all positive; the TypeScript side has read and checked config.json. */
 export interface NativeConfig {
   /** Transformer layers. */
@@ -42,14 +48,31 @@ export interface NativeConfig {
   readonly tieWordEmbeddings: boolean;
 }
 
-/** Where one tensor's bytes lie: row-major, little-endian, `shape` × `dtype` bytes from `offset` of `files[file]`. */
-export interface NativeTensor {
-  readonly name: string;
+/** A place in one of the files. */
+export interface NativePlace {
   readonly file: number;
   readonly offset: number;
+}
+
+/** Where one tensor's bytes lie: row-major, little-endian, `shape` × `dtype` bytes from `offset` of `files[file]`. */
+export interface NativeFloatTensor extends NativePlace {
+  readonly name: string;
   readonly dtype: FloatType;
   readonly shape: readonly number[];
 }
+
+/** The same for the integers of a quantized weight, and where its scales and, with q4, minimums lie. */
+export interface NativeQuantizedTensor extends NativePlace {
+  readonly name: string;
+  readonly dtype: QuantizedType;
+  /** Of the numbers that the integers stand for. */
+  readonly shape: readonly number[];
+  readonly group: QuantizedGroup;
+  readonly scales: NativePlace;
+  readonly minimums: NativePlace | null;
+}
+
+export type NativeTensor = NativeFloatTensor | NativeQuantizedTensor;
 
 export interface SessionDescription {
   readonly config: NativeConfig;
@@ -57,6 +80,8 @@ export interface SessionDescription {
   readonly files: readonly string[];
   /** At least every tensor that the model needs; others are ignored. */
   readonly tensors: readonly NativeTensor[];
+  /** Quantizes the wide weights of products while they are loaded; by default everything stays as it is. */
+  readonly quantize?: { readonly dtype: QuantizedType; readonly group: QuantizedGroup } | null;
   /** `'cpu'`, `'cuda'` or `'cuda:N'`. */
   readonly device: string;
   /** The arithmetic (see docs/architecture.md), not the dtype of the weights. */
@@ -193,6 +218,38 @@ export function scoreAndUnmask(
   vocabulary: number,
   canvas: StepCanvas,
 ): Promise<StepResult>;
+
+/** One tensor on its way into another file: copied, or quantized. */
+export interface ShardTensor extends NativeFloatTensor {
+  /** Where it goes, in bytes from the start of the file: the copy, or the integers. */
+  readonly data: number;
+  readonly quantized: {
+    readonly dtype: QuantizedType;
+    readonly group: QuantizedGroup;
+    readonly scales: number;
+    readonly minimums: number | null;
+  } | null;
+}
+
+export interface ShardDescription {
+  /** Paths that tensors come from. */
+  readonly files: readonly string[];
+  /** The file to fill; it exists, with its header. */
+  readonly path: string;
+  readonly tensors: readonly ShardTensor[];
+  /** Compute threads, ≥ 1. */
+  readonly threads: number;
+}
+
+/**
+ * Copies and quantizes tensors into one file, through a few megabytes of memory for each thread, and resolves when
+ * they are on the disk.
+ */
+export function fillShard(
+  description: ShardDescription,
+  onProgress: NativeProgress | null,
+  abort: AbortFlag | null,
+): Promise<void>;
 
 /** What a machine can compute on. */
 export interface NativeSystem {

@@ -35,9 +35,11 @@ void benchExperts(const Bench& bench) {
   const Options& options = bench.options;
   Backend& backend = bench.backend;
   const int64_t hidden = options.hidden, width = options.expertWidth, k = options.expertsPerToken;
-  const int64_t expertBytes = 3 * hidden * width * static_cast<int64_t>(dtypeSize(options.weights));
+  const int64_t expertBytes =
+      2 * Weights::bytes(options.weights, width, hidden) + Weights::bytes(options.weights, hidden, width);
   Weights memory(backend, options.weights);
-  const Weight router = memory.add(options.experts, hidden);
+  Weights wide(backend, isQuantized(options.weights) ? DType::bf16 : options.weights);
+  const Weight router = wide.add(options.experts, hidden);
   std::vector<std::vector<ExpertWeights>> copies(
       static_cast<size_t>(coldCopies(options.experts * expertBytes)));
   for (auto& copy : copies)

@@ -74,6 +74,7 @@ void Bench::reportPeaks() const {
   describe("peaks", backend)
       .number("copyBytesPerSecond", peaks.copyBytesPerSecond)
       .number("matrixOperationsPerSecond", peaks.matrixOperationsPerSecond)
+      .number("integerOperationsPerSecond", peaks.integerOperationsPerSecond)
       .print();
 }
 

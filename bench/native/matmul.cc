@@ -11,7 +11,8 @@ void benchProjection(const Bench& bench, const std::string& name, int64_t inner,
   Backend& backend = bench.backend;
   int64_t columns = 0;
   for (const int64_t output : outputs) columns += output;
-  const int64_t weightBytes = inner * columns * static_cast<int64_t>(dtypeSize(bench.options.weights));
+  int64_t weightBytes = 0;
+  for (const int64_t output : outputs) weightBytes += Weights::bytes(bench.options.weights, output, inner);
   Weights memory(backend, bench.options.weights);
   std::vector<std::vector<Weight>> copies(static_cast<size_t>(coldCopies(weightBytes)));
   for (auto& copy : copies)

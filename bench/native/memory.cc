@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/quantized.h"
 #include "core/random.h"
 
 namespace rnd1::bench {
@@ -32,12 +33,46 @@ std::vector<float> randomValues(int64_t count, float amplitude, DType dtype) {
 
 void Weights::Free::operator()(void* memory) const noexcept { std::free(memory); }
 
+std::byte* Weights::hold(int64_t bytes) {
+  auto* memory = static_cast<std::byte*>(std::aligned_alloc(64, static_cast<size_t>((bytes + 63) / 64 * 64)));
+  if (!memory) throw Error(ErrorCode::outOfMemory, "cannot allocate " + std::to_string(bytes) + " bytes");
+  host_.emplace_back(memory);
+  return memory;
+}
+
+int64_t Weights::bytes(DType dtype, int64_t rows, int64_t columns) {
+  if (!isQuantized(dtype)) return rows * columns * static_cast<int64_t>(dtypeSize(dtype));
+  const QuantizedShape shape{dtype, rows, columns, quantizedGroup(columns, 64)};
+  return shape.dataBytes() + 2 * shape.scaleCount() * (hasMinimums(dtype) ? 2 : 1);
+}
+
+Weight Weights::addQuantized(int64_t rows, int64_t columns) {
+  const QuantizedShape shape{dtype_, rows, columns, quantizedGroup(columns, 64)};
+  const float largest = dtype_ == DType::q8 ? 127 : 7.5f;
+  const float scale = std::sqrt(3.0f / static_cast<float>(columns)) / largest;
+  std::byte* data = hold(shape.dataBytes());
+  const int64_t drawn = std::min(patternLength, shape.dataBytes());
+  for (int64_t i = 0; i < drawn; i += 16) {
+    const auto words = philox(1, {static_cast<uint32_t>(i), 0, 0, 0});
+    std::memcpy(data + i, &words, static_cast<size_t>(std::min<int64_t>(16, drawn - i)));
+  }
+  for (int64_t done = drawn; done < shape.dataBytes(); done += drawn)
+    std::memcpy(data + done, data, static_cast<size_t>(std::min(drawn, shape.dataBytes() - done)));
+  const auto halves = [&](float value) {
+    auto* target = reinterpret_cast<uint16_t*>(hold(2 * shape.scaleCount()));
+    std::fill_n(target, shape.scaleCount(), floatToF16(value));
+    return target;
+  };
+  const uint16_t* scales = halves(scale);
+  const uint16_t* minimums = hasMinimums(dtype_) ? halves(-largest * scale) : nullptr;
+  return backend_.place(quantizedWeight(shape, data, scales, minimums));
+}
+
 Weight Weights::add(int64_t rows, int64_t columns) {
+  if (isQuantized(dtype_)) return addQuantized(rows, columns);
   const auto size = static_cast<int64_t>(dtypeSize(dtype_));
   const int64_t bytes = rows * columns * size;
-  auto* memory = static_cast<std::byte*>(std::malloc(static_cast<size_t>(bytes)));
-  if (!memory) throw Error(ErrorCode::outOfMemory, "cannot allocate " + std::to_string(bytes) + " bytes");
-  std::unique_ptr<std::byte, Free> owner(memory);
+  std::byte* memory = hold(bytes);
 
   // As large as a trained layer's, so that activations stay of the order of one.
   const float amplitude = std::sqrt(3.0f / static_cast<float>(columns));
@@ -54,7 +89,7 @@ Weight Weights::add(int64_t rows, int64_t columns) {
 
   const Weight placed = backend_.place(Weight(memory, dtype_, rows, columns));
   // A GPU has its own copy by now.
-  if (placed.data == memory) host_.push_back(std::move(owner));
+  if (placed.data != memory) host_.pop_back();
   return placed;
 }
 

@@ -57,7 +57,13 @@ class Weights {
 
   Weight add(int64_t rows, int64_t columns);
 
+  /** Of one, with its scales. */
+  static int64_t bytes(DType dtype, int64_t rows, int64_t columns);
+
  private:
+  Weight addQuantized(int64_t rows, int64_t columns);
+  std::byte* hold(int64_t bytes);
+
   struct Free {
     void operator()(void* memory) const noexcept;
   };

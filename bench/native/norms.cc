@@ -59,7 +59,7 @@ void benchNormRope(const Bench& bench, const Weight& scale, int64_t rows) {
 
 void benchNorms(const Bench& bench) {
   const Options& options = bench.options;
-  Weights memory(bench.backend, options.weights);
+  Weights memory(bench.backend, isQuantized(bench.options.weights) ? DType::bf16 : bench.options.weights);
   const Weight hiddenScale = memory.add(1, options.hidden), headScale = memory.add(1, options.headDim);
   for (const int64_t rows : options.rows) {
     Limits limits;

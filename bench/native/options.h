@@ -14,7 +14,7 @@ struct Options {
   std::string bench;  // the verb
   std::string device = "cpu";
   DType dtype = DType::bf16;    // of the arithmetic
-  DType weights = DType::bf16;  // as the checkpoint stores them
+  DType weights = DType::bf16;  // as the checkpoint stores them; routers and norms stay wide
   int threads = 1;
   int runs = 5;
   double effort = 1;  // of measuring the peaks

@@ -8,7 +8,7 @@ void benchRoute(const Bench& bench) {
   Backend& backend = bench.backend;
   const int64_t hidden = options.hidden, experts = options.experts, k = options.expertsPerToken;
   const int64_t routerBytes = hidden * experts * static_cast<int64_t>(dtypeSize(options.weights));
-  Weights memory(backend, options.weights);
+  Weights memory(backend, isQuantized(options.weights) ? DType::bf16 : options.weights);
   const Weight router = memory.add(experts, hidden);
   for (const int64_t rows : options.rows) {
     backend.reserve(limitsOf(options, rows));

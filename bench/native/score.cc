@@ -63,8 +63,7 @@ struct Rows {
 void benchScore(const Bench& bench) {
   const Options& options = bench.options;
   Backend& backend = bench.backend;
-  const int64_t headBytes =
-      options.hidden * options.vocabulary * static_cast<int64_t>(dtypeSize(options.weights));
+  const int64_t headBytes = Weights::bytes(options.weights, options.vocabulary, options.hidden);
   Weights memory(backend, options.weights);
   const Weight head = memory.add(options.vocabulary, options.hidden);
   for (const int64_t count : options.rows) {

@@ -2,8 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import {
+  isQuantizable,
+  type Quantization,
+  quantizationConfig,
+  quantizedParts,
+} from '../../lib/checkpoint/quantization';
 import { expectedTensors } from '../../lib/checkpoint/tensors';
-import { RandomWeights } from './random-weights';
+import { distributionOf, RandomWeights } from './random-weights';
 
 /** The sizes of a model, as lib/config.ts reads them. */
 export type Sizes = Parameters<typeof expectedTensors>[0];
@@ -11,6 +17,8 @@ export type Sizes = Parameters<typeof expectedTensors>[0];
 export interface CheckpointOptions {
   readonly sizes: Sizes;
   readonly seed: number;
+  /** Integers at random, with the scales that give weights the usual deviation. @default bf16 */
+  readonly quantization?: Quantization;
   /** A file that would become longer is split. */
   readonly shardBytes: number;
   readonly onProgress?: (bytes: number, totalBytes: number) => void;
@@ -19,16 +27,20 @@ export interface CheckpointOptions {
 
 interface Tensor {
   readonly name: string;
+  /** As safetensors spells it. */
+  readonly dtype: string;
   readonly shape: readonly number[];
   readonly index: number;
   readonly bytes: number;
+  /** Of scales and minimums. */
+  readonly value?: number;
 }
 
 /** Memory for weights on their way to the disk. */
 const bufferBytes = 16 << 20;
 
 /**
- * Writes a random bf16 checkpoint, tensor by tensor through bounded memory. Everything goes to a folder beside it,
+ * Writes a random checkpoint, tensor by tensor through bounded memory. Everything goes to a folder beside it,
  * which gets its name when it is complete and disappears when that does not come to pass.
  *
  * @returns bytes of weights
@@ -52,7 +64,7 @@ export async function writeCheckpoint(folder: string, options: CheckpointOptions
 
 async function writeFiles(folder: string, options: CheckpointOptions): Promise<number> {
   const { sizes, onProgress } = options;
-  const shards = split(tensorsOf(sizes), options.shardBytes);
+  const shards = split(tensorsOf(sizes, options.quantization), options.shardBytes);
   const totalBytes = shards.flat().reduce((sum, { bytes }) => sum + bytes, 0);
   const random = new RandomWeights(options.seed);
   const buffer = new Uint32Array(bufferBytes / 4);
@@ -65,7 +77,7 @@ async function writeFiles(folder: string, options: CheckpointOptions): Promise<n
       await writeAll(handle, header(tensors));
       for (const tensor of tensors) {
         weightMap[tensor.name] = file;
-        for (const piece of random.fill(tensor, buffer)) {
+        for (const piece of piecesOf(random, tensor, buffer)) {
           options.signal?.throwIfAborted();
           await writeAll(handle, piece);
           written += piece.length;
@@ -84,7 +96,9 @@ async function writeFiles(folder: string, options: CheckpointOptions): Promise<n
     const index = { metadata: { total_size: totalBytes }, weight_map: weightMap };
     await writeJson('model.safetensors.index.json', index);
   }
-  await writeJson('config.json', configOf(sizes));
+  const { quantization } = options;
+  const format = quantization && { quantization_config: quantizationConfig(quantization) };
+  await writeJson('config.json', { ...configOf(sizes), ...format });
   return totalBytes;
 }
 
@@ -96,13 +110,25 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   }
 }
 
-function tensorsOf(sizes: Sizes): Tensor[] {
-  return [...expectedTensors(sizes)].map(({ name, shape }, index) => ({
-    name,
-    shape,
-    index,
-    bytes: 2 * shape.reduce((product, size) => product * size, 1),
-  }));
+function piecesOf(random: RandomWeights, tensor: Tensor, buffer: Uint32Array): Generator<Uint8Array> {
+  if (tensor.dtype === 'U8') return random.fillIntegers(tensor, buffer);
+  if (tensor.value !== undefined) return random.fillConstant(tensor, tensor.value, buffer);
+  return random.fill(tensor, buffer);
+}
+
+function tensorsOf(sizes: Sizes, quantization?: Quantization): Tensor[] {
+  const tensors = [...expectedTensors(sizes)].flatMap(({ name, shape }) => {
+    if (quantization === undefined || !isQuantizable(name)) {
+      return [{ name, dtype: 'BF16', shape, bytes: 2 * shape.reduce((product, size) => product * size, 1) }];
+    }
+    const { data, scales, minimums } = quantizedParts(name, shape, quantization);
+    // Deviation of integers that are all as likely.
+    const values = quantization.dtype === 'q8' ? 256 : 16;
+    const scale = distributionOf(name, shape).deviation / Math.sqrt((values ** 2 - 1) / 12);
+    const parts = [data, { ...scales, value: scale }];
+    return minimums === null ? parts : [...parts, { ...minimums, value: (-scale * (values - 1)) / 2 }];
+  });
+  return tensors.map((tensor, index) => ({ ...tensor, index }));
 }
 
 function split(tensors: readonly Tensor[], shardBytes: number): Tensor[][] {
@@ -129,8 +155,8 @@ function shardName(index: number, count: number): string {
 function header(tensors: readonly Tensor[]): Buffer {
   const entries: Record<string, unknown> = { __metadata__: { format: 'pt' } };
   let end = 0;
-  for (const { name, shape, bytes } of tensors) {
-    entries[name] = { dtype: 'BF16', shape, data_offsets: [end, end + bytes] };
+  for (const { name, dtype, shape, bytes } of tensors) {
+    entries[name] = { dtype, shape, data_offsets: [end, end + bytes] };
     end += bytes;
   }
   const json = JSON.stringify(entries);

@@ -2,6 +2,15 @@
 export interface Peaks {
   readonly copyBytesPerSecond: number;
   readonly matrixOperationsPerSecond: number;
+  /** Of bytes, which products with quantized weights use; 0 where there are none. */
+  readonly integerOperationsPerSecond: number;
+}
+
+/** The peaks that products with weights of a dtype are compared with. */
+export function peaksFor(weights: string, peaks: Peaks): Peaks {
+  return weights === 'q8' || weights === 'q4'
+    ? { ...peaks, matrixOperationsPerSecond: peaks.integerOperationsPerSecond }
+    : peaks;
 }
 
 /** Where a bench ran. */

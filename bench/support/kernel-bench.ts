@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Figure } from './figures';
-import { ratesOf } from './figures';
+import { peaksFor, ratesOf } from './figures';
 import { runMain } from './main';
 import { withBaselines } from './peers';
 import { buildBench, type Measured, runBench } from './program';
@@ -31,19 +31,22 @@ export function kernelBench(bench: KernelBench): void {
     });
     const { json, program, ...given } = values as Record<string, string | undefined>;
     const device = given.device ?? 'cpu';
-    const dtype = given.dtype ?? 'bf16';
+    // Quantized weights leave the arithmetic of everything else to the checkpoint.
+    const quantized = given.dtype === 'q8' || given.dtype === 'q4' ? given.dtype : undefined;
+    const dtype = quantized ? 'bf16' : (given.dtype ?? 'bf16');
     const options: Record<string, string | undefined> = {
       rows: device.startsWith('cuda') ? bench.rows.cuda : bench.rows.cpu,
       threads: String(availableParallelism()),
       // f16 arithmetic is for checkpoints of f16; f32 is tried on weights as they are.
-      weights: dtype === 'f16' ? 'f16' : 'bf16',
-      dtype,
+      weights: quantized ?? (dtype === 'f16' ? 'f16' : 'bf16'),
       ...given,
+      dtype,
     };
     const args = Object.entries(options).flatMap(([name, value]) =>
       value === undefined ? [] : [`--${name}`, value],
     );
-    const measured = runBench(program ?? buildBench(), [bench.verb, ...args]);
+    const printed = runBench(program ?? buildBench(), [bench.verb, ...args]);
+    const measured = { ...printed, peaks: peaksFor(options.weights as string, printed.peaks) };
     const figures = withBaselines(measured.figures, { peer: bench.peer, device, args });
     print(bench.verb, { ...measured, figures }, options.weights as string);
     if (json) record(json, bench.verb, { ...measured, figures }, options.weights as string);

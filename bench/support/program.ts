@@ -40,13 +40,13 @@ export function runBench(program: string, args: readonly string[]): Measured {
     .map((line) => JSON.parse(line) as Line);
   if (first?.bench !== 'peaks') throw new BuildError(`${program} printed no peaks.`);
   const { device, instructionSet, threads, dtype } = first;
-  const { copyBytesPerSecond, matrixOperationsPerSecond } = first as Peaks & Line;
+  const { copyBytesPerSecond, matrixOperationsPerSecond, integerOperationsPerSecond } = first as Peaks & Line;
   return {
     device,
     instructionSet,
     threads,
     dtype,
-    peaks: { copyBytesPerSecond, matrixOperationsPerSecond },
+    peaks: { copyBytesPerSecond, matrixOperationsPerSecond, integerOperationsPerSecond },
     figures: lines.map((line) => {
       const { seconds, shortestSeconds, longestSeconds, operations, bytes, shape } = line as Line & Figure;
       return {

@@ -8,7 +8,7 @@ interface Distribution {
  * What keeps activations of the order of one through all layers: a residual stream that starts with unit variance,
  * router logits with a deviation of two, logits with one of 2.5.
  */
-function distributionOf(name: string, shape: readonly number[]): Distribution {
+export function distributionOf(name: string, shape: readonly number[]): Distribution {
   const inner = Math.sqrt(shape.at(-1) as number);
   if (/[qk]_norm/.test(name)) return { mean: 1.3, deviation: 0.1 };
   if (/norm/.test(name)) return { mean: 1, deviation: 0.1 };
@@ -59,6 +59,12 @@ function narrow(values: Float32Array): Uint16Array {
   return Uint16Array.from(bits, (word) => (word + 0x7fff + ((word >>> 16) & 1)) >>> 16);
 }
 
+/** The nearest f16 below in magnitude, of a number that has a normal one. */
+function halfBits(value: number): number {
+  const [bits = 0] = new Uint32Array(Float32Array.of(value).buffer);
+  return ((bits >>> 16) & 0x8000) | ((((bits & 0x7fffffff) >>> 13) - (112 << 10)) & 0x7fff);
+}
+
 /** Streams the bf16 elements of tensors; each depends on seed, place in the checkpoint and shape alone. */
 export class RandomWeights {
   readonly #tables = new Map<string, Uint16Array>();
@@ -86,6 +92,35 @@ export class RandomWeights {
         buffer[i] = (table[word & 0xffff] as number) | ((table[word >>> 16] as number) << 16);
       }
       yield new Uint8Array(buffer.buffer, buffer.byteOffset, 2 * count);
+    }
+  }
+
+  /** The same for bytes that are integers of a quantized weight: every value is as likely. */
+  *fillIntegers(
+    tensor: { readonly bytes: number; readonly index: number },
+    buffer: Uint32Array,
+  ): Generator<Uint8Array> {
+    const random = new Xorshift(Math.imul(this.seed, 1_000_003) + tensor.index);
+    for (let done = 0; done < tensor.bytes; done += 4 * buffer.length) {
+      const count = Math.min(4 * buffer.length, tensor.bytes - done);
+      for (let i = 0; 4 * i < count; i++) buffer[i] = random.next();
+      yield new Uint8Array(buffer.buffer, buffer.byteOffset, count);
+    }
+  }
+
+  /** The same for scales or minimums, which are all alike: f16, a pair of them in each element of the buffer. */
+  *fillConstant(
+    tensor: { readonly bytes: number },
+    value: number,
+    buffer: Uint32Array,
+  ): Generator<Uint8Array> {
+    buffer.fill(halfBits(value) * 0x10001);
+    for (let done = 0; done < tensor.bytes; done += 4 * buffer.length) {
+      yield new Uint8Array(
+        buffer.buffer,
+        buffer.byteOffset,
+        Math.min(4 * buffer.length, tensor.bytes - done),
+      );
     }
   }
 

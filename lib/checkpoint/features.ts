@@ -8,7 +8,6 @@ const SWITCHES = [
   'use_sliding_window',
   'mlp_only_layers',
   'is_causal',
-  'quantization_config',
   'compression_config',
   'shared_expert_intermediate_size',
   'num_shared_experts',
@@ -47,7 +46,8 @@ function demand(fields: Fields, key: string, supported: unknown): void {
   if (value !== undefined && value !== supported) throw fields.unsupported(key, JSON.stringify(supported));
 }
 
-function isOff(value: unknown): boolean {
+/** Whether a setting asks for nothing. */
+export function isOff(value: unknown): boolean {
   return (
     value === undefined || value === false || value === 0 || (Array.isArray(value) && value.length === 0)
   );

@@ -1,5 +1,5 @@
-import type { FloatType } from '../../types/native';
-import type { ModelConfig } from '../config';
+import type { FloatType, QuantizedType } from '../../types/native';
+import type { ModelConfig, ReadConfigOptions } from '../config';
 import { readSettings } from '../settings';
 import { optionsObject, stringOption } from '../validate';
 import { type ManifestTensor, readManifest } from './manifest';
@@ -22,8 +22,10 @@ export interface CheckpointReport {
   readonly tensors: readonly ManifestTensor[];
   /** Names of tensors that the model ignores. */
   readonly unknown: readonly string[];
-  /** The dtype of most bytes: what `dtype: 'auto'` means. */
+  /** The dtype of most bytes of wide tensors: what `dtype: 'auto'` means for the arithmetic. */
   readonly dtype: FloatType;
+  /** The dtype of the weights of products: `'q8'` or `'q4'` in a quantized checkpoint. */
+  readonly weights: FloatType | QuantizedType;
   /** Bytes of the tensors that the model uses. */
   readonly bytes: number;
   /** Numbers in the tensors that the model uses; `active`: those that take part for one token. */
@@ -54,7 +56,8 @@ export async function inspectCheckpoint(
   const { configFile } = optionsObject('options', options, { configFile: true });
   const { config, tokenizer } = await readSettings(folder, configFile);
   const manifest = await readManifest(folder);
-  const { tensors, unknown, dtype, bytes } = selectTensors(manifest, config.model);
+  const selected = selectTensors(manifest, config.model, config.quantization);
+  const { tensors, unknown, dtype, weights, bytes } = selected;
   const { layers, hidden, experts, expertsPerToken, expertWidth } = config.model;
   const total = tensors.reduce((sum, tensor) => sum + tensor.shape.reduce((a, b) => a * b, 1), 0);
   const idle = layers * (experts - expertsPerToken) * 3 * hidden * expertWidth;
@@ -65,6 +68,7 @@ export async function inspectCheckpoint(
     tensors: [...manifest.tensors.values()],
     unknown,
     dtype,
+    weights,
     bytes,
     parameters: { total, active: total - idle },
     metadata: manifest.metadata,

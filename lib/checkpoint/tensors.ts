@@ -1,9 +1,10 @@
-import type { FloatType, NativeConfig, NativeTensor } from '../../types/native';
+import type { FloatType, NativeConfig, NativeTensor, QuantizedType } from '../../types/native';
 import { RND1Error } from '../errors';
 import { floatTypeOf } from './dtype';
 import { firstFew, quote, shapeText } from './format';
 import { ENTRY_LIMIT } from './json-reader';
-import type { Manifest } from './manifest';
+import type { Manifest, ManifestTensor } from './manifest';
+import { formatKey, isQuantizable, type Quantization, quantizedParts } from './quantization';
 
 /** A tensor that the model needs. */
 export interface ExpectedTensor {
@@ -17,8 +18,10 @@ export interface SelectedTensors {
   readonly tensors: readonly NativeTensor[];
   /** Names in the checkpoint that the model does not need. */
   readonly unknown: readonly string[];
-  /** The dtype of most bytes: what `dtype: 'auto'` means. */
+  /** The dtype of most bytes of wide tensors: what `dtype: 'auto'` means for the arithmetic. */
   readonly dtype: FloatType;
+  /** The dtype of the weights of products. */
+  readonly weights: FloatType | QuantizedType;
   /** Bytes of `tensors`. */
   readonly bytes: number;
 }
@@ -55,10 +58,14 @@ export function expectedTensorCount(config: NativeConfig): number {
 }
 
 /**
- * Finds every tensor that the model needs and checks shape and dtype.
- * Throws `invalid_checkpoint`, naming file and tensor, for what is missing, misshapen or not a float of 16 or 32 bits.
+ * Finds every tensor that the model needs and checks shape and dtype, those of quantized weights in the parts that they
+ * are stored as. Throws `invalid_checkpoint`, naming file and tensor, for what is missing, misshapen or of another dtype.
  */
-export function selectTensors(manifest: Manifest, config: NativeConfig): SelectedTensors {
+export function selectTensors(
+  manifest: Manifest,
+  config: NativeConfig,
+  quantization: Quantization | null = null,
+): SelectedTensors {
   const count = expectedTensorCount(config);
   if (count > ENTRY_LIMIT) {
     throw new RND1Error(
@@ -66,42 +73,120 @@ export function selectTensors(manifest: Manifest, config: NativeConfig): Selecte
       `${manifest.folder}: ${config.layers} layers of ${config.experts} experts would need ${count} tensors; the checkpoint has ${manifest.tensors.size}`,
     );
   }
+  checkFormat(manifest, quantization);
+  const selection = new Selection(manifest);
   const tensors: NativeTensor[] = [];
-  const missing: string[] = [];
-  const wrong: string[] = [];
-  const unknown = new Set(manifest.tensors.keys());
-  const bytesOf = new Map<FloatType, number>();
   for (const { name, shape } of expectedTensors(config)) {
-    const found = manifest.tensors.get(name);
-    if (!found) {
-      missing.push(quote(name));
-      continue;
-    }
-    unknown.delete(name);
-    const dtype = floatTypeOf(found.dtype);
-    const where = `${manifest.files[found.file]}: tensor ${quote(name)}`;
-    if (shapeText(found.shape) !== shapeText(shape)) {
-      wrong.push(`${where} has shape ${shapeText(found.shape)}, the configuration needs ${shapeText(shape)}`);
-    } else if (dtype === undefined) {
-      wrong.push(`${where} is ${found.dtype}, which is none of F32, F16, BF16`);
-    } else {
-      tensors.push({ name, file: found.file, offset: found.offset, dtype, shape });
-      bytesOf.set(dtype, (bytesOf.get(dtype) ?? 0) + found.bytes);
-    }
+    const tensor =
+      quantization !== null && isQuantizable(name)
+        ? selection.quantized(name, shape, quantization)
+        : selection.wide(name, shape);
+    if (tensor !== null) tensors.push(tensor);
   }
-  if (missing.length > 0) {
-    throw new RND1Error(
-      'invalid_checkpoint',
-      `${manifest.folder}: ${missing.length} of the ${count} tensors that the model needs are missing: ${firstFew(missing)}`,
-    );
-  }
-  if (wrong.length > 0) throw new RND1Error('invalid_checkpoint', firstFew(wrong, 3));
-
-  const byBytes = [...bytesOf].sort((a, b) => b[1] - a[1]);
+  selection.check(count);
   return {
     tensors,
-    unknown: [...unknown],
-    dtype: byBytes[0]?.[0] ?? 'f32',
-    bytes: byBytes.reduce((sum, [, bytes]) => sum + bytes, 0),
+    unknown: selection.unknown(),
+    dtype: selection.wideDtype(),
+    weights: quantization?.dtype ?? selection.wideDtype(),
+    bytes: selection.bytes,
   };
+}
+
+/** The files say which format they are in; config.json must say the same. */
+function checkFormat(manifest: Manifest, quantization: Quantization | null): void {
+  const format = manifest.metadata.get(formatKey);
+  if (format === undefined || format === quantization?.dtype) return;
+  const said = quantization === null ? 'has no quantization_config' : `says ${quantization.dtype}`;
+  throw new RND1Error(
+    'invalid_checkpoint',
+    `${manifest.folder}: the weights are ${quote(format)}, but config.json ${said}`,
+  );
+}
+
+/** Takes tensors out of a manifest, one by one, and remembers what was wrong. */
+class Selection {
+  bytes = 0;
+  readonly #manifest: Manifest;
+  readonly #missing: string[] = [];
+  readonly #wrong: string[] = [];
+  readonly #unknown: Set<string>;
+  readonly #wideBytes = new Map<FloatType, number>();
+
+  constructor(manifest: Manifest) {
+    this.#manifest = manifest;
+    this.#unknown = new Set(manifest.tensors.keys());
+  }
+
+  wide(name: string, shape: readonly number[]): NativeTensor | null {
+    const found = this.#take(name, shape);
+    if (found === null) return null;
+    const dtype = floatTypeOf(found.dtype);
+    if (dtype === undefined) return this.#refuse(found, 'none of F32, F16, BF16');
+    this.#wideBytes.set(dtype, (this.#wideBytes.get(dtype) ?? 0) + found.bytes);
+    return { name, file: found.file, offset: found.offset, dtype, shape };
+  }
+
+  quantized(name: string, shape: readonly number[], quantization: Quantization): NativeTensor | null {
+    const { group, ...parts } = quantizedParts(name, shape, quantization);
+    const place = (part: { name: string; dtype: string; shape: readonly number[] }) => {
+      const found = this.#take(part.name, part.shape);
+      if (found === null) return null;
+      if (found.dtype !== part.dtype) return this.#refuse(found, `not ${part.dtype}`);
+      // Scales are read where they lie.
+      if (part.dtype === 'F16' && found.offset % 2 !== 0) return this.#refuse(found, 'at an odd offset');
+      return { file: found.file, offset: found.offset };
+    };
+    const data = place(parts.data);
+    const scales = place(parts.scales);
+    const minimums = parts.minimums === null ? null : place(parts.minimums);
+    if (data === null || scales === null) return null;
+    return { name, ...data, dtype: quantization.dtype, shape, group, scales, minimums };
+  }
+
+  /** Throws for what was missing or wrong. */
+  check(count: number): void {
+    if (this.#missing.length > 0) {
+      throw new RND1Error(
+        'invalid_checkpoint',
+        `${this.#manifest.folder}: ${this.#missing.length} of the ${count} tensors that the model needs are missing: ${firstFew(this.#missing)}`,
+      );
+    }
+    if (this.#wrong.length > 0) throw new RND1Error('invalid_checkpoint', firstFew(this.#wrong, 3));
+  }
+
+  unknown(): string[] {
+    return [...this.#unknown];
+  }
+
+  /** The wide dtype of most bytes. */
+  wideDtype(): FloatType {
+    return [...this.#wideBytes].sort((a, b) => b[1] - a[1])[0]?.[0] ?? 'f32';
+  }
+
+  #take(name: string, shape: readonly number[]): ManifestTensor | null {
+    const found = this.#manifest.tensors.get(name);
+    if (!found) {
+      this.#missing.push(quote(name));
+      return null;
+    }
+    this.#unknown.delete(name);
+    if (shapeText(found.shape) !== shapeText(shape)) {
+      this.#wrong.push(
+        `${this.#where(found)} has shape ${shapeText(found.shape)}, the configuration needs ${shapeText(shape)}`,
+      );
+      return null;
+    }
+    this.bytes += found.bytes;
+    return found;
+  }
+
+  #refuse(found: ManifestTensor, problem: string): null {
+    this.#wrong.push(`${this.#where(found)} is ${found.dtype}, which is ${problem}`);
+    return null;
+  }
+
+  #where(found: ManifestTensor): string {
+    return `${this.#manifest.files[found.file]}: tensor ${quote(found.name)}`;
+  }
 }

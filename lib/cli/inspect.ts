@@ -81,9 +81,18 @@ function planDevice(report: CheckpointReport, flags: ModelFlags): DevicePlan | P
   const { device = 'auto', dtype = 'auto', threads = availableParallelism() } = flags;
   try {
     const machine = system();
+    const asked = dtype === 'q8' || dtype === 'q4' ? dtype : null;
+    const quantized = report.weights === 'q8' || report.weights === 'q4';
+    if (asked !== null && quantized && asked !== report.weights) {
+      return { problem: `--dtype asks for ${asked}, and the weights are ${report.weights} already` };
+    }
+    const weights = asked ?? report.weights;
+    if (device.startsWith('cuda') && weights.startsWith('q')) {
+      return { problem: `${weights} weights run on the CPU only for now` };
+    }
     const choice =
       device === 'auto'
-        ? chooseDevice(machine, report.bytes)
+        ? chooseDevice(machine, report.bytes, weights)
         : { device, reason: `--device ${device} asks for it` };
     const gpu = machine.gpus.find(
       (candidate) => candidate.device === choice.device || choice.device === 'cuda',
@@ -99,7 +108,8 @@ function planDevice(report: CheckpointReport, flags: ModelFlags): DevicePlan | P
       device: gpu?.device ?? choice.device,
       instructionSet: gpu?.name ?? (forced || machine.instructionSets[0] || 'baseline'),
       threads,
-      dtype: dtype === 'auto' ? report.dtype : dtype,
+      dtype: dtype === 'auto' || dtype === asked ? report.dtype : dtype,
+      weights,
       reason: choice.reason ?? 'it is the first GPU that holds the weights',
     };
   } catch (error) {

@@ -6,7 +6,10 @@ export interface DevicePlan {
   readonly device: string;
   readonly instructionSet: string;
   readonly threads: number;
+  /** Of the arithmetic. */
   readonly dtype: string;
+  /** Of the weights of products. */
+  readonly weights: string;
   readonly reason: string;
 }
 
@@ -103,6 +106,13 @@ function describeModel({ config }: CheckpointReport): [string, string][] {
   ];
 }
 
+function describeWeights({ weights, config, bytes, parameters }: CheckpointReport): string {
+  const quantization = config.quantization;
+  if (quantization === null) return weights;
+  const bits = ((8 * bytes) / parameters.total).toFixed(2);
+  return `${weights} in groups of ${quantization.group}, ${bits} bits a parameter with all that is wide`;
+}
+
 /** What `rnd1 inspect` prints for people. */
 export function formatReport(report: CheckpointReport, plan: DevicePlan | Problem, all: boolean): string {
   const { parameters, files, unknown } = report;
@@ -117,6 +127,7 @@ export function formatReport(report: CheckpointReport, plan: DevicePlan | Proble
       'parameters',
       `${formatCount(parameters.total)} in all, ${formatCount(parameters.active)} active for each token`,
     ],
+    ['weights', describeWeights(report)],
     ['bytes', dtypes.map(([dtype, bytes]) => `${formatBytes(bytes)} ${dtype}`).join(', ')],
     ['files', files.map(({ path, bytes }) => `${path} (${formatBytes(bytes)})`).join('\n')],
     ['tensors', `${usedTensors.length} in use, ${unknown.length === 0 ? 'none' : unknown.length} ignored`],
@@ -126,7 +137,7 @@ export function formatReport(report: CheckpointReport, plan: DevicePlan | Proble
       : ([
           [
             'would run on',
-            `${plan.device} (${plan.instructionSet}), ${plan.threads} threads, ${plan.dtype} arithmetic`,
+            `${plan.device} (${plan.instructionSet}), ${plan.threads} threads, ${plan.dtype} arithmetic${plan.weights.startsWith('q') ? `, ${plan.weights} weights` : ''}`,
           ],
           ['because', plan.reason],
         ] as [string, string][])),
@@ -164,7 +175,7 @@ export function formatReport(report: CheckpointReport, plan: DevicePlan | Proble
 
 /** What `rnd1 inspect --json` prints. */
 export function reportObject(report: CheckpointReport, plan: DevicePlan | Problem, all: boolean): object {
-  const { folder, config, files, unknown, dtype, bytes, parameters, metadata, tokenizer } = report;
+  const { folder, config, files, unknown, dtype, weights, bytes, parameters, metadata, tokenizer } = report;
   return {
     folder,
     model: config.model,
@@ -173,6 +184,8 @@ export function reportObject(report: CheckpointReport, plan: DevicePlan | Proble
     tokenizer,
     parameters,
     dtype,
+    weights,
+    quantization: config.quantization,
     bytes,
     bytesByDtype: bytesByDtype(report),
     files,

@@ -144,6 +144,7 @@ struct Peaks {
   double copyBytesPerSecond = 0;         // bytes read and bytes written, of memory far larger than the caches
   double matrixOperationsPerSecond = 0;  // a multiply-add is two; from registers, with the instructions that
                                          // products in this arithmetic use
+  double integerOperationsPerSecond = 0;  // the same of bytes, for quantized weights; 0 where there are none
 };
 
 class Backend {

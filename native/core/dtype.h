@@ -6,13 +6,31 @@
 
 namespace rnd1 {
 
-/** Floating-point formats of weights and of arithmetic. Raw values are shared with the kernels. */
-enum class DType : uint8_t { f32 = 0, f16 = 1, bf16 = 2 };
+/**
+ * Formats of weights; the first three also of arithmetic. Raw values are shared with the kernels.
+ * q8 and q4 are integers with scales, laid out as core/quantized.h says.
+ */
+enum class DType : uint8_t { f32 = 0, f16 = 1, bf16 = 2, q8 = 3, q4 = 4 };
 
+constexpr bool isQuantized(DType dtype) { return dtype == DType::q8 || dtype == DType::q4; }
+
+/** Bytes of one number; not for quantized ones, which share their scales. */
 constexpr size_t dtypeSize(DType dtype) { return dtype == DType::f32 ? 4 : 2; }
 
 constexpr const char* dtypeName(DType dtype) {
-  return dtype == DType::f32 ? "f32" : dtype == DType::f16 ? "f16" : "bf16";
+  switch (dtype) {
+    case DType::f32:
+      return "f32";
+    case DType::f16:
+      return "f16";
+    case DType::bf16:
+      return "bf16";
+    case DType::q8:
+      return "q8";
+    case DType::q4:
+      return "q4";
+  }
+  return "unknown";
 }
 
 inline float bf16ToFloat(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }

@@ -53,14 +53,19 @@ struct Tensor {
 /**
  * A borrowed view of a weight, [rows, columns] = [outputs, inputs] as checkpoints store it; a vector is one
  * row. `data` may be unaligned: a mapped file is used in place.
+ *
+ * A quantized weight has `group` > 0 and lies in panels of 16 rows with their own scales (core/quantized.h):
+ * rows are not contiguous, and `strideBytes` is a panel's bytes divided by 16.
  */
 struct Weight {
   const std::byte* data = nullptr;
   DType dtype = DType::f32;
   int64_t rows = 0;
   int64_t columns = 0;
-  int64_t strideBytes = 0;        // from one row to the next
-  const float* scales = nullptr;  // per row group, for quantized weights; null otherwise
+  int64_t strideBytes = 0;             // from one row to the next; quantized: from one panel to the next / 16
+  const uint16_t* scales = nullptr;    // f16, (panels, groups, 16); null unless quantized
+  const uint16_t* minimums = nullptr;  // f16, as scales; null: the format's fixed zero point
+  int32_t group = 0;                   // columns that share a scale; 0 = not quantized
 
   Weight() = default;
   Weight(const void* data, DType dtype, int64_t rows, int64_t columns)
@@ -69,7 +74,16 @@ struct Weight {
         rows(rows),
         columns(columns),
         strideBytes(columns * static_cast<int64_t>(dtypeSize(dtype))) {}
-  int64_t bytes() const { return rows * strideBytes; }
+
+  bool quantized() const { return group > 0; }
+
+  /** Scales and padding included. */
+  int64_t bytes() const {
+    if (!quantized()) return rows * strideBytes;
+    const int64_t paddedRows = (rows + 15) / 16 * 16;
+    const int64_t groups = (columns + group - 1) / group;
+    return paddedRows * (strideBytes + groups * (minimums ? 4 : 2));
+  }
 };
 
 }  // namespace rnd1

@@ -54,4 +54,11 @@ void MappedFile::willNeed(size_t offset, size_t length) const noexcept {
   ::madvise(const_cast<std::byte*>(data_) + first, length + offset - first, MADV_WILLNEED);
 }
 
+void MappedFile::wontNeed(size_t offset, size_t length) const noexcept {
+  const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t first = (offset + page - 1) / page * page;
+  const size_t end = (offset + length) / page * page;
+  if (end > first) ::madvise(const_cast<std::byte*>(data_) + first, end - first, MADV_DONTNEED);
+}
+
 }  // namespace rnd1

@@ -18,6 +18,8 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   /** Hints that [offset, offset + length) will be read soon. */
   void willNeed(size_t offset, size_t length) const noexcept;
+  /** Gives back the memory of whole pages in [offset, offset + length); a later look reads the file again. */
+  void wontNeed(size_t offset, size_t length) const noexcept;
 
  private:
   std::string path_;

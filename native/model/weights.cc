@@ -1,6 +1,8 @@
 #include "model/weights.h"
 
 #include "core/error.h"
+#include "core/quantized.h"
+#include "model/quantize.h"
 
 namespace rnd1 {
 namespace {
@@ -19,51 +21,125 @@ class Loader {
          const AbortFlag& abort)
       : manifest_(manifest), files_(files), backend_(backend), onProgress_(onProgress), abort_(abort) {
     progress_.totalTensors = totalTensors;
-    for (const auto& [name, location] : manifest.tensors) progress_.totalBytes += byteLength(location);
+    for (const auto& [name, location] : manifest.tensors) {
+      if (isQuantized(location.dtype) && location.group != 32 && location.group != 64)
+        throw Error(ErrorCode::invalidCheckpoint,
+                    "tensor " + name + " has groups of " + std::to_string(location.group) + ", not 64 or 32");
+      progress_.totalBytes += view(location).bytes();
+    }
+    if (manifest.quantize) pool_.emplace(backend.threads());
     backend.expectWeights(progress_.totalBytes, totalTensors);
   }
 
-  Weight load(const std::string& name, std::vector<int64_t> shape) {
+  /** A weight that is always wide. */
+  Weight load(const std::string& name, const std::vector<int64_t>& shape) {
+    const TensorLocation& location = find(name, shape);
+    if (isQuantized(location.dtype))
+      throw Error(ErrorCode::invalidCheckpoint, files_[location.file].path() + ": tensor " + name +
+                                                    " is quantized, which only products may be");
+    const Weight weight = map(name, location);
+    const Weight placed = backend_.place(weight);
+    advance(weight.bytes(), placed.bytes());
+    return placed;
+  }
+
+  /** The weight of a product, which may be quantized. Memory that it takes goes to `owned`. */
+  template <typename Owned>
+  Weight product(const std::string& name, const std::vector<int64_t>& shape, Owned& owned) {
+    const TensorLocation& location = find(name, shape);
+    const Weight weight = map(name, location);
+    Weight ready = weight;
+    if (manifest_.quantize && !weight.quantized()) {
+      const MappedFile& file = files_[location.file];
+      ready =
+          quantize(weight, *manifest_.quantize, file.path() + ": tensor " + name, backend_, *pool_, abort_);
+      owned.emplace_back(const_cast<std::byte*>(ready.data),
+                         [&backend = backend_](void* memory) { backend.release(memory); });
+      // What was read is not needed again: memory must not hold both.
+      file.wontNeed(location.offset, static_cast<size_t>(weight.bytes()));
+    }
+    const Weight placed = backend_.place(ready);
+    advance(weight.bytes(), placed.bytes());
+    return placed;
+  }
+
+  /** Of all weights, as they are in memory. */
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  /** Without memory; minimums that are not null stand for some. */
+  static Weight view(const TensorLocation& location) {
+    const std::vector<int64_t>& shape = location.shape;
+    const int64_t rows = shape.size() == 2 ? shape[0] : 1;
+    const int64_t columns = shape.empty() ? 1 : shape.back();
+    if (!isQuantized(location.dtype)) return Weight(nullptr, location.dtype, rows, columns);
+    static constexpr uint16_t some = 0;
+    return quantizedWeight({location.dtype, rows, columns, location.group}, nullptr, nullptr,
+                           hasMinimums(location.dtype) ? &some : nullptr);
+  }
+
+  const TensorLocation& find(const std::string& name, const std::vector<int64_t>& shape) const {
     abort_.throwIfAborted();
     const auto found = manifest_.tensors.find(name);
     if (found == manifest_.tensors.end())
       throw Error(ErrorCode::invalidCheckpoint, "tensor " + name + " is missing");
     const TensorLocation& location = found->second;
-    if (location.file >= files_.size())
-      throw Error(ErrorCode::invalidCheckpoint,
-                  "tensor " + name + " is in a file that the manifest does not list");
-    const MappedFile& file = files_[location.file];
+    for (const size_t file : {location.file, location.scales.file, location.minimums.file})
+      if (file >= files_.size())
+        throw Error(ErrorCode::invalidCheckpoint,
+                    "tensor " + name + " is in a file that the manifest does not list");
     if (location.shape != shape)
-      throw Error(ErrorCode::invalidCheckpoint, file.path() + ": tensor " + name + " has the shape " +
-                                                    describe(location.shape) + ", expected " +
-                                                    describe(shape));
-    Weight weight(nullptr, location.dtype, shape.size() == 2 ? shape[0] : 1, shape.back());
-    const auto bytes = static_cast<uint64_t>(weight.bytes());
+      throw Error(ErrorCode::invalidCheckpoint, files_[location.file].path() + ": tensor " + name +
+                                                    " has the shape " + describe(location.shape) +
+                                                    ", expected " + describe(shape));
+    return location;
+  }
+
+  const std::byte* bytesAt(const std::string& name, Place place, int64_t length) const {
+    const MappedFile& file = files_[place.file];
+    const auto bytes = static_cast<uint64_t>(length);
     const uint64_t size = file.bytes().size();
-    if (location.offset > size || bytes > size - location.offset)
+    if (place.offset > size || bytes > size - place.offset)
       throw Error(ErrorCode::invalidCheckpoint, file.path() + ": tensor " + name + " ends at byte " +
-                                                    std::to_string(location.offset + bytes) +
-                                                    ", the file at " + std::to_string(size));
-    file.willNeed(location.offset, bytes);
-    weight.data = file.bytes().data() + location.offset;
-    progress_.bytes += weight.bytes();
+                                                    std::to_string(place.offset + bytes) + ", the file at " +
+                                                    std::to_string(size));
+    file.willNeed(place.offset, bytes);
+    return file.bytes().data() + place.offset;
+  }
+
+  const uint16_t* scalesAt(const std::string& name, Place place, int64_t count) const {
+    const std::byte* scales = bytesAt(name, place, count * static_cast<int64_t>(sizeof(uint16_t)));
+    if (reinterpret_cast<uintptr_t>(scales) % alignof(uint16_t) != 0)
+      throw Error(ErrorCode::invalidCheckpoint, files_[place.file].path() + ": tensor " + name +
+                                                    " begins at the odd byte " +
+                                                    std::to_string(place.offset));
+    return reinterpret_cast<const uint16_t*>(scales);
+  }
+
+  Weight map(const std::string& name, const TensorLocation& location) const {
+    Weight weight = view(location);
+    const Place place{location.file, location.offset};
+    if (!weight.quantized()) {
+      weight.data = bytesAt(name, place, weight.bytes());
+      return weight;
+    }
+    const QuantizedShape shape{weight.dtype, weight.rows, weight.columns, weight.group};
+    weight.data = bytesAt(name, place, shape.dataBytes());
+    weight.scales = scalesAt(name + ".scales", location.scales, shape.scaleCount());
+    if (weight.minimums)
+      weight.minimums = scalesAt(name + ".minimums", location.minimums, shape.scaleCount());
+    return weight;
+  }
+
+  void advance(int64_t read, int64_t resident) {
+    progress_.bytes += read;
+    bytes_ += resident;
     ++progress_.tensors;
-    weight = backend_.place(weight);
     // Enough events for a smooth bar, few enough for a model of twenty thousand tensors.
     if (progress_.tensors == progress_.totalTensors ||
         progress_.tensors * 200 / progress_.totalTensors !=
             (progress_.tensors - 1) * 200 / progress_.totalTensors)
       onProgress_(progress_);
-    return weight;
-  }
-
-  int64_t bytes() const { return progress_.bytes; }
-
- private:
-  static int64_t byteLength(const TensorLocation& location) {
-    int64_t count = static_cast<int64_t>(dtypeSize(location.dtype));
-    for (const int64_t size : location.shape) count *= size;
-    return count;
   }
 
   const Manifest& manifest_;
@@ -71,19 +147,37 @@ class Loader {
   Backend& backend_;
   const std::function<void(const LoadProgress&)>& onProgress_;
   const AbortFlag& abort_;
+  std::optional<ThreadPool> pool_;
   LoadProgress progress_;
+  int64_t bytes_ = 0;
 };
+
+/** Quantized weights have kernels for the CPU alone. */
+void refuseQuantized(const Manifest& manifest, const Backend& backend) {
+  if (backend.device() == "cpu") return;
+  const auto refuse = [](DType dtype) {
+    throw Error(ErrorCode::unsupportedModel,
+                std::string(dtypeName(dtype)) + " weights run on the CPU only for now");
+  };
+  if (manifest.quantize) refuse(manifest.quantize->dtype);
+  for (const auto& [name, location] : manifest.tensors)
+    if (isQuantized(location.dtype)) refuse(location.dtype);
+}
 
 }  // namespace
 
 Weights::Weights(const Config& config, const Manifest& manifest, Backend& backend,
                  const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort) {
+  refuseQuantized(manifest, backend);
   files_.reserve(manifest.files.size());
   for (const std::string& path : manifest.files) files_.emplace_back(path);
   const int64_t perLayer = 9 + 3 * config.experts;
   Loader loader(manifest, files_, backend, config.layers * perLayer + (config.tieWordEmbeddings ? 2 : 3),
                 onProgress, abort);
 
+  const auto product = [&](const std::string& name, const std::vector<int64_t>& shape) {
+    return loader.product(name, shape, quantized_);
+  };
   const HeadLayout heads = config.headLayout();
   const int64_t hidden = config.hidden;
   embedding = loader.load("model.embed_tokens.weight", {config.vocabulary, hidden});
@@ -93,10 +187,10 @@ Weights::Weights(const Config& config, const Manifest& manifest, Backend& backen
     const std::string prefix = "model.layers." + std::to_string(index) + ".";
     const std::string attention = prefix + "self_attn.";
     layer.inputNorm = loader.load(prefix + "input_layernorm.weight", {hidden});
-    layer.queryKeyValue[0] = loader.load(attention + "q_proj.weight", {heads.queryColumns(), hidden});
-    layer.queryKeyValue[1] = loader.load(attention + "k_proj.weight", {heads.keyValueColumns(), hidden});
-    layer.queryKeyValue[2] = loader.load(attention + "v_proj.weight", {heads.keyValueColumns(), hidden});
-    layer.attentionOutput = loader.load(attention + "o_proj.weight", {hidden, heads.queryColumns()});
+    layer.queryKeyValue[0] = product(attention + "q_proj.weight", {heads.queryColumns(), hidden});
+    layer.queryKeyValue[1] = product(attention + "k_proj.weight", {heads.keyValueColumns(), hidden});
+    layer.queryKeyValue[2] = product(attention + "v_proj.weight", {heads.keyValueColumns(), hidden});
+    layer.attentionOutput = product(attention + "o_proj.weight", {hidden, heads.queryColumns()});
     layer.queryNorm = loader.load(attention + "q_norm.weight", {config.headDim});
     layer.keyNorm = loader.load(attention + "k_norm.weight", {config.headDim});
     layer.postAttentionNorm = loader.load(prefix + "post_attention_layernorm.weight", {hidden});
@@ -104,13 +198,13 @@ Weights::Weights(const Config& config, const Manifest& manifest, Backend& backen
     for (int64_t number = 0; number < config.experts; ++number) {
       const std::string name = prefix + "mlp.experts." + std::to_string(number) + ".";
       ExpertWeights& expert = layer.experts.emplace_back();
-      expert.gate = loader.load(name + "gate_proj.weight", {config.expertWidth, hidden});
-      expert.up = loader.load(name + "up_proj.weight", {config.expertWidth, hidden});
-      expert.down = loader.load(name + "down_proj.weight", {hidden, config.expertWidth});
+      expert.gate = product(name + "gate_proj.weight", {config.expertWidth, hidden});
+      expert.up = product(name + "up_proj.weight", {config.expertWidth, hidden});
+      expert.down = product(name + "down_proj.weight", {hidden, config.expertWidth});
     }
   }
   finalNorm = loader.load("model.norm.weight", {hidden});
-  head = config.tieWordEmbeddings ? embedding : loader.load("lm_head.weight", {config.vocabulary, hidden});
+  head = config.tieWordEmbeddings ? embedding : product("lm_head.weight", {config.vocabulary, hidden});
   bytes = loader.bytes();
 }
 

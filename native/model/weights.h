@@ -1,6 +1,8 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -12,18 +14,34 @@
 
 namespace rnd1 {
 
+/** A place in one of the files. */
+struct Place {
+  size_t file = 0;
+  uint64_t offset = 0;
+};
+
 /** Where one tensor's bytes lie. Shapes of one dimension are vectors. */
 struct TensorLocation {
   size_t file = 0;
   uint64_t offset = 0;
   DType dtype = DType::f32;
-  std::vector<int64_t> shape;
+  std::vector<int64_t> shape;  // of the numbers it stands for, also where it is quantized
+  // Of quantized tensors: the layout is that of core/quantized.h.
+  int32_t group = 0;
+  Place scales{}, minimums{};
+};
+
+/** How wide weights of products are quantized. */
+struct Quantization {
+  DType dtype = DType::q8;
+  int32_t group = 64;  // 64 or 32
 };
 
 /** What a checkpoint holds: files, and tensors by name. Headers were read by lib/checkpoint. */
 struct Manifest {
   std::vector<std::string> files;
   std::unordered_map<std::string, TensorLocation> tensors;
+  std::optional<Quantization> quantize;  // what is wide in the files is to be quantized while it is loaded
 };
 
 struct LayerWeights {
@@ -42,7 +60,11 @@ struct LoadProgress {
 /** The weights of one model, resident in a backend; on the CPU views into the mapped files. */
 class Weights {
  public:
-  /** Throws Error invalid_checkpoint naming file and tensor, io, out_of_memory, aborted. */
+  /**
+   * Projections, experts and an untied head may be quantized, or become so; everything else is wide. Throws
+   * Error invalid_checkpoint naming file and tensor, unsupported_model for quantized weights on a GPU, io,
+   * out_of_memory, aborted.
+   */
   Weights(const Config& config, const Manifest& manifest, Backend& backend,
           const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort);
 
@@ -54,6 +76,7 @@ class Weights {
 
  private:
   std::vector<MappedFile> files_;
+  std::vector<std::unique_ptr<void, std::function<void(void*)>>> quantized_;  // what was quantized on loading
 };
 
 }  // namespace rnd1

@@ -23,18 +23,6 @@ bool readBoolean(const Napi::Object& object, const char* name) {
   return value.As<Napi::Boolean>().Value();
 }
 
-DType parseDType(Napi::Env env, const char* name, const std::string& text) {
-  if (text == "f32") return DType::f32;
-  if (text == "f16") return DType::f16;
-  if (text == "bf16") return DType::bf16;
-  throw wrongType(env, name, "'f32', 'f16' or 'bf16'");
-}
-
-Napi::Object asObject(const Napi::Value& value, const char* what) {
-  if (!value.IsObject()) throw wrongType(value.Env(), what, "an object");
-  return value.As<Napi::Object>();
-}
-
 SamplingPlan readSampling(const Napi::Object& plan) {
   SamplingPlan sampling;
   sampling.temperature = static_cast<float>(readNumber(plan, "temperature"));
@@ -144,8 +132,19 @@ std::string readString(const Napi::Object& object, const char* name) {
   return value.As<Napi::String>().Utf8Value();
 }
 
-DType readDType(const Napi::Object& object, const char* name) {
-  return parseDType(object.Env(), name, readString(object, name));
+DType readDType(const Napi::Object& object, const char* name, std::initializer_list<DType> allowed) {
+  const std::string text = readString(object, name);
+  std::string names;
+  for (const DType dtype : allowed) {
+    if (text == dtypeName(dtype)) return dtype;
+    names += std::string(names.empty() ? "" : " or ") + "'" + dtypeName(dtype) + "'";
+  }
+  throw wrongType(object.Env(), name, names.c_str());
+}
+
+Napi::Object asObject(const Napi::Value& value, const char* what) {
+  if (!value.IsObject()) throw wrongType(value.Env(), what, "an object");
+  return value.As<Napi::Object>();
 }
 
 Napi::Array readArray(const Napi::Value& value, const char* what) {
@@ -187,31 +186,6 @@ Config readConfig(const Napi::Object& object) {
   config.normTopkProb = readBoolean(object, "normTopkProb");
   config.tieWordEmbeddings = readBoolean(object, "tieWordEmbeddings");
   return config;
-}
-
-Manifest readManifest(const Napi::Object& description) {
-  const Napi::Env env = description.Env();
-  Manifest manifest;
-  const Napi::Array files = readArray(description.Get("files"), "files");
-  for (uint32_t i = 0; i < files.Length(); ++i) {
-    const Napi::Value path = files.Get(i);
-    if (!path.IsString()) throw wrongType(env, "files", "an array of paths");
-    manifest.files.push_back(path.As<Napi::String>().Utf8Value());
-  }
-  const Napi::Array tensors = readArray(description.Get("tensors"), "tensors");
-  for (uint32_t i = 0; i < tensors.Length(); ++i) {
-    Napi::HandleScope scope(env);
-    const Napi::Object tensor = asObject(tensors.Get(i), "tensors");
-    TensorLocation location;
-    location.file = static_cast<size_t>(readInteger(tensor, "file", 0, int64_t{1} << 31));
-    location.offset = static_cast<uint64_t>(readInteger(tensor, "offset", 0, int64_t{1} << 52));
-    location.dtype = readDType(tensor, "dtype");
-    const Napi::Array shape = readArray(tensor.Get("shape"), "shape");
-    for (uint32_t d = 0; d < shape.Length(); ++d)
-      location.shape.push_back(asInteger(shape.Get(d), "shape", 0, int64_t{1} << 52));
-    manifest.tensors.emplace(readString(tensor, "name"), std::move(location));
-  }
-  return manifest;
 }
 
 StepCanvas OwnedStep::view() {

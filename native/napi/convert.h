@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,7 +10,6 @@
 #include "core/abort.h"
 #include "model/config.h"
 #include "model/graph.h"
-#include "model/weights.h"
 
 namespace rnd1::napi {
 
@@ -17,8 +17,8 @@ namespace rnd1::napi {
  * field. */
 
 Config readConfig(const Napi::Object& object);
-Manifest readManifest(const Napi::Object& description);
-DType readDType(const Napi::Object& object, const char* name);
+DType readDType(const Napi::Object& object, const char* name,
+                std::initializer_list<DType> allowed = {DType::f32, DType::f16, DType::bf16});
 /** `name` names the value in the error. */
 int64_t asInteger(const Napi::Value& value, const char* name, int64_t least, int64_t most);
 int64_t readInteger(const Napi::Object& object, const char* name, int64_t least, int64_t most);
@@ -26,6 +26,7 @@ std::string readString(const Napi::Object& object, const char* name);
 /** A copy of an Int32Array; `optional`: null gives an empty vector. */
 std::vector<int32_t> readIntegers(const Napi::Object& object, const char* name, bool optional = false);
 Napi::Array readArray(const Napi::Value& value, const char* what);
+Napi::Object asObject(const Napi::Value& value, const char* what);
 /** `what` names the tokens in the error. */
 void checkIds(const std::vector<int32_t>& ids, int64_t limit, const char* what);
 

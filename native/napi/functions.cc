@@ -6,7 +6,10 @@
 #include "backend/registry.h"
 #include "core/random.h"
 #include "napi/convert.h"
+#include "napi/manifest.h"
+#include "napi/progress.h"
 #include "napi/promise.h"
+#include "napi/session.h"
 
 namespace rnd1::napi {
 namespace {
@@ -61,6 +64,24 @@ Napi::Value scoreAndUnmask(const Napi::CallbackInfo& info) {
           *finite = scoreAndUnmask(*step, *rows, vocabulary);
         },
         [step, finite](Napi::Env env) -> Napi::Value { return writeStep(env, *step, *finite); });
+  });
+}
+
+Napi::Value fillShard(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const Napi::Object description = asObject(info[0], "description");
+    auto shard = std::make_shared<Shard>(readShard(description));
+    const auto threads = static_cast<int>(readInteger(description, "threads", 1, 1024));
+    const auto report = progressReporter(info[1]);
+    const auto abort = JsAbortFlag::of(info[2]);
+    // A thread of its own: it takes minutes, and scores must not wait for it.
+    auto runner = std::make_shared<Runner>();
+    Environment::of(env).add(runner);
+    return promise(
+        env, *runner, abort,
+        [shard, threads, report](const AbortFlag& flag) { rnd1::fillShard(*shard, threads, report, flag); },
+        [runner](Napi::Env env) -> Napi::Value { return env.Undefined(); });
   });
 }
 

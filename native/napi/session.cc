@@ -5,28 +5,12 @@
 
 #include "backend/registry.h"
 #include "napi/convert.h"
+#include "napi/manifest.h"
+#include "napi/progress.h"
 #include "napi/promise.h"
 
 namespace rnd1::napi {
 namespace {
-
-/** Progress on the JavaScript thread; the last event may come after the promise settles, so it checks
- * nothing. */
-std::function<void(const LoadProgress&)> progressReporter(Environment& environment,
-                                                          std::shared_ptr<Napi::FunctionReference> callback) {
-  if (!callback) return [](const LoadProgress&) {};
-  return [&environment, callback](const LoadProgress& progress) {
-    environment.post([callback, progress](Napi::Env env) {
-      try {
-        const auto number = [&](int64_t value) { return Napi::Number::New(env, static_cast<double>(value)); };
-        callback->Call({number(progress.bytes), number(progress.totalBytes), number(progress.tensors),
-                        number(progress.totalTensors)});
-      } catch (const Napi::Error&) {
-        // lib/ wraps the user's callback and keeps what it throws.
-      }
-    });
-  };
-}
 
 // What an object is, whatever its prototype says: unwrapping another one would misread its memory.
 constexpr napi_type_tag abortFlagTag{0x6b1f0c52d4a94e07, 0x9d6c3f2a81e5b470};
@@ -116,20 +100,14 @@ Napi::Value JsSession::load(const Napi::CallbackInfo& info) {
     core->dtype = readDType(description, "dtype");
     core->threads = static_cast<int>(readInteger(description, "threads", 1, 1024));
     auto manifest = std::make_shared<Manifest>(readManifest(description));
-    std::shared_ptr<Napi::FunctionReference> callback;
-    if (!info[1].IsFunction() && !info[1].IsNull() && !info[1].IsUndefined())
-      throw wrongType(env, "onProgress", "a function or null");
-    if (info[1].IsFunction())
-      callback = std::make_shared<Napi::FunctionReference>(Napi::Persistent(info[1].As<Napi::Function>()));
+    const auto report = progressReporter(info[1]);
     const auto abort = JsAbortFlag::of(info[2]);
-    Environment& environment = Environment::of(env);
-    environment.add(core->runner);
+    Environment::of(env).add(core->runner);
     return promise(
         env, *core->runner, abort,
-        [core, manifest, &environment, callback](const AbortFlag& flag) {
-          core->model =
-              std::make_unique<Model>(core->config, makeBackend(core->device, core->dtype, core->threads),
-                                      *manifest, progressReporter(environment, callback), flag);
+        [core, manifest, report](const AbortFlag& flag) {
+          core->model = std::make_unique<Model>(
+              core->config, makeBackend(core->device, core->dtype, core->threads), *manifest, report, flag);
           core->device = core->model->backend().device();
           core->instructionSet = core->model->backend().instructionSet();
           core->weightBytes = core->model->weightBytes();

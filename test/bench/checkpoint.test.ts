@@ -13,10 +13,10 @@ function makeCheckpoint(folder: string, ...options: readonly string[]) {
   return start(process.execPath, script);
 }
 
-async function logitsOf(folder: string): Promise<Float32Array> {
+async function logitsOf(folder: string, weightDtype = 'bf16'): Promise<Float32Array> {
   const model = await RND1.load(folder, { device: 'cpu', dtype: 'f32', threads: 2 });
   try {
-    expect(model.info).toMatchObject({ weightDtype: 'bf16', unknownTensors: [] });
+    expect(model.info).toMatchObject({ weightDtype, unknownTensors: [] });
     const tokens = Int32Array.from({ length: 12 }, (_, i) => i * 5);
     return (await model.forward(tokens)).logits;
   } finally {
@@ -44,6 +44,14 @@ test('the checkpoint loads and computes, the same in one file or several', async
   expect(await logitsOf(sharded)).toEqual(logits);
 });
 
+test.each(['q8', 'q4'])('integers at random give a checkpoint that computes: %s', async (dtype) => {
+  const folder = join(temporaryFolder(), 'quantized');
+  expect(await makeCheckpoint(folder, '--dtype', dtype)).toMatchObject({ code: 0, stderr: '' });
+  const logits = await logitsOf(folder, dtype);
+  expect(deviation(logits)).toBeGreaterThan(0.5);
+  expect(deviation(logits)).toBeLessThan(10);
+});
+
 test('another seed, other weights', async () => {
   const folders = await Promise.all(
     ['1', '2'].map(async (seed) => {
@@ -52,7 +60,7 @@ test('another seed, other weights', async () => {
       return folder;
     }),
   );
-  const [one, two] = await Promise.all(folders.map(logitsOf));
+  const [one, two] = await Promise.all(folders.map((folder) => logitsOf(folder)));
   expect(one).not.toEqual(two);
 });
 

@@ -23,9 +23,14 @@ test.each(commands)('%s has a manual of options, output, exit codes and examples
   const { code, stdout, stderr } = await rnd1([command, '--help']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(await manualOf(command)).toBe(stdout);
-  const own = command === 'download' ? ['<repo>'] : ['--model', '--device', '--threads'];
-  const all = [`Usage: rnd1 ${command}`, '--revision', '--cache-dir', '--token', 'Exit codes', 'Examples:'];
-  for (const part of [...all, ...own]) expect(stdout).toContain(part);
+  const hub = ['--revision', '--cache-dir', '--token'];
+  const running = [...hub, '--model', '--device', '--threads'];
+  const others: Record<string, string[]> = {
+    download: [...hub, '<repo>'],
+    quantize: ['<in>', '<out>', '--dtype', '--threads'],
+  };
+  const all = [`Usage: rnd1 ${command}`, 'Exit codes', 'Examples:'];
+  for (const part of [...all, ...(others[command] ?? running)]) expect(stdout).toContain(part);
   // Every option says what it does.
   const bare = createProgram()
     .commands.find((candidate) => candidate.name() === command)

@@ -86,12 +86,48 @@ const tensors: Fields = {
   shape: [...except(missing, missing[5]), ['8'], [Number.NaN], [8.5], [-8], new Array(1)],
 };
 
+const noObjects = [undefined, null, 7, 'text', Symbol('s'), 1n];
+const places: Fields = { file: noNumbers, offset: noNumbers };
+const quantizations: Fields = { dtype: [...missing, 'f32', 'q5'], group: [...noNumbers, 0, 48, 65] };
+const quantizedTensors: Fields = { ...quantizations, scales: noObjects, minimums: noObjects };
+const shards: Fields = {
+  files: descriptions.files as unknown[],
+  path: missing.filter((value) => value !== 'text'),
+  tensors: descriptions.tensors as unknown[],
+  threads: descriptions.threads as unknown[],
+};
+const shardTensors: Fields = {
+  ...tensors,
+  shape: [...(tensors.shape as unknown[]), [0, 8], [2 ** 30, 2 ** 30]],
+  data: noNumbers,
+};
+const targetsOfShards: Fields = { ...quantizations, scales: noNumbers, minimums: noNumbers };
+
 /** With getters left as they are. */
 function merge<T extends object>(base: T, change: object): T {
   return Object.defineProperties({ ...base }, Object.getOwnPropertyDescriptors(change));
 }
 
 const load = (change: object) => native.Session.load(merge(opened.description, change), null, null);
+const place = { file: 0, offset: 0 };
+const q4 = { dtype: 'q4', group: 64 };
+const loadQuantized = (change: object) =>
+  load({
+    tensors: [merge({ ...opened.description.tensors[0], ...q4, scales: place, minimums: place }, change)],
+  });
+const fill = (change: object) => {
+  const tensor = { ...opened.description.tensors[0], data: 0, quantized: { ...q4, scales: 0, minimums: 0 } };
+  const shard = {
+    files: opened.description.files,
+    path: '/nonexistent/shard',
+    tensors: [tensor],
+    threads: 1,
+  };
+  return native.fillShard(merge(shard, change) as never, null, null);
+};
+const fillTensor = (change: object) =>
+  fill({ tensors: [merge({ ...opened.description.tensors[0], data: 0, quantized: null }, change)] });
+
 const targets: Record<string, readonly [Fields, (change: object) => unknown]> = {
   plan: [plans, (change) => opened.session.step([canvas, { ...canvas, plan: merge(plan, change) }], null)],
   canvas: [canvases, (change) => opened.session.step([merge(canvas, change)], null)],
@@ -102,6 +138,15 @@ const targets: Record<string, readonly [Fields, (change: object) => unknown]> = 
   request: [requests, (change) => opened.session.forward([merge(request, change)], null)],
   config: [configs, (change) => load({ config: merge(opened.description.config, change) })],
   description: [descriptions, load],
+  quantize: [quantizations, (change) => load({ quantize: merge(q4, change) })],
+  'quantized tensor': [quantizedTensors, loadQuantized],
+  'scales of a tensor': [places, (change) => loadQuantized({ scales: merge(place, change) })],
+  shard: [shards, fill],
+  'tensor of a shard': [shardTensors, fillTensor],
+  'integers of a shard': [
+    targetsOfShards,
+    (change) => fillTensor({ quantized: merge({ ...q4, scales: 0, minimums: 0 }, change) }),
+  ],
   tensor: [tensors, (change) => load({ tensors: [merge(opened.description.tensors[0] as object, change)] })],
 };
 

@@ -74,6 +74,24 @@ describe('load', () => {
     expect(deviceReason).toContain('no GPU has more than 1000');
   });
 
+  it.each(['q8', 'q4'] as const)('quantizes to %s while loading, on the CPU only', async (dtype) => {
+    native.gpus = [{ device: 'cuda:0', name: 'large', bytes: 1e9 }];
+    const reason = `${dtype} weights run on the CPU only for now`;
+    expect((await load({ dtype })).info).toMatchObject({
+      device: 'cpu',
+      deviceReason: reason,
+      dtype: 'bf16',
+      weightDtype: dtype,
+    });
+    expect(sessionOf().description).toMatchObject({ dtype: 'bf16', quantize: { dtype, group: 64 } });
+    for (const device of ['cuda', 'cuda:0'] as const) {
+      const error = await load({ dtype, device }).catch((reason: unknown) => reason);
+      expect(error).toMatchObject({ name: 'RND1Error', code: 'unsupported_model' });
+      expect((error as Error).message).toContain(reason);
+    }
+    expect(native.sessions).toHaveLength(1);
+  });
+
   it('reports progress, and ends with what the callback throws', async () => {
     const reports: unknown[] = [];
     await load({ onProgress: (progress) => reports.push(progress) });

@@ -52,6 +52,9 @@ constexpr double tolerance(DType arithmetic, Rounding rounding, double exponent 
   return conditioned > base ? conditioned : base;
 }
 
+/** Where activations are rounded to bytes on the way: now and then one falls to the other side of a half. */
+constexpr double requantizedTolerance = 1e-6;
+
 /** The same for the logits and hidden states of a whole model, with the same routing. */
 constexpr double modelTolerance(DType arithmetic) { return arithmetic == DType::f32 ? 1e-10 : 5e-3; }
 

@@ -12,6 +12,9 @@ void peaksAreRates() {
            "bytes per second are finite and positive");
     expect(std::isfinite(peaks.matrixOperationsPerSecond) && peaks.matrixOperationsPerSecond > 0,
            "operations per second are finite and positive");
+    expect(std::isfinite(peaks.integerOperationsPerSecond) &&
+               (peaks.integerOperationsPerSecond > 0) == (backend.device() == "cpu"),
+           "the CPU multiplies integers");
   });
 }
 

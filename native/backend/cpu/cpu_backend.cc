@@ -45,7 +45,14 @@ void CpuBackend::download(void* host, const void* source, size_t bytes) {
   if (bytes > 0) std::memcpy(host, source, bytes);
 }
 
+Weight CpuBackend::place(const Weight& mapped) {
+  if (mapped.quantized() && !quantized_)
+    quantized_ = std::make_unique<QuantizedProducts>(pool_, quantizedKernels(kernels_.name));
+  return mapped;
+}
+
 void CpuBackend::reserve(const Limits& limits) {
+  if (quantized_) quantized_->reserve(limits);
   for (auto& scratch : scratch_) {
     grow(scratch.weights, columnBlock * limits.innerColumns);
     grow(scratch.products, 2 * limits.rows * columnBlock);
@@ -94,6 +101,7 @@ void CpuBackend::addRmsNorm(Tensor residual, const Tensor* delta, const Weight& 
 }
 
 void CpuBackend::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
+  if (weights[0].quantized()) return quantized_->matmul(x, weights, out);
   int64_t blocks = 0;
   for (const Weight& weight : weights) blocks += blocksOf(weight.rows);
   const RowSource rows{x.data, x.stride, nullptr, 1};

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "backend/backend.h"
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/quantized_products.h"
 #include "backend/cpu/sampling.h"
 #include "backend/selection.h"
 #include "core/parallel.h"
@@ -41,7 +43,7 @@ class CpuBackend final : public Backend {
   void releaseHost(void* memory) noexcept override { release(memory); }
   int64_t bucket(int64_t count, int64_t) const override { return count; }
   void expectWeights(int64_t, int64_t) override {}
-  Weight place(const Weight& mapped) override { return mapped; }
+  Weight place(const Weight& mapped) override;
   void reserve(const Limits& limits) override;
 
   void embed(const int32_t* tokens, const Weight& table, Tensor out) override;
@@ -105,6 +107,7 @@ class CpuBackend final : public Backend {
   const DType dtype_;
   const uint8_t arithmetic_;
   ThreadPool pool_;
+  std::unique_ptr<QuantizedProducts> quantized_;  // once a quantized weight was placed
   std::vector<Scratch> scratch_;
   std::vector<float> firstVector_, secondVector_;  // norms, widened
   std::vector<float> logitsChunk_;

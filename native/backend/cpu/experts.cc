@@ -93,6 +93,7 @@ void CpuBackend::gateUpBlock(const RowSource& x, int64_t rows, const ExpertWeigh
 
 void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch,
                          Tensor activated, Tensor out) {
+  if (weights[0].gate.quantized()) return quantized_->experts(x, weights, dispatch, out);
   const int64_t k = dispatch.expertsPerToken;
   const int64_t slots = dispatch.rows * k;
   const int64_t width = weights[0].gate.rows;
@@ -126,6 +127,7 @@ void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const
 }
 
 void CpuBackend::mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) {
+  if (weights.gate.quantized()) return quantized_->mlp(x, weights, out);
   parallel(blocksOf(weights.gate.rows), 2 * x.rows * x.columns * weights.gate.rows,
            [&](int64_t block, int thread) {
              gateUpBlock({x.data, x.stride, nullptr, 1}, x.rows, weights, block, activated, scratch_[thread]);

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/quantized_products.h"
 
 namespace rnd1::cpu {
 namespace {
@@ -65,6 +66,16 @@ Peaks CpuBackend::measurePeaks(double effort) {
       results[static_cast<size_t>(worker)] = kernels_.multiplyAddLoop(rounds, 0.5f, 0.5f);
     });
   });
+  const QuantizedKernels& integers = quantizedKernels(kernels_.name);
+  std::vector<int32_t> integerResults(static_cast<size_t>(workers));
+  const double integerSeconds = medianSeconds([&] {
+    pool_.forEach(workers, [&](int64_t worker, int) {
+      integerResults[static_cast<size_t>(worker)] =
+          integers.integerLoop(rounds, static_cast<int32_t>(worker));
+    });
+  });
+  peaks.integerOperationsPerSecond =
+      2 * static_cast<double>(workers * rounds * integers.integerMultiplyAdds) / integerSeconds;
   const int64_t multiplyAdds = workers * rounds * kernels_.multiplyAddsPerRound;
   peaks.matrixOperationsPerSecond = 2 * static_cast<double>(multiplyAdds) / seconds;
   return peaks;

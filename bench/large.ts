@@ -1,0 +1,96 @@
+/**
+ * A model that fills the memory: how long it takes to load, how long its steps take, the first of which reads the weights
+ * from the disk, and what it holds of memory.
+ *
+ *     npx tsx bench/large.ts FOLDER [--length 128] [--steps 6] [--threads N] [--json FILE]
+ *
+ * An eighth of the canvas is random tokens, the rest is masked and unmasked in so many steps.
+ */
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { RND1 } from '../lib';
+import { canvasKinds } from './support/canvases';
+import { median } from './support/figures';
+import { runMain } from './support/main';
+import { circumstances, writeJson } from './support/record';
+import { formatBytes, formatSeconds, nothing } from './support/table';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    length: { type: 'string', default: '128' },
+    steps: { type: 'string', default: '6' },
+    threads: { type: 'string', default: String(availableParallelism()) },
+    json: { type: 'string' },
+  },
+});
+
+function count(name: 'length' | 'steps' | 'threads'): number {
+  const value = Number(values[name]);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new RangeError(`--${name} must be a positive integer, not '${values[name]}'`);
+}
+
+/** Bytes that the process holds: its own, and those of mapped files, which the system may take back. Linux only. */
+function residentBytes(): { readonly own: number; readonly files: number } | null {
+  if (process.platform !== 'linux') return null;
+  const status = readFileSync('/proc/self/status', 'utf8');
+  const bytes = (name: string) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]);
+  return { own: bytes('RssAnon'), files: bytes('RssFile') };
+}
+
+async function main(): Promise<void> {
+  const [folder, ...others] = positionals;
+  if (folder === undefined || others.length > 0) throw new RangeError('Name one folder with a checkpoint.');
+  let start = performance.now();
+  const elapsed = () => {
+    const now = performance.now();
+    const seconds = (now - start) / 1000;
+    start = now;
+    return seconds;
+  };
+  const model = await RND1.load(folder, { device: 'cpu', threads: count('threads') });
+  try {
+    const loadSeconds = elapsed();
+    const { instructionSet, threads, dtype, weightDtype, weightBytes } = model.info;
+    console.log(`cpu (${instructionSet}), ${threads} threads, ${dtype} arithmetic on ${weightDtype} weights`);
+    console.log(`${formatBytes(weightBytes)} of weights, loaded in ${formatSeconds(loadSeconds)}`);
+    const canvas = canvasKinds(model, count('length'))[1]?.make(1);
+    if (canvas === undefined) throw new Error('there is no canvas with masks');
+    const { tokens, masked } = canvas;
+    const steps: number[] = [];
+    elapsed();
+    for await (const frame of model.denoiseTokens({
+      canvas: tokens,
+      masked,
+      steps: count('steps'),
+      seed: 1,
+    })) {
+      steps.push(elapsed());
+      console.log(
+        `step ${frame.step}: ${formatSeconds(steps.at(-1) ?? 0)}, ${frame.committed.length} tokens committed`,
+      );
+    }
+    const later = steps.slice(1);
+    const memory = residentBytes();
+    console.log(
+      `${count('length')} positions: first step ${formatSeconds(steps[0] ?? 0)}, median of the others ${later.length > 0 ? formatSeconds(median(later)) : nothing}`,
+    );
+    if (memory !== null) {
+      console.log(`resident: ${formatBytes(memory.own)} of its own, ${formatBytes(memory.files)} of files`);
+    }
+    if (values.json) {
+      writeJson(values.json, {
+        bench: 'large',
+        ...circumstances('cpu'),
+        ...{ folder, instructionSet, threads, dtype, weights: weightDtype, weightBytes },
+        ...{ loadSeconds, length: count('length'), steps, memory },
+      });
+    }
+  } finally {
+    await model.dispose();
+  }
+}
+
+runMain(main);

@@ -1,0 +1,137 @@
+/**
+ * What fewer bits cost: bytes, step time, and how far predictions are from those of the checkpoint's own dtype, as KL
+ * divergence, agreement of the most probable token and error of the logits. The embedded model, unless others are named.
+ *
+ *     npx tsx bench/quality.ts [--model FOLDER]… [--dtypes f32,q8,q4] [--quantized FOLDER]… [--threads N] [--runs 5]
+ *         [--canvases 24] [--questions 60] [--json FILE]
+ *
+ * `--quantized` adds checkpoints that `rnd1 quantize` has made of the (one) model.
+ */
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { type DType, embeddedFolder, RND1 } from '../lib';
+import type { BenchCanvas } from './support/canvases';
+import { median } from './support/figures';
+import { runMain } from './support/main';
+import { canvasesFor, type Distance, distance, type Opinion, opinionOf, questions } from './support/quality';
+import { circumstances, writeJson } from './support/record';
+import { formatBytes, formatSeconds, formatTable, nothing } from './support/table';
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string', multiple: true, default: [embeddedFolder] },
+    dtypes: { type: 'string', default: 'f32,q8,q4' },
+    quantized: { type: 'string', multiple: true, default: [] },
+    threads: { type: 'string', default: String(availableParallelism()) },
+    runs: { type: 'string', default: '5' },
+    canvases: { type: 'string', default: '24' },
+    questions: { type: 'string', default: '60' },
+    json: { type: 'string' },
+  },
+});
+
+function count(name: 'threads' | 'runs' | 'canvases' | 'questions'): number {
+  const value = Number(values[name]);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new RangeError(`--${name} must be a positive integer, not '${values[name]}'`);
+}
+
+interface Quality {
+  readonly weights: string;
+  readonly bytes: number;
+  /** Of one step over one canvas, the median. */
+  readonly seconds: number;
+  /** From the checkpoint's own dtype; null for that itself. */
+  readonly distance: Distance | null;
+  /** Share of questions answered right; null where the model cannot be asked. */
+  readonly right: number | null;
+}
+
+/** What they are compared with. */
+interface Reference {
+  readonly canvases: readonly BenchCanvas[];
+  readonly opinion: Opinion;
+}
+
+async function timeOf(model: RND1, canvases: readonly BenchCanvas[]): Promise<number> {
+  const seconds: number[] = [];
+  for (let run = 0; run <= count('runs'); run++) {
+    const { tokens, masked } = canvases[run % canvases.length] as BenchCanvas;
+    const start = performance.now();
+    await model.generateTokens({ canvas: tokens, masked, steps: 1, seed: 1 });
+    // The first one warms up.
+    if (run > 0) seconds.push((performance.now() - start) / 1000);
+  }
+  return median(seconds);
+}
+
+async function rightShare(model: RND1): Promise<number | null> {
+  if (model.info.folder !== embeddedFolder) return null;
+  const asked = questions(count('questions'), 2);
+  const answers = await Promise.all(
+    asked.map(({ text }) => model.generate(text, { maxNewTokens: 32, steps: 32 })),
+  );
+  return asked.filter(({ check }, i) => check(answers[i]?.text.trim() ?? '')).length / asked.length;
+}
+
+/** The model with one dtype; without a reference it becomes one. */
+async function measure(
+  folder: string,
+  dtype: DType,
+  reference: Reference | null,
+): Promise<{ quality: Quality; reference: Reference }> {
+  const model = await RND1.load(folder, { device: 'cpu', dtype, threads: count('threads') });
+  try {
+    const canvases = reference?.canvases ?? (await canvasesFor(model, count('canvases')));
+    const opinion = await opinionOf(model, canvases);
+    const { vocabulary, expertsPerToken } = model.config.model;
+    const { dtype: arithmetic, weightDtype, weightBytes } = model.info;
+    const quality: Quality = {
+      weights: weightDtype.startsWith('q') ? weightDtype : `${arithmetic}`,
+      bytes: weightBytes,
+      seconds: await timeOf(model, canvases),
+      distance: reference && distance(reference.opinion, opinion, vocabulary, expertsPerToken),
+      right: await rightShare(model),
+    };
+    return { quality, reference: { canvases, opinion } };
+  } finally {
+    await model.dispose();
+  }
+}
+
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+
+function print(folder: string, qualities: readonly Quality[]): void {
+  const header = ['', 'bytes', 'step', 'KL', 'same token', 'NMSE of logits', 'same experts', 'answers right'];
+  const rows = qualities.map(({ weights, bytes, seconds, distance, right }) => [
+    weights,
+    formatBytes(bytes),
+    formatSeconds(seconds),
+    distance === null ? nothing : distance.kl.toExponential(1),
+    distance === null ? nothing : percent(distance.agreement),
+    distance === null ? nothing : distance.nmse.toExponential(1),
+    distance === null ? nothing : percent(distance.routes),
+    right === null ? nothing : percent(right),
+  ]);
+  console.log(`\n${folder}\n${formatTable(header, rows)}`);
+}
+
+async function main(): Promise<void> {
+  const record: object[] = [];
+  for (const folder of values.model) {
+    const own = await measure(folder, 'auto', null);
+    const qualities = [own.quality];
+    for (const dtype of values.dtypes.split(',')) {
+      qualities.push((await measure(folder, dtype as DType, own.reference)).quality);
+    }
+    for (const other of values.quantized) {
+      const { quality } = await measure(other, 'auto', own.reference);
+      qualities.push({ ...quality, weights: `${quality.weights} of ${other}` });
+    }
+    print(folder, qualities);
+    record.push({ folder, qualities });
+  }
+  if (values.json) writeJson(values.json, { bench: 'quality', ...circumstances('cpu'), models: record });
+}
+
+runMain(main);

@@ -1,0 +1,89 @@
+import type { QuantizedGroup, QuantizedType } from '../../types/native';
+import { isOff } from './features';
+import { Fields } from './fields';
+
+/** How the weights of products are stored as integers: docs/quantization.md. */
+export interface Quantization {
+  readonly dtype: QuantizedType;
+  /** Columns that share a scale; 32 where 64 does not divide the columns of a weight. */
+  readonly group: QuantizedGroup;
+}
+
+/** One of the tensors that a quantized weight is stored as. */
+export interface QuantizedPart {
+  readonly name: string;
+  /** As safetensors spells it. */
+  readonly dtype: 'U8' | 'F16';
+  readonly shape: readonly number[];
+  readonly bytes: number;
+}
+
+export interface QuantizedParts {
+  readonly group: QuantizedGroup;
+  readonly data: QuantizedPart;
+  readonly scales: QuantizedPart;
+  /** null where the format has none. */
+  readonly minimums: QuantizedPart | null;
+}
+
+/** Rows that lie together, so that one vector register takes a few columns of all of them. */
+const panelRows = 16;
+
+/** The key of `__metadata__` that names the format. */
+export const formatKey = 'rnd1.format';
+
+/** What config.json says of a quantized checkpoint. */
+export function quantizationConfig({ dtype, group }: Quantization): Record<string, unknown> {
+  return { quant_method: 'rnd1', version: 1, dtype, group_size: group };
+}
+
+/**
+ * `quantization_config` of config.json; null where it is off.
+ * Throws `unsupported_model`, by name, for the formats of others and for versions to come.
+ */
+export function readQuantization(fields: Fields): Quantization | null {
+  const value = fields.get('quantization_config');
+  if (isOff(value)) return null;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw fields.unsupported('quantization_config', 'quant_method "rnd1"');
+  }
+  const inner = new Fields(`${fields.path}: quantization_config`, value as Record<string, unknown>);
+  if (inner.get('quant_method') !== 'rnd1') {
+    throw fields.unsupported('quantization_config', 'quant_method "rnd1"');
+  }
+  const [version, dtype, group] = [inner.get('version'), inner.get('dtype'), inner.get('group_size')];
+  if (version !== 1) throw inner.unsupported('version', '1');
+  if (dtype !== 'q8' && dtype !== 'q4') throw inner.unsupported('dtype', '"q8" and "q4"');
+  if (group !== 64 && group !== 32) throw inner.unsupported('group_size', '64 and 32');
+  return { dtype, group };
+}
+
+/** Whether a weight is one that is quantized: projections, experts and the head; never the router, norms, embeddings. */
+export function isQuantizable(name: string): boolean {
+  return name.endsWith('_proj.weight') || name === 'lm_head.weight';
+}
+
+/** The tensors that a weight of shape [rows, columns] is stored as. */
+export function quantizedParts(
+  name: string,
+  [rows = 0, columns = 0]: readonly number[],
+  quantization: Quantization,
+): QuantizedParts {
+  const q8 = quantization.dtype === 'q8';
+  const group = columns % quantization.group === 0 ? quantization.group : 32;
+  const panels = Math.ceil(rows / panelRows);
+  const groups = Math.ceil(columns / group);
+  const part = (suffix: string, dtype: 'U8' | 'F16', shape: readonly number[]): QuantizedPart => ({
+    name: `${name}${suffix}`,
+    dtype,
+    shape,
+    bytes: shape.reduce((product, size) => product * size, dtype === 'U8' ? 1 : 2),
+  });
+  const perGroup = [panels, groups, panelRows];
+  return {
+    group,
+    data: part('', 'U8', [panels, (groups * group) / (q8 ? 4 : 8), panelRows, 4]),
+    scales: part('.scales', 'F16', perGroup),
+    minimums: q8 ? null : part('.minimums', 'F16', perGroup),
+  };
+}

@@ -1,0 +1,96 @@
+import { type Command, Option } from 'commander';
+import { formatBytes } from '../format-bytes';
+import { type LoadProgress, quantizeCheckpoint } from '../index';
+import { integer } from './input';
+import { Interruption } from './interrupt';
+import { ProgressLine } from './progress';
+import { bar } from './render';
+
+interface QuantizeFlags {
+  readonly dtype: 'q8' | 'q4';
+  readonly group?: string;
+  readonly threads?: number;
+  readonly quiet?: boolean;
+}
+
+const manual = `
+The weights of projections, experts and the head become integers with a scale for each
+group of columns: q8 takes 8.25 bits for a weight, q4 4.5 (5 with --group 32). Router,
+norms and embeddings stay as they are. docs/quantization.md tells the layout, and how far
+the results are from those of the original.
+
+The checkpoint is read piece by piece, whatever its size. Interrupted, even by a power cut,
+the same command goes on where it was; until the end there is nothing that loads.
+
+Exit codes: 0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).
+
+Examples:
+  $ rnd1 quantize models/nano nano-q4 --dtype q4
+  $ rnd1 generate --model nano-q4 'What is 47+38?'`;
+
+/** `rnd1 quantize` */
+export function addQuantize(program: Command): void {
+  program
+    .command('quantize')
+    .summary('write a smaller copy of a checkpoint, in 8 or 4 bits')
+    .description('Writes a quantized copy of a checkpoint, which runs on the CPU.')
+    .argument('<in>', 'folder of the checkpoint')
+    .argument('<out>', 'a new or empty folder')
+    .addOption(new Option('--dtype <type>', 'q8 or q4').choices(['q8', 'q4']).makeOptionMandatory())
+    .addOption(
+      new Option('--group <columns>', 'columns that share a scale (default: 64)').choices(['64', '32']),
+    )
+    .option('--threads <count>', 'compute threads (default: one per core)', integer(1))
+    .option('-q, --quiet', 'print nothing but errors')
+    .addHelpText('after', manual)
+    .action(quantize);
+}
+
+async function quantize(input: string, output: string, flags: QuantizeFlags): Promise<void> {
+  const { dtype, threads, quiet } = flags;
+  const group = flags.group === undefined ? undefined : flags.group === '32' ? 32 : 64;
+  using interruption = new Interruption();
+  const progress = quiet ? null : new QuantizingBar();
+  const report = await quantizeCheckpoint(input, output, {
+    dtype,
+    group,
+    threads,
+    signal: interruption.signal,
+    onProgress: progress?.update,
+  }).finally(() => progress?.close());
+  if (quiet) return;
+  const { bytes, sourceBytes, files, resumed } = report;
+  const again = resumed > 0 ? `, ${resumed} of them from an earlier run` : '';
+  process.stdout.write(
+    `${output}: ${dtype}, ${formatBytes(bytes)} of ${formatBytes(sourceBytes)}, ${files} ${files === 1 ? 'file' : 'files'}${again}\n`,
+  );
+}
+
+/** A bar with the time that is left. */
+class QuantizingBar {
+  readonly #line = new ProgressLine(process.stderr);
+  #start: { readonly time: number; readonly bytes: number } | null = null;
+
+  /** To be passed as `onProgress`. */
+  readonly update = ({ bytes, totalBytes, tensors, totalTensors }: LoadProgress): void => {
+    const time = performance.now();
+    // Files of an earlier run come all at once and say nothing of the speed.
+    this.#start ??= { time, bytes };
+    const rate = (bytes - this.#start.bytes) / (time - this.#start.time);
+    const left = rate > 0 ? `, ${formatDuration((totalBytes - bytes) / rate / 1000)} left` : '';
+    this.#line.show(
+      () =>
+        `quantizing ${bar(bytes / totalBytes, 24)} ${formatBytes(bytes)} of ${formatBytes(totalBytes)}, ${tensors}/${totalTensors} tensors${left}`,
+    );
+  };
+
+  close(): void {
+    this.#line.close();
+  }
+}
+
+/** `3 min 20 s` */
+function formatDuration(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
+}

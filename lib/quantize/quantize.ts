@@ -1,0 +1,265 @@
+import { createHash } from 'node:crypto';
+import { realpath, stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { NativeFloatTensor, NativeTensor } from '../../types/native';
+import { abortable } from '../abort';
+import { loadBinding } from '../binding';
+import { readText } from '../checkpoint/files';
+import { type Manifest, readManifest } from '../checkpoint/manifest';
+import { formatKey, type Quantization, quantizationConfig } from '../checkpoint/quantization';
+import { selectTensors } from '../checkpoint/tensors';
+import type { ModelConfig } from '../config';
+import { RND1Error } from '../errors';
+import { quantizeNames } from '../option-names';
+import { readSettings } from '../settings';
+import type { LoadProgress, QuantizeOptions } from '../types';
+import { integerOption, optionsObject, quote, signalOption, stringOption, wordOption } from '../validate';
+import { layoutShards, type ShardLayout } from './layout';
+import { checkRoom, OutputFolder } from './output';
+
+/** What a conversion has made. */
+export interface QuantizeReport {
+  /** The new checkpoint's folder. */
+  readonly folder: string;
+  readonly dtype: Quantization['dtype'];
+  readonly group: Quantization['group'];
+  /** Of the weight files. */
+  readonly bytes: number;
+  /** Of the tensors that were read. */
+  readonly sourceBytes: number;
+  readonly files: number;
+  /** Files that an earlier, interrupted run had finished already. */
+  readonly resumed: number;
+}
+
+/** Files of a checkpoint that come along as they are. */
+const companions = [
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.json',
+  'merges.txt',
+  'chat_template.json',
+  'chat_template.jinja',
+  'LICENSE',
+  'LICENSE.txt',
+  'LICENSE.md',
+  'NOTICE',
+];
+
+/**
+ * Writes a quantized copy of a checkpoint, of any size through a few megabytes of memory for each thread. Interrupted, by
+ * whatever, the same call goes on with the file it was at; before the end nothing is there that loads.
+ *
+ * @param input folder of a checkpoint that is not quantized
+ * @param output a new or empty folder, or what an interrupted call has left of the same conversion
+ * @throws RND1Error `invalid_checkpoint`, `unsupported_model`, `io`
+ */
+export async function quantizeCheckpoint(
+  input: string,
+  output: string,
+  options: QuantizeOptions,
+): Promise<QuantizeReport> {
+  stringOption('input', input);
+  stringOption('output', output);
+  const { quantization, threads, shardBytes, onProgress, signal } = readOptions(options);
+  signal?.throwIfAborted();
+  if ((await canonical(input)) === (await canonical(output))) {
+    throw new RangeError(`output must be another folder than the input ${quote(input)}`);
+  }
+  const { config } = await readSettings(input);
+  const manifest = await readManifest(input);
+  const { tensors } = selectTensors(manifest, config.model, config.quantization);
+  const shards = layoutShards(tensors.map(wide(input)), quantization, shardBytes);
+
+  const folder = await OutputFolder.examine(
+    output,
+    await identify(manifest, config, quantization, shardBytes),
+  );
+  const done = new Set<ShardLayout>();
+  for (const shard of shards) if (await folder.has(shard)) done.add(shard);
+  const missing = shards.filter((shard) => !done.has(shard));
+  await checkRoom(
+    output,
+    sum(missing, (shard) => shard.bytes),
+  );
+  signal?.throwIfAborted();
+
+  await folder.begin();
+  const progress = new Progress(shards, onProgress);
+  for (const shard of shards) {
+    if (!done.has(shard)) {
+      await folder.write(shard.name, shard.header, (path) =>
+        fill(path, manifest.files, shard, threads, progress.ofNext(), signal),
+      );
+    }
+    progress.add(shard);
+  }
+  await writeCompanions(folder, input, config, quantization, shards, signal);
+  await folder.finish();
+  return {
+    folder: output,
+    ...quantization,
+    bytes: sum(shards, (shard) => shard.bytes),
+    sourceBytes: sum(shards, (shard) => shard.sourceBytes),
+    files: shards.length,
+    resumed: done.size,
+  };
+}
+
+function readOptions(given: QuantizeOptions) {
+  const options = optionsObject('options', given, quantizeNames);
+  const { dtype, group = 64, threads = availableParallelism(), shardBytes = 2e9, onProgress } = options;
+  if (group !== 64 && group !== 32) throw new RangeError(`group must be 64 or 32, not ${quote(group)}`);
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    throw new TypeError(`onProgress must be a function, not ${quote(onProgress)}`);
+  }
+  const quantization: Quantization = { dtype: wordOption('dtype', dtype, ['q8', 'q4']), group };
+  return {
+    quantization,
+    threads: integerOption('threads', threads, 1, 1024),
+    shardBytes: integerOption('shardBytes', shardBytes, 1),
+    onProgress,
+    signal: signalOption(options.signal),
+  };
+}
+
+/** The path itself, without links, as far as there is one. */
+async function canonical(path: string): Promise<string> {
+  return realpath(path).catch(() => resolve(path));
+}
+
+function wide(folder: string) {
+  return (tensor: NativeTensor): NativeFloatTensor => {
+    if (tensor.dtype !== 'q8' && tensor.dtype !== 'q4') return tensor as NativeFloatTensor;
+    throw new RND1Error(
+      'unsupported_model',
+      `${folder} is ${tensor.dtype} already: quantize the original checkpoint`,
+    );
+  };
+}
+
+/** What makes a conversion the same one: the weights by size and time, the configuration, and the options. */
+async function identify(
+  manifest: Manifest,
+  config: ModelConfig,
+  quantization: Quantization,
+  shardBytes: number,
+): Promise<Record<string, unknown>> {
+  const files = await Promise.all(
+    manifest.files.map(async (path) => {
+      const { size, mtimeMs } = await stat(path);
+      return [path.slice(manifest.folder.length), size, mtimeMs];
+    }),
+  );
+  const source = createHash('sha256').update(JSON.stringify([files, config.raw]));
+  return { format: quantizationConfig(quantization), shardBytes, source: source.digest('hex') };
+}
+
+/** Adds up shards as they are filled. */
+class Progress {
+  readonly #totalBytes: number;
+  readonly #totalTensors: number;
+  #bytes = 0;
+  #tensors = 0;
+
+  constructor(
+    shards: readonly ShardLayout[],
+    private readonly report: ((progress: LoadProgress) => void) | undefined,
+  ) {
+    this.#totalBytes = sum(shards, (shard) => shard.sourceBytes);
+    this.#totalTensors = sum(shards, (shard) => shard.tensors.length);
+  }
+
+  /** For the native call that fills the next shard. */
+  ofNext(): (bytes: number, tensors: number) => void {
+    const [before, tensorsBefore] = [this.#bytes, this.#tensors];
+    return (bytes, tensors) => this.#tell(before + bytes, tensorsBefore + tensors);
+  }
+
+  /** A shard is there. */
+  add(shard: ShardLayout): void {
+    this.#bytes += shard.sourceBytes;
+    this.#tensors += shard.tensors.length;
+    this.#tell(this.#bytes, this.#tensors);
+  }
+
+  #tell(bytes: number, tensors: number): void {
+    this.report?.({ bytes, totalBytes: this.#totalBytes, tensors, totalTensors: this.#totalTensors });
+  }
+}
+
+/** Has native code fill a file. What the callback throws ends the conversion. */
+async function fill(
+  path: string,
+  files: readonly string[],
+  shard: ShardLayout,
+  threads: number,
+  report: (bytes: number, tensors: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const native = loadBinding();
+  const flag = new native.AbortFlag();
+  let thrown: { error: unknown } | null = null;
+  let over = false;
+  const onProgress = (bytes: number, _: number, tensors: number) => {
+    // The last event may come after the end.
+    if (over || thrown !== null || signal?.aborted) return;
+    try {
+      report(bytes, tensors);
+    } catch (error) {
+      thrown = { error };
+      flag.abort();
+    }
+  };
+  const description = { files, path, tensors: shard.tensors, threads };
+  let running: Promise<void> = Promise.resolve();
+  const [outcome] = await Promise.allSettled([
+    abortable(flag, signal, () => {
+      running = native.fillShard(description, onProgress, flag);
+      return running;
+    }),
+  ]);
+  // An abort is told at once; the file must not be taken away before native code lets go of it.
+  await running.catch(() => {});
+  over = true;
+  const failure = thrown as { error: unknown } | null;
+  if (failure !== null) throw failure.error;
+  if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+/** Everything but the weights, config.json last. */
+async function writeCompanions(
+  folder: OutputFolder,
+  input: string,
+  config: ModelConfig,
+  quantization: Quantization,
+  shards: readonly ShardLayout[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
+  if (shards.length > 1) {
+    const map = Object.fromEntries(
+      shards.flatMap(({ name, names }) => names.map((tensor) => [tensor, name])),
+    );
+    const total = sum(shards, ({ bytes, header }) => bytes - header.length);
+    const metadata = { total_size: total, [formatKey]: quantization.dtype };
+    await folder.write('model.safetensors.index.json', json({ metadata, weight_map: map }));
+  }
+  for (const name of companions) {
+    const text = await readText(join(input, name));
+    if (text !== null) await folder.write(name, text);
+  }
+  signal?.throwIfAborted();
+  await folder.write(
+    'config.json',
+    json({ ...config.raw, quantization_config: quantizationConfig(quantization) }),
+  );
+}
+
+function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0);
+}

@@ -1,0 +1,251 @@
+#include "core/quantized.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+
+namespace rnd1 {
+namespace {
+
+constexpr int64_t largestGroup = 64;
+using Group = std::array<float, largestGroup>;
+
+// Sums of a group run in this many lanes, which a compiler turns into vectors without changing the order.
+constexpr int64_t lanes = 8;
+
+/** Smallest and largest positive f16: scales must neither vanish nor overflow. */
+constexpr float smallestScale = 0x1p-24f;
+constexpr float largestScale = 65504.0f;
+
+float load(const std::byte* source, DType dtype, int64_t index) {
+  if (dtype == DType::f32) {
+    float value;
+    std::memcpy(&value, source + 4 * index, sizeof value);
+    return value;
+  }
+  uint16_t bits;
+  std::memcpy(&bits, source + 2 * index, sizeof bits);
+  return dtype == DType::bf16 ? bf16ToFloat(bits) : f16ToFloat(bits);
+}
+
+/** To the nearest integer, ties to even, for magnitudes below 2^22: a compiler can make vectors of it. */
+float nearest(float value) {
+  constexpr float shift = 0x1.8p23f;
+  return (value + shift) - shift;
+}
+
+float clampTo(float value, float least, float most) { return std::min(std::max(value, least), most); }
+
+/** The f16 nearest to a scale, kept away from 0 and infinity, sign and all. */
+uint16_t scaleBits(float scale) {
+  const float magnitude = clampTo(std::fabs(scale), smallestScale, largestScale);
+  return floatToF16(std::copysign(magnitude, scale));
+}
+
+float sumLanes(const std::array<float, lanes>& sums) {
+  return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
+
+struct Range {
+  float least, most;
+};
+
+Range rangeOf(const Group& values, int64_t count) {
+  std::array<float, lanes> least, most;
+  std::copy_n(values.begin(), lanes, least.begin());
+  most = least;
+  for (int64_t first = lanes; first < count; first += lanes)
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      least[lane] = std::min(least[lane], values[first + lane]);
+      most[lane] = std::max(most[lane], values[first + lane]);
+    }
+  return {*std::min_element(least.begin(), least.end()), *std::max_element(most.begin(), most.end())};
+}
+
+/** stored[i] = round((values[i] − minimum) / scale) + zero, within least … top. */
+void store(const Group& values, int64_t count, float scale, float minimum, float zero, float least, float top,
+           Group& stored) {
+  const float inverse = 1 / scale;
+  for (int64_t i = 0; i < count; ++i)
+    stored[i] = clampTo(nearest((values[i] - minimum) * inverse) + zero, least, top);
+}
+
+/** Σ a, Σ a², Σ a·b over a group. */
+struct Moments {
+  float sum, square, product;
+};
+
+Moments momentsOf(const Group& a, const Group& b, int64_t count, float offset) {
+  std::array<float, lanes> sum{}, square{}, product{};
+  const auto add = [&](int64_t lane, int64_t index) {
+    const float value = a[index] - offset;
+    sum[lane] += value;
+    square[lane] += value * value;
+    product[lane] += value * b[index];
+  };
+  int64_t first = 0;
+  for (; first + lanes <= count; first += lanes)
+    for (int64_t lane = 0; lane < lanes; ++lane) add(lane, first + lane);
+  for (int64_t lane = 0; first + lane < count; ++lane) add(lane, first + lane);
+  return {sumLanes(sum), sumLanes(square), sumLanes(product)};
+}
+
+/** How one group is stored. */
+struct Choice {
+  uint16_t scale = 0;
+  uint16_t minimum = 0;
+};
+
+// What is tried for 4 bits: ranges a little wider or narrower than that of the values. Clipping the few
+// largest often pays for a finer step.
+constexpr int tries = 9;
+constexpr float tryStep = 0.04f;
+
+/** q4 with the fixed zero point 8: the largest magnitude becomes −8, which uses all sixteen values. */
+Choice chooseSymmetric(const Group& values, int64_t count, Range range) {
+  const float extreme = -range.least > range.most ? range.least : range.most;
+  Choice best;
+  float bestGain = -1;
+  Group stored;
+  for (int attempt = 0; attempt < tries; ++attempt) {
+    const float steps = -8 * (1 + tryStep * static_cast<float>(attempt - 2));
+    const float scale = extreme / steps;
+    if (!(std::fabs(scale) >= smallestScale)) break;
+    store(values, count, scale, 0, 8, 0, 15, stored);
+    const Moments moments = momentsOf(stored, values, count, 8);
+    if (moments.square == 0) continue;
+    // Least squares: with scale = Σqx / Σq², the error is Σx² less this.
+    const float gain = moments.product * moments.product / moments.square;
+    if (gain > bestGain) {
+      bestGain = gain;
+      best.scale = scaleBits(moments.product / moments.square);
+    }
+  }
+  if (bestGain < 0) best.scale = scaleBits(extreme / -8);
+  return best;
+}
+
+/** q4 with a minimum of its own. */
+Choice chooseAffine(const Group& values, int64_t count, Range range, const Moments& own) {
+  const auto number = static_cast<float>(count);
+  Choice best;
+  float bestError = INFINITY;
+  Group stored;
+  for (int attempt = 0; attempt < tries; ++attempt) {
+    const float shrink = 1 - tryStep * static_cast<float>(attempt);
+    const float middle = 0.5f * (range.least + range.most);
+    const float scale = shrink * (range.most - range.least) / 15;
+    if (!(scale >= smallestScale)) break;
+    store(values, count, scale, middle - 7.5f * scale, 0, 0, 15, stored);
+    const Moments moments = momentsOf(stored, values, count, 0);
+    const float determinant = number * moments.square - moments.sum * moments.sum;
+    if (!(determinant > 0)) continue;
+    const float fitted = (number * moments.product - moments.sum * own.sum) / determinant;
+    const float minimum = (own.sum - fitted * moments.sum) / number;
+    const float error = own.square - fitted * moments.product - minimum * own.sum;
+    if (fitted >= smallestScale && error < bestError) {
+      bestError = error;
+      best = {scaleBits(fitted), floatToF16(minimum)};
+    }
+  }
+  if (bestError == INFINITY) {
+    // All values are (nearly) the same: the minimum says it all.
+    best = {scaleBits((range.most - range.least) / 15), floatToF16(range.least)};
+  }
+  return best;
+}
+
+}  // namespace
+
+Weight quantizedWeight(const QuantizedShape& shape, const void* data, const uint16_t* scales,
+                       const uint16_t* minimums) {
+  Weight weight;
+  weight.data = static_cast<const std::byte*>(data);
+  weight.dtype = shape.dtype;
+  weight.rows = shape.rows;
+  weight.columns = shape.columns;
+  weight.strideBytes = shape.strideBytes();
+  weight.scales = scales;
+  weight.minimums = minimums;
+  weight.group = shape.group;
+  return weight;
+}
+
+bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType sourceDtype,
+                   int64_t strideBytes, int64_t rows, const QuantizedPanel& panel) {
+  const bool q8 = shape.dtype == DType::q8;
+  const float zero = q8 ? 128 : 8;
+  const float top = q8 ? 255 : 15;
+  const float largest = largestScale * (panel.minimums ? 1 : q8 ? 127 : 8);
+  std::memset(panel.data, q8 ? 0x80 : 0x88, static_cast<size_t>(shape.panelBytes()));
+  std::fill_n(panel.scales, shape.panelScales(), uint16_t{0});
+  if (panel.minimums) std::fill_n(panel.minimums, shape.panelScales(), uint16_t{0});
+  Group values, stored;
+  for (int64_t row = 0; row < rows; ++row) {
+    const std::byte* sourceRow = source + row * strideBytes;
+    for (int64_t group = 0; group < shape.groups(); ++group) {
+      const int64_t first = group * shape.group;
+      const int64_t present = std::min<int64_t>(shape.group, shape.columns - first);
+      for (int64_t i = 0; i < present; ++i) values[i] = load(sourceRow, sourceDtype, first + i);
+      // What is missing repeats a value that is there and so does not widen the range; no sum counts it.
+      std::fill(values.begin() + present, values.begin() + shape.group, values[0]);
+      const Range range = rangeOf(values, shape.group);
+      const float magnitude = std::max(-range.least, range.most);
+      const Moments own = momentsOf(values, values, present, 0);
+      // Comparisons skip NaN, sums do not.
+      if (!(own.square < INFINITY) || magnitude > largest) return false;
+      if (magnitude == 0) continue;
+      Choice choice;
+      if (q8) {
+        choice.scale = scaleBits(magnitude / 127);
+      } else if (panel.minimums) {
+        choice = chooseAffine(values, present, range, own);
+      } else {
+        choice = chooseSymmetric(values, present, range);
+      }
+      const float scale = f16ToFloat(choice.scale);
+      if (panel.minimums) {
+        store(values, shape.group, scale, f16ToFloat(choice.minimum), 0, 0, top, stored);
+      } else {
+        // q8 leaves out 0, which would be −128.
+        store(values, shape.group, scale, 0, zero, q8 ? 1 : 0, top, stored);
+      }
+      panel.scales[group * panelRows + row] = choice.scale;
+      if (panel.minimums) panel.minimums[group * panelRows + row] = choice.minimum;
+      for (int64_t i = 0; i < present; ++i) {
+        const auto integer = static_cast<uint8_t>(stored[i]);
+        uint8_t& byte = panel.data[shape.byteOf(row, first + i)];
+        if (q8) {
+          byte = integer;
+        } else {
+          byte = (first + i) % 8 < 4 ? static_cast<uint8_t>((byte & 0xf0) | integer)
+                                     : static_cast<uint8_t>((byte & 0x0f) | integer << 4);
+        }
+      }
+    }
+  }
+  return true;
+}
+
+void dequantizeRows(const Weight& weight, int64_t first, int64_t count, float* out, int64_t outStride) {
+  const QuantizedShape shape{weight.dtype, weight.rows, weight.columns, weight.group};
+  const bool q8 = weight.dtype == DType::q8;
+  for (int64_t r = 0; r < count; ++r) {
+    const int64_t panel = (first + r) / panelRows;
+    const int64_t row = (first + r) % panelRows;
+    const std::byte* data = weight.data + panel * shape.panelBytes();
+    float* target = out + r * outStride;
+    for (int64_t column = 0; column < weight.columns; ++column) {
+      const int64_t index = panel * shape.panelScales() + column / weight.group * panelRows + row;
+      const float scale = f16ToFloat(weight.scales[index]);
+      const float minimum =
+          weight.minimums ? f16ToFloat(weight.minimums[index]) : (q8 ? -128 * scale : -8 * scale);
+      const auto byte = static_cast<uint8_t>(data[shape.byteOf(row, column)]);
+      const int stored = q8 ? byte : column % 8 < 4 ? byte & 0x0f : byte >> 4;
+      target[column] = std::fma(scale, static_cast<float>(stored), minimum);
+    }
+  }
+}
+
+}  // namespace rnd1

@@ -1,0 +1,58 @@
+#include "io/file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "core/error.h"
+
+namespace rnd1 {
+namespace {
+
+[[noreturn]] void fail(const std::string& path, const char* what, const char* why) {
+  throw Error(ErrorCode::io, std::string("cannot ") + what + " " + path + ": " + why);
+}
+
+}  // namespace
+
+File::File(const std::string& path, Mode mode)
+    : path_(path), descriptor_(::open(path.c_str(), (mode == Mode::read ? O_RDONLY : O_WRONLY) | O_CLOEXEC)) {
+  if (descriptor_ < 0) fail(path, "open", std::strerror(errno));
+}
+
+File::~File() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+File::File(File&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+void File::read(uint64_t offset, std::span<std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t count = ::pread(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail(path_, "read", std::strerror(errno));
+    if (count == 0) fail(path_, "read", "it ends too early");
+    offset += static_cast<uint64_t>(count);
+    bytes = bytes.subspan(static_cast<size_t>(count));
+  }
+}
+
+void File::write(uint64_t offset, std::span<const std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail(path_, "write", std::strerror(errno));
+    offset += static_cast<uint64_t>(count);
+    bytes = bytes.subspan(static_cast<size_t>(count));
+  }
+}
+
+void File::synchronize() const {
+  if (::fsync(descriptor_) != 0) fail(path_, "write", std::strerror(errno));
+}
+
+}  // namespace rnd1

@@ -1,0 +1,117 @@
+#include "napi/manifest.h"
+
+#include <string>
+#include <utility>
+
+#include "core/quantized.h"
+#include "napi/convert.h"
+
+namespace rnd1::napi {
+namespace {
+
+int32_t readGroup(const Napi::Object& object) {
+  const int64_t group = readInteger(object, "group", 32, 64);
+  if (group != 32 && group != 64) throw Napi::RangeError::New(object.Env(), "group must be 32 or 64");
+  return static_cast<int32_t>(group);
+}
+
+DType readQuantizedDType(const Napi::Object& object) {
+  return readDType(object, "dtype", {DType::q8, DType::q4});
+}
+
+uint64_t readOffset(const Napi::Object& object, const char* name) {
+  return static_cast<uint64_t>(readInteger(object, name, 0, int64_t{1} << 52));
+}
+
+Place readPlace(const Napi::Object& tensor, const char* name) {
+  const Napi::Object place = asObject(tensor.Get(name), name);
+  return {static_cast<size_t>(readInteger(place, "file", 0, int64_t{1} << 31)), readOffset(place, "offset")};
+}
+
+TensorLocation readLocation(const Napi::Object& tensor) {
+  TensorLocation location;
+  location.file = static_cast<size_t>(readInteger(tensor, "file", 0, int64_t{1} << 31));
+  location.offset = readOffset(tensor, "offset");
+  if (tensor.Has("scales")) {
+    location.dtype = readQuantizedDType(tensor);
+    location.group = readGroup(tensor);
+    location.scales = readPlace(tensor, "scales");
+    if (hasMinimums(location.dtype)) location.minimums = readPlace(tensor, "minimums");
+  } else {
+    location.dtype = readDType(tensor, "dtype");
+  }
+  const Napi::Array shape = readArray(tensor.Get("shape"), "shape");
+  for (uint32_t d = 0; d < shape.Length(); ++d)
+    location.shape.push_back(asInteger(shape.Get(d), "shape", 0, int64_t{1} << 52));
+  return location;
+}
+
+std::vector<std::string> readPaths(const Napi::Object& object, const char* name) {
+  std::vector<std::string> paths;
+  const Napi::Array files = readArray(object.Get(name), name);
+  for (uint32_t i = 0; i < files.Length(); ++i) {
+    const Napi::Value path = files.Get(i);
+    if (!path.IsString()) throw wrongType(object.Env(), name, "an array of paths");
+    paths.push_back(path.As<Napi::String>().Utf8Value());
+  }
+  return paths;
+}
+
+}  // namespace
+
+Manifest readManifest(const Napi::Object& description) {
+  const Napi::Env env = description.Env();
+  Manifest manifest;
+  manifest.files = readPaths(description, "files");
+  const Napi::Array tensors = readArray(description.Get("tensors"), "tensors");
+  for (uint32_t i = 0; i < tensors.Length(); ++i) {
+    Napi::HandleScope scope(env);
+    const Napi::Object tensor = asObject(tensors.Get(i), "tensors");
+    manifest.tensors.emplace(readString(tensor, "name"), readLocation(tensor));
+  }
+  const Napi::Value quantize = description.Get("quantize");
+  if (!quantize.IsNull() && !quantize.IsUndefined()) {
+    const Napi::Object object = asObject(quantize, "quantize");
+    manifest.quantize = {readQuantizedDType(object), readGroup(object)};
+  }
+  return manifest;
+}
+
+Shard readShard(const Napi::Object& description) {
+  const Napi::Env env = description.Env();
+  Shard shard;
+  shard.sources = readPaths(description, "files");
+  shard.path = readString(description, "path");
+  const Napi::Array tensors = readArray(description.Get("tensors"), "tensors");
+  for (uint32_t i = 0; i < tensors.Length(); ++i) {
+    Napi::HandleScope scope(env);
+    const Napi::Object object = asObject(tensors.Get(i), "tensors");
+    ShardTensor tensor;
+    tensor.name = readString(object, "name");
+    tensor.source = readLocation(object);
+    if (tensor.source.file >= shard.sources.size())
+      throw Napi::RangeError::New(env, "tensor " + tensor.name + " is in a file that `files` does not list");
+    tensor.data = readOffset(object, "data");
+    if (isQuantized(tensor.source.dtype))
+      throw Napi::RangeError::New(env, "tensor " + tensor.name + ": dtype must be a wide one");
+    int64_t elements = 1;
+    for (const int64_t size : tensor.source.shape) {
+      if (size < 1 || size > (int64_t{1} << 48) / elements)
+        throw Napi::RangeError::New(env, "tensor " + tensor.name + " has an impossible shape");
+      elements *= size;
+    }
+    const Napi::Value quantized = object.Get("quantized");
+    if (!quantized.IsNull() && !quantized.IsUndefined()) {
+      const Napi::Object target = asObject(quantized, "quantized");
+      const std::vector<int64_t>& size = tensor.source.shape;
+      if (size.size() != 2) throw Napi::RangeError::New(env, "tensor " + tensor.name + " is no matrix");
+      tensor.quantized = {readQuantizedDType(target), size[0], size[1], readGroup(target)};
+      tensor.scales = readOffset(target, "scales");
+      if (hasMinimums(tensor.quantized->dtype)) tensor.minimums = readOffset(target, "minimums");
+    }
+    shard.tensors.push_back(std::move(tensor));
+  }
+  return shard;
+}
+
+}  // namespace rnd1::napi

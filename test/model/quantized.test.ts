@@ -1,0 +1,61 @@
+import { canvasesFor, type Distance, distance, type Opinion, opinionOf } from '../../bench/support/quality';
+import { type DType, RND1 } from '../../lib';
+
+/** How far predictions of quantized weights may be from those of bf16, on the embedded model's own tasks. */
+const bounds = [
+  { dtype: 'q8', kl: 1e-3, agreement: 0.99, nmse: 5e-3, routes: 0.98 },
+  { dtype: 'q4', kl: 1.5e-2, agreement: 0.97, nmse: 5e-2, routes: 0.92 },
+] as const;
+
+const onCpu = { device: 'cpu', threads: 2 } as const;
+let canvases: Awaited<ReturnType<typeof canvasesFor>>;
+let reference: Opinion;
+
+async function withModel<T>(dtype: DType, use: (model: RND1) => Promise<T>): Promise<T> {
+  const model = await RND1.load(undefined, { ...onCpu, dtype });
+  try {
+    return await use(model);
+  } finally {
+    await model.dispose();
+  }
+}
+
+beforeAll(() =>
+  withModel('bf16', async (model) => {
+    canvases = await canvasesFor(model, 24);
+    reference = await opinionOf(model, canvases);
+  }),
+);
+
+const distanceOf = (dtype: DType): Promise<Distance> =>
+  withModel(dtype, async (model) => {
+    const { vocabulary, expertsPerToken } = model.config.model;
+    return distance(reference, await opinionOf(model, canvases), vocabulary, expertsPerToken);
+  });
+
+test('the canvases are worth comparing', () => {
+  expect(canvases.reduce((sum, { masked }) => sum + masked.length, 0)).toBeGreaterThan(500);
+});
+
+test.each(bounds)('$dtype stays near bf16', async ({ dtype, kl, agreement, nmse, routes }) => {
+  const found = await distanceOf(dtype);
+  process.stdout.write(`${dtype} against bf16: ${JSON.stringify(found)}\n`);
+  expect(found.kl).toBeLessThanOrEqual(kl);
+  expect(found.nmse).toBeLessThanOrEqual(nmse);
+  expect(found.agreement).toBeGreaterThanOrEqual(agreement);
+  expect(found.routes).toBeGreaterThanOrEqual(routes);
+  // Integers were used indeed.
+  expect(found.nmse).toBeGreaterThan(dtype === 'q8' ? 2e-4 : 5e-3);
+});
+
+test.each(['q8', 'q4'] as const)('%s gives the same bits with any number of threads', async (dtype) => {
+  const tokens = Int32Array.from({ length: 77 }, (_, i) => (i * 13) % 256);
+  const logits = (threads: number) =>
+    RND1.load(undefined, { device: 'cpu', dtype, threads }).then(async (model) => {
+      const { logits } = await model.forward(tokens);
+      await model.dispose();
+      return Buffer.from(logits.buffer);
+    });
+  const [one, three] = await Promise.all([logits(1), logits(3)]);
+  expect(one?.equals(three as Buffer)).toBe(true);
+});
