@@ -9,6 +9,7 @@
 import { spawnSync } from 'node:child_process';
 import { BuildError, root, say } from './command';
 import { buildNativePrograms, nativeProgramsUnavailable } from './native-programs';
+import { buildCpuTests, testSettings } from './native-tests';
 import { findProgram } from './toolchain';
 
 /** A processor of QEMU's, and the instruction sets that must be found on it. */
@@ -21,10 +22,9 @@ interface Architecture {
   readonly name: string;
   readonly emulator: string;
   readonly emulatorOptions: readonly string[];
-  /** The compiler, and where its executables are built. */
   readonly compiler: string;
-  readonly folder: string;
-  readonly settings: readonly string[];
+  /** Builds rnd1_tests and returns its path. */
+  readonly build: () => string;
   readonly processors: readonly Processor[];
 }
 
@@ -34,8 +34,7 @@ const architectures: readonly Architecture[] = [
     emulator: 'qemu-x86_64',
     emulatorOptions: [],
     compiler: 'g++',
-    folder: 'build-emulated-x64',
-    settings: [],
+    build: buildCpuTests,
     processors: [
       { name: 'Conroe', instructionSets: ['baseline'] },
       { name: 'Haswell', instructionSets: ['avx2', 'baseline'] },
@@ -46,8 +45,13 @@ const architectures: readonly Architecture[] = [
     emulator: 'qemu-aarch64',
     emulatorOptions: ['-L', '/usr/aarch64-linux-gnu'],
     compiler: 'aarch64-linux-gnu-g++',
-    folder: 'build-emulated-arm64',
-    settings: ['CMAKE_SYSTEM_NAME=Linux', 'CMAKE_SYSTEM_PROCESSOR=aarch64'],
+    build: () =>
+      buildNativePrograms({
+        folder: 'build-tests-arm64',
+        targets: ['rnd1_tests'],
+        settings: [...testSettings, 'CMAKE_SYSTEM_NAME=Linux', 'CMAKE_SYSTEM_PROCESSOR=aarch64'],
+        options: ['--cxx', 'aarch64-linux-gnu-g++', '--cc', 'aarch64-linux-gnu-gcc'],
+      })[0] as string,
     processors: [
       { name: 'cortex-a57', instructionSets: ['baseline'] },
       { name: 'max', instructionSets: ['neonbf16', 'baseline'] },
@@ -106,22 +110,16 @@ function main(): void {
   const filters = given.length > 0 ? given : essential;
   const failed: string[] = [];
   for (const architecture of architectures) {
-    const { name, emulator, compiler, folder, settings, processors } = architecture;
+    const { name, emulator, compiler, processors } = architecture;
     const missing = [emulator, compiler].filter((tool) => !findProgram(tool));
     if (missing.length > 0) {
       say(`SKIPPED: ${name} needs ${missing.join(' and ')}.`);
       continue;
     }
-    const [program] = buildNativePrograms({
-      folder,
-      targets: ['rnd1_tests'],
-      // With assertions.
-      settings: ['RND1_TESTS=ON', 'CMAKE_CXX_FLAGS_RELEASE=-O3', ...settings],
-      options: ['--cxx', compiler, '--cc', compiler.replace(/g\+\+$/, 'gcc')],
-    });
+    const program = architecture.build();
     for (const processor of processors) {
       console.log(`${name}, ${processor.name}: ${processor.instructionSets.join(', ')}`);
-      if (!passes(program as string, architecture, processor, filters)) failed.push(processor.name);
+      if (!passes(program, architecture, processor, filters)) failed.push(processor.name);
     }
   }
   if (failed.length > 0) throw new BuildError(`Failed on ${failed.join(' and ')}.`);
