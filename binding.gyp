@@ -25,9 +25,9 @@
       "target_name": "rnd1",
       # Everything but what needs CUDA and what is compiled per instruction set, by the targets below.
       "sources": [
-        "<!@(node -p \"require('fs').readdirSync('native',{recursive:true}).filter(f=>/^(?!backend.cuda.(?!unavailable)).*\\.cc$/.test(f)&&!/kernels_(avx|dotprod)/.test(f)).map(f=>'native/'+f).join('\\n')\")"
+        "<!@(node -p \"require('fs').readdirSync('native',{recursive:true}).filter(f=>/^(?!backend.cuda.(?!unavailable)).*\\.cc$/.test(f)&&!/kernels_(avx|neon|dotprod)/.test(f)).map(f=>'native/'+f).join('\\n')\")"
       ],
-      "dependencies": ["rnd1_avx2", "rnd1_avx512", "rnd1_avxvnni", "rnd1_avx512vnni", "rnd1_dotprod"],
+      "dependencies": ["rnd1_avx2", "rnd1_avx512", "rnd1_avx512bf16", "rnd1_neonbf16", "rnd1_avxvnni", "rnd1_avx512vnni", "rnd1_dotprod"],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       # The last one: a worker thread that is being terminated takes no exceptions, and that must not end the process.
       "defines": [
@@ -100,6 +100,32 @@
       "sources": ["native/backend/cpu/kernels_avx512.cc"],
       "conditions": [
         ["target_arch=='x64'", {
+          "cflags_cc": ["<@(instruction_set)"],
+          "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
+        }]
+      ]
+    },
+    {
+      "target_name": "rnd1_avx512bf16",
+      "type": "static_library",
+      "variables": {
+        "instruction_set": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512bf16", "-mfma", "-mf16c"]
+      },
+      "sources": ["native/backend/cpu/kernels_avx512bf16.cc"],
+      "conditions": [
+        ["target_arch=='x64'", {
+          "cflags_cc": ["<@(instruction_set)"],
+          "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
+        }]
+      ]
+    },
+    {
+      "target_name": "rnd1_neonbf16",
+      "type": "static_library",
+      "variables": { "instruction_set": ["-march=armv8.2-a+bf16"] },
+      "sources": ["native/backend/cpu/kernels_neonbf16.cc"],
+      "conditions": [
+        ["target_arch=='arm64'", {
           "cflags_cc": ["<@(instruction_set)"],
           "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
         }]

@@ -3,15 +3,18 @@
  * tokens, masks in the rest, which are scored. `--canvases` puts several of them into one step.
  *
  *     npx tsx bench/step.ts [--model FOLDER] [--device cuda:0] [--dtype bf16] [--threads N] [--lengths 64,256]
- *         [--canvases 1] [--runs 5] [--json FILE]
+ *         [--canvases 1] [--runs 5] [--llama FOLDER] [--json FILE]
  *
  * The bytes are those of the weights that the step must read; bench/make-checkpoint.ts writes a model to read.
+ * `--dtype bf16,q8` measures one after the other. `--llama` names the folder of a harness for llama.cpp
+ * (bench/support/llama.ts): its forward passes, with all logits, take turns with our steps.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type Device, type DType, RND1 } from '../lib';
 import { type BenchCanvas, canvasKinds } from './support/canvases';
 import { median, type Peaks, ratesOf } from './support/figures';
+import { LlamaHarness } from './support/llama';
 import { runMain } from './support/main';
 import { buildBench, runBench } from './support/program';
 import { circumstances, writeJson } from './support/record';
@@ -21,6 +24,7 @@ import {
   formatPeaks,
   formatSeconds,
   formatTable,
+  nothing,
   rateCells,
   rateColumns,
 } from './support/table';
@@ -31,6 +35,8 @@ interface StepFigure extends StepCost {
   readonly canvases: number;
   readonly scored: number;
   readonly seconds: number;
+  /** Of llama.cpp for the same length, all logits wanted. */
+  readonly llamaSeconds?: number;
 }
 
 const { values } = parseArgs({
@@ -43,6 +49,7 @@ const { values } = parseArgs({
     canvases: { type: 'string', default: '1' },
     runs: { type: 'string', default: '5' },
     effort: { type: 'string', default: '1' },
+    llama: { type: 'string' },
     json: { type: 'string' },
     program: { type: 'string' },
   },
@@ -63,21 +70,56 @@ async function step(model: RND1, canvases: readonly BenchCanvas[]): Promise<numb
   return (performance.now() - start) / 1000;
 }
 
-async function measure(model: RND1): Promise<StepFigure[]> {
-  const figures: StepFigure[] = [];
-  for (const length of values.lengths.split(',').map((text) => count('lengths', text))) {
-    for (const kind of canvasKinds(model, length)) {
-      const canvases = Array.from({ length: count('canvases') }, (_, i) => kind.make(i + 1));
-      const cost = await stepCost(model, canvases);
-      await step(model, canvases);
-      const seconds: number[] = [];
-      for (let run = 0; run < count('runs'); run++) seconds.push(await step(model, canvases));
-      const scored = canvases.reduce((sum, { masked }) => sum + masked.length, 0);
-      const place = { case: kind.name, length, canvases: canvases.length, scored };
-      figures.push({ ...place, seconds: median(seconds), ...cost });
+/** All cases of one length: the runs of ours and of llama.cpp take turns. */
+async function measureLength(
+  model: RND1,
+  length: number,
+  llama: LlamaHarness | undefined,
+): Promise<StepFigure[]> {
+  const kinds = canvasKinds(model, length).map(({ name, make }) => ({
+    name,
+    canvases: Array.from({ length: count('canvases') }, (_, i) => make(i + 1)),
+    seconds: [] as number[],
+  }));
+  const llamaSeconds: number[] = [];
+  for (let run = 0; run < count('runs'); run++) {
+    for (const { canvases, seconds } of kinds) {
+      // After llama.cpp the caches are full of its weights: the first step of every turn does not count.
+      if (run === 0 || llama) await step(model, canvases);
+      seconds.push(await step(model, canvases));
     }
+    if (llama) llamaSeconds.push(llama.run(length));
+  }
+  const figures: StepFigure[] = [];
+  for (const { name, canvases, seconds } of kinds) {
+    const cost = await stepCost(model, canvases);
+    const scored = canvases.reduce((sum, { masked }) => sum + masked.length, 0);
+    const place = { case: name, length, canvases: canvases.length, scored };
+    const peer = llama ? { llamaSeconds: median(llamaSeconds) } : {};
+    figures.push({ ...place, seconds: median(seconds), ...cost, ...peer });
   }
   return figures;
+}
+
+function harnessFor(model: RND1, dtype: string): LlamaHarness | undefined {
+  if (!values.llama) return undefined;
+  if (!values.model) throw new RangeError('--llama needs --model, whose name the GGUF bears');
+  const weights = dtype === 'auto' ? model.info.weightDtype : dtype;
+  return new LlamaHarness(values.llama, values.model, weights, count('threads'));
+}
+
+async function measure(model: RND1, dtype: string): Promise<StepFigure[]> {
+  const llama = harnessFor(model, dtype);
+  const figures: StepFigure[] = [];
+  for (const length of values.lengths.split(','))
+    figures.push(...(await measureLength(model, count('lengths', length), llama)));
+  return figures;
+}
+
+function llamaCells({ seconds, canvases, llamaSeconds }: StepFigure): string[] {
+  if (llamaSeconds === undefined) return [nothing, nothing];
+  const whole = llamaSeconds * canvases;
+  return [formatSeconds(whole), `${(whole / seconds).toFixed(2)} ×`];
 }
 
 function print(figures: readonly StepFigure[], peaks: Peaks): void {
@@ -90,6 +132,7 @@ function print(figures: readonly StepFigure[], peaks: Peaks): void {
     'time',
     'tokens/s',
     ...rateColumns,
+    ...(values.llama ? ['llama.cpp', 'ratio'] : []),
   ];
   const rows = figures.map((figure) => [
     figure.case,
@@ -100,41 +143,48 @@ function print(figures: readonly StepFigure[], peaks: Peaks): void {
     formatSeconds(figure.seconds),
     ((figure.length * figure.canvases) / figure.seconds).toFixed(0),
     ...rateCells(ratesOf(figure, peaks)),
+    ...(values.llama ? llamaCells(figure) : []),
   ]);
   console.log(`\n${formatTable(header, rows)}`);
 }
 
-async function main(): Promise<void> {
+/** Loads the model with one dtype, measures and prints. */
+async function bench(dtype: string): Promise<unknown> {
   const started = performance.now();
   const model = await RND1.load(values.model, {
     device: values.device as Device,
-    dtype: values.dtype as DType,
+    dtype: dtype as DType,
     threads: count('threads'),
   });
   try {
-    const { device, instructionSet, threads, dtype, weightDtype, weightBytes } = model.info;
+    const { device, instructionSet, threads, weightDtype, weightBytes } = model.info;
     const loaded = Math.round(performance.now() - started);
-    const args = ['peaks', '--device', device, '--dtype', dtype, '--threads', String(threads)];
+    const arithmetic = model.info.dtype;
+    const args = ['peaks', '--device', device, '--dtype', arithmetic, '--threads', String(threads)];
     const { peaks } = runBench(values.program ?? buildBench(), [...args, '--effort', values.effort]);
     const where =
       device === 'cpu' ? `cpu (${instructionSet}), ${threads} threads` : `${device} (${instructionSet})`;
-    console.log(`step: ${where}, ${dtype} on ${weightDtype} weights`);
+    console.log(`step: ${where}, ${arithmetic} on ${weightDtype} weights`);
     console.log(
       `in this run: ${formatPeaks(peaks)}; ${formatBytes(weightBytes)} of weights, loaded in ${loaded} ms`,
     );
-    const figures = await measure(model);
+    const figures = await measure(model, dtype);
     print(figures, peaks);
-    if (values.json) {
-      writeJson(values.json, {
-        bench: 'step',
-        ...circumstances(device),
-        ...{ device, instructionSet, threads, dtype, weights: weightDtype, weightBytes, peaks },
-        figures: figures.map((figure) => ({ ...figure, ...ratesOf(figure, peaks) })),
-      });
-    }
+    return {
+      bench: 'step',
+      ...circumstances(device),
+      ...{ device, instructionSet, threads, dtype: arithmetic, weights: weightDtype, weightBytes, peaks },
+      figures: figures.map((figure) => ({ ...figure, ...ratesOf(figure, peaks) })),
+    };
   } finally {
     await model.dispose();
   }
+}
+
+async function main(): Promise<void> {
+  const records: unknown[] = [];
+  for (const dtype of values.dtype.split(',')) records.push(await bench(dtype));
+  if (values.json) writeJson(values.json, records.length === 1 ? records[0] : records);
 }
 
 runMain(main);

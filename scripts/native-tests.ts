@@ -12,26 +12,33 @@ import { cudaBuild } from './cuda';
 import { buildNativePrograms, nativeProgramsUnavailable } from './native-programs';
 import { findProgram } from './toolchain';
 
+/** Without the usual NDEBUG, so that assertions count. */
+export const testSettings: readonly string[] = ['RND1_TESTS=ON', 'CMAKE_CXX_FLAGS_RELEASE=-O3'];
+
+/** Builds rnd1_tests alone, in the folder where `buildNativeTests` builds it too. */
+export function buildCpuTests(): string {
+  const settings = [...testSettings, 'RND1_CUDA_SIM=ON', ...cudaBuild().settings];
+  return buildNativePrograms({ folder: 'build-tests', targets: ['rnd1_tests'], settings })[0] as string;
+}
+
 /**
  * Builds the executables and returns their paths.
  *
  * @throws BuildError after the compiler's messages have been printed
  */
 export function buildNativeTests({ sanitize }: { sanitize: boolean }): string[] {
-  // Without the usual NDEBUG, so that assertions count.
-  const settings = ['RND1_TESTS=ON', 'CMAKE_CXX_FLAGS_RELEASE=-O3'];
   if (!sanitize) {
     return buildNativePrograms({
       folder: 'build-tests',
       targets: ['rnd1_tests', 'rnd1_cuda_sim_tests'],
-      settings: [...settings, 'RND1_CUDA_SIM=ON', ...cudaBuild().settings],
+      settings: [...testSettings, 'RND1_CUDA_SIM=ON', ...cudaBuild().settings],
     });
   }
   const clang = findProgram('clang++-16');
   return buildNativePrograms({
     folder: 'build-sanitize',
     targets: ['rnd1_tests'],
-    settings: [...settings, 'RND1_SANITIZE=ON'],
+    settings: [...testSettings, 'RND1_SANITIZE=ON'],
     options: clang ? ['--cxx', clang, '--cc', clang] : [],
   });
 }

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <string_view>
 
+#include "backend/backend.h"
 #include "harness.h"
 
 namespace rnd1::test {
@@ -59,12 +60,17 @@ void countExpectation() { ++expectations; }
 
 }  // namespace rnd1::test
 
-/** rnd1_tests [--list] [filter…]: runs the tests whose name contains a filter. */
+/** rnd1_tests [--list | --instruction-sets] [filter…]: runs the tests whose name contains a filter. */
 int main(int argc, char** argv) {
   using namespace rnd1::test;
   bool list = false;
   std::vector<std::string_view> filters;
   for (int index = 1; index < argc; ++index) {
+    if (std::strcmp(argv[index], "--instruction-sets") == 0) {
+      const auto names = rnd1::cpuInstructionSets();
+      for (const auto& name : names) std::cout << name << (&name == &names.back() ? "\n" : " ");
+      return 0;
+    }
     if (std::strcmp(argv[index], "--list") == 0) {
       list = true;
     } else {

@@ -8,24 +8,8 @@
 #include "core/error.h"
 
 namespace rnd1::cpu {
-namespace {
 
-/** Never shrinks. */
-template <typename T>
-void grow(std::vector<T>& buffer, int64_t count) {
-  if (static_cast<int64_t>(buffer.size()) < count) buffer.resize(static_cast<size_t>(count));
-}
-
-}  // namespace
-
-CpuBackend::CpuBackend(DType dtype, int threads, const Kernels& kernels)
-    : kernels_(kernels),
-      dtype_(dtype),
-      arithmetic_(static_cast<uint8_t>(dtype)),
-      pool_(threads),
-      scratch_(static_cast<size_t>(threads)) {}
-
-void* CpuBackend::allocate(size_t bytes) {
+void* allocateAligned(size_t bytes) {
   constexpr size_t alignment = 64;
   void* memory = std::aligned_alloc(
       alignment, std::max<size_t>((bytes + alignment - 1) / alignment * alignment, alignment));
@@ -34,6 +18,16 @@ void* CpuBackend::allocate(size_t bytes) {
                 "cannot allocate " + std::to_string(bytes) + " bytes for the workspace");
   return memory;
 }
+
+CpuBackend::CpuBackend(DType dtype, int threads, const Kernels& kernels)
+    : kernels_(kernels),
+      dtype_(dtype),
+      arithmetic_(static_cast<uint8_t>(dtype)),
+      packs_(kernels.multipliesBf16 && dtype == DType::bf16),
+      pool_(threads),
+      scratch_(static_cast<size_t>(threads)) {}
+
+void* CpuBackend::allocate(size_t bytes) { return allocateAligned(bytes); }
 
 void CpuBackend::release(void* memory) noexcept { std::free(memory); }
 
@@ -53,33 +47,29 @@ Weight CpuBackend::place(const Weight& mapped) {
 
 void CpuBackend::reserve(const Limits& limits) {
   if (quantized_) quantized_->reserve(limits);
+  const int64_t scoredRows = std::min(limits.scoredRows, scoredAtOnce);
   for (auto& scratch : scratch_) {
-    grow(scratch.weights, columnBlock * limits.innerColumns);
-    grow(scratch.products, 2 * limits.rows * columnBlock);
-    grow(scratch.attention, queryBlock * (keyBlock + limits.headDim + 2 * 16));
+    scratch.weights.reserve(2 * convertedColumns * limits.innerColumns * 4);
+    scratch.attention.reserve(attentionScratch(limits.headDim));
+    scratch.logits.reserve(scoredRows * std::min(limits.vocabulary, statisticsColumns));
     if (limits.filters) scratch.sampler.reserve(limits.vocabulary);
   }
   const int64_t vector = std::max(limits.innerColumns, limits.headDim);
-  grow(firstVector_, vector);
-  grow(secondVector_, vector);
-  grow(logitsChunk_, std::min(limits.scoredRows, scoreChunkRows(limits.vocabulary)) * limits.vocabulary);
+  firstVector_.reserve(vector);
+  secondVector_.reserve(vector);
+  if (packs_)
+    packed_.reserve(std::max(std::max(limits.rows, limits.scoredRows) * packedStride(limits.innerColumns),
+                             limits.rows * limits.expertsPerToken * packedStride(limits.expertWidth)));
+  statistics_.reserve(limits.scoredRows * blocksOf(limits.vocabulary, statisticsColumns));
+  if (limits.filters) reserveLogits(limits.scoredRows, limits.vocabulary);
   selector_.reserve(limits.scoredRows);
 }
 
-CpuBackend::WeightBlock CpuBackend::widened(const Weight& weight, int64_t first, int64_t count,
-                                            float* scratch) const {
-  const std::byte* source = weight.data + first * weight.strideBytes;
-  const bool inPlace = weight.dtype == DType::f32 && dtype_ == DType::f32 &&
-                       reinterpret_cast<uintptr_t>(source) % alignof(float) == 0 &&
-                       weight.strideBytes % 4 == 0;
-  if (inPlace) return {reinterpret_cast<const float*>(source), weight.strideBytes / 4};
-  for (int64_t row = 0; row < count; ++row)
-    kernels_.widen(source + row * weight.strideBytes, static_cast<uint8_t>(weight.dtype), arithmetic_,
-                   weight.columns, scratch + row * weight.columns);
-  return {scratch, weight.columns};
+void CpuBackend::reserveLogits(int64_t rows, int64_t vocabulary) {
+  logitsChunk_.reserve(std::min(rows, scoreChunkRows(vocabulary)) * vocabulary);
 }
 
-const float* CpuBackend::widenedVector(const Weight& weight, std::vector<float>& buffer) const {
+const float* CpuBackend::widenedVector(const Weight& weight, Buffer<float>& buffer) const {
   kernels_.widen(weight.data, static_cast<uint8_t>(weight.dtype), formatF32, weight.columns, buffer.data());
   return buffer.data();
 }
@@ -97,28 +87,6 @@ void CpuBackend::addRmsNorm(Tensor residual, const Tensor* delta, const Weight& 
   parallel(residual.rows, 4 * residual.rows * residual.columns, [&](int64_t row, int) {
     kernels_.addRmsNorm(residual.row(row), delta ? delta->row(row) : nullptr, factors, epsilon,
                         residual.columns, arithmetic_, out.row(row));
-  });
-}
-
-void CpuBackend::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
-  if (weights[0].quantized()) return quantized_->matmul(x, weights, out);
-  int64_t blocks = 0;
-  for (const Weight& weight : weights) blocks += blocksOf(weight.rows);
-  const RowSource rows{x.data, x.stride, nullptr, 1};
-  parallel(blocks, x.rows * x.columns * out.columns, [&](int64_t block, int thread) {
-    int64_t column = 0;
-    for (const Weight& weight : weights) {
-      if (block < blocksOf(weight.rows)) {
-        const int64_t first = block * columnBlock;
-        const int64_t count = std::min(columnBlock, weight.rows - first);
-        const WeightBlock f32 = widened(weight, first, count, scratch_[thread].weights.data());
-        kernels_.dotBlock(rows, x.rows, f32.data, f32.stride, count, x.columns, out.data + column + first,
-                          out.stride);
-        return;
-      }
-      block -= blocksOf(weight.rows);
-      column += weight.rows;
-    }
   });
 }
 
@@ -143,24 +111,37 @@ void CpuBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLay
   const int64_t group = layout.heads / layout.keyValueHeads;
   for (int64_t canvas = 0; canvas < queryOffsets.count; ++canvas) {
     const int64_t firstQuery = queryOffsets.offsets[canvas];
-    const int64_t queries = queryOffsets.offsets[canvas + 1] - firstQuery;
+    const int64_t rows = (queryOffsets.offsets[canvas + 1] - firstQuery) * group;
     const int64_t firstKey = keyOffsets.offsets[canvas];
     const int64_t keys = keyOffsets.offsets[canvas + 1] - firstKey;
-    const int64_t blocks = (queries + queryBlock - 1) / queryBlock;
-    parallel(
-        blocks * layout.heads, 2 * queries * keys * layout.queryColumns(), [&](int64_t item, int thread) {
-          // Neighbouring items share a key/value head, which then stays in the cache.
-          const int64_t head = item / blocks;
-          const int64_t first = item % blocks * queryBlock;
-          const int64_t keyColumn = head / group * layout.headDim;
-          kernels_.attentionBlock(
-              query.row(firstQuery + first) + head * layout.headDim, query.stride,
-              std::min(queryBlock, queries - first), key.row(firstKey) + keyColumn,
-              value.row(firstKey) + keyColumn, key.stride, value.stride, keys, layout.headDim, scale,
-              arithmetic_, scratch_[thread].attention.data(),
-              out.row(firstQuery + first) + head * layout.headDim, out.stride,
-              logSumExp ? logSumExp + (firstQuery + first) * layout.heads + head : nullptr, layout.heads);
-        });
+    const int64_t part = partOf(rows * layout.keyValueHeads, 4 * threads(), attentionRows);
+    const int64_t parts = blocksOf(rows, part);
+    parallel(parts * layout.keyValueHeads, 2 * rows * keys * layout.keyValueColumns(),
+             [&](int64_t item, int thread) {
+               const int64_t head = item / parts;
+               const int64_t first = item % parts * part;
+               const int64_t column = head * layout.headDim, queryColumn = column * group;
+               AttentionBlock block;
+               block.query = query.row(firstQuery) + queryColumn;
+               block.key = key.row(firstKey) + column;
+               block.value = value.row(firstKey) + column;
+               block.queryStride = query.stride;
+               block.keyStride = key.stride;
+               block.valueStride = value.stride;
+               block.group = group;
+               block.headDim = layout.headDim;
+               block.keys = keys;
+               block.first = first;
+               block.count = std::min(part, rows - first);
+               block.scale = scale;
+               block.arithmetic = arithmetic_;
+               block.scratch = scratch_[thread].attention.data();
+               block.out = out.row(firstQuery) + queryColumn;
+               block.outStride = out.stride;
+               block.logSumExp = logSumExp ? logSumExp + firstQuery * layout.heads + head * group : nullptr;
+               block.logSumExpStride = layout.heads;
+               kernels_.attention(block);
+             });
   }
 }
 
@@ -169,7 +150,5 @@ void CpuBackend::gatherRows(Tensor x, const int32_t* rows, Tensor out) {
     std::memcpy(out.row(row), x.row(rows[row]), static_cast<size_t>(out.columns) * sizeof(float));
   });
 }
-
-void CpuBackend::logits(Tensor x, const Weight& head, Tensor out) { matmul(x, {&head, 1}, out); }
 
 }  // namespace rnd1::cpu

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/cpu/buffer.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/quantized_products.h"
 #include "backend/cpu/sampling.h"
@@ -16,13 +17,39 @@ namespace rnd1::cpu {
 // About what waking the pool costs, in multiply-adds.
 constexpr int64_t worthSharing = 1 << 15;
 
-constexpr int64_t blocksOf(int64_t columns) { return (columns + columnBlock - 1) / columnBlock; }
+// Bytes of x that stay in the second-level cache while rows of a weight pass.
+constexpr int64_t cachedRowBytes = 384 << 10;
+
+// Weight rows that are converted at once, where they cannot be used in place.
+constexpr int64_t convertedColumns = 24;
+
+/** What register tiles of every instruction set divide. */
+constexpr int64_t tileMultiple = 12;
+
+constexpr int64_t blocksOf(int64_t count, int64_t block) { return (count + block - 1) / block; }
+
+/** `count` in about `parts` parts, each a multiple of tileMultiple between it and `most`. */
+constexpr int64_t partOf(int64_t count, int64_t parts, int64_t most) {
+  const int64_t part = blocksOf(blocksOf(count, parts), tileMultiple) * tileMultiple;
+  return part < most ? part : most;
+}
+
+/** Rows of x as packed bf16 are this far apart, in elements. */
+constexpr int64_t packedStride(int64_t columns) { return (columns + 31) / 32 * 32; }
+
+/** Room of one attention block: packed queries, keys and values, scores, sums, maxima and totals. */
+constexpr int64_t attentionScratch(int64_t headDim) {
+  return packedStride(headDim) * (2 * attentionRows + 3 * keyBlock) + 16 * keyBlock + 2 * attentionRows;
+}
 
 /** Rows whose logits exist at the same time: at most 64 MiB of them, but enough to read the head seldom. */
 constexpr int64_t scoreChunkRows(int64_t vocabulary) {
   const int64_t rows = (int64_t{64} << 20) / 4 / (vocabulary > 0 ? vocabulary : 1);
   return rows < 16 ? 16 : rows;
 }
+
+/** Rows whose logits of one block of the vocabulary exist at the same time, in the cache. */
+constexpr int64_t scoredAtOnce = 96;
 
 /** The verbs on host memory: splits the work into items for the pool, kernels do the rest. */
 class CpuBackend final : public Backend {
@@ -72,22 +99,32 @@ class CpuBackend final : public Backend {
  private:
   /** One thread's own memory. */
   struct Scratch {
-    std::vector<float> weights;   // (columnBlock, innerColumns), widened
-    std::vector<float> products;  // (rows, columnBlock), twice: gate and up
-    std::vector<float> attention;
+    Buffer<std::byte> weights;  // (2 · convertedColumns, innerColumns), converted
+    Buffer<float> attention;
+    Buffer<float> logits;  // (scoredAtOnce, statisticsColumns)
     RowSampler sampler;
   };
 
-  struct WeightBlock {
-    const float* data;
-    int64_t stride;
-  };
-
-  /** Rows [first, first + count) of a weight as f32, rounded to the arithmetic; in place when they are that
-   * already. */
-  WeightBlock widened(const Weight& weight, int64_t first, int64_t count, float* scratch) const;
+  /** x as products take it: where it lies, or packed as bf16. The packed rows live until the next call. */
+  RowSource productRows(Tensor x);
+  /** Whether products read this weight where it lies. */
+  bool usedInPlace(const Weight& weight, int64_t rows) const;
+  /** Rows [first, first + count) of a weight as products take them: in place, or converted into `scratch`. */
+  WeightRows weightRows(const Weight& weight, int64_t first, int64_t count, bool inPlace,
+                        std::byte* scratch) const;
+  /** Rows of x that stay in the cache. */
+  int64_t rowBlock(int64_t inner) const;
+  /** job(row, rows, column, weights) for parts of the columns [first, first + columns) and all rows. */
+  template <typename Job>
+  void forEachBlock(const Weight& weight, int64_t rows, int64_t first, int64_t columns, Scratch& scratch,
+                    Job&& job) const;
+  /** out[:, c] = x · weight[first + c], for c < columns. */
+  void multiplyBlock(const RowSource& x, int64_t rows, const Weight& weight, int64_t first, int64_t columns,
+                     float* out, int64_t outStride, Scratch& scratch) const;
+  /** Room for rows of logits, where filters or draws need them. */
+  void reserveLogits(int64_t rows, int64_t vocabulary);
   /** A norm's scale as f32. */
-  const float* widenedVector(const Weight& weight, std::vector<float>& buffer) const;
+  const float* widenedVector(const Weight& weight, Buffer<float>& buffer) const;
   /** forEach, or a plain loop when the job is too small to be worth waking anybody. */
   template <typename Job>
   void parallel(int64_t items, int64_t operations, Job&& job) {
@@ -97,20 +134,26 @@ class CpuBackend final : public Backend {
       pool_.forEach(items, job);
     }
   }
-  /** activated[r] = round(silu(gate · x[r]) ∘ (up · x[r])) for one block of columns. */
-  void gateUpBlock(const RowSource& x, int64_t rows, const ExpertWeights& weights, int64_t block,
-                   Tensor activated, Scratch& scratch) const;
+  /** activated[slot of r] = round(silu(gate · x[r]) ∘ (up · x[r])), columns [first, first + columns). */
+  void gateUpBlock(const RowSource& x, int64_t rows, const ExpertWeights& weights, int64_t first,
+                   int64_t columns, Tensor activated, Scratch& scratch) const;
+  /** Greedy scores, block of the vocabulary by block: no row of logits ever exists. */
+  void scoreFused(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
+                  std::span<const SamplingPlan> plans, std::span<Score> scores);
   void scoreRows(Tensor logits, bool givenLogits, std::span<const ScoreRow> rows,
                  std::span<const SamplingPlan> plans, std::span<Score> scores);
 
   const Kernels& kernels_;
   const DType dtype_;
   const uint8_t arithmetic_;
+  const bool packs_;  // products take rows of bf16
   ThreadPool pool_;
   std::unique_ptr<QuantizedProducts> quantized_;  // once a quantized weight was placed
   std::vector<Scratch> scratch_;
-  std::vector<float> firstVector_, secondVector_;  // norms, widened
-  std::vector<float> logitsChunk_;
+  Buffer<float> firstVector_, secondVector_;  // norms, widened
+  Buffer<uint16_t> packed_;                   // the rows of the running product
+  Buffer<float> logitsChunk_;
+  Buffer<RowStatistics> statistics_;  // (scored rows, blocks of the vocabulary)
   PositionSelector selector_;
 };
 

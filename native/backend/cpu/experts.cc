@@ -3,10 +3,13 @@
 #include <cmath>
 #include <limits>
 
-#include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/products.h"
 
 namespace rnd1::cpu {
 namespace {
+
+// Columns of gate and up that one thread works on at a time.
+constexpr int64_t expertColumns = 48;
 
 /** The best k of one row, best first, ties to the lower id. */
 void selectExperts(const float* logits, int64_t experts, int64_t k, int32_t* ids) {
@@ -73,22 +76,24 @@ void CpuBackend::route(Tensor x, const Weight& router, const RouteOptions& optio
   groupByExpert(dispatch);
 }
 
-void CpuBackend::gateUpBlock(const RowSource& x, int64_t rows, const ExpertWeights& weights, int64_t block,
-                             Tensor activated, Scratch& scratch) const {
-  const int64_t first = block * columnBlock;
-  const int64_t columns = std::min(columnBlock, weights.gate.rows - first);
-  const int64_t inner = weights.gate.columns;
-  float* gate = scratch.products.data();
-  float* up = gate + rows * columnBlock;
-  const WeightBlock gateWeights = widened(weights.gate, first, columns, scratch.weights.data());
-  kernels_.dotBlock(x, rows, gateWeights.data, gateWeights.stride, columns, inner, gate, columns);
-  const WeightBlock upWeights = widened(weights.up, first, columns, scratch.weights.data());
-  kernels_.dotBlock(x, rows, upWeights.data, upWeights.stride, columns, inner, up, columns);
-  kernels_.swiglu(gate, up, rows * columns, arithmetic_);
-  for (int64_t row = 0; row < rows; ++row) {
-    const int64_t slot = x.index ? x.index[row] : row;
-    std::copy_n(gate + row * columns, columns, activated.row(slot) + first);
-  }
+void CpuBackend::gateUpBlock(const RowSource& x, int64_t rows, const ExpertWeights& weights, int64_t first,
+                             int64_t columns, Tensor activated, Scratch& scratch) const {
+  const Weight& gate = weights.gate;
+  const bool inPlace =
+      gate.dtype == weights.up.dtype && usedInPlace(gate, rows) && usedInPlace(weights.up, rows);
+  const int64_t inner = gate.columns;
+  const int64_t block = rowBlock(inner), step = inPlace ? columns : convertedColumns;
+  for (int64_t row = 0; row < rows; row += block)
+    for (int64_t column = first; column < first + columns; column += step) {
+      const int64_t count = std::min(step, first + columns - column);
+      const WeightRows gateRows = weightRows(gate, column, count, inPlace, scratch.weights.data());
+      const WeightRows upRows = weightRows(weights.up, column, count, inPlace,
+                                           scratch.weights.data() + convertedColumns * inner * 4);
+      // Rows without an index are their own slots.
+      kernels_.gateUp(rowsFrom(x, row), std::min(block, rows - row), gateRows, upRows, count, inner,
+                      arithmetic_, (x.index ? activated.data : activated.row(row)) + column,
+                      activated.stride);
+    }
 }
 
 void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch,
@@ -97,41 +102,53 @@ void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const
   const int64_t k = dispatch.expertsPerToken;
   const int64_t slots = dispatch.rows * k;
   const int64_t width = weights[0].gate.rows;
-  const int64_t blocks = blocksOf(width);
   const auto count = static_cast<int64_t>(weights.size());
-  parallel(count * blocks, 2 * slots * width * x.columns, [&](int64_t item, int thread) {
-    const int64_t expert = item / blocks;
+  RowSource source = productRows(x);
+  source.divisor = k;
+  const int64_t part = partOf(width, threads(), expertColumns);
+  const int64_t parts = blocksOf(width, part);
+  parallel(count * parts, 2 * slots * width * x.columns, [&](int64_t item, int thread) {
+    const int64_t expert = item / parts;
     const int64_t first = dispatch.offsets[expert];
     const int64_t rows = dispatch.offsets[expert + 1] - first;
     if (rows == 0) return;
-    gateUpBlock({x.data, x.stride, dispatch.slots + first, k}, rows, weights[expert], item % blocks,
-                activated, scratch_[thread]);
+    RowSource chosen = source;
+    chosen.index = dispatch.slots + first;
+    const int64_t column = item % parts * part;
+    gateUpBlock(chosen, rows, weights[expert], column, std::min(part, width - column), activated,
+                scratch_[thread]);
   });
-  // One item owns a block of output columns and adds the experts in the order of their ids: no atomics, one
-  // order.
-  parallel(blocksOf(out.columns), slots * width * out.columns, [&](int64_t block, int thread) {
-    const int64_t firstColumn = block * columnBlock;
-    const int64_t columns = std::min(columnBlock, out.columns - firstColumn);
-    for (int64_t row = 0; row < out.rows; ++row) std::fill_n(out.row(row) + firstColumn, columns, 0.0f);
+  const RowSource hidden = productRows({activated.data, slots, activated.columns, activated.stride});
+  // One item owns a part of the output columns and adds the experts in the order of their ids: no atomics,
+  // one order. Few parts, for each reads all activations.
+  const int64_t outPart = partOf(out.columns, 2 * threads(), out.columns);
+  parallel(blocksOf(out.columns, outPart), slots * width * out.columns, [&](int64_t item, int thread) {
+    const int64_t column = item * outPart;
+    const int64_t columns = std::min(outPart, out.columns - column);
+    for (int64_t row = 0; row < out.rows; ++row) std::fill_n(out.row(row) + column, columns, 0.0f);
     for (int64_t expert = 0; expert < count; ++expert) {
-      const int64_t first = dispatch.offsets[expert];
-      const int64_t rows = dispatch.offsets[expert + 1] - first;
+      const int32_t* chosen = dispatch.slots + dispatch.offsets[expert];
+      const int64_t rows = dispatch.offsets[expert + 1] - dispatch.offsets[expert];
       if (rows == 0) continue;
-      const WeightBlock down =
-          widened(weights[expert].down, firstColumn, columns, scratch_[thread].weights.data());
-      kernels_.dotBlockAccumulate(activated.data, activated.stride, dispatch.slots + first, k,
-                                  dispatch.weights, rows, down.data, down.stride, columns, width,
-                                  out.data + firstColumn, out.stride);
+      forEachBlock(
+          weights[expert].down, rows, column, columns, scratch_[thread],
+          [&](int64_t row, int64_t rowCount, int64_t first, int64_t columnCount, const WeightRows& down) {
+            kernels_.multiplyAccumulate(hidden, chosen + row, k, dispatch.weights, rowCount, down,
+                                        columnCount, width, out.data + first, out.stride);
+          });
     }
   });
 }
 
 void CpuBackend::mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) {
   if (weights.gate.quantized()) return quantized_->mlp(x, weights, out);
-  parallel(blocksOf(weights.gate.rows), 2 * x.rows * x.columns * weights.gate.rows,
-           [&](int64_t block, int thread) {
-             gateUpBlock({x.data, x.stride, nullptr, 1}, x.rows, weights, block, activated, scratch_[thread]);
-           });
+  const RowSource source = productRows(x);
+  const int64_t width = weights.gate.rows;
+  const int64_t part = partOf(width, 4 * threads(), expertColumns);
+  parallel(blocksOf(width, part), 2 * x.rows * x.columns * width, [&](int64_t item, int thread) {
+    gateUpBlock(source, x.rows, weights, item * part, std::min(part, width - item * part), activated,
+                scratch_[thread]);
+  });
   matmul(activated, {&weights.down, 1}, out);
 }
 

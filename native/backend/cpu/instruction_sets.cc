@@ -3,6 +3,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 #include "backend/cpu/cpu_backend.h"
@@ -17,18 +19,32 @@ bool hasF16c() {
   unsigned eax, ebx, ecx, edx;
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
 }
+
+/** Products of bf16: leaf 7, subleaf 1. GCC 12's __builtin_cpu_supports does not know their name. */
+bool hasAvx512Bf16() {
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & (1u << 5));
+}
+#elif defined(__aarch64__) && defined(__linux__)
+bool hasBf16() {
+  constexpr unsigned long bf16 = 1ul << 14;  // HWCAP2_BF16, which older headers lack
+  return getauxval(AT_HWCAP2) & bf16;
+}
 #endif
 
 std::vector<const cpu::Kernels*> runnableKernels() {
   std::vector<const cpu::Kernels*> kernels;
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (cpu::avx512Kernels() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("fma"))
-    kernels.push_back(cpu::avx512Kernels());
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("fma");
+  if (cpu::avx512Bf16Kernels() && avx512 && hasAvx512Bf16()) kernels.push_back(cpu::avx512Bf16Kernels());
+  if (cpu::avx512Kernels() && avx512) kernels.push_back(cpu::avx512Kernels());
   if (cpu::avx2Kernels() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && hasF16c())
     kernels.push_back(cpu::avx2Kernels());
+#elif defined(__aarch64__) && defined(__linux__)
+  if (cpu::neonBf16Kernels() && hasBf16()) kernels.push_back(cpu::neonBf16Kernels());
 #endif
   kernels.push_back(cpu::baselineKernels());
   return kernels;
@@ -44,7 +60,8 @@ std::vector<std::string> cpuInstructionSets() {
 
 std::vector<std::string> compiledInstructionSets() {
   std::vector<std::string> names;
-  for (const cpu::Kernels* kernels : {cpu::avx512Kernels(), cpu::avx2Kernels(), cpu::baselineKernels()})
+  for (const cpu::Kernels* kernels : {cpu::avx512Bf16Kernels(), cpu::avx512Kernels(), cpu::avx2Kernels(),
+                                      cpu::neonBf16Kernels(), cpu::baselineKernels()})
     if (kernels) names.emplace_back(kernels->name);
   return names;
 }

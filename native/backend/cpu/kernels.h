@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 /**
- * The inner loops of the CPU backend, as one table of functions per instruction set. kernels.inl holds the
+ * The inner loops of the CPU backend, as one table of functions per instruction set. The .inl files hold the
  * code; kernels_*.cc compile it with different flags. Nothing here may include C++ library headers: their
  * inline functions would be merged across units, and older processors would meet newer instructions.
  *
@@ -15,22 +15,48 @@ namespace rnd1::cpu {
 /** Values of DType. */
 enum : uint8_t { formatF32 = 0, formatF16 = 1, formatBf16 = 2 };
 
-/** Weight rows that are widened at once and stay in the cache while all rows of x pass. */
-constexpr int64_t columnBlock = 16;
-
-/** Keys per block of the online softmax, and queries that share one pass over them. */
+/** Keys per block of the online softmax, and pairs of query and head that share one pass over them. */
 constexpr int64_t keyBlock = 64;
-constexpr int64_t queryBlock = 16;
+constexpr int64_t attentionRows = 240;
 
-/** Rows of x, either all in order or by index. */
+/** Rows of x, either all in order or by index: f32, or packed as bf16 where a unit has products of those. */
 struct RowSource {
-  const float* data;
-  int64_t stride;        // elements
+  const void* data;
+  int64_t strideBytes;
+  uint8_t format;
   const int32_t* index;  // null: rows 0, 1, …; otherwise row r is index[r] / divisor
   int64_t divisor;       // turns slots into rows; 1 otherwise
 };
 
-/** What `score` needs of one row of logits. */
+/** Rows of a weight, one for each output column, at any alignment: f32, or bf16 that is widened when loaded
+ * or multiplied as it is. */
+struct WeightRows {
+  const void* data;
+  int64_t strideBytes;
+  uint8_t format;
+};
+
+/**
+ * Queries of the heads that share one key/value head, against all keys of their canvas. Query and head are
+ * one index: query · group + head.
+ */
+struct AttentionBlock {
+  const float* query;  // (queries, stride): the heads of the group side by side
+  const float* key;    // (keys, stride): one head
+  const float* value;  // likewise
+  int64_t queryStride, keyStride, valueStride;
+  int64_t group, headDim, keys;
+  int64_t first, count;  // indices [first, first + count); count ≤ attentionRows
+  float scale;
+  uint8_t arithmetic;
+  float* scratch;  // attentionScratch(headDim) floats of cpu_backend.h, aligned to 64 bytes
+  float* out;      // as query
+  int64_t outStride;
+  float* logSumExp;  // (queries, stride), null when not wanted
+  int64_t logSumExpStride;
+};
+
+/** What `score` needs of some logits of one row. */
 struct RowStatistics {
   float maximum;
   float second;    // the next largest, equal to `maximum` on ties
@@ -44,24 +70,31 @@ struct RowStatistics {
 struct Kernels {
   const char* name;
 
+  /** Whether products in bf16 arithmetic take rows and weights of bf16; all others take rows of f32. */
+  bool multipliesBf16;
+
   /** out[i] = source[i] widened to f32 and rounded to `arithmetic`; the source may be unaligned. */
   void (*widen)(const void* source, uint8_t format, uint8_t arithmetic, int64_t count, float* out);
+
+  /** out[i] = source[i] rounded to bf16; the source may be unaligned. */
+  void (*narrow)(const void* source, uint8_t format, int64_t count, uint16_t* out);
 
   /** In place. */
   void (*round)(uint8_t arithmetic, int64_t count, float* values);
 
-  /** out[r · outStride + c] = x[r] · weights[c], for c < columns ≤ columnBlock; weights are f32, `inner`
-   * long. */
-  void (*dotBlock)(const RowSource& x, int64_t rows, const float* weights, int64_t weightStride,
-                   int64_t columns, int64_t inner, float* out, int64_t outStride);
+  /** out[r · outStride + c] = x[r] · weights[c], `inner` long. */
+  void (*multiply)(const RowSource& x, int64_t rows, const WeightRows& weights, int64_t columns,
+                   int64_t inner, float* out, int64_t outStride);
 
-  /** out[slots[r] / divisor][c] += scale[slots[r]] · (x[slots[r]] · weights[c]). */
-  void (*dotBlockAccumulate)(const float* x, int64_t xStride, const int32_t* slots, int64_t divisor,
-                             const float* scale, int64_t rows, const float* weights, int64_t weightStride,
-                             int64_t columns, int64_t inner, float* out, int64_t outStride);
+  /** out[slots[r] / divisor][c] += scale[slots[r]] · (x[slots[r]] · weights[c]). x.index and x.divisor are
+   * not used. */
+  void (*multiplyAccumulate)(const RowSource& x, const int32_t* slots, int64_t divisor, const float* scale,
+                             int64_t rows, const WeightRows& weights, int64_t columns, int64_t inner,
+                             float* out, int64_t outStride);
 
-  /** gate[i] = round(silu(gate[i]) · up[i]). */
-  void (*swiglu)(float* gate, const float* up, int64_t count, uint8_t arithmetic);
+  /** out[slot of r][c] = round(silu(x[r] · gate[c]) · (x[r] · up[c])); the slot is x.index[r], or r. */
+  void (*gateUp)(const RowSource& x, int64_t rows, const WeightRows& gate, const WeightRows& up,
+                 int64_t columns, int64_t inner, uint8_t arithmetic, float* out, int64_t outStride);
 
   /** residual += delta (when not null); out = round(residual / rms · scale). */
   void (*addRmsNorm)(float* residual, const float* delta, const float* scale, float epsilon, int64_t count,
@@ -71,26 +104,24 @@ struct Kernels {
   void (*normRopeHead)(float* head, const float* scale, float epsilon, const float* cosines,
                        const float* sines, int64_t half, uint8_t arithmetic);
 
-  /**
-   * Up to queryBlock queries of one head against all keys of their canvas.
-   * scratch: queryBlock · (keyBlock + headDim + 2 · 16) floats. logSumExp may be null.
-   */
-  void (*attentionBlock)(const float* query, int64_t queryStride, int64_t queries, const float* key,
-                         const float* value, int64_t keyStride, int64_t valueStride, int64_t keys,
-                         int64_t headDim, float scale, uint8_t arithmetic, float* scratch, float* out,
-                         int64_t outStride, float* logSumExp, int64_t logSumExpStride);
+  void (*attention)(const AttentionBlock& block);
 
   /** logits[i] /= temperature (when not 1), then the statistics; sums only when all is finite or −∞. */
   void (*statistics)(float* logits, int64_t count, float temperature, RowStatistics* statistics);
 
-  /** multiplyAddsPerRound multiply-adds, `rounds` times, in registers; gives what must not be optimised away.
+  /**
+   * multiplyAddsPerRound(arithmetic) multiply-adds, `rounds` times, in registers, with the instructions of
+   * products; gives what must not be optimised away.
    */
-  float (*multiplyAddLoop)(int64_t rounds, float factor, float addend);
-  int64_t multiplyAddsPerRound;
+  float (*multiplyAddLoop)(uint8_t arithmetic, int64_t rounds);
+  int64_t (*multiplyAddsPerRound)(uint8_t arithmetic);
 };
 
+// Null when not built for this processor family.
 const Kernels* baselineKernels();
-const Kernels* avx2Kernels();    // null when not built for this processor family
-const Kernels* avx512Kernels();  // likewise
+const Kernels* avx2Kernels();
+const Kernels* avx512Kernels();
+const Kernels* avx512Bf16Kernels();
+const Kernels* neonBf16Kernels();
 
 }  // namespace rnd1::cpu

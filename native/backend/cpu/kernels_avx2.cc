@@ -8,6 +8,7 @@
 #define RND1_ISA_NAME "avx2"
 #define RND1_LANES 8
 #define RND1_TILE_ROWS 3
+#define RND1_TILE_COLUMNS 4
 #include "backend/cpu/kernels.inl"
 
 namespace rnd1::cpu {

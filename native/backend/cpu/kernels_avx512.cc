@@ -12,7 +12,8 @@
 #define RND1_ISA avx512
 #define RND1_ISA_NAME "avx512"
 #define RND1_LANES 16
-#define RND1_TILE_ROWS 6
+#define RND1_TILE_ROWS 4
+#define RND1_TILE_COLUMNS 6
 #include "backend/cpu/kernels.inl"
 
 namespace rnd1::cpu {

@@ -4,7 +4,13 @@
 #define RND1_ISA baseline
 #define RND1_ISA_NAME "baseline"
 #define RND1_LANES 4
+#if defined(__aarch64__)
+#define RND1_TILE_ROWS 4
+#define RND1_TILE_COLUMNS 6
+#else
 #define RND1_TILE_ROWS 3
+#define RND1_TILE_COLUMNS 4
+#endif
 #include "backend/cpu/kernels.inl"
 
 namespace rnd1::cpu {

@@ -63,7 +63,7 @@ Peaks CpuBackend::measurePeaks(double effort) {
   std::vector<float> results(static_cast<size_t>(workers));
   const double seconds = medianSeconds([&] {
     pool_.forEach(workers, [&](int64_t worker, int) {
-      results[static_cast<size_t>(worker)] = kernels_.multiplyAddLoop(rounds, 0.5f, 0.5f);
+      results[static_cast<size_t>(worker)] = kernels_.multiplyAddLoop(arithmetic_, rounds);
     });
   });
   const QuantizedKernels& integers = quantizedKernels(kernels_.name);
@@ -76,7 +76,7 @@ Peaks CpuBackend::measurePeaks(double effort) {
   });
   peaks.integerOperationsPerSecond =
       2 * static_cast<double>(workers * rounds * integers.integerMultiplyAdds) / integerSeconds;
-  const int64_t multiplyAdds = workers * rounds * kernels_.multiplyAddsPerRound;
+  const int64_t multiplyAdds = workers * rounds * kernels_.multiplyAddsPerRound(arithmetic_);
   peaks.matrixOperationsPerSecond = 2 * static_cast<double>(multiplyAdds) / seconds;
   return peaks;
 }

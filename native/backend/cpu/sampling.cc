@@ -60,37 +60,90 @@ class GumbelArgmax {
 
 }  // namespace
 
-Score RowSampler::score(const Kernels& kernels, std::span<float> logits, bool givenLogits,
-                        const ScoreRow& row, const SamplingPlan& plan) {
-  Score score;
+RowStatistics partialStatistics(const Kernels& kernels, std::span<float> logits, int32_t firstToken,
+                                const SamplingPlan& plan) {
+  const auto count = static_cast<int64_t>(logits.size());
+  bool bannedNotFinite = false;
   int64_t banned = 0;
   for (const int32_t token : plan.banned) {
-    if (logits[token] == -infinity) continue;  // banned twice, or given so
-    score.finite = score.finite && std::isfinite(logits[token]);
-    logits[token] = -infinity;
+    const int64_t index = int64_t{token} - firstToken;
+    if (index < 0 || index >= count || logits[index] == -infinity) continue;  // banned twice, or given so
+    bannedNotFinite = bannedNotFinite || !std::isfinite(logits[index]);
+    logits[index] = -infinity;
     ++banned;
   }
   RowStatistics statistics;
-  const auto count = static_cast<int64_t>(logits.size());
   kernels.statistics(logits.data(), count, std::max(plan.temperature, 1e-8f), &statistics);
-  if (statistics.notFinite || statistics.maximum == -infinity ||
-      (!givenLogits && statistics.minusInfinities != banned))
-    score.finite = false;
-  if (!score.finite) return score;
+  statistics.argmax += firstToken;
+  statistics.minusInfinities -= banned;
+  statistics.notFinite = statistics.notFinite || bannedNotFinite;
+  return statistics;
+}
 
-  if (plan.filters(count)) return filtered(logits, row, plan);
+void addStatistics(RowStatistics& total, const RowStatistics& next) {
+  total.notFinite = total.notFinite || next.notFinite;
+  total.minusInfinities += next.minusInfinities;
+  if (total.notFinite || next.maximum == -infinity) return;
+  // Sums relative to one maximum become sums relative to another: Σ e^(z − m') (z − m') with m' = m + shift.
+  const auto rebase = [](RowStatistics& sums, double shift) {
+    const double factor = std::exp(-shift);
+    sums.weighted = factor * (sums.weighted - shift * sums.sum);
+    sums.sum *= factor;
+  };
+  if (total.maximum == -infinity) {
+    const int64_t minusInfinities = total.minusInfinities;
+    total = next;
+    total.minusInfinities = minusInfinities;
+    return;
+  }
+  RowStatistics added = next;
+  if (next.maximum > total.maximum) {
+    rebase(total, static_cast<double>(next.maximum) - total.maximum);
+    total.second = std::max(total.maximum, next.second);
+    total.maximum = next.maximum;
+    total.argmax = next.argmax;
+  } else {
+    rebase(added, static_cast<double>(total.maximum) - next.maximum);
+    total.second = std::max(total.second, next.maximum);
+  }
+  total.sum += added.sum;
+  total.weighted += added.weighted;
+}
+
+Score greedyScore(const RowStatistics& statistics, bool givenLogits) {
+  Score score;
+  score.finite = !statistics.notFinite && statistics.maximum > -infinity &&
+                 (givenLogits || statistics.minusInfinities == 0);
+  if (!score.finite) return score;
   const double logSum = std::log(statistics.sum);
   score.token = statistics.argmax;
-  if (!plan.greedy) {
-    GumbelArgmax draw(plan, row, statistics.maximum + logSum);
-    for (int32_t token = 0; token < count; ++token) draw.look(token, logits[token]);
-    score.token = draw.token();
-  }
-  const double difference = static_cast<double>(logits[score.token]) - statistics.maximum;
-  score.confidence = static_cast<float>(difference - logSum);
+  score.confidence = static_cast<float>(-logSum);
   score.entropy = static_cast<float>(logSum - statistics.weighted / statistics.sum);
   score.margin = static_cast<float>(
       (1 - std::exp(static_cast<double>(statistics.second) - statistics.maximum)) / statistics.sum);
+  return score;
+}
+
+Score RowSampler::score(const Kernels& kernels, std::span<float> logits, bool givenLogits,
+                        const ScoreRow& row, const SamplingPlan& plan) {
+  const auto count = static_cast<int64_t>(logits.size());
+  const auto part = [&](int64_t first) {
+    return partialStatistics(kernels, logits.subspan(first, std::min(statisticsColumns, count - first)),
+                             static_cast<int32_t>(first), plan);
+  };
+  RowStatistics statistics = part(0);
+  for (int64_t first = statisticsColumns; first < count; first += statisticsColumns)
+    addStatistics(statistics, part(first));
+  Score score = greedyScore(statistics, givenLogits);
+  if (!score.finite) return score;
+  if (plan.filters(count)) return filtered(logits, row, plan);
+  if (plan.greedy) return score;
+  const double logSum = std::log(statistics.sum);
+  GumbelArgmax draw(plan, row, statistics.maximum + logSum);
+  for (int32_t token = 0; token < count; ++token) draw.look(token, logits[token]);
+  score.token = draw.token();
+  score.confidence =
+      static_cast<float>(static_cast<double>(logits[score.token]) - statistics.maximum - logSum);
   return score;
 }
 

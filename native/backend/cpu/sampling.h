@@ -9,6 +9,23 @@
 
 namespace rnd1::cpu {
 
+/** Columns whose statistics are taken at once and then added up, in order: so sums do not depend on whether
+ * the whole row exists. */
+constexpr int64_t statisticsColumns = 1024;
+
+/**
+ * Bans and temperature applied to the logits of the tokens from `firstToken` on, and their statistics: argmax
+ * is a token id, minusInfinities does not count the banned.
+ */
+RowStatistics partialStatistics(const Kernels& kernels, std::span<float> logits, int32_t firstToken,
+                                const SamplingPlan& plan);
+
+/** Adds those of the tokens that follow. */
+void addStatistics(RowStatistics& total, const RowStatistics& next);
+
+/** The score of the likeliest token. `givenLogits`: −∞ is allowed, as if banned. */
+Score greedyScore(const RowStatistics& statistics, bool givenLogits);
+
 /**
  * Turns one row of logits into a score: bans, temperature, filters, log-softmax, argmax or draw
  * (docs/architecture.md, "Scores"). Keeps its buffers between rows.

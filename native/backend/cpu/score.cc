@@ -1,27 +1,60 @@
-// Scores and the selection on the CPU: logits exist for a chunk of rows at a time.
+// Scores and the selection on the CPU.
 #include <algorithm>
 #include <cfloat>
+#include <cmath>
 
-#include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/products.h"
 
 namespace rnd1::cpu {
+namespace {
+
+/** Position 0 has no logits. */
+Score unpredicted(const ScoreRow& row) { return {row.token, -FLT_MAX, 0, -FLT_MAX, true}; }
+
+}  // namespace
 
 void CpuBackend::scoreRows(Tensor logits, bool givenLogits, std::span<const ScoreRow> rows,
                            std::span<const SamplingPlan> plans, std::span<Score> scores) {
   parallel(logits.rows, logits.rows * logits.columns * 8, [&](int64_t row, int thread) {
     const ScoreRow& scored = rows[row];
-    if (scored.position == 0) {
-      scores[row] = {scored.token, -FLT_MAX, 0, -FLT_MAX, true};
-      return;
-    }
-    scores[row] =
-        scratch_[thread].sampler.score(kernels_, {logits.row(row), static_cast<size_t>(logits.columns)},
-                                       givenLogits, scored, plans[scored.canvas]);
+    scores[row] = scored.position == 0 ? unpredicted(scored)
+                                       : scratch_[thread].sampler.score(
+                                             kernels_, {logits.row(row), static_cast<size_t>(logits.columns)},
+                                             givenLogits, scored, plans[scored.canvas]);
   });
 }
 
+void CpuBackend::scoreFused(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
+                            std::span<const SamplingPlan> plans, std::span<Score> scores) {
+  const RowSource source = productRows(x);
+  const int64_t columnParts = blocksOf(head.rows, statisticsColumns);
+  const int64_t rowPart = partOf(x.rows, std::max<int64_t>(2 * threads() / columnParts, 1), scoredAtOnce);
+  const int64_t rowParts = blocksOf(x.rows, rowPart);
+  // All rows pass a part of the head before the next part is read.
+  parallel(columnParts * rowParts, x.rows * x.columns * head.rows, [&](int64_t item, int thread) {
+    const int64_t part = item / rowParts, firstRow = item % rowParts * rowPart;
+    const int64_t first = part * statisticsColumns;
+    const int64_t columns = std::min(statisticsColumns, head.rows - first);
+    const int64_t count = std::min(rowPart, x.rows - firstRow);
+    float* logits = scratch_[thread].logits.data();
+    multiplyBlock(rowsFrom(source, firstRow), count, head, first, columns, logits, columns, scratch_[thread]);
+    for (int64_t row = firstRow; row < firstRow + count; ++row, logits += columns)
+      statistics_.data()[row * columnParts + part] =
+          partialStatistics(kernels_, {logits, static_cast<size_t>(columns)}, static_cast<int32_t>(first),
+                            plans[rows[row].canvas]);
+  });
+  for (int64_t row = 0; row < x.rows; ++row) {
+    const RowStatistics* parts = statistics_.data() + row * columnParts;
+    RowStatistics total = parts[0];
+    for (int64_t part = 1; part < columnParts; ++part) addStatistics(total, parts[part]);
+    scores[row] = rows[row].position == 0 ? unpredicted(rows[row]) : greedyScore(total, false);
+  }
+}
+
 void CpuBackend::score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
-                       std::span<const SamplingPlan> plans, bool, std::span<Score> scores) {
+                       std::span<const SamplingPlan> plans, bool plain, std::span<Score> scores) {
+  if (plain && !head.quantized()) return scoreFused(x, head, rows, plans, scores);
+  reserveLogits(x.rows, head.rows);
   const int64_t chunk = scoreChunkRows(head.rows);
   for (int64_t first = 0; first < x.rows; first += chunk) {
     const int64_t count = std::min(chunk, x.rows - first);

@@ -8,17 +8,21 @@ typedef double D __attribute__((vector_size(RND1_LANES * 8)));
 
 constexpr int64_t lanes = RND1_LANES;
 
-static inline F load(const float* source) {
+static inline F load(const void* source) {
   F vector;
   __builtin_memcpy(&vector, source, sizeof vector);
   return vector;
 }
 
 /** The first `count` < lanes elements, zeros behind them. */
-static inline F loadFirst(const float* source, int64_t count) {
+static inline F loadFirst(const void* source, int64_t count) {
+#if defined(__AVX512F__) && RND1_LANES == 16
+  return (F)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), source);
+#else
   F vector = {};
   __builtin_memcpy(&vector, source, static_cast<size_t>(count) * 4);
   return vector;
+#endif
 }
 
 static inline void store(float* destination, F vector) {
@@ -42,32 +46,26 @@ static inline F multiplyAdd(F a, F b, F c) {
 }
 
 static inline F select(I mask, F yes, F no) { return (F)(((I)yes & mask) | ((I)no & ~mask)); }
+
+// a when it is the larger (smaller) one; b on ties and where either is NaN.
+#if defined(__AVX512F__) && RND1_LANES == 16
+static inline F maximum(F a, F b) { return (F)_mm512_max_ps((__m512)a, (__m512)b); }
+static inline F minimum(F a, F b) { return (F)_mm512_min_ps((__m512)a, (__m512)b); }
+#elif defined(__AVX__) && RND1_LANES == 8
+static inline F maximum(F a, F b) { return (F)_mm256_max_ps((__m256)a, (__m256)b); }
+static inline F minimum(F a, F b) { return (F)_mm256_min_ps((__m256)a, (__m256)b); }
+#else
 static inline F maximum(F a, F b) { return select(a > b, a, b); }
 static inline F minimum(F a, F b) { return select(a < b, a, b); }
+#endif
 
 /** Pairwise, in an order that depends on nothing. */
-static inline float sum(F vector) {
-  float parts[lanes];
-  store(parts, vector);
-  for (int64_t half = lanes / 2; half > 0; half /= 2)
-    for (int64_t i = 0; i < half; ++i) parts[i] += parts[i + half];
-  return parts[0];
-}
-
 static inline double sum(const D& vector) {
   double parts[lanes];
   __builtin_memcpy(parts, &vector, sizeof parts);
   for (int64_t half = lanes / 2; half > 0; half /= 2)
     for (int64_t i = 0; i < half; ++i) parts[i] += parts[i + half];
   return parts[0];
-}
-
-static inline float largest(F vector) {
-  float parts[lanes];
-  store(parts, vector);
-  float result = parts[0];
-  for (int64_t i = 1; i < lanes; ++i) result = parts[i] > result ? parts[i] : result;
-  return result;
 }
 
 static inline bool any(I mask) {
@@ -84,7 +82,7 @@ static inline bool any(I mask) {
  */
 static inline F exponential(F x) {
   const I underflow = x < splat(-87.3f);
-  x = select(x > splat(88.0f), splat(88.0f), x);
+  x = minimum(splat(88.0f), x);
   const F magic = splat(12582912.0f);  // 1.5 · 2^23: adding it rounds to an integer in the low mantissa bits
   const F shifted = multiplyAdd(x, splat(1.44269504f), magic);
   const F n = shifted - magic;

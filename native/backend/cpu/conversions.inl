@@ -1,0 +1,60 @@
+// Between the formats of weights and of arithmetic. Included by kernels.inl only.
+
+template <typename Load>
+static inline void convert(Load loadVector, int64_t elementBytes, const void* source, uint8_t arithmetic,
+                           int64_t count, float* out) {
+  const char* bytes = static_cast<const char*>(source);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes)
+    store(out + i, roundTo(arithmetic, loadVector(bytes + i * elementBytes)));
+  if (i < count) {
+    char last[lanes * 4] = {};
+    __builtin_memcpy(last, bytes + i * elementBytes, static_cast<size_t>((count - i) * elementBytes));
+    storeFirst(out + i, roundTo(arithmetic, loadVector(last)), count - i);
+  }
+}
+
+static void widen(const void* source, uint8_t format, uint8_t arithmetic, int64_t count, float* out) {
+  if (format == arithmetic) arithmetic = formatF32;
+  if (format == formatBf16) {
+    convert([](const char* p) { return bf16ToF32(p); }, 2, source, arithmetic, count, out);
+  } else if (format == formatF16) {
+    convert([](const char* p) { return f16ToF32(p); }, 2, source, arithmetic, count, out);
+  } else {
+    convert(
+        [](const char* p) {
+          F vector;
+          __builtin_memcpy(&vector, p, sizeof vector);
+          return vector;
+        },
+        4, source, arithmetic, count, out);
+  }
+}
+
+static void round(uint8_t arithmetic, int64_t count, float* values) {
+  if (arithmetic != formatF32) widen(values, formatF32, arithmetic, count, values);
+}
+
+static void narrow(const void* source, uint8_t format, int64_t count, uint16_t* out) {
+  if (format == formatBf16) {
+    __builtin_memcpy(out, source, static_cast<size_t>(count) * 2);
+    return;
+  }
+  const int64_t elementBytes = format == formatF16 ? 2 : 4;
+  const char* bytes = static_cast<const char*>(source);
+  const auto narrowed = [format](const char* from) {
+    const F wide = format == formatF16 ? f16ToF32(from) : load(from);
+    return __builtin_convertvector((U)roundToBf16(wide) >> 16, H);
+  };
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const H half = narrowed(bytes + i * elementBytes);
+    __builtin_memcpy(out + i, &half, sizeof half);
+  }
+  if (i < count) {
+    char last[lanes * 4] = {};
+    __builtin_memcpy(last, bytes + i * elementBytes, static_cast<size_t>((count - i) * elementBytes));
+    const H half = narrowed(last);
+    __builtin_memcpy(out + i, &half, static_cast<size_t>(count - i) * 2);
+  }
+}

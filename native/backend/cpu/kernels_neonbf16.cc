@@ -1,0 +1,21 @@
+// Compiled with -march=armv8.2-a+bf16 on arm64; elsewhere there is nothing to compile.
+#include "backend/cpu/kernels.h"
+
+#if defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+#include <arm_neon.h>
+
+#define RND1_ISA neonbf16
+#define RND1_ISA_NAME "neonbf16"
+#define RND1_LANES 4
+#define RND1_TILE_ROWS 4
+#define RND1_TILE_COLUMNS 6
+#include "backend/cpu/kernels.inl"
+
+namespace rnd1::cpu {
+const Kernels* neonBf16Kernels() { return &neonbf16::table; }
+}  // namespace rnd1::cpu
+#else
+namespace rnd1::cpu {
+const Kernels* neonBf16Kernels() { return nullptr; }
+}  // namespace rnd1::cpu
+#endif

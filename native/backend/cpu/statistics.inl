@@ -1,0 +1,72 @@
+// What scores need of logits. Included by kernels.inl only.
+
+static void statistics(float* logits, int64_t count, float temperature, RowStatistics* result) {
+  const float infinity = __builtin_inff();
+  const F divisor = splat(temperature);
+  F first = splat(-infinity), second = first;
+  I bad = {}, minusInfinities = {};
+  const auto look = [&](F z) {
+    bad |= (z != z) | (z == splat(infinity));
+    minusInfinities -= z == splat(-infinity);
+    second = maximum(second, minimum(first, z));
+    first = maximum(first, z);
+  };
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    F z = load(logits + i);
+    if (temperature != 1.0f) store(logits + i, z = z / divisor);
+    look(z);
+  }
+  int64_t excess = 0;
+  if (i < count) {
+    F z = splat(-infinity);
+    __builtin_memcpy(&z, logits + i, static_cast<size_t>(count - i) * 4);
+    if (temperature != 1.0f) storeFirst(logits + i, z = z / divisor, count - i);
+    look(z);
+    excess = lanes - (count - i);
+  }
+  float firsts[lanes], seconds[lanes];
+  int32_t counts[lanes];
+  store(firsts, first);
+  store(seconds, second);
+  __builtin_memcpy(counts, &minusInfinities, sizeof counts);
+  float best = -infinity, next = -infinity;
+  int64_t minus = -excess;
+  for (int64_t lane = 0; lane < lanes; ++lane) {
+    minus += counts[lane];
+    // A lane's second is never above its first.
+    if (firsts[lane] > best) {
+      next = seconds[lane] > best ? seconds[lane] : best;
+      best = firsts[lane];
+    } else if (firsts[lane] > next) {
+      next = firsts[lane];
+    }
+  }
+  result->maximum = best;
+  result->second = next;
+  result->minusInfinities = minus;
+  result->notFinite = any(bad);
+  result->argmax = 0;
+  result->sum = 0;
+  result->weighted = 0;
+  if (result->notFinite || best == -infinity) return;
+  while (logits[result->argmax] != best) ++result->argmax;
+
+  D sums = {}, weighted = {};
+  const auto add = [&](F z) {
+    const F difference = z - best;
+    const F probability = exponential(difference);
+    sums += __builtin_convertvector(probability, D);
+    // 0 · −∞ counts as 0.
+    const F product = select(probability == F{}, F{}, probability * difference);
+    weighted += __builtin_convertvector(product, D);
+  };
+  for (i = 0; i + lanes <= count; i += lanes) add(load(logits + i));
+  if (i < count) {
+    F z = splat(-infinity);
+    __builtin_memcpy(&z, logits + i, static_cast<size_t>(count - i) * 4);
+    add(z);
+  }
+  result->sum = sum(sums);
+  result->weighted = sum(weighted);
+}
