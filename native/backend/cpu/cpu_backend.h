@@ -30,6 +30,8 @@ constexpr int64_t blocksOf(int64_t count, int64_t block) { return (count + block
 
 /** `count` in about `parts` parts, each a multiple of tileMultiple between it and `most`. */
 constexpr int64_t partOf(int64_t count, int64_t parts, int64_t most) {
+  // Nothing makes no parts, and dividing by their size must stay possible.
+  if (count <= 0 || most <= 0) return tileMultiple;
   const int64_t part = blocksOf(blocksOf(count, parts), tileMultiple) * tileMultiple;
   return part < most ? part : most;
 }
