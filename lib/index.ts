@@ -1,6 +1,7 @@
-export type { FloatType, NativeConfig, NativeSystem } from '../types/native';
+export type { FloatType, NativeConfig, NativeSystem, QuantizedGroup, QuantizedType } from '../types/native';
 export { type CheckpointReport, type InspectOptions, inspectCheckpoint } from './checkpoint/inspect';
 export type { ManifestTensor } from './checkpoint/manifest';
+export type { Quantization } from './checkpoint/quantization';
 export type { GenerationDefaults, ModelConfig, SpecialTokens } from './config';
 export { chooseDevice, type DeviceChoice } from './device';
 export { embeddedFolder } from './embedded';

@@ -51,15 +51,6 @@ export const quantizeNames: Names<QuantizeOptions> = {
   signal: true,
 };
 
-export const quantizeNames: Names<QuantizeOptions> = {
-  dtype: true,
-  group: true,
-  threads: true,
-  shardBytes: true,
-  onProgress: true,
-  signal: true,
-};
-
 export const generateNames: Names<GenerateOptions> = {
   ...sampling,
   mode: true,

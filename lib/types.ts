@@ -87,6 +87,7 @@ export interface LoadOptions extends HubOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How a checkpoint is quantized. */
 export interface QuantizeOptions {
   /** `'q8'` halves bf16 weights, `'q4'` makes them less than a third; docs/quantization.md tells what that costs. */
   readonly dtype: 'q8' | 'q4';
@@ -98,20 +99,7 @@ export interface QuantizeOptions {
   readonly shardBytes?: number;
   /** Called as weights are converted: bytes and tensors of the original, so far and in all. */
   readonly onProgress?: (progress: LoadProgress) => void;
-  readonly signal?: AbortSignal;
-}
-
-export interface QuantizeOptions {
-  /** `'q8'` halves bf16 weights, `'q4'` makes them less than a third; docs/quantization.md tells what that costs. */
-  readonly dtype: 'q8' | 'q4';
-  /** Columns of a row that share a scale; 32 is a little more exact. @default 64 */
-  readonly group?: 64 | 32;
-  /** Compute threads. @default os.availableParallelism() */
-  readonly threads?: number;
-  /** A file that would become longer is split; an interrupted call loses no more than one. @default 2e9 */
-  readonly shardBytes?: number;
-  /** Called as weights are converted: bytes and tensors of the original, so far and in all. */
-  readonly onProgress?: (progress: LoadProgress) => void;
+  /** Rejects with its reason as soon as it aborts; what is done stays, and the next call goes on from there. @default none */
   readonly signal?: AbortSignal;
 }
 

@@ -1,5 +1,5 @@
 import type { FloatType, QuantizedType } from '../../types/native';
-import type { ModelConfig, ReadConfigOptions } from '../config';
+import type { ModelConfig } from '../config';
 import { readSettings } from '../settings';
 import { optionsObject, stringOption } from '../validate';
 import { type ManifestTensor, readManifest } from './manifest';

@@ -4,6 +4,7 @@ import { Fields } from './fields';
 
 /** How the weights of products are stored as integers: docs/quantization.md. */
 export interface Quantization {
+  /** 8 or 4 bits a weight. */
   readonly dtype: QuantizedType;
   /** Columns that share a scale; 32 where 64 does not divide the columns of a weight. */
   readonly group: QuantizedGroup;

@@ -44,6 +44,7 @@ export function createProgram(): Command {
     .showHelpAfterError('`rnd1 help`, or `rnd1 help <command>`, tells how.')
     .showSuggestionAfterError()
     .exitOverride();
-  for (const add of [addGenerate, addInfill, addFill, addServe, addInspect, addDownload, addQuantize]) add(program);
+  for (const add of [addGenerate, addInfill, addFill, addServe, addInspect, addDownload, addQuantize])
+    add(program);
   return program;
 }

@@ -22,12 +22,15 @@ import { checkRoom, OutputFolder } from './output';
 export interface QuantizeReport {
   /** The new checkpoint's folder. */
   readonly folder: string;
+  /** What the weights are now. */
   readonly dtype: Quantization['dtype'];
+  /** Columns of a row that share a scale. */
   readonly group: Quantization['group'];
   /** Of the weight files. */
   readonly bytes: number;
   /** Of the tensors that were read. */
   readonly sourceBytes: number;
+  /** Weight files of the new checkpoint. */
   readonly files: number;
   /** Files that an earlier, interrupted run had finished already. */
   readonly resumed: number;
