@@ -45,6 +45,18 @@ const elsewhere: Record<string, string> = {
   'npx rnd1 serve': 'test/cli/serve.test.ts: it does not end by itself',
   'npx tsx bench/step.ts --model radicalnumerics/RND1-Base-0910': 'test/bench, on the embedded model',
   'npx tsx bench/make-checkpoint.ts FOLDER': 'test/bench, at sizes that take no space',
+  'npx tsx bench/make-checkpoint.ts FOLDER --dtype q4 --layers 48 --vocabulary 151936':
+    'test/bench, likewise',
+  'npx tsx bench/large.ts FOLDER': 'test/bench, on the embedded model',
+  'npx tsx bench/large.ts FOLDER --steps 8': 'test/bench, on the embedded model',
+  'npx tsx bench/quality.ts': 'test/bench, on few canvases',
+  'npx tsx scripts/gpu-check.ts': 'a machine with a GPU',
+  'tsx scripts/emulated-tests.ts': '.ci/run',
+  'npx rnd1 quantize models/nano nano-q4 --dtype q4': 'test/cli/quantize.test.ts: it writes a folder',
+  'npx rnd1 quantize "$(npx rnd1 download radicalnumerics/RND1-Base-0910)" rnd1-base-q4 --dtype q4':
+    'test/cli/quantize.test.ts: it writes a folder',
+  "npx rnd1 generate --model rnd1-base-q4 'Why is the sky blue?' --max-new-tokens 64 --steps 32":
+    'test/cli/quantize.test.ts has the folder',
 };
 
 /** Needs a server; test/server/manual.test.ts has one. */
