@@ -75,7 +75,7 @@ export function readServerOptions(given: ServerOptions | undefined, model: RND1)
     numberOption(name, options[name] ?? otherwise, 0, longest);
   return {
     modelName: nonEmpty('modelName', options.modelName ?? nameOf(model.info.folder)),
-    apiKeys: list('apiKeys', options.apiKeys),
+    apiKeys: keyList(options.apiKeys),
     corsOrigins: list('corsOrigins', options.corsOrigins),
     maxRunning: integerOption('maxRunning', options.maxRunning ?? 64, 1),
     maxQueued: integerOption('maxQueued', options.maxQueued ?? 256, 0),
@@ -117,6 +117,14 @@ function nonEmpty(name: string, value: unknown): string {
 function list(name: string, value: readonly string[] = []): readonly string[] {
   if (!Array.isArray(value)) throw new TypeError(`${name} must be a list of strings, not ${quote(value)}`);
   return value.map((text, i) => nonEmpty(`${name}[${i}]`, text));
+}
+
+/** Keys as a header can carry them. The errors do not quote: these are secrets. */
+function keyList(value: ServerOptions['apiKeys']): readonly string[] {
+  return list('apiKeys', value).map((key, i) => {
+    if (/^[\x21-\x7e]+$/.test(key)) return key;
+    throw new RangeError(`apiKeys[${i}] must consist of ASCII letters, digits and signs, without spaces`);
+  });
 }
 
 function chatTemplateOption(value: NonNullable<ServerOptions['chatTemplate']>) {

@@ -148,6 +148,11 @@ describe('what is wrong with a request', () => {
 });
 
 describe('API keys', () => {
+  test('that no header can carry are refused, without being shown', async () => {
+    const refusal = serve({ apiKeys: ['fine', 'se cret'] });
+    await expect(refusal).rejects.toThrow(/^apiKeys\[1\] must consist of ASCII .* without spaces$/);
+  });
+
   const bearer = (key: string) => ({ headers: { authorization: `Bearer ${key}` } });
 
   test('are asked for by everything but the page, the document and the signs of life', async () => {
