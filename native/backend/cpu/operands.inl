@@ -39,7 +39,13 @@ struct Bf16 {
   }
   static inline Vector loadLastWeight(const char* source, int64_t count) { return loadLastX(source, count); }
   static inline F accumulate(F sums, Vector x, Vector weight) {
+#if defined(__clang__)
+    // Clang 16 recurses without end over vectors of its bf16 type.
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sums) : "v"(x), "v"(weight));
+    return sums;
+#else
     return (F)_mm512_dpbf16_ps((__m512)sums, (__m512bh)x, (__m512bh)weight);
+#endif
   }
 };
 #elif defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC) && RND1_LANES == 4
