@@ -37,33 +37,21 @@ size_t Batch::bytesOf(const BatchShape& shape) {
   return bytes;
 }
 
-Batch::~Batch() {
-  backend_.releaseHost(host_);
-  backend_.release(device_);
-}
-
 void Batch::reserve(const BatchShape& shape) {
-  const size_t bytes = bytesOf(shape);
-  if (bytes <= capacity_) return;
-  backend_.releaseHost(host_);
-  host_ = nullptr;
-  backend_.release(device_);
-  device_ = nullptr;
-  capacity_ = 0;
-  host_ = static_cast<std::byte*>(backend_.allocateHost(bytes));
-  device_ = static_cast<std::byte*>(backend_.allocate(bytes));
-  capacity_ = bytes;
+  const auto bytes = static_cast<int64_t>(bytesOf(shape));
+  host_.reserve(bytes);
+  device_.reserve(bytes);
 }
 
 void Batch::arrange(const BatchShape& shape) {
   used_ = 0;
   forEachPart(shape, [&]<typename T>(Part<T>& part, int64_t count) {
-    part = {reinterpret_cast<T*>(host_ + used_), reinterpret_cast<T*>(device_ + used_)};
+    part = {reinterpret_cast<T*>(host_.data() + used_), reinterpret_cast<T*>(device_.data() + used_)};
     used_ += partBytes<T>(count);
   });
-  std::fill_n(host_, used_, std::byte{0});
+  std::fill_n(host_.data(), used_, std::byte{0});
 }
 
-void Batch::upload() const { backend_.upload(device_, host_, used_); }
+void Batch::upload() const { backend_.upload(device_.data(), host_.data(), used_); }
 
 }  // namespace rnd1

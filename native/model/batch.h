@@ -1,6 +1,6 @@
 #pragma once
 
-#include "backend/backend.h"
+#include "model/buffer.h"
 
 namespace rnd1 {
 
@@ -25,10 +25,7 @@ struct BatchShape {
  */
 class Batch {
  public:
-  explicit Batch(Backend& backend) : backend_(backend) {}
-  ~Batch();
-  Batch(const Batch&) = delete;
-  Batch& operator=(const Batch&) = delete;
+  explicit Batch(Backend& backend) : backend_(backend), host_(backend), device_(backend) {}
 
   /** Room for shapes up to this one. */
   void reserve(const BatchShape& shape);
@@ -58,9 +55,9 @@ class Batch {
   size_t bytesOf(const BatchShape& shape);
 
   Backend& backend_;
-  std::byte* host_ = nullptr;
-  std::byte* device_ = nullptr;
-  size_t capacity_ = 0, used_ = 0;
+  Buffer<std::byte, Side::host> host_;
+  Buffer<std::byte> device_;
+  size_t used_ = 0;
 };
 
 }  // namespace rnd1

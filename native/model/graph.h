@@ -89,7 +89,7 @@ class Model {
   Batch batch_;
   // Host staging, kept between passes.
   std::vector<int32_t> gather_, forced_;
-  HostBuffer<Score> scores_;
+  Buffer<Score, Side::host> scores_;
 };
 
 }  // namespace rnd1

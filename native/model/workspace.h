@@ -1,62 +1,10 @@
 #pragma once
 
 #include "backend/backend.h"
+#include "model/buffer.h"
 #include "model/config.h"
 
 namespace rnd1 {
-
-/** Memory of a backend with one owner. */
-template <typename T>
-class Buffer {
- public:
-  explicit Buffer(Backend& backend) : backend_(backend) {}
-  ~Buffer() { backend_.release(data_); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-
-  /** Makes room for `count` elements; the contents are lost when it grows. */
-  void reserve(int64_t count) {
-    if (count <= capacity_) return;
-    backend_.release(data_);
-    data_ = nullptr;
-    capacity_ = 0;
-    data_ = static_cast<T*>(backend_.allocate(static_cast<size_t>(count) * sizeof(T)));
-    capacity_ = count;
-  }
-
-  T* data() const { return data_; }
-
- private:
-  Backend& backend_;
-  T* data_ = nullptr;
-  int64_t capacity_ = 0;
-};
-
-/** Memory of the host that a backend copies from and to, with one owner. */
-template <typename T>
-class HostBuffer {
- public:
-  explicit HostBuffer(Backend& backend) : backend_(backend) {}
-  ~HostBuffer() { backend_.releaseHost(data_); }
-  HostBuffer(const HostBuffer&) = delete;
-  HostBuffer& operator=(const HostBuffer&) = delete;
-
-  void reserve(int64_t count) {
-    if (count <= capacity_) return;
-    backend_.releaseHost(data_);
-    data_ = nullptr;
-    capacity_ = 0;
-    data_ = static_cast<T*>(backend_.allocateHost(static_cast<size_t>(count) * sizeof(T)));
-    capacity_ = count;
-  }
-
-  T* data() const { return data_; }
-
- private:
-  Backend& backend_;
-  T* data_ = nullptr;
-  int64_t capacity_ = 0;
-};
 
 /** Everything one pass writes to, sized for the largest batch so far. Linear in the number of rows. */
 class Workspace {

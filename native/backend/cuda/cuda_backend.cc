@@ -105,25 +105,6 @@ Weight CudaBackend::place(const Weight& mapped) {
   return arena_.place(mapped);
 }
 
-void CudaBackend::reserve(const Limits& limits) {
-  // What is freed here may still be in use.
-  synchronize();
-  const int64_t rows = std::max(limits.rows, limits.scoredRows);
-  bool moved = products_.reserve(limits.rows * limits.expertsPerToken * limits.innerColumns);
-  if (limits.scoredRows > 0) {
-    moved |=
-        partials_.reserve(std::min(rows, plainChunkRows(limits.vocabulary)) * plainParts(limits.vocabulary));
-    moved |= keys_.reserve(2 * rows);
-    if (limits.filters)
-      moved |= logitsChunk_.reserve(std::min(rows, scoreChunkRows(limits.vocabulary)) * limits.vocabulary);
-  }
-  if (moved) recordings_.clear();
-}
-
-void CudaBackend::runSequence(const SequenceKey& key, const std::function<void()>& verbs) {
-  recordings_.run(stream(), key, verbs);
-}
-
 template <typename T>
 T* CudaBackend::grown(Scratch<T>& scratch, int64_t count) {
   if (count > scratch.capacity()) {
@@ -133,6 +114,20 @@ T* CudaBackend::grown(Scratch<T>& scratch, int64_t count) {
     scratch.reserve(count);
   }
   return scratch.data();
+}
+
+void CudaBackend::reserve(const Limits& limits) {
+  grown(products_, limits.rows * limits.expertsPerToken * limits.innerColumns);
+  if (limits.scoredRows == 0) return;
+  const int64_t rows = std::max(limits.rows, limits.scoredRows);
+  grown(partials_, std::min(rows, plainChunkRows(limits.vocabulary)) * plainParts(limits.vocabulary));
+  grown(keys_, 2 * rows);
+  if (limits.filters)
+    grown(logitsChunk_, std::min(rows, scoreChunkRows(limits.vocabulary)) * limits.vocabulary);
+}
+
+void CudaBackend::runSequence(const SequenceKey& key, const std::function<void()>& verbs) {
+  recordings_.run(stream(), key, verbs);
 }
 
 uint16_t* CudaBackend::narrowRows(Tensor x) {
