@@ -223,7 +223,7 @@ class Backend {
 
   /**
    * out = Σ over the row's experts, in order of id: weight · down(silu(gate · x) ∘ (up · x)).
-   * activated (rows · k, width): scratch, by slot.
+   * activated (rows · k, width): scratch.
    */
   virtual void experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch,
                        Tensor activated, Tensor out) = 0;

@@ -50,6 +50,8 @@ void CpuBackend::reserve(const Limits& limits) {
   const int64_t scoredRows = std::min(limits.scoredRows, scoredAtOnce);
   for (auto& scratch : scratch_) {
     scratch.weights.reserve(2 * convertedColumns * limits.innerColumns * 4);
+    scratch.rows.reserve(
+        std::max(packs_ ? cachedPackedBytes : cachedRowBytes, tileMultiple * rowBytes(limits.innerColumns)));
     scratch.attention.reserve(attentionScratch(limits.headDim));
     scratch.logits.reserve(scoredRows * std::min(limits.vocabulary, statisticsColumns));
     if (limits.filters) scratch.sampler.reserve(limits.vocabulary);
@@ -58,8 +60,10 @@ void CpuBackend::reserve(const Limits& limits) {
   firstVector_.reserve(vector);
   secondVector_.reserve(vector);
   if (packs_)
-    packed_.reserve(std::max(std::max(limits.rows, limits.scoredRows) * packedStride(limits.innerColumns),
-                             limits.rows * limits.expertsPerToken * packedStride(limits.expertWidth)));
+    packed_.reserve(std::max(std::max(limits.rows, limits.scoredRows) * rowBytes(limits.innerColumns),
+                             limits.rows * limits.expertsPerToken * rowBytes(limits.expertWidth)));
+  targets_.reserve(limits.rows * limits.expertsPerToken);
+  factors_.reserve(limits.rows * limits.expertsPerToken);
   statistics_.reserve(limits.scoredRows * blocksOf(limits.vocabulary, statisticsColumns));
   if (limits.filters) reserveLogits(limits.scoredRows, limits.vocabulary);
   selector_.reserve(limits.scoredRows);

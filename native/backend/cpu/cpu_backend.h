@@ -17,8 +17,9 @@ namespace rnd1::cpu {
 // About what waking the pool costs, in multiply-adds.
 constexpr int64_t worthSharing = 1 << 15;
 
-// Bytes of x that stay in the second-level cache while rows of a weight pass.
-constexpr int64_t cachedRowBytes = 384 << 10;
+// Bytes of x that stay in the second-level cache while rows of a weight pass. Processors that multiply bf16
+// have more of it.
+constexpr int64_t cachedRowBytes = 384 << 10, cachedPackedBytes = 640 << 10;
 
 // Weight rows that are converted at once, where they cannot be used in place.
 constexpr int64_t convertedColumns = 24;
@@ -36,12 +37,15 @@ constexpr int64_t partOf(int64_t count, int64_t parts, int64_t most) {
   return part < most ? part : most;
 }
 
-/** Rows of x as packed bf16 are this far apart, in elements. */
-constexpr int64_t packedStride(int64_t columns) { return (columns + 31) / 32 * 32; }
+/**
+ * Rows of so many bytes, rounded up to an odd number of lines of 64: rows a power of two apart would push
+ * each other out of the same few places of the cache.
+ */
+constexpr int64_t spreadBytes(int64_t bytes) { return (blocksOf(bytes, 64) | 1) * 64; }
 
 /** Room of one attention block: packed queries, keys and values, scores, sums, maxima and totals. */
 constexpr int64_t attentionScratch(int64_t headDim) {
-  return packedStride(headDim) * (2 * attentionRows + 3 * keyBlock) + 16 * keyBlock + 2 * attentionRows;
+  return blocksOf(headDim, 32) * 32 * (2 * attentionRows + 3 * keyBlock) + 16 * keyBlock + 2 * attentionRows;
 }
 
 /** Rows whose logits exist at the same time: at most 64 MiB of them, but enough to read the head seldom. */
@@ -102,6 +106,7 @@ class CpuBackend final : public Backend {
   /** One thread's own memory. */
   struct Scratch {
     Buffer<std::byte> weights;  // (2 · convertedColumns, innerColumns), converted
+    Buffer<std::byte> rows;     // of x, those of one expert
     Buffer<float> attention;
     Buffer<float> logits;  // (scoredAtOnce, statisticsColumns)
     RowSampler sampler;
@@ -114,9 +119,14 @@ class CpuBackend final : public Backend {
   /** Rows [first, first + count) of a weight as products take them: in place, or converted into `scratch`. */
   WeightRows weightRows(const Weight& weight, int64_t first, int64_t count, bool inPlace,
                         std::byte* scratch) const;
+  /** Bytes from one packed or gathered row to the next. */
+  int64_t rowBytes(int64_t columns) const { return spreadBytes(columns * elementBytes()); }
+  /** Bytes of an element of what products take. */
+  int64_t elementBytes() const { return packs_ ? 2 : 4; }
   /** Rows of x that stay in the cache. */
   int64_t rowBlock(int64_t inner) const;
-  /** job(row, rows, column, weights) for parts of the columns [first, first + columns) and all rows. */
+  /** job(row, rows, column, columns, weights) for parts of the columns [first, first + columns) and all rows.
+   */
   template <typename Job>
   void forEachBlock(const Weight& weight, int64_t rows, int64_t first, int64_t columns, Scratch& scratch,
                     Job&& job) const;
@@ -136,7 +146,10 @@ class CpuBackend final : public Backend {
       pool_.forEach(items, job);
     }
   }
-  /** activated[slot of r] = round(silu(gate · x[r]) ∘ (up · x[r])), columns [first, first + columns). */
+  /** Rows slots[r] / divisor of x, side by side in `scratch`. */
+  RowSource gather(const RowSource& x, const int32_t* slots, int64_t rows, int64_t divisor, int64_t columns,
+                   Scratch& scratch) const;
+  /** activated[r] = round(silu(gate · x[r]) ∘ (up · x[r])), columns [first, first + columns). */
   void gateUpBlock(const RowSource& x, int64_t rows, const ExpertWeights& weights, int64_t first,
                    int64_t columns, Tensor activated, Scratch& scratch) const;
   /** Greedy scores, block of the vocabulary by block: no row of logits ever exists. */
@@ -153,7 +166,9 @@ class CpuBackend final : public Backend {
   std::unique_ptr<QuantizedProducts> quantized_;  // once a quantized weight was placed
   std::vector<Scratch> scratch_;
   Buffer<float> firstVector_, secondVector_;  // norms, widened
-  Buffer<uint16_t> packed_;                   // the rows of the running product
+  Buffer<std::byte> packed_;                  // the rows of the running product, as bf16
+  Buffer<int32_t> targets_;                   // of slots by expert: their rows of the output
+  Buffer<float> factors_;                     // and their weights
   Buffer<float> logitsChunk_;
   Buffer<RowStatistics> statistics_;  // (scored rows, blocks of the vocabulary)
   PositionSelector selector_;

@@ -1,6 +1,7 @@
 // The mixture of experts on the CPU: route, experts, and the dense MLP, which is one expert with all rows.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "backend/cpu/products.h"
@@ -54,6 +55,14 @@ void groupByExpert(Dispatch& dispatch) {
   dispatch.offsets[0] = 0;
 }
 
+/** Experts with slots; 1 where there are no slots at all. */
+int64_t expertsHit(const Dispatch& dispatch) {
+  int64_t hit = 0;
+  for (int64_t expert = 0; expert < dispatch.experts; ++expert)
+    hit += dispatch.offsets[expert + 1] > dispatch.offsets[expert];
+  return std::max<int64_t>(hit, 1);
+}
+
 }  // namespace
 
 void CpuBackend::route(Tensor x, const Weight& router, const RouteOptions& options, Dispatch& dispatch) {
@@ -76,6 +85,16 @@ void CpuBackend::route(Tensor x, const Weight& router, const RouteOptions& optio
   groupByExpert(dispatch);
 }
 
+RowSource CpuBackend::gather(const RowSource& x, const int32_t* slots, int64_t rows, int64_t divisor,
+                             int64_t columns, Scratch& scratch) const {
+  const RowSource gathered{scratch.rows.data(), rowBytes(columns), x.format};
+  const auto* source = static_cast<const std::byte*>(x.data);
+  for (int64_t row = 0; row < rows; ++row)
+    std::memcpy(scratch.rows.data() + row * gathered.strideBytes,
+                source + slots[row] / divisor * x.strideBytes, static_cast<size_t>(columns * elementBytes()));
+  return gathered;
+}
+
 void CpuBackend::gateUpBlock(const RowSource& x, int64_t rows, const ExpertWeights& weights, int64_t first,
                              int64_t columns, Tensor activated, Scratch& scratch) const {
   const Weight& gate = weights.gate;
@@ -89,10 +108,8 @@ void CpuBackend::gateUpBlock(const RowSource& x, int64_t rows, const ExpertWeigh
       const WeightRows gateRows = weightRows(gate, column, count, inPlace, scratch.weights.data());
       const WeightRows upRows = weightRows(weights.up, column, count, inPlace,
                                            scratch.weights.data() + convertedColumns * inner * 4);
-      // Rows without an index are their own slots.
       kernels_.gateUp(rowsFrom(x, row), std::min(block, rows - row), gateRows, upRows, count, inner,
-                      arithmetic_, (x.index ? activated.data : activated.row(row)) + column,
-                      activated.stride);
+                      arithmetic_, activated.row(row) + column, activated.stride);
     }
 }
 
@@ -103,22 +120,28 @@ void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const
   const int64_t slots = dispatch.rows * k;
   const int64_t width = weights[0].gate.rows;
   const auto count = static_cast<int64_t>(weights.size());
-  RowSource source = productRows(x);
-  source.divisor = k;
-  const int64_t part = partOf(width, threads(), expertColumns);
+  const RowSource source = productRows(x);
+  const int64_t block = rowBlock(x.columns);
+  // Each part of an expert gathers its rows anew.
+  const int64_t part = partOf(width, blocksOf(itemsPerThread * threads(), expertsHit(dispatch)), width);
   const int64_t parts = blocksOf(width, part);
   parallel(count * parts, 2 * slots * width * x.columns, [&](int64_t item, int thread) {
-    const int64_t expert = item / parts;
-    const int64_t first = dispatch.offsets[expert];
-    const int64_t rows = dispatch.offsets[expert + 1] - first;
-    if (rows == 0) return;
-    RowSource chosen = source;
-    chosen.index = dispatch.slots + first;
-    const int64_t column = item % parts * part;
-    gateUpBlock(chosen, rows, weights[expert], column, std::min(part, width - column), activated,
-                scratch_[thread]);
+    const int64_t expert = item / parts, column = item % parts * part;
+    const int64_t end = dispatch.offsets[expert + 1];
+    for (int64_t first = dispatch.offsets[expert]; first < end; first += block) {
+      const int64_t rows = std::min(block, end - first);
+      const RowSource chosen = gather(source, dispatch.slots + first, rows, k, x.columns, scratch_[thread]);
+      gateUpBlock(chosen, rows, weights[expert], column, std::min(part, width - column),
+                  activated.rowRange(first, rows), scratch_[thread]);
+    }
   });
   const RowSource hidden = productRows({activated.data, slots, activated.columns, activated.stride});
+  int32_t* targets = targets_.data();
+  float* factors = factors_.data();
+  for (int64_t row = 0; row < slots; ++row) {
+    targets[row] = static_cast<int32_t>(dispatch.slots[row] / k);
+    factors[row] = dispatch.weights[dispatch.slots[row]];
+  }
   // One item owns a part of the output columns and adds the experts in the order of their ids: no atomics,
   // one order. Few parts, for each reads all activations.
   const int64_t outPart = partOf(out.columns, 2 * threads(), out.columns);
@@ -127,14 +150,14 @@ void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const
     const int64_t columns = std::min(outPart, out.columns - column);
     for (int64_t row = 0; row < out.rows; ++row) std::fill_n(out.row(row) + column, columns, 0.0f);
     for (int64_t expert = 0; expert < count; ++expert) {
-      const int32_t* chosen = dispatch.slots + dispatch.offsets[expert];
-      const int64_t rows = dispatch.offsets[expert + 1] - dispatch.offsets[expert];
+      const int64_t begin = dispatch.offsets[expert], rows = dispatch.offsets[expert + 1] - begin;
       if (rows == 0) continue;
       forEachBlock(
           weights[expert].down, rows, column, columns, scratch_[thread],
           [&](int64_t row, int64_t rowCount, int64_t first, int64_t columnCount, const WeightRows& down) {
-            kernels_.multiplyAccumulate(hidden, chosen + row, k, dispatch.weights, rowCount, down,
-                                        columnCount, width, out.data + first, out.stride);
+            kernels_.multiplyAccumulate(rowsFrom(hidden, begin + row), targets + begin + row,
+                                        factors + begin + row, rowCount, down, columnCount, width,
+                                        out.data + first, out.stride);
           });
     }
   });

@@ -19,13 +19,11 @@ enum : uint8_t { formatF32 = 0, formatF16 = 1, formatBf16 = 2 };
 constexpr int64_t keyBlock = 64;
 constexpr int64_t attentionRows = 240;
 
-/** Rows of x, either all in order or by index: f32, or packed as bf16 where a unit has products of those. */
+/** Rows of x: f32, or packed as bf16 where a unit has products of those. */
 struct RowSource {
   const void* data;
   int64_t strideBytes;
   uint8_t format;
-  const int32_t* index;  // null: rows 0, 1, …; otherwise row r is index[r] / divisor
-  int64_t divisor;       // turns slots into rows; 1 otherwise
 };
 
 /** Rows of a weight, one for each output column, at any alignment: f32, or bf16 that is widened when loaded
@@ -86,13 +84,12 @@ struct Kernels {
   void (*multiply)(const RowSource& x, int64_t rows, const WeightRows& weights, int64_t columns,
                    int64_t inner, float* out, int64_t outStride);
 
-  /** out[slots[r] / divisor][c] += scale[slots[r]] · (x[slots[r]] · weights[c]). x.index and x.divisor are
-   * not used. */
-  void (*multiplyAccumulate)(const RowSource& x, const int32_t* slots, int64_t divisor, const float* scale,
-                             int64_t rows, const WeightRows& weights, int64_t columns, int64_t inner,
-                             float* out, int64_t outStride);
+  /** out[targets[r] · outStride + c] += factors[r] · (x[r] · weights[c]). */
+  void (*multiplyAccumulate)(const RowSource& x, const int32_t* targets, const float* factors, int64_t rows,
+                             const WeightRows& weights, int64_t columns, int64_t inner, float* out,
+                             int64_t outStride);
 
-  /** out[slot of r][c] = round(silu(x[r] · gate[c]) · (x[r] · up[c])); the slot is x.index[r], or r. */
+  /** out[r · outStride + c] = round(silu(x[r] · gate[c]) · (x[r] · up[c])). */
   void (*gateUp)(const RowSource& x, int64_t rows, const WeightRows& gate, const WeightRows& up,
                  int64_t columns, int64_t inner, uint8_t arithmetic, float* out, int64_t outStride);
 

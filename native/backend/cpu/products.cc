@@ -13,12 +13,13 @@ constexpr int64_t worthWidening = 8;
 }  // namespace
 
 RowSource CpuBackend::productRows(Tensor x) {
-  if (!packs_) return {x.data, x.stride * 4, formatF32, nullptr, 1};
-  const int64_t stride = packedStride(x.columns);
+  if (!packs_) return {x.data, x.stride * 4, formatF32};
+  const int64_t stride = rowBytes(x.columns);
   parallel(x.rows, x.rows * x.columns, [&](int64_t row, int) {
-    kernels_.narrow(x.row(row), formatF32, x.columns, packed_.data() + row * stride);
+    kernels_.narrow(x.row(row), formatF32, x.columns,
+                    reinterpret_cast<uint16_t*>(packed_.data() + row * stride));
   });
-  return {packed_.data(), stride * 2, formatBf16, nullptr, 1};
+  return {packed_.data(), stride, formatBf16};
 }
 
 bool CpuBackend::usedInPlace(const Weight& weight, int64_t rows) const {
@@ -45,8 +46,9 @@ WeightRows CpuBackend::weightRows(const Weight& weight, int64_t first, int64_t c
 }
 
 int64_t CpuBackend::rowBlock(int64_t inner) const {
-  const int64_t rows = cachedRowBytes / std::max<int64_t>(inner * (packs_ ? 2 : 4), 1);
-  return std::max(rows / tileMultiple, int64_t{1}) * tileMultiple;
+  return std::max((packs_ ? cachedPackedBytes : cachedRowBytes) / rowBytes(inner) / tileMultiple,
+                  int64_t{1}) *
+         tileMultiple;
 }
 
 void CpuBackend::multiplyBlock(const RowSource& x, int64_t rows, const Weight& weight, int64_t first,

@@ -8,13 +8,7 @@
 namespace rnd1::cpu {
 
 inline RowSource rowsFrom(const RowSource& x, int64_t first) {
-  RowSource rows = x;
-  if (x.index) {
-    rows.index += first;
-  } else {
-    rows.data = static_cast<const std::byte*>(x.data) + first * x.strideBytes;
-  }
-  return rows;
+  return {static_cast<const std::byte*>(x.data) + first * x.strideBytes, x.strideBytes, x.format};
 }
 
 template <typename Job>

@@ -8,28 +8,28 @@ constexpr int tileSums = (tileRows * tileColumns + lanes - 1) / lanes * lanes + 
 // A row is multiplied in pieces of so many bytes: a tile's weights and rows then fit the first-level cache.
 constexpr int64_t pieceBytes = 4096;
 // Tiles of rows whose sums wait in memory between pieces.
-constexpr int64_t waitingTiles = 16;
+constexpr int64_t waitingTiles = 16, waitingRows = waitingTiles * tileRows;
+
+// Up to so many rows leave the multipliers idle while weights come.
+constexpr int64_t streamedRows = 16;
 
 /** One tile and one piece of its rows. */
 struct TilePiece {
   const char* x[tileRows];
   const char* weights[tileColumns];
   int64_t inner;     // elements of the piece
-  int64_t ahead;     // bytes from a weight to what is fetched meanwhile
   F* waiting;        // (rows · tileColumns) sums between pieces
   bool first, last;  // of the pieces of a row
 };
 
 /**
- * result[r][c], or [c][r], = x[r] · weights[c] for all tileColumns columns, after the last piece. Each sum
- * runs along the row in lanes, then pairwise across them. `fetches` lines of memory are asked for on the way
- * with each step, half of them behind weights[0], half behind the middle one.
+ * result[r][c] = x[r] · weights[c] for all tileColumns columns, after the last piece. Each sum runs along the
+ * row in lanes, then pairwise across them.
  */
-template <typename Operand, int rows, bool columnsFirst, int fetches>
+template <typename Operand, int rows>
 static void multiplyTile(const TilePiece& piece, float* result) {
   constexpr int count = rows * tileColumns;
-  constexpr int64_t weightStep = Operand::step * Operand::weightBytes;
-  const auto at = [](int r, int c) { return columnsFirst ? c * rows + r : r * tileColumns + c; };
+  const auto at = [](int r, int c) { return r * tileColumns + c; };
   F sums[count] = {};
   if (!piece.first) {
 #pragma GCC unroll 32
@@ -41,8 +41,6 @@ static void multiplyTile(const TilePiece& piece, float* result) {
   for (int r = 0; r < rows; ++r) x[r] = piece.x[r];
 #pragma GCC unroll 8
   for (int c = 0; c < tileColumns; ++c) weights[c] = piece.weights[c];
-  const char* fetched = weights[0] + piece.ahead;
-  const int64_t toOther = weights[tileColumns / 2] - weights[0];
   const int64_t inner = piece.inner;
   int64_t k = 0;
   for (; k + Operand::step <= inner; k += Operand::step) {
@@ -54,11 +52,6 @@ static void multiplyTile(const TilePiece& piece, float* result) {
       const auto weight = Operand::loadWeight(weights[c] + k * Operand::weightBytes);
 #pragma GCC unroll 8
       for (int r = 0; r < rows; ++r) sums[at(r, c)] = Operand::accumulate(sums[at(r, c)], vectors[r], weight);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < fetches / 2; ++i, fetched += weightStep) {
-      __builtin_prefetch(fetched, 0, 3);
-      __builtin_prefetch(fetched + toOther, 0, 3);
     }
   }
   if (k < inner) {
@@ -84,161 +77,164 @@ typedef void (*Tile)(const TilePiece& piece, float* result);
 
 /** Tiles for one kind of operands. */
 struct Tiles {
-  Tile plain[4];     // of 1 to tileRows rows
-  Tile fetchAll[4];  // likewise; fetch all of the next tile's weights
-  Tile fetchThird;   // of tileRows rows: a third of them
+  Tile ofRows[4];  // of 1 to tileRows rows
   int64_t xBytes, weightBytes;
 };
 
-template <typename Operand, bool columnsFirst>
+template <typename Operand>
 constexpr Tiles tilesOf = {
-    {multiplyTile<Operand, 1, columnsFirst, 0>, multiplyTile<Operand, 2, columnsFirst, 0>,
-     multiplyTile<Operand, 3, columnsFirst, 0>,
-     multiplyTile<Operand, (tileRows < 4 ? tileRows : 4), columnsFirst, 0>},
-    {multiplyTile<Operand, 1, columnsFirst, tileColumns>, multiplyTile<Operand, 2, columnsFirst, tileColumns>,
-     multiplyTile<Operand, 3, columnsFirst, tileColumns>,
-     multiplyTile<Operand, (tileRows < 4 ? tileRows : 4), columnsFirst, tileColumns>},
-    multiplyTile<Operand, tileRows, columnsFirst, 2>,
+    {multiplyTile<Operand, 1>, multiplyTile<Operand, 2>, multiplyTile<Operand, 3>,
+     multiplyTile<Operand, (tileRows < 4 ? tileRows : 4)>},
     Operand::xBytes,
     Operand::weightBytes,
 };
 
-template <bool columnsFirst>
 static inline const Tiles& chooseTiles(uint8_t rowFormat, uint8_t weightFormat) {
 #ifdef RND1_MULTIPLIES_BF16
-  if (rowFormat == formatBf16) return tilesOf<Bf16, columnsFirst>;
+  if (rowFormat == formatBf16) return tilesOf<Bf16>;
 #endif
   (void)rowFormat;
-  return weightFormat == formatBf16 ? tilesOf<WidenedBf16, columnsFirst> : tilesOf<F32, columnsFirst>;
+  return weightFormat == formatBf16 ? tilesOf<WidenedBf16> : tilesOf<F32>;
+}
+
+/** The rows of a weight that one tile takes. */
+struct TileWeights {
+  const char* rows[tileColumns];
+  int64_t width;  // how many columns count; the last one fills up the rest
+  int64_t ahead;  // bytes to the rows of the next tile
+};
+
+static inline const char* rowOf(const RowSource& x, int64_t row) {
+  return static_cast<const char*>(x.data) + row * x.strideBytes;
+}
+
+/** `columns` are left from `column` on; a tile takes every `apart`th, and touches the one after its last. */
+static inline TileWeights tileOf(const WeightRows& weights, int64_t column, int64_t columns,
+                                 int64_t apart = 1) {
+  TileWeights tile;
+  tile.width = columns < tileColumns ? columns : tileColumns;
+  tile.ahead = (apart == 1 ? tileColumns : 1) * weights.strideBytes;
+  for (int64_t i = 0; i < tileColumns; ++i)
+    tile.rows[i] = static_cast<const char*>(weights.data) +
+                   (column + (i < tile.width ? i : tile.width - 1) * apart) * weights.strideBytes;
+  return tile;
 }
 
 /**
- * emit(first row, rows, result) for every tile that `weights` lead to. A weight is read from memory for the
- * first rows and from the cache for the rest; meanwhile what lies `ahead`, the next tile's, is fetched: by
- * the first tiles of rows, so evenly that neither memory nor multipliers wait.
+ * emit(first row, rows, result) for the rows [first, end) of x, at most waitingRows. A weight is read from
+ * memory for the first of them and from the cache for the rest. Meanwhile the beginnings of what comes next
+ * are fetched: the processor's own prefetchers then find the streams they follow already started. (To ask for
+ * every line was slower: what a core cannot have in flight is dropped, or stalls it.)
  */
-template <typename Row, typename Emit>
-static inline void multiplyRows(const Tiles& tiles, Row row, int64_t rows, const char* const* weights,
-                                int64_t inner, int64_t ahead, Emit emit) {
+template <typename Emit>
+static inline void multiplyRows(const Tiles& tiles, const RowSource& x, int64_t first, int64_t end,
+                                const TileWeights& weights, int64_t inner, Emit emit) {
   alignas(64) float result[tileSums];
   F waiting[waitingTiles][tileRows * tileColumns];
   const int64_t pieceElements = pieceBytes / tiles.xBytes;
   const int64_t pieces = inner > pieceElements ? (inner + pieceElements - 1) / pieceElements : 1;
-  const int64_t covered = pieces == 1 ? inner : pieceElements;
-  const int64_t rowTiles = (rows + tileRows - 1) / tileRows;
-  const int64_t every = rowTiles / (tileColumns / 2);  // 0: there are fewer tiles than thirds
-  int64_t fetches = 0;
+  const int64_t rows = end - first, rowTiles = (rows + tileRows - 1) / tileRows;
   TilePiece piece;
-  for (int64_t group = 0; group < rowTiles; group += waitingTiles) {
-    const int64_t end = group + waitingTiles < rowTiles ? group + waitingTiles : rowTiles;
-    for (int64_t p = 0; p < pieces; ++p) {
-      const int64_t start = p * pieceElements;
-      piece.inner = inner - start < pieceElements ? inner - start : pieceElements;
-      piece.first = p == 0;
-      piece.last = p + 1 == pieces;
-      for (int c = 0; c < tileColumns; ++c) piece.weights[c] = weights[c] + start * tiles.weightBytes;
-      for (int64_t tile = group; tile < end; ++tile) {
-        const int64_t r = tile * tileRows;
-        const int count = rows - r < tileRows ? static_cast<int>(rows - r) : tileRows;
-        for (int i = 0; i < count; ++i) piece.x[i] = row(r + i) + start * tiles.xBytes;
-        piece.waiting = waiting[tile - group];
-        Tile multiply = tiles.plain[count - 1];
-        if (every > 0 && tile % every == 0 && count == tileRows && fetches < pieces * (tileColumns / 2)) {
-          // Pieces are fetched one behind the other, from the first of the next tile's weights to the last.
-          piece.ahead = ahead + (fetches++ * covered - start) * tiles.weightBytes;
-          multiply = tiles.fetchThird;
-        } else if (every == 0 && tile == 0) {
-          piece.ahead = ahead + start * (tileColumns / 2 - 1) * tiles.weightBytes;
-          multiply = tiles.fetchAll[count - 1];
-        }
-        multiply(piece, result);
-        if (piece.last) emit(r, count, result);
-      }
+  for (int64_t p = 0; p < pieces; ++p) {
+    const int64_t start = p * pieceElements;
+    piece.inner = inner - start < pieceElements ? inner - start : pieceElements;
+    piece.first = p == 0;
+    piece.last = p + 1 == pieces;
+    const int64_t next = piece.last ? weights.ahead : (start + pieceElements) * tiles.weightBytes;
+    for (int c = 0; c < tileColumns; ++c) {
+      piece.weights[c] = weights.rows[c] + start * tiles.weightBytes;
+      __builtin_prefetch(weights.rows[c] + next, 0, 2);
+    }
+    for (int64_t tile = 0; tile < rowTiles; ++tile) {
+      // Tiles of nearly equal size: one of a single row would leave most of the multipliers idle.
+      const int64_t r = tile * rows / rowTiles;
+      const int count = static_cast<int>((tile + 1) * rows / rowTiles - r);
+      for (int i = 0; i < count; ++i) piece.x[i] = rowOf(x, first + r + i) + start * tiles.xBytes;
+      piece.waiting = waiting[tile];
+      tiles.ofRows[count - 1](piece, result);
+      if (piece.last) emit(first + r, count, result);
     }
   }
 }
 
-static inline const char* weightRow(const WeightRows& weights, int64_t row) {
-  return static_cast<const char*>(weights.data) + row * weights.strideBytes;
-}
-
-/** emit(r, c, width, values) for runs of up to tileColumns columns. */
-template <typename Row, typename Emit>
-static inline void multiplyAll(uint8_t rowFormat, Row row, int64_t rows, const WeightRows& weights,
-                               int64_t columns, int64_t inner, Emit emit) {
-  const Tiles& tiles = chooseTiles<false>(rowFormat, weights.format);
-  for (int64_t c = 0; c < columns; c += tileColumns) {
-    const int64_t width = columns - c < tileColumns ? columns - c : tileColumns;
-    const char* pointers[tileColumns];
-    for (int64_t i = 0; i < tileColumns; ++i)
-      pointers[i] = weightRow(weights, c + (i < width ? i : width - 1));
-    multiplyRows(tiles, row, rows, pointers, inner, tileColumns * weights.strideBytes,
+/** emit(r, values) for all rows of x, which may be more than can wait. */
+template <typename Emit>
+static inline void multiplyColumns(const Tiles& tiles, const RowSource& x, int64_t rows,
+                                   const TileWeights& weights, int64_t inner, Emit emit) {
+  for (int64_t first = 0; first < rows; first += waitingRows)
+    multiplyRows(tiles, x, first, first + waitingRows < rows ? first + waitingRows : rows, weights, inner,
                  [&](int64_t r, int count, const float* result) {
-                   for (int i = 0; i < count; ++i) emit(r + i, c, width, result + i * tileColumns);
+                   for (int i = 0; i < count; ++i) emit(r + i, result + i * tileColumns);
                  });
-  }
 }
 
-static inline const char* rowOf(const RowSource& x, int64_t row) {
-  return static_cast<const char*>(x.data) + (x.index ? x.index[row] / x.divisor : row) * x.strideBytes;
+static inline void storeColumns(float* target, const float* values, int64_t width) {
+  if (width == tileColumns) {
+    __builtin_memcpy(target, values, tileColumns * 4);
+  } else {
+    for (int64_t i = 0; i < width; ++i) target[i] = values[i];
+  }
 }
 
 static void multiply(const RowSource& x, int64_t rows, const WeightRows& weights, int64_t columns,
                      int64_t inner, float* out, int64_t outStride) {
-  multiplyAll(
-      x.format, [&](int64_t r) { return rowOf(x, r); }, rows, weights, columns, inner,
-      [&](int64_t r, int64_t c, int64_t width, const float* values) {
-        float* target = out + r * outStride + c;
-        if (width == tileColumns) {
-          __builtin_memcpy(target, values, tileColumns * 4);
-        } else {
-          for (int64_t i = 0; i < width; ++i) target[i] = values[i];
-        }
-      });
+  const Tiles& tiles = chooseTiles(x.format, weights.format);
+  for (int64_t c = 0; c < columns; c += tileColumns) {
+    const TileWeights tile = tileOf(weights, c, columns - c);
+    multiplyColumns(tiles, x, rows, tile, inner, [&](int64_t r, const float* values) {
+      storeColumns(out + r * outStride + c, values, tile.width);
+    });
+  }
 }
 
-static void multiplyAccumulate(const RowSource& x, const int32_t* slots, int64_t divisor, const float* scale,
-                               int64_t rows, const WeightRows& weights, int64_t columns, int64_t inner,
-                               float* out, int64_t outStride) {
-  multiplyAll(
-      x.format, [&](int64_t r) { return static_cast<const char*>(x.data) + slots[r] * x.strideBytes; }, rows,
-      weights, columns, inner,
-      [&](int64_t r, int64_t c, int64_t width, const float* values) {
-        const float factor = scale[slots[r]];
-        float* target = out + slots[r] / divisor * outStride + c;
-        for (int64_t i = 0; i < width; ++i) {
-          const float product = factor * values[i];
-          target[i] += product;
-        }
-      });
+static void multiplyAccumulate(const RowSource& x, const int32_t* targets, const float* factors, int64_t rows,
+                               const WeightRows& weights, int64_t columns, int64_t inner, float* out,
+                               int64_t outStride) {
+  const Tiles& tiles = chooseTiles(x.format, weights.format);
+  const auto add = [&](int64_t r, int64_t c, int64_t apart, int64_t width, const float* values) {
+    float* target = out + targets[r] * outStride + c;
+    for (int64_t i = 0; i < width; ++i) {
+      const float product = factors[r] * values[i];
+      target[i * apart] += product;
+    }
+  };
+  // Few rows wait for memory, which is read fastest along streams that go on from tile to tile: their columns
+  // lie far apart. Many rows write faster side by side.
+  const int64_t apart = rows <= streamedRows ? columns / tileColumns : 0;
+  for (int64_t c = 0; c < apart; ++c)
+    multiplyColumns(tiles, x, rows, tileOf(weights, c, tileColumns, apart), inner,
+                    [&](int64_t r, const float* values) { add(r, c, apart, tileColumns, values); });
+  for (int64_t c = apart * tileColumns; c < columns; c += tileColumns) {
+    const TileWeights tile = tileOf(weights, c, columns - c);
+    multiplyColumns(tiles, x, rows, tile, inner, [&](int64_t r, const float* values) {
+      // The compiler unrolls what it knows the length of.
+      tile.width == tileColumns ? add(r, c, 1, tileColumns, values) : add(r, c, 1, tile.width, values);
+    });
+  }
 }
 
 static void gateUp(const RowSource& x, int64_t rows, const WeightRows& gate, const WeightRows& up,
                    int64_t columns, int64_t inner, uint8_t arithmetic, float* out, int64_t outStride) {
-  constexpr int64_t half = tileColumns / 2;
-  const Tiles& tiles = chooseTiles<true>(x.format, gate.format);
-  for (int64_t c = 0; c < columns; c += half) {
-    const int64_t width = columns - c < half ? columns - c : half;
-    const char* pointers[tileColumns];
-    for (int64_t i = 0; i < half; ++i) {
-      const int64_t column = c + (i < width ? i : width - 1);
-      pointers[i] = weightRow(gate, column);
-      pointers[half + i] = weightRow(up, column);
+  const Tiles& tiles = chooseTiles(x.format, gate.format);
+  // The gates of some rows wait for their other sides. Whole vectors are read of them.
+  alignas(64) float gates[waitingRows * tileColumns + lanes];
+  for (int64_t c = 0; c < columns; c += tileColumns) {
+    const TileWeights gateTile = tileOf(gate, c, columns - c), upTile = tileOf(up, c, columns - c);
+    for (int64_t first = 0; first < rows; first += waitingRows) {
+      const int64_t end = first + waitingRows < rows ? first + waitingRows : rows;
+      multiplyRows(tiles, x, first, end, gateTile, inner, [&](int64_t r, int count, const float* result) {
+        __builtin_memcpy(gates + (r - first) * tileColumns, result,
+                         static_cast<size_t>(count) * tileColumns * 4);
+      });
+      multiplyRows(tiles, x, first, end, upTile, inner, [&](int64_t r, int count, const float* result) {
+        alignas(64) float activated[tileSums];
+        for (int i = 0; i < count * tileColumns; i += static_cast<int>(lanes)) {
+          const F g = load(gates + (r - first) * tileColumns + i), u = load(result + i);
+          store(activated + i, roundTo(arithmetic, g / (exponential(-g) + 1.0f) * u));
+        }
+        for (int i = 0; i < count; ++i)
+          storeColumns(out + (r + i) * outStride + c, activated + i * tileColumns, upTile.width);
+      });
     }
-    multiplyRows(
-        tiles, [&](int64_t r) { return rowOf(x, r); }, rows, pointers, inner, half * gate.strideBytes,
-        [&](int64_t r, int count, const float* result) {
-          // The gates of all rows come first: half · count of them, then as many for the other side.
-          alignas(64) float activated[(tileRows * half + lanes - 1) / lanes * lanes];
-          for (int64_t i = 0; i < half * count; i += lanes) {
-            const F g = load(result + i);
-            const F u = load(result + half * count + i);
-            store(activated + i, roundTo(arithmetic, g / (exponential(-g) + 1.0f) * u));
-          }
-          for (int i = 0; i < count; ++i) {
-            float* target = out + (x.index ? x.index[r + i] : r + i) * outStride + c;
-            for (int64_t column = 0; column < width; ++column) target[column] = activated[column * count + i];
-          }
-        });
   }
 }

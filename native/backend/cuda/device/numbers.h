@@ -53,10 +53,9 @@ auto dispatchDType(DType dtype, Body&& body) {
       return body.template operator()<DType::f32>();
     case DType::f16:
       return body.template operator()<DType::f16>();
-    case DType::bf16:
-      break;
+    default:  // quantized weights are refused before they get here
+      return body.template operator()<DType::bf16>();
   }
-  return body.template operator()<DType::bf16>();
 }
 
 }  // namespace rnd1::cuda
