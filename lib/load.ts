@@ -18,6 +18,7 @@ import { readSettings } from './settings';
 import type { Tokenizer } from './tokenizer';
 import type { Device, DownloadOptions, DownloadProgress, DType, LoadOptions, LoadProgress } from './types';
 import {
+  booleanOption,
   callbackOption,
   integerOption,
   optionsObject,
@@ -68,7 +69,7 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
     );
   }
   const place = path === undefined ? embeddedFolder : stringOption('path', path);
-  const { device, dtype, threads, maxRowsPerStep, onProgress, signal, hub } = readLoadOptions(options);
+  const { device, dtype, threads, mmap, maxRowsPerStep, onProgress, signal, hub } = readLoadOptions(options);
   signal?.throwIfAborted();
   const folder = await findFolder(place, {
     ...hub,
@@ -93,6 +94,7 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
     files: manifest.files,
     tensors: selected.tensors,
     quantize,
+    copied: !mmap,
     device: chosen.device,
     dtype: arithmetic,
     threads,
@@ -126,6 +128,7 @@ function readLoadOptions(given: LoadOptions | undefined) {
     device: device as Device,
     dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16', 'q8', 'q4']),
     threads: integerOption('threads', threads, 1, 1024),
+    mmap: booleanOption('mmap', options.mmap, true),
     maxRowsPerStep:
       options.maxRowsPerStep === undefined
         ? undefined

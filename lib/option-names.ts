@@ -37,6 +37,7 @@ export const loadNames: Names<LoadOptions> = {
   device: true,
   dtype: true,
   threads: true,
+  mmap: true,
   maxRowsPerStep: true,
   onProgress: true,
   signal: true,

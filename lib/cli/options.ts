@@ -16,6 +16,7 @@ export interface ModelFlags extends HubFlags {
   readonly device?: Device;
   readonly dtype?: DType;
   readonly threads?: number;
+  readonly mmap?: boolean;
 }
 
 /** How a canvas is denoised. */
@@ -65,7 +66,7 @@ export function addHubOptions(command: Command): Command {
     );
 }
 
-/** `--model --device --dtype --threads`, and `addHubOptions` */
+/** `--model --device --dtype --threads --no-mmap`, and `addHubOptions` */
 export function addModelOptions(command: Command): Command {
   const model = command
     .optionsGroup('Model:')
@@ -84,7 +85,8 @@ export function addModelOptions(command: Command): Command {
         "the arithmetic; auto is the checkpoint's own, q8 and q4 quantize while loading (default: auto)",
       ).choices(['auto', 'f32', 'f16', 'bf16', 'q8', 'q4']),
     )
-    .option('--threads <count>', 'compute threads (default: one per core)', integer(1));
+    .option('--threads <count>', 'compute threads (default: one per core)', integer(1))
+    .option('--no-mmap', 'copy the weights into memory: loads slower, then runs faster on the CPU');
   return addHubOptions(model);
 }
 

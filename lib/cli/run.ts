@@ -35,7 +35,7 @@ export async function loadModel(
   flags: ModelFlags & { readonly quiet?: boolean; readonly maxRowsPerStep?: number },
   signal: AbortSignal,
 ): Promise<RND1> {
-  const { device, dtype, threads, maxRowsPerStep } = flags;
+  const { device, dtype, threads, mmap, maxRowsPerStep } = flags;
   const loading = flags.quiet ? null : new LoadingBar(process.stderr);
   try {
     const hub = hubOf(flags);
@@ -44,6 +44,7 @@ export async function loadModel(
       device,
       dtype,
       threads,
+      mmap,
       maxRowsPerStep,
       signal,
       onProgress: loading?.update,

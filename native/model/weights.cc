@@ -1,5 +1,7 @@
 #include "model/weights.h"
 
+#include <cstring>
+
 #include "core/error.h"
 #include "core/quantized.h"
 #include "model/quantize.h"
@@ -13,13 +15,21 @@ std::string describe(const std::vector<int64_t>& shape) {
   return text + "]";
 }
 
+/** Copies begin on lines of their own. */
+constexpr int64_t cacheLine = 64;
+
 /** Finds tensors by name, checks them, and hands their mapped bytes to the backend. */
 class Loader {
  public:
   Loader(const Manifest& manifest, const std::vector<MappedFile>& files, Backend& backend,
-         int64_t totalTensors, const std::function<void(const LoadProgress&)>& onProgress,
-         const AbortFlag& abort)
-      : manifest_(manifest), files_(files), backend_(backend), onProgress_(onProgress), abort_(abort) {
+         int64_t totalTensors, std::vector<OwnedMemory>& owned,
+         const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort)
+      : manifest_(manifest),
+        files_(files),
+        backend_(backend),
+        owned_(owned),
+        onProgress_(onProgress),
+        abort_(abort) {
     progress_.totalTensors = totalTensors;
     for (const auto& [name, location] : manifest.tensors) {
       if (isQuantized(location.dtype) && location.group != 32 && location.group != 64)
@@ -29,6 +39,10 @@ class Loader {
     }
     if (manifest.quantize) pool_.emplace(backend.threads());
     backend.expectWeights(progress_.totalBytes, totalTensors);
+    // A GPU copies anyway, and what is quantized now gets memory of its own.
+    if (manifest.copied && !manifest.quantize && backend.device() == "cpu")
+      copies_ = own(backend.allocate(static_cast<size_t>(
+          progress_.totalBytes + 3 * cacheLine * static_cast<int64_t>(manifest.tensors.size()))));
   }
 
   /** A weight that is always wide. */
@@ -38,23 +52,21 @@ class Loader {
       throw Error(ErrorCode::invalidCheckpoint, files_[location.file].path() + ": tensor " + name +
                                                     " is quantized, which only products may be");
     const Weight weight = map(name, location);
-    const Weight placed = backend_.place(weight);
+    const Weight placed = backend_.place(copied(weight, location));
     advance(weight.bytes(), placed.bytes());
     return placed;
   }
 
-  /** The weight of a product, which may be quantized. Memory that it takes goes to `owned`. */
-  template <typename Owned>
-  Weight product(const std::string& name, const std::vector<int64_t>& shape, Owned& owned) {
+  /** The weight of a product, which may be quantized. */
+  Weight product(const std::string& name, const std::vector<int64_t>& shape) {
     const TensorLocation& location = find(name, shape);
     const Weight weight = map(name, location);
-    Weight ready = weight;
+    Weight ready = copied(weight, location);
     if (manifest_.quantize && !weight.quantized()) {
       const MappedFile& file = files_[location.file];
       ready =
           quantize(weight, *manifest_.quantize, file.path() + ": tensor " + name, backend_, *pool_, abort_);
-      owned.emplace_back(const_cast<std::byte*>(ready.data),
-                         [&backend = backend_](void* memory) { backend.release(memory); });
+      own(const_cast<std::byte*>(ready.data));
       // What was read is not needed again: memory must not hold both.
       file.wontNeed(location.offset, static_cast<size_t>(weight.bytes()));
     }
@@ -131,6 +143,39 @@ class Loader {
     return weight;
   }
 
+  /** Memory that lives as long as the weights. */
+  std::byte* own(void* memory) {
+    owned_.emplace_back(memory, [&backend = backend_](void* old) { backend.release(old); });
+    return static_cast<std::byte*>(memory);
+  }
+
+  /** The weight in memory of the backend's, where that was asked for. */
+  Weight copied(const Weight& weight, const TensorLocation& location) {
+    if (!copies_) return weight;
+    const auto copy = [&](const void* source, int64_t bytes, Place place) {
+      std::byte* target = copies_;
+      std::memcpy(target, source, static_cast<size_t>(bytes));
+      copies_ += (bytes + cacheLine - 1) / cacheLine * cacheLine;
+      files_[place.file].wontNeed(place.offset, static_cast<size_t>(bytes));
+      return target;
+    };
+    Weight copied = weight;
+    const Place data{location.file, location.offset};
+    if (!weight.quantized()) {
+      copied.data = copy(weight.data, weight.bytes(), data);
+      return copied;
+    }
+    const QuantizedShape shape{weight.dtype, weight.rows, weight.columns, weight.group};
+    const auto halves = [&](const uint16_t* source, Place place) {
+      return reinterpret_cast<const uint16_t*>(
+          copy(source, shape.scaleCount() * static_cast<int64_t>(sizeof(uint16_t)), place));
+    };
+    copied.data = copy(weight.data, shape.dataBytes(), data);
+    copied.scales = halves(weight.scales, location.scales);
+    if (weight.minimums) copied.minimums = halves(weight.minimums, location.minimums);
+    return copied;
+  }
+
   void advance(int64_t read, int64_t resident) {
     progress_.bytes += read;
     bytes_ += resident;
@@ -145,8 +190,10 @@ class Loader {
   const Manifest& manifest_;
   const std::vector<MappedFile>& files_;
   Backend& backend_;
+  std::vector<OwnedMemory>& owned_;
   const std::function<void(const LoadProgress&)>& onProgress_;
   const AbortFlag& abort_;
+  std::byte* copies_ = nullptr;  // where the next copy goes
   std::optional<ThreadPool> pool_;
   LoadProgress progress_;
   int64_t bytes_ = 0;
@@ -173,10 +220,10 @@ Weights::Weights(const Config& config, const Manifest& manifest, Backend& backen
   for (const std::string& path : manifest.files) files_.emplace_back(path);
   const int64_t perLayer = 9 + 3 * config.experts;
   Loader loader(manifest, files_, backend, config.layers * perLayer + (config.tieWordEmbeddings ? 2 : 3),
-                onProgress, abort);
+                owned_, onProgress, abort);
 
   const auto product = [&](const std::string& name, const std::vector<int64_t>& shape) {
-    return loader.product(name, shape, quantized_);
+    return loader.product(name, shape);
   };
   const HeadLayout heads = config.headLayout();
   const int64_t hidden = config.hidden;

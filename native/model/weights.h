@@ -42,7 +42,11 @@ struct Manifest {
   std::vector<std::string> files;
   std::unordered_map<std::string, TensorLocation> tensors;
   std::optional<Quantization> quantize;  // what is wide in the files is to be quantized while it is loaded
+  bool copied = false;  // weights are copied into memory of the backend's, also where it could use the files
 };
+
+/** Memory of a backend that goes back to it. */
+using OwnedMemory = std::unique_ptr<void, std::function<void(void*)>>;
 
 struct LayerWeights {
   Weight inputNorm, postAttentionNorm;  // (hidden)
@@ -57,7 +61,8 @@ struct LoadProgress {
   int64_t bytes = 0, totalBytes = 0, tensors = 0, totalTensors = 0;
 };
 
-/** The weights of one model, resident in a backend; on the CPU views into the mapped files. */
+/** The weights of one model, resident in a backend; on the CPU views into the mapped files, or copies of
+ * them. */
 class Weights {
  public:
   /**
@@ -76,7 +81,7 @@ class Weights {
 
  private:
   std::vector<MappedFile> files_;
-  std::vector<std::unique_ptr<void, std::function<void(void*)>>> quantized_;  // what was quantized on loading
+  std::vector<OwnedMemory> owned_;  // what was quantized on loading, and copies
 };
 
 }  // namespace rnd1

@@ -74,6 +74,11 @@ Manifest readManifest(const Napi::Object& description) {
     const Napi::Object object = asObject(quantize, "quantize");
     manifest.quantize = {readQuantizedDType(object), readGroup(object)};
   }
+  const Napi::Value copied = description.Get("copied");
+  if (!copied.IsUndefined()) {
+    if (!copied.IsBoolean()) throw Napi::TypeError::New(env, "copied must be a boolean");
+    manifest.copied = copied.As<Napi::Boolean>().Value();
+  }
   return manifest;
 }
 

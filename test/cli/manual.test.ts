@@ -24,7 +24,7 @@ test.each(commands)('%s has a manual of options, output, exit codes and examples
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(await manualOf(command)).toBe(stdout);
   const hub = ['--revision', '--cache-dir', '--token'];
-  const running = [...hub, '--model', '--device', '--threads'];
+  const running = [...hub, '--model', '--device', '--threads', '--no-mmap'];
   const others: Record<string, string[]> = {
     download: [...hub, '<repo>'],
     quantize: ['<in>', '<out>', '--dtype', '--threads'],

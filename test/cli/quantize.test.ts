@@ -85,17 +85,22 @@ test('writes a checkpoint that says what it is, loads and answers', async () => 
   expect(other.stderr).toContain("dtype 'q8' is asked for, but the weights are q4 already");
 });
 
-test('a file and a wide checkpoint that is quantized while it loads give the same bits', async () => {
+test('a file, a copy of it and a wide checkpoint that is quantized while it loads give the same bits', async () => {
   for (const dtype of ['q8', 'q4'] as const) {
     const out = newPath();
     await rnd1(['quantize', nano, out, '--dtype', dtype, '--quiet']);
     const tokens = Int32Array.from({ length: 37 }, (_, i) => (i * 11) % 256);
-    const [written, made] = await Promise.all([RND1.load(out), RND1.load(nano, { dtype })]);
+    const [written, made, copied] = await Promise.all([
+      RND1.load(out),
+      RND1.load(nano, { dtype }),
+      RND1.load(out, { mmap: false }),
+    ]);
     expect(written.info).toMatchObject({ device: 'cpu', dtype: 'bf16', weightDtype: dtype });
     expect(made.info).toMatchObject({ ...written.info, folder: nano });
     const logits = async (model: RND1) => Buffer.from((await model.forward(tokens)).logits.buffer);
     expect((await logits(written)).equals(await logits(made))).toBe(true);
-    await Promise.all([written.dispose(), made.dispose()]);
+    expect((await logits(written)).equals(await logits(copied))).toBe(true);
+    await Promise.all([written.dispose(), made.dispose(), copied.dispose()]);
   }
 });
 

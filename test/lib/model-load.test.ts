@@ -60,6 +60,10 @@ describe('load', () => {
       threads: 3,
       weightDtype: 'bf16',
     });
+    expect(sessionOf().description.copied).toBe(false);
+    await load({ mmap: false });
+    expect(native.sessions.at(-1)?.description.copied).toBe(true);
+    await expect(load({ mmap: 'no' as never })).rejects.toThrow("mmap must be true or false, not 'no'");
   });
 
   it('takes the first GPU that holds the weights', async () => {

@@ -1,4 +1,5 @@
 #include <filesystem>
+#include <fstream>
 
 #include "core/error.h"
 #include "io/mapped_file.h"
@@ -153,6 +154,31 @@ void loadingAborts() {
   }
 }
 
+void copiesWeights() {
+  for (const DType arithmetic : {DType::f32, DType::bf16}) {
+    TinyModel tiny(95, {true, false, {DType::bf16, DType::f32, DType::f16}});
+    const std::vector<std::vector<int32_t>> canvas{{3, 1, 4, 1, 5}};
+    const AbortFlag never;
+    Manifest manifest = tiny.manifest();
+    const auto load = [&](bool copied) {
+      manifest.copied = copied;
+      return std::make_unique<Model>(
+          tiny.config(), makeCpuBackend(arithmetic, 1), manifest, [](const LoadProgress&) {}, never);
+    };
+    const auto mapped = load(false), copied = load(true);
+    expectEqual(copied->weightBytes(), mapped->weightBytes(), "weight bytes");
+    const Matrix expected = forward(*mapped, canvas)[0].logits;
+    // What is written into the file reaches those that map it alone.
+    {
+      std::fstream file(manifest.files[0], std::ios::in | std::ios::out | std::ios::binary);
+      const std::string zeros(static_cast<size_t>(std::filesystem::file_size(manifest.files[0])), '\0');
+      file.write(zeros.data(), static_cast<std::streamsize>(zeros.size()));
+    }
+    expect(forward(*copied, canvas)[0].logits.values == expected.values, "copies differ");
+    expect(forward(*mapped, canvas)[0].logits.values != expected.values, "the mapped weights are copies too");
+  }
+}
+
 const Tests weightsTests{
     {"mapped file: content, moving, removal", mapsFiles},
     {"mapped file: an empty file", mapsEmptyFiles},
@@ -161,6 +187,7 @@ const Tests weightsTests{
     {"weights: impossible sizes are named", refusesConfigs},
     {"weights: progress rises to the whole", reportsProgress},
     {"weights: loading aborts", loadingAborts},
+    {"weights: copies do not need the files", copiesWeights},
 };
 
 }  // namespace

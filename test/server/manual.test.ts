@@ -60,6 +60,7 @@ test('it names every flag of the command and every metric', async () => {
     '--device',
     '--dtype',
     '--threads',
+    '--mmap',
     '--revision',
     '--cache-dir',
     '--token',
