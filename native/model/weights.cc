@@ -222,9 +222,6 @@ Weights::Weights(const Config& config, const Manifest& manifest, Backend& backen
   Loader loader(manifest, files_, backend, config.layers * perLayer + (config.tieWordEmbeddings ? 2 : 3),
                 owned_, onProgress, abort);
 
-  const auto product = [&](const std::string& name, const std::vector<int64_t>& shape) {
-    return loader.product(name, shape);
-  };
   const HeadLayout heads = config.headLayout();
   const int64_t hidden = config.hidden;
   embedding = loader.load("model.embed_tokens.weight", {config.vocabulary, hidden});
@@ -234,10 +231,10 @@ Weights::Weights(const Config& config, const Manifest& manifest, Backend& backen
     const std::string prefix = "model.layers." + std::to_string(index) + ".";
     const std::string attention = prefix + "self_attn.";
     layer.inputNorm = loader.load(prefix + "input_layernorm.weight", {hidden});
-    layer.queryKeyValue[0] = product(attention + "q_proj.weight", {heads.queryColumns(), hidden});
-    layer.queryKeyValue[1] = product(attention + "k_proj.weight", {heads.keyValueColumns(), hidden});
-    layer.queryKeyValue[2] = product(attention + "v_proj.weight", {heads.keyValueColumns(), hidden});
-    layer.attentionOutput = product(attention + "o_proj.weight", {hidden, heads.queryColumns()});
+    layer.queryKeyValue[0] = loader.product(attention + "q_proj.weight", {heads.queryColumns(), hidden});
+    layer.queryKeyValue[1] = loader.product(attention + "k_proj.weight", {heads.keyValueColumns(), hidden});
+    layer.queryKeyValue[2] = loader.product(attention + "v_proj.weight", {heads.keyValueColumns(), hidden});
+    layer.attentionOutput = loader.product(attention + "o_proj.weight", {hidden, heads.queryColumns()});
     layer.queryNorm = loader.load(attention + "q_norm.weight", {config.headDim});
     layer.keyNorm = loader.load(attention + "k_norm.weight", {config.headDim});
     layer.postAttentionNorm = loader.load(prefix + "post_attention_layernorm.weight", {hidden});
@@ -245,13 +242,13 @@ Weights::Weights(const Config& config, const Manifest& manifest, Backend& backen
     for (int64_t number = 0; number < config.experts; ++number) {
       const std::string name = prefix + "mlp.experts." + std::to_string(number) + ".";
       ExpertWeights& expert = layer.experts.emplace_back();
-      expert.gate = product(name + "gate_proj.weight", {config.expertWidth, hidden});
-      expert.up = product(name + "up_proj.weight", {config.expertWidth, hidden});
-      expert.down = product(name + "down_proj.weight", {hidden, config.expertWidth});
+      expert.gate = loader.product(name + "gate_proj.weight", {config.expertWidth, hidden});
+      expert.up = loader.product(name + "up_proj.weight", {config.expertWidth, hidden});
+      expert.down = loader.product(name + "down_proj.weight", {hidden, config.expertWidth});
     }
   }
   finalNorm = loader.load("model.norm.weight", {hidden});
-  head = config.tieWordEmbeddings ? embedding : product("lm_head.weight", {config.vocabulary, hidden});
+  head = config.tieWordEmbeddings ? embedding : loader.product("lm_head.weight", {config.vocabulary, hidden});
   bytes = loader.bytes();
 }
 

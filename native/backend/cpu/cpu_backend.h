@@ -123,6 +123,8 @@ class CpuBackend final : public Backend {
   int64_t rowBytes(int64_t columns) const { return spreadBytes(columns * elementBytes()); }
   /** Bytes of an element of what products take. */
   int64_t elementBytes() const { return packs_ ? 2 : 4; }
+  /** Bytes of rows that stay in the second-level cache. */
+  int64_t cachedBytes() const { return packs_ ? cachedPackedBytes : cachedRowBytes; }
   /** Rows of x that stay in the cache. */
   int64_t rowBlock(int64_t inner) const;
   /** job(row, rows, column, columns, weights) for parts of the columns [first, first + columns) and all rows.

@@ -46,9 +46,7 @@ WeightRows CpuBackend::weightRows(const Weight& weight, int64_t first, int64_t c
 }
 
 int64_t CpuBackend::rowBlock(int64_t inner) const {
-  return std::max((packs_ ? cachedPackedBytes : cachedRowBytes) / rowBytes(inner) / tileMultiple,
-                  int64_t{1}) *
-         tileMultiple;
+  return std::max(cachedBytes() / rowBytes(inner) / tileMultiple, int64_t{1}) * tileMultiple;
 }
 
 void CpuBackend::multiplyBlock(const RowSource& x, int64_t rows, const Weight& weight, int64_t first,
