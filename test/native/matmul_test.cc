@@ -153,6 +153,33 @@ void manyRows() {
   });
 }
 
+/** Rows so long that kernels multiply them piece by piece. */
+void longRows() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(9);
+    const int64_t columns = 13;
+    for (const int64_t inner : {2048, 4096, 4500}) {
+      const Scope scope(text(inner, " columns"));
+      const Matrix x = noise.matrix(101, inner, backend.dtype());
+      const HostWeight weight(noise.matrix(columns, inner), DType::bf16, 1);
+      const Weight placed = backend.place(weight.mapped());
+      backend.reserve(limitsOf(x.rows, inner));
+      const auto run = [&](const Matrix& rows) {
+        const DeviceMatrix input(backend, rows);
+        const DeviceMatrix out(backend, rows.rows, columns);
+        backend.matmul(input, {&placed, 1}, out);
+        return out.host();
+      };
+      const Matrix whole = run(x);
+      expectClose(whole, oracle::matmul(x, weight.values(backend.dtype())),
+                  tolerance(backend.dtype(), Rounding::none), "product");
+      for (const int64_t count : {1, 9, 26})
+        expectSameBits(run(rowRange(x, 70, count)).values, rowRange(whole, 70, count).values,
+                       text(count, " rows from 70"));
+    }
+  });
+}
+
 void sameColumns() {
   forEachBackend([](Backend& backend) {
     Noise noise(5);
@@ -238,6 +265,7 @@ const Tests matmulTests{
     {"matmul: NaN and infinity stay in their row", specialValues},
     {"matmul: a row has the same bits in any batch, with any number of threads", rowsStandAlone},
     {"matmul: many rows have the bits of few", manyRows},
+    {"matmul: rows of several pieces against float64, the same bits in any batch", longRows},
     {"matmul: equal weight rows give equal bits wherever they stand", sameColumns},
     {"logits: against float64, the same bits as matmul", logitsMatchOracle},
     {"gatherRows: any rows, in any order, again and again", gathersRows},

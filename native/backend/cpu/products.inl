@@ -5,10 +5,12 @@ constexpr int tileColumns = RND1_TILE_COLUMNS;
 // Sums are written by whole vectors.
 constexpr int tileSums = (tileRows * tileColumns + lanes - 1) / lanes * lanes + lanes;
 
+constexpr int64_t lineBytes = 64;
+
 // A row is multiplied in pieces of so many bytes: a tile's weights and rows then fit the first-level cache.
 constexpr int64_t pieceBytes = 4096;
-// Tiles of rows whose sums wait in memory between pieces.
-constexpr int64_t waitingTiles = 16, waitingRows = waitingTiles * tileRows;
+// Rows whose sums wait in memory between pieces.
+constexpr int64_t waitingRows = 96;
 
 // Up to so many rows leave the multipliers idle while weights come.
 constexpr int64_t streamedRows = 16;
@@ -17,24 +19,20 @@ constexpr int64_t streamedRows = 16;
 struct TilePiece {
   const char* x[tileRows];
   const char* weights[tileColumns];
-  int64_t inner;     // elements of the piece
-  F* waiting;        // (rows · tileColumns) sums between pieces
-  bool first, last;  // of the pieces of a row
+  int64_t inner;                // elements of the piece
+  const char* ahead = nullptr;  // lines that will be needed soon
+  int64_t elementsEach = 0;     // so many elements after one of them the next is asked for
 };
 
 /**
- * result[r][c] = x[r] · weights[c] for all tileColumns columns, after the last piece. Each sum runs along the
- * row in lanes, then pairwise across them.
+ * result[r][c] = x[r] · weights[c] for all tileColumns columns. Each sum runs along the piece in lanes, then
+ * pairwise across them. Whole vectors are written.
  */
-template <typename Operand, int rows>
+template <typename Operand, int rows, bool fetches>
 static void multiplyTile(const TilePiece& piece, float* result) {
   constexpr int count = rows * tileColumns;
   const auto at = [](int r, int c) { return r * tileColumns + c; };
   F sums[count] = {};
-  if (!piece.first) {
-#pragma GCC unroll 32
-    for (int i = 0; i < count; ++i) sums[i] = piece.waiting[i];
-  }
   const char* x[rows];
   const char* weights[tileColumns];
 #pragma GCC unroll 8
@@ -42,16 +40,27 @@ static void multiplyTile(const TilePiece& piece, float* result) {
 #pragma GCC unroll 8
   for (int c = 0; c < tileColumns; ++c) weights[c] = piece.weights[c];
   const int64_t inner = piece.inner;
+  const int64_t whole = inner & -Operand::step;
+  [[maybe_unused]] const char* ahead = piece.ahead;
   int64_t k = 0;
-  for (; k + Operand::step <= inner; k += Operand::step) {
-    typename Operand::Vector vectors[rows];
+  while (k < whole) {
+    int64_t end = whole;
+    if constexpr (fetches) {
+      __builtin_prefetch(ahead, 0, 2);  // not into the first level, which the tile fills
+      ahead += lineBytes;
+      if (k + piece.elementsEach < end) end = k + piece.elementsEach;
+    }
+    for (; k < end; k += Operand::step) {
+      typename Operand::Vector vectors[rows];
 #pragma GCC unroll 8
-    for (int r = 0; r < rows; ++r) vectors[r] = Operand::loadX(x[r] + k * Operand::xBytes);
+      for (int r = 0; r < rows; ++r) vectors[r] = Operand::loadX(x[r] + k * Operand::xBytes);
 #pragma GCC unroll 8
-    for (int c = 0; c < tileColumns; ++c) {
-      const auto weight = Operand::loadWeight(weights[c] + k * Operand::weightBytes);
+      for (int c = 0; c < tileColumns; ++c) {
+        const auto weight = Operand::loadWeight(weights[c] + k * Operand::weightBytes);
 #pragma GCC unroll 8
-      for (int r = 0; r < rows; ++r) sums[at(r, c)] = Operand::accumulate(sums[at(r, c)], vectors[r], weight);
+        for (int r = 0; r < rows; ++r)
+          sums[at(r, c)] = Operand::accumulate(sums[at(r, c)], vectors[r], weight);
+      }
     }
   }
   if (k < inner) {
@@ -65,29 +74,27 @@ static void multiplyTile(const TilePiece& piece, float* result) {
       for (int r = 0; r < rows; ++r) sums[at(r, c)] = Operand::accumulate(sums[at(r, c)], vectors[r], weight);
     }
   }
-  if (piece.last) {
-    sumEach<count>(sums, result);
-  } else {
-#pragma GCC unroll 32
-    for (int i = 0; i < count; ++i) piece.waiting[i] = sums[i];
-  }
+  sumEach<count>(sums, result);
 }
 
 typedef void (*Tile)(const TilePiece& piece, float* result);
 
+/** Tiles of 1 to tileRows rows. */
+template <typename Operand, bool fetches>
+constexpr Tile tilesOfRows[4] = {multiplyTile<Operand, 1, fetches>, multiplyTile<Operand, 2, fetches>,
+                                 multiplyTile<Operand, 3, fetches>,
+                                 multiplyTile<Operand, (tileRows < 4 ? tileRows : 4), fetches>};
+
 /** Tiles for one kind of operands. */
 struct Tiles {
-  Tile ofRows[4];  // of 1 to tileRows rows
+  const Tile* plain;
+  const Tile* fetching;  // what is ahead
   int64_t xBytes, weightBytes;
 };
 
 template <typename Operand>
-constexpr Tiles tilesOf = {
-    {multiplyTile<Operand, 1>, multiplyTile<Operand, 2>, multiplyTile<Operand, 3>,
-     multiplyTile<Operand, (tileRows < 4 ? tileRows : 4)>},
-    Operand::xBytes,
-    Operand::weightBytes,
-};
+constexpr Tiles tilesOf = {tilesOfRows<Operand, false>, tilesOfRows<Operand, true>, Operand::xBytes,
+                           Operand::weightBytes};
 
 static inline const Tiles& chooseTiles(uint8_t rowFormat, uint8_t weightFormat) {
 #ifdef RND1_MULTIPLIES_BF16
@@ -103,6 +110,24 @@ struct TileWeights {
   int64_t width;  // how many columns count; the last one fills up the rest
   int64_t ahead;  // bytes to the rows of the next tile
 };
+
+/**
+ * How tiles of rows share the fetching of the weights that come next, row by row of those. Spread over the
+ * products it costs nothing; asked for at once, it would take the place of all other misses. Fewer tiles than
+ * a tile has columns fetch nothing: they wait for memory whatever they ask for.
+ */
+struct Sharing {
+  int64_t tiles = 0;         // that share a row of the weights
+  int64_t lines = 0;         // that one of them fetches
+  int64_t elementsEach = 0;  // see TilePiece
+};
+
+static inline Sharing shareOf(int64_t rowTiles, int64_t inner, int64_t weightBytes) {
+  const int64_t tiles = rowTiles / tileColumns;
+  if (tiles == 0) return {};
+  const int64_t all = (inner * weightBytes + lineBytes - 1) / lineBytes, lines = (all + tiles - 1) / tiles;
+  return {tiles, lines, (all + lines - 1) / lines * (lineBytes / weightBytes)};
+}
 
 static inline const char* rowOf(const RowSource& x, int64_t row) {
   return static_cast<const char*>(x.data) + row * x.strideBytes;
@@ -122,25 +147,25 @@ static inline TileWeights tileOf(const WeightRows& weights, int64_t column, int6
 
 /**
  * emit(first row, rows, result) for the rows [first, end) of x, at most waitingRows. A weight is read from
- * memory for the first of them and from the cache for the rest. Meanwhile the beginnings of what comes next
- * are fetched: the processor's own prefetchers then find the streams they follow already started. (To ask for
- * every line was slower: what a core cannot have in flight is dropped, or stalls it.)
+ * memory for the first of them and from the cache for the rest. The beginnings of what comes next are touched
+ * before: the processor's own prefetchers then find the streams they follow already started.
  */
 template <typename Emit>
 static inline void multiplyRows(const Tiles& tiles, const RowSource& x, int64_t first, int64_t end,
                                 const TileWeights& weights, int64_t inner, Emit emit) {
   alignas(64) float result[tileSums];
-  F waiting[waitingTiles][tileRows * tileColumns];
+  alignas(64) float waiting[waitingRows * tileColumns + tileSums];
   const int64_t pieceElements = pieceBytes / tiles.xBytes;
   const int64_t pieces = inner > pieceElements ? (inner + pieceElements - 1) / pieceElements : 1;
   const int64_t rows = end - first, rowTiles = (rows + tileRows - 1) / tileRows;
   TilePiece piece;
   for (int64_t p = 0; p < pieces; ++p) {
     const int64_t start = p * pieceElements;
+    const bool last = p + 1 == pieces;
     piece.inner = inner - start < pieceElements ? inner - start : pieceElements;
-    piece.first = p == 0;
-    piece.last = p + 1 == pieces;
-    const int64_t next = piece.last ? weights.ahead : (start + pieceElements) * tiles.weightBytes;
+    const Sharing sharing = shareOf(rowTiles, piece.inner, tiles.weightBytes);
+    piece.elementsEach = sharing.elementsEach;
+    const int64_t next = last ? weights.ahead : (start + pieceElements) * tiles.weightBytes;
     for (int c = 0; c < tileColumns; ++c) {
       piece.weights[c] = weights.rows[c] + start * tiles.weightBytes;
       __builtin_prefetch(weights.rows[c] + next, 0, 2);
@@ -150,9 +175,22 @@ static inline void multiplyRows(const Tiles& tiles, const RowSource& x, int64_t 
       const int64_t r = tile * rows / rowTiles;
       const int count = static_cast<int>((tile + 1) * rows / rowTiles - r);
       for (int i = 0; i < count; ++i) piece.x[i] = rowOf(x, first + r + i) + start * tiles.xBytes;
-      piece.waiting = waiting[tile];
-      tiles.ofRows[count - 1](piece, result);
-      if (piece.last) emit(first + r, count, result);
+      const bool fetches = tile < sharing.tiles * tileColumns;
+      if (fetches)
+        piece.ahead =
+            weights.rows[tile / sharing.tiles] + next + tile % sharing.tiles * sharing.lines * lineBytes;
+      const Tile multiplyTile = (fetches ? tiles.fetching : tiles.plain)[count - 1];
+      float* sums = waiting + r * tileColumns;
+      if (p == 0 && !last) {
+        multiplyTile(piece, sums);
+        continue;
+      }
+      multiplyTile(piece, result);
+      if (p > 0) {
+        float* target = last ? result : sums;
+        for (int i = 0; i < count * tileColumns; ++i) target[i] = sums[i] + result[i];
+      }
+      if (last) emit(first + r, count, result);
     }
   }
 }
