@@ -58,6 +58,25 @@ Line describe(const char* bench, const Backend& backend) {
   return line;
 }
 
+Line& addPeaks(Line& line, const Peaks& peaks) {
+  return line.number("copyBytesPerSecond", peaks.copyBytesPerSecond)
+      .number("matrixOperationsPerSecond", peaks.matrixOperationsPerSecond)
+      .number("integerOperationsPerSecond", peaks.integerOperationsPerSecond);
+}
+
+template <typename Get>
+auto median(std::vector<Peaks> peaks, Get get) {
+  std::sort(peaks.begin(), peaks.end(), [&](const Peaks& a, const Peaks& b) { return get(a) < get(b); });
+  return get(peaks[peaks.size() / 2]);
+}
+
+/** Field by field. */
+Peaks medians(const std::vector<Peaks>& peaks) {
+  return {median(peaks, [](const Peaks& p) { return p.copyBytesPerSecond; }),
+          median(peaks, [](const Peaks& p) { return p.matrixOperationsPerSecond; }),
+          median(peaks, [](const Peaks& p) { return p.integerOperationsPerSecond; })};
+}
+
 /** Runs `calls` calls to their end and gives the seconds of one. */
 double secondsPerCall(Backend& backend, const Case& measured, int64_t calls, int64_t& callsBefore) {
   const auto start = std::chrono::steady_clock::now();
@@ -70,12 +89,8 @@ double secondsPerCall(Backend& backend, const Case& measured, int64_t calls, int
 }  // namespace
 
 void Bench::reportPeaks() const {
-  const Peaks peaks = backend.measurePeaks(options.effort);
-  describe("peaks", backend)
-      .number("copyBytesPerSecond", peaks.copyBytesPerSecond)
-      .number("matrixOperationsPerSecond", peaks.matrixOperationsPerSecond)
-      .number("integerOperationsPerSecond", peaks.integerOperationsPerSecond)
-      .print();
+  Line line = describe("peaks", backend);
+  addPeaks(line, backend.measurePeaks(options.effort)).print();
 }
 
 void Bench::report(const Case& measured) const {
@@ -84,11 +99,15 @@ void Bench::report(const Case& measured) const {
   const double once = std::max(secondsPerCall(backend, measured, 1, callsBefore), 1e-9);
   const auto calls = std::clamp(static_cast<int64_t>(worthMeasuring / once) + 1, int64_t{1}, mostCalls);
   std::vector<double> seconds;
-  for (int run = 0; run < options.runs; ++run)
+  std::vector<Peaks> peaks;
+  for (int run = 0; run < options.runs; ++run) {
     seconds.push_back(secondsPerCall(backend, measured, calls, callsBefore));
+    // In turns, for clocks rise and fall, and neighbours come and go.
+    peaks.push_back(backend.measurePeaks(options.effort));
+  }
   std::sort(seconds.begin(), seconds.end());
-  describe(options.bench.c_str(), backend)
-      .text("weights", dtypeName(options.weights))
+  Line line = describe(options.bench.c_str(), backend);
+  line.text("weights", dtypeName(options.weights))
       .text("case", measured.name)
       .numbers("shape", measured.shape)
       .number("runs", options.runs)
@@ -97,8 +116,8 @@ void Bench::report(const Case& measured) const {
       .number("shortestSeconds", seconds.front())
       .number("longestSeconds", seconds.back())
       .number("operations", measured.operations)
-      .number("bytes", measured.bytes)
-      .print();
+      .number("bytes", measured.bytes);
+  addPeaks(line, medians(peaks)).print();
 }
 
 }  // namespace rnd1::bench

@@ -27,6 +27,7 @@ class Bench {
 
   /** What the device reaches: always the first line. */
   void reportPeaks() const;
+  /** A line with the medians of its runs and of the peaks, which are measured in turns with them. */
   void report(const Case& measured) const;
 
   Backend& backend;

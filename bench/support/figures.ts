@@ -43,6 +43,12 @@ export interface Figure {
   readonly baselines: readonly Baseline[];
 }
 
+/** A case of a verb. */
+export interface KernelFigure extends Figure {
+  /** Medians of what was measured in turns with it. */
+  readonly peaks: Peaks;
+}
+
 export interface Rates {
   readonly operationsPerSecond: number;
   readonly bytesPerSecond: number;

@@ -46,10 +46,14 @@ export function kernelBench(bench: KernelBench): void {
       value === undefined ? [] : [`--${name}`, value],
     );
     const printed = runBench(program ?? buildBench(), [bench.verb, ...args]);
-    const measured = { ...printed, peaks: peaksFor(options.weights as string, printed.peaks) };
-    const figures = withBaselines(measured.figures, { peer: bench.peer, device, args });
-    print(bench.verb, { ...measured, figures }, options.weights as string);
-    if (json) record(json, bench.verb, { ...measured, figures }, options.weights as string);
+    const weights = options.weights as string;
+    const figures = withBaselines(printed.figures, { peer: bench.peer, device, args }).map((figure) => ({
+      ...figure,
+      peaks: peaksFor(weights, figure.peaks),
+    }));
+    const measured = { ...printed, peaks: peaksFor(weights, printed.peaks), figures };
+    print(bench.verb, measured, weights);
+    if (json) record(json, bench.verb, measured, weights);
   });
 }
 
@@ -85,7 +89,7 @@ function print(verb: string, measured: Measured, weights: string): void {
     figure.case,
     ...varying.map((name) => String(figure.shape[name] ?? nothing)),
     formatSeconds(figure.seconds),
-    ...rateCells(ratesOf(figure, peaks)),
+    ...rateCells(ratesOf(figure, figure.peaks)),
     baselineCell(figure),
   ]);
   console.log(`\n${formatTable(header, rows)}`);
@@ -105,6 +109,6 @@ function record(file: string, verb: string, measured: Measured, weights: string)
     ...place,
     weights,
     peaks,
-    figures: figures.map((figure) => ({ ...figure, ...ratesOf(figure, peaks) })),
+    figures: figures.map((figure) => ({ ...figure, ...ratesOf(figure, figure.peaks) })),
   });
 }

@@ -33,10 +33,10 @@ function matches(line: PeerLine, figure: Figure): boolean {
 }
 
 /** The figures, with what a script of bench/peers measured for the same cases; unchanged where it cannot run. */
-export function withBaselines(
-  figures: readonly Figure[],
+export function withBaselines<Case extends Figure>(
+  figures: readonly Case[],
   { peer, device, args, python = 'python3' }: PeerRun,
-): readonly Figure[] {
+): readonly Case[] {
   if (!peer || !device.startsWith('cuda') || !torchIsHere(python)) return figures;
   const { status, stdout } = spawnSync(python, [join(root, 'bench', 'peers', peer), ...args], {
     encoding: 'utf8',

@@ -2,16 +2,26 @@ import { spawnSync } from 'node:child_process';
 import { BuildError } from '../../scripts/command';
 import { cudaBuild } from '../../scripts/cuda';
 import { buildNativePrograms, nativeProgramsUnavailable } from '../../scripts/native-programs';
-import type { Figure, Peaks, Place } from './figures';
+import type { KernelFigure, Peaks, Place } from './figures';
 
 /** Everything that one run of rnd1_bench prints. */
 export interface Measured extends Place {
   readonly peaks: Peaks;
-  readonly figures: readonly Figure[];
+  readonly figures: readonly KernelFigure[];
 }
 
 /** One line of rnd1_bench. */
-type Line = Place & { readonly bench: string } & Partial<Peaks> & Partial<Omit<Figure, 'baselines'>>;
+type Line = Place & Peaks & { readonly bench: string } & Partial<Omit<KernelFigure, 'baselines' | 'peaks'>>;
+
+const peaksOf = ({
+  copyBytesPerSecond,
+  matrixOperationsPerSecond,
+  integerOperationsPerSecond,
+}: Peaks): Peaks => ({
+  copyBytesPerSecond,
+  matrixOperationsPerSecond,
+  integerOperationsPerSecond,
+});
 
 /** Builds rnd1_bench and returns its path; with `RND1_CUDA=ON` in the environment for GPUs too. */
 export function buildBench(): string {
@@ -40,15 +50,15 @@ export function runBench(program: string, args: readonly string[]): Measured {
     .map((line) => JSON.parse(line) as Line);
   if (first?.bench !== 'peaks') throw new BuildError(`${program} printed no peaks.`);
   const { device, instructionSet, threads, dtype } = first;
-  const { copyBytesPerSecond, matrixOperationsPerSecond, integerOperationsPerSecond } = first as Peaks & Line;
   return {
     device,
     instructionSet,
     threads,
     dtype,
-    peaks: { copyBytesPerSecond, matrixOperationsPerSecond, integerOperationsPerSecond },
+    peaks: peaksOf(first),
     figures: lines.map((line) => {
-      const { seconds, shortestSeconds, longestSeconds, operations, bytes, shape } = line as Line & Figure;
+      const { seconds, shortestSeconds, longestSeconds, operations, bytes, shape } = line as Line &
+        KernelFigure;
       return {
         case: line.case as string,
         shape,
@@ -58,6 +68,7 @@ export function runBench(program: string, args: readonly string[]): Measured {
         operations,
         bytes,
         baselines: [],
+        peaks: peaksOf(line),
       };
     }),
   };
