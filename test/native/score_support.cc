@@ -67,7 +67,12 @@ std::vector<Score> scoreLogits(Backend& backend, const Matrix& logits, std::span
 
 std::vector<Score> scoreHidden(Backend& backend, const Matrix& x, const HostWeight& head,
                                std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans) {
-  const Weight placed = backend.place(head.mapped());
+  return scoreHidden(backend, x, head.mapped(), rows, plans);
+}
+
+std::vector<Score> scoreHidden(Backend& backend, const Matrix& x, const Weight& head,
+                               std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans) {
+  const Weight placed = backend.place(head);
   backend.reserve(limitsOf(x.rows, x.columns, placed.rows));
   const DeviceMatrix input(backend, x);
   const ScoreMemory memory(backend, rows, plans);

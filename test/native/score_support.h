@@ -15,7 +15,9 @@ std::vector<ScoreRow> scoreRows(int64_t rows, int32_t canvases = 1);
 std::vector<Score> scoreLogits(Backend& backend, const Matrix& logits, std::span<const ScoreRow> rows,
                                std::span<const SamplingPlan> plans);
 
-/** The rows of hidden states times a head. */
+/** The rows of hidden states times a head in host memory. */
+std::vector<Score> scoreHidden(Backend& backend, const Matrix& x, const Weight& head,
+                               std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans);
 std::vector<Score> scoreHidden(Backend& backend, const Matrix& x, const HostWeight& head,
                                std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans);
 

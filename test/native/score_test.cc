@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "quantized_support.h"
 #include "score_support.h"
 
 namespace rnd1::test {
@@ -120,37 +121,47 @@ void largeVocabulary() {
   });
 }
 
+/** Scores of tokens in `values`' first 37 columns; of equal rows in different parts, 3 is the first one. */
+void expectSameWithLogits(Backend& backend, Noise& noise, const Matrix& values, const Weight& head,
+                          int64_t count) {
+  const int64_t vocabulary = values.rows;
+  Matrix x = noise.matrix(count, values.columns, backend.dtype());
+  for (int64_t i = 0; i < x.columns; ++i) x.at(count - 1, i) = roundTo(backend.dtype(), values.at(3, i));
+  const int32_t banned[] = {5, 1022, 1022, static_cast<int32_t>(vocabulary) - 1};
+  std::vector<SamplingPlan> plans{plan(1), plan(0.3f), plan(0.9f)};
+  plans[2].banned = banned;
+  const auto rows = scoreRows(count, 3);
+  const Weight placed = backend.place(head);
+  const auto actual = scoreHidden(backend, x, head, rows, plans);
+  const DeviceMatrix input(backend, x);
+  const DeviceMatrix product(backend, count, vocabulary);
+  backend.logits(input, placed, product);
+  expectSameScores(actual, scoreLogits(backend, product.host(), rows, plans), "against scoreLogits");
+  expectEqual(actual.back().token, 3, "the first of equal tokens");
+  // A plan that draws makes rows of logits necessary.
+  plans.push_back(plan(1, 0, 0, false));
+  expectSameScores(scoreHidden(backend, x, head, rows, plans), actual, "with rows of logits");
+}
+
 void greedyAlone() {
   forEachBackend([](Backend& backend) {
     // On a GPU the last bits of sums differ between the two ways.
     if (backend.device() != "cpu") return countExpectation();
     Noise noise(51);
-    for (const int64_t vocabulary : {1023, 1025, 3001})
+    for (const int64_t vocabulary : {1023, 1025, 3001}) {
+      Matrix values = noise.matrix(vocabulary, 37, DType::f32, 0.4f);
+      for (const int64_t token : {700, 1022, 2100})
+        if (token < vocabulary) std::copy(values.row(3), values.row(3) + 37, values.row(token));
+      const HostWeight wide(values, DType::bf16, 1);
+      const QuantizedMatrix bytes(values, {DType::q8, 64}), nibbles(values, {DType::q4, 32});
       for (const int64_t count : {1, 7, 129}) {
         const Scope scope(text(count, " rows, vocabulary ", vocabulary));
-        // Of equal columns, in different parts of the vocabulary, the first one wins.
-        Matrix values = noise.matrix(vocabulary, 37, DType::f32, 0.4f);
-        for (const int64_t token : {700, 1022, 2100})
-          if (token < vocabulary) std::copy(values.row(3), values.row(3) + 37, values.row(token));
-        const HostWeight head(values, DType::bf16, 1);
-        Matrix x = noise.matrix(count, 37, backend.dtype());
-        std::copy(values.row(3), values.row(3) + 37, x.row(count - 1));
-        for (int64_t i = 0; i < 37; ++i) x.at(count - 1, i) = roundTo(backend.dtype(), x.at(count - 1, i));
-        const int32_t banned[] = {5, 1022, 1022, static_cast<int32_t>(vocabulary) - 1};
-        std::vector<SamplingPlan> plans{plan(1), plan(0.3f), plan(0.9f)};
-        plans[2].banned = banned;
-        const auto rows = scoreRows(count, 3);
-        const Weight placed = backend.place(head.mapped());
-        const auto actual = scoreHidden(backend, x, head, rows, plans);
-        const DeviceMatrix input(backend, x);
-        const DeviceMatrix product(backend, count, vocabulary);
-        backend.logits(input, placed, product);
-        expectSameScores(actual, scoreLogits(backend, product.host(), rows, plans), "against scoreLogits");
-        expectEqual(actual.back().token, 3, "the first of equal tokens");
-        // A plan that draws makes rows of logits necessary.
-        plans.push_back(plan(1, 0, 0, false));
-        expectSameScores(scoreHidden(backend, x, head, rows, plans), actual, "with rows of logits");
+        for (const Weight& head : {wide.mapped(), bytes.mapped(), nibbles.mapped()}) {
+          const Scope weights(dtypeName(head.dtype));
+          expectSameWithLogits(backend, noise, values, head, count);
+        }
       }
+    }
   });
 }
 

@@ -154,7 +154,16 @@ class CpuBackend final : public Backend {
   /** activated[r] = round(silu(gate · x[r]) ∘ (up · x[r])), columns [first, first + columns). */
   void gateUpBlock(const RowSource& x, int64_t rows, const ExpertWeights& weights, int64_t first,
                    int64_t columns, Tensor activated, Scratch& scratch) const;
-  /** Greedy scores, block of the vocabulary by block: no row of logits ever exists. */
+  /**
+   * Greedy scores, block of the vocabulary by block: no row of logits ever exists. rowsOf(part) gives the
+   * rows of one of `rowParts`, multiply(rows, first, columns, logits, thread) their products with a part of
+   * the head.
+   */
+  template <typename RowsOf, typename Multiply>
+  void scoreParts(Tensor x, const Weight& head, int64_t rowParts, RowsOf&& rowsOf, Multiply&& multiply,
+                  std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
+                  std::span<Score> scores);
+  /** Greedy scores. */
   void scoreFused(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
                   std::span<const SamplingPlan> plans, std::span<Score> scores);
   void scoreRows(Tensor logits, bool givenLogits, std::span<const ScoreRow> rows,

@@ -14,8 +14,6 @@ static_assert(formatQ8 == static_cast<uint8_t>(DType::q8) && formatQ4 == static_
 /** Of a block of rows: half of what processors with little second-level cache have. */
 constexpr int64_t blockBytes = 512 << 10;
 
-constexpr int64_t mostBlockRows = 256;
-
 template <typename T>
 void grow(std::vector<T>& buffer, int64_t count) {
   if (static_cast<int64_t>(buffer.size()) < count) buffer.resize(static_cast<size_t>(count));
@@ -28,9 +26,9 @@ constexpr int64_t padded(int64_t columns) { return ceilDiv(columns, 64) * 64; }
 
 }  // namespace
 
-RowBlocks::RowBlocks(int64_t rows, int64_t paddedColumns, int64_t tileRows)
+RowBlocks::RowBlocks(int64_t rows, int64_t paddedColumns, int64_t tileRows, int64_t most)
     : rows_(rows),
-      count_(ceilDiv(rows, std::clamp(blockBytes / paddedColumns, tileRows, mostBlockRows))),
+      count_(ceilDiv(rows, std::min(std::clamp(blockBytes / paddedColumns, tileRows, mostBlockRows), most))),
       tileRows_(tileRows) {}
 
 RowBlock RowBlocks::operator[](int64_t block) const {
@@ -125,6 +123,34 @@ void QuantizedProducts::multiplyBlock(const ByteRows& rows, int64_t firstRow, co
   }
 }
 
+void QuantizedProducts::multiplyPairs(const ByteRows& rows, const RowBlock& block, const Weight& weight,
+                                      const QuantizedFormat& format, int64_t pair, int64_t end, float* out,
+                                      int64_t stride, int thread) {
+  const int64_t own = pairsOf(weight);
+  float* sums = scratch_[static_cast<size_t>(thread)].sums.data();
+  for (; pair < end; ++pair, out += panelPair) {
+    const PanelPair panels = neighbours(weight, pair, format);
+    const PanelPair next = neighbours(weight, pair + 1 < own ? pair + 1 : pair, format);
+    const int64_t width = std::min(panelPair, weight.rows - pair * panelPair);
+    multiplyBlock(rows, block.first, block, panels, next, format, sums);
+    for (int64_t r = 0; r < block.rows; ++r)
+      std::memcpy(out + r * stride, sums + r * panelPair, static_cast<size_t>(width) * sizeof(float));
+  }
+}
+
+RowBlocks QuantizedProducts::takeRows(Tensor x, const Weight& weight, int64_t most) {
+  const QuantizedFormat format(weight);
+  const RowBlocks blocks(x.rows, format.paddedColumns(), kernels_.tileRows, most);
+  quantizeTiles(x, blocks, format);
+  return blocks;
+}
+
+void QuantizedProducts::multiplyPart(const RowBlock& block, const Weight& weight, int64_t first,
+                                     int64_t columns, float* out, int64_t stride, int thread) {
+  multiplyPairs(rows_, block, weight, QuantizedFormat(weight), first / panelPair,
+                ceilDiv(first + columns, panelPair), out, stride, thread);
+}
+
 void QuantizedProducts::multiplyTiles(const ByteRows& rows, const RowBlocks& blocks,
                                       std::span<const Weight> weights, const QuantizedFormat& format,
                                       Tensor out) {
@@ -141,18 +167,12 @@ void QuantizedProducts::multiplyTiles(const ByteRows& rows, const RowBlocks& blo
     int64_t skipped = range * pairs / ranges;
     int64_t left = (range + 1) * pairs / ranges - skipped;
     int64_t column = 0;
-    float* sums = scratch_[static_cast<size_t>(thread)].sums.data();
     for (const Weight& weight : weights) {
-      const int64_t own = pairsOf(weight);
-      for (int64_t pair = skipped; pair < own && left > 0; ++pair, --left) {
-        const PanelPair panels = neighbours(weight, pair, format);
-        const PanelPair next = neighbours(weight, pair + 1 < own ? pair + 1 : pair, format);
-        const int64_t width = std::min(panelPair, weight.rows - pair * panelPair);
-        multiplyBlock(rows, block.first, block, panels, next, format, sums);
-        for (int64_t r = 0; r < block.rows; ++r)
-          std::memcpy(out.row(block.first + r) + column + pair * panelPair, sums + r * panelPair,
-                      static_cast<size_t>(width) * sizeof(float));
-      }
+      const int64_t own = pairsOf(weight), count = std::clamp<int64_t>(own - skipped, 0, left);
+      if (count > 0)
+        multiplyPairs(rows, block, weight, format, skipped, skipped + count,
+                      out.row(block.first) + column + skipped * panelPair, out.stride, thread);
+      left -= count;
       skipped = std::max<int64_t>(skipped - own, 0);
       column += weight.rows;
     }

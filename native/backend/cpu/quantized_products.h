@@ -20,10 +20,12 @@ struct RowBlock {
   int64_t tileRows(int64_t tile) const { return tileStart(tile + 1) - tileStart(tile); }
 };
 
-/** How `rows` rows divide into blocks: a function of their number and length alone. */
+constexpr int64_t mostBlockRows = 256;
+
+/** How `rows` rows divide into blocks of at most `most`: a function of their number and length alone. */
 class RowBlocks {
  public:
-  RowBlocks(int64_t rows, int64_t paddedColumns, int64_t tileRows);
+  RowBlocks(int64_t rows, int64_t paddedColumns, int64_t tileRows, int64_t most = mostBlockRows);
   int64_t count() const { return count_; }
   RowBlock operator[](int64_t block) const;
 
@@ -89,6 +91,16 @@ class QuantizedProducts {
   /** out[:, columns of weight i] = x · weights[i]ᵀ, the products side by side. */
   void matmul(Tensor x, std::span<const Weight> weights, Tensor out);
 
+  /** Takes the rows of x as bytes, in blocks of at most `most`, which `multiplyPart` can then be asked for.
+   */
+  RowBlocks takeRows(Tensor x, const Weight& weight, int64_t most);
+  /**
+   * out[r · stride + c] = row r of the block · weight[first + c], for `columns` of them; `first` is a
+   * multiple of panelPair. Any thread may ask, under its own number.
+   */
+  void multiplyPart(const RowBlock& block, const Weight& weight, int64_t first, int64_t columns, float* out,
+                    int64_t stride, int thread);
+
   /** out = Σ over the row's experts, in order of id: weight · down(silu(gate · x) ∘ (up · x)). */
   void experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch, Tensor out);
 
@@ -128,6 +140,10 @@ class QuantizedProducts {
    */
   void multiplyBlock(const ByteRows& rows, int64_t firstRow, const RowBlock& block, const PanelPair& pair,
                      const PanelPair& next, const QuantizedFormat& format, float* sums) const;
+  /** Pairs of panels [pair, end) of a weight times a block of rows: out[r · stride], from column 0 on. */
+  void multiplyPairs(const ByteRows& rows, const RowBlock& block, const Weight& weight,
+                     const QuantizedFormat& format, int64_t pair, int64_t end, float* out, int64_t stride,
+                     int thread);
   /** out[:, columns of weight i] = rows · weights[i]ᵀ for weights of one format; rows in tiles. */
   void multiplyTiles(const ByteRows& rows, const RowBlocks& blocks, std::span<const Weight> weights,
                      const QuantizedFormat& format, Tensor out);

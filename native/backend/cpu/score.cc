@@ -24,21 +24,20 @@ void CpuBackend::scoreRows(Tensor logits, bool givenLogits, std::span<const Scor
   });
 }
 
-void CpuBackend::scoreFused(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
+template <typename RowsOf, typename Multiply>
+void CpuBackend::scoreParts(Tensor x, const Weight& head, int64_t rowParts, RowsOf&& rowsOf,
+                            Multiply&& multiply, std::span<const ScoreRow> rows,
                             std::span<const SamplingPlan> plans, std::span<Score> scores) {
-  const RowSource source = productRows(x);
   const int64_t columnParts = blocksOf(head.rows, statisticsColumns);
-  const int64_t rowPart = partOf(x.rows, std::max<int64_t>(2 * threads() / columnParts, 1), scoredAtOnce);
-  const int64_t rowParts = blocksOf(x.rows, rowPart);
   // All rows pass a part of the head before the next part is read.
   parallel(columnParts * rowParts, x.rows * x.columns * head.rows, [&](int64_t item, int thread) {
-    const int64_t part = item / rowParts, firstRow = item % rowParts * rowPart;
+    const int64_t part = item / rowParts;
     const int64_t first = part * statisticsColumns;
     const int64_t columns = std::min(statisticsColumns, head.rows - first);
-    const int64_t count = std::min(rowPart, x.rows - firstRow);
+    const RowBlock block = rowsOf(item % rowParts);
     float* logits = scratch_[thread].logits.data();
-    multiplyBlock(rowsFrom(source, firstRow), count, head, first, columns, logits, columns, scratch_[thread]);
-    for (int64_t row = firstRow; row < firstRow + count; ++row, logits += columns)
+    multiply(block, first, columns, logits, thread);
+    for (int64_t row = block.first; row < block.first + block.rows; ++row, logits += columns)
       statistics_.data()[row * columnParts + part] =
           partialStatistics(kernels_, {logits, static_cast<size_t>(columns)}, static_cast<int32_t>(first),
                             plans[rows[row].canvas]);
@@ -51,9 +50,37 @@ void CpuBackend::scoreFused(Tensor x, const Weight& head, std::span<const ScoreR
   }
 }
 
+void CpuBackend::scoreFused(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
+                            std::span<const SamplingPlan> plans, std::span<Score> scores) {
+  const int64_t wantedParts = std::max<int64_t>(2 * threads() / blocksOf(head.rows, statisticsColumns), 1);
+  const int64_t rowPart = partOf(x.rows, wantedParts, scoredAtOnce);
+  if (head.quantized()) {
+    static_assert(statisticsColumns % panelPair == 0);
+    const RowBlocks blocks = quantized_->takeRows(x, head, rowPart);
+    scoreParts(
+        x, head, blocks.count(), [&](int64_t part) { return blocks[part]; },
+        [&](const RowBlock& block, int64_t first, int64_t columns, float* logits, int thread) {
+          quantized_->multiplyPart(block, head, first, columns, logits, columns, thread);
+        },
+        rows, plans, scores);
+  } else {
+    const RowSource source = productRows(x);
+    scoreParts(
+        x, head, blocksOf(x.rows, rowPart),
+        [&](int64_t part) {
+          return RowBlock{part * rowPart, std::min(rowPart, x.rows - part * rowPart)};
+        },
+        [&](const RowBlock& block, int64_t first, int64_t columns, float* logits, int thread) {
+          multiplyBlock(rowsFrom(source, block.first), block.rows, head, first, columns, logits, columns,
+                        scratch_[thread]);
+        },
+        rows, plans, scores);
+  }
+}
+
 void CpuBackend::score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
                        std::span<const SamplingPlan> plans, bool plain, std::span<Score> scores) {
-  if (plain && !head.quantized()) return scoreFused(x, head, rows, plans, scores);
+  if (plain) return scoreFused(x, head, rows, plans, scores);
   reserveLogits(x.rows, head.rows);
   const int64_t chunk = scoreChunkRows(head.rows);
   for (int64_t first = 0; first < x.rows; first += chunk) {
