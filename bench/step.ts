@@ -2,7 +2,7 @@
  * Whole steps: forward pass, scores, selection. Two canvases: distinct random tokens, all scored; and an eighth random
  * tokens, masks in the rest, which are scored. `--canvases` puts several of them into one step.
  *
- *     npx tsx bench/step.ts [--model FOLDER] [--device cuda:0] [--dtype bf16] [--threads N] [--no-mmap]
+ *     npx tsx bench/step.ts [--model FOLDER] [--device cuda:0] [--dtype bf16] [--threads N] [--mmap | --no-mmap]
  *         [--lengths 64,256] [--canvases 1] [--runs 5] [--llama FOLDER] [--json FILE]
  *
  * The bytes are those of the weights that the step must read; bench/make-checkpoint.ts writes a model to read.
@@ -45,6 +45,7 @@ const { values } = parseArgs({
     device: { type: 'string', default: 'cpu' },
     dtype: { type: 'string', default: 'auto' },
     threads: { type: 'string', default: String(availableParallelism()) },
+    mmap: { type: 'boolean', default: false },
     'no-mmap': { type: 'boolean', default: false },
     lengths: { type: 'string', default: '64,256' },
     canvases: { type: 'string', default: '1' },
@@ -156,7 +157,7 @@ async function bench(dtype: string): Promise<unknown> {
     device: values.device as Device,
     dtype: dtype as DType,
     threads: count('threads'),
-    mmap: !values['no-mmap'],
+    mmap: values['no-mmap'] ? false : values.mmap || undefined,
   });
   try {
     const { device, instructionSet, threads, weightDtype, weightBytes } = model.info;

@@ -77,8 +77,10 @@ export interface LoadOptions extends HubOptions {
   /**
    * Whether the CPU uses the weights in the mapped files. They are then loaded at once, read from the disk as they are
    * needed, and shared with other processes. `false` copies them into memory of the process's own, in large pages where
-   * the system has them: loading takes longer, steps are up to a third faster. Weights that are quantized while they are
-   * loaded, and a GPU's, are copies in any case. @default true
+   * the system has them: all of them are read first, and steps are up to a third faster. Weights that are quantized while
+   * they are loaded, and a GPU's, are copies in any case.
+   *
+   * @default `false` where the copies take at most half of the memory that is free, otherwise `true`
    */
   readonly mmap?: boolean;
   /**

@@ -46,6 +46,8 @@ export interface ModelInfo {
   readonly weightDtype: FloatType | QuantizedType;
   /** Bytes of weights that are resident or mapped. */
   readonly weightBytes: number;
+  /** Whether the weights, but for those quantized on loading, are used in the mapped files; see `LoadOptions.mmap`. */
+  readonly mapped: boolean;
   /** Names of tensors in the checkpoint that the model does not use. */
   readonly unknownTensors: readonly string[];
 }
@@ -89,12 +91,13 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
   const native = loadBinding();
   const chosen =
     device === 'auto' ? chooseDevice(native.system(), selected.bytes, weights) : { device, reason: null };
+  const mapped = mmap ?? selected.bytes > process.availableMemory() / 2;
   const description: SessionDescription = {
     config: config.model,
     files: manifest.files,
     tensors: selected.tensors,
     quantize,
-    copied: !mmap,
+    copied: !mapped,
     device: chosen.device,
     dtype: arithmetic,
     threads,
@@ -109,6 +112,7 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
     dtype: session.info.dtype,
     weightDtype: weights,
     weightBytes: session.info.weightBytes,
+    mapped: mapped && session.info.device === 'cpu',
     unknownTensors: selected.unknown,
   };
   return { native, session, config, tokenizer, info, maxRowsPerStep };
@@ -128,7 +132,7 @@ function readLoadOptions(given: LoadOptions | undefined) {
     device: device as Device,
     dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16', 'q8', 'q4']),
     threads: integerOption('threads', threads, 1, 1024),
-    mmap: booleanOption('mmap', options.mmap, true),
+    mmap: options.mmap === undefined ? undefined : booleanOption('mmap', options.mmap, true),
     maxRowsPerStep:
       options.maxRowsPerStep === undefined
         ? undefined

@@ -66,7 +66,7 @@ export function addHubOptions(command: Command): Command {
     );
 }
 
-/** `--model --device --dtype --threads --no-mmap`, and `addHubOptions` */
+/** `--model --device --dtype --threads --mmap --no-mmap`, and `addHubOptions` */
 export function addModelOptions(command: Command): Command {
   const model = command
     .optionsGroup('Model:')
@@ -86,7 +86,8 @@ export function addModelOptions(command: Command): Command {
       ).choices(['auto', 'f32', 'f16', 'bf16', 'q8', 'q4']),
     )
     .option('--threads <count>', 'compute threads (default: one per core)', integer(1))
-    .option('--no-mmap', 'copy the weights into memory: loads slower, then runs faster on the CPU');
+    .option('--mmap', 'use the weights in the mapped files: loads at once (default: where memory is short)')
+    .option('--no-mmap', 'copy the weights into memory: runs faster on the CPU (default: where they fit)');
   return addHubOptions(model);
 }
 

@@ -1,12 +1,10 @@
 #include "model/quantize.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
-#include <exception>
-#include <mutex>
 
 #include "core/error.h"
+#include "core/failure.h"
 #include "io/file.h"
 
 namespace rnd1 {
@@ -19,35 +17,6 @@ Error unscalable(const std::string& where, DType dtype) {
   return Error(ErrorCode::invalidCheckpoint, where + " holds NaN, infinity or a number too large for " +
                                                  dtypeName(dtype) + ": it cannot be quantized");
 }
-
-/** The first failure of jobs that run side by side; the others then end early. */
-class Failure {
- public:
-  explicit Failure(const AbortFlag& abort) : abort_(abort) {}
-
-  template <typename Body>
-  void guard(Body&& body) noexcept {
-    if (failed_.load(std::memory_order_relaxed) || abort_.aborted()) return;
-    try {
-      body();
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
-      failed_ = true;
-    }
-  }
-
-  void rethrow() const {
-    if (error_) std::rethrow_exception(error_);
-    abort_.throwIfAborted();
-  }
-
- private:
-  const AbortFlag& abort_;
-  std::atomic<bool> failed_{false};
-  std::mutex mutex_;
-  std::exception_ptr error_;
-};
 
 constexpr int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 

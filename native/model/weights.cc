@@ -1,7 +1,5 @@
 #include "model/weights.h"
 
-#include <cstring>
-
 #include "core/error.h"
 #include "core/quantized.h"
 #include "model/quantize.h"
@@ -14,9 +12,6 @@ std::string describe(const std::vector<int64_t>& shape) {
   for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
   return text + "]";
 }
-
-/** Copies begin on lines of their own. */
-constexpr int64_t cacheLine = 64;
 
 /** Finds tensors by name, checks them, and hands their mapped bytes to the backend. */
 class Loader {
@@ -39,10 +34,9 @@ class Loader {
     }
     if (manifest.quantize) pool_.emplace(backend.threads());
     backend.expectWeights(progress_.totalBytes, totalTensors);
-    // A GPU copies anyway, and what is quantized now gets memory of its own.
-    if (manifest.copied && !manifest.quantize && backend.device() == "cpu")
-      copies_ = own(backend.allocate(static_cast<size_t>(
-          progress_.totalBytes + 3 * cacheLine * static_cast<int64_t>(manifest.tensors.size()))));
+    // A GPU copies anyway.
+    if (manifest.copied && backend.device() == "cpu")
+      copies_.emplace(backend, manifest.files, progress_.totalBytes, owned, abort);
   }
 
   /** A weight that is always wide. */
@@ -51,8 +45,8 @@ class Loader {
     if (isQuantized(location.dtype))
       throw Error(ErrorCode::invalidCheckpoint, files_[location.file].path() + ": tensor " + name +
                                                     " is quantized, which only products may be");
-    const Weight weight = map(name, location);
-    const Weight placed = backend_.place(copied(weight, location));
+    const Weight weight = locate(name, location, copies_.has_value());
+    const Weight placed = backend_.place(weight);
     advance(weight.bytes(), placed.bytes());
     return placed;
   }
@@ -60,13 +54,14 @@ class Loader {
   /** The weight of a product, which may be quantized. */
   Weight product(const std::string& name, const std::vector<int64_t>& shape) {
     const TensorLocation& location = find(name, shape);
-    const Weight weight = map(name, location);
-    Weight ready = copied(weight, location);
-    if (manifest_.quantize && !weight.quantized()) {
+    const bool quantizes = manifest_.quantize && !isQuantized(location.dtype);
+    const Weight weight = locate(name, location, copies_ && !quantizes);
+    Weight ready = weight;
+    if (quantizes) {
       const MappedFile& file = files_[location.file];
       ready =
           quantize(weight, *manifest_.quantize, file.path() + ": tensor " + name, backend_, *pool_, abort_);
-      own(const_cast<std::byte*>(ready.data));
+      owned_.push_back(ownedMemory(backend_, const_cast<std::byte*>(ready.data)));
       // What was read is not needed again: memory must not hold both.
       file.wontNeed(location.offset, static_cast<size_t>(weight.bytes()));
     }
@@ -107,7 +102,8 @@ class Loader {
     return location;
   }
 
-  const std::byte* bytesAt(const std::string& name, Place place, int64_t length) const {
+  /** Of the file, or where a copy of them will be. */
+  const std::byte* bytesAt(const std::string& name, Place place, int64_t length, bool copy) {
     const MappedFile& file = files_[place.file];
     const auto bytes = static_cast<uint64_t>(length);
     const uint64_t size = file.bytes().size();
@@ -115,71 +111,40 @@ class Loader {
       throw Error(ErrorCode::invalidCheckpoint, file.path() + ": tensor " + name + " ends at byte " +
                                                     std::to_string(place.offset + bytes) + ", the file at " +
                                                     std::to_string(size));
+    if (copy) return copies_->add(place.file, place.offset, length);
     file.willNeed(place.offset, bytes);
     return file.bytes().data() + place.offset;
   }
 
-  const uint16_t* scalesAt(const std::string& name, Place place, int64_t count) const {
-    const std::byte* scales = bytesAt(name, place, count * static_cast<int64_t>(sizeof(uint16_t)));
-    if (reinterpret_cast<uintptr_t>(scales) % alignof(uint16_t) != 0)
+  const uint16_t* scalesAt(const std::string& name, Place place, int64_t count, bool copy) {
+    const std::byte* scales = bytesAt(name, place, count * static_cast<int64_t>(sizeof(uint16_t)), copy);
+    if (place.offset % alignof(uint16_t) != 0)
       throw Error(ErrorCode::invalidCheckpoint, files_[place.file].path() + ": tensor " + name +
                                                     " begins at the odd byte " +
                                                     std::to_string(place.offset));
     return reinterpret_cast<const uint16_t*>(scales);
   }
 
-  Weight map(const std::string& name, const TensorLocation& location) const {
+  Weight locate(const std::string& name, const TensorLocation& location, bool copy) {
     Weight weight = view(location);
     const Place place{location.file, location.offset};
     if (!weight.quantized()) {
-      weight.data = bytesAt(name, place, weight.bytes());
+      weight.data = bytesAt(name, place, weight.bytes(), copy);
       return weight;
     }
     const QuantizedShape shape{weight.dtype, weight.rows, weight.columns, weight.group};
-    weight.data = bytesAt(name, place, shape.dataBytes());
-    weight.scales = scalesAt(name + ".scales", location.scales, shape.scaleCount());
+    weight.data = bytesAt(name, place, shape.dataBytes(), copy);
+    weight.scales = scalesAt(name + ".scales", location.scales, shape.scaleCount(), copy);
     if (weight.minimums)
-      weight.minimums = scalesAt(name + ".minimums", location.minimums, shape.scaleCount());
+      weight.minimums = scalesAt(name + ".minimums", location.minimums, shape.scaleCount(), copy);
     return weight;
-  }
-
-  /** Memory that lives as long as the weights. */
-  std::byte* own(void* memory) {
-    owned_.emplace_back(memory, [&backend = backend_](void* old) { backend.release(old); });
-    return static_cast<std::byte*>(memory);
-  }
-
-  /** The weight in memory of the backend's, where that was asked for. */
-  Weight copied(const Weight& weight, const TensorLocation& location) {
-    if (!copies_) return weight;
-    const auto copy = [&](const void* source, int64_t bytes, Place place) {
-      std::byte* target = copies_;
-      std::memcpy(target, source, static_cast<size_t>(bytes));
-      copies_ += (bytes + cacheLine - 1) / cacheLine * cacheLine;
-      files_[place.file].wontNeed(place.offset, static_cast<size_t>(bytes));
-      return target;
-    };
-    Weight copied = weight;
-    const Place data{location.file, location.offset};
-    if (!weight.quantized()) {
-      copied.data = copy(weight.data, weight.bytes(), data);
-      return copied;
-    }
-    const QuantizedShape shape{weight.dtype, weight.rows, weight.columns, weight.group};
-    const auto halves = [&](const uint16_t* source, Place place) {
-      return reinterpret_cast<const uint16_t*>(
-          copy(source, shape.scaleCount() * static_cast<int64_t>(sizeof(uint16_t)), place));
-    };
-    copied.data = copy(weight.data, shape.dataBytes(), data);
-    copied.scales = halves(weight.scales, location.scales);
-    if (weight.minimums) copied.minimums = halves(weight.minimums, location.minimums);
-    return copied;
   }
 
   void advance(int64_t read, int64_t resident) {
     progress_.bytes += read;
     bytes_ += resident;
     ++progress_.tensors;
+    if (copies_ && progress_.tensors == progress_.totalTensors) copies_->finish();
     // Enough events for a smooth bar, few enough for a model of twenty thousand tensors.
     if (progress_.tensors == progress_.totalTensors ||
         progress_.tensors * 200 / progress_.totalTensors !=
@@ -193,7 +158,7 @@ class Loader {
   std::vector<OwnedMemory>& owned_;
   const std::function<void(const LoadProgress&)>& onProgress_;
   const AbortFlag& abort_;
-  std::byte* copies_ = nullptr;  // where the next copy goes
+  std::optional<Copies> copies_;  // where weights are not used in the files
   std::optional<ThreadPool> pool_;
   LoadProgress progress_;
   int64_t bytes_ = 0;

@@ -11,6 +11,7 @@
 #include "core/abort.h"
 #include "io/mapped_file.h"
 #include "model/config.h"
+#include "model/copies.h"
 
 namespace rnd1 {
 
@@ -44,9 +45,6 @@ struct Manifest {
   std::optional<Quantization> quantize;  // what is wide in the files is to be quantized while it is loaded
   bool copied = false;  // weights are copied into memory of the backend's, also where it could use the files
 };
-
-/** Memory of a backend that goes back to it. */
-using OwnedMemory = std::unique_ptr<void, std::function<void(void*)>>;
 
 struct LayerWeights {
   Weight inputNorm, postAttentionNorm;  // (hidden)

@@ -22,6 +22,7 @@ describe('load', () => {
       dtype: 'bf16',
       weightDtype: 'bf16',
       weightBytes: 12345,
+      mapped: false,
       unknownTensors: [],
     });
     expect(model.config.tokens).toMatchObject({
@@ -60,9 +61,22 @@ describe('load', () => {
       threads: 3,
       weightDtype: 'bf16',
     });
-    expect(sessionOf().description.copied).toBe(false);
-    await load({ mmap: false });
-    expect(native.sessions.at(-1)?.description.copied).toBe(true);
+  });
+
+  it('copies weights where that takes at most half of the free memory', async () => {
+    const free = jest.spyOn(process, 'availableMemory');
+    const weights = (await inspectCheckpoint(nano)).bytes;
+    const outcome = async (options?: Parameters<typeof load>[0]) => {
+      const { info } = await load(options);
+      return [native.sessions.at(-1)?.description.copied, info.mapped];
+    };
+    free.mockReturnValue(2 * weights);
+    expect(await outcome()).toEqual([true, false]);
+    expect(await outcome({ mmap: true })).toEqual([false, true]);
+    free.mockReturnValue(2 * weights - 1);
+    expect(await outcome()).toEqual([false, true]);
+    expect(await outcome({ mmap: false })).toEqual([true, false]);
+    free.mockRestore();
     await expect(load({ mmap: 'no' as never })).rejects.toThrow("mmap must be true or false, not 'no'");
   });
 

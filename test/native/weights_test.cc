@@ -155,11 +155,15 @@ void loadingAborts() {
 }
 
 void copiesWeights() {
-  for (const DType arithmetic : {DType::f32, DType::bf16}) {
+  // Of a file that is quantized while it is loaded, what stays wide is copied.
+  const std::optional<Quantization> wide, bytes = Quantization{DType::q8, 32};
+  for (const auto& [arithmetic, quantize] :
+       {std::pair(DType::f32, wide), std::pair(DType::bf16, wide), std::pair(DType::bf16, bytes)}) {
     TinyModel tiny(95, {true, false, {DType::bf16, DType::f32, DType::f16}});
     const std::vector<std::vector<int32_t>> canvas{{3, 1, 4, 1, 5}};
     const AbortFlag never;
     Manifest manifest = tiny.manifest();
+    manifest.quantize = quantize;
     const auto load = [&](bool copied) {
       manifest.copied = copied;
       return std::make_unique<Model>(
