@@ -27,7 +27,7 @@
       "sources": [
         "<!@(node -p \"require('fs').readdirSync('native',{recursive:true}).filter(f=>/^(?!backend.cuda.(?!unavailable)).*\\.cc$/.test(f)&&!/kernels_(avx|neon|dotprod)/.test(f)).map(f=>'native/'+f).join('\\n')\")"
       ],
-      "dependencies": ["rnd1_avx2", "rnd1_avx512", "rnd1_avx512bf16", "rnd1_neonbf16", "rnd1_avxvnni", "rnd1_avx512vnni", "rnd1_dotprod"],
+      "dependencies": ["rnd1_avx2", "rnd1_avx512", "rnd1_avx512bf16", "rnd1_neonbf16", "rnd1_neonf16", "rnd1_avxvnni", "rnd1_avx512vnni", "rnd1_dotprod"],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       # The last one: a worker thread that is being terminated takes no exceptions, and that must not end the process.
       "defines": [
@@ -120,9 +120,21 @@
       ]
     },
     {
+      "target_name": "rnd1_neonf16",
+      "type": "static_library",
+      "variables": { "instruction_set": ["-march=armv8.2-a+fp16fml"] },
+      "sources": ["native/backend/cpu/kernels_neonf16.cc"],
+      "conditions": [
+        ["target_arch=='arm64'", {
+          "cflags_cc": ["<@(instruction_set)"],
+          "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
+        }]
+      ]
+    },
+    {
       "target_name": "rnd1_neonbf16",
       "type": "static_library",
-      "variables": { "instruction_set": ["-march=armv8.2-a+bf16"] },
+      "variables": { "instruction_set": ["-march=armv8.2-a+bf16+fp16fml"] },
       "sources": ["native/backend/cpu/kernels_neonbf16.cc"],
       "conditions": [
         ["target_arch=='arm64'", {

@@ -54,7 +54,7 @@ const architectures: readonly Architecture[] = [
       })[0] as string,
     processors: [
       { name: 'cortex-a57', instructionSets: ['baseline'] },
-      { name: 'max', instructionSets: ['neonbf16', 'baseline'] },
+      { name: 'max', instructionSets: ['neonbf16', 'neonf16', 'baseline'] },
     ],
   },
 ];

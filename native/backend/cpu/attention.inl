@@ -27,7 +27,7 @@ struct Bf16Units {
     return Bf16::accumulate(sums, (Bf16::Vector)units, (Bf16::Vector)panel);
   }
   static inline void packRow(const float* row, int64_t headDim, float* units) {
-    narrow(row, formatF32, headDim, reinterpret_cast<uint16_t*>(units));
+    narrow(row, formatF32, formatBf16, headDim, reinterpret_cast<uint16_t*>(units));
   }
   static inline F packKeys(F low, F high) { return (F)(((U)low >> 16) | ((U)high & 0xffff0000u)); }
 };

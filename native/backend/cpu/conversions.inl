@@ -35,15 +35,19 @@ static void round(uint8_t arithmetic, int64_t count, float* values) {
   if (arithmetic != formatF32) widen(values, formatF32, arithmetic, count, values);
 }
 
-static void narrow(const void* source, uint8_t format, int64_t count, uint16_t* out) {
-  if (format == formatBf16) {
+static void narrow(const void* source, uint8_t format, uint8_t to, int64_t count, uint16_t* out) {
+  if (format == to) {
     __builtin_memcpy(out, source, static_cast<size_t>(count) * 2);
     return;
   }
-  const int64_t elementBytes = format == formatF16 ? 2 : 4;
+  const int64_t elementBytes = format == formatF32 ? 4 : 2;
   const char* bytes = static_cast<const char*>(source);
-  const auto narrowed = [format](const char* from) {
-    const F wide = format == formatF16 ? f16ToF32(from) : load(from);
+  const auto narrowed = [format, to](const char* from) {
+    const F wide = format == formatF16 ? f16ToF32(from) : format == formatBf16 ? bf16ToF32(from) : load(from);
+#ifdef RND1_MULTIPLIES_F16
+    if (to == formatF16) return __builtin_bit_cast(H, f32ToF16(wide));
+#endif
+    (void)to;
     return __builtin_convertvector((U)roundToBf16(wide) >> 16, H);
   };
   int64_t i = 0;

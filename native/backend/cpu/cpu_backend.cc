@@ -40,7 +40,8 @@ CpuBackend::CpuBackend(DType dtype, int threads, const Kernels& kernels)
     : kernels_(kernels),
       dtype_(dtype),
       arithmetic_(static_cast<uint8_t>(dtype)),
-      packs_(kernels.multipliesBf16 && dtype == DType::bf16),
+      packs_((kernels.multipliesBf16 && dtype == DType::bf16) ||
+             (kernels.multipliesF16 && dtype == DType::f16)),
       pool_(threads),
       scratch_(static_cast<size_t>(threads)) {}
 

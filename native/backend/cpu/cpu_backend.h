@@ -112,7 +112,7 @@ class CpuBackend final : public Backend {
     RowSampler sampler;
   };
 
-  /** x as products take it: where it lies, or packed as bf16. The packed rows live until the next call. */
+  /** x as products take it: where it lies, or packed in 16 bits. The packed rows live until the next call. */
   RowSource productRows(Tensor x);
   /** Whether products read this weight where it lies. */
   bool usedInPlace(const Weight& weight, int64_t rows) const;
@@ -172,12 +172,12 @@ class CpuBackend final : public Backend {
   const Kernels& kernels_;
   const DType dtype_;
   const uint8_t arithmetic_;
-  const bool packs_;  // products take rows of bf16
+  const bool packs_;  // products take rows of the arithmetic's 16 bits
   ThreadPool pool_;
   std::unique_ptr<QuantizedProducts> quantized_;  // once a quantized weight was placed
   std::vector<Scratch> scratch_;
   Buffer<float> firstVector_, secondVector_;  // norms, widened
-  Buffer<std::byte> packed_;                  // the rows of the running product, as bf16
+  Buffer<std::byte> packed_;                  // the rows of the running product, in 16 bits
   Buffer<int32_t> targets_;                   // of slots by expert: their rows of the output
   Buffer<float> factors_;                     // and their weights
   Buffer<float> logitsChunk_;

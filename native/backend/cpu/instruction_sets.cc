@@ -5,6 +5,8 @@
 #include <cpuid.h>
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 #include "backend/cpu/cpu_backend.h"
@@ -26,10 +28,21 @@ bool hasAvx512Bf16() {
   return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & (1u << 5));
 }
 #elif defined(__aarch64__) && defined(__linux__)
-bool hasBf16() {
-  constexpr unsigned long bf16 = 1ul << 14;  // HWCAP2_BF16, which older headers lack
-  return getauxval(AT_HWCAP2) & bf16;
+// HWCAP_ASIMDFHM and HWCAP2_BF16, which older headers lack.
+bool hasF16Products() { return getauxval(AT_HWCAP) & (1ul << 23); }
+bool hasBf16Products() { return getauxval(AT_HWCAP2) & (1ul << 14); }
+#elif defined(__aarch64__)
+bool hasFeature([[maybe_unused]] const char* name) {
+#if defined(__APPLE__)
+  int has = 0;
+  size_t size = sizeof has;
+  return sysctlbyname(name, &has, &size, nullptr, 0) == 0 && has != 0;
+#else
+  return false;
+#endif
 }
+bool hasF16Products() { return hasFeature("hw.optional.arm.FEAT_FHM"); }
+bool hasBf16Products() { return hasFeature("hw.optional.arm.FEAT_BF16"); }
 #endif
 
 std::vector<const cpu::Kernels*> runnableKernels() {
@@ -43,8 +56,10 @@ std::vector<const cpu::Kernels*> runnableKernels() {
   if (cpu::avx512Kernels() && avx512) kernels.push_back(cpu::avx512Kernels());
   if (cpu::avx2Kernels() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && hasF16c())
     kernels.push_back(cpu::avx2Kernels());
-#elif defined(__aarch64__) && defined(__linux__)
-  if (cpu::neonBf16Kernels() && hasBf16()) kernels.push_back(cpu::neonBf16Kernels());
+#elif defined(__aarch64__)
+  if (cpu::neonBf16Kernels() && hasBf16Products() && hasF16Products())
+    kernels.push_back(cpu::neonBf16Kernels());
+  if (cpu::neonF16Kernels() && hasF16Products()) kernels.push_back(cpu::neonF16Kernels());
 #endif
   kernels.push_back(cpu::baselineKernels());
   return kernels;
@@ -61,7 +76,7 @@ std::vector<std::string> cpuInstructionSets() {
 std::vector<std::string> compiledInstructionSets() {
   std::vector<std::string> names;
   for (const cpu::Kernels* kernels : {cpu::avx512Bf16Kernels(), cpu::avx512Kernels(), cpu::avx2Kernels(),
-                                      cpu::neonBf16Kernels(), cpu::baselineKernels()})
+                                      cpu::neonBf16Kernels(), cpu::neonF16Kernels(), cpu::baselineKernels()})
     if (kernels) names.emplace_back(kernels->name);
   return names;
 }

@@ -19,15 +19,15 @@ enum : uint8_t { formatF32 = 0, formatF16 = 1, formatBf16 = 2 };
 constexpr int64_t keyBlock = 64;
 constexpr int64_t attentionRows = 240;
 
-/** Rows of x: f32, or packed as bf16 where a unit has products of those. */
+/** Rows of x: f32, or packed as bf16 or f16 where a unit has products of those. */
 struct RowSource {
   const void* data;
   int64_t strideBytes;
   uint8_t format;
 };
 
-/** Rows of a weight, one for each output column, at any alignment: f32, or bf16 that is widened when loaded
- * or multiplied as it is. */
+/** Rows of a weight, one for each output column, at any alignment: f32, bf16 that is widened when loaded, or
+ * what is multiplied as it is. */
 struct WeightRows {
   const void* data;
   int64_t strideBytes;
@@ -68,14 +68,14 @@ struct RowStatistics {
 struct Kernels {
   const char* name;
 
-  /** Whether products in bf16 arithmetic take rows and weights of bf16; all others take rows of f32. */
-  bool multipliesBf16;
+  /** Whether products in this arithmetic take rows and weights of it; all others take rows of f32. */
+  bool multipliesBf16, multipliesF16;
 
   /** out[i] = source[i] widened to f32 and rounded to `arithmetic`; the source may be unaligned. */
   void (*widen)(const void* source, uint8_t format, uint8_t arithmetic, int64_t count, float* out);
 
-  /** out[i] = source[i] rounded to bf16; the source may be unaligned. */
-  void (*narrow)(const void* source, uint8_t format, int64_t count, uint16_t* out);
+  /** out[i] = source[i] rounded to a format that products take; the source may be unaligned. */
+  void (*narrow)(const void* source, uint8_t format, uint8_t to, int64_t count, uint16_t* out);
 
   /** In place. */
   void (*round)(uint8_t arithmetic, int64_t count, float* values);
@@ -119,6 +119,7 @@ const Kernels* baselineKernels();
 const Kernels* avx2Kernels();
 const Kernels* avx512Kernels();
 const Kernels* avx512Bf16Kernels();
+const Kernels* neonF16Kernels();
 const Kernels* neonBf16Kernels();
 
 }  // namespace rnd1::cpu

@@ -1,9 +1,7 @@
-// Compiled with -march=armv8.2-a+bf16 on arm64; elsewhere there is nothing to compile.
+// Compiled with -march=armv8.2-a+bf16+fp16fml on arm64; elsewhere there is nothing to compile.
 #include "backend/cpu/kernels.h"
 
-#if defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
-#include <arm_neon.h>
-
+#if defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC) && defined(__ARM_FEATURE_FP16_FML)
 #define RND1_ISA neonbf16
 #define RND1_ISA_NAME "neonbf16"
 #define RND1_LANES 4

@@ -26,6 +26,9 @@ static float multiplyAddLoop(uint8_t arithmetic, int64_t rounds) {
 #ifdef RND1_MULTIPLIES_BF16
   if (arithmetic == formatBf16) return accumulateLoop<Bf16>(rounds, source, source + 4);
 #endif
+#ifdef RND1_MULTIPLIES_F16
+  if (arithmetic == formatF16) return accumulateLoop<F16>(rounds, source, source + 4);
+#endif
   (void)arithmetic;
   return accumulateLoop<F32>(rounds, source, source + 4);
 }
@@ -33,6 +36,9 @@ static float multiplyAddLoop(uint8_t arithmetic, int64_t rounds) {
 static int64_t multiplyAddsPerRound(uint8_t arithmetic) {
 #ifdef RND1_MULTIPLIES_BF16
   if (arithmetic == formatBf16) return independentSums * Bf16::step;
+#endif
+#ifdef RND1_MULTIPLIES_F16
+  if (arithmetic == formatF16) return independentSums * F16::step;
 #endif
   (void)arithmetic;
   return independentSums * lanes;

@@ -71,3 +71,27 @@ struct Bf16 {
   }
 };
 #endif
+
+#if defined(__ARM_FEATURE_FP16_FML) && RND1_LANES == 4
+#define RND1_MULTIPLIES_F16 1
+/** Rows and weights of f16: fmlal and fmlal2 add one exact product each to a lane. */
+struct F16 {
+  typedef float16x8_t Vector;
+  static constexpr int64_t step = 8, xBytes = 2, weightBytes = 2;
+  static inline Vector loadX(const char* source) {
+    Vector vector;
+    __builtin_memcpy(&vector, source, sizeof vector);
+    return vector;
+  }
+  static inline Vector loadWeight(const char* source) { return loadX(source); }
+  static inline Vector loadLastX(const char* source, int64_t count) {
+    Vector vector = {};
+    __builtin_memcpy(&vector, source, static_cast<size_t>(count) * 2);
+    return vector;
+  }
+  static inline Vector loadLastWeight(const char* source, int64_t count) { return loadLastX(source, count); }
+  static inline F accumulate(F sums, Vector x, Vector weight) {
+    return (F)vfmlalq_high_f16(vfmlalq_low_f16((float32x4_t)sums, x, weight), x, weight);
+  }
+};
+#endif

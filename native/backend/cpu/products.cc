@@ -16,14 +16,14 @@ RowSource CpuBackend::productRows(Tensor x) {
   if (!packs_) return {x.data, x.stride * 4, formatF32};
   const int64_t stride = rowBytes(x.columns);
   parallel(x.rows, x.rows * x.columns, [&](int64_t row, int) {
-    kernels_.narrow(x.row(row), formatF32, x.columns,
+    kernels_.narrow(x.row(row), formatF32, arithmetic_, x.columns,
                     reinterpret_cast<uint16_t*>(packed_.data() + row * stride));
   });
-  return {packed_.data(), stride, formatBf16};
+  return {packed_.data(), stride, arithmetic_};
 }
 
 bool CpuBackend::usedInPlace(const Weight& weight, int64_t rows) const {
-  if (packs_) return weight.dtype == DType::bf16;
+  if (packs_) return weight.dtype == dtype_;
   if (weight.dtype == DType::f32) return dtype_ == DType::f32;
   return weight.dtype == DType::bf16 && dtype_ != DType::f16 && rows < worthWidening;
 }
@@ -37,12 +37,12 @@ WeightRows CpuBackend::weightRows(const Weight& weight, int64_t first, int64_t c
   for (int64_t row = 0; row < count; ++row, source += weight.strideBytes) {
     std::byte* target = scratch + row * bytes;
     if (packs_) {
-      kernels_.narrow(source, format, weight.columns, reinterpret_cast<uint16_t*>(target));
+      kernels_.narrow(source, format, arithmetic_, weight.columns, reinterpret_cast<uint16_t*>(target));
     } else {
       kernels_.widen(source, format, arithmetic_, weight.columns, reinterpret_cast<float*>(target));
     }
   }
-  return {scratch, bytes, packs_ ? formatBf16 : formatF32};
+  return {scratch, bytes, packs_ ? arithmetic_ : uint8_t{formatF32}};
 }
 
 int64_t CpuBackend::rowBlock(int64_t inner) const {

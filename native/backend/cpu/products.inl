@@ -100,6 +100,9 @@ static inline const Tiles& chooseTiles(uint8_t rowFormat, uint8_t weightFormat) 
 #ifdef RND1_MULTIPLIES_BF16
   if (rowFormat == formatBf16) return tilesOf<Bf16>;
 #endif
+#ifdef RND1_MULTIPLIES_F16
+  if (rowFormat == formatF16) return tilesOf<F16>;
+#endif
   (void)rowFormat;
   return weightFormat == formatBf16 ? tilesOf<WidenedBf16> : tilesOf<F32>;
 }

@@ -40,6 +40,8 @@ static inline F multiplyAdd(F a, F b, F c) {
   return (F)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__FMA__) && RND1_LANES == 8
   return (F)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+  return (F)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
   return a * b + c;
 #endif
@@ -126,6 +128,12 @@ static inline F f16ToF32(const void* source) {
 static inline F roundToF16(F value) {
   return (F)_mm256_cvtph_ps(_mm256_cvtps_ph((__m256)value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
+#elif defined(__aarch64__)
+static inline F f16ToF32(const void* source) {
+  return (F)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(static_cast<const uint16_t*>(source))));
+}
+static inline float16x4_t f32ToF16(F value) { return vcvt_f16_f32((float32x4_t)value); }
+static inline F roundToF16(F value) { return (F)vcvt_f32_f16(f32ToF16(value)); }
 #else
 /** The exponent is rebased by a multiplication, which normalises subnormals as well. */
 static inline F f16ToF32(const void* source) {
