@@ -12,16 +12,15 @@ constexpr int64_t pieceBytes = 4096;
 // Rows whose sums wait in memory between pieces.
 constexpr int64_t waitingRows = 96;
 
-// Up to so many rows leave the multipliers idle while weights come.
-constexpr int64_t streamedRows = 16;
-
 /** One tile and one piece of its rows. */
 struct TilePiece {
   const char* x[tileRows];
   const char* weights[tileColumns];
-  int64_t inner;                // elements of the piece
-  const char* ahead = nullptr;  // lines that will be needed soon
-  int64_t elementsEach = 0;     // so many elements after one of them the next is asked for
+  int64_t inner;  // elements of the piece
+  // Lines that will be needed soon, of some rows, and after how many elements the next ones are asked for.
+  const char* ahead = nullptr;
+  int64_t aheadRows = 0, aheadStride = 0;
+  int64_t elementsEach = 0;
 };
 
 /**
@@ -46,7 +45,8 @@ static void multiplyTile(const TilePiece& piece, float* result) {
   while (k < whole) {
     int64_t end = whole;
     if constexpr (fetches) {
-      __builtin_prefetch(ahead, 0, 2);  // not into the first level, which the tile fills
+      // Not into the first level, which the tile fills.
+      for (int64_t i = 0; i < piece.aheadRows; ++i) __builtin_prefetch(ahead + i * piece.aheadStride, 0, 2);
       ahead += lineBytes;
       if (k + piece.elementsEach < end) end = k + piece.elementsEach;
     }
@@ -115,21 +115,24 @@ struct TileWeights {
 };
 
 /**
- * How tiles of rows share the fetching of the weights that come next, row by row of those. Spread over the
- * products it costs nothing; asked for at once, it would take the place of all other misses. Fewer tiles than
- * a tile has columns fetch nothing: they wait for memory whatever they ask for.
+ * How tiles of rows share the fetching of the weights that come next. Spread over the products it costs
+ * little; asked for at once, it would take the place of all other misses. The first tile fetches nothing: it
+ * waits for its own weights.
  */
 struct Sharing {
-  int64_t tiles = 0;         // that share a row of the weights
-  int64_t lines = 0;         // that one of them fetches
+  int64_t rows = 0;          // of the weights, which tiles fetch side by side,
+  int64_t tiles = 1;         // so many tiles one behind the other,
+  int64_t lines = 0;         // each so many lines of every row
   int64_t elementsEach = 0;  // see TilePiece
 };
 
 static inline Sharing shareOf(int64_t rowTiles, int64_t inner, int64_t weightBytes) {
-  const int64_t tiles = rowTiles / tileColumns;
-  if (tiles == 0) return {};
-  const int64_t all = (inner * weightBytes + lineBytes - 1) / lineBytes, lines = (all + tiles - 1) / tiles;
-  return {tiles, lines, (all + lines - 1) / lines * (lineBytes / weightBytes)};
+  const int64_t sharing = rowTiles - 1, elements = lineBytes / weightBytes;
+  if (sharing < 1) return {};
+  const int64_t all = (inner + elements - 1) / elements;
+  if (sharing < tileColumns) return {(tileColumns + sharing - 1) / sharing, 1, all, elements};
+  const int64_t tiles = sharing / tileColumns, lines = (all + tiles - 1) / tiles;
+  return {1, tiles, lines, (all + lines - 1) / lines * elements};
 }
 
 static inline const char* rowOf(const RowSource& x, int64_t row) {
@@ -168,6 +171,7 @@ static inline void multiplyRows(const Tiles& tiles, const RowSource& x, int64_t 
     piece.inner = inner - start < pieceElements ? inner - start : pieceElements;
     const Sharing sharing = shareOf(rowTiles, piece.inner, tiles.weightBytes);
     piece.elementsEach = sharing.elementsEach;
+    piece.aheadStride = weights.rows[1] - weights.rows[0];
     const int64_t next = last ? weights.ahead : (start + pieceElements) * tiles.weightBytes;
     for (int c = 0; c < tileColumns; ++c) {
       piece.weights[c] = weights.rows[c] + start * tiles.weightBytes;
@@ -178,10 +182,12 @@ static inline void multiplyRows(const Tiles& tiles, const RowSource& x, int64_t 
       const int64_t r = tile * rows / rowTiles;
       const int count = static_cast<int>((tile + 1) * rows / rowTiles - r);
       for (int i = 0; i < count; ++i) piece.x[i] = rowOf(x, first + r + i) + start * tiles.xBytes;
-      const bool fetches = tile < sharing.tiles * tileColumns;
-      if (fetches)
-        piece.ahead =
-            weights.rows[tile / sharing.tiles] + next + tile % sharing.tiles * sharing.lines * lineBytes;
+      const int64_t turn = tile - 1, row = turn / sharing.tiles * sharing.rows;
+      const bool fetches = turn >= 0 && row < tileColumns;
+      if (fetches) {
+        piece.ahead = weights.rows[row] + next + turn % sharing.tiles * sharing.lines * lineBytes;
+        piece.aheadRows = sharing.rows < tileColumns - row ? sharing.rows : tileColumns - row;
+      }
       const Tile multiplyTile = (fetches ? tiles.fetching : tiles.plain)[count - 1];
       float* sums = waiting + r * tileColumns;
       if (p == 0 && !last) {
@@ -239,9 +245,9 @@ static void multiplyAccumulate(const RowSource& x, const int32_t* targets, const
       target[i * apart] += product;
     }
   };
-  // Few rows wait for memory, which is read fastest along streams that go on from tile to tile: their columns
-  // lie far apart. Many rows write faster side by side.
-  const int64_t apart = rows <= streamedRows ? columns / tileColumns : 0;
+  // A single tile of rows waits for memory, which is read fastest along streams that go on from tile to tile:
+  // its columns lie far apart.
+  const int64_t apart = rows <= tileRows ? columns / tileColumns : 0;
   for (int64_t c = 0; c < apart; ++c)
     multiplyColumns(tiles, x, rows, tileOf(weights, c, tileColumns, apart), inner,
                     [&](int64_t r, const float* values) { add(r, c, apart, tileColumns, values); });
