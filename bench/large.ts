@@ -50,7 +50,7 @@ async function main(): Promise<void> {
     start = now;
     return seconds;
   };
-  const model = await RND1.load(folder, { device: 'cpu', threads: count('threads') });
+  const model = await RND1.load(folder, { device: 'cpu', threads: count('threads'), mmap: true });
   try {
     const loadSeconds = elapsed();
     const { instructionSet, threads, dtype, weightDtype, weightBytes } = model.info;

@@ -160,7 +160,7 @@ async function bench(dtype: string): Promise<unknown> {
     mmap: values['no-mmap'] ? false : values.mmap || undefined,
   });
   try {
-    const { device, instructionSet, threads, weightDtype, weightBytes } = model.info;
+    const { device, instructionSet, threads, weightDtype, weightBytes, mapped } = model.info;
     const loaded = Math.round(performance.now() - started);
     const arithmetic = model.info.dtype;
     const args = ['peaks', '--device', device, '--dtype', arithmetic, '--threads', String(threads)];
@@ -169,14 +169,23 @@ async function bench(dtype: string): Promise<unknown> {
       device === 'cpu' ? `cpu (${instructionSet}), ${threads} threads` : `${device} (${instructionSet})`;
     console.log(`step: ${where}, ${arithmetic} on ${weightDtype} weights`);
     console.log(
-      `in this run: ${formatPeaks(peaks)}; ${formatBytes(weightBytes)} of weights, loaded in ${loaded} ms`,
+      `in this run: ${formatPeaks(peaks)}; ${formatBytes(weightBytes)} of ${mapped ? 'mapped ' : ''}weights, loaded in ${loaded} ms`,
     );
     const figures = await measure(model, dtype);
     print(figures, peaks);
     return {
       bench: 'step',
       ...circumstances(device),
-      ...{ device, instructionSet, threads, dtype: arithmetic, weights: weightDtype, weightBytes, peaks },
+      ...{
+        device,
+        instructionSet,
+        threads,
+        dtype: arithmetic,
+        weights: weightDtype,
+        weightBytes,
+        mapped,
+        peaks,
+      },
       figures: figures.map((figure) => ({ ...figure, ...ratesOf(figure, peaks) })),
     };
   } finally {

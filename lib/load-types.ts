@@ -80,7 +80,8 @@ export interface LoadOptions extends HubOptions {
    * the system has them: all of them are read first, and steps are up to a third faster. Weights that are quantized while
    * they are loaded, and a GPU's, are copies in any case.
    *
-   * @default `false` where the copies take at most half of the memory that is free, otherwise `true`
+   * @default `false` where the weights in the files take at most half of `process.availableMemory()`, otherwise `true`;
+   * in a container and on macOS that does not count what the file cache holds
    */
   readonly mmap?: boolean;
   /**

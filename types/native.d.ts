@@ -82,7 +82,7 @@ export interface SessionDescription {
   readonly tensors: readonly NativeTensor[];
   /** Quantizes the wide weights of products while they are loaded; by default everything stays as it is. */
   readonly quantize?: { readonly dtype: QuantizedType; readonly group: QuantizedGroup } | null;
-  /** Copies the weights into memory of the process's own, instead of using the mapped files; not by default. */
+  /** Copies the weights into memory of the process's own, instead of using the mapped files; not where it is left out. */
   readonly copied?: boolean;
   /** `'cpu'`, `'cuda'` or `'cuda:N'`. */
   readonly device: string;

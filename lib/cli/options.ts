@@ -86,8 +86,14 @@ export function addModelOptions(command: Command): Command {
       ).choices(['auto', 'f32', 'f16', 'bf16', 'q8', 'q4']),
     )
     .option('--threads <count>', 'compute threads (default: one per core)', integer(1))
-    .option('--mmap', 'use the weights in the mapped files: loads at once (default: where memory is short)')
-    .option('--no-mmap', 'copy the weights into memory: runs faster on the CPU (default: where they fit)');
+    .option(
+      '--mmap',
+      'use the weights in the mapped files: loads at once (default: where free memory is short)',
+    )
+    .option(
+      '--no-mmap',
+      'copy the weights into memory: runs faster on the CPU (default: where they fit twice)',
+    );
   return addHubOptions(model);
 }
 

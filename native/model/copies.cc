@@ -9,8 +9,11 @@ namespace {
 
 constexpr int64_t cacheLine = 64;
 
-/** Of memory that is allocated at once, and of what is read between two looks at the progress. */
+/** Of memory that is allocated at once. */
 constexpr int64_t mostBlockBytes = 256 << 20;
+
+/** Of what is added before it is read: what is called ready runs no further ahead. */
+constexpr int64_t mostWaitingBytes = 32 << 20;
 
 /** One read, of one thread. */
 constexpr int64_t readBytes = 4 << 20;
@@ -24,13 +27,15 @@ OwnedMemory ownedMemory(Backend& backend, void* memory) {
   return {memory, [&backend](void* old) { backend.release(old); }};
 }
 
-Copies::Copies(Backend& backend, const std::vector<std::string>& paths, int64_t expectedBytes,
+Copies::Copies(Backend& backend, const std::vector<std::string>& paths, int64_t expectedBytes, bool all,
                std::vector<OwnedMemory>& owned, const AbortFlag& abort)
     : backend_(backend),
       owned_(owned),
       abort_(abort),
       pool_(std::max(backend.threads(), fewestReaders)),
       blockBytes_(std::min(expectedBytes, mostBlockBytes)) {
+  // Block by block the system would grant more than it has, and end the process later.
+  if (all) backend.release(backend.allocate(static_cast<size_t>(expectedBytes)));
   files_.reserve(paths.size());
   for (const std::string& path : paths) files_.emplace_back(path, File::Mode::read);
 }
@@ -50,7 +55,7 @@ std::byte* Copies::add(size_t file, uint64_t offset, int64_t bytes) {
                         offset + static_cast<uint64_t>(first),
                         {target + first, static_cast<size_t>(std::min(readBytes, bytes - first))}});
   waitingBytes_ += bytes;
-  if (waitingBytes_ >= mostBlockBytes) finish();
+  if (waitingBytes_ >= mostWaitingBytes) finish();
   return target;
 }
 

@@ -24,8 +24,11 @@ OwnedMemory ownedMemory(Backend& backend, void* memory);
  */
 class Copies {
  public:
-  /** `expectedBytes`, of all ranges, bounds the size of blocks. The blocks join `owned`. */
-  Copies(Backend& backend, const std::vector<std::string>& paths, int64_t expectedBytes,
+  /**
+   * `expectedBytes`, of all ranges at most, bounds the size of blocks, which join `owned`. Throws Error
+   * out_of_memory where `all` of that will be added and the system would not give it.
+   */
+  Copies(Backend& backend, const std::vector<std::string>& paths, int64_t expectedBytes, bool all,
          std::vector<OwnedMemory>& owned, const AbortFlag& abort);
 
   /** Where `bytes` of a file from `offset` on will be after the next `finish`, or before. */

@@ -13,7 +13,7 @@ std::string describe(const std::vector<int64_t>& shape) {
   return text + "]";
 }
 
-/** Finds tensors by name, checks them, and hands their mapped bytes to the backend. */
+/** Finds tensors by name, checks them, and hands their bytes, mapped or copied, to the backend. */
 class Loader {
  public:
   Loader(const Manifest& manifest, const std::vector<MappedFile>& files, Backend& backend,
@@ -36,7 +36,7 @@ class Loader {
     backend.expectWeights(progress_.totalBytes, totalTensors);
     // A GPU copies anyway.
     if (manifest.copied && backend.device() == "cpu")
-      copies_.emplace(backend, manifest.files, progress_.totalBytes, owned, abort);
+      copies_.emplace(backend, manifest.files, progress_.totalBytes, !manifest.quantize, owned, abort);
   }
 
   /** A weight that is always wide. */

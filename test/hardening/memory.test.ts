@@ -105,7 +105,7 @@ const mapping = () => {
     expect(bytes).toBeGreaterThan(2 ** 26);
     const measure = `${gauges}
       const before = status('RssAnon');
-      const model = await RND1.load(${JSON.stringify(folder)}, { ...onCpu, dtype: ${JSON.stringify(dtype)} });
+      const model = await RND1.load(${JSON.stringify(folder)}, { ...onCpu, mmap: true, dtype: ${JSON.stringify(dtype)} });
       // Enough tokens for every expert, hence every page.
       const tokens = Int32Array.from({ length: 64 }, (_, i) => i);
       await model.forward(tokens, { positions: [0], forcedExperts: Int32Array.from({ length: 4 * 64 * 2 }, (_, i) => i % 8) });`;

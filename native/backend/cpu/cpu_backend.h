@@ -124,7 +124,9 @@ class CpuBackend final : public Backend {
   /** Bytes of an element of what products take. */
   int64_t elementBytes() const { return packs_ ? 2 : 4; }
   /** Bytes of rows that stay in the second-level cache. */
-  int64_t cachedBytes() const { return packs_ ? cachedPackedBytes : cachedRowBytes; }
+  int64_t cachedBytes() const {
+    return packs_ && kernels_.multipliesBf16 ? cachedPackedBytes : cachedRowBytes;
+  }
   /** Rows of x that stay in the cache. */
   int64_t rowBlock(int64_t inner) const;
   /** job(row, rows, column, columns, weights) for parts of the columns [first, first + columns) and all rows.

@@ -4,6 +4,7 @@
 #if defined(__ARM_FEATURE_FP16_FML)
 #define RND1_ISA neonf16
 #define RND1_ISA_NAME "neonf16"
+#define RND1_USES_FMLAL
 #define RND1_LANES 4
 #define RND1_TILE_ROWS 4
 #define RND1_TILE_COLUMNS 6

@@ -72,7 +72,7 @@ struct Bf16 {
 };
 #endif
 
-#if defined(__ARM_FEATURE_FP16_FML) && RND1_LANES == 4
+#if defined(RND1_USES_FMLAL)
 #define RND1_MULTIPLIES_F16 1
 /** Rows and weights of f16: fmlal and fmlal2 add one exact product each to a lane. */
 struct F16 {

@@ -161,8 +161,10 @@ static inline void multiplyRows(const Tiles& tiles, const RowSource& x, int64_t 
                                 const TileWeights& weights, int64_t inner, Emit emit) {
   alignas(64) float result[tileSums];
   alignas(64) float waiting[waitingRows * tileColumns + tileSums];
-  const int64_t pieceElements = pieceBytes / tiles.xBytes;
-  const int64_t pieces = inner > pieceElements ? (inner + pieceElements - 1) / pieceElements : 1;
+  // Of nearly equal size, in whole lines of either format.
+  const int64_t most = pieceBytes / tiles.xBytes;
+  const int64_t pieces = inner > most ? (inner + most - 1) / most : 1;
+  const int64_t pieceElements = ((inner + pieces - 1) / pieces + 31) / 32 * 32;
   const int64_t rows = end - first, rowTiles = (rows + tileRows - 1) / tileRows;
   TilePiece piece;
   for (int64_t p = 0; p < pieces; ++p) {

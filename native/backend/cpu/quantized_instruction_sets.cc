@@ -56,7 +56,7 @@ const QuantizedKernels& quantizedKernels(const std::string& instructionSet) {
   const auto allowed = [&](const std::string& name) {
     if (instructionSet.starts_with("avx512")) return true;
     if (instructionSet == "avx2") return !name.starts_with("avx512");
-    // The baseline of arm64 is all there is for floats.
+    // On arm64 the float kernels' names tell of no products of bytes.
     return name == "baseline" || name == "dotprod";
   };
   for (const QuantizedKernels* kernels : runnableQuantizedKernels())

@@ -22,7 +22,8 @@ struct RowBlock {
 
 constexpr int64_t mostBlockRows = 256;
 
-/** How `rows` rows divide into blocks of at most `most`: a function of their number and length alone. */
+/** How `rows` rows divide into blocks of at most `most`: a function of their number, their length and `most`.
+ */
 class RowBlocks {
  public:
   RowBlocks(int64_t rows, int64_t paddedColumns, int64_t tileRows, int64_t most = mostBlockRows);
