@@ -7,8 +7,6 @@
 namespace rnd1 {
 namespace {
 
-constexpr int64_t cacheLine = 64;
-
 /** Of memory that is allocated at once. */
 constexpr int64_t mostBlockBytes = 256 << 20;
 
@@ -41,7 +39,7 @@ Copies::Copies(Backend& backend, const std::vector<std::string>& paths, int64_t 
 }
 
 std::byte* Copies::add(size_t file, uint64_t offset, int64_t bytes) {
-  const int64_t room = (bytes + cacheLine - 1) / cacheLine * cacheLine;
+  const int64_t room = wholeLines(bytes);
   if (room > left_) {
     left_ = std::max(room, blockBytes_);
     owned_.push_back(ownedMemory(backend_, backend_.allocate(static_cast<size_t>(left_))));

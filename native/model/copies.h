@@ -13,6 +13,9 @@
 
 namespace rnd1 {
 
+/** Up to the end of a cache line, where what lies behind begins. */
+constexpr int64_t wholeLines(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
 /** Memory of a backend that goes back to it. */
 using OwnedMemory = std::unique_ptr<void, std::function<void(void*)>>;
 

@@ -18,8 +18,6 @@ Error unscalable(const std::string& where, DType dtype) {
                                                  dtypeName(dtype) + ": it cannot be quantized");
 }
 
-constexpr int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
-
 int64_t bytesOf(const TensorLocation& location) {
   auto bytes = static_cast<int64_t>(dtypeSize(location.dtype));
   for (const int64_t size : location.shape) bytes *= size;
@@ -111,8 +109,8 @@ Weight quantize(const Weight& wide, const Quantization& quantization, const std:
   const QuantizedShape shape{quantization.dtype, wide.rows, wide.columns,
                              quantizedGroup(wide.columns, quantization.group)};
   const bool minimums = hasMinimums(shape.dtype);
-  const int64_t scaleBytes = aligned(shape.scaleCount() * static_cast<int64_t>(sizeof(uint16_t)));
-  const int64_t dataBytes = aligned(shape.dataBytes());
+  const int64_t scaleBytes = wholeLines(shape.scaleCount() * static_cast<int64_t>(sizeof(uint16_t)));
+  const int64_t dataBytes = wholeLines(shape.dataBytes());
   auto* memory = static_cast<std::byte*>(
       backend.allocate(static_cast<size_t>(dataBytes + scaleBytes * (minimums ? 2 : 1))));
   auto* scales = reinterpret_cast<uint16_t*>(memory + dataBytes);

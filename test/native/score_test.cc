@@ -121,7 +121,8 @@ void largeVocabulary() {
   });
 }
 
-/** Scores of tokens in `values`' first 37 columns; of equal rows in different parts, 3 is the first one. */
+/** Plain scores are those of rows of logits; of equal rows of the head, in different parts, 3 is the first.
+ */
 void expectSameWithLogits(Backend& backend, Noise& noise, const Matrix& values, const Weight& head,
                           int64_t count) {
   const int64_t vocabulary = values.rows;
