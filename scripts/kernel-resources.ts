@@ -1,6 +1,6 @@
 /**
- * Compiles the CUDA kernels for one target and prints what each takes: registers, spilled bytes. Fails when a kernel
- * that most of the time is spent in spills, or when there is a warning.
+ * Compiles the CUDA kernels for one target and prints what each takes: registers, spilled bytes, bytes of stack. Fails
+ * when a kernel that most of the time is spent in spills or keeps arrays on a stack, or when there is a warning.
  *
  *     tsx scripts/kernel-resources.ts [sm_90a]
  */
@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { BuildError, capture, root, say, show } from './command';
 import { findProgram } from './toolchain';
 
-/** Kernels that may not spill. */
+/** Kernels that may neither spill nor have a stack. */
 const main =
   /^(attentionMma|productMma|productWide|expertMma|expertWide|plainMma|product|expert|addRmsNorm|normRope|combine)Kernel/;
 
@@ -17,16 +17,19 @@ interface Kernel {
   readonly name: string;
   readonly registers: number;
   readonly spilled: number;
+  /** Of arrays that are indexed by what is not known when compiling: local memory, as spills are. */
+  readonly stack: number;
 }
 
 /** Reads what `ptxas -v` says: for each kernel its mangled name, its stack and spills, its registers. */
 function parseKernels(output: string): Kernel[] {
   const pattern =
-    /Compiling entry function '(\w+)'[\s\S]*?(\d+) bytes spill stores, (\d+) bytes spill loads[\s\S]*?Used (\d+) registers/g;
-  return [...output.matchAll(pattern)].map(([, mangled = '', stores, loads, registers]) => ({
+    /Compiling entry function '(\w+)'[\s\S]*?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads[\s\S]*?Used (\d+) registers/g;
+  return [...output.matchAll(pattern)].map(([, mangled = '', stack, stores, loads, registers]) => ({
     name: readableName(mangled),
     registers: Number(registers),
     spilled: Number(stores) + Number(loads),
+    stack: Number(stack),
   }));
 }
 
@@ -72,11 +75,14 @@ try {
   if (!nvcc) throw new BuildError('nvcc is not installed.');
   const files = readdirSync(join(root, 'native', 'backend', 'cuda')).filter((name) => name.endsWith('.cu'));
   const kernels = files.flatMap((file) => compile(nvcc, file, target));
-  console.log(`${kernels.length} kernels for ${target}: registers, spilled bytes`);
-  for (const { name, registers, spilled } of kernels)
-    console.log(`${String(registers).padStart(5)} ${String(spilled).padStart(5)}  ${name}`);
-  const wrong = kernels.filter(({ name, spilled }) => spilled > 0 && main.test(name));
-  if (wrong.length > 0) throw new BuildError(`These spill: ${wrong.map(({ name }) => name).join(', ')}.`);
+  console.log(`${kernels.length} kernels for ${target}: registers, spilled bytes, bytes of stack`);
+  for (const { name, registers, spilled, stack } of kernels)
+    console.log(
+      [...[registers, spilled, stack].map((value) => String(value).padStart(5)), ` ${name}`].join(' '),
+    );
+  const wrong = kernels.filter(({ name, spilled, stack }) => (spilled > 0 || stack > 0) && main.test(name));
+  if (wrong.length > 0)
+    throw new BuildError(`These spill or have a stack: ${wrong.map(({ name }) => name).join(', ')}.`);
   if (!kernels.some(({ name }) => main.test(name))) throw new BuildError('No kernel was recognised.');
 } catch (error) {
   if (!(error instanceof BuildError)) throw error;

@@ -49,7 +49,8 @@ __device__ __forceinline__ void copyWide(WideMemory& shared, int stage, const Na
   const int64_t offset = int64_t{first} + chunk * 8;
   for (int row = static_cast<int>(threadIdx.x) / 8; row < wideWeights; row += wideThreads / 8) {
     const WideRow<products> of(row);
-    const WeightTile& weight = weights[of.product];
+    // Not indexed: an array that is would lie in local memory.
+    const WeightTile weight = of.product == 0 ? weights[0] : weights[products - 1];
     const int64_t left = of.row < columns ? weight.strideBytes - offset * 2 : 0;
     const int valid = left <= 0 ? 0 : left < 16 ? static_cast<int>(left) : 16;
     copyAsync16(shared.weights[stage] + swizzled<wideInner>(row, chunk),
@@ -109,12 +110,16 @@ __device__ __forceinline__ void multiplyWideTile(WideMemory& shared, const Narro
   waitCopies<0>();
 }
 
-/** body(row of the tile of x, column of the output, value of the first product, of the last one). */
+/** body(row of the tile of x, column of the output, value of the first product, of the last one). Unrolled to
+ * the end, or the sums would lie in local memory. */
 template <int products, typename Body>
 __device__ __forceinline__ void forEachWideResult(const WideSums& sums, Body&& body) {
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+#pragma unroll
   for (int m = 0; m < 4 / products; ++m)
+#pragma unroll
     for (int n = 0; n < 8; ++n)
+#pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int tileRow = warp % 2 * 64 + m * 16 + lane / 4 + i / 2 * 8;
         body(warp / 2 * 64 + n * 8 + lane % 4 * 2 + i % 2, WideRow<products>(tileRow).row,
