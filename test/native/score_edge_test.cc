@@ -2,6 +2,7 @@
 #include <cfloat>
 #include <limits>
 
+#include "core/random.h"
 #include "score_support.h"
 
 namespace rnd1::test {
@@ -200,7 +201,49 @@ void temperatureZero() {
   });
 }
 
+/** All keys of a draw are equal but for the last bits of an f32: float64 decides. */
+void closeDraws() {
+  forEachBackend([](Backend& backend) {
+    const SamplingPlan one = plan(1, 0, 0, false);
+    const auto rows = scoreRows(7);
+    Matrix logits(7, 1500);
+    for (int64_t row = 0; row < logits.rows; ++row)
+      for (int64_t id = 0; id < logits.columns; ++id) {
+        const auto token = static_cast<uint32_t>(id);
+        const auto position = static_cast<uint32_t>(rows[static_cast<size_t>(row)].position);
+        const auto words = philox(one.seed, drawCounter(token, position, one.round));
+        logits.at(row, id) = static_cast<float>(std::log(-std::log(double{uniform(words[token & 3])})));
+      }
+    const auto actual = scoreLogits(backend, logits, rows, {&one, 1});
+    for (int64_t row = 0; row < logits.rows; ++row) {
+      const auto index = static_cast<size_t>(row);
+      const auto truth = oracle::score({logits.row(row), 1500}, one, rows[index].position);
+      expectEqual(actual[index].token, truth.token, text("draw of row ", row));
+    }
+  });
+}
+
+/** Finite logits whose difference is not. */
+void farApart() {
+  forEachBackend([](Backend& backend) {
+    const auto rows = scoreRows(1);
+    Matrix logits(1, 130);
+    for (int64_t id = 0; id < 130; ++id) logits.at(0, id) = id % 3 == 1 ? 2e38f : -2e38f;
+    for (const auto& one : {plan(1), plan(1, 50, 0.9f), plan(1, 0, 0, false)})
+      expectScores(scoreLogits(backend, logits, rows, {&one, 1}), logits, rows, {&one, 1});
+    if (backend.dtype() == DType::f16) return;  // holds no such values
+    Matrix x(1, 1), weights(130, 1);
+    x.at(0, 0) = 0x1p63f;
+    for (int64_t id = 0; id < 130; ++id) weights.at(id, 0) = id % 3 == 1 ? 0x1p64f : -0x1p64f;
+    const SamplingPlan one = plan(1);
+    const auto actual = scoreHidden(backend, x, HostWeight(weights, DType::bf16), rows, {&one, 1});
+    expectScores(actual, logits, rows, {&one, 1});
+  });
+}
+
 const Tests scoreEdgeTests{
+    {"scoreLogits: of draws that f32 cannot tell apart, float64's wins", closeDraws},
+    {"score: finite logits may be further apart than f32 reaches", farApart},
     {"scoreLogits: of equal logits the lowest id is predicted, wherever it stands", greedyTies},
     {"scoreLogits: ties at the cut of top-k and top-p keep the lowest ids", equalLogits},
     {"score: banned tokens are never predicted and carry no probability", banned},

@@ -3,65 +3,15 @@
 // sums of integers that come out the same in any order.
 #include <cfloat>
 
-#include "backend/cuda/device/numbers.h"
+#include "backend/cuda/device/exponential.h"
 #include "backend/cuda/device/philox.h"
-#include "backend/cuda/device/reduce.h"
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
+#include "backend/cuda/score_row.h"
 
 namespace rnd1::cuda {
 namespace {
-
-constexpr int scoreThreads = 256;
-
-/** The tokens that filters keep: those above a value, and of those at it the ids up to one. */
-struct Cut {
-  uint32_t bits = 0;
-  int32_t lastId = INT32_MAX;
-
-  __device__ bool keeps(float logit, int32_t id) const {
-    const uint32_t ordered = orderedBits(logit);
-    return logit > -INFINITY && (ordered > bits || (ordered == bits && id <= lastId));
-  }
-};
-
-/** Shared memory of a block. */
-struct ScoreMemory {
-  double partial[scoreThreads / 32];  // of a reduction; also for values of other types
-  unsigned long long bins[256];
-  unsigned long long above;
-  uint32_t bits;
-  int32_t found;
-};
-
-/** A row and the means to go over it with all threads of the block. */
-struct Row {
-  float* logits;
-  int32_t count;
-  ScoreMemory& shared;
-
-  /** body(logit, id) for this thread's share of the row. */
-  template <typename Body>
-  __device__ __forceinline__ void forEach(Body body) const {
-    for (int32_t id = static_cast<int32_t>(threadIdx.x); id < count; id += scoreThreads) body(logits[id], id);
-  }
-
-  /** combine over the block, in an order that depends on nothing; every thread gets the result. */
-  template <typename T, typename Combine>
-  __device__ T reduce(T value, Combine combine) const {
-    static_assert(sizeof(T) <= sizeof(double));
-    __syncthreads();  // what was reduced before has been read
-    return blockReduce<scoreThreads>(value, reinterpret_cast<T*>(shared.partial), combine);
-  }
-  template <typename T>
-  __device__ T sum(T value) const {
-    return reduce(value, [](T a, T b) { return a + b; });
-  }
-  __device__ uint64_t largest(uint64_t key) const {
-    return reduce(key, [](uint64_t a, uint64_t b) { return a > b ? a : b; });
-  }
-};
 
 /** Where a sum over tokens, best value first, crosses a line. */
 struct Crossing {
@@ -140,15 +90,15 @@ __device__ Cut bestOf(const Row& row, const Cut& before, int32_t wanted) {
  * j − 1 is ≤ bound, compared in f32.
  */
 __device__ int32_t nucleusSize(const Row& row, const Cut& kept, float maximum, float bound) {
-  constexpr double one = 0x1p60;  // probabilities are added as multiples of 2⁻⁶⁰
-  double total = 0;
+  constexpr float one = 0x1p60f;  // probabilities are added as multiples of 2⁻⁶⁰
+  const auto relative = [&](float logit) { return exponential(exactDifference(logit, maximum)); };
+  TwoFloats total;
   row.forEach([&](float logit, int32_t id) {
-    if (kept.keeps(logit, id)) total += exp(static_cast<double>(logit) - maximum);
+    if (kept.keeps(logit, id)) total = plus(total, relative(logit));
   });
-  total = row.sum(total);
+  const TwoFloats share = twoFloats(1 / row.sum(total.value()));
   const auto mass = [&](float logit) {
-    return static_cast<unsigned long long>(
-        static_cast<float>(exp(static_cast<double>(logit) - maximum) / total) * one);
+    return static_cast<unsigned long long>(times(relative(logit), share).high * one);
   };
   const auto beyond = [&](unsigned long long sum) {
     return static_cast<float>(static_cast<double>(sum) / one) > bound;
@@ -172,29 +122,81 @@ __device__ int32_t nucleusSize(const Row& row, const Cut& kept, float maximum, f
   return size < 2 ? 2 : size;
 }
 
-/** A draw from the kept tokens: argmax of log p − log(−log u), ties to the lowest id. */
-__device__ int32_t draw(const Row& row, const Cut& kept, const SamplingPlan& plan, int32_t position,
-                        double logSum) {
-  double best = -INFINITY;
-  int32_t token = INT32_MAX;
-  // Four neighbouring ids share the words of one counter.
-  for (int32_t block = static_cast<int32_t>(threadIdx.x); block * 4 < row.count; block += scoreThreads) {
-    const uint4 words = philox(
-        plan.seed, uint4{static_cast<uint32_t>(block), static_cast<uint32_t>(position), plan.round, 0});
-    const uint32_t lanes[4] = {words.x, words.y, words.z, words.w};
-    for (int lane = 0; lane < 4; ++lane) {
-      const int32_t id = block * 4 + lane;
-      if (id >= row.count || !kept.keeps(row.logits[id], id)) continue;
-      const float u = (static_cast<float>(lanes[lane] >> 9) + 0.5f) * 0x1p-23f;
-      const double value = static_cast<double>(row.logits[id]) - logSum - log(-log(static_cast<double>(u)));
-      if (value > best) {
-        best = value;
-        token = id;
+/** log p − log(−log u) of a kept token, but for what all tokens of a row have in common. */
+struct Draw {
+  const Row& row;
+  const Cut& kept;
+  const SamplingPlan& plan;
+  int32_t position;
+  float maximum;  // of the kept logits
+
+  /** −log(−log u) lies between −2.82 and 16.64: a token that is further behind the best one never wins. */
+  static constexpr float farBehind = -20;
+  /**
+   * Twice what an f32 key of a token that is not so far behind may be off: 2⁻²⁰ for each of the difference
+   * and the sum, 2⁻¹⁸ for the logarithms (one unit in the last place each, CUDA C++ Programming Guide), and
+   * more.
+   */
+  static constexpr float slack = 0x1p-14f;
+
+  /** body(id, logit, u) for this thread's share of the tokens that may win, in ascending order. */
+  template <typename Body>
+  __device__ __forceinline__ void forEach(Body body) const {
+    // Four neighbouring ids share the words of one counter.
+    for (int32_t block = static_cast<int32_t>(threadIdx.x); block * 4 < row.count; block += scoreThreads) {
+      const auto mayWin = [&](int32_t id) {
+        return id < row.count && row.logits[id] - maximum > farBehind && kept.keeps(row.logits[id], id);
+      };
+      bool any = false;
+      for (int lane = 0; lane < 4; ++lane) any = any || mayWin(block * 4 + lane);
+      if (!any) continue;
+      const uint4 words = philox(
+          plan.seed, uint4{static_cast<uint32_t>(block), static_cast<uint32_t>(position), plan.round, 0});
+      const uint32_t lanes[4] = {words.x, words.y, words.z, words.w};
+      for (int lane = 0; lane < 4; ++lane) {
+        const int32_t id = block * 4 + lane;
+        if (mayWin(id)) body(id, row.logits[id], (static_cast<float>(lanes[lane] >> 9) + 0.5f) * 0x1p-23f);
       }
     }
   }
-  const double winner = row.reduce(best, [](double a, double b) { return a > b ? a : b; });
-  return row.reduce(best == winner ? token : INT32_MAX, [](int32_t a, int32_t b) { return a < b ? a : b; });
+
+  __device__ float approximateKey(float logit, float u) const { return logit - maximum - logf(-logf(u)); }
+};
+
+/** A draw from the kept tokens: argmax of log p − log(−log u), ties to the lowest id. In f64, but only for
+ * those that f32 cannot tell from the best. */
+__device__ int32_t draw(const Draw& given, double logSum) {
+  float best = -INFINITY, second = -INFINITY, bestU = 0.5f;
+  int32_t bestId = INT32_MAX;
+  given.forEach([&](int32_t id, float logit, float u) {
+    const float key = given.approximateKey(logit, u);
+    second = fmaxf(second, fminf(best, key));
+    if (key > best) {
+      best = key;
+      bestId = id;
+      bestU = u;
+    }
+  });
+  const Row& row = given.row;
+  const float least = row.reduce(best, [](float a, float b) { return fmaxf(a, b); }) - Draw::slack;
+  double value = -INFINITY;
+  int32_t token = INT32_MAX;
+  const auto look = [&](int32_t id, float logit, float u) {
+    const double exact = static_cast<double>(logit) - logSum - log(-log(static_cast<double>(u)));
+    if (exact > value) {
+      value = exact;
+      token = id;
+    }
+  };
+  if (second >= least) {
+    given.forEach([&](int32_t id, float logit, float u) {
+      if (given.approximateKey(logit, u) >= least) look(id, logit, u);
+    });
+  } else if (best >= least) {
+    look(bestId, row.logits[bestId], bestU);
+  }
+  const double winner = row.reduce(value, [](double a, double b) { return a > b ? a : b; });
+  return row.reduce(value == winner ? token : INT32_MAX, [](int32_t a, int32_t b) { return a < b ? a : b; });
 }
 
 struct ScoreArguments {
@@ -245,18 +247,18 @@ __device__ Score scoreRow(const ScoreArguments& given, const Row& row, const Sco
   // Filters keep the first; the second may go.
   if (plan.topK > 0 || topP) findBestTwo(kept);
 
-  double sum = 0, weighted = 0;
+  TwoFloats mySum, myWeighted;
   row.forEach([&](float logit, int32_t id) {
     if (!kept.keeps(logit, id)) return;
-    const double difference = static_cast<double>(logit) - best;
-    const double probability = exp(difference);
-    sum += probability;
-    weighted += probability * difference;
+    const TwoFloats difference = exactDifference(logit, best);
+    const TwoFloats probability = exponential(difference);
+    if (probability.high == 0) return;  // the difference may be −∞, and 0 · ∞ is NaN
+    mySum = plus(mySum, probability);
+    myWeighted = plus(myWeighted, times(probability, difference));
   });
-  sum = row.sum(sum);
-  weighted = row.sum(weighted);
+  const double sum = row.sum(mySum.value()), weighted = row.sum(myWeighted.value());
   const double logSum = log(sum);
-  if (!plan.greedy) score.token = draw(row, kept, plan, scored.position, best + logSum);
+  if (!plan.greedy) score.token = draw({row, kept, plan, scored.position, best}, best + logSum);
   const double runnerUp = second == 0 ? -INFINITY : static_cast<double>(row.logits[idOfKey(second)]);
   score.confidence = static_cast<float>(static_cast<double>(row.logits[score.token]) - best - logSum);
   score.entropy = static_cast<float>(logSum - weighted / sum);

@@ -3,7 +3,7 @@
 // what the blocks have found.
 #include <cfloat>
 
-#include "backend/cuda/device/numbers.h"
+#include "backend/cuda/device/exponential.h"
 #include "backend/cuda/device/reduce.h"
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/kernels.h"
@@ -37,39 +37,25 @@ struct PlainArguments {
 /** Sums relative to a maximum, moved to a larger one. */
 __device__ __forceinline__ void rescale(PlainPartial& partial, float maximum) {
   if (partial.maximum > -INFINITY) {
+    const double factor = exponential(exactDifference(partial.maximum, maximum)).value();
     const double difference = static_cast<double>(partial.maximum) - maximum;
-    const double factor = exp(difference);
     partial.weighted = (partial.weighted + partial.sum * difference) * factor;
     partial.sum *= factor;
   }
   partial.maximum = maximum;
 }
 
-/** Tokens come in ascending order: the first of equals stays. */
-__device__ __forceinline__ void add(PlainPartial& partial, float logit, int32_t token) {
-  if (logit > partial.maximum) {
-    partial.second = partial.maximum;
-    partial.token = token;
-    rescale(partial, logit);
-  } else {
-    partial.second = fmaxf(partial.second, logit);
-  }
-  const float difference = logit - partial.maximum;
-  const float probability = expf(difference);
-  partial.sum += probability;
-  partial.weighted += probability * difference;
-}
-
 __device__ __forceinline__ void merge(PlainPartial& partial, PlainPartial other) {
   partial.bad |= other.bad;
+  other.bad = partial.bad;
+  if (other.maximum > partial.maximum || (other.maximum == partial.maximum && other.token < partial.token)) {
+    const PlainPartial lower = partial;
+    partial = other;
+    other = lower;
+  }
   if (other.maximum == -INFINITY) return;
-  const bool first =
-      other.maximum > partial.maximum || (other.maximum == partial.maximum && other.token < partial.token);
-  partial.second = fmaxf(fmaxf(partial.second, other.second), fminf(partial.maximum, other.maximum));
-  if (first) partial.token = other.token;
-  const float maximum = fmaxf(partial.maximum, other.maximum);
-  rescale(partial, maximum);
-  rescale(other, maximum);
+  partial.second = fmaxf(partial.second, other.maximum);
+  rescale(other, partial.maximum);
   partial.sum += other.sum;
   partial.weighted += other.weighted;
 }
@@ -127,9 +113,31 @@ struct RowShare {
         if (column >= 0 && column < columns) logits[column] = -INFINITY;
       }
     __syncwarp();
-    if (wanted)
-      for (int c = part; c < columns; c += threadsPerRow)
-        if (logits[c] > -INFINITY) add(partial, logits[c], first + c);
+    if (wanted) add(logits, first, columns);
+  }
+
+  /** The maximum of all first, so that what has been added is rescaled once at most. */
+  __device__ void add(const float* logits, int32_t first, int32_t columns) {
+    float maximum = partial.maximum;
+    for (int c = part; c < columns; c += threadsPerRow) {
+      partial.second = fmaxf(partial.second, fminf(maximum, logits[c]));
+      // Tokens come in ascending order: the first of equals stays.
+      if (logits[c] > maximum) {
+        maximum = logits[c];
+        partial.token = first + c;
+      }
+    }
+    if (maximum > partial.maximum) rescale(partial, maximum);
+    TwoFloats sum, weighted;
+    for (int c = part; c < columns; c += threadsPerRow) {
+      const float difference = logits[c] - maximum;
+      const float probability = expf(difference);
+      if (!(probability > 0)) continue;  // banned or far away: 0 · −∞ would be NaN
+      sum = plus(sum, {probability, 0});
+      weighted = plus(weighted, {probability * difference, 0});
+    }
+    partial.sum += sum.value();
+    partial.weighted += weighted.value();
   }
 
   __device__ void write() {

@@ -114,6 +114,10 @@ inline float __uint_as_float(uint32_t bits) {
   return value;
 }
 inline float __expf(float x) { return std::exp(x); }
+// Rounded by themselves: never fused with what is around them.
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 template <typename T>
 T __ldg(const T* source) {

@@ -1,0 +1,58 @@
+#pragma once
+
+#include "backend/cuda/device/numbers.h"
+#include "backend/cuda/device/reduce.h"
+
+namespace rnd1::cuda {
+
+constexpr int scoreThreads = 256;
+
+/** The tokens that filters keep: those above a value, and of those at it the ids up to one. */
+struct Cut {
+  uint32_t bits = 0;
+  int32_t lastId = INT32_MAX;
+
+  __device__ bool keeps(float logit, int32_t id) const {
+    const uint32_t ordered = orderedBits(logit);
+    return logit > -INFINITY && (ordered > bits || (ordered == bits && id <= lastId));
+  }
+};
+
+/** Shared memory of a block. */
+struct ScoreMemory {
+  double partial[scoreThreads / 32];  // of a reduction; also for values of other types
+  unsigned long long bins[256];
+  unsigned long long above;
+  uint32_t bits;
+  int32_t found;
+};
+
+/** A row and the means to go over it with all threads of the block. */
+struct Row {
+  float* logits;
+  int32_t count;
+  ScoreMemory& shared;
+
+  /** body(logit, id) for this thread's share of the row. */
+  template <typename Body>
+  __device__ __forceinline__ void forEach(Body body) const {
+    for (int32_t id = static_cast<int32_t>(threadIdx.x); id < count; id += scoreThreads) body(logits[id], id);
+  }
+
+  /** combine over the block, in an order that depends on nothing; every thread gets the result. */
+  template <typename T, typename Combine>
+  __device__ T reduce(T value, Combine combine) const {
+    static_assert(sizeof(T) <= sizeof(double));
+    __syncthreads();  // what was reduced before has been read
+    return blockReduce<scoreThreads>(value, reinterpret_cast<T*>(shared.partial), combine);
+  }
+  template <typename T>
+  __device__ T sum(T value) const {
+    return reduce(value, [](T a, T b) { return a + b; });
+  }
+  __device__ uint64_t largest(uint64_t key) const {
+    return reduce(key, [](uint64_t a, uint64_t b) { return a > b ? a : b; });
+  }
+};
+
+}  // namespace rnd1::cuda
