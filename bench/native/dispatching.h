@@ -47,6 +47,7 @@ inline Limits limitsOf(const Options& options, int64_t rows) {
   limits.innerColumns = std::max(options.hidden, options.expertWidth);
   limits.experts = options.experts;
   limits.expertWidth = options.expertWidth;
+  limits.expertColumns = options.hidden;
   limits.expertsPerToken = options.expertsPerToken;
   return limits;
 }

@@ -126,6 +126,7 @@ struct Limits {
   int64_t headDim = 0;
   int64_t experts = 0;
   int64_t expertWidth = 0;
+  int64_t expertColumns = 0;  // of what experts give: down's rows
   int64_t expertsPerToken = 0;
   int64_t vocabulary = 0;
   bool filters = false;  // top-k, top-p or draws

@@ -78,6 +78,7 @@ void Model::reserve(const BatchShape& shape, int64_t length, int64_t scoredRows)
   limits.headDim = config_.headDim;
   limits.experts = config_.experts;
   limits.expertWidth = config_.expertWidth;
+  limits.expertColumns = config_.hidden;
   limits.expertsPerToken = config_.expertsPerToken;
   limits.vocabulary = config_.vocabulary;
   limits.filters = shape.filters;

@@ -30,6 +30,7 @@ void deadRows() {
     limits.innerColumns = columns;
     limits.experts = 6;
     limits.expertWidth = 24;
+    limits.expertColumns = columns;
     limits.expertsPerToken = 2;
     limits.vocabulary = 300;
     limits.filters = true;

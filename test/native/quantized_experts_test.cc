@@ -85,6 +85,7 @@ Limits limitsOf(int64_t rows, const ExpertsCase& shape) {
   limits.innerColumns = std::max(shape.hidden, shape.width);
   limits.experts = shape.experts;
   limits.expertWidth = shape.width;
+  limits.expertColumns = shape.hidden;
   limits.expertsPerToken = shape.expertsPerToken;
   return limits;
 }

@@ -10,6 +10,7 @@ Limits limitsOf(int64_t rows, int64_t hidden, int64_t width, int64_t experts, in
   limits.innerColumns = std::max(hidden, width);
   limits.experts = experts;
   limits.expertWidth = width;
+  limits.expertColumns = hidden;
   limits.expertsPerToken = expertsPerToken;
   return limits;
 }

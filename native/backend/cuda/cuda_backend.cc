@@ -117,7 +117,7 @@ T* CudaBackend::grown(Scratch<T>& scratch, int64_t count) {
 }
 
 void CudaBackend::reserve(const Limits& limits) {
-  grown(products_, limits.rows * limits.expertsPerToken * limits.innerColumns);
+  grown(products_, limits.rows * limits.expertsPerToken * limits.expertColumns);
   if (limits.scoredRows == 0) return;
   const int64_t rows = std::max(limits.rows, limits.scoredRows);
   grown(partials_, std::min(rows, plainChunkRows(limits.vocabulary)) * plainParts(limits.vocabulary));
@@ -204,6 +204,10 @@ void CudaBackend::experts(Tensor x, std::span<const ExpertWeights> weights, cons
                           Tensor activated, Tensor out) {
   const ExpertTable table = tableOf(weights);
   const Tensor products(products_.data(), dispatch.rows * dispatch.expertsPerToken, out.columns);
+  if (products.rows * products.columns > products_.capacity())
+    throw Error(ErrorCode::invalidArgument, "experts give " + std::to_string(products.rows) + " × " +
+                                                std::to_string(products.columns) + " values, reserved are " +
+                                                std::to_string(products_.capacity()));
   const ExpertScratch scratch = expertScratch(x, activated, table.count);
   gateUp(stream(), dtype_, x, table, dispatch, activated, scratch);
   down(stream(), dtype_, activated, table, dispatch, products, scratch);

@@ -3,11 +3,19 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <thread>
 
 namespace rnd1::cuda {
 namespace {
 
+/** What a thread copies at once, and from how much on several do. */
+constexpr int64_t pieceBytes = int64_t{256} << 10, sharedBytes = int64_t{2} << 20;
+
 std::string megabytes(size_t bytes) { return std::to_string(bytes / 1'000'000) + " MB"; }
+
+constexpr int64_t roundUp(int64_t bytes, int64_t multiple) {
+  return (bytes + multiple - 1) / multiple * multiple;
+}
 
 }  // namespace
 
@@ -25,6 +33,8 @@ DeviceMemory allocateDevice(size_t bytes) {
   return DeviceMemory(memory);
 }
 
+int loadingThreads() { return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 8); }
+
 WeightArena::~WeightArena() {
   for (const Staging& staging : staging_) {
     if (staging.copied) cudaEventDestroy(staging.copied);
@@ -35,7 +45,7 @@ WeightArena::~WeightArena() {
 void WeightArena::expect(int64_t bytes, int64_t tensors) {
   // Every row of a weight may need padding, but rows whose length is no multiple of 8 are rare: those go
   // elsewhere.
-  const int64_t wanted = bytes + tensors * alignment;
+  const int64_t wanted = roundUp(bytes, tensorAlignment) + tensors * tensorAlignment;
   size_t free = 0, total = 0;
   check(cudaMemGetInfo(&free, &total), "asking for the GPU's free memory");
   if (static_cast<size_t>(wanted) > free)
@@ -48,13 +58,13 @@ void WeightArena::expect(int64_t bytes, int64_t tensors) {
 }
 
 std::byte* WeightArena::take(int64_t bytes) {
-  const int64_t rounded = (bytes + alignment - 1) / alignment * alignment;
+  const int64_t rounded = roundUp(bytes, tensorAlignment);
   if (rounded <= arenaBytes_ - arenaUsed_) {
     std::byte* memory = static_cast<std::byte*>(arena_.get()) + arenaUsed_;
     arenaUsed_ += rounded;
     return memory;
   }
-  others_.push_back(allocateDevice(static_cast<size_t>(rounded)));
+  others_.push_back(allocateDevice(static_cast<size_t>(bytes)));
   return static_cast<std::byte*>(others_.back().get());
 }
 
@@ -72,13 +82,30 @@ std::byte* WeightArena::nextStaging() {
   return staging.memory;
 }
 
+void WeightArena::fill(std::byte* staging, const Weight& mapped, int64_t firstRow, int64_t rows,
+                       int64_t strideBytes) {
+  const int64_t rowBytes = mapped.columns * static_cast<int64_t>(dtypeSize(mapped.dtype));
+  const auto copy = [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      std::byte* target = staging + row * strideBytes;
+      std::memcpy(target, mapped.data + (firstRow + row) * mapped.strideBytes, static_cast<size_t>(rowBytes));
+      std::memset(target + rowBytes, 0, static_cast<size_t>(strideBytes - rowBytes));
+    }
+  };
+  if (threads_ == 1 || rows * strideBytes < sharedBytes) return copy(0, rows);
+  if (!pool_) pool_.emplace(threads_);
+  const int64_t piece = std::max<int64_t>(pieceBytes / strideBytes, 1);
+  pool_->forEach((rows + piece - 1) / piece,
+                 [&](int64_t item, int) { copy(item * piece, std::min((item + 1) * piece, rows)); });
+}
+
 Weight WeightArena::place(const Weight& mapped) {
   Weight placed = mapped;
   const int64_t rowBytes = mapped.columns * static_cast<int64_t>(dtypeSize(mapped.dtype));
-  placed.strideBytes = (rowBytes + alignment - 1) / alignment * alignment;
+  placed.strideBytes = roundUp(rowBytes, rowAlignment);
   std::byte* destination = take(placed.bytes());
   placed.data = destination;
-  // Whole rows if they fit, else pieces of one: padding is zeros, which products may read.
+  // As many rows as fit at a time.
   const auto stride = static_cast<size_t>(placed.strideBytes);
   const int64_t rowsAtOnce = std::max<int64_t>(static_cast<int64_t>(stagingBytes / stride), 1);
   for (int64_t row = 0; row < mapped.rows; row += rowsAtOnce) {
@@ -86,11 +113,7 @@ Weight WeightArena::place(const Weight& mapped) {
     const size_t bytes = static_cast<size_t>(rows) * stride;
     if (stride > stagingBytes) throw Error(ErrorCode::unsupportedModel, "a row of a weight is too long");
     std::byte* staging = nextStaging();
-    for (int64_t i = 0; i < rows; ++i) {
-      std::byte* target = staging + static_cast<size_t>(i) * stride;
-      std::memcpy(target, mapped.data + (row + i) * mapped.strideBytes, static_cast<size_t>(rowBytes));
-      std::memset(target + rowBytes, 0, stride - static_cast<size_t>(rowBytes));
-    }
+    fill(staging, mapped, row, rows, placed.strideBytes);
     check(cudaMemcpyAsync(destination + row * placed.strideBytes, staging, bytes, cudaMemcpyHostToDevice,
                           stream_),
           "copying weights");

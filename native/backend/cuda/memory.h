@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "backend/cuda/launch.h"
+#include "core/parallel.h"
 #include "core/tensor.h"
 
 namespace rnd1::cuda {
@@ -40,10 +42,16 @@ class Scratch {
   int64_t capacity_ = 0;
 };
 
-/** Resident weights: one allocation for all that is expected, rows padded to 16 bytes. */
+/** As many threads as reading mapped files and filling page-locked memory can use. */
+int loadingThreads();
+
+/** Resident weights: one allocation for all that is expected. A weight begins at a multiple of 256 bytes, its
+ * rows are padded to 16. */
 class WeightArena {
  public:
-  explicit WeightArena(cudaStream_t stream) : stream_(stream) {}
+  /** `threads` copy a large weight to page-locked memory. */
+  explicit WeightArena(cudaStream_t stream, int threads = loadingThreads())
+      : stream_(stream), threads_(threads) {}
   ~WeightArena();
   WeightArena(const WeightArena&) = delete;
   WeightArena& operator=(const WeightArena&) = delete;
@@ -57,7 +65,8 @@ class WeightArena {
 
  private:
   static constexpr size_t stagingBytes = size_t{16} << 20;
-  static constexpr int64_t alignment = 16;
+  static constexpr int64_t rowAlignment = 16;
+  static constexpr int64_t tensorAlignment = 256;  // whole lines of 128 bytes; what cudaMalloc gives
 
   struct Staging {
     std::byte* memory = nullptr;
@@ -67,8 +76,12 @@ class WeightArena {
 
   std::byte* take(int64_t bytes);
   std::byte* nextStaging();
+  /** Rows of a mapped weight, padded with zeros, which products may read. */
+  void fill(std::byte* staging, const Weight& mapped, int64_t firstRow, int64_t rows, int64_t strideBytes);
 
   cudaStream_t stream_;
+  const int threads_;
+  std::optional<ThreadPool> pool_;  // from the first large weight on; kept, since idle threads only sleep
   DeviceMemory arena_;
   int64_t arenaBytes_ = 0, arenaUsed_ = 0;
   std::vector<DeviceMemory> others_;  // what was not expected
