@@ -11,7 +11,7 @@ import { findProgram } from './toolchain';
 
 /** Kernels that may neither spill nor have a stack. */
 const main =
-  /^(attentionMma|productMma|productWide|expertMma|expertWide|plainMma|product|expert|addRmsNorm|normRope|combine)Kernel/;
+  /^(attentionMma|productMma|productWide|expertMma|expertWide|plainMma|product|expert|plain|score|addRmsNorm|normRope|combine)Kernel/;
 
 interface Kernel {
   readonly name: string;

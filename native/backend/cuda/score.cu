@@ -266,7 +266,8 @@ __device__ Score scoreRow(const ScoreArguments& given, const Row& row, const Sco
   return score;
 }
 
-__global__ void __launch_bounds__(scoreThreads) scoreKernel(ScoreArguments given) {
+// Without a number of blocks, ptxas spills rather than take the registers that there are.
+__global__ void __launch_bounds__(scoreThreads, 4) scoreKernel(ScoreArguments given) {
   const int64_t index = blockIdx.x;
   if (index >= given.logits.liveRows()) return;
   const ScoreRow scored = given.rows[index];
