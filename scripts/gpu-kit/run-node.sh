@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# The JavaScript stack on a machine without Node: every file of test/model in a process of its own, then whole-model.js.
+#
+#     bash run.sh [OUT]
+#
+# OUT (or $OUT, or else out beside this script) gets node/NAME.log and node/results.tsv: name, verdict, seconds.
+#
+#     RND1_TEST_DEVICE   cuda (default), cuda:1, cpu
+#     RND1_TIME_LIMIT    seconds for each file, 120
+#     RND1_ONLY          a pattern of grep -E: only files with such names
+#     RND1_MODEL         the checkpoint that whole-model.js takes, in place of the embedded one
+#     RND1_CHECKOUT      where golden data come from if there are none here; the folder above this one
+#
+# Exit code: 0 all passed, 1 something failed, 3 the device cannot be used.
+set -uo pipefail
+export LC_ALL=C
+output=$(realpath -m -- "${1:-${OUT:-$(dirname "${BASH_SOURCE[0]}")/out}}")/node
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit 3
+export RND1_TEST_DEVICE=${RND1_TEST_DEVICE:-cuda}
+limit=${RND1_TIME_LIMIT:-120}
+checkout=${RND1_CHECKOUT:-..}
+mkdir -p "$output" || exit 3
+: >"$output/results.tsv"
+
+cannot_run() {
+  printf 'cannot run: %s\n' "$*"
+  exit 3
+}
+
+expand() {
+  if command -v xz >/dev/null; then xz -dc -- "$1"; else
+    python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)' "$1"
+  fi
+}
+
+# unpack FILE.xz: FILE beside it, unless a newer one is there, so that an addon built here stays.
+unpack() {
+  local target=${1%.xz}
+  if [ "$target" -nt "$1" ]; then return 0; fi
+  expand "$1" >"$target.part" && chmod 755 "$target.part" && mv -f "$target.part" "$target"
+}
+
+# The golden data and the embedded model.
+find_data() {
+  local part
+  if [ -f data.tar.xz ]; then
+    if [ data.unpacked -nt data.tar.xz ]; then return 0; fi
+    expand data.tar.xz | tar -xf - --no-same-owner && touch data.unpacked
+    return
+  fi
+  for part in test/fixtures models/nano; do
+    if [ -e "$part" ]; then continue; fi
+    [ -d "$checkout/$part" ] && mkdir -p "$(dirname "$part")" &&
+      ln -s "$(realpath -- "$checkout/$part")" "$part" || return 1
+  done
+}
+
+# seconds_since START: with one decimal, of microseconds.
+seconds_since() {
+  local tenths=$(((${EPOCHREALTIME/./} - $1) / 100000))
+  printf '%d.%d' $((tenths / 10)) $((tenths % 10))
+}
+
+passed=0
+failed=0
+
+# try NAME ARGUMENTS…: runs Node with these and writes down what came of it.
+try() {
+  local name=$1 log=$output/$1.log start=${EPOCHREALTIME/./} status seconds verdict=FAILED
+  shift
+  # The braces keep the shell's own word on a crash off the terminal.
+  { timeout -k 5 "$limit" ./node "$@" >"$log" 2>&1 </dev/null; } 2>/dev/null
+  status=$?
+  seconds=$(seconds_since "$start")
+  case $status in
+    0) verdict=passed ;;
+    124) verdict=TIMEOUT ;;
+    # Either timeout's second signal, or one from elsewhere.
+    137) if ((${seconds%.*} >= ${limit%.*})); then verdict=TIMEOUT; fi ;;
+  esac
+  if ((status > 128)); then printf 'ended by signal %d\n' $((status - 128)) >>"$log"; fi
+  printf '%s\t%s\t%s\n' "$name" "$verdict" "$seconds" >>"$output/results.tsv"
+  printf '%-7s  %-12s %6s\n' "$verdict" "$name" "$seconds"
+  if [ "$verdict" = passed ]; then passed=$((passed + 1)); return; fi
+  failed=$((failed + 1))
+  # What failed first tells most; where a process hung or crashed, the test that it was in.
+  {
+    sed '/failing tests:$/,$d' "$log" | grep -E '✖|[Ee]rror|Expected|Received|expect\(' | head -n 8
+    if ((status != 1)); then grep '^started: ' "$log" | tail -n 1; tail -n 1 "$log"; fi
+  } | cut -c 1-160 | sed 's/^ */         /'
+}
+
+wanted() {
+  printf '%s\n' "$1" | grep -qE -e "${RND1_ONLY:-.}"
+}
+
+for packed in node.xz build/Release/rnd1.node.xz; do
+  if [ -f "$packed" ]; then unpack "$packed" || cannot_run "$packed cannot be unpacked"; fi
+done
+[ -x node ] || cannot_run 'there is no node here'
+timeout -k 5 60 ./node -e '
+  const { gpus, cudaUnavailable } = require("./build/Release/rnd1.node").system();
+  const device = process.env.RND1_TEST_DEVICE;
+  const found = device === "cpu" ? { name: `Node ${process.version}` }
+    : gpus.find((gpu) => gpu.device === device || device === "cuda");
+  console.log(found ? `${device}: ${found.name}` : `there is no ${device}: ${cudaUnavailable ?? "there are fewer GPUs"}`);
+  process.exitCode = found ? 0 : 3;' >"$output/device.log" 2>&1 </dev/null ||
+  cannot_run "$(grep -m 1 -E '^there is no|^[A-Za-z]*Error' "$output/device.log" || echo 'no GPU was found within 60 s')"
+cat "$output/device.log"
+find_data || cannot_run "there are no golden data, neither here nor in $checkout"
+
+for file in test/model/*.test.js; do
+  name=$(basename "$file" .test.js)
+  if wanted "$name"; then try "$name" --test-reporter=spec "$file"; fi
+done
+if wanted whole-model; then
+  try whole-model whole-model.js --device "$RND1_TEST_DEVICE"
+  tail -n 1 "$output/whole-model.log"
+fi
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
