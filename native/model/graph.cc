@@ -65,6 +65,15 @@ Model::Model(const Config& config, std::unique_ptr<Backend> backend, const Manif
       batch_(*backend_),
       scores_(*backend_) {}
 
+void Model::settle() noexcept {
+  forced_.clear();
+  try {
+    backend_->synchronize();
+  } catch (...) {
+    // The device is broken, which the next call says: what is under way is the first error.
+  }
+}
+
 void Model::reserve(const BatchShape& shape, int64_t length, int64_t scoredRows) {
   batch_.reserve(shape);
   workspace_.reserve(shape.rows, length);
@@ -186,7 +195,6 @@ void Model::forward(std::span<ForwardCanvas> canvases, const AbortFlag& abort) {
   const BatchShape shape{rows, static_cast<int64_t>(canvases.size()), false, 0};
   reserve(shape, length, 0);
   const Rows packed = pack(canvases, shape);
-  batch_.upload();
   const Capture capture{*backend_, config_, canvases, batch_.offsets.host};
   forced_.clear();
   if (capture.forced()) {
@@ -199,16 +207,23 @@ void Model::forward(std::span<ForwardCanvas> canvases, const AbortFlag& abort) {
         forced_.insert(forced_.end(), first, first + count);
       }
   }
-  const Tensor normed = runLayers(packed, abort, &capture);
+  settled([&] {
+    batch_.upload();
+    const Tensor normed = runLayers(packed, abort, &capture);
+    fetchLogits(normed, canvases, abort);
+    backend_->synchronize();
+  });
   forced_.clear();
+}
 
+void Model::fetchLogits(Tensor normed, std::span<const ForwardCanvas> canvases, const AbortFlag& abort) {
   for (size_t i = 0; i < canvases.size(); ++i) {
     const ForwardCanvas& canvas = canvases[i];
     if (canvas.logits.empty()) continue;
     abort.throwIfAborted();
     gather_.clear();
     for (const int32_t row : canvas.rows) gather_.push_back(batch_.offsets.host[i] + row);
-    const auto piece = static_cast<size_t>(std::min(rows, logitsPiece));
+    const auto piece = static_cast<size_t>(std::min(normed.rows, logitsPiece));
     workspace_.logits.reserve(static_cast<int64_t>(piece) * config_.vocabulary);
     for (size_t first = 0; first < gather_.size(); first += piece) {
       const size_t count = std::min(piece, gather_.size() - first);
@@ -221,7 +236,6 @@ void Model::forward(std::span<ForwardCanvas> canvases, const AbortFlag& abort) {
                          count * static_cast<size_t>(config_.vocabulary) * sizeof(float));
     }
   }
-  backend_->synchronize();
 }
 
 }  // namespace rnd1

@@ -78,9 +78,22 @@ class Model {
   Rows pack(std::span<Canvas> canvases, const BatchShape& shape);
   /** The normed final states of all rows, or of those that are wanted. */
   Tensor runLayers(const Rows& rows, const AbortFlag& abort, const Capture* capture);
+  /** The logits that canvases of a forward pass ask for. */
+  void fetchLogits(Tensor normed, std::span<const ForwardCanvas> canvases, const AbortFlag& abort);
   /** Lists what is to be scored, plain canvases first. */
   void packScores(std::span<const StepCanvas> canvases, const BatchShape& shape);
   void scoreAndUnmask(Tensor normed, const BatchShape& shape);
+  /** Runs `pass`. Before it throws, the backend has ended what it was given: it reads the batch no more. */
+  template <typename Pass>
+  void settled(Pass&& pass) {
+    try {
+      pass();
+    } catch (...) {
+      settle();
+      throw;
+    }
+  }
+  void settle() noexcept;
 
   const Config config_;
   std::unique_ptr<Backend> backend_;

@@ -84,22 +84,24 @@ void Model::step(std::span<StepCanvas> canvases, const AbortFlag& abort) {
   packed.wanted = batch_.gather.device;
   packed.wantedCount = backend_->bucket(scored, shape.rows);
   packed.wantedLive = batch_.counts.device + Batch::scoredRows;
-  batch_.upload();
 
   const auto verbs = [&] {
     const Tensor normed = runLayers(packed, abort, nullptr);
     abort.throwIfAborted();
     scoreAndUnmask(normed, shape);
   };
-  // By reference: a function object of its own would allocate.
-  backend_->runSequence({shape.rows, shape.canvases, shape.filters}, std::cref(verbs));
   const auto fetch = [&](int64_t region, Batch::Count which) {
     backend_->download(scores_.data() + region * shape.rows, workspace_.scores.data() + region * shape.rows,
                        static_cast<size_t>(batch_.counts.host[which]) * sizeof(Score));
   };
-  fetch(0, Batch::plainRows);
-  fetch(1, Batch::filteredRows);
-  backend_->synchronize();
+  settled([&] {
+    batch_.upload();
+    // By reference: a function object of its own would allocate.
+    backend_->runSequence({shape.rows, shape.canvases, shape.filters}, std::cref(verbs));
+    fetch(0, Batch::plainRows);
+    fetch(1, Batch::filteredRows);
+    backend_->synchronize();
+  });
 
   for (size_t i = 0; i < canvases.size(); ++i) {
     StepCanvas& canvas = canvases[i];
