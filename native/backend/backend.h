@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/dtype.h"
@@ -140,6 +141,12 @@ struct SequenceKey {
   auto operator<=>(const SequenceKey&) const = default;
 };
 
+/** One launch of a kernel, and how long the device was at it, the wait for its turn included. */
+struct TracedLaunch {
+  std::string name;  // "experts (down)", "matmul 5120 x 2048"
+  double seconds = 0;
+};
+
 /** What a device reaches at best: the limits that benches compare verbs with. */
 struct Peaks {
   double copyBytesPerSecond = 0;         // bytes read and bytes written, of memory far larger than the caches
@@ -258,6 +265,17 @@ class Backend {
    */
   virtual void unmask(std::span<const UnmaskCanvas> canvases, std::span<const ScoreRow> rows,
                       std::span<const uint8_t> eligible, std::span<Score> scores) = 0;
+
+  /** From here on launches of this thread are timed, and sequences are not recorded. */
+  virtual void startTrace() {}
+  /** The launches since `startTrace`, in order; waits for them. Empty where a backend has none. */
+  virtual std::vector<TracedLaunch> finishTrace() { return {}; }
+
+  /**
+   * Moves a border between two ways to compute the same bits, by its name in docs/kernels.md; false: there is
+   * no such border here. For measurements.
+   */
+  virtual bool setBorder(std::string_view /*name*/, int64_t /*value*/) { return false; }
 
   /**
    * Measures this device while nothing else uses it; takes memory for the time being. `effort` 1 takes about

@@ -48,8 +48,7 @@ cudaStream_t CudaBackend::stream() {
 }
 
 void* CudaBackend::allocate(size_t bytes) {
-  stream();
-  recordings_.clear();
+  beforeMemoryMoves();
   return allocateDevice(bytes).release();
 }
 
@@ -105,12 +104,19 @@ Weight CudaBackend::place(const Weight& mapped) {
   return arena_.place(mapped);
 }
 
+void CudaBackend::beforeMemoryMoves() {
+  if (recordings_.recording())
+    throw Error(ErrorCode::cudaError,
+                "recording a step: it has other shapes than when it ran first, and needs more memory");
+  // What is given back may still be in use.
+  synchronize();
+  recordings_.clear();
+}
+
 template <typename T>
 T* CudaBackend::grown(Scratch<T>& scratch, int64_t count) {
   if (count > scratch.capacity()) {
-    // What is given back here may still be in use, by recordings too.
-    synchronize();
-    recordings_.clear();
+    beforeMemoryMoves();
     scratch.reserve(count);
   }
   return scratch.data();
@@ -127,16 +133,33 @@ void CudaBackend::reserve(const Limits& limits) {
 }
 
 void CudaBackend::runSequence(const SequenceKey& key, const std::function<void()>& verbs) {
-  recordings_.run(stream(), key, verbs);
+  if (trace_.running()) {
+    trace_.mark(stream());
+    verbs();
+  } else {
+    recordings_.run(stream(), key, verbs);
+  }
+}
+
+bool CudaBackend::setBorder(std::string_view name, int64_t value) {
+  int64_t* const border = name == "few-rows"           ? &borders_.fewRows
+                          : name == "many-rows"        ? &borders_.manyRows
+                          : name == "few-expert-rows"  ? &borders_.fewExpertRows
+                          : name == "many-expert-rows" ? &borders_.manyExpertRows
+                                                       : nullptr;
+  if (!border) return false;
+  beforeMemoryMoves();
+  *border = value;
+  return true;
 }
 
 uint16_t* CudaBackend::narrowRows(Tensor x) {
-  const bool used = dtype_ != DType::f32 && x.rows >= manyRows;
+  const bool used = dtype_ != DType::f32 && x.rows >= borders_.manyRows;
   return used ? grown(narrowRows_, x.rows * narrowStride(x.columns)) : nullptr;
 }
 
 ExpertScratch CudaBackend::expertScratch(Tensor x, Tensor activated, int64_t experts) {
-  if (dtype_ == DType::f32 || !manySlots(activated.rows, experts)) return {};
+  if (dtype_ == DType::f32 || !borders_.manySlots(activated.rows, experts)) return {};
   return {grown(narrowRows_, x.rows * narrowStride(x.columns)),
           grown(narrowActivated_, activated.rows * narrowStride(activated.columns))};
 }
@@ -151,7 +174,9 @@ void CudaBackend::addRmsNorm(Tensor residual, const Tensor* delta, const Weight&
 }
 
 void CudaBackend::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
-  product(stream(), dtype_, x, weights, out, narrowRows(x));
+  if (trace_.running()) trace_.context = std::to_string(out.columns) + " x " + std::to_string(x.columns);
+  product(stream(), dtype_, borders_, x, weights, out, narrowRows(x));
+  trace_.context.clear();
 }
 
 void CudaBackend::normRope(Tensor qkv, const HeadLayout& layout, const Weight& queryNorm,
@@ -185,9 +210,7 @@ ExpertTable CudaBackend::tableOf(std::span<const ExpertWeights> weights) {
   const bool known = std::equal(weights.begin(), weights.end(), cached.host.begin(), cached.host.end(),
                                 [](const ExpertWeights& a, const ExpertWeights& b) { return same(a, b); });
   if (!known) {
-    // The table may still be in use, by recordings too.
-    synchronize();
-    recordings_.clear();
+    beforeMemoryMoves();
     cached.host.assign(weights.begin(), weights.end());
     cached.device.reserve(static_cast<int64_t>(cached.host.size()));
     upload(cached.device.data(), cached.host.data(), weights.size_bytes());
@@ -209,16 +232,16 @@ void CudaBackend::experts(Tensor x, std::span<const ExpertWeights> weights, cons
                                                 std::to_string(products.columns) + " values, reserved are " +
                                                 std::to_string(products_.capacity()));
   const ExpertScratch scratch = expertScratch(x, activated, table.count);
-  gateUp(stream(), dtype_, x, table, dispatch, activated, scratch);
-  down(stream(), dtype_, activated, table, dispatch, products, scratch);
+  gateUp(stream(), dtype_, borders_, x, table, dispatch, activated, scratch);
+  down(stream(), dtype_, borders_, activated, table, dispatch, products, scratch);
   combine(stream(), products, dispatch, out);
 }
 
 void CudaBackend::mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) {
   const ExpertTable table = tableOf({&weights, 1});
   const ExpertScratch scratch = expertScratch(x, activated, 1);
-  gateUp(stream(), dtype_, x, table, Dispatch(), activated, scratch);
-  down(stream(), dtype_, activated.alive(x.live, x.before), table, Dispatch(), out, scratch);
+  gateUp(stream(), dtype_, borders_, x, table, Dispatch(), activated, scratch);
+  down(stream(), dtype_, borders_, activated.alive(x.live, x.before), table, Dispatch(), out, scratch);
 }
 
 void CudaBackend::gatherRows(Tensor x, const int32_t* rows, Tensor out) {

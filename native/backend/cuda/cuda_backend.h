@@ -10,6 +10,7 @@
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/memory.h"
 #include "backend/cuda/recording.h"
+#include "backend/cuda/trace.h"
 
 namespace rnd1::cuda {
 
@@ -49,6 +50,9 @@ class CudaBackend final : public Backend {
   Weight place(const Weight& mapped) override;
   void reserve(const Limits& limits) override;
   void runSequence(const SequenceKey& key, const std::function<void()>& verbs) override;
+  void startTrace() override { trace_.start(stream()); }
+  std::vector<TracedLaunch> finishTrace() override { return trace_.finish(stream()); }
+  bool setBorder(std::string_view name, int64_t value) override;
 
   void embed(const int32_t* tokens, const Weight& table, Tensor out) override;
   void addRmsNorm(Tensor residual, const Tensor* delta, const Weight& scale, float epsilon,
@@ -84,6 +88,8 @@ class CudaBackend final : public Backend {
   /** The stream, on the thread's current device. */
   cudaStream_t stream();
   ExpertTable tableOf(std::span<const ExpertWeights> weights);
+  /** To be called before memory moves: waits, and ends the recordings. Throws Error while one is made. */
+  void beforeMemoryMoves();
   /** Scratch that grows when shapes come that are larger than all before; recordings end with it. */
   template <typename T>
   T* grown(Scratch<T>& scratch, int64_t count);
@@ -102,6 +108,8 @@ class CudaBackend final : public Backend {
   Scratch<uint64_t> keys_;                                        // of the selection
   Scratch<uint16_t> narrowRows_, narrowActivated_, narrowHeads_;  // activations in 16 bits
   Recordings recordings_;
+  LaunchTrace trace_;
+  Borders borders_;
 };
 
 }  // namespace rnd1::cuda

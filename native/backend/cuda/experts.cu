@@ -164,18 +164,16 @@ void launchWide(cudaStream_t stream, const char* what, DType arithmetic, const E
 }
 
 /** Whether all of a layer's products go the wide way: what gate and up leave behind is for down. */
-bool goesWide(const ExpertTable& table, int64_t slots) {
-  return table.gateUpMma && table.downMma && manySlots(slots, table.count);
+bool goesWide(const ExpertTable& table, const Borders& borders, int64_t slots) {
+  return table.gateUpMma && table.downMma && borders.manySlots(slots, table.count);
 }
 
-/** Rows of an expert up to which its weights, not its products, take the time: smaller tiles waste less. */
-constexpr int64_t fewRows = 32;
-
 template <int products>
-void launchExperts(cudaStream_t stream, const char* what, DType arithmetic, bool mma,
+void launchExperts(cudaStream_t stream, const char* what, DType arithmetic, const Borders& borders, bool mma,
                    const ExpertArguments& given) {
   if (mma) {
-    if (given.out.rows <= fewRows * given.count) {
+    // With few rows an expert's weights, not its products, take the time: smaller tiles waste less.
+    if (borders.fewSlots(given.out.rows, given.count)) {
       launchMma<products, 32>(stream, what, arithmetic, given);
     } else {
       launchMma<products, 64>(stream, what, arithmetic, given);
@@ -228,12 +226,12 @@ ExpertArguments argumentsOf(Tensor x, const ExpertTable& table, const Dispatch& 
 
 }  // namespace
 
-void gateUp(cudaStream_t stream, DType arithmetic, Tensor x, const ExpertTable& table,
+void gateUp(cudaStream_t stream, DType arithmetic, const Borders& borders, Tensor x, const ExpertTable& table,
             const Dispatch& dispatch, Tensor activated, const ExpertScratch& scratch) {
   ExpertArguments given = argumentsOf(x, table, dispatch, activated);
   if (dispatch.slots) given.divisor = static_cast<int32_t>(dispatch.expertsPerToken);
-  if (!goesWide(table, activated.rows)) {
-    launchExperts<2>(stream, "experts (gate, up)", arithmetic, table.gateUpMma, given);
+  if (!goesWide(table, borders, activated.rows)) {
+    launchExperts<2>(stream, "experts (gate, up)", arithmetic, borders, table.gateUpMma, given);
     return;
   }
   const Narrow narrowX{scratch.x, narrowStride(x.columns)};
@@ -247,14 +245,14 @@ void gateUp(cudaStream_t stream, DType arithmetic, Tensor x, const ExpertTable& 
   launchWide<2>(stream, "experts (gate, up)", arithmetic, given, narrowX, narrowActivated);
 }
 
-void down(cudaStream_t stream, DType arithmetic, Tensor activated, const ExpertTable& table,
-          const Dispatch& dispatch, Tensor products, const ExpertScratch& scratch) {
+void down(cudaStream_t stream, DType arithmetic, const Borders& borders, Tensor activated,
+          const ExpertTable& table, const Dispatch& dispatch, Tensor products, const ExpertScratch& scratch) {
   const ExpertArguments given = argumentsOf(activated, table, dispatch, products);
-  if (goesWide(table, activated.rows)) {
+  if (goesWide(table, borders, activated.rows)) {
     launchWide<1>(stream, "experts (down)", arithmetic, given,
                   {scratch.activated, narrowStride(activated.columns)}, {});
   } else {
-    launchExperts<1>(stream, "experts (down)", arithmetic, table.downMma, given);
+    launchExperts<1>(stream, "experts (down)", arithmetic, borders, table.downMma, given);
   }
 }
 

@@ -36,12 +36,20 @@ constexpr int64_t narrowStride(int64_t columns) { return (columns + 7) / 8 * 8; 
 /** out = x in 16 bits: exact, as verbs have rounded x already. */
 void narrow(cudaStream_t stream, DType arithmetic, Tensor x, Narrow out);
 
-/** Rows from which on a product is not bound by its weights. Both ways give the same bits. */
-constexpr int64_t manyRows = 512;
+/** Where one way to compute a product gives way to another. All give the same bits. */
+struct Borders {
+  int64_t fewRows = 32;    // up to so many rows, tiles of a product have 32, then 64
+  int64_t manyRows = 512;  // from so many rows on the arithmetic of a product takes longer than its weights
+  int64_t fewExpertRows = 32;  // the same two of rows per expert, on average
+  int64_t manyExpertRows = 96;
 
-/** out = x · weightsᵀ, the products side by side. narrowed: scratch for x, where it has manyRows. */
-void product(cudaStream_t stream, DType arithmetic, Tensor x, std::span<const Weight> weights, Tensor out,
-             uint16_t* narrowed);
+  bool manySlots(int64_t slots, int64_t experts) const { return slots >= manyExpertRows * experts; }
+  bool fewSlots(int64_t slots, int64_t experts) const { return slots <= fewExpertRows * experts; }
+};
+
+/** out = x · weightsᵀ, the products side by side. narrowed: scratch for x; null where it has few rows. */
+void product(cudaStream_t stream, DType arithmetic, const Borders& borders, Tensor x,
+             std::span<const Weight> weights, Tensor out, uint16_t* narrowed);
 
 /** The best k experts of every row and their weights, from dispatch.routerLogits. */
 void selectExperts(cudaStream_t stream, const RouteOptions& options, const Dispatch& dispatch);
@@ -61,21 +69,18 @@ struct ExpertTable {
   bool gateUpMma = false, downMma = false;  // all matrices are of the arithmetic's 16-bit type
 };
 
-/** Whether experts have so many rows on average that not their weights but the products take the time. */
-constexpr bool manySlots(int64_t slots, int64_t experts) { return slots >= 96 * experts; }
-
-/** Scratch of experts with manySlots: x, and what gate and up give, in 16 bits. */
+/** Scratch of experts with many slots: x, and what gate and up give, in 16 bits. */
 struct ExpertScratch {
   uint16_t* x = nullptr;          // (rows, narrowStride(hidden))
   uint16_t* activated = nullptr;  // (slots, narrowStride(width))
 };
 
 /** activated[slot] = round(silu(gate · x) ∘ (up · x)); slots null: one expert, slot = row. */
-void gateUp(cudaStream_t stream, DType arithmetic, Tensor x, const ExpertTable& table,
+void gateUp(cudaStream_t stream, DType arithmetic, const Borders& borders, Tensor x, const ExpertTable& table,
             const Dispatch& dispatch, Tensor activated, const ExpertScratch& scratch);
 /** products[slot] = down · activated[slot]. */
-void down(cudaStream_t stream, DType arithmetic, Tensor activated, const ExpertTable& table,
-          const Dispatch& dispatch, Tensor products, const ExpertScratch& scratch);
+void down(cudaStream_t stream, DType arithmetic, const Borders& borders, Tensor activated,
+          const ExpertTable& table, const Dispatch& dispatch, Tensor products, const ExpertScratch& scratch);
 /** out[row] = Σ weight · products[slot], in ascending order of expert. */
 void combine(cudaStream_t stream, Tensor products, const Dispatch& dispatch, Tensor out);
 

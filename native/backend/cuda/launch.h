@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "backend/cuda/trace.h"
 #include "core/error.h"
 
 namespace rnd1::cuda {
@@ -67,6 +68,7 @@ void launch(cudaStream_t stream, const char* what, const Grid& grid, void (*kern
   config.dynamicSmemBytes = grid.sharedBytes;
   config.stream = stream;
   check(cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...), what);
+  if (LaunchTrace* const trace = LaunchTrace::active()) trace->mark(stream, what);
 }
 
 /** ⌈count / size⌉ as a grid's dimension. */

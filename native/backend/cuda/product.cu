@@ -112,12 +112,12 @@ void launchMma(cudaStream_t stream, DType arithmetic, unsigned tiles, const Prod
 
 }  // namespace
 
-void product(cudaStream_t stream, DType arithmetic, Tensor x, std::span<const Weight> weights, Tensor out,
-             uint16_t* narrowed) {
+void product(cudaStream_t stream, DType arithmetic, const Borders& borders, Tensor x,
+             std::span<const Weight> weights, Tensor out, uint16_t* narrowed) {
   static_assert(tileColumns == mmaColumns && wideRows == wideThreads);
   const bool mma = std::all_of(weights.begin(), weights.end(),
                                [&](const Weight& weight) { return suitsMma(arithmetic, weight); });
-  const bool wide = mma && x.rows >= manyRows;
+  const bool wide = mma && narrowed;
   const Narrow narrowX{narrowed, narrowStride(x.columns)};
   if (wide) narrow(stream, arithmetic, x, narrowX);
   int64_t column = 0;
@@ -142,7 +142,7 @@ void product(cudaStream_t stream, DType arithmetic, Tensor x, std::span<const We
                     [&]<DType type>() { launch(stream, "matmul", grid, productKernel<type>, given); });
     } else if (wide) {
       launchWide(stream, arithmetic, tiles, given, narrowX);
-    } else if (x.rows <= 32) {
+    } else if (x.rows <= borders.fewRows) {
       launchMma<32>(stream, arithmetic, tiles, given);
     } else {
       launchMma<64>(stream, arithmetic, tiles, given);

@@ -23,9 +23,12 @@ void Recordings::run(cudaStream_t stream, const SequenceKey& key, const std::fun
 Recordings::Graph Recordings::record(cudaStream_t stream, const std::function<void()>& verbs) {
   check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording a step");
   cudaGraph_t graph = nullptr;
+  recording_ = true;
   try {
     verbs();
+    recording_ = false;
   } catch (...) {
+    recording_ = false;
     cudaStreamEndCapture(stream, &graph);
     if (graph) cudaGraphDestroy(graph);
     cudaGetLastError();

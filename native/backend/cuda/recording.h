@@ -16,10 +16,16 @@ namespace rnd1::cuda {
  */
 class Recordings {
  public:
+  /** Throws Error cuda_error where the calls of a key ask for more memory than when they were first made. */
   void run(cudaStream_t stream, const SequenceKey& key, const std::function<void()>& verbs);
 
-  /** To be called when memory moves. The stream must be idle. */
-  void clear() noexcept { known_.clear(); }
+  /** Whether `verbs` are being recorded: memory may not move then. */
+  bool recording() const { return recording_; }
+
+  /** To be called when memory moves. The stream must be idle. While something is recorded it does nothing. */
+  void clear() noexcept {
+    if (!recording_) known_.clear();
+  }
 
  private:
   struct Destroy {
@@ -30,9 +36,10 @@ class Recordings {
   /** Canvases of ever new lengths must not fill the memory. */
   static constexpr size_t most = 32;
 
-  static Graph record(cudaStream_t stream, const std::function<void()>& verbs);
+  Graph record(cudaStream_t stream, const std::function<void()>& verbs);
 
   std::map<SequenceKey, Graph> known_;  // null: has run once
+  bool recording_ = false;
 };
 
 }  // namespace rnd1::cuda
