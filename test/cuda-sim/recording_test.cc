@@ -89,7 +89,31 @@ void sharesBuckets() {
     }
 }
 
+/** The same key with larger shapes: refused while it is recorded, and nothing is lost by it. */
+void refusesLargerShapes() {
+  cuda::CudaBackend backend(DType::bf16, 0);
+  Noise noise(93);
+  const Weight weight = backend.place(HostWeight(noise.matrix(16, 24), DType::bf16).mapped());
+  const DeviceMatrix few(backend, noise.matrix(600, 24, DType::bf16)),
+      many(backend, noise.matrix(700, 24, DType::bf16)), out(backend, 700, 16);
+  const auto run = [&](const DeviceMatrix& x) {
+    const Tensor rows = out.tensor().rowRange(0, x.tensor().rows);
+    // From 512 rows on products take scratch memory.
+    backend.runSequence({1, 1, false}, [&] { backend.matmul(x, {&weight, 1}, rows); });
+    backend.synchronize();
+  };
+  run(few);
+  const std::string message = expectThrows<Error>([&] { run(many); }, "a key with larger shapes");
+  expect(message.find("other shapes") != std::string::npos, message);
+  for (int round = 0; round < 3; ++round) run(few);
+  const Matrix replayed = rowRange(out.host(), 0, 600);
+  backend.matmul(few, {&weight, 1}, out.tensor().rowRange(0, 600));
+  expect(rowRange(out.host(), 0, 600).values == replayed.values,
+         "what was recorded later gives something else");
+}
+
 const Tests recordingTests{
+    {"recording: a key whose shapes have grown is refused", refusesLargerShapes},
     {"recording: a step that comes again is replayed, until memory moves", replays},
     {"recording: one serves all lengths and all rounds of a bucket", sharesBuckets},
 };

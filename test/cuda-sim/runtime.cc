@@ -1,4 +1,5 @@
 // The host's half of the CUDA runtime: work of a stream waits in a queue until the stream is synchronized.
+#include <chrono>
 #include <map>
 #include <memory>
 #include <vector>
@@ -21,6 +22,9 @@ struct CUstream_st {
 
 struct CUevent_st {
   cudaStream_t stream = nullptr;
+  // Of its own: what a stream has still to do may outlive the event.
+  std::shared_ptr<std::chrono::steady_clock::time_point> when =
+      std::make_shared<std::chrono::steady_clock::time_point>();
 };
 
 namespace {
@@ -77,6 +81,7 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 }
 
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
+  const sim::Inside inside;
   if (bytes > totalBytes - sim::deviceBytesInUse()) return cudaErrorMemoryAllocation;
   *memory = sim::allocateDevice(bytes);
   return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
@@ -88,6 +93,7 @@ cudaError_t cudaFree(void* memory) {
 }
 
 cudaError_t cudaMallocHost(void** memory, size_t bytes) {
+  const sim::Inside inside;
   auto* block = new std::byte[bytes];
   pinned[block] = bytes;
   *memory = block;
@@ -113,6 +119,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (stream->recording) return cudaErrorStreamCaptureUnsupported;
+  const sim::Inside inside;
   // Taken out first: a failure must not be met again.
   auto work = std::move(stream->work);
   stream->work.clear();
@@ -122,6 +129,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  const sim::Inside inside;
   stream->recording = new CUgraph_st;
   return cudaSuccess;
 }
@@ -133,6 +141,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  const sim::Inside inside;
   *executable = new CUgraphExec_st{graph->work};
   return cudaSuccess;
 }
@@ -148,12 +157,14 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  const sim::Inside inside;
   ++graphLaunchCount;
   for (const auto& piece : executable->work) enqueue(stream, piece);
   return cudaSuccess;
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  const sim::Inside inside;
   *event = new CUevent_st;
   return cudaSuccess;
 }
@@ -164,7 +175,14 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  const sim::Inside inside;
   event->stream = stream;
+  enqueue(stream, [when = event->when] { *when = std::chrono::steady_clock::now(); });
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
+  *milliseconds = std::chrono::duration<float, std::milli>(*to->when - *from->when).count();
   return cudaSuccess;
 }
 
@@ -180,23 +198,28 @@ cudaError_t cudaMemcpyAsync(void* destination, const void* source, size_t bytes,
 cudaError_t cudaMemcpy2DAsync(void* destination, size_t destinationPitch, const void* source,
                               size_t sourcePitch, size_t width, size_t height, cudaMemcpyKind kind,
                               cudaStream_t stream) {
+  const sim::Inside inside;
   if (width > destinationPitch || width > sourcePitch) return cudaErrorInvalidValue;
   if (width == 0 || height == 0) return cudaSuccess;
   // Ordinary memory cannot be part of a recording.
   if (stream->recording && kind != cudaMemcpyDeviceToDevice) return cudaErrorStreamCaptureUnsupported;
+  // Ordinary memory has been read when the call returns; page-locked memory is read when the copy happens,
+  // and must be left alone until then.
   std::shared_ptr<std::vector<std::byte>> staged;
-  // Ordinary memory has been read when the call returns; page-locked memory is read when the copy happens.
-  if (kind == cudaMemcpyHostToDevice && !isPinned(source)) {
+  const void* pinnedSource = nullptr;
+  if (kind == cudaMemcpyHostToDevice) {
     const auto* first = static_cast<const std::byte*>(source);
     staged = std::make_shared<std::vector<std::byte>>(first, first + (height - 1) * sourcePitch + width);
+    if (isPinned(source)) pinnedSource = source;
     source = staged->data();
   }
   const auto copy = [=] {
     const sim::DeviceAccess access;
+    if (pinnedSource && std::memcmp(pinnedSource, source, staged->size()) != 0)
+      throw sim::Failure("page-locked memory was written to before it was copied");
     for (size_t row = 0; row < height; ++row)
       std::memcpy(static_cast<std::byte*>(destination) + row * destinationPitch,
                   static_cast<const std::byte*>(source) + row * sourcePitch, width);
-    (void)staged;
   };
   enqueue(stream, copy);
   // A copy into ordinary memory returns when it is done.
@@ -205,6 +228,7 @@ cudaError_t cudaMemcpy2DAsync(void* destination, size_t destinationPitch, const 
 }
 
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream) {
+  const sim::Inside inside;
   enqueue(stream, [=] {
     const sim::DeviceAccess access;
     std::memset(memory, value, bytes);
@@ -213,6 +237,8 @@ cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t 
 }
 
 namespace sim {
+
+thread_local int Inside::depth = 0;
 
 int64_t graphLaunches() { return graphLaunchCount; }
 

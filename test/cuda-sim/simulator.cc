@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <map>
 #include <memory>
+#include <thread>
 
 #include "memory.h"
 
@@ -206,6 +208,7 @@ void schedule() {
 Builtins builtins;
 
 void barrier() {
+  while (planted() == Fault::hang) std::this_thread::sleep_for(std::chrono::seconds(1));
   ++machine.atBarrier;
   machine.current->state = State::atBarrier;
   openBarrierIfComplete();
@@ -291,5 +294,12 @@ void run(const Launch& launch, const std::function<void()>& kernel) {
 }
 
 void setSeed(uint64_t seed) { machine.random = seed * 2 + 1; }
+
+namespace {
+Fault fault = Fault::none;
+}
+
+void plant(Fault planted) { fault = planted; }
+Fault planted() { return fault; }
 
 }  // namespace sim

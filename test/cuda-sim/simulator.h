@@ -79,6 +79,27 @@ class DeviceAccess {
   DeviceAccess& operator=(const DeviceAccess&) = delete;
 };
 
+/** While it lives, this thread does the simulator's own work, which allocates where a GPU's driver would not.
+ */
+class Inside {
+ public:
+  Inside() { ++depth; }
+  ~Inside() { --depth; }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+  static bool here() { return depth > 0; }
+
+ private:
+  static thread_local int depth;
+};
+
+/** A fault of kernels: products come out wrong, or threads wait at a barrier for ever. */
+enum class Fault { none, wrong, hang };
+
+/** The fault that kernels have from now on, to see that tests and what runs them notice. */
+void plant(Fault fault);
+Fault planted();
+
 /** The seed of the fibers' order from the next launch on. */
 void setSeed(uint64_t seed);
 

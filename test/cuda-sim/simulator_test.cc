@@ -118,10 +118,13 @@ void streams() {
   const DeviceFloats device(1);
   *static_cast<float*>(host) = 1;
   cudaMemcpyAsync(device.data, host, 4, cudaMemcpyHostToDevice, stream);
-  *static_cast<float*>(host) = 2;  // too early: the copy has not been waited for
   float result = 0;
   cudaMemcpyAsync(&result, device.data, 4, cudaMemcpyDeviceToHost, stream);
-  expectEqual(result, 2.0f, "page-locked memory is read when the copy happens");
+  expectEqual(result, 1.0f, "what was copied there and back");
+  cudaMemcpyAsync(device.data, host, 4, cudaMemcpyHostToDevice, stream);
+  *static_cast<float*>(host) = 2;  // too early: the copy has not been waited for
+  expectThrows<sim::Failure>([&] { cudaStreamSynchronize(stream); },
+                             "page-locked memory changed under a copy");
   cudaFreeHost(host);
   cudaStreamDestroy(stream);
 }

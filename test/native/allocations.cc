@@ -31,13 +31,17 @@ bool allocationsAreCounted() { return true; }
 
 namespace {
 
+void count() {
+  if (allocatesForItself()) allocations.fetch_add(1, std::memory_order_relaxed);
+}
+
 void* allocateCounted(size_t bytes) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
+  count();
   return std::malloc(bytes == 0 ? 1 : bytes);
 }
 
 void* allocateCounted(size_t bytes, std::align_val_t alignment) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
+  count();
   const auto unit = static_cast<size_t>(alignment);
   return std::aligned_alloc(unit, (bytes + unit) / unit * unit);
 }

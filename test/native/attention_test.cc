@@ -185,7 +185,7 @@ void specialValues() {
   });
 }
 
-const Tests attentionTests{
+const DeviceTests attentionTests{
     {"attention: head sizes, groups and lengths against float64", matchesOracle},
     {"attention: packed canvases do not see each other", severalCanvases},
     {"attention: queries need not be keys", fewerQueries},

@@ -210,7 +210,7 @@ void mlpMatches() {
   });
 }
 
-const Tests expertsTests{
+const DeviceTests expertsTests{
     {"experts: odd sizes, every weight type, k from 1 to all, against float64", expertsMatch},
     {"experts: all rows pick one expert, most experts are picked by nobody", crowdedExperts},
     {"experts: a row has the same bits in any batch, with any number of threads", expertsStandAlone},

@@ -1,20 +1,36 @@
 // The backends that the tests of this folder run on: every instruction set of this machine, and every GPU.
+#include "allocations.h"
 #include "backend/registry.h"
 #include "backends.h"
+#include "core/error.h"
 
 namespace rnd1::test {
 
 void forEachFactory(const std::function<void(const BackendFactory&)>& body) {
-  for (const auto& instructionSet : cpuInstructionSets())
-    for (const DType dtype : allDTypes) {
-      const Scope scope(instructionSet + " " + dtypeName(dtype));
-      body([&](int threads) { return makeCpuBackend(dtype, threads, instructionSet); });
-    }
-  for (const Gpu& gpu : cudaStatus().gpus)
+  if (tries("cpu"))
+    for (const auto& instructionSet : cpuInstructionSets())
+      for (const DType dtype : allDTypes) {
+        const Scope scope(instructionSet + " " + dtypeName(dtype));
+        body([&](int threads) { return makeCpuBackend(dtype, threads, instructionSet); });
+      }
+  for (const Gpu& gpu : cudaStatus().gpus) {
+    if (!tries(gpu.device)) continue;
     for (const DType dtype : allDTypes) {
       const Scope scope(gpu.device + " " + dtypeName(dtype));
       body([&](int) { return makeBackend(gpu.device, dtype, 1); });
     }
+  }
 }
+
+std::string deviceUnavailable(const std::string& device) {
+  try {
+    makeBackend(device, DType::f32, 1);
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+bool allocatesForItself() { return true; }
 
 }  // namespace rnd1::test

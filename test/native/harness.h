@@ -15,6 +15,7 @@ using Location = std::source_location;
 struct TestCase {
   std::string name;
   void (*body)();
+  bool onDevices = false;  // goes over forEachFactory: see DeviceTests
 };
 
 /** All tests, in the order of registration. */
@@ -24,6 +25,23 @@ std::vector<TestCase>& registry();
 struct Tests {
   explicit Tests(std::initializer_list<TestCase> tests) { registry().insert(registry().end(), tests); }
 };
+
+/** The same for tests of backends, which `--device` may confine to one. */
+struct DeviceTests {
+  explicit DeviceTests(std::initializer_list<TestCase> tests);
+};
+
+/** What `--device` says: "cpu", "cuda:0"; empty: every device that there is. */
+const std::string& chosenDevice();
+
+/** The name of the running test. */
+const std::string& runningTest();
+
+/** Whether the running test is to try a device. It must be one of DeviceTests. */
+bool tries(const std::string& device);
+
+/** Why `device` cannot be tried; empty when it can. Every program of tests has its own. */
+std::string deviceUnavailable(const std::string& device);
 
 /** While it lives, failures are prefixed with the text: which backend, which sizes. */
 class Scope {

@@ -1,7 +1,6 @@
-#include <cstring>
+#include <algorithm>
 #include <exception>
 #include <iostream>
-#include <string_view>
 
 #include "backend/backend.h"
 #include "harness.h"
@@ -16,16 +15,33 @@ int failures = 0;
 int64_t expectations = 0;
 std::vector<std::string> scopes;
 
-bool selected(const std::string& name, const std::vector<std::string_view>& filters) {
-  if (filters.empty()) return true;
-  for (const auto filter : filters)
-    if (name.find(filter) != std::string::npos) return true;
+const TestCase* running = nullptr;
+std::string device;
+
+/** What the command line asks for. */
+struct Selection {
+  bool list = false, exact = false;
+  std::vector<std::string> names;  // whole ones with `exact`, else parts of them; none: all tests
+
+  bool has(const TestCase& test) const {
+    if (!device.empty() && !test.onDevices) return false;
+    return names.empty() || std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+             return exact ? test.name == name : test.name.find(name) != std::string::npos;
+           });
+  }
+};
+
+/** Whether all that was printed has arrived. */
+bool written() {
+  if (std::cout.flush()) return true;
+  std::cerr << "rnd1_tests: cannot write to the standard output\n";
   return false;
 }
 
 bool passes(const TestCase& test) {
   failures = 0;
   expectations = 0;
+  running = &test;
   try {
     test.body();
     if (expectations == 0) fail("the test expects nothing");
@@ -58,30 +74,72 @@ void fail(const std::string& message, Location location) {
 
 void countExpectation() { ++expectations; }
 
+DeviceTests::DeviceTests(std::initializer_list<TestCase> tests) {
+  for (TestCase test : tests) {
+    test.onDevices = true;
+    registry().push_back(test);
+  }
+}
+
+const std::string& chosenDevice() { return device; }
+
+const std::string& runningTest() { return running->name; }
+
+bool tries(const std::string& candidate) {
+  if (running && !running->onDevices) fail("it goes over devices, and is not one of DeviceTests");
+  return device.empty() || device == candidate;
+}
+
 }  // namespace rnd1::test
 
-/** rnd1_tests [--list | --instruction-sets] [filter…]: runs the tests whose name contains a filter. */
+/**
+ * rnd1_tests [--device cpu|cuda:N] [--list] [--exact] [name…]: runs the tests whose names contain one of the
+ * names, or, with --exact, are one of them. --device: the tests of backends alone, on that one. Ends with 1
+ * where a test fails, 2 for wrong options, 3 where there is no such device.
+ *
+ * rnd1_tests --instruction-sets: names those of this processor.
+ */
 int main(int argc, char** argv) {
   using namespace rnd1::test;
-  bool list = false;
-  std::vector<std::string_view> filters;
+  Selection selection;
   for (int index = 1; index < argc; ++index) {
-    if (std::strcmp(argv[index], "--instruction-sets") == 0) {
+    const std::string argument = argv[index];
+    if (argument == "--instruction-sets") {
       const auto names = rnd1::cpuInstructionSets();
       for (const auto& name : names) std::cout << name << (&name == &names.back() ? "\n" : " ");
       return 0;
     }
-    if (std::strcmp(argv[index], "--list") == 0) {
-      list = true;
+    if (argument == "--list") {
+      selection.list = true;
+    } else if (argument == "--exact") {
+      selection.exact = true;
+    } else if (argument == "--device" && index + 1 < argc && *argv[index + 1]) {
+      device = argv[++index];
+    } else if (argument.starts_with("-")) {
+      std::cerr << "rnd1_tests: " << argument
+                << (argument == "--device" ? " needs a device, cpu or cuda:N\n" : " is not an option\n");
+      return 2;
     } else {
-      filters.emplace_back(argv[index]);
+      selection.names.push_back(argument);
+    }
+  }
+  if (selection.exact && selection.names.empty()) {
+    std::cerr << "rnd1_tests: --exact needs the name of a test\n";
+    return 2;
+  }
+  if (device == "cuda") device = "cuda:0";
+  if (!device.empty()) {
+    const std::string reason = deviceUnavailable(device);
+    if (!reason.empty()) {
+      std::cerr << "rnd1_tests: " << reason << "\n";
+      return 3;
     }
   }
   int passed = 0;
   int failed = 0;
   for (const auto& test : registry()) {
-    if (!selected(test.name, filters)) continue;
-    if (list) {
+    if (!selection.has(test)) continue;
+    if (selection.list) {
       std::cout << test.name << "\n";
       continue;
     }
@@ -89,11 +147,11 @@ int main(int argc, char** argv) {
     std::cout << (good ? "passed  " : "FAILED  ") << test.name << std::endl;
     ++(good ? passed : failed);
   }
-  if (list) return 0;
+  if (selection.list) return written() ? 0 : 1;
   if (passed + failed == 0) {
     std::cout << "no test matches\n";
     ++failed;
   }
   std::cout << passed << " passed, " << failed << " failed\n";
-  return failed == 0 ? 0 : 1;
+  return failed == 0 && written() ? 0 : 1;
 }

@@ -259,7 +259,7 @@ void embeds() {
   });
 }
 
-const Tests matmulTests{
+const DeviceTests matmulTests{
     {"matmul: every weight type at odd sizes against float64", matchesOracle},
     {"matmul: several weights side by side, misaligned and with gaps between rows", sideBySide},
     {"matmul: NaN and infinity stay in their row", specialValues},

@@ -140,7 +140,7 @@ void canvasesStandAlone() {
   });
 }
 
-const Tests modelTests{
+const DeviceTests modelTests{
     {"model: packed canvases against float64, all of it", forwardMatches},
     {"model: forced experts", forcedExperts},
     {"model: any rows in any order", chosenRows},

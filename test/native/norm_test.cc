@@ -151,7 +151,7 @@ void normsStandAlone() {
   });
 }
 
-const Tests normTests{
+const DeviceTests normTests{
     {"addRmsNorm: with and without delta against float64", addRmsNormMatches},
     {"addRmsNorm: a row of zeros stays zero, a small one is held back by epsilon", normOfZeros},
     {"normRope: heads of 32, 64, 128 and odd sizes against float64", normRopeMatches},

@@ -18,7 +18,7 @@ void peaksAreRates() {
   });
 }
 
-const Tests peaksTests{
+const DeviceTests peaksTests{
     {"measurePeaks: finite and positive, at whatever effort", peaksAreRates},
 };
 

@@ -164,7 +164,7 @@ void routeOfNan() {
   });
 }
 
-const Tests routeTests{
+const DeviceTests routeTests{
     {"route: the best k, weights and grouping against float64", routesToTheBest},
     {"route: of equal experts the lower id comes first", routeTies},
     {"route: forced experts keep their order and the router's weights", forcedExperts},

@@ -241,7 +241,7 @@ void farApart() {
   });
 }
 
-const Tests scoreEdgeTests{
+const DeviceTests scoreEdgeTests{
     {"scoreLogits: of draws that f32 cannot tell apart, float64's wins", closeDraws},
     {"score: finite logits may be further apart than f32 reaches", farApart},
     {"scoreLogits: of equal logits the lowest id is predicted, wherever it stands", greedyTies},

@@ -215,7 +215,7 @@ void rowsStandAlone() {
   });
 }
 
-const Tests scoreTests{
+const DeviceTests scoreTests{
     {"scoreLogits: every kind of plan against float64", scoreLogitsMatches},
     {"scoreLogits: 1, 7, 33 and 129 rows of canvases with plans of their own", oddRows},
     {"score: the head's product is scored, every weight type", scoreMatches},

@@ -156,18 +156,40 @@ void stepAllocatesNothing() {
     std::vector<StepCanvas> views;
     for (Canvas& canvas : canvases) views.push_back(canvas.view());
     const AbortFlag never;
-    for (int round = 0; round < 2; ++round) {
+    // A GPU builds its tables in the first step of a shape and records the second.
+    const int ready = model->backend().device() == "cpu" ? 0 : 2;
+    for (int round = 0; round < ready + 2; ++round) {
       const int64_t before = allocationCount();
       model->step(views, never);
       const int64_t allocations = allocationCount() - before;
+      if (round < ready) continue;
       expectEqual(allocations, int64_t{0}, text("allocations of step ", round));
     }
   });
 }
 
-void aborts() {
+/** Backends record what comes again. */
+void stepsComeAgain() {
+  forEachFactory([](const BackendFactory& make) {
+    TinyModel tiny(83);
+    const auto model = tiny.load(make(2));
+    Noise noise(83);
+    const std::vector<std::vector<Canvas>> given{stepCanvases(noise), stepCanvases(noise)};
+    std::vector<std::vector<Canvas>> expected = given;
+    for (auto& canvases : expected) step(*tiny.load(make(2)), canvases);
+    for (int round = 0; round < 4; ++round)
+      for (size_t which = 0; which < given.size(); ++which) {
+        auto canvases = given[which];
+        step(*model, canvases);
+        for (size_t i = 0; i < canvases.size(); ++i)
+          expectSameStep(canvases[i], expected[which][i], text("round ", round, ", canvas ", i));
+      }
+  });
+}
+
+void abortsOn(const BackendFactory& make) {
   TinyModel tiny(82);
-  const auto model = tiny.load(makeCpuBackend(DType::f32, 2));
+  const auto model = tiny.load(make(2));
   Noise noise(82);
   auto canvases = stepCanvases(noise);
   std::vector<StepCanvas> views;
@@ -180,18 +202,21 @@ void aborts() {
   } catch (const Error& error) {
     expect(error.code() == ErrorCode::aborted, error.what());
   }
-  auto expected = canvases;
-  step(*tiny.load(makeCpuBackend(DType::f32, 2)), expected);
-  step(*model, canvases);
-  for (size_t i = 0; i < canvases.size(); ++i) expectSameStep(canvases[i], expected[i], "the step after it");
+  // Another batch, in the memory that what was aborted may still be read from.
+  auto others = stepCanvases(noise);
+  auto expected = others;
+  step(*tiny.load(make(2)), expected);
+  step(*model, others);
+  for (size_t i = 0; i < others.size(); ++i) expectSameStep(others[i], expected[i], "the step after it");
 }
 
-const Tests stepTests{
+const DeviceTests stepTests{
     {"model: a step is forward, shift, score and unmask", stepIsForwardScoreUnmask},
     {"model: a step has the same bits in any batch, with any number of threads", stepsStandAlone},
     {"model: NaN fails its own canvas alone", notFinite},
     {"model: a step allocates nothing", stepAllocatesNothing},
-    {"model: an aborted step throws and leaves the model usable", aborts},
+    {"model: a step that comes again gives the same", stepsComeAgain},
+    {"model: an aborted step throws and leaves the model usable", [] { forEachFactory(abortsOn); }},
 };
 
 }  // namespace

@@ -201,7 +201,7 @@ void randomOrder(Backend& backend) {
   expectPositions(positions(fewer, 5, 1, 9), best, "the best of fewer");
 }
 
-const Tests unmaskTests{
+const DeviceTests unmaskTests{
     {"unmask: every order and limit, with ties, against the rule written plainly",
      [] { forEachBackend(matchesOracle); }},
     {"unmask: keep leaves the worst masked; ties commit the lower position",
