@@ -5,6 +5,9 @@
 #include <iostream>
 #include <sstream>
 
+#include "backend/registry.h"
+#include "core/error.h"
+
 namespace rnd1::bench {
 namespace {
 
@@ -77,14 +80,51 @@ Peaks medians(const std::vector<Peaks>& peaks) {
           median(peaks, [](const Peaks& p) { return p.integerOperationsPerSecond; })};
 }
 
-/** Runs `calls` calls to their end and gives the seconds of one. */
-double secondsPerCall(Backend& backend, const Case& measured, int64_t calls, int64_t& callsBefore) {
-  const auto start = std::chrono::steady_clock::now();
-  for (int64_t call = 0; call < calls; ++call) measured.call(callsBefore++);
-  backend.synchronize();
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  return elapsed.count() / static_cast<double>(calls);
-}
+/** Calls of one case, by the clock. */
+class Calls {
+ public:
+  Calls(Backend& backend, const Case& measured) : backend_(backend), measured_(measured) {}
+
+  /** Runs `calls` calls one by one to their end and gives the seconds of one. */
+  double oneByOne(int64_t calls) {
+    return timed(calls, [&] {
+      for (int64_t call = 0; call < calls; ++call) measured_.call(before_++);
+    });
+  }
+
+  /** The same of calls that GPUs record and replay as one: their work is timed, not their launches. */
+  double together(int64_t calls) {
+    if (backend_.device() == "cpu" || !measured_.sequence) return oneByOne(calls);
+    const auto verbs = [&] {
+      for (int64_t call = 0; call < calls; ++call) measured_.call(call);
+    };
+    const auto run = [&] { backend_.runSequence({key_, 0, false}, verbs); };
+    // The first run of a key is an ordinary one, the second is recorded.
+    if (recorded_ != calls) {
+      key_ = nextKey++;
+      for (int i = 0; i < 2; ++i) run();
+      backend_.synchronize();
+      recorded_ = calls;
+    }
+    return timed(calls, run);
+  }
+
+ private:
+  template <typename Run>
+  double timed(int64_t calls, Run&& run) {
+    const auto start = std::chrono::steady_clock::now();
+    run();
+    backend_.synchronize();
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    return elapsed.count() / static_cast<double>(calls);
+  }
+
+  inline static int64_t nextKey = 1;
+
+  Backend& backend_;
+  const Case& measured_;
+  int64_t before_ = 0, key_ = 0, recorded_ = 0;
+};
 
 }  // namespace
 
@@ -94,16 +134,16 @@ void Bench::reportPeaks() const {
 }
 
 void Bench::report(const Case& measured) const {
-  int64_t callsBefore = 0;
-  secondsPerCall(backend, measured, 1, callsBefore);
-  const double once = std::max(secondsPerCall(backend, measured, 1, callsBefore), 1e-9);
+  Calls run(backend, measured);
+  run.oneByOne(1);
+  const double once = std::max(run.oneByOne(1), 1e-9);
   const auto calls = std::clamp(static_cast<int64_t>(worthMeasuring / once) + 1, int64_t{1}, mostCalls);
   std::vector<double> seconds;
   std::vector<Peaks> peaks;
-  for (int run = 0; run < options.runs; ++run) {
+  for (int i = 0; i < options.runs; ++i) {
     // What the peaks left in the caches is no part of it.
-    secondsPerCall(backend, measured, 1, callsBefore);
-    seconds.push_back(secondsPerCall(backend, measured, calls, callsBefore));
+    run.oneByOne(1);
+    seconds.push_back(run.together(calls));
     // In turns, for clocks rise and fall, and neighbours come and go.
     peaks.push_back(backend.measurePeaks(options.effort));
   }
@@ -120,6 +160,25 @@ void Bench::report(const Case& measured) const {
       .number("operations", measured.operations)
       .number("bytes", measured.bytes);
   addPeaks(line, medians(peaks)).print();
+}
+
+void Bench::report(const Case& measured, const std::vector<LaunchSum>& launches) const {
+  for (const LaunchSum& sum : launches)
+    describe("launches", backend)
+        .text("case", measured.name)
+        .numbers("shape", measured.shape)
+        .text("name", sum.name)
+        .number("launches", sum.launches)
+        .number("seconds", sum.seconds)
+        .print();
+}
+
+std::unique_ptr<Backend> backendOf(const Options& options) {
+  auto backend = makeBackend(options.device, options.dtype, options.threads);
+  for (const auto& [name, value] : options.borders)
+    if (!backend->setBorder(name, value))
+      throw Error(ErrorCode::invalidArgument, "--" + name + " means nothing on " + options.device);
+  return backend;
 }
 
 }  // namespace rnd1::bench

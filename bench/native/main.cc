@@ -3,7 +3,6 @@
 #include <iostream>
 #include <map>
 
-#include "backend/registry.h"
 #include "core/error.h"
 #include "harness.h"
 
@@ -12,15 +11,16 @@ namespace {
 
 const std::map<std::string, void (*)(const Bench&)> registry{
     {"attention", benchAttention},  {"experts", benchExperts}, {"matmul", benchMatmul}, {"norms", benchNorms},
-    {"peaks", [](const Bench&) {}}, {"route", benchRoute},     {"score", benchScore},
+    {"peaks", [](const Bench&) {}}, {"route", benchRoute},     {"score", benchScore},   {"step", benchStep},
 };
 
 void run(std::span<const char* const> arguments) {
+  const auto found = registry.find(arguments.empty() ? "" : arguments[0]);
+  if (found == registry.end() && !arguments.empty())
+    throw Error(ErrorCode::invalidArgument,
+                std::string("there is no bench '") + arguments[0] + "'\n" + usage);
   const Options options = parseOptions(arguments);
-  const auto found = registry.find(options.bench);
-  if (found == registry.end())
-    throw Error(ErrorCode::invalidArgument, "there is no bench '" + options.bench + "'\n" + usage);
-  const auto backend = makeBackend(options.device, options.dtype, options.threads);
+  const auto backend = backendOf(options);
   const Bench bench(*backend, options);
   bench.reportPeaks();
   found->second(bench);
@@ -32,6 +32,7 @@ void run(std::span<const char* const> arguments) {
 int main(int argc, char** argv) {
   try {
     rnd1::bench::run({argv + 1, static_cast<size_t>(argc > 0 ? argc - 1 : 0)});
+    if (!std::cout.flush()) throw rnd1::Error(rnd1::ErrorCode::io, "cannot write to the standard output");
     return 0;
   } catch (const std::exception& error) {
     std::cerr << "rnd1_bench: " << error.what() << "\n";

@@ -2,7 +2,9 @@
 
 #include <charconv>
 #include <functional>
+#include <iomanip>
 #include <map>
+#include <sstream>
 #include <string_view>
 #include <system_error>
 
@@ -22,14 +24,23 @@ Number number(const std::string& name, std::string_view value) {
   return result;
 }
 
-std::vector<int64_t> numbers(const std::string& name, std::string_view list) {
-  std::vector<int64_t> result;
+/** read(name, part) of every part between commas. */
+template <typename Read>
+auto parts(const std::string& name, std::string_view list, Read read) {
+  std::vector<decltype(read(name, list))> result;
   while (true) {
     const size_t comma = list.find(',');
-    result.push_back(number<int64_t>(name, list.substr(0, comma)));
+    result.push_back(read(name, list.substr(0, comma)));
     if (comma == std::string_view::npos) return result;
     list.remove_prefix(comma + 1);
   }
+}
+
+BatchSize batchSize(const std::string& name, std::string_view value) {
+  const size_t cross = value.find('x');
+  if (cross == std::string_view::npos)
+    refuse(name + " must be CANVASESxLENGTH, as in 4x256, not '" + std::string(value) + "'");
+  return {number<int64_t>(name, value.substr(0, cross)), number<int64_t>(name, value.substr(cross + 1))};
 }
 
 DType dtypeNamed(const std::string& name, std::string_view value) {
@@ -43,22 +54,67 @@ DType dtypeNamed(const std::string& name, std::string_view value) {
   refuse(name + " must be f32, f16 or bf16, not '" + std::string(value) + "'");
 }
 
+/** Borders between tiles of a GPU's products: Backend::setBorder. */
+constexpr const char* borderNames[] = {"few-rows", "many-rows", "few-expert-rows", "many-expert-rows"};
+
+void atMost(const char* name, double value, double most) {
+  if (value > most) {
+    std::ostringstream text;
+    text << name << " must be at most " << std::setprecision(12) << most << ", not " << value;
+    refuse(text.str());
+  }
+}
+
+/** Of no use beyond, and where sizes are multiplied they overflow. */
+void checkLimits(const Options& options) {
+  constexpr double most = 1 << 24, experts = 1 << 16;
+  const auto check = [](const char* name, int64_t value, double limit) {
+    atMost(name, static_cast<double>(value), limit);
+  };
+  for (const int64_t rows : options.rows) check("--rows", rows, most);
+  for (const BatchSize& size : options.cases) {
+    check("--cases", size.length, 40960);
+    check("--cases", size.canvases, most / static_cast<double>(size.length));
+  }
+  for (const int64_t rows : options.rows)
+    check("--canvases", options.canvases, most / static_cast<double>(rows));
+  check("--hidden", options.hidden, 1 << 16);
+  check("--heads", options.heads, 1 << 12);
+  check("--key-value-heads", options.keyValueHeads, 1 << 12);
+  check("--head-dim", options.headDim, 1 << 12);
+  check("--experts", options.experts, experts);
+  check("--expert-width", options.expertWidth, 1 << 18);
+  check("--vocabulary", options.vocabulary, most);
+  check("--layers", options.layers, 1024);
+  check("--threads", options.threads, 4096);
+  atMost("--effort", options.effort, 100);
+}
+
 void checkSizes(const Options& options) {
+  checkLimits(options);
   if (options.heads % options.keyValueHeads != 0) refuse("--heads must be a multiple of --key-value-heads");
   if (options.headDim % 2 != 0) refuse("--head-dim must be even");
   if (options.expertsPerToken > options.experts) refuse("--experts-per-token must not exceed --experts");
   if (options.routing != "even" && options.routing != "random" && options.routing != "skewed")
     refuse("--routing must be even, random or skewed, not '" + options.routing + "'");
+  if (!options.cases.empty() && options.bench != "step")
+    refuse("--cases is of step alone: " + options.bench + " takes --rows");
+  if (!options.cases.empty() && !options.rows.empty()) refuse("--cases and --rows exclude each other");
+  if (options.cases.empty() && options.rows.empty() && options.bench != "peaks")
+    refuse(options.bench == "step" ? "step needs --cases 1x256 or --rows 256"
+                                   : options.bench + " needs --rows 256");
 }
 
 }  // namespace
 
 const char* const usage =
-    "rnd1_bench attention|experts|matmul|norms|peaks|route|score --rows 64,256 [--device cpu|cuda:N]\n"
+    "rnd1_bench attention|experts|matmul|norms|peaks|route|score|step --rows 64,256 [--device cpu|cuda:N]\n"
     "  [--dtype f32|f16|bf16] [--weights f32|f16|bf16|q8|q4] [--threads N] [--runs N] [--effort X] "
     "[--canvases N]\n"
     "  [--hidden N] [--heads N] [--key-value-heads N] [--head-dim N] [--experts N] [--experts-per-token N]\n"
-    "  [--expert-width N] [--vocabulary N] [--routing even|random|skewed]\n";
+    "  [--expert-width N] [--vocabulary N] [--layers N] [--routing even|random|skewed]\n"
+    "  [--few-rows N] [--many-rows N] [--few-expert-rows N] [--many-expert-rows N]\n"
+    "rnd1_bench step --cases 1x64,4x256 …: whole steps of batches of equal canvases\n";
 
 Options parseOptions(std::span<const char* const> arguments) {
   if (arguments.empty()) refuse(std::string("which verb?\n") + usage);
@@ -78,14 +134,15 @@ Options parseOptions(std::span<const char* const> arguments) {
   const auto dtype = [](DType& target) {
     return Read([&](const auto& name, auto value) { target = dtypeNamed(name, value); });
   };
-  const std::map<std::string, Read> known{
+  std::map<std::string, Read> known{
       {"--device", text(options.device)},
       {"--dtype", dtype(options.dtype)},
       {"--weights", dtype(options.weights)},
       {"--threads", count(options.threads)},
       {"--runs", count(options.runs)},
       {"--effort", [&](const auto& name, auto value) { options.effort = number<double>(name, value); }},
-      {"--rows", [&](const auto& name, auto value) { options.rows = numbers(name, value); }},
+      {"--rows", [&](const auto& name, auto value) { options.rows = parts(name, value, number<int64_t>); }},
+      {"--cases", [&](const auto& name, auto value) { options.cases = parts(name, value, batchSize); }},
       {"--routing", text(options.routing)},
       {"--canvases", size(options.canvases)},
       {"--hidden", size(options.hidden)},
@@ -96,7 +153,12 @@ Options parseOptions(std::span<const char* const> arguments) {
       {"--experts-per-token", size(options.expertsPerToken)},
       {"--expert-width", size(options.expertWidth)},
       {"--vocabulary", size(options.vocabulary)},
+      {"--layers", size(options.layers)},
   };
+  for (const char* const border : borderNames)
+    known[std::string("--") + border] = [&, border](const auto& name, auto value) {
+      options.borders.emplace_back(border, number<int64_t>(name, value));
+    };
   for (size_t i = 1; i < arguments.size(); i += 2) {
     const auto found = known.find(arguments[i]);
     if (found == known.end()) refuse(std::string("unknown option ") + arguments[i] + "\n" + usage);

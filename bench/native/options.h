@@ -3,11 +3,18 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/dtype.h"
 
 namespace rnd1::bench {
+
+/** A batch of equal canvases: `4x256`. */
+struct BatchSize {
+  int64_t canvases = 1;
+  int64_t length = 0;
+};
 
 /** What to measure, and at which sizes; RND1's own unless said otherwise. */
 struct Options {
@@ -21,6 +28,9 @@ struct Options {
   std::vector<int64_t> rows;
   std::string routing = "even";
 
+  std::vector<BatchSize> cases;                          // of step; none: `canvases` of each of `rows`
+  std::vector<std::pair<std::string, int64_t>> borders;  // Backend::setBorder
+
   int64_t canvases = 1;
   int64_t hidden = 2048;
   int64_t heads = 32;
@@ -30,6 +40,7 @@ struct Options {
   int64_t expertsPerToken = 8;
   int64_t expertWidth = 768;
   int64_t vocabulary = 151936;
+  int64_t layers = 48;
 };
 
 /** `VERB --rows 64,256 [--device cuda:0] …`: `usage` names them all. Throws Error invalid_argument. */

@@ -45,10 +45,7 @@ struct Rows {
 
   std::span<const ScoreRow> rows() const { return {scored.data(), count}; }
   std::span<Score> results() const { return {scores.data(), count}; }
-  void unmask() {
-    backend.unmask({canvas.data(), 1}, rows(), {eligible.data(), count}, results());
-    backend.synchronize();
-  }
+  void unmask() { backend.unmask({canvas.data(), 1}, rows(), {eligible.data(), count}, results()); }
 
   Backend& backend;
   size_t count;

@@ -1,5 +1,6 @@
 import { buildBench } from '../../bench/support/program';
 import { nativeProgramsUnavailable } from '../../scripts/native-programs';
+import { start } from '../cli/rnd1';
 import { expectPositive, runScript, sizeOptions } from './tiny';
 
 // Sizes of their own for every script, and the cases that it must print, in order.
@@ -123,6 +124,46 @@ if (unavailable) {
       expect(figure.scored).toBe(2 * (isAll ? figure.length : figure.length - (figure.length >> 3)));
     }
     expect(stdout.trimEnd().split('\n')).toHaveLength(2 + 1 + 1 + json.figures.length);
+  });
+
+  test('rnd1_bench step measures whole steps of a model of two layers', async () => {
+    const sizes = sizeOptions(
+      'hidden',
+      'heads',
+      'key-value-heads',
+      'head-dim',
+      'experts',
+      'experts-per-token',
+    );
+    const rest = ['--expert-width', '32', '--vocabulary', '300', '--layers', '2', '--cases', '1x16,3x9'];
+    const [, program = '', ...options] = common;
+    const { code, stdout, stderr } = await start(program, ['step', ...options, ...sizes, ...rest]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const [peaks, ...steps] = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(peaks.bench).toBe('peaks');
+    expect(steps.map((step) => [step.bench, step.case])).toEqual([
+      ['step', '1 x 16'],
+      ['step', '3 x 9'],
+    ]);
+    for (const step of steps) {
+      expectPositive(step, ['seconds', 'operations', 'bytes', 'copyBytesPerSecond']);
+      expect(step.shape.expertsHit).toBeGreaterThan(4);
+      expect(step.shape.expertsHit).toBeLessThanOrEqual(8);
+    }
+  });
+
+  test.each([
+    ['--cases', '256', /--cases must be CANVASESxLENGTH, as in 4x256, not '256'/],
+    ['--cases', '1x0', /--cases must be a positive number, not '0'/],
+    ['--few-rows', '4', /--few-rows means nothing on cpu/],
+  ])('rnd1_bench step refuses %s %s', async (option, value, message) => {
+    const [, program = ''] = common;
+    const { code, stderr } = await start(program, ['step', '--cases', '1x16', option, value]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(message);
   });
 
   test('more distinct tokens than there are cannot be had', async () => {

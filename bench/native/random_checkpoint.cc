@@ -1,0 +1,149 @@
+#include "random_checkpoint.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "core/error.h"
+#include "memory.h"
+
+namespace rnd1::bench {
+namespace {
+
+// No divisor in common with the length of a row: no two rows of a tensor are the same.
+constexpr int64_t patternValues = (1 << 18) + 3;
+// At the start of the file: scales of norms.
+constexpr int64_t onesValues = 1 << 14;
+// What writes into the residual stream is so much smaller than the rest, so that rows stay as different as
+// their tokens and hit as many experts as a trained router's would.
+constexpr float residualShare = 1.0f / 256;
+// Behind the longest tensor: so much further may others begin.
+constexpr int64_t slackBytes = int64_t{32} << 20;
+constexpr int64_t lineBytes = 64;
+
+[[noreturn]] void fail(const std::string& path) {
+  throw Error(ErrorCode::io, "cannot write " + path + ": " + std::strerror(errno));
+}
+
+/** In the dtype of a file, as many as there are values. */
+std::vector<std::byte> bytesOf(const std::vector<float>& values, DType dtype) {
+  const size_t size = dtypeSize(dtype);
+  std::vector<std::byte> bytes(values.size() * size);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint16_t half = dtype == DType::bf16 ? floatToBf16(values[i]) : floatToF16(values[i]);
+    std::memcpy(bytes.data() + i * size, dtype == DType::f32 ? static_cast<const void*>(&values[i]) : &half,
+                size);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+RandomCheckpoint::RandomCheckpoint(const Config& config, DType dtype) {
+  const DType stored = isQuantized(dtype) ? DType::bf16 : dtype;
+  addTensors(config, stored);
+  if (isQuantized(dtype)) manifest_.quantize = Quantization{dtype, 64};
+  // Otherwise the CPU would use one region for all of them.
+  manifest_.copied = true;
+
+  std::error_code missing;
+  const std::filesystem::path folder = std::filesystem::temp_directory_path(missing);
+  if (missing) throw Error(ErrorCode::io, "TMPDIR is no folder: " + missing.message());
+  path_ = (folder / "rnd1-bench-XXXXXX").string();
+  const int descriptor = mkstemp(path_.data());
+  if (descriptor < 0) fail(path_);
+  file_.reset(fdopen(descriptor, "wb"));
+#ifdef __linux__
+  // Without a name nothing is left of it, however this process ends.
+  std::remove(path_.c_str());
+  path_.clear();
+  manifest_.files = {"/proc/self/fd/" + std::to_string(descriptor)};
+#else
+  manifest_.files = {path_};
+#endif
+  try {
+    write(stored, config.hidden, folder.string());
+  } catch (...) {
+    removeFile();
+    throw;
+  }
+}
+
+RandomCheckpoint::~RandomCheckpoint() { removeFile(); }
+
+void RandomCheckpoint::removeFile() noexcept {
+  if (!path_.empty()) std::remove(path_.c_str());
+}
+
+void RandomCheckpoint::addTensors(const Config& config, DType dtype) {
+  const auto size = static_cast<int64_t>(dtypeSize(dtype));
+  const HeadLayout heads = config.headLayout();
+  const int64_t hidden = config.hidden, width = config.expertWidth;
+  const int64_t smallBegin = onesValues * size;
+  smallBytes_ = hidden * std::max(heads.queryColumns(), width) * size + slackBytes;
+  const int64_t begin = smallBegin + smallBytes_;
+  int64_t longest = 0;
+  const auto addAt = [&](int64_t begin, const std::string& name, const std::vector<int64_t>& shape) {
+    TensorLocation location;
+    location.dtype = dtype;
+    location.shape = shape;
+    const auto index = static_cast<int64_t>(manifest_.tensors.size());
+    if (begin > 0) location.offset = static_cast<uint64_t>(begin + index * 8191 * lineBytes % slackBytes);
+    longest = std::max(longest, shape[0] * shape.back() * size);
+    manifest_.tensors[name] = location;
+  };
+  const auto add = [&](const std::string& name, const std::vector<int64_t>& shape) {
+    addAt(shape.size() == 1 ? 0 : begin, name, shape);
+  };
+  if (std::max(hidden, config.headDim) > onesValues)
+    throw Error(ErrorCode::invalidArgument, "norms of more than " + std::to_string(onesValues) + " values");
+  add("model.embed_tokens.weight", {config.vocabulary, hidden});
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+    add(prefix + "input_layernorm.weight", {hidden});
+    add(prefix + "self_attn.q_proj.weight", {heads.queryColumns(), hidden});
+    add(prefix + "self_attn.k_proj.weight", {heads.keyValueColumns(), hidden});
+    add(prefix + "self_attn.v_proj.weight", {heads.keyValueColumns(), hidden});
+    addAt(smallBegin, prefix + "self_attn.o_proj.weight", {hidden, heads.queryColumns()});
+    add(prefix + "self_attn.q_norm.weight", {config.headDim});
+    add(prefix + "self_attn.k_norm.weight", {config.headDim});
+    add(prefix + "post_attention_layernorm.weight", {hidden});
+    add(prefix + "mlp.gate.weight", {config.experts, hidden});
+    for (int64_t number = 0; number < config.experts; ++number) {
+      const std::string expert = prefix + "mlp.experts." + std::to_string(number) + ".";
+      add(expert + "gate_proj.weight", {width, hidden});
+      add(expert + "up_proj.weight", {width, hidden});
+      addAt(smallBegin, expert + "down_proj.weight", {hidden, width});
+    }
+  }
+  add("model.norm.weight", {hidden});
+  add("lm_head.weight", {config.vocabulary, hidden});
+  largeBytes_ = longest + slackBytes;
+}
+
+void RandomCheckpoint::write(DType dtype, int64_t columns, const std::string& folder) {
+  const auto put = [&](const std::vector<std::byte>& bytes, int64_t count) {
+    if (std::fwrite(bytes.data(), 1, static_cast<size_t>(count), file_.get()) != static_cast<size_t>(count))
+      fail("a file of " + std::to_string((smallBytes_ + largeBytes_) / 1'000'000) + " MB in " + folder);
+  };
+  const std::vector<std::byte> ones = bytesOf(std::vector<float>(onesValues, 1), dtype);
+  put(ones, static_cast<int64_t>(ones.size()));
+  // As large as a trained layer's, so that activations stay of the order of one.
+  const float amplitude = std::sqrt(3.0f / static_cast<float>(columns));
+  const auto fill = [&](float amplitude, int64_t bytes) {
+    const std::vector<std::byte> pattern = bytesOf(randomValues(patternValues, amplitude, dtype), dtype);
+    for (int64_t left = bytes; left > 0; left -= static_cast<int64_t>(pattern.size()))
+      put(pattern, std::min(left, static_cast<int64_t>(pattern.size())));
+  };
+  fill(amplitude * residualShare, smallBytes_);
+  fill(amplitude, largeBytes_);
+  if (std::fflush(file_.get()) != 0) fail("a file in " + folder);
+}
+
+}  // namespace rnd1::bench

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "model/config.h"
+#include "model/weights.h"
+
+namespace rnd1::bench {
+
+/** A checkpoint of any size in one temporary file, not much larger than its largest tensor, that all tensors
+ * share. */
+class RandomCheckpoint {
+ public:
+  /** `dtype` q8 or q4: bf16, to be quantized while it is loaded. Throws Error io. */
+  RandomCheckpoint(const Config& config, DType dtype);
+  ~RandomCheckpoint();
+  RandomCheckpoint(const RandomCheckpoint&) = delete;
+  RandomCheckpoint& operator=(const RandomCheckpoint&) = delete;
+
+  const Manifest& manifest() const { return manifest_; }
+
+ private:
+  void addTensors(const Config& config, DType dtype);
+  void write(DType dtype, int64_t columns, const std::string& folder);
+  void removeFile() noexcept;
+
+  struct Close {
+    void operator()(std::FILE* file) const noexcept { std::fclose(file); }
+  };
+
+  std::string path_;  // empty: it has no name
+  std::unique_ptr<std::FILE, Close> file_;
+  int64_t smallBytes_ = 0, largeBytes_ = 0;  // of the regions of small and of other numbers
+  Manifest manifest_;
+};
+
+}  // namespace rnd1::bench

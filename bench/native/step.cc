@@ -1,0 +1,205 @@
+// Whole steps of a model: embed, layers, scores, selection. Its weights are random and all of them have
+// memory of their own in the backend, but the checkpoint they are read from is one region of random numbers,
+// at another offset for each: RND1-30B needs a file of 0.7 GB instead of 61.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "core/error.h"
+#include "core/random.h"
+#include "harness.h"
+#include "memory.h"
+#include "model/graph.h"
+#include "random_checkpoint.h"
+
+namespace rnd1::bench {
+namespace {
+
+// Canvases that tell how many experts are hit: more rows hit hardly more, and fetching their routes takes
+// long.
+constexpr size_t routedCanvases = 4;
+constexpr int tracedSteps = 3;
+
+Config configOf(const Options& options) {
+  Config config;
+  config.layers = options.layers;
+  config.hidden = options.hidden;
+  config.heads = options.heads;
+  config.keyValueHeads = options.keyValueHeads;
+  config.headDim = options.headDim;
+  config.experts = options.experts;
+  config.expertsPerToken = options.expertsPerToken;
+  config.expertWidth = options.expertWidth;
+  config.vocabulary = options.vocabulary;
+  config.maxPositions = 40960;
+  config.rmsNormEpsilon = 1e-6f;
+  config.ropeTheta = 1e6;
+  config.normTopkProb = true;
+  return config;
+}
+
+/** Equal canvases of random tokens, every position to be predicted, some of them to be committed. */
+class Canvases {
+ public:
+  Canvases(const Config& config, const BatchSize& size) : config_(config), size_(size) {
+    const auto positions = static_cast<size_t>(size.length);
+    for (int64_t i = 0; i < size.canvases; ++i) {
+      std::vector<int32_t>& tokens = tokens_.emplace_back();
+      for (int64_t position = 0; position < size.length; ++position)
+        tokens.push_back(static_cast<int32_t>(
+            philox(3, {static_cast<uint32_t>(i), static_cast<uint32_t>(position), 0, 0})[0] %
+            static_cast<uint64_t>(config.vocabulary)));
+      scores_.emplace_back(positions);
+    }
+    for (int64_t position = 0; position < size.length; ++position)
+      masked_.push_back(static_cast<int32_t>(position));
+    eligible_.assign(positions, 1);
+    for (size_t i = 0; i < tokens_.size(); ++i) {
+      StepCanvas canvas;
+      canvas.tokens = tokens_[i];
+      canvas.masked = masked_;
+      canvas.eligible = eligible_;
+      canvas.scores = scores_[i];
+      canvas.unmask.value = static_cast<double>(size.length - (size.length + 7) / 8);
+      canvases_.push_back(canvas);
+    }
+  }
+
+  const BatchSize& size() const { return size_; }
+
+  /** One step. Throws Error cuda_error where it gives other scores than the first. */
+  void step(Model& model) {
+    model.step(canvases_, never_);
+    for (const StepCanvas& canvas : canvases_)
+      if (!canvas.finite) throw Error(ErrorCode::cudaError, "a step gave NaN or infinity");
+    if (before_.empty()) {
+      before_ = scores_;
+      return;
+    }
+    for (size_t i = 0; i < scores_.size(); ++i)
+      if (!std::equal(scores_[i].begin(), scores_[i].end(), before_[i].begin(), same))
+        throw Error(ErrorCode::cudaError, "two steps over the same canvases gave different scores");
+  }
+
+  /** How many pairs of a layer and an expert have rows. */
+  int64_t expertsHit(Model& model) {
+    const auto layerIds = static_cast<size_t>(size_.length * config_.expertsPerToken);
+    const size_t count = std::min(tokens_.size(), routedCanvases);
+    std::vector<std::vector<int32_t>> ids(count);
+    std::vector<ForwardCanvas> canvases(count);
+    for (size_t i = 0; i < count; ++i) {
+      ids[i].resize(layerIds * static_cast<size_t>(config_.layers));
+      canvases[i].tokens = tokens_[i];
+      canvases[i].rows = masked_;
+      canvases[i].expertIds = ids[i];
+    }
+    model.forward(canvases, never_);
+    std::set<std::pair<size_t, int32_t>> hit;
+    for (const auto& canvas : ids)
+      for (size_t i = 0; i < canvas.size(); ++i) hit.insert({i / layerIds, canvas[i]});
+    return static_cast<int64_t>(hit.size());
+  }
+
+ private:
+  static bool same(const Score& a, const Score& b) {
+    return a.token == b.token && a.committed == b.committed && a.confidence == b.confidence &&
+           a.entropy == b.entropy;
+  }
+
+  const Config& config_;
+  const BatchSize size_;
+  const AbortFlag never_;
+  std::vector<std::vector<int32_t>> tokens_;
+  std::vector<int32_t> masked_;
+  std::vector<uint8_t> eligible_;
+  std::vector<std::vector<Score>> scores_;
+  std::vector<StepCanvas> canvases_;
+  std::vector<std::vector<Score>> before_;  // of the first step
+};
+
+/** Sums of count(rows, columns) over the matrices of a layer without its experts, and of one expert. */
+template <typename Count>
+int64_t layerSum(const Config& config, Count count) {
+  const HeadLayout heads = config.headLayout();
+  return count(heads.columns(), config.hidden) + count(config.hidden, heads.queryColumns()) +
+         count(config.experts, config.hidden);
+}
+template <typename Count>
+int64_t expertSum(const Config& config, Count count) {
+  return 2 * count(config.expertWidth, config.hidden) + count(config.hidden, config.expertWidth);
+}
+
+Case caseOf(const Options& options, const Config& config, const BatchSize& size, int64_t hit) {
+  const int64_t rows = size.canvases * size.length;
+  Case measured{std::to_string(size.canvases) + " x " + std::to_string(size.length),
+                {{"canvases", size.canvases},
+                 {"length", size.length},
+                 {"layers", config.layers},
+                 {"hidden", config.hidden},
+                 {"experts", config.experts},
+                 {"expertsHit", hit / config.layers}}};
+  measured.sequence = false;  // a step is a sequence itself
+  const auto numbers = [](int64_t rows, int64_t columns) { return rows * columns; };
+  const auto active = static_cast<double>(
+      config.layers * (layerSum(config, numbers) + config.expertsPerToken * expertSum(config, numbers)) +
+      config.vocabulary * config.hidden);
+  const double attention = 4.0 * static_cast<double>(config.layers * rows * size.length) *
+                           static_cast<double>(config.headLayout().queryColumns());
+  measured.operations = 2 * static_cast<double>(rows) * active + attention;
+  const auto bytes = [&](int64_t rows, int64_t columns) {
+    return Weights::bytes(options.weights, rows, columns);
+  };
+  measured.bytes =
+      static_cast<double>(config.layers * layerSum(config, bytes) + hit * expertSum(config, bytes) +
+                          bytes(config.vocabulary, config.hidden) + rows * config.hidden * 2);
+  return measured;
+}
+
+/** By name, in the order of their first launch; the median over some steps of what a step spends on each. */
+std::vector<LaunchSum> traceSteps(Model& model, Canvases& canvases) {
+  std::vector<LaunchSum> sums;
+  std::map<std::string, std::vector<double>> seconds;
+  for (int step = 0; step < tracedSteps; ++step) {
+    model.backend().startTrace();
+    canvases.step(model);
+    std::map<std::string, double> total;
+    for (const TracedLaunch& launch : model.backend().finishTrace()) {
+      auto known =
+          std::find_if(sums.begin(), sums.end(), [&](const auto& sum) { return sum.name == launch.name; });
+      if (known == sums.end()) known = sums.insert(sums.end(), {launch.name, 0, 0});
+      if (step == 0) ++known->launches;
+      total[launch.name] += launch.seconds;
+    }
+    for (const auto& [name, spent] : total) seconds[name].push_back(spent);
+  }
+  for (LaunchSum& sum : sums) {
+    std::vector<double>& all = seconds[sum.name];
+    std::sort(all.begin(), all.end());
+    sum.seconds = all[all.size() / 2];
+  }
+  return sums;
+}
+
+}  // namespace
+
+void benchStep(const Bench& bench) {
+  const Options& options = bench.options;
+  const Config config = configOf(options);
+  const RandomCheckpoint checkpoint(config, options.weights);
+  const AbortFlag never;
+  Model model(
+      config, backendOf(options), checkpoint.manifest(), [](const LoadProgress&) {}, never);
+  const Bench own(model.backend(), options);
+  std::vector<BatchSize> sizes = options.cases;
+  if (sizes.empty())
+    for (const int64_t length : options.rows) sizes.push_back({options.canvases, length});
+  for (const BatchSize& size : sizes) {
+    Canvases canvases(config, size);
+    Case measured = caseOf(options, config, size, canvases.expertsHit(model));
+    measured.call = [&](int64_t) { canvases.step(model); };
+    own.report(measured);
+    own.report(measured, traceSteps(model, canvases));
+  }
+}
+
+}  // namespace rnd1::bench
