@@ -50,7 +50,9 @@ const elsewhere: Record<string, string> = {
   'npx tsx bench/large.ts FOLDER': 'test/bench, on the embedded model',
   'npx tsx bench/large.ts FOLDER --steps 8': 'test/bench, on the embedded model',
   'npx tsx bench/quality.ts': 'test/bench, on few canvases',
-  'npx tsx scripts/gpu-check.ts': 'a machine with a GPU',
+  'npm run gpu-kit': '.ci/run, where nvcc is',
+  'npm run gpu-kit -- --simulated': '.ci/run, in the rehearsal',
+  'npx tsx scripts/gpu-kit/rehearse.ts': '.ci/run',
   'tsx scripts/emulated-tests.ts': '.ci/run',
   'npx rnd1 quantize models/nano nano-q4 --dtype q4': 'test/cli/quantize.test.ts: it writes a folder',
   'npx rnd1 quantize "$(npx rnd1 download radicalnumerics/RND1-Base-0910)" rnd1-base-q4 --dtype q4':
@@ -120,7 +122,7 @@ describe('every command', () => {
   test('named by npm exists', () => {
     const { scripts } = JSON.parse(read('package.json'));
     const names = pages.flatMap((page) =>
-      [...read(page).matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name),
+      [...read(page).matchAll(/npm run ([\w:-]+)/g)].map(([, name]) => name),
     );
     expect(names.filter((name) => scripts[name as string] === undefined)).toEqual([]);
   });

@@ -14,13 +14,14 @@
 # Exit code: 0 all passed, 1 something failed, 3 the device cannot be used.
 set -uo pipefail
 export LC_ALL=C
-output=$(realpath -m -- "${1:-${OUT:-$(dirname "${BASH_SOURCE[0]}")/out}}")/node
+unset CDPATH
+output=${1:-${OUT:-$(dirname "${BASH_SOURCE[0]}")/out}}/node
+mkdir -p -- "$output" && output=$(cd -- "$output" && pwd) || exit 2
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 3
 export RND1_TEST_DEVICE=${RND1_TEST_DEVICE:-cuda}
 limit=${RND1_TIME_LIMIT:-120}
 checkout=${RND1_CHECKOUT:-..}
-mkdir -p "$output" || exit 3
-: >"$output/results.tsv"
+: >"$output/results.tsv" || exit 2
 
 cannot_run() {
   printf 'cannot run: %s\n' "$*"
@@ -51,7 +52,7 @@ find_data() {
   for part in test/fixtures models/nano; do
     if [ -e "$part" ]; then continue; fi
     [ -d "$checkout/$part" ] && mkdir -p "$(dirname "$part")" &&
-      ln -s "$(realpath -- "$checkout/$part")" "$part" || return 1
+      ln -s "$(cd "$checkout/$part" && pwd)" "$part" || return 1
   done
 }
 
@@ -69,8 +70,12 @@ try() {
   local name=$1 log=$output/$1.log start=${EPOCHREALTIME/./} status seconds verdict=FAILED
   shift
   # The braces keep the shell's own word on a crash off the terminal.
-  { timeout -k 5 "$limit" ./node "$@" >"$log" 2>&1 </dev/null; } 2>/dev/null
+  # In the background, since bash heeds signals while it waits, but not while a program runs.
+  timeout -k 5 "$limit" ./node "$@" >"$log" 2>&1 </dev/null &
+  child=$!
+  { wait "$child"; } 2>/dev/null
   status=$?
+  child=''
   seconds=$(seconds_since "$start")
   case $status in
     0) verdict=passed ;;
@@ -89,6 +94,14 @@ try() {
     if ((status != 1)); then grep '^started: ' "$log" | tail -n 1; tail -n 1 "$log"; fi
   } | cut -c 1-160 | sed 's/^ */         /'
 }
+
+child=''
+stop() {
+  [ -z "$child" ] || { kill -TERM "$child"; wait "$child"; } 2>/dev/null
+  printf 'stopped by a signal\n%d passed, %d failed\n' "$passed" "$failed"
+  exit 1
+}
+trap stop INT TERM HUP
 
 wanted() {
   printf '%s\n' "$1" | grep -qE -e "${RND1_ONLY:-.}"

@@ -1,0 +1,146 @@
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { BuildError, capture, root } from '../command';
+import { buildNativePrograms, nativeProgramsUnavailable } from '../native-programs';
+import { readElf } from '../packaging/elf';
+import { findProgram } from '../toolchain';
+
+/** What a kit is made for. */
+export interface KitOptions {
+  /** Where it goes; what is there is replaced. */
+  readonly folder: string;
+  /** As CMake names them: `90a-real`, `80;90a-real`. */
+  readonly architectures: string;
+  /** For the simulated GPU instead, to rehearse what happens on a real one. */
+  readonly simulated: boolean;
+  /** The build folder, from the root of the checkout. */
+  readonly build: string;
+}
+
+/** The most that a kit takes when it is packed. */
+export const mostPackedBytes = 12e6;
+
+/** What the programs are built from. */
+const sources = ['CMakeLists.txt', 'cmake', 'native', 'test/native', 'test/cuda-sim', 'bench/native'];
+
+function git(...args: string[]): string {
+  try {
+    return execFileSync('git', args, {
+      cwd: root,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
+  } catch {
+    throw new BuildError('The kit is made from a git checkout, and git does not answer here.');
+  }
+}
+
+function must(program: string, ...args: string[]): void {
+  const { ok, output } = capture(program, args);
+  if (!ok) throw new BuildError(`${program} failed: ${output.trim()}`);
+}
+
+function buildPrograms(
+  targets: readonly string[],
+  { architectures, simulated, build }: KitOptions,
+): string[] {
+  const unavailable = nativeProgramsUnavailable();
+  if (unavailable) throw new BuildError(unavailable);
+  if (!simulated && !findProgram('nvcc', '/usr/local/cuda/bin/nvcc'))
+    throw new BuildError('nvcc is not installed: a kit for GPUs needs the CUDA toolkit 13.');
+  return buildNativePrograms({
+    folder: build,
+    targets,
+    settings: [
+      'RND1_TESTS=ON',
+      'RND1_BENCH=ON',
+      // The GPU machine may have older libraries. What is not used of libstdc++ would ask for the newest glibc.
+      'CMAKE_EXE_LINKER_FLAGS=-static-libstdc++ -Wl,--gc-sections',
+      ...(simulated
+        ? ['RND1_CUDA=SIM', 'RND1_CUDA_SIM=ON']
+        : ['RND1_CUDA=ON', `RND1_CUDA_ARCHITECTURES=${architectures}`]),
+    ],
+  });
+}
+
+/**
+ * Makes the kit: programs, scripts, sources.
+ *
+ * @throws BuildError when something does not build, or it is too large when packed
+ */
+export function makeKit(options: KitOptions): { bytes: number; packedBytes: number; glibc: string } {
+  const { folder, architectures, simulated } = options;
+  const programs = [simulated ? 'rnd1_cuda_sim_tests' : 'rnd1_tests', 'rnd1_bench'];
+  const [tests, bench] = buildPrograms(programs, options) as [string, string];
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  copyFileSync(tests, join(folder, 'rnd1_tests'));
+  copyFileSync(bench, join(folder, 'rnd1_bench'));
+  const strip = findProgram('strip');
+  if (strip) must(strip, join(folder, 'rnd1_tests'), join(folder, 'rnd1_bench'));
+  for (const name of ['run.sh', 'build.sh', 'summarize.py']) {
+    copyFileSync(join(__dirname, name), join(folder, name));
+    chmodSync(join(folder, name), 0o755);
+  }
+  cpSync(join(root, 'bench', 'peers'), join(folder, 'peers'), {
+    recursive: true,
+    filter: (path) => !path.includes('__pycache__'),
+  });
+  const files = git('ls-files', '--cached', '--others', '--exclude-standard', ...sources)
+    .split('\n')
+    .filter((file) => existsSync(join(root, file)));
+  must('tar', '-cJf', join(folder, 'src.tar.xz'), '-C', root, ...files);
+  const changed = git('status', '--porcelain').length > 0 ? ' with changes' : '';
+  const settings = {
+    commit: `${git('rev-parse', '--short', 'HEAD')}${changed}`,
+    date: new Date().toISOString().slice(0, 10),
+    architectures: simulated ? 'the simulated GPU' : architectures,
+    simulated: simulated ? '1' : '',
+  };
+  const lines = Object.entries(settings).map(([name, value]) => `${name}='${value}'\n`);
+  writeFileSync(join(folder, 'kit.env'), lines.join(''));
+
+  const bytes = folderBytes(folder);
+  const packed = `${folder}.tar.xz`;
+  must('tar', '-cJf', packed, '-C', folder, '.');
+  const packedBytes = statSync(packed).size;
+  rmSync(packed);
+  if (packedBytes > mostPackedBytes)
+    throw new BuildError(
+      `${folder} takes ${packedBytes} bytes packed, which is more than ${mostPackedBytes}.`,
+    );
+  return { bytes, packedBytes, glibc: glibcOf(join(folder, 'rnd1_tests'), join(folder, 'rnd1_bench')) };
+}
+
+/** The oldest glibc that programs start with: `2.34`. */
+function glibcOf(...programs: string[]): string {
+  const minors = programs
+    .flatMap((program) => [...readElf(readFileSync(program)).versions.keys()])
+    .map((version) => Number(/^GLIBC_2\.(\d+)/.exec(version)?.[1] ?? 0));
+  return `2.${Math.max(...minors)}`;
+}
+
+/** Builds the addon, as packages carry it, in the folder of the kit's programs, and returns its path. */
+export function buildAddon(options: KitOptions): string {
+  buildPrograms(['rnd1_portable'], options);
+  return join(root, options.build, 'portable', 'rnd1.node');
+}
+
+/** Of all files below a folder. */
+export function folderBytes(folder: string): number {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
+}

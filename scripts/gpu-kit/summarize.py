@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+"""Says in at most 80 lines what run.sh has found: python3 summarize.py OUTPUT_FOLDER. Needs nothing but Python 3.8."""
+
+import glob
+import json
+import os
+import sys
+
+MOST_LINES = 80
+MOST_LETTERS = 160
+
+# The worst first, but for those that passed.
+VERDICTS = {
+    "passed": "passed",
+    "FAILED": "failed",
+    "TIMEOUT": "took too long",
+    "UNTRIED": "untried",
+    "skipped": "skipped",
+}
+
+# What a review of the kernels expects of RND1-30B in bf16, one canvas of 256, before any of it had run on a GPU:
+# microseconds a launch on an H100. An H200 has more bandwidth, which the large products alone can use: there the two
+# below, which follow from 28 ms for a step.
+EXPECTED = {
+    "experts (gate, up)": 315,
+    "experts (down)": 168,
+    "experts (combine)": 25,
+    "matmul 5120 x 2048": 45,
+    "matmul 2048 x 4096": 44,
+    "matmul 128 x 2048": 21,
+    "route (select)": 10,
+    "route (group)": 4.5,
+    "addRmsNorm": 3.5,
+    "normRope": 5,
+    "narrow": 2.2,
+    "attention": 9,
+    "score (plain)": 1500,
+}
+EXPECTED_H200 = {"experts (gate, up)": 240, "experts (down)": 120}
+EXPECTED_STEP = {"H100": 34e-3, "H200": 28e-3}
+# Off by more than this is marked, and by more than what the event behind a launch itself may take, in microseconds.
+MARGIN = 0.25
+EVENT = 2
+# Launches of a smaller share of a step are told together.
+SMALL_SHARE = 0.01
+# A step should take no longer than this many times what a copy of its bytes takes.
+GOAL = 1.25
+
+
+def lines_of(folder, name, *keys):
+    """The JSON lines of a file that have a shape and these keys; what a killed program has left unfinished has not."""
+    found = []
+    for text in read(folder, name).splitlines():
+        try:
+            line = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(line, dict) and isinstance(line.get("shape", {}), dict) and all(key in line for key in keys):
+            found.append(line)
+    return found
+
+
+def read(folder, name):
+    try:
+        with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def time(seconds):
+    for factor, unit in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if seconds >= factor or unit == "µs":
+            return f"{seconds / factor:.3g} {unit}"
+
+
+def percent(share):
+    return f"{100 * share:.0f} %"
+
+
+class Summary:
+    def __init__(self, folder):
+        self.folder = folder
+        self.lines = []
+
+    def say(self, line=""):
+        """A line of the terminal, whatever a log had in it."""
+        self.lines.append("".join(letter if letter.isprintable() else " " for letter in line)[:MOST_LETTERS])
+
+    def results(self):
+        """Of every stage the last verdict of each name."""
+        found = {}
+        for line in read(self.folder, "results.tsv").splitlines():
+            parts = (line + "\t" * 5).split("\t")[:6]
+            if parts[2] in VERDICTS:
+                found[parts[0], parts[1]] = parts
+        return list(found.values())
+
+    def machine(self):
+        self.say(" · ".join(read(self.folder, "kit").splitlines()))
+        gpu = " ".join(read(self.folder, "logs/nvidia-smi").splitlines()[:1])
+        peaks = lines_of(self.folder, "bench-peaks.jsonl", "copyBytesPerSecond", "matrixOperationsPerSecond")
+        if peaks:
+            line = peaks[-1]
+            self.say(
+                f"{gpu or line['instructionSet']}: copy {line['copyBytesPerSecond'] / 1e9:.0f} GB/s, "
+                f"mma {line['matrixOperationsPerSecond'] / 1e12:.3g} TFLOP/s"
+                + (f", cuBLAS {self.cublas() / 1e12:.3g} TFLOP/s" if self.cublas() else "")
+            )
+        elif gpu:
+            self.say(gpu)
+
+    def verdicts(self):
+        results = self.results()
+        for stage in sorted({result[0] for result in results}, key=[r[0] for r in results].index):
+            of = [result for result in results if result[0] == stage]
+            counts = {verdict: sum(r[2] == verdict for r in of) for verdict in VERDICTS}
+            told = [f"{n} {VERDICTS[verdict]}" for verdict, n in counts.items() if n > 0 or verdict in ("passed", "FAILED")]
+            self.say(f"{stage}: {', '.join(told)}, {sum(int(r[3]) for r in of if r[3].isdigit())} s")
+        unwell = [result for result in results if result[2] != "passed"]
+        unwell.sort(key=lambda result: list(VERDICTS).index(result[2]))
+        for stage, name, verdict, _, reason, log in unwell[:10]:
+            self.say(f"  {verdict} {stage}: {name} ({reason})"[:120])
+            if verdict == "FAILED":
+                self.say(f"    {self.first_message(log)}"[:120])
+        if len(unwell) > 10:
+            self.say(f"  … {len(unwell) - 10} more in results.tsv")
+        files = [line.split("\t") for line in read(self.folder, "node/results.tsv").splitlines()]
+        for name, verdict, *_ in [file for file in files if len(file) > 1 and file[1] != "passed"][:5]:
+            self.say(f"  {verdict} node: {name}, see node/{name}.log")
+        if read(self.folder, "logs/ncu"):
+            self.say("  what Nsight Compute says is in logs/ncu")
+
+    def first_message(self, log):
+        for path in (log, f"{log}.err"):
+            for line in read(self.folder, path).splitlines() if log else []:
+                if line.strip() and not line.startswith("{"):
+                    return line.strip()
+        return "it says nothing about it"
+
+    def cublas(self):
+        """What torch's largest product reaches: on Hopper more than mma.sync can."""
+        lines = lines_of(self.folder, "torch-peaks.jsonl", "case", "seconds")
+        found = [line["seconds"] for line in lines if line["case"] == "matmul 8192" and line["seconds"] > 0]
+        return 2 * 8192**3 / found[-1] if found else 0
+
+    def steps(self):
+        steps = lines_of(self.folder, "bench-step.jsonl", "case", "seconds", "bytes", "operations", "copyBytesPerSecond")
+        if not steps:
+            return
+        self.say()
+        self.say("whole steps     time   must read   of copy   TFLOP/s   experts hit   times the copy (goal 1.25)")
+        for line in steps:
+            copy = line["bytes"] / line["copyBytesPerSecond"]
+            self.say(
+                f"{line['case']:>9} {time(line['seconds']):>10} {line['bytes'] / 1e9:>8.2f} GB "
+                f"{percent(copy / line['seconds']):>9} {line['operations'] / line['seconds'] / 1e12:>9.3g} "
+                f"{line['shape']['expertsHit']:>13} {line['seconds'] / copy:>16.2f}"
+                + (" << over it" if line["seconds"] / copy > GOAL else "")
+            )
+        for name, seconds in EXPECTED_STEP.items():
+            for line in steps:
+                if name in line["instructionSet"] and line["case"] == "1 x 256" and line["shape"]["layers"] == 48:
+                    self.say(f"expected 1 x 256 on an {name}: {time(seconds)}{self.mark(line['seconds'], seconds)}")
+
+    @staticmethod
+    def mark(measured, expected, uncertain=0):
+        if expected / (1 + MARGIN) <= measured + uncertain and measured - uncertain <= expected * (1 + MARGIN):
+            return ""
+        return f"  << {measured / expected:.2f} of what was expected"
+
+    def launches(self):
+        lines = lines_of(self.folder, "bench-step.jsonl", "case", "name", "launches", "seconds")
+        if not lines:
+            return
+        case = "1 x 256" if any(line["case"] == "1 x 256" for line in lines) else lines[0]["case"]
+        lines = [line for line in lines if line["case"] == case]
+        total = sum(line["seconds"] for line in lines)
+        expected = dict(EXPECTED, **(EXPECTED_H200 if "H200" in lines[0]["instructionSet"] else {}))
+        self.say()
+        self.say(f"launches of a step, {case}    number     each   share   expected")
+        small = 0
+        for line in sorted(lines, key=lambda line: -line["seconds"]):
+            each = line["seconds"] / line["launches"]
+            if line["seconds"] < SMALL_SHARE * total and line["name"] not in expected:
+                small += line["seconds"]
+                continue
+            said = expected.get(line["name"]) if line["shape"]["layers"] == 48 else None
+            self.say(
+                f"  {line['name']:<24} {line['launches']:>8} {time(each):>9} {percent(line['seconds'] / total):>6}"
+                + (f" {said:>7} µs{self.mark(each * 1e6, said, EVENT)}" if said else "")
+            )
+        self.say(f"  others {time(small)}; together {time(total)}, one by one and not as a graph")
+
+    def verbs(self):
+        rows = [256, 8192]
+        said = False
+        for verb in ("experts", "matmul", "attention", "route", "norms", "score"):
+            lines = lines_of(self.folder, f"bench-{verb}.jsonl", "case", "seconds", "bytes", "operations", "copyBytesPerSecond")
+            peers = lines_of(self.folder, f"torch-{verb}.jsonl", "case", "name", "seconds")
+            sizes = {self.rows_of(line) for line in lines}
+            chosen = [size for size in rows if size in sizes] or sorted(sizes)[:1]
+            for line in lines:
+                if self.rows_of(line) not in chosen:
+                    continue
+                if not said:
+                    self.say()
+                    self.say("verb                             rows      time  of copy  of mma  of cuBLAS  best of torch")
+                    said = True
+                self.say(self.verb(verb, line, peers))
+
+    @staticmethod
+    def rows_of(line):
+        return line["shape"].get("rows", line["shape"].get("length"))
+
+    def verb(self, verb, line, peers):
+        rate = line["operations"] / line["seconds"]
+        products = verb in ("experts", "matmul", "attention", "score") and line["operations"] > 0
+        copy = line["bytes"] / line["copyBytesPerSecond"] / line["seconds"]
+        mma = percent(rate / line["matrixOperationsPerSecond"]) if products else "–"
+        cublas = percent(rate / self.cublas()) if products and self.cublas() else "–"
+        same = [
+            peer
+            for peer in peers
+            if peer.get("case") == line["case"]
+            and all(line["shape"].get(key, value) == value for key, value in peer.get("shape", {}).items())
+        ]
+        best = min(same, key=lambda peer: peer["seconds"], default=None)
+        beside = f"{best['seconds'] / line['seconds']:.2f} x ({best['name']})" if best else "–"
+        return (
+            f"{verb + ' ' + line['case']:<31} {self.rows_of(line):>5} {time(line['seconds']):>9} {percent(copy):>8} "
+            f"{mma:>7} {cublas:>10}  {beside}"
+        )
+
+    def variants(self):
+        """The better round of each, by rows."""
+        found = {}
+        for path in sorted(glob.glob(os.path.join(self.folder, "variant-*.jsonl"))):
+            name = os.path.basename(path)[len("variant-") : -len(".jsonl")].rsplit("-", 1)[0]
+            family, value = name.rsplit("-", 1)
+            for line in lines_of(self.folder, os.path.basename(path), "case", "seconds"):
+                times = found.setdefault((family, line["case"]), {}).setdefault(self.rows_of(line), {})
+                times[value] = min(times.get(value, line["seconds"]), line["seconds"])
+        if not found:
+            return
+        self.say()
+        self.say("borders between tiles, by rows: time behind the border, time before it")
+        for (family, case), rows in found.items():
+            shown = [
+                f"{count}: {time(times['1'])} {'<' if times['1'] < times['100000'] else '>'} {time(times['100000'])}"
+                for count, times in sorted(rows.items())
+                if len(times) == 2
+            ]
+            self.say(f"  {family}, {case}: {', '.join(shown)}"[:160])
+
+    def print(self):
+        # What matters most comes first, for the last lines may be left out.
+        for part in (self.machine, self.verdicts, self.steps, self.launches, self.variants, self.verbs):
+            try:
+                part()
+            except Exception as error:  # pylint: disable=broad-except
+                # What one part cannot read must not hide the others.
+                self.say(f"{part.__name__} cannot be told: {type(error).__name__} {error}")
+        if not any(self.lines):
+            self.lines = [f"there is nothing to tell in {self.folder}"]
+        if len(self.lines) > MOST_LINES:
+            left = len(self.lines) - MOST_LINES + 1
+            self.lines = self.lines[: MOST_LINES - 1] + [f"… {left} more lines: all figures are in *.jsonl"]
+        print("\n".join(self.lines))
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+    if len(sys.argv) != 2 or not os.path.isdir(sys.argv[1]):
+        sys.exit("summarize.py: name the folder that run.sh has written to")
+    Summary(sys.argv[1]).print()
