@@ -31,6 +31,17 @@ std::vector<float> randomValues(int64_t count, float amplitude, DType dtype) {
   return values;
 }
 
+std::vector<std::byte> bytesOf(const std::vector<float>& values, DType dtype) {
+  const size_t size = dtypeSize(dtype);
+  std::vector<std::byte> bytes(values.size() * size);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint16_t half = dtype == DType::bf16 ? floatToBf16(values[i]) : floatToF16(values[i]);
+    std::memcpy(bytes.data() + i * size, dtype == DType::f32 ? static_cast<const void*>(&values[i]) : &half,
+                size);
+  }
+  return bytes;
+}
+
 void Weights::Free::operator()(void* memory) const noexcept { std::free(memory); }
 
 std::byte* Weights::hold(int64_t bytes) {
@@ -77,13 +88,7 @@ Weight Weights::add(int64_t rows, int64_t columns) {
   // As large as a trained layer's, so that activations stay of the order of one.
   const float amplitude = std::sqrt(3.0f / static_cast<float>(columns));
   const std::vector<float> pattern = randomValues(std::min(patternLength, rows * columns), amplitude, dtype_);
-  std::vector<std::byte> narrow(pattern.size() * static_cast<size_t>(size));
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    const uint16_t half = dtype_ == DType::bf16 ? floatToBf16(pattern[i]) : floatToF16(pattern[i]);
-    std::memcpy(narrow.data() + i * static_cast<size_t>(size),
-                dtype_ == DType::f32 ? static_cast<const void*>(&pattern[i]) : &half,
-                static_cast<size_t>(size));
-  }
+  const std::vector<std::byte> narrow = bytesOf(pattern, dtype_);
   for (int64_t done = 0; done < bytes; done += static_cast<int64_t>(narrow.size()))
     std::memcpy(memory + done, narrow.data(), std::min(narrow.size(), static_cast<size_t>(bytes - done)));
 

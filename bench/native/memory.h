@@ -35,6 +35,9 @@ class DeviceArray {
 /** Uniform in [−amplitude, amplitude), rounded to `dtype`; the same every time. */
 std::vector<float> randomValues(int64_t count, float amplitude, DType dtype);
 
+/** Values as a checkpoint of `dtype` (f32, f16 or bf16) stores them. */
+std::vector<std::byte> bytesOf(const std::vector<float>& values, DType dtype);
+
 /** Random activations, rounded to the arithmetic as verbs leave them. */
 class DeviceMatrix {
  public:

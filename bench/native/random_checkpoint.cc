@@ -31,18 +31,6 @@ constexpr int64_t lineBytes = 64;
   throw Error(ErrorCode::io, "cannot write " + path + ": " + std::strerror(errno));
 }
 
-/** In the dtype of a file, as many as there are values. */
-std::vector<std::byte> bytesOf(const std::vector<float>& values, DType dtype) {
-  const size_t size = dtypeSize(dtype);
-  std::vector<std::byte> bytes(values.size() * size);
-  for (size_t i = 0; i < values.size(); ++i) {
-    const uint16_t half = dtype == DType::bf16 ? floatToBf16(values[i]) : floatToF16(values[i]);
-    std::memcpy(bytes.data() + i * size, dtype == DType::f32 ? static_cast<const void*>(&values[i]) : &half,
-                size);
-  }
-  return bytes;
-}
-
 }  // namespace
 
 RandomCheckpoint::RandomCheckpoint(const Config& config, DType dtype) {

@@ -30,7 +30,7 @@ export interface KitOptions {
 }
 
 /** The most that a kit takes when it is packed. */
-export const mostPackedBytes = 12e6;
+const mostPackedBytes = 12e6;
 
 /** What the programs are built from. */
 const sources = ['CMakeLists.txt', 'cmake', 'native', 'test/native', 'test/cuda-sim', 'bench/native'];
@@ -139,7 +139,7 @@ export function buildAddon(options: KitOptions): string {
 }
 
 /** Of all files below a folder. */
-export function folderBytes(folder: string): number {
+function folderBytes(folder: string): number {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);

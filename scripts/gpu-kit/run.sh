@@ -242,24 +242,25 @@ sanitize() {
   done
 }
 
+# variant ROUND VALUE VERB BORDER ROWS [OPTION…]: the verb with its border there.
+variant() {
+  local round=$1 value=$2 verb=$3 border=$4 rows=$5
+  shift 5
+  run variants "$verb --$border $value, round $round" 60 "variant-$verb-$border-$value-$round.jsonl" \
+    "$kit_programs/rnd1_bench" "$verb" --device "$device" --rows "$rows" --runs 3 "--$border" "$value" "$@" \
+    "${effort[@]}" "${sizes[@]}"
+}
+
 # Twice each, in turns, since clocks rise and fall.
 variants() {
   begin 300
   local round value
   for round in 1 2; do
     for value in 1 100000; do
-      run variants "matmul --few-rows $value, round $round" 60 "variant-matmul-few-rows-$value-$round.jsonl" \
-        "$kit_programs/rnd1_bench" matmul --device "$device" --rows "$few_row_rows" --runs 3 --few-rows "$value" \
-        "${effort[@]}" "${sizes[@]}"
-      run variants "matmul --many-rows $value, round $round" 60 "variant-matmul-many-rows-$value-$round.jsonl" \
-        "$kit_programs/rnd1_bench" matmul --device "$device" --rows "$matmul_border_rows" --runs 3 --many-rows "$value" \
-        "${effort[@]}" "${sizes[@]}"
-      run variants "experts --many-expert-rows $value, round $round" 60 \
-        "variant-experts-many-expert-rows-$value-$round.jsonl" "$kit_programs/rnd1_bench" experts --device "$device" \
-        --rows "$expert_border_rows" --runs 3 --routing random --many-expert-rows "$value" "${effort[@]}" "${sizes[@]}"
-      run variants "experts --few-expert-rows $value, round $round" 60 \
-        "variant-experts-few-expert-rows-$value-$round.jsonl" "$kit_programs/rnd1_bench" experts --device "$device" \
-        --rows "$few_border_rows" --runs 3 --routing random --few-expert-rows "$value" "${effort[@]}" "${sizes[@]}"
+      variant "$round" "$value" matmul few-rows "$few_row_rows"
+      variant "$round" "$value" matmul many-rows "$matmul_border_rows"
+      variant "$round" "$value" experts many-expert-rows "$expert_border_rows" --routing random
+      variant "$round" "$value" experts few-expert-rows "$few_border_rows" --routing random
     done
   done
 }
