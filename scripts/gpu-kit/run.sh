@@ -55,6 +55,8 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ ${#stages[@]} -gt 0 ] || stages=(smoke test bench)
+# As the programs take it; nvidia-smi wants the number.
+[ "$device" != cuda ] || device=cuda:0
 for option in limit time; do
   case ${!option} in
     *[!0-9]* | 0* | ??????*) refuse "--$option must be a number of seconds, not '${!option}'" ;;
