@@ -16,10 +16,12 @@ interface Job {
   readonly if?: string;
   readonly needs?: readonly string[];
   readonly permissions?: Readonly<Record<string, string>>;
+  readonly container?: string;
   readonly strategy?: { readonly matrix: { readonly include?: readonly Record<string, string>[] } };
   readonly steps: readonly Step[];
 }
 interface Workflow {
+  readonly permissions: Readonly<Record<string, string>>;
   readonly on: Readonly<Record<string, { readonly tags?: readonly string[] } | null>>;
   readonly jobs: Readonly<Record<string, Job>>;
 }
@@ -36,7 +38,7 @@ const { scripts, devDependencies } = JSON.parse(readFileSync(join(root, 'package
 const scriptsOf = ({ jobs }: Workflow) =>
   Object.values(jobs).flatMap(({ steps }) => steps.flatMap(({ run }) => run ?? []));
 
-describe.each(workflows)('%s', (_file, workflow) => {
+describe.each(workflows)('%s', (file, workflow) => {
   test('calls only what exists', () => {
     const lines = scriptsOf(workflow).flatMap((script) => script.split('\n'));
     expect(lines.length).toBeGreaterThan(0);
@@ -56,6 +58,31 @@ describe.each(workflows)('%s', (_file, workflow) => {
     }
   });
 
+  test('pins actions and images by digest, and says which version each is', () => {
+    const text = readFileSync(join(folder, file), 'utf8');
+    const actions = [...text.matchAll(/uses: (.*)/g)].map(([, action]) => action);
+    expect(actions.length).toBeGreaterThan(0);
+    for (const action of actions) expect(action).toMatch(/^[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+    const images = Object.values(workflow.jobs).flatMap(({ container, strategy }) => {
+      const perJob = (strategy?.matrix.include ?? []).flatMap(({ image }) => image ?? []);
+      return container === undefined || container.includes('matrix.image') ? perJob : [container];
+    });
+    for (const image of images) expect(image).toMatch(/^node:\d+-bookworm@sha256:[0-9a-f]{64}$/);
+  });
+
+  test('leaves no token behind for later steps, and asks for few rights', () => {
+    const text = readFileSync(join(folder, file), 'utf8');
+    expect(text.match(/persist-credentials: false/g)).toHaveLength(
+      text.match(/actions\/checkout@/g)?.length ?? 0,
+    );
+    expect(workflow.permissions).toEqual({ contents: 'read' });
+  });
+
+  test('checks the hash of what it downloads', () => {
+    for (const script of scriptsOf(workflow).filter((script) => /\b(curl|wget) /.test(script)))
+      expect(script).toMatch(/sha256sum --check --strict/);
+  });
+
   test('has shell scripts that bash understands', () => {
     for (const script of scriptsOf(workflow)) {
       // Expressions are replaced before bash sees them.
@@ -63,6 +90,13 @@ describe.each(workflows)('%s', (_file, workflow) => {
       expect(spawnSync('bash', ['-n', '-c', plain], { encoding: 'utf8' }).stderr).toBe('');
     }
   });
+});
+
+test('dependencies and actions are kept up to date', () => {
+  const { updates } = parse(readFileSync(join(root, '.github/dependabot.yml'), 'utf8')) as {
+    updates: readonly { readonly 'package-ecosystem': string }[];
+  };
+  expect(updates.map((update) => update['package-ecosystem'])).toEqual(['npm', 'github-actions']);
 });
 
 describe('the release', () => {
