@@ -16,6 +16,7 @@ const kept = [
   'main',
   'types',
   'exports',
+  'typesVersions',
   'bin',
 ] as const;
 

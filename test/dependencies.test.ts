@@ -1,0 +1,39 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { minVersion, satisfies } from 'semver';
+
+// What `npm install` brings. Where a version wants a newer Node.js than ours, npm warns with EBADENGINE.
+
+interface Package {
+  readonly version?: string;
+  readonly engines?: { readonly node?: string };
+  readonly dev?: true;
+  readonly hasInstallScript?: true;
+}
+
+const root = resolve(__dirname, '..');
+const read = (file: string) => JSON.parse(readFileSync(join(root, file), 'utf8'));
+const { engines, dependencies } = read('package.json');
+const packages = Object.entries(read('package-lock.json').packages as Record<string, Package>);
+
+test('every package runs on the oldest Node.js that package.json names, and on the newer lines', () => {
+  const oldest = minVersion(engines.node)?.version as string;
+  for (const node of [oldest, '20.19.0', '22.12.0', '24.0.0']) {
+    const refused = packages.filter(([, { engines }]) => engines?.node && !satisfies(node, engines.node));
+    expect({ node, refused: refused.map(([path, { version }]) => `${path} ${version}`) }).toEqual({
+      node,
+      refused: [],
+    });
+  }
+});
+
+test('nothing that users install runs a script', () => {
+  const scripted = packages.filter(([path, { dev, hasInstallScript }]) => path && !dev && hasInstallScript);
+  expect(scripted.map(([path]) => path)).toEqual([]);
+});
+
+// fastify takes any 6.x of it; 6.8 brings a `cookie` that is for Node.js 22 alone.
+test('light-my-request is held below 6.8 while Node.js 20 counts', () => {
+  expect(dependencies['light-my-request']).toBe('~6.6.0');
+  expect(satisfies('20.19.0', engines.node)).toBe(true);
+});
