@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import bindings from 'bindings';
 import { RND1Error } from './errors';
+import { type PackageRoot, packageRoot } from './package-root';
 import { describeHost, type Host, oldestGlibc, platformPackage, prebuiltFor, thisHost } from './platform';
 
 const { version } = require('../package.json') as { version: string };
@@ -15,6 +16,9 @@ interface Attempt {
   readonly error: unknown;
 }
 
+/** Where CMake and node-gyp put it, below the folder of a checkout. */
+const built = ['Release', 'Debug', ''].map((folder) => ['module_root', 'build', folder, 'bindings']);
+
 let loaded: Native | undefined;
 
 /**
@@ -24,42 +28,41 @@ let loaded: Native | undefined;
  * @throws RND1Error `addon_not_found`, with every attempt, its error and the remedy
  */
 export function loadBinding(): Native {
-  loaded ??= findBinding(dirname(__dirname));
+  loaded ??= findBinding(packageRoot);
   return loaded;
 }
 
-/** Loads the addon from below `root`, or else from the package for `host`, which is this machine unless a test says. */
-export function findBinding(root: string, host?: Host): Native {
+/** Loads the addon of the checkout `root`, or else the package for `host`, which is this machine unless a test says. */
+export function findBinding(root: PackageRoot, host?: Host): Native {
   const attempts: Attempt[] = [];
-  try {
-    return bindings({ bindings: 'rnd1', module_root: root }) as Native;
-  } catch (error) {
-    const tries = (error as { tries?: unknown }).tries;
-    if (Array.isArray(tries)) {
-      const missing = new Error('there is no such file');
-      for (const place of tries) attempts.push({ place: String(place), error: missing });
-    } else {
-      attempts.push({ place: `local build in ${root}`, error });
+  const { folder } = root;
+  if (folder !== null && existsSync(join(folder, 'build'))) {
+    try {
+      return bindings({ bindings: 'rnd1', module_root: folder, try: built }) as Native;
+    } catch (error) {
+      attempts.push({
+        place: `local build in ${join(folder, 'build')}`,
+        error: 'tries' in (error as object) ? new Error('there is no rnd1.node in it') : error,
+      });
     }
   }
   const name = platformPackage(host ?? process);
   try {
-    return loadPackage(name);
+    return loadPackage(name, root);
   } catch (error) {
     attempts.push({ place: `package ${name}`, error });
   }
   throw notFound(root, host ?? thisHost(), attempts);
 }
 
-/** The names are computed, so that bundlers leave these packages alone. */
-function loadPackage(name: string): Native {
+function loadPackage(name: string, { require }: PackageRoot): Native {
   const installed = (require(`${name}/package.json`) as { version: string }).version;
   if (installed !== version)
     throw new Error(`it is installed as ${installed}, and rnd1 ${version} needs ${version}`);
   return require(name) as Native;
 }
 
-function notFound(root: string, host: Host, attempts: readonly Attempt[]): RND1Error {
+function notFound(root: PackageRoot, host: Host, attempts: readonly Attempt[]): RND1Error {
   const lines = attempts.map(({ place, error }) => `  ${place}: ${firstLine(error)}`);
   return new RND1Error(
     'addon_not_found',
@@ -74,9 +77,13 @@ function notFound(root: string, host: Host, attempts: readonly Attempt[]): RND1E
 
 const build = '`npm install` in a checkout of rnd1 builds one, with a C++20 compiler and CMake or Python.';
 
-function remedy(root: string, host: Host, attempts: readonly Attempt[]): string {
+const external = `A bundler took rnd1 into this program. Its addon can't be bundled: it is loaded from node_modules beside the bundle.
+Or keep rnd1 itself out of the bundle: esbuild \`external: ['rnd1']\`, webpack \`externals: { rnd1: 'commonjs rnd1' }\`,
+vite \`ssr: { external: ['rnd1'] }\`, Next.js \`serverExternalPackages: ['rnd1']\`.`;
+
+function remedy(root: PackageRoot, host: Host, attempts: readonly Attempt[]): string {
   const name = platformPackage(host);
-  if (existsSync(join(root, 'CMakeLists.txt')))
+  if (root.folder !== null && existsSync(join(root.folder, 'CMakeLists.txt')))
     return 'run `npm install` in this checkout; it needs a C++20 compiler and CMake or Python.';
   if (host.platform === 'linux' && host.glibc === null)
     return `the prebuilt addons are for glibc ${oldestGlibc} or newer, and this Node.js was built for musl, as in
@@ -84,6 +91,8 @@ Alpine images; take one that is based on Debian, such as node:22-slim. Or: ${bui
   if (!prebuiltFor.includes(`${host.platform}-${host.arch}`))
     return `there is no prebuilt addon for ${host.platform}-${host.arch}, only for ${prebuiltFor.join(', ')}. ${build}`;
   const error = attempts.at(-1)?.error as { code?: unknown; message?: unknown } | undefined;
+  if (error?.code === 'MODULE_NOT_FOUND' && root.bundled)
+    return `npm install rnd1@${version} where the bundle runs, with its optional dependency ${name}.\n${external}`;
   if (error?.code === 'MODULE_NOT_FOUND')
     return `npm install ${name}@${version}
 It is an optional dependency of rnd1. npm leaves it out with --omit=optional (or --no-optional), and when

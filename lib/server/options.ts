@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { FastifyServerOptions } from 'fastify';
 import type { RND1 } from '../model';
+import { packageRoot } from '../package-root';
 import { booleanOption, integerOption, numberOption, optionsObject, quote, stringOption } from '../validate';
 
 /** Options of `createServer`. */
@@ -104,8 +105,10 @@ function nameOf(folder: string): string {
 
 /** The page that comes with this package. */
 function ownPage(): string | false {
-  const folder = join(__dirname, 'page');
-  return existsSync(folder) && folder;
+  if (packageRoot.folder === null) return false;
+  const places = packageRoot.bundled ? [] : [join(__dirname, 'page')];
+  places.push(join(packageRoot.folder, 'dist', 'server', 'page'));
+  return places.find((folder) => existsSync(folder)) ?? false;
 }
 
 function nonEmpty(name: string, value: unknown): string {

@@ -1,4 +1,5 @@
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { findBinding } from '../../lib/binding';
@@ -15,9 +16,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-function failure(host: Host): { message: string; code: string; cause: AggregateError } {
+function failure(host: Host, bundled = false): { message: string; code: string; cause: AggregateError } {
   try {
-    findBinding(root, host);
+    const require = createRequire(join(root, 'any.js'));
+    findBinding({ folder: bundled ? null : root, bundled, require }, host);
   } catch (error) {
     return error as ReturnType<typeof failure>;
   }
@@ -32,11 +34,26 @@ test('every place that was tried is named, with what was wrong there', () => {
     `The native addon of rnd1 ${version} cannot be loaded on linux-x64 (glibc 2.36), Node.js ${process.version}. Tried:`,
   );
   const places = lines.filter((line) => line.startsWith('  '));
-  expect(places).toContain(`  ${join(root, 'build/Release/rnd1.node')}: there is no such file`);
-  expect(places.at(-1)).toMatch(
-    /^ {2}package rnd1-linux-x64: Cannot find module 'rnd1-linux-x64\/package\.json'/,
-  );
+  expect(places).toEqual([
+    expect.stringMatching(/^ {2}package rnd1-linux-x64: Cannot find module 'rnd1-linux-x64\/package\.json'/),
+  ]);
   expect(cause.errors).toHaveLength(places.length);
+});
+
+test('an empty build folder is named once, however many places in it were tried', () => {
+  mkdirSync(join(root, 'build'));
+  const places = failure(glibc)
+    .message.split('\n')
+    .filter((line) => line.startsWith('  '));
+  expect(places).toHaveLength(2);
+  expect(places[0]).toBe(`  local build in ${join(root, 'build')}: there is no rnd1.node in it`);
+});
+
+test('a bundle is told to install rnd1 beside it, or to keep it external', () => {
+  const { message } = failure(glibc, true);
+  expect(message).toContain(`Remedy: npm install rnd1@${version} where the bundle runs`);
+  expect(message).toContain("webpack `externals: { rnd1: 'commonjs rnd1' }`");
+  expect(failure(glibc).message).not.toContain('external');
 });
 
 test('a package that npm left out can be installed', () => {
@@ -71,7 +88,9 @@ test('a file that is no addon is named, with what the system says of it', () => 
   mkdirSync(join(root, 'build/Release'), { recursive: true });
   writeFileSync(join(root, 'build/Release/rnd1.node'), 'not an addon');
   const { message } = failure(glibc);
-  expect(message).toContain(`  local build in ${root}: ${join(root, 'build/Release/rnd1.node')}: `);
+  expect(message).toContain(
+    `  local build in ${join(root, 'build')}: ${join(root, 'build/Release/rnd1.node')}: `,
+  );
 });
 
 test('this machine is described as it is', () => {
