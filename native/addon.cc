@@ -2,6 +2,7 @@
 
 #include "napi/environment.h"
 #include "napi/functions.h"
+#include "napi/results.h"
 #include "napi/session.h"
 
 /** Exports what types/native.d.ts promises, once per environment. */
@@ -10,12 +11,12 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   auto* environment = new Environment(env);
   env.SetInstanceData(environment);  // freed with the environment
   environment->sessionClass = Napi::Persistent(JsSession::define(env));
-  exports.Set("Session", environment->sessionClass.Value());
-  exports.Set("AbortFlag", JsAbortFlag::define(env));
-  exports.Set("scoreAndUnmask", Napi::Function::New<scoreAndUnmask>(env, "scoreAndUnmask"));
-  exports.Set("fillShard", Napi::Function::New<fillShard>(env, "fillShard"));
-  exports.Set("system", Napi::Function::New<system>(env, "system"));
-  exports.Set("philox", Napi::Function::New<philox>(env, "philox"));
+  defineOwn(exports, "Session", environment->sessionClass.Value());
+  defineOwn(exports, "AbortFlag", JsAbortFlag::define(env));
+  defineOwn(exports, "scoreAndUnmask", Napi::Function::New<scoreAndUnmask>(env, "scoreAndUnmask"));
+  defineOwn(exports, "fillShard", Napi::Function::New<fillShard>(env, "fillShard"));
+  defineOwn(exports, "system", Napi::Function::New<system>(env, "system"));
+  defineOwn(exports, "philox", Napi::Function::New<philox>(env, "philox"));
   return exports;
 }
 

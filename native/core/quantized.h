@@ -42,15 +42,16 @@ struct QuantizedShape {
   int64_t columns = 0;
   int32_t group = 64;
 
-  constexpr int64_t panels() const { return (rows + panelRows - 1) / panelRows; }
-  constexpr int64_t groups() const { return (columns + group - 1) / group; }
+  // Each throws Error out_of_memory where no int64_t holds it.
+  constexpr int64_t panels() const { return sizeSum(rows, panelRows - 1) / panelRows; }
+  constexpr int64_t groups() const { return sizeSum(columns, group - 1) / group; }
   constexpr int64_t paddedColumns() const { return groups() * group; }
   constexpr int64_t strideBytes() const { return dtype == DType::q8 ? paddedColumns() : paddedColumns() / 2; }
-  constexpr int64_t panelBytes() const { return panelRows * strideBytes(); }
-  constexpr int64_t dataBytes() const { return panels() * panelBytes(); }
+  constexpr int64_t panelBytes() const { return sizeProduct(panelRows, strideBytes()); }
+  constexpr int64_t dataBytes() const { return sizeProduct(panels(), panelBytes()); }
   /** Also of the minimums, where there are any. */
-  constexpr int64_t panelScales() const { return groups() * panelRows; }
-  constexpr int64_t scaleCount() const { return panels() * panelScales(); }
+  constexpr int64_t panelScales() const { return sizeProduct(groups(), panelRows); }
+  constexpr int64_t scaleCount() const { return sizeProduct(panels(), panelScales()); }
 
   /** Where the byte of a row and column of a panel lies in it. */
   constexpr int64_t byteOf(int64_t row, int64_t column) const {

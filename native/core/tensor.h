@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/dtype.h"
+#include "core/sizes.h"
 
 namespace rnd1 {
 
@@ -73,16 +74,16 @@ struct Weight {
         dtype(dtype),
         rows(rows),
         columns(columns),
-        strideBytes(columns * static_cast<int64_t>(dtypeSize(dtype))) {}
+        strideBytes(sizeProduct(columns, dtypeSize(dtype))) {}
 
   bool quantized() const { return group > 0; }
 
-  /** Scales and padding included. */
+  /** Scales and padding included. Throws Error out_of_memory where no int64_t holds it. */
   int64_t bytes() const {
-    if (!quantized()) return rows * strideBytes;
-    const int64_t paddedRows = (rows + 15) / 16 * 16;
-    const int64_t groups = (columns + group - 1) / group;
-    return paddedRows * (strideBytes + groups * (minimums ? 4 : 2));
+    if (!quantized()) return sizeProduct(rows, strideBytes);
+    const int64_t panels = sizeSum(rows, 15) / 16;
+    const int64_t groups = sizeSum(columns, group - 1) / group;
+    return sizeProduct(panels, 16, sizeSum(strideBytes, sizeProduct(groups, minimums ? 4 : 2)));
   }
 };
 

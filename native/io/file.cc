@@ -1,6 +1,7 @@
 #include "io/file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -29,6 +30,18 @@ File::~File() {
 
 File::File(File&& other) noexcept
     : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+uint64_t File::size() const {
+  struct stat status;
+  if (::fstat(descriptor_, &status) != 0) fail(path_, "examine", std::strerror(errno));
+  return static_cast<uint64_t>(status.st_size);
+}
+
+void File::willNeed([[maybe_unused]] uint64_t offset, [[maybe_unused]] uint64_t length) const noexcept {
+#if defined(POSIX_FADV_WILLNEED)
+  ::posix_fadvise(descriptor_, static_cast<off_t>(offset), static_cast<off_t>(length), POSIX_FADV_WILLNEED);
+#endif
+}
 
 void File::read(uint64_t offset, std::span<std::byte> bytes) const {
   while (!bytes.empty()) {

@@ -22,6 +22,11 @@ class File {
   File& operator=(File&&) = delete;
 
   const std::string& path() const { return path_; }
+  int descriptor() const { return descriptor_; }
+  /** As it is now. */
+  uint64_t size() const;
+  /** Hints that [offset, offset + length) will be read soon. */
+  void willNeed(uint64_t offset, uint64_t length) const noexcept;
   /** Fills all of `bytes`. */
   void read(uint64_t offset, std::span<std::byte> bytes) const;
   /** Writes all of `bytes`. */

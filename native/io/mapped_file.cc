@@ -1,10 +1,9 @@
 #include "io/mapped_file.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -12,41 +11,33 @@
 #include "core/error.h"
 
 namespace rnd1 {
-namespace {
 
-[[noreturn]] void fail(const std::string& path, const char* what) {
-  throw Error(ErrorCode::io, std::string("cannot ") + what + " " + path + ": " + std::strerror(errno));
-}
-
-struct Descriptor {
-  int value;
-  ~Descriptor() {
-    if (value >= 0) ::close(value);
-  }
-};
-
-}  // namespace
-
-MappedFile::MappedFile(const std::string& path) : path_(path) {
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.value < 0) fail(path, "open");
-  struct stat status;
-  if (::fstat(file.value, &status) != 0) fail(path, "examine");
-  size_ = static_cast<size_t>(status.st_size);
+MappedFile::MappedFile(File file)
+    : file_(std::move(file)), size_(static_cast<size_t>(file_.size())), least_(size_) {
   if (size_ == 0) return;
-  void* memory = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.value, 0);
-  if (memory == MAP_FAILED) fail(path, "map");
+  void* memory = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file_.descriptor(), 0);
+  if (memory == MAP_FAILED) throw Error(ErrorCode::io, "cannot map " + path() + ": " + std::strerror(errno));
+  try {
+    guard_ = std::make_unique<MappingGuard>(memory, size_);
+  } catch (...) {
+    ::munmap(memory, size_);
+    throw;
+  }
   data_ = static_cast<const std::byte*>(memory);
 }
 
 MappedFile::~MappedFile() {
+  // The guard first: others may be given the addresses.
+  guard_.reset();
   if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)),
+    : file_(std::move(other.file_)),
       data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)) {}
+      size_(std::exchange(other.size_, 0)),
+      guard_(std::move(other.guard_)),
+      least_(other.least_.load()) {}
 
 void MappedFile::willNeed(size_t offset, size_t length) const noexcept {
   const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
@@ -54,11 +45,14 @@ void MappedFile::willNeed(size_t offset, size_t length) const noexcept {
   ::madvise(const_cast<std::byte*>(data_) + first, length + offset - first, MADV_WILLNEED);
 }
 
-void MappedFile::wontNeed(size_t offset, size_t length) const noexcept {
-  const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  const size_t first = (offset + page - 1) / page * page;
-  const size_t end = (offset + length) / page * page;
-  if (end > first) ::madvise(const_cast<std::byte*>(data_) + first, end - first, MADV_DONTNEED);
+void MappedFile::checkIntact() const {
+  const size_t now = std::min(static_cast<size_t>(file_.size()), least_.load());
+  least_ = now;
+  if (now < size_)
+    throw Error(ErrorCode::io, path() + " was cut from " + std::to_string(size_) + " to " +
+                                   std::to_string(now) + " bytes while its weights were in use");
+  if (guard_ && guard_->lost())
+    throw Error(ErrorCode::io, path() + " could not be read while its weights were in use");
 }
 
 }  // namespace rnd1

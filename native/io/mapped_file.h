@@ -1,30 +1,43 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 
+#include "io/file.h"
+#include "io/mapping_guard.h"
+
 namespace rnd1 {
 
-/** A file mapped read-only and shared: processes that map the same file share its pages. Throws Error io. */
+/**
+ * A file mapped read-only and shared: processes that map the same file share its pages. Throws Error io.
+ *
+ * Where the file becomes shorter while it is mapped, or cannot be read, its bytes may turn to zeros; on Linux
+ * the process survives that (MappingGuard).
+ */
 class MappedFile {
  public:
-  explicit MappedFile(const std::string& path);
+  explicit MappedFile(const std::string& path) : MappedFile(File(path, File::Mode::read)) {}
+  explicit MappedFile(File file);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&&) = delete;
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return file_.path(); }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   /** Hints that [offset, offset + length) will be read soon. */
   void willNeed(size_t offset, size_t length) const noexcept;
-  /** Gives back the memory of whole pages in [offset, offset + length); a later look reads the file again. */
-  void wontNeed(size_t offset, size_t length) const noexcept;
+  /** Throws Error io where what was read from `bytes` need not have been in the file, and ever after. */
+  void checkIntact() const;
 
  private:
-  std::string path_;
+  File file_;
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
+  std::unique_ptr<MappingGuard> guard_;
+  mutable std::atomic<size_t> least_{0};  // that the file was seen to have
 };
 
 }  // namespace rnd1

@@ -22,7 +22,7 @@ class Buffer {
     release();
     data_ = nullptr;
     capacity_ = 0;
-    const size_t bytes = static_cast<size_t>(count) * sizeof(T);
+    const auto bytes = static_cast<size_t>(sizeProduct(count, sizeof(T)));
     data_ = static_cast<T*>(side == Side::host ? backend_.allocateHost(bytes) : backend_.allocate(bytes));
     capacity_ = count;
   }

@@ -25,17 +25,16 @@ OwnedMemory ownedMemory(Backend& backend, void* memory) {
   return {memory, [&backend](void* old) { backend.release(old); }};
 }
 
-Copies::Copies(Backend& backend, const std::vector<std::string>& paths, int64_t expectedBytes, bool all,
+Copies::Copies(Backend& backend, const std::vector<File>& files, int64_t expectedBytes, bool all,
                std::vector<OwnedMemory>& owned, const AbortFlag& abort)
     : backend_(backend),
       owned_(owned),
       abort_(abort),
+      files_(files),
       pool_(std::max(backend.threads(), fewestReaders)),
       blockBytes_(std::min(expectedBytes, mostBlockBytes)) {
   // Block by block the system would grant more than it has, and end the process later.
   if (all) backend.release(backend.allocate(static_cast<size_t>(expectedBytes)));
-  files_.reserve(paths.size());
-  for (const std::string& path : paths) files_.emplace_back(path, File::Mode::read);
 }
 
 std::byte* Copies::add(size_t file, uint64_t offset, int64_t bytes) {

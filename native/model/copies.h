@@ -3,7 +3,6 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "backend/backend.h"
@@ -31,7 +30,7 @@ class Copies {
    * `expectedBytes`, of all ranges at most, bounds the size of blocks, which join `owned`. Throws Error
    * out_of_memory where `all` of that will be added and the system would not give it.
    */
-  Copies(Backend& backend, const std::vector<std::string>& paths, int64_t expectedBytes, bool all,
+  Copies(Backend& backend, const std::vector<File>& files, int64_t expectedBytes, bool all,
          std::vector<OwnedMemory>& owned, const AbortFlag& abort);
 
   /** Where `bytes` of a file from `offset` on will be after the next `finish`, or before. */
@@ -50,7 +49,7 @@ class Copies {
   Backend& backend_;
   std::vector<OwnedMemory>& owned_;
   const AbortFlag& abort_;
-  std::vector<File> files_;
+  const std::vector<File>& files_;
   ThreadPool pool_;
   const int64_t blockBytes_;
   std::byte* next_ = nullptr;  // in the newest block

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <numeric>
 
 namespace rnd1 {
@@ -75,6 +76,10 @@ void Model::settle() noexcept {
 }
 
 void Model::reserve(const BatchShape& shape, int64_t length, int64_t scoredRows) {
+  // Rows and slots are counted in 32 bits.
+  if (sizeProduct(shape.rows, config_.expertsPerToken) > std::numeric_limits<int32_t>::max())
+    throw Error(ErrorCode::invalidArgument,
+                "the canvases of one pass have " + std::to_string(shape.rows) + " tokens, too many together");
   batch_.reserve(shape);
   workspace_.reserve(shape.rows, length);
   const int64_t scoreCount = shape.filters ? 2 * shape.rows : shape.rows;
@@ -187,6 +192,7 @@ Tensor Model::runLayers(const Rows& rows, const AbortFlag& abort, const Capture*
 
 void Model::forward(std::span<ForwardCanvas> canvases, const AbortFlag& abort) {
   int64_t rows = 0, length = 0;
+  weights_.checkFiles();
   for (const ForwardCanvas& canvas : canvases) {
     const auto size = static_cast<int64_t>(canvas.tokens.size());
     rows += size;
@@ -214,6 +220,7 @@ void Model::forward(std::span<ForwardCanvas> canvases, const AbortFlag& abort) {
     backend_->synchronize();
   });
   forced_.clear();
+  weights_.checkFiles();
 }
 
 void Model::fetchLogits(Tensor normed, std::span<const ForwardCanvas> canvases, const AbortFlag& abort) {

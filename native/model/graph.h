@@ -48,10 +48,13 @@ class Model {
   Backend& backend() { return *backend_; }
   int64_t weightBytes() const { return weights_.bytes; }
 
-  /** Bidirectional passes over all canvases, packed. Throws Error aborted between layers. */
+  /**
+   * Bidirectional passes over all canvases, packed. Throws Error aborted between layers, and io naming a
+   * mapped file that is not what it was: then the results mean nothing.
+   */
   void forward(std::span<ForwardCanvas> canvases, const AbortFlag& abort);
 
-  /** Forward, score and unmask. NaN or infinity marks only its own canvas. */
+  /** Forward, score and unmask. NaN or infinity marks only its own canvas. Throws as `forward`. */
   void step(std::span<StepCanvas> canvases, const AbortFlag& abort);
 
   /**

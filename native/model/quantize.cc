@@ -13,6 +13,9 @@ namespace {
 // What a thread reads at a time: long enough for a disk, short enough for a cache.
 constexpr int64_t pieceBytes = int64_t{1} << 20;
 
+// Of a weight that all threads quantize together: shorter, so that there is something for each.
+constexpr int64_t leastReadBytes = int64_t{64} << 10;
+
 Error unscalable(const std::string& where, DType dtype) {
   return Error(ErrorCode::invalidCheckpoint, where + " holds NaN, infinity or a number too large for " +
                                                  dtypeName(dtype) + ": it cannot be quantized");
@@ -20,7 +23,7 @@ Error unscalable(const std::string& where, DType dtype) {
 
 int64_t bytesOf(const TensorLocation& location) {
   auto bytes = static_cast<int64_t>(dtypeSize(location.dtype));
-  for (const int64_t size : location.shape) bytes *= size;
+  for (const int64_t size : location.shape) bytes = sizeProduct(bytes, size);
   return bytes;
 }
 
@@ -37,7 +40,8 @@ std::vector<Piece> piecesOf(const Shard& shard) {
     int64_t total = bytesOf(tensor.source);
     int64_t atOnce = pieceBytes;
     if (tensor.quantized) {
-      const int64_t sourcePanel = panelRows * tensor.source.shape[1] * dtypeSize(tensor.source.dtype);
+      const int64_t sourcePanel =
+          sizeProduct(panelRows, tensor.source.shape[1], dtypeSize(tensor.source.dtype));
       total = tensor.quantized->panels();
       atOnce = std::max<int64_t>(1, pieceBytes / sourcePanel);
     }
@@ -104,46 +108,63 @@ class PieceWriter {
 
 }  // namespace
 
-Weight quantize(const Weight& wide, const Quantization& quantization, const std::string& where,
-                Backend& backend, ThreadPool& pool, const AbortFlag& abort) {
+Weight quantize(const File& file, uint64_t offset, const Weight& wide, const Quantization& quantization,
+                const std::string& where, Backend& backend, ThreadPool& pool, const AbortFlag& abort) {
   const QuantizedShape shape{quantization.dtype, wide.rows, wide.columns,
                              quantizedGroup(wide.columns, quantization.group)};
   const bool minimums = hasMinimums(shape.dtype);
   const int64_t scaleBytes = wholeLines(shape.scaleCount() * static_cast<int64_t>(sizeof(uint16_t)));
   const int64_t dataBytes = wholeLines(shape.dataBytes());
-  auto* memory = static_cast<std::byte*>(
-      backend.allocate(static_cast<size_t>(dataBytes + scaleBytes * (minimums ? 2 : 1))));
+  OwnedMemory owned = ownedMemory(
+      backend, backend.allocate(static_cast<size_t>(dataBytes + scaleBytes * (minimums ? 2 : 1))));
+  auto* memory = static_cast<std::byte*>(owned.get());
   auto* scales = reinterpret_cast<uint16_t*>(memory + dataBytes);
   auto* lowest = minimums ? reinterpret_cast<uint16_t*>(memory + dataBytes + scaleBytes) : nullptr;
+  const int64_t stride = wide.strideBytes;
+  const int64_t atOnce = std::max<int64_t>(1, leastReadBytes / (panelRows * stride));
+  std::vector<std::vector<std::byte>> sources(static_cast<size_t>(pool.threads()));
   Failure failure(abort);
-  pool.forEach(shape.panels(), [&](int64_t index, int) {
+  pool.forEach((shape.panels() + atOnce - 1) / atOnce, [&](int64_t piece, int thread) {
     failure.guard([&] {
-      const int64_t row = index * panelRows;
-      const QuantizedPanel panel{reinterpret_cast<uint8_t*>(memory) + index * shape.panelBytes(),
-                                 scales + index * shape.panelScales(),
-                                 lowest ? lowest + index * shape.panelScales() : nullptr};
-      if (!quantizePanel(shape, wide.data + row * wide.strideBytes, wide.dtype, wide.strideBytes,
-                         std::min(panelRows, wide.rows - row), panel))
-        throw unscalable(where, shape.dtype);
+      const int64_t firstRow = piece * atOnce * panelRows;
+      const int64_t rows = std::min(atOnce * panelRows, wide.rows - firstRow);
+      std::vector<std::byte>& source = sources[static_cast<size_t>(thread)];
+      source.resize(static_cast<size_t>(rows * stride));
+      file.read(offset + static_cast<uint64_t>(firstRow * stride), source);
+      for (int64_t row = 0; row < rows; row += panelRows) {
+        const int64_t index = (firstRow + row) / panelRows;
+        const QuantizedPanel panel{reinterpret_cast<uint8_t*>(memory) + index * shape.panelBytes(),
+                                   scales + index * shape.panelScales(),
+                                   lowest ? lowest + index * shape.panelScales() : nullptr};
+        if (!quantizePanel(shape, source.data() + row * stride, wide.dtype, stride,
+                           std::min(panelRows, rows - row), panel))
+          throw unscalable(where, shape.dtype);
+      }
     });
   });
-  try {
-    failure.rethrow();
-  } catch (...) {
-    backend.release(memory);
-    throw;
-  }
-  return quantizedWeight(shape, memory, scales, lowest);
+  failure.rethrow();
+  const Weight result = quantizedWeight(shape, memory, scales, lowest);
+  owned.release();
+  return result;
 }
 
 void fillShard(const Shard& shard, int threads, const std::function<void(const LoadProgress&)>& onProgress,
                const AbortFlag& abort) {
   std::vector<File> sources;
+  sources.reserve(shard.sources.size());
   for (const std::string& path : shard.sources) sources.emplace_back(path, File::Mode::read);
   const File target(shard.path, File::Mode::write);
-  const std::vector<Piece> pieces = piecesOf(shard);
   int64_t totalBytes = 0;
-  for (const ShardTensor& tensor : shard.tensors) totalBytes += bytesOf(tensor.source);
+  for (const ShardTensor& tensor : shard.tensors) {
+    const int64_t bytes = bytesOf(tensor.source);
+    // Before memory is taken for its pieces.
+    const File& source = sources[tensor.source.file];
+    if (sizeSum(static_cast<int64_t>(tensor.source.offset), bytes) > static_cast<int64_t>(source.size()))
+      throw Error(ErrorCode::io,
+                  "cannot read " + source.path() + ": it ends too early, within tensor " + tensor.name);
+    totalBytes = sizeSum(totalBytes, bytes);
+  }
+  const std::vector<Piece> pieces = piecesOf(shard);
   std::atomic<int64_t> bytes{0}, tensors{0};
   int64_t reported = -1;
   const auto report = [&] {

@@ -9,17 +9,19 @@
 #include "core/abort.h"
 #include "core/parallel.h"
 #include "core/quantized.h"
+#include "io/file.h"
 #include "model/weights.h"
 
 namespace rnd1 {
 
 /**
- * Quantizes a wide weight in host memory into memory of the backend, which the caller releases by
- * `Weight::data`. Parallel over panels. Throws Error out_of_memory, aborted, or invalid_checkpoint naming
- * `where` when the weight holds what has no scale.
+ * Quantizes a wide weight, which lies in the file from `offset` on (its `data` is not looked at), into memory
+ * of the backend, which the caller releases by `Weight::data`. Reads and quantizes by the threads of the
+ * pool, a few panels at a time. Throws Error io, out_of_memory, aborted, or invalid_checkpoint naming `where`
+ * when the weight holds what has no scale.
  */
-Weight quantize(const Weight& wide, const Quantization& quantization, const std::string& where,
-                Backend& backend, ThreadPool& pool, const AbortFlag& abort);
+Weight quantize(const File& file, uint64_t offset, const Weight& wide, const Quantization& quantization,
+                const std::string& where, Backend& backend, ThreadPool& pool, const AbortFlag& abort);
 
 /** One tensor of a file that is being written: a copy, or, with `shape.dtype` quantized, the integers. */
 struct ShardTensor {

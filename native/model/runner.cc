@@ -25,7 +25,7 @@ void Runner::post(std::unique_ptr<Job> job) {
 }
 
 void Runner::interrupt() {
-  std::deque<std::unique_ptr<Job>> waiting;
+  std::list<std::unique_ptr<Job>> waiting;
   {
     std::lock_guard lock(mutex_);
     waiting.swap(queue_);

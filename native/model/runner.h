@@ -1,7 +1,7 @@
 #pragma once
 
 #include <condition_variable>
-#include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -45,7 +45,7 @@ class Runner {
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<std::unique_ptr<Job>> queue_;
+  std::list<std::unique_ptr<Job>> queue_;  // to be emptied without new memory
   std::shared_ptr<AbortFlag> running_;
   bool stopping_ = false;
   std::thread thread_;

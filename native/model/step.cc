@@ -65,6 +65,7 @@ void Model::scoreAndUnmask(Tensor normed, const BatchShape& shape) {
 }
 
 void Model::step(std::span<StepCanvas> canvases, const AbortFlag& abort) {
+  weights_.checkFiles();
   const auto count = static_cast<int64_t>(canvases.size());
   BatchShape shape;
   int64_t rows = 0, length = 0, scored = 0;
@@ -102,6 +103,7 @@ void Model::step(std::span<StepCanvas> canvases, const AbortFlag& abort) {
     fetch(1, Batch::filteredRows);
     backend_->synchronize();
   });
+  weights_.checkFiles();
 
   for (size_t i = 0; i < canvases.size(); ++i) {
     StepCanvas& canvas = canvases[i];

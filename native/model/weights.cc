@@ -1,5 +1,7 @@
 #include "model/weights.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/quantized.h"
 #include "model/quantize.h"
@@ -7,36 +9,54 @@
 namespace rnd1 {
 namespace {
 
+/** Of a tensor; no disk holds as many. */
+constexpr int64_t mostElements = int64_t{1} << 52;
+
 std::string describe(const std::vector<int64_t>& shape) {
   std::string text = "[";
   for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
   return text + "]";
 }
 
+/** Whether all that follows from these sizes, with scales and padding, fits into an int64_t. */
+bool isPossible(const std::vector<int64_t>& shape) {
+  int64_t elements = 1;
+  for (const int64_t size : shape) {
+    if (size < 0 || size > mostElements / elements) return false;
+    elements *= std::max<int64_t>(size, 1);
+  }
+  return true;
+}
+
 /** Finds tensors by name, checks them, and hands their bytes, mapped or copied, to the backend. */
 class Loader {
  public:
-  Loader(const Manifest& manifest, const std::vector<MappedFile>& files, Backend& backend,
+  Loader(const Manifest& manifest, std::vector<std::optional<MappedFile>>& mapped, Backend& backend,
          int64_t totalTensors, std::vector<OwnedMemory>& owned,
          const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort)
       : manifest_(manifest),
-        files_(files),
+        mapped_(mapped),
         backend_(backend),
         owned_(owned),
         onProgress_(onProgress),
         abort_(abort) {
     progress_.totalTensors = totalTensors;
+    files_.reserve(manifest.files.size());
+    for (const std::string& path : manifest.files) files_.emplace_back(path, File::Mode::read);
     for (const auto& [name, location] : manifest.tensors) {
+      if (!isPossible(location.shape))
+        throw Error(ErrorCode::invalidCheckpoint,
+                    "tensor " + name + " has the impossible shape " + describe(location.shape));
       if (isQuantized(location.dtype) && location.group != 32 && location.group != 64)
         throw Error(ErrorCode::invalidCheckpoint,
                     "tensor " + name + " has groups of " + std::to_string(location.group) + ", not 64 or 32");
-      progress_.totalBytes += view(location).bytes();
+      progress_.totalBytes = sizeSum(progress_.totalBytes, view(location).bytes());
     }
     if (manifest.quantize) pool_.emplace(backend.threads());
     backend.expectWeights(progress_.totalBytes, totalTensors);
     // A GPU copies anyway.
     if (manifest.copied && backend.device() == "cpu")
-      copies_.emplace(backend, manifest.files, progress_.totalBytes, !manifest.quantize, owned, abort);
+      copies_.emplace(backend, files_, progress_.totalBytes, !manifest.quantize, owned, abort);
   }
 
   /** A weight that is always wide. */
@@ -55,18 +75,9 @@ class Loader {
   Weight product(const std::string& name, const std::vector<int64_t>& shape) {
     const TensorLocation& location = find(name, shape);
     const bool quantizes = manifest_.quantize && !isQuantized(location.dtype);
-    const Weight weight = locate(name, location, copies_ && !quantizes);
-    Weight ready = weight;
-    if (quantizes) {
-      const MappedFile& file = files_[location.file];
-      ready =
-          quantize(weight, *manifest_.quantize, file.path() + ": tensor " + name, backend_, *pool_, abort_);
-      owned_.push_back(ownedMemory(backend_, const_cast<std::byte*>(ready.data)));
-      // What was read is not needed again: memory must not hold both.
-      file.wontNeed(location.offset, static_cast<size_t>(weight.bytes()));
-    }
-    const Weight placed = backend_.place(ready);
-    advance(weight.bytes(), placed.bytes());
+    const Weight weight = quantizes ? quantized(name, location) : locate(name, location, copies_.has_value());
+    const Weight placed = backend_.place(weight);
+    advance(view(location).bytes(), placed.bytes());
     return placed;
   }
 
@@ -102,18 +113,30 @@ class Loader {
     return location;
   }
 
+  /** A wide tensor, quantized while it is read: a file that is cut meanwhile is an error, as for copies. */
+  Weight quantized(const std::string& name, const TensorLocation& location) {
+    const Weight wide = view(location);
+    const File& file = files_[location.file];
+    checkInside(file, name, location.offset, wide.bytes());
+    file.willNeed(location.offset, static_cast<uint64_t>(wide.bytes()));
+    const Weight weight = quantize(file, location.offset, wide, *manifest_.quantize,
+                                   file.path() + ": tensor " + name, backend_, *pool_, abort_);
+    owned_.push_back(ownedMemory(backend_, const_cast<std::byte*>(weight.data)));
+    return weight;
+  }
+
   /** Of the file, or where a copy of them will be. */
   const std::byte* bytesAt(const std::string& name, Place place, int64_t length, bool copy) {
-    const MappedFile& file = files_[place.file];
-    const auto bytes = static_cast<uint64_t>(length);
-    const uint64_t size = file.bytes().size();
-    if (place.offset > size || bytes > size - place.offset)
-      throw Error(ErrorCode::invalidCheckpoint, file.path() + ": tensor " + name + " ends at byte " +
-                                                    std::to_string(place.offset + bytes) + ", the file at " +
-                                                    std::to_string(size));
+    const File& file = files_[place.file];
+    checkInside(file, name, place.offset, length);
     if (copy) return copies_->add(place.file, place.offset, length);
-    file.willNeed(place.offset, bytes);
-    return file.bytes().data() + place.offset;
+    std::optional<MappedFile>& mapped = mapped_[place.file];
+    if (!mapped) mapped.emplace(File(file.path(), File::Mode::read));
+    // Its own size: the file may be another one by now, or a shorter one.
+    const std::span<const std::byte> bytes = mapped->bytes();
+    checkInside(bytes.size(), file.path(), name, place.offset, length);
+    mapped->willNeed(place.offset, static_cast<size_t>(length));
+    return bytes.data() + place.offset;
   }
 
   const uint16_t* scalesAt(const std::string& name, Place place, int64_t count, bool copy) {
@@ -153,7 +176,8 @@ class Loader {
   }
 
   const Manifest& manifest_;
-  const std::vector<MappedFile>& files_;
+  std::vector<std::optional<MappedFile>>& mapped_;  // by file, where weights are used in it
+  std::vector<File> files_;
   Backend& backend_;
   std::vector<OwnedMemory>& owned_;
   const std::function<void(const LoadProgress&)>& onProgress_;
@@ -178,13 +202,21 @@ void refuseQuantized(const Manifest& manifest, const Backend& backend) {
 
 }  // namespace
 
+void checkInside(uint64_t fileBytes, const std::string& path, const std::string& name, uint64_t offset,
+                 int64_t length) {
+  const auto bytes = static_cast<uint64_t>(length);
+  if (offset <= fileBytes && bytes <= fileBytes - offset) return;
+  throw Error(ErrorCode::invalidCheckpoint, path + ": tensor " + name + " ends at byte " +
+                                                std::to_string(offset + bytes) + ", the file at " +
+                                                std::to_string(fileBytes));
+}
+
 Weights::Weights(const Config& config, const Manifest& manifest, Backend& backend,
                  const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort) {
   refuseQuantized(manifest, backend);
-  files_.reserve(manifest.files.size());
-  for (const std::string& path : manifest.files) files_.emplace_back(path);
+  mapped_.resize(manifest.files.size());
   const int64_t perLayer = 9 + 3 * config.experts;
-  Loader loader(manifest, files_, backend, config.layers * perLayer + (config.tieWordEmbeddings ? 2 : 3),
+  Loader loader(manifest, mapped_, backend, config.layers * perLayer + (config.tieWordEmbeddings ? 2 : 3),
                 owned_, onProgress, abort);
 
   const HeadLayout heads = config.headLayout();
@@ -215,6 +247,12 @@ Weights::Weights(const Config& config, const Manifest& manifest, Backend& backen
   finalNorm = loader.load("model.norm.weight", {hidden});
   head = config.tieWordEmbeddings ? embedding : loader.product("lm_head.weight", {config.vocabulary, hidden});
   bytes = loader.bytes();
+  checkFiles();
+}
+
+void Weights::checkFiles() const {
+  for (const std::optional<MappedFile>& file : mapped_)
+    if (file) file->checkIntact();
 }
 
 }  // namespace rnd1

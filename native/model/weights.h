@@ -77,9 +77,20 @@ class Weights {
   Weight head;       // [vocabulary, hidden]; the embedding when tied
   int64_t bytes = 0;
 
+  /** Throws Error io naming a file that weights are used in, if it was cut short or could not be read. */
+  void checkFiles() const;
+
  private:
-  std::vector<MappedFile> files_;
-  std::vector<OwnedMemory> owned_;  // what was quantized on loading, and copies
+  std::vector<std::optional<MappedFile>> mapped_;  // by file of the manifest, where weights are used in it
+  std::vector<OwnedMemory> owned_;                 // what was quantized on loading, and copies
 };
+
+/** Throws Error invalid_checkpoint where a tensor's `length` bytes from `offset` on are not all in the file.
+ */
+void checkInside(uint64_t fileBytes, const std::string& path, const std::string& name, uint64_t offset,
+                 int64_t length);
+inline void checkInside(const File& file, const std::string& name, uint64_t offset, int64_t length) {
+  checkInside(file.size(), file.path(), name, offset, length);
+}
 
 }  // namespace rnd1

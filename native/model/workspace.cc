@@ -27,15 +27,16 @@ Workspace::Workspace(Backend& backend, const Config& config)
       config_(config) {}
 
 void Workspace::reserve(int64_t rows, int64_t length) {
-  const int64_t slotCount = rows * config_.expertsPerToken;
-  residual.reserve(rows * config_.hidden);
-  normed.reserve(rows * config_.hidden);
-  delta.reserve(rows * config_.hidden);
-  gathered.reserve(rows * config_.hidden);
-  qkv.reserve(rows * config_.headLayout().columns());
-  attended.reserve(rows * config_.headLayout().queryColumns());
-  activated.reserve(slotCount * config_.expertWidth);
-  routerLogits.reserve(rows * config_.experts);
+  const int64_t slotCount = sizeProduct(rows, config_.expertsPerToken);
+  const int64_t stateCount = sizeProduct(rows, config_.hidden);
+  residual.reserve(stateCount);
+  normed.reserve(stateCount);
+  delta.reserve(stateCount);
+  gathered.reserve(stateCount);
+  qkv.reserve(sizeProduct(rows, config_.headLayout().columns()));
+  attended.reserve(sizeProduct(rows, config_.headLayout().queryColumns()));
+  activated.reserve(sizeProduct(slotCount, config_.expertWidth));
+  routerLogits.reserve(sizeProduct(rows, config_.experts));
   routingWeights.reserve(slotCount);
   expertIds.reserve(slotCount);
   forcedExperts.reserve(slotCount);

@@ -2,7 +2,8 @@
 
 #include <cmath>
 #include <limits>
-#include <type_traits>
+
+#include "core/sizes.h"
 
 namespace rnd1::napi {
 namespace {
@@ -86,24 +87,6 @@ std::vector<uint8_t> membership(Napi::Env env, const std::vector<int32_t>& set,
     member[i++] = 1;
   }
   return member;
-}
-
-template <typename T>
-constexpr const char* arrayClass = std::is_same_v<T, float> ? "Float32Array" : "Int32Array";
-
-/** By the constructor of the language, which throws where memory is short: Node-API would end the process. */
-template <typename T>
-std::span<T> newArray(Napi::Env env, const Napi::Object& result, const char* name, uint64_t count) {
-  const auto length = Napi::Number::New(env, static_cast<double>(count));
-  try {
-    const auto constructor = env.Global().Get(arrayClass<T>).template As<Napi::Function>();
-    auto array = constructor.New({length}).template As<Napi::TypedArrayOf<T>>();
-    result.Set(name, array);
-    return {array.Data(), array.ElementLength()};
-  } catch (const Napi::Error&) {
-    throw Error(ErrorCode::outOfMemory,
-                std::string(name) + ": there is no room for an array of " + std::to_string(count));
-  }
 }
 
 }  // namespace
@@ -229,21 +212,25 @@ OwnedStep readStep(const Napi::Value& value, int64_t vocabulary, int64_t maxPosi
 }
 
 Napi::Object writeStep(Napi::Env env, const OwnedStep& step, bool finite) {
-  const auto result = Napi::Object::New(env);
   const size_t count = step.masked.size();
-  const auto predicted = newArray<int32_t>(env, result, "predicted", count);
-  const auto confidence = newArray<float>(env, result, "confidence", count);
-  const auto entropy = newArray<float>(env, result, "entropy", count);
+  ArrayInTheMaking<int32_t> predicted(env, "predicted", static_cast<int64_t>(count));
+  ArrayInTheMaking<float> confidence(env, "confidence", static_cast<int64_t>(count));
+  ArrayInTheMaking<float> entropy(env, "entropy", static_cast<int64_t>(count));
   std::vector<int32_t> positions;
   for (size_t i = 0; i < count; ++i) {
-    predicted[i] = step.scores[i].token;
-    confidence[i] = step.scores[i].confidence;
-    entropy[i] = step.scores[i].entropy;
+    predicted.values()[i] = step.scores[i].token;
+    confidence.values()[i] = step.scores[i].confidence;
+    entropy.values()[i] = step.scores[i].entropy;
     if (finite && step.scores[i].committed) positions.push_back(step.masked[i]);
   }
-  const auto committed = newArray<int32_t>(env, result, "committed", positions.size());
-  std::copy(positions.begin(), positions.end(), committed.begin());
-  result.Set("notFinite", !finite);
+  ArrayInTheMaking<int32_t> committed(env, "committed", static_cast<int64_t>(positions.size()));
+  std::copy(positions.begin(), positions.end(), committed.values().begin());
+  const auto result = Napi::Object::New(env);
+  defineOwn(result, "predicted", predicted.handOver(env));
+  defineOwn(result, "confidence", confidence.handOver(env));
+  defineOwn(result, "entropy", entropy.handOver(env));
+  defineOwn(result, "committed", committed.handOver(env));
+  defineOwn(result, "notFinite", Napi::Boolean::New(env, !finite));
   return result;
 }
 
@@ -266,7 +253,7 @@ std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config
   }
   forward->forcedExperts = readIntegers(object, "forcedExperts", true);
   if (!forward->forcedExperts.empty()) {
-    const auto expected = static_cast<size_t>(config.layers * length * config.expertsPerToken);
+    const auto expected = static_cast<size_t>(sizeProduct(config.layers, length, config.expertsPerToken));
     if (forward->forcedExperts.size() != expected)
       throw outOfRange(
           env, "forcedExperts must have layers · tokens · expertsPerToken = " + std::to_string(expected) +
@@ -280,27 +267,38 @@ std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config
             throw outOfRange(env, "forcedExperts: an expert occurs twice for one token");
   }
 
-  const auto result = Napi::Object::New(env);
-  for (const char* name : {"logits", "hidden", "routerLogits", "expertIds", "expertWeights"})
-    result.Set(name, env.Null());
-  const auto count = static_cast<uint64_t>(forward->rows.size());
-  const auto layers = static_cast<uint64_t>(config.layers);
+  const auto count = static_cast<int64_t>(forward->rows.size());
+  const int64_t layers = config.layers;
   ForwardCanvas& canvas = forward->canvas;
   canvas.tokens = forward->tokens;
   canvas.rows = forward->rows;
   canvas.forcedExperts = forward->forcedExperts;
-  if (readBoolean(object, "logits"))
-    canvas.logits = newArray<float>(env, result, "logits", count * config.vocabulary);
-  if (readBoolean(object, "hidden"))
-    canvas.hidden = newArray<float>(env, result, "hidden", (layers + 2) * count * config.hidden);
-  if (readBoolean(object, "routing")) {
-    canvas.routerLogits = newArray<float>(env, result, "routerLogits", layers * count * config.experts);
-    canvas.expertIds = newArray<int32_t>(env, result, "expertIds", layers * count * config.expertsPerToken);
-    canvas.expertWeights =
-        newArray<float>(env, result, "expertWeights", layers * count * config.expertsPerToken);
+  const auto make = [&]<typename T>(ArrayInTheMaking<T>& array, const char* name, auto... sizes) {
+    array = ArrayInTheMaking<T>(env, name, sizeProduct(count, sizes...));
+    return array.values();
+  };
+  // Read before anything is made: it may run any code.
+  const bool logits = readBoolean(object, "logits");
+  const bool hidden = readBoolean(object, "hidden");
+  const bool routing = readBoolean(object, "routing");
+  if (logits) canvas.logits = make(forward->logits, "logits", config.vocabulary);
+  if (hidden) canvas.hidden = make(forward->hidden, "hidden", layers + 2, config.hidden);
+  if (routing) {
+    canvas.routerLogits = make(forward->routerLogits, "routerLogits", layers, config.experts);
+    canvas.expertIds = make(forward->expertIds, "expertIds", layers, config.expertsPerToken);
+    canvas.expertWeights = make(forward->expertWeights, "expertWeights", layers, config.expertsPerToken);
   }
-  forward->result = Napi::Persistent(result);
   return forward;
+}
+
+Napi::Object writeForward(Napi::Env env, OwnedForward& forward) {
+  const auto result = Napi::Object::New(env);
+  defineOwn(result, "logits", forward.logits.handOver(env));
+  defineOwn(result, "hidden", forward.hidden.handOver(env));
+  defineOwn(result, "routerLogits", forward.routerLogits.handOver(env));
+  defineOwn(result, "expertIds", forward.expertIds.handOver(env));
+  defineOwn(result, "expertWeights", forward.expertWeights.handOver(env));
+  return result;
 }
 
 }  // namespace rnd1::napi

@@ -10,6 +10,7 @@
 #include "core/abort.h"
 #include "model/config.h"
 #include "model/graph.h"
+#include "napi/results.h"
 
 namespace rnd1::napi {
 
@@ -47,13 +48,17 @@ OwnedStep readStep(const Napi::Value& value, int64_t vocabulary, int64_t maxPosi
 /** The StepResult. */
 Napi::Object writeStep(Napi::Env env, const OwnedStep& step, bool finite);
 
-/** One ForwardRequest; results are written straight into the arrays that JavaScript will get. */
+/** One ForwardRequest; results are written straight into the memory of the arrays that JavaScript will get.
+ */
 struct OwnedForward {
   std::vector<int32_t> tokens, rows, forcedExperts;
-  Napi::ObjectReference result;
+  ArrayInTheMaking<float> logits, hidden, routerLogits, expertWeights;
+  ArrayInTheMaking<int32_t> expertIds;
   ForwardCanvas canvas;
 };
 
 std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config& config);
+/** The ForwardResult, once. */
+Napi::Object writeForward(Napi::Env env, OwnedForward& forward);
 
 }  // namespace rnd1::napi

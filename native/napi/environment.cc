@@ -11,16 +11,15 @@ Environment::Environment(Napi::Env env) {
   env.AddCleanupHook([this] { shutDown(); });
 }
 
-void Environment::call(Napi::Env env, Napi::Function, std::nullptr_t*, Callback* callback) {
-  const std::unique_ptr<Callback> owned(callback);
+void Environment::call(Napi::Env env, Napi::Function, std::nullptr_t*, Message* message) {
+  const std::unique_ptr<Message> owned(message);
   if (env == nullptr) return;
   Napi::HandleScope scope(env);
-  (*owned)(env);
+  owned->deliver(env);
 }
 
-void Environment::post(Callback callback) {
-  auto owned = std::make_unique<Callback>(std::move(callback));
-  if (channel_.NonBlockingCall(owned.get()) == napi_ok) owned.release();
+void Environment::post(std::unique_ptr<Message> message) {
+  if (channel_.NonBlockingCall(message.get()) == napi_ok) message.release();
 }
 
 void Environment::hold(Napi::Env env) {

@@ -2,7 +2,6 @@
 
 #include <napi.h>
 
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -11,6 +10,13 @@
 namespace rnd1::napi {
 
 struct SessionCore;
+
+/** What a thread has to say on the JavaScript thread, where it is destroyed too. */
+class Message {
+ public:
+  virtual ~Message() = default;
+  virtual void deliver(Napi::Env env) = 0;
+};
 
 /**
  * What belongs to one JavaScript environment (the main thread or a worker): the way back onto its thread, its
@@ -23,9 +29,9 @@ class Environment {
 
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
-  /** Runs `callback` on the JavaScript thread, or destroys it there when the environment is going away. Any
-   * thread. */
-  void post(std::function<void(Napi::Env)> callback);
+  /** Delivers on the JavaScript thread, or only destroys it there when the environment is going away. Any
+   * thread; allocates nothing of its own. */
+  void post(std::unique_ptr<Message> message);
 
   /** While something is pending the process stays alive. JavaScript thread. */
   void hold(Napi::Env env);
@@ -42,9 +48,8 @@ class Environment {
   Napi::FunctionReference sessionClass;
 
  private:
-  using Callback = std::function<void(Napi::Env)>;
-  static void call(Napi::Env env, Napi::Function, std::nullptr_t*, Callback* callback);
-  using Channel = Napi::TypedThreadSafeFunction<std::nullptr_t, Callback, call>;
+  static void call(Napi::Env env, Napi::Function, std::nullptr_t*, Message* message);
+  using Channel = Napi::TypedThreadSafeFunction<std::nullptr_t, Message, call>;
 
   void shutDown();
 

@@ -1,6 +1,7 @@
 #include "napi/functions.h"
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "backend/registry.h"
@@ -87,7 +88,7 @@ Napi::Value fillShard(const Napi::CallbackInfo& info) {
 
 static Napi::Array stringArray(Napi::Env env, const std::vector<std::string>& strings) {
   const auto array = Napi::Array::New(env, strings.size());
-  for (uint32_t i = 0; i < strings.size(); ++i) array.Set(i, strings[i]);
+  for (uint32_t i = 0; i < strings.size(); ++i) defineOwn(array, i, Napi::String::New(env, strings[i]));
   return array;
 }
 
@@ -95,19 +96,20 @@ Napi::Value system(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
     const auto result = Napi::Object::New(env);
-    result.Set("instructionSets", stringArray(env, cpuInstructionSets()));
-    result.Set("compiledInstructionSets", stringArray(env, compiledInstructionSets()));
+    defineOwn(result, "instructionSets", stringArray(env, cpuInstructionSets()));
+    defineOwn(result, "compiledInstructionSets", stringArray(env, compiledInstructionSets()));
     const CudaStatus cuda = cudaStatus();
     const auto gpus = Napi::Array::New(env, cuda.gpus.size());
     for (uint32_t i = 0; i < cuda.gpus.size(); ++i) {
       const auto gpu = Napi::Object::New(env);
-      gpu.Set("device", cuda.gpus[i].device);
-      gpu.Set("name", cuda.gpus[i].name);
-      gpu.Set("bytes", static_cast<double>(cuda.gpus[i].bytes));
-      gpus.Set(i, gpu);
+      defineOwn(gpu, "device", cuda.gpus[i].device.c_str());
+      defineOwn(gpu, "name", cuda.gpus[i].name.c_str());
+      defineOwn(gpu, "bytes", static_cast<double>(cuda.gpus[i].bytes));
+      defineOwn(gpus, i, gpu);
     }
-    result.Set("gpus", gpus);
-    result.Set("cudaUnavailable", cuda.gpus.empty() ? Napi::String::New(env, cuda.unavailable) : env.Null());
+    defineOwn(result, "gpus", gpus);
+    defineOwn(result, "cudaUnavailable",
+              cuda.gpus.empty() ? Napi::String::New(env, cuda.unavailable) : env.Null());
     return result;
   });
 }
@@ -122,14 +124,15 @@ Napi::Value philox(const Napi::CallbackInfo& info) {
     const int64_t count = asInteger(info[2], "count", 0, int64_t{1} << 24);
     bool lossless;
     const uint64_t seed = info[0].As<Napi::BigInt>().Uint64Value(&lossless);
-    auto counter = info[1].As<Napi::Uint32Array>();
-    const uint32_t* start = counter.Data();
-    auto words = Napi::Uint32Array::New(env, static_cast<size_t>(count));
-    uint32_t* out = words.Data();
+    const auto counter = info[1].As<Napi::Uint32Array>();
+    std::array<uint32_t, 4> start;
+    std::copy_n(counter.Data(), start.size(), start.begin());
+    ArrayInTheMaking<uint32_t> words(env, "words", count);
+    const std::span<uint32_t> out = words.values();
     for (int64_t i = 0; i < count; ++i)
-      out[i] =
+      out[static_cast<size_t>(i)] =
           rnd1::philox(seed, {start[0] + static_cast<uint32_t>(i >> 2), start[1], start[2], start[3]})[i & 3];
-    return words;
+    return words.handOver(env);
   });
 }
 

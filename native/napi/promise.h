@@ -5,13 +5,20 @@
 #include <exception>
 #include <memory>
 #include <new>
-#include <string>
+#include <stdexcept>
 #include <utility>
 
 #include "core/error.h"
 #include "napi/environment.h"
+#include "napi/results.h"
 
 namespace rnd1::napi {
+
+inline Napi::Value codedError(Napi::Env env, const char* message, ErrorCode code) {
+  const Napi::Value error = Napi::Error::New(env, message).Value();
+  defineOwn(error.As<Napi::Object>(), "code", errorCodeName(code));
+  return error;
+}
 
 /** The JavaScript error for a native one: same message, `code`; a RangeError for invalid arguments. */
 inline Napi::Value toJavaScript(Napi::Env env, const std::exception_ptr& error) {
@@ -19,15 +26,14 @@ inline Napi::Value toJavaScript(Napi::Env env, const std::exception_ptr& error) 
     std::rethrow_exception(error);
   } catch (const Error& e) {
     if (e.code() == ErrorCode::invalidArgument) return Napi::RangeError::New(env, e.what()).Value();
-    auto object = Napi::Error::New(env, e.what());
-    object.Set("code", errorCodeName(e.code()));
-    return object.Value();
+    return codedError(env, e.what(), e.code());
   } catch (const Napi::Error& e) {
     return e.Value();
   } catch (const std::bad_alloc&) {
-    auto object = Napi::Error::New(env, "out of memory");
-    object.Set("code", errorCodeName(ErrorCode::outOfMemory));
-    return object.Value();
+    return codedError(env, "out of memory", ErrorCode::outOfMemory);
+  } catch (const std::length_error&) {
+    // Of a standard container: more than any memory holds.
+    return codedError(env, "out of memory", ErrorCode::outOfMemory);
   } catch (const std::exception& e) {
     return Napi::Error::New(env, e.what()).Value();
   }
@@ -48,19 +54,17 @@ auto guarded(Napi::Env env, Body body) {
 /**
  * The one shape of an asynchronous export. `work(AbortFlag&)` runs on the runner's thread,
  * `finish(Napi::Env)` back on the JavaScript thread and gives the value; whatever both capture is freed on
- * the JavaScript thread.
+ * the JavaScript thread. The way back allocates nothing: it must not fail where memory is short.
  */
 template <typename Work, typename Finish>
-class PromiseJob final : public Job {
+class PromiseJob : public Job, public Message {
  public:
   PromiseJob(Napi::Env env, std::shared_ptr<AbortFlag> abort, Work work, Finish finish)
       : environment_(Environment::of(env)),
         deferred_(Napi::Promise::Deferred::New(env)),
         abort_(abort ? std::move(abort) : std::make_shared<AbortFlag>()),
         work_(std::move(work)),
-        finish_(std::move(finish)) {
-    environment_.hold(env);
-  }
+        finish_(std::move(finish)) {}
 
   Napi::Promise promise() const { return deferred_.Promise(); }
   std::shared_ptr<AbortFlag> abortFlag() const noexcept override { return abort_; }
@@ -72,31 +76,39 @@ class PromiseJob final : public Job {
     } catch (...) {
       error_ = std::current_exception();
     }
-    settle(std::move(self));
+    post(std::move(self));
   }
 
   void cancel(std::unique_ptr<Job> self) noexcept override {
-    error_ = std::make_exception_ptr(Error(ErrorCode::disposed, "the model was disposed"));
-    settle(std::move(self));
+    try {
+      throw Error(ErrorCode::disposed, "the model was disposed");
+    } catch (...) {
+      // Or what came of it where there was no memory for the message.
+      error_ = std::current_exception();
+    }
+    post(std::move(self));
+  }
+
+  void deliver(Napi::Env env) override {
+    environment_.unhold(env);
+    if (!error_) {
+      try {
+        deferred_.Resolve(finish_(env));
+        return;
+      } catch (...) {
+        error_ = std::current_exception();
+      }
+    }
+    deferred_.Reject(toJavaScript(env, error_));
+  }
+
+ protected:
+  void post(std::unique_ptr<Job> self) noexcept {
+    self.release();
+    environment_.post(std::unique_ptr<Message>(this));
   }
 
  private:
-  void settle(std::unique_ptr<Job> self) {
-    // std::function wants copies; the job has one owner all the same.
-    environment_.post([job = std::shared_ptr<Job>(std::move(self)), this](Napi::Env env) {
-      environment_.unhold(env);
-      if (!error_) {
-        try {
-          deferred_.Resolve(finish_(env));
-          return;
-        } catch (...) {
-          error_ = std::current_exception();
-        }
-      }
-      deferred_.Reject(toJavaScript(env, error_));
-    });
-  }
-
   Environment& environment_;
   Napi::Promise::Deferred deferred_;
   std::shared_ptr<AbortFlag> abort_;
@@ -105,13 +117,23 @@ class PromiseJob final : public Job {
   Finish finish_;
 };
 
+/** The same for work that is done already where its runner has been stopped; nothing aborts it. */
 template <typename Work, typename Finish>
+class LastJob final : public PromiseJob<Work, Finish> {
+ public:
+  using PromiseJob<Work, Finish>::PromiseJob;
+  std::shared_ptr<AbortFlag> abortFlag() const noexcept override { return nullptr; }
+  void cancel(std::unique_ptr<Job> self) noexcept override { this->post(std::move(self)); }
+};
+
+template <template <typename, typename> typename Kind = PromiseJob, typename Work, typename Finish>
 Napi::Promise promise(Napi::Env env, Runner& runner, std::shared_ptr<AbortFlag> abort, Work work,
                       Finish finish) {
-  auto job =
-      std::make_unique<PromiseJob<Work, Finish>>(env, std::move(abort), std::move(work), std::move(finish));
+  auto job = std::make_unique<Kind<Work, Finish>>(env, std::move(abort), std::move(work), std::move(finish));
   const Napi::Promise result = job->promise();
   runner.post(std::move(job));
+  // The job comes back to this very thread, hence later, and where it could not be posted, never.
+  Environment::of(env).hold(env);
   return result;
 }
 

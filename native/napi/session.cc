@@ -125,11 +125,11 @@ Napi::Value JsSession::info(const Napi::CallbackInfo& info) {
   if (!isTagged(info.This(), sessionTag)) throw wrongType(env, "this", "a Session");
   const SessionCore& core = *Unwrap(info.This().As<Napi::Object>())->core_;
   const auto result = Napi::Object::New(env);
-  result.Set("device", core.device);
-  result.Set("instructionSet", core.instructionSet);
-  result.Set("threads", core.threads);
-  result.Set("dtype", dtypeName(core.dtype));
-  result.Set("weightBytes", static_cast<double>(core.weightBytes));
+  defineOwn(result, "device", core.device.c_str());
+  defineOwn(result, "instructionSet", core.instructionSet.c_str());
+  defineOwn(result, "threads", static_cast<double>(core.threads));
+  defineOwn(result, "dtype", dtypeName(core.dtype));
+  defineOwn(result, "weightBytes", static_cast<double>(core.weightBytes));
   return result;
 }
 
@@ -150,7 +150,8 @@ Napi::Value JsSession::forward(const Napi::CallbackInfo& info) {
         },
         [forwards](Napi::Env env) -> Napi::Value {
           const auto results = Napi::Array::New(env, forwards->size());
-          for (uint32_t i = 0; i < forwards->size(); ++i) results.Set(i, (*forwards)[i]->result.Value());
+          for (uint32_t i = 0; i < forwards->size(); ++i)
+            defineOwn(results, i, writeForward(env, *(*forwards)[i]));
           return results;
         });
   });
@@ -175,7 +176,7 @@ Napi::Value JsSession::step(const Napi::CallbackInfo& info) {
         [batch](Napi::Env env) -> Napi::Value {
           const auto results = Napi::Array::New(env, batch->steps.size());
           for (uint32_t i = 0; i < batch->steps.size(); ++i)
-            results.Set(i, writeStep(env, batch->steps[i], batch->canvases[i].finite));
+            defineOwn(results, i, writeStep(env, batch->steps[i], batch->canvases[i].finite));
           return results;
         });
   });
@@ -187,7 +188,8 @@ Napi::Value JsSession::dispose(const Napi::CallbackInfo& info) {
     const auto core = core_;
     if (!disposed_) core->runner->interrupt();
     disposed_ = true;
-    return promise(
+    // Another call may have come first and stopped the runner, at once or while this one waits.
+    return promise<LastJob>(
         env, *core->runner, nullptr, [core](const AbortFlag&) { core->model.reset(); },
         [core](Napi::Env env) -> Napi::Value {
           core->runner->stop();

@@ -146,6 +146,23 @@ describe('code that runs while arguments are read', () => {
   });
 });
 
+it('a session may be disposed many times, at once, in the middle of a pass and after it', async () => {
+  for (let round = 0; round < 20; round++) {
+    const session = await native.Session.load(opened.description, null, null);
+    const tokens = new Int32Array(400).fill(round);
+    const pass = failureOf(async () => {
+      await session.forward([{ ...request, tokens }], null);
+      throw Object.assign(new Error('it ended'), { code: 'ended' });
+    });
+    if (round % 2 === 0) await new Promise(setImmediate);
+    const disposals = Array.from({ length: 5 }, () => session.dispose());
+    expect(await Promise.all(disposals)).toEqual(new Array(5).fill(undefined));
+    expect(['aborted', 'disposed', 'ended']).toContain((await pass).code);
+    expect(await session.dispose()).toBeUndefined();
+    expect(await failureOf(() => session.step([canvas], null))).toMatchObject({ code: 'disposed' });
+  }
+});
+
 it('arrays may share their memory', async () => {
   const shared = (values: Int32Array) => {
     const array = new Int32Array(new SharedArrayBuffer(values.byteLength));

@@ -1,7 +1,11 @@
 #include <filesystem>
 #include <fstream>
+#include <limits>
+#include <utility>
 
 #include "core/error.h"
+#include "core/quantized.h"
+#include "core/sizes.h"
 #include "io/mapped_file.h"
 #include "tiny_model.h"
 
@@ -86,6 +90,15 @@ void refusesWeights() {
                 ErrorCode::invalidCheckpoint, {name.c_str(), path.c_str()});
   expectRefused(config, bend([](Manifest&, TensorLocation& tensor) { tensor.file = 1; }),
                 ErrorCode::invalidCheckpoint, {name.c_str()});
+  // Sizes whose product no int64_t holds, of a tensor that nobody asked for too, and sums of them.
+  constexpr int64_t large = int64_t{1} << 40;
+  for (const std::vector<int64_t>& shape : std::vector<std::vector<int64_t>>{
+           {large, large}, {-1, 4}, {int64_t{1} << 53}, {0, large, large, large}})
+    for (const DType dtype : {DType::f32, DType::q8, DType::q4})
+      expectRefused(config, bend([&](Manifest& all, TensorLocation&) {
+                      all.tensors["other"] = {0, 0, dtype, shape, 64};
+                    }),
+                    ErrorCode::invalidCheckpoint, {"other", "impossible shape"});
   const auto size = static_cast<uint64_t>(std::filesystem::file_size(path));
   // One byte too far, far behind the end, and where offset plus length overflows.
   for (const uint64_t offset : {size - 2 * 48 * 27 + 1, size + 1, ~uint64_t{0} - 10})
@@ -183,12 +196,58 @@ void copiesWeights() {
   }
 }
 
+void refusesSizes() {
+  const int64_t large = int64_t{1} << 40, most = std::numeric_limits<int64_t>::max();
+  const auto refuse = [](const auto& body, const char* what) { expectThrows<Error>(body, what); };
+  refuse([&] { Weight(nullptr, DType::f32, large, large).bytes(); }, "rows · columns");
+  refuse([&] { Weight(nullptr, DType::f32, 1, most / 2); }, "columns · 4");
+  for (const DType dtype : {DType::q8, DType::q4})
+    for (const auto& [rows, columns] :
+         {std::pair(large, large), std::pair(most, int64_t{1}), std::pair(int64_t{1}, most)}) {
+      const QuantizedShape shape{dtype, rows, columns, 64};
+      refuse([&] { shape.dataBytes(); }, "bytes");
+      refuse([&] { shape.scaleCount(); }, "scales");
+      refuse([&] { quantizedWeight(shape, nullptr, nullptr, nullptr).bytes(); }, "all bytes");
+    }
+  expectEqual(sizeProduct(3, 5, 7), int64_t{105}, "product");
+  expectEqual(sizeSum(most - 1, 1), most, "sum");
+  refuse([&] { sizeProduct(3, most / 2, 1); }, "product");
+  refuse([&] { sizeSum(most, 1); }, "sum");
+  Noise noise(96);
+  TinyModel tiny(96);
+  const auto model = tiny.load(makeCpuBackend(DType::f32, 1));
+  refuse([&] { model->reserve({int64_t{1} << 31, 1, false, 0}, 8, 8); }, "rows");
+}
+
+void quantizesFromFiles() {
+  TinyModel tiny(97);
+  Manifest manifest = tiny.manifest();
+  manifest.quantize = Quantization{DType::q8, 32};
+  const std::string path = manifest.files[0];
+  const AbortFlag never;
+  bool cut = false;
+  const auto load = [&] {
+    const Model model(
+        tiny.config(), makeCpuBackend(DType::bf16, 2), manifest,
+        [&](const LoadProgress& progress) {
+          // In the midst of it, when the file was found long enough.
+          if (!std::exchange(cut, true)) std::filesystem::resize_file(path, 3000);
+          expect(progress.tensors > 0, "progress");
+        },
+        never);
+  };
+  const std::string said = expectThrows<Error>(load, "a file that is cut");
+  expect(said.find(path) != std::string::npos, said);
+}
+
 const Tests weightsTests{
     {"mapped file: content, moving, removal", mapsFiles},
     {"mapped file: an empty file", mapsEmptyFiles},
     {"mapped file: what is not there or not a file", refusesFiles},
     {"weights: missing, misshapen and truncated tensors are named", refusesWeights},
     {"weights: impossible sizes are named", refusesConfigs},
+    {"weights: sizes that wrap around are errors", refusesSizes},
+    {"weights: a file that is cut while it is quantized is an error", quantizesFromFiles},
     {"weights: progress rises to the whole", reportsProgress},
     {"weights: loading aborts", loadingAborts},
     {"weights: copies do not need the files", copiesWeights},

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <memory>
 
+#include "core/sizes.h"
+
 namespace rnd1::cpu {
 
 /** 64-byte aligned memory; throws out_of_memory. */
@@ -15,7 +17,8 @@ class Buffer {
  public:
   void reserve(int64_t count) {
     if (count <= capacity_) return;
-    memory_.reset(static_cast<T*>(allocateAligned(static_cast<size_t>(count) * sizeof(T))));
+    const auto bytes = static_cast<size_t>(sizeProduct(count, sizeof(T)));
+    memory_.reset(static_cast<T*>(allocateAligned(bytes)));
     capacity_ = count;
   }
   T* data() { return memory_.get(); }

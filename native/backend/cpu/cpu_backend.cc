@@ -77,11 +77,12 @@ void CpuBackend::reserve(const Limits& limits) {
   firstVector_.reserve(vector);
   secondVector_.reserve(vector);
   if (packs_)
-    packed_.reserve(std::max(std::max(limits.rows, limits.scoredRows) * rowBytes(limits.innerColumns),
-                             limits.rows * limits.expertsPerToken * rowBytes(limits.expertWidth)));
-  targets_.reserve(limits.rows * limits.expertsPerToken);
-  factors_.reserve(limits.rows * limits.expertsPerToken);
-  statistics_.reserve(limits.scoredRows * blocksOf(limits.vocabulary, statisticsColumns));
+    packed_.reserve(
+        std::max(sizeProduct(std::max(limits.rows, limits.scoredRows), rowBytes(limits.innerColumns)),
+                 sizeProduct(limits.rows, limits.expertsPerToken, rowBytes(limits.expertWidth))));
+  targets_.reserve(sizeProduct(limits.rows, limits.expertsPerToken));
+  factors_.reserve(sizeProduct(limits.rows, limits.expertsPerToken));
+  statistics_.reserve(sizeProduct(limits.scoredRows, blocksOf(limits.vocabulary, statisticsColumns)));
   if (limits.filters) reserveLogits(limits.scoredRows, limits.vocabulary);
   selector_.reserve(limits.scoredRows);
 }

@@ -66,17 +66,18 @@ QuantizedProducts::QuantizedProducts(ThreadPool& pool, const QuantizedKernels& k
     : pool_(pool), kernels_(kernels), scratch_(static_cast<size_t>(pool.threads())) {}
 
 void QuantizedProducts::reserve(const Limits& limits) {
-  const int64_t slots = limits.rows * limits.expertsPerToken;
-  rows_.reserve(limits.rows * padded(limits.innerColumns));
+  const int64_t slots = sizeProduct(limits.rows, limits.expertsPerToken);
+  const int64_t innerValues = sizeProduct(limits.rows, padded(limits.innerColumns));
+  rows_.reserve(innerValues);
   // A dense MLP has one slot a row, and its width is an inner dimension too.
-  activated_.reserve(std::max(limits.rows * padded(limits.innerColumns), slots * padded(limits.expertWidth)));
+  activated_.reserve(std::max(innerValues, sizeProduct(slots, padded(limits.expertWidth))));
   grow(slotRows_, slots);
   grow(slotWeights_, slots);
   for (Scratch& scratch : scratch_) {
     scratch.rows.reserve(std::max(blockBytes, kernels_.tileRows * padded(limits.innerColumns)));
     grow(scratch.activated, mostBlockRows * activatedColumns);
     grow(scratch.sums, mostBlockRows * panelPair);
-    if (limits.expertsPerToken > 0) grow(scratch.combined, limits.rows * panelPair);
+    if (limits.expertsPerToken > 0) grow(scratch.combined, sizeProduct(limits.rows, panelPair));
   }
   // Every expert has a block, every block of rows one more, and every thread as many parts as it should find.
   const int64_t blocks =

@@ -1,0 +1,119 @@
+// Every single allocation of loading a model and of its first steps fails once.
+#include <functional>
+#include <new>
+
+#include "allocations.h"
+#include "core/error.h"
+#include "model_support.h"
+
+namespace rnd1::test {
+namespace {
+
+/** Far more than there are: a count that never ends is a failure too. */
+constexpr int64_t most = 100'000;
+
+/** An ending that a lack of memory may have. */
+bool saysOutOfMemory(const std::function<void()>& body, const std::string& what) {
+  try {
+    body();
+    return false;
+  } catch (const Error& error) {
+    expect(error.code() == ErrorCode::outOfMemory, what + ": " + error.what());
+  } catch (const std::bad_alloc&) {
+    // native/napi gives it the same code.
+  }
+  return true;
+}
+
+/** Runs `body` with each of its allocations failing, one at a time, until it has no more. */
+void failEach(const std::string& what, const std::function<void()>& body) {
+  if (!allocationsAreCounted()) {
+    expect(true, "");
+    return;
+  }
+  body();  // what is made once, and kept
+  int64_t number = 0, failed = 0;
+  for (bool happened = true; happened && number < most; ++number) {
+    const std::string which = text(what, ", allocation ", number);
+    const int64_t before = liveAllocations();
+    {
+      const FailingAllocation failing(number);
+      if (saysOutOfMemory(body, which)) ++failed;
+      happened = failing.happened();
+    }
+    const int64_t left = liveAllocations() - before;
+    if (left != 0) expect(false, text(which, ": ", left, " left behind"));
+  }
+  expect(number < most, what + ": no end");
+  expect(failed > 10, text(what, ": only ", failed, " failures"));
+}
+
+struct Way {
+  const char* name;
+  bool copied;
+  std::optional<Quantization> quantize;
+};
+
+const Way ways[] = {{"mapped", false, {}}, {"copied", true, {}}, {"q4", true, Quantization{DType::q4, 32}}};
+
+std::unique_ptr<Model> load(TinyModel& tiny, const Manifest& manifest) {
+  const AbortFlag never;
+  return std::make_unique<Model>(
+      tiny.config(), makeCpuBackend(DType::bf16, 2), manifest, [](const LoadProgress&) {}, never);
+}
+
+std::vector<int32_t> stepOnce(Model& model, bool filters) {
+  const std::vector<int32_t> tokens{3, 1, 4, 1, 5}, masked{1, 3};
+  const std::vector<uint8_t> eligible{1, 1};
+  std::vector<Score> scores(2);
+  StepCanvas canvas;
+  canvas.tokens = tokens;
+  canvas.masked = masked;
+  canvas.eligible = eligible;
+  canvas.scores = scores;
+  if (filters) canvas.sampling.topP = 0.5f;
+  const AbortFlag never;
+  model.step({&canvas, 1}, never);
+  return {scores[0].token, scores[1].token};
+}
+
+void loadingSurvives() {
+  for (const Way& way : ways) {
+    TinyModel tiny(71);
+    Manifest manifest = tiny.manifest();
+    manifest.copied = way.copied;
+    manifest.quantize = way.quantize;
+    failEach(text("loading, ", way.name), [&] { load(tiny, manifest); });
+  }
+}
+
+void stepsSurvive() {
+  for (const Way& way : ways) {
+    TinyModel tiny(72);
+    Manifest manifest = tiny.manifest();
+    manifest.copied = way.copied;
+    manifest.quantize = way.quantize;
+    const auto expected = stepOnce(*load(tiny, manifest), true);
+    // A new model each time, for a step allocates where it is the largest so far.
+    failEach(text("first steps, ", way.name), [&] {
+      const auto fresh = load(tiny, manifest);
+      stepOnce(*fresh, false);
+      expectEqual(stepOnce(*fresh, true) == expected, true, "tokens");
+    });
+    // One model that failed again and again steps as if nothing had been.
+    const auto model = load(tiny, manifest);
+    for (int64_t number = 0; number < 40; ++number) {
+      const FailingAllocation failing(number);
+      saysOutOfMemory([&] { stepOnce(*model, number % 2 == 0); }, "step");
+    }
+    expectEqual(stepOnce(*model, true) == expected, true, "tokens after failures");
+  }
+}
+
+const Tests allocationFailureTests{
+    {"allocations: each failure while a model is loaded is an error, and nothing is left", loadingSurvives},
+    {"allocations: each failure of first steps is an error, and nothing is left", stepsSurvive},
+};
+
+}  // namespace
+}  // namespace rnd1::test
