@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { RND1 } from '../index';
-import { integer, number, parser, UsageError } from './input';
+import { integer, number, parser, readTextFile, UsageError } from './input';
 import { Interruption } from './interrupt';
 import { addModelOptions, type ModelFlags } from './options';
 import { loadModel } from './run';
@@ -190,5 +189,5 @@ function keysOf({ apiKey = [] }: ServeFlags): string[] {
 
 async function templateOf({ chatTemplate }: ServeFlags): Promise<ChatTemplate> {
   if (chatTemplate === undefined) return 'auto';
-  return chatTemplate === 'task' ? 'task' : { template: await readFile(chatTemplate, 'utf8') };
+  return chatTemplate === 'task' ? 'task' : { template: await readTextFile(chatTemplate) };
 }
