@@ -92,7 +92,8 @@ export class Fields {
 
 /** A value from a file, cut to a readable length. */
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'undefined';
+  // NaN and infinity are no JSON, and yet read.
+  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? 'undefined');
   return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }
 

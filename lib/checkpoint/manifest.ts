@@ -88,7 +88,7 @@ async function readFiles(folder: string, names: readonly string[]): Promise<Mani
 /** Tensor name → file name, as the index has it. */
 export function parseIndex(text: string, path: string): ReadonlyMap<string, string> {
   const weightMap = new Map<string, string>();
-  const reader = new JsonReader(text, path);
+  const reader = new JsonReader(text, path, { constants: true });
   reader.object((section) => {
     if (section !== 'weight_map') {
       reader.skip();
