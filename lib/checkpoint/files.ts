@@ -12,22 +12,22 @@ export interface TextLimits {
   readonly values: number;
 }
 
-const MiB = 1024 * 1024;
+const MB = 1_000_000;
 
 /** Far beyond all that is published: of RND1, config.json has 1 kB, the index 2 MB, tokenizer.json 11 MB. */
 const limitsByName: ReadonlyMap<string, TextLimits> = new Map([
-  ['generation_config.json', { bytes: MiB, values: 50_000 }],
-  ['tokenizer_config.json', { bytes: 16 * MiB, values: 500_000 }],
-  ['tokenizer.json', { bytes: 64 * MiB, values: 4_000_000 }],
-  ['model.safetensors.index.json', { bytes: 64 * MiB, values: 0 }],
+  ['generation_config.json', { bytes: MB, values: 50_000 }],
+  ['tokenizer_config.json', { bytes: 16 * MB, values: 500_000 }],
+  ['tokenizer.json', { bytes: 64 * MB, values: 4_000_000 }],
+  ['model.safetensors.index.json', { bytes: 64 * MB, values: 0 }],
   // Copied when a checkpoint is quantized, not parsed.
-  ['vocab.json', { bytes: 64 * MiB, values: 0 }],
-  ['merges.txt', { bytes: 64 * MiB, values: 0 }],
-  ['chat_template.jinja', { bytes: 4 * MiB, values: 0 }],
+  ['vocab.json', { bytes: 64 * MB, values: 0 }],
+  ['merges.txt', { bytes: 64 * MB, values: 0 }],
+  ['chat_template.jinja', { bytes: 4 * MB, values: 0 }],
 ]);
 
 /** config.json, whatever its name. */
-const otherLimits: TextLimits = { bytes: MiB, values: 50_000 };
+const otherLimits: TextLimits = { bytes: MB, values: 50_000 };
 
 /** The limits of a text file of a checkpoint, by its name. */
 export function limitsOf(path: string): TextLimits {
