@@ -11,6 +11,7 @@ import {
   RND1Error,
   system,
 } from '../index';
+import { printableJson } from '../printable';
 import { UsageError } from './input';
 import { addModelOptions, hubOf, type ModelFlags } from './options';
 import { type DevicePlan, formatReport, type Problem, reportObject } from './report';
@@ -61,7 +62,7 @@ async function inspect(folder: string | undefined, flags: InspectFlags): Promise
   const plan = planDevice(report, flags);
   const all = flags.tensors === true;
   const out = flags.json
-    ? JSON.stringify(reportObject(report, plan, all), null, 2)
+    ? printableJson(JSON.stringify(reportObject(report, plan, all), null, 2))
     : formatReport(report, plan, all);
   process.stdout.write(`${out}\n`);
 }

@@ -1,5 +1,6 @@
 import { formatBytes } from '../format-bytes';
 import type { CheckpointReport } from '../index';
+import { printableName } from '../printable';
 
 /** Which device a model would run on, and why. */
 export interface DevicePlan {
@@ -113,8 +114,20 @@ function describeWeights({ weights, config, bytes, parameters }: CheckpointRepor
   return `${weights} in groups of ${quantization.group}, ${bits} bits a parameter with all that is wide`;
 }
 
+/** A report whose names cannot steer the terminal: they are whatever the files say. */
+function printable(report: CheckpointReport): CheckpointReport {
+  return {
+    ...report,
+    folder: printableName(report.folder),
+    files: report.files.map((file) => ({ ...file, path: printableName(file.path) })),
+    tensors: report.tensors.map((tensor) => ({ ...tensor, name: printableName(tensor.name) })),
+    unknown: report.unknown.map(printableName),
+  };
+}
+
 /** What `rnd1 inspect` prints for people. */
-export function formatReport(report: CheckpointReport, plan: DevicePlan | Problem, all: boolean): string {
+export function formatReport(given: CheckpointReport, plan: DevicePlan | Problem, all: boolean): string {
+  const report = printable(given);
   const { parameters, files, unknown } = report;
   const usedTensors = used(report);
   const ignored = new Set(unknown);
