@@ -15,6 +15,7 @@ import { printableJson } from '../printable';
 import { UsageError } from './input';
 import { addModelOptions, hubOf, type ModelFlags } from './options';
 import { type DevicePlan, formatReport, type Problem, reportObject } from './report';
+import { warnOf } from './run';
 
 interface InspectFlags extends ModelFlags {
   readonly tensors?: boolean;
@@ -65,6 +66,7 @@ async function inspect(folder: string | undefined, flags: InspectFlags): Promise
     ? printableJson(JSON.stringify(reportObject(report, plan, all), null, 2))
     : formatReport(report, plan, all);
   process.stdout.write(`${out}\n`);
+  warnOf(report.warnings);
 }
 
 /** What is no folder but may be a name on the hub is looked up in the cache. */

@@ -188,7 +188,8 @@ export function formatReport(given: CheckpointReport, plan: DevicePlan | Problem
 
 /** What `rnd1 inspect --json` prints. */
 export function reportObject(report: CheckpointReport, plan: DevicePlan | Problem, all: boolean): object {
-  const { folder, config, files, unknown, dtype, weights, bytes, parameters, metadata, tokenizer } = report;
+  const { folder, config, files, unknown, dtype, weights, bytes, parameters, metadata, tokenizer, warnings } =
+    report;
   return {
     folder,
     model: config.model,
@@ -206,6 +207,7 @@ export function reportObject(report: CheckpointReport, plan: DevicePlan | Proble
     ignored: unknown,
     ...(all ? { tensors: report.tensors.map((t) => ({ ...t, dtype: t.dtype.toLowerCase() })) } : {}),
     metadata: Object.fromEntries(metadata),
+    warnings,
     wouldRun: plan,
   };
 }

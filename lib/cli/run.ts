@@ -30,6 +30,11 @@ export async function run(task: Task, flags: ModelFlags & OutputFlags): Promise<
   }
 }
 
+/** Tells what of a checkpoint contradicts itself. */
+export function warnOf(warnings: readonly string[]): void {
+  for (const warning of warnings) process.stderr.write(`rnd1: warning: ${warning}\n`);
+}
+
 /** Loads a model behind a bar. */
 export async function loadModel(
   flags: ModelFlags & { readonly quiet?: boolean; readonly maxRowsPerStep?: number },
@@ -39,7 +44,7 @@ export async function loadModel(
   const loading = flags.quiet ? null : new LoadingBar(process.stderr);
   try {
     const hub = hubOf(flags);
-    return await RND1.load(flags.model, {
+    const model = await RND1.load(flags.model, {
       ...hub,
       device,
       dtype,
@@ -49,6 +54,9 @@ export async function loadModel(
       signal,
       onProgress: loading?.update,
     });
+    loading?.close();
+    if (!flags.quiet) warnOf(model.info.warnings);
+    return model;
   } finally {
     loading?.close();
   }

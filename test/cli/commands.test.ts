@@ -184,6 +184,22 @@ describe('inspect', () => {
   });
 });
 
+test('contradictions in a checkpoint are told on standard error, unless it is to be quiet', async () => {
+  const copy = join(folder, 'contradictory');
+  cpSync(join(root, 'models', 'nano'), copy, { recursive: true });
+  const path = join(copy, 'generation_config.json');
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), pad_token_id: 257 }));
+  const warning = `rnd1: warning: ${path}: pad_token_id 257 is taken, not 256 of ${join(copy, 'config.json')}\n`;
+  const generate = ['generate', 'Sort z k m q', '-m', copy, '--seed', '1'];
+  const loud = await rnd1(generate);
+  expect({ code: loud.code, stdout: loud.stdout }).toEqual({ code: 0, stdout: 'k m q z\n' });
+  expect(loud.stderr).toContain(warning);
+  expect((await rnd1([...generate, '--quiet'])).stderr).toBe('');
+  const inspected = await rnd1(['inspect', copy, '--json']);
+  expect(inspected.stderr).toContain(warning);
+  expect(JSON.parse(inspected.stdout).warnings).toHaveLength(2);
+});
+
 describe('exit codes', () => {
   test.each<[string, number, string[], string]>([
     ['a prompt that is not there', 2, ['generate'], 'no prompt'],
