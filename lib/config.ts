@@ -4,6 +4,7 @@ import { refuseUnsupported } from './checkpoint/features';
 import { Fields } from './checkpoint/fields';
 import { checkFolder, readJsonObject } from './checkpoint/files';
 import { type Quantization, readQuantization } from './checkpoint/quantization';
+import { refuseSharedMask, tokenWarnings } from './checkpoint/special-tokens';
 import { RND1Error } from './errors';
 import type { NamedTokens } from './tokenizer';
 
@@ -52,6 +53,8 @@ export interface ReadConfigOptions {
   readonly configFile?: string;
   /** The special tokens that tokenizer_config.json names, given the vocabulary; they serve where no config has the key. */
   readonly namedTokens?: (vocabulary: number) => Promise<NamedTokens>;
+  /** Told of contradictions that leave no doubt. */
+  readonly warn?: (message: string) => void;
 }
 
 /**
@@ -61,12 +64,12 @@ export interface ReadConfigOptions {
  */
 export async function readConfig(folder: string, options: ReadConfigOptions = {}): Promise<ModelConfig> {
   await checkFolder(folder);
-  const { configFile = 'config.json' } = options;
+  const { configFile = 'config.json', warn = () => {} } = options;
   const path = join(folder, configFile);
-  const raw = await readJsonObject(path);
+  const raw = await readJsonObject(path, warn);
   if (raw === null) throw new RND1Error('invalid_checkpoint', `${folder} has no ${configFile}`);
   const generationPath = join(folder, 'generation_config.json');
-  const rawGeneration = (await readJsonObject(generationPath)) ?? {};
+  const rawGeneration = (await readJsonObject(generationPath, warn)) ?? {};
 
   const fields = new Fields(path, raw);
   const generationFields = new Fields(generationPath, rawGeneration);
@@ -77,9 +80,12 @@ export async function readConfig(folder: string, options: ReadConfigOptions = {}
   const quantization = readQuantization(fields);
   const model = readModel(fields);
   const named = (await options.namedTokens?.(model.vocabulary)) ?? {};
+  const tokens = readTokens([generationFields, fields], named, model.vocabulary);
+  refuseSharedMask(tokens, path);
+  for (const warning of tokenWarnings(generationFields, fields, named, tokens)) warn(warning);
   return {
     model,
-    tokens: readTokens([generationFields, fields], named, model.vocabulary),
+    tokens,
     generation: readGeneration(generationFields, fields),
     quantization,
     declaredDtype: fields.optionalString('dtype') ?? fields.optionalString('torch_dtype'),

@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { printableText } from './printable';
 
 /** Why an operation failed. Wrong arguments are `TypeError`s and `RangeError`s instead. */
 export type RND1ErrorCode =
@@ -47,7 +48,8 @@ export class RND1Error extends Error {
   readonly code: RND1ErrorCode;
 
   constructor(code: RND1ErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+    // It may quote what a file or the hub says, and be shown in a terminal.
+    super(printableText(message), options);
     this.code = code;
   }
 }

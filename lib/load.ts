@@ -14,6 +14,7 @@ import { downloadCheckpoint } from './hub/download';
 import { isRepository } from './hub/repository';
 import { checkHubOptions } from './hub/settings';
 import { loadNames } from './option-names';
+import { printableText } from './printable';
 import { readSettings } from './settings';
 import type { Tokenizer } from './tokenizer';
 import type { Device, DownloadOptions, DownloadProgress, DType, LoadOptions, LoadProgress } from './types';
@@ -50,6 +51,8 @@ export interface ModelInfo {
   readonly mapped: boolean;
   /** Names of tensors in the checkpoint that the model does not use. */
   readonly unknownTensors: readonly string[];
+  /** Contradictions between the files that leave no doubt about what is meant; docs/checkpoints.md lists them. */
+  readonly warnings: readonly string[];
 }
 
 /** A model in memory, with what its folder says about it. */
@@ -78,7 +81,7 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
     signal,
     onProgress: onProgress && downloadReport(onProgress),
   });
-  const { config, tokenizer } = await readSettings(folder);
+  const { config, tokenizer, warnings } = await readSettings(folder);
   const manifest = await readManifest(folder);
   const selected = selectTensors(manifest, config.model, config.quantization);
   signal?.throwIfAborted();
@@ -114,6 +117,7 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
     weightBytes: session.info.weightBytes,
     mapped: mapped && session.info.device === 'cpu',
     unknownTensors: selected.unknown,
+    warnings: [...warnings, ...manifest.warnings, ...selected.warnings].map(printableText),
   };
   return { native, session, config, tokenizer, info, maxRowsPerStep };
 }

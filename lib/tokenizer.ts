@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { checkFolder, readJsonObject } from './checkpoint/files';
 import { quote } from './checkpoint/format';
+import { readVocabulary } from './checkpoint/vocabulary';
 import { RND1Error } from './errors';
 import { stringOption } from './validate';
 
@@ -64,20 +65,28 @@ export class Tokenizer {
 
   /**
    * Null when the folder has no tokenizer.json. Throws `invalid_checkpoint`, naming the file, when it cannot be
-   * used or when it has token ids that are not below `vocabulary`, the model's.
+   * used, when it has token ids that are not below `vocabulary`, the model's, or when tokens and ids contradict each
+   * other. `warn` is told of contradictions that leave no doubt about the tokens (docs/checkpoints.md).
    */
-  static async load(folder: string, vocabulary = ID_LIMIT): Promise<Tokenizer | null> {
+  static async load(
+    folder: string,
+    vocabulary = ID_LIMIT,
+    warn: (message: string) => void = () => {},
+  ): Promise<Tokenizer | null> {
     stringOption('folder', folder);
     await checkFolder(folder);
     const path = join(folder, 'tokenizer.json');
-    const definition = await readJsonObject(path);
+    const definition = await readJsonObject(path, warn);
     if (definition === null) return null;
-    const config = (await readJsonObject(join(folder, 'tokenizer_config.json'))) ?? {};
+    const configPath = join(folder, 'tokenizer_config.json');
+    const config = (await readJsonObject(configPath, warn)) ?? {};
     try {
-      const complete = { ...definition, added_tokens: addedTokens(definition, config) };
-      const size = checkIds(complete, vocabulary);
-      const implementation = new Implementation(complete, config);
-      return new Tokenizer(implementation, path, size, namedTokens(implementation, config));
+      const { added, size } = readVocabulary(definition, config, vocabulary, (text) =>
+        warn(`${folder}: ${text}`),
+      );
+      const implementation = new Implementation({ ...definition, added_tokens: added }, config);
+      const named = namedTokens(implementation, config, (text) => warn(`${configPath}: ${text}`));
+      return new Tokenizer(implementation, path, size, named);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new RND1Error('invalid_checkpoint', `${path} cannot be used: ${reason}`, { cause: error });
@@ -133,38 +142,18 @@ export class Tokenizer {
   }
 }
 
-/** Those of tokenizer.json, then those that only tokenizer_config.json has: transformers adds them too. */
-function addedTokens(definition: Json, config: Json): Json[] {
-  const tokens = [...((definition.added_tokens ?? []) as Json[])];
-  const contents = new Set(tokens.map((token) => token.content));
-  for (const [id, token] of Object.entries((config.added_tokens_decoder ?? {}) as Record<string, Json>)) {
-    if (!contents.has(token.content)) tokens.push({ ...token, id: Number(id) });
-  }
-  return tokens;
-}
-
-/** Throws unless every id is an integer below `vocabulary`; returns the highest plus one. */
-function checkIds(definition: Json & { added_tokens: Json[] }, vocabulary: number): number {
-  const vocab = (definition.model as Json | undefined)?.vocab ?? {};
-  const entries: Iterable<[unknown, unknown]> = Array.isArray(vocab)
-    ? vocab.map((piece, id): [unknown, unknown] => [piece, id])
-    : Object.entries(vocab);
-  const added = definition.added_tokens.map((token): [unknown, unknown] => [token.content, token.id]);
-  let size = 0;
-  for (const [token, id] of [...entries, ...added]) {
-    if (!Number.isInteger(id) || (id as number) < 0 || (id as number) >= vocabulary) {
-      throw new Error(`token ${quote(String(token))} has id ${String(id)}, vocab_size is ${vocabulary}`);
-    }
-    size = Math.max(size, (id as number) + 1);
-  }
-  return size;
-}
-
-function namedTokens(implementation: Implementation, config: Json): NamedTokens {
+function namedTokens(
+  implementation: Implementation,
+  config: Json,
+  warn: (message: string) => void,
+): NamedTokens {
   const idOf = (key: string) => {
     const value = config[key] as string | { content?: string } | null | undefined;
     const content = typeof value === 'object' ? value?.content : value;
-    return content === undefined ? undefined : implementation.token_to_id(content);
+    if (content === undefined || content === null) return undefined;
+    const id = implementation.token_to_id(content);
+    if (id === undefined) warn(`${key} ${quote(String(content))} is no token of tokenizer.json, and ignored`);
+    return id;
   };
   return { eos: idOf('eos_token'), pad: idOf('pad_token'), bos: idOf('bos_token'), mask: idOf('mask_token') };
 }

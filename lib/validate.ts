@@ -1,11 +1,12 @@
 import { setMaxListeners } from 'node:events';
 import { inspect, types } from 'node:util';
+import { printableName } from './printable';
 import type { TokenIds } from './types';
 
 /** A value as an error message shows it: short, one line. */
 export function quote(value: unknown): string {
   const text = inspect(value, { depth: 1, maxArrayLength: 8, maxStringLength: 80, breakLength: Infinity });
-  return text.length > 120 ? `${text.slice(0, 119)}…` : text;
+  return printableName(text.length > 120 ? `${text.slice(0, 119)}…` : text);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { RND1Error } from '../errors';
+import { printableJson } from '../printable';
 
 /** Token ids and counts end up in 32-bit integers. */
 const INTEGER_LIMIT = 2 ** 31 - 1;
@@ -92,7 +93,9 @@ export class Fields {
 
 /** A value from a file, cut to a readable length. */
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'undefined';
+  // NaN and infinity are no JSON, and yet read.
+  const text =
+    typeof value === 'number' ? String(value) : printableJson(JSON.stringify(value) ?? 'undefined');
   return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }
 

@@ -1,8 +1,38 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { RND1Error } from '../errors';
+import { formatBytes } from '../format-bytes';
+import { quote } from './format';
+import { JsonReader } from './json-reader';
 
-/** Larger JSON files than this are not read: tokenizer.json of RND1 has 11 MB, an index about 2 MB. */
-export const JSON_FILE_LIMIT = 128 * 1024 * 1024;
+/** How much of a text file is read at most. */
+export interface TextLimits {
+  readonly bytes: number;
+  /** Values of its JSON, at all depths. */
+  readonly values: number;
+}
+
+const MB = 1_000_000;
+
+/** Far beyond all that is published: of RND1, config.json has 1 kB, the index 2 MB, tokenizer.json 11 MB. */
+const limitsByName: ReadonlyMap<string, TextLimits> = new Map([
+  ['generation_config.json', { bytes: MB, values: 50_000 }],
+  ['tokenizer_config.json', { bytes: 16 * MB, values: 500_000 }],
+  ['tokenizer.json', { bytes: 64 * MB, values: 4_000_000 }],
+  ['model.safetensors.index.json', { bytes: 64 * MB, values: 0 }],
+  // Copied when a checkpoint is quantized, not parsed.
+  ['vocab.json', { bytes: 64 * MB, values: 0 }],
+  ['merges.txt', { bytes: 64 * MB, values: 0 }],
+  ['chat_template.jinja', { bytes: 4 * MB, values: 0 }],
+]);
+
+/** config.json, whatever its name. */
+const otherLimits: TextLimits = { bytes: MB, values: 50_000 };
+
+/** The limits of a text file of a checkpoint, by its name. */
+export function limitsOf(path: string): TextLimits {
+  return limitsByName.get(basename(path)) ?? otherLimits;
+}
 
 /** What a file system error means to the caller. */
 export function ioError(path: string, error: unknown): RND1Error {
@@ -66,12 +96,16 @@ export async function withFile<T>(path: string, use: (handle: FileHandle) => Pro
   }
 }
 
-/** The UTF-8 text of a file of at most `JSON_FILE_LIMIT` bytes; null when there is no such file. */
+/** The UTF-8 text of a file within the limits of its name; null when there is no such file. */
 export async function readText(path: string): Promise<string | null> {
   const size = await fileSize(path);
   if (size === null) return null;
-  if (size > JSON_FILE_LIMIT) {
-    throw new RND1Error('invalid_checkpoint', `${path} has ${size} bytes; the limit is ${JSON_FILE_LIMIT}`);
+  const limit = limitsOf(path).bytes;
+  if (size > limit) {
+    throw new RND1Error(
+      'invalid_checkpoint',
+      `${path} has ${formatBytes(size)}; the limit is ${formatBytes(limit)}`,
+    );
   }
   const bytes = await withFile(path, (handle) => readExactly(handle, path, 0, size));
   return decodeUtf8(bytes, path);
@@ -86,20 +120,36 @@ export function decodeUtf8(bytes: Uint8Array, where: string): string {
   }
 }
 
-/** A JSON file whose top level is an object; null when there is no such file. */
-export async function readJsonObject(path: string): Promise<Record<string, unknown> | null> {
+/**
+ * A JSON file whose top level is an object, as Python's json reads it: NaN and Infinity are numbers. Null when there is no
+ * such file. `warn` is told of keys that stand twice with the same value.
+ */
+export async function readJsonObject(
+  path: string,
+  warn: (message: string) => void = () => {},
+): Promise<Record<string, unknown> | null> {
   const text = await readText(path);
   if (text === null) return null;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new RND1Error('invalid_checkpoint', `${path} is not valid JSON: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
+  const reader = new JsonReader(text, `${path} is not valid JSON`, {
+    constants: true,
+    values: limitsOf(path).values,
+    onTwice: (key) => warn(`${path}: the key ${quote(key)} stands twice, with the same value`),
+  });
+  const value = reader.value();
+  reader.end();
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new RND1Error('invalid_checkpoint', `${path} does not hold a JSON object`);
   }
   return value as Record<string, unknown>;
+}
+
+/** JSON as Python's json writes it: `JSON.stringify` would make null of NaN and Infinity. */
+export function pythonJson(value: unknown): string {
+  const mark = '\u{e000}number:';
+  const text = JSON.stringify(
+    value,
+    (_, item) => (typeof item === 'number' && !Number.isFinite(item) ? `${mark}${item}` : item),
+    2,
+  );
+  return text.replace(new RegExp(`"${mark}(NaN|-?Infinity)"`, 'gu'), '$1');
 }

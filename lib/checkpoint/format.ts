@@ -1,6 +1,8 @@
+import { printableJson } from '../printable';
+
 /** A name from a file, quoted for a message and cut to a readable length. */
 export function quote(name: string): string {
-  return JSON.stringify(name.length > 200 ? `${name.slice(0, 200)}…` : name);
+  return printableJson(JSON.stringify(name.length > 200 ? `${name.slice(0, 200)}…` : name));
 }
 
 /** `[151936, 2048]` */

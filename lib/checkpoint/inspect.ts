@@ -1,5 +1,6 @@
 import type { FloatType, QuantizedType } from '../../types/native';
 import type { ModelConfig } from '../config';
+import { printableText } from '../printable';
 import { readSettings } from '../settings';
 import { optionsObject, stringOption } from '../validate';
 import { type ManifestTensor, readManifest } from './manifest';
@@ -39,6 +40,8 @@ export interface CheckpointReport {
   readonly metadata: ReadonlyMap<string, string>;
   /** There is a tokenizer.json. */
   readonly tokenizer: boolean;
+  /** Contradictions between the files that leave no doubt about what is meant; docs/checkpoints.md lists them. */
+  readonly warnings: readonly string[];
 }
 
 /** Options of `inspectCheckpoint`. */
@@ -54,7 +57,7 @@ export async function inspectCheckpoint(
 ): Promise<CheckpointReport> {
   stringOption('folder', folder);
   const { configFile } = optionsObject('options', options, { configFile: true });
-  const { config, tokenizer } = await readSettings(folder, configFile);
+  const { config, tokenizer, warnings } = await readSettings(folder, configFile);
   const manifest = await readManifest(folder);
   const selected = selectTensors(manifest, config.model, config.quantization);
   const { tensors, unknown, dtype, weights, bytes } = selected;
@@ -73,5 +76,6 @@ export async function inspectCheckpoint(
     parameters: { total, active: total - idle },
     metadata: manifest.metadata,
     tokenizer: tokenizer !== null,
+    warnings: [...warnings, ...manifest.warnings, ...selected.warnings].map(printableText),
   };
 }

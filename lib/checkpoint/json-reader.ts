@@ -1,23 +1,39 @@
+import { isDeepStrictEqual } from 'node:util';
 import { RND1Error } from '../errors';
 import { quote } from './format';
 
-/** Deeper nesting in values that nobody asked for is refused. */
+/** Values that are nested deeper are refused, so that nothing that walks over one overflows the stack. */
 const DEPTH_LIMIT = 32;
 
 /** Entries of one object or array. RND1 has 18,867 tensors. */
 export const ENTRY_LIMIT = 500_000;
 
+const scalar = /true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+const pythonScalar = new RegExp(`NaN|-?Infinity|${scalar.source}`, 'y');
+
+/** How a text may be written. */
+export interface JsonDialect {
+  /** NaN, Infinity and -Infinity are numbers, as Python's json writes and reads them. @default false */
+  readonly constants?: boolean;
+  /** So many values may be built by `value`. @default 0 */
+  readonly values?: number;
+  /** Told of a key that an object has twice with the same value; with different values it is refused. */
+  readonly onTwice?: (key: string) => void;
+}
+
 /**
- * Reads JSON of a known shape, front to back. Unlike `JSON.parse` it refuses duplicate keys and integers
- * that a double cannot hold, and builds nothing that was not asked for, so hostile input stays cheap.
+ * Reads JSON front to back. Unlike `JSON.parse` it refuses duplicate keys, deep nesting, more values than were asked for
+ * and, where integers are asked for, those that a double cannot hold, so hostile input stays cheap.
  */
 export class JsonReader {
   private at = 0;
+  private built = 0;
 
   /** `where` names the text in errors, which are `invalid_checkpoint`. */
   constructor(
     private readonly text: string,
     private readonly where: string,
+    private readonly dialect: JsonDialect = {},
   ) {}
 
   /** The error for a problem at the current place. */
@@ -85,6 +101,45 @@ export class JsonReader {
     return value;
   }
 
+  /** Reads and builds a value of any kind. */
+  value(depth = 0): unknown {
+    if (depth > DEPTH_LIMIT) throw this.error(`nested deeper than ${DEPTH_LIMIT}`);
+    const { values: limit = 0 } = this.dialect;
+    if (++this.built > limit) throw this.error(`more than ${limit} values`);
+    this.space();
+    const first = this.text[this.at];
+    if (first === '{') return this.record(depth);
+    if (first === '"') return this.string();
+    if (first !== '[') return this.scalar();
+    const items: unknown[] = [];
+    this.array(() => items.push(this.value(depth + 1)), limit);
+    return items;
+  }
+
+  private record(depth: number): Record<string, unknown> {
+    const record: Record<string, unknown> = {};
+    this.expect('{');
+    if (this.accept('}')) return record;
+    do {
+      const key = this.string();
+      this.expect(':');
+      const value = this.value(depth + 1);
+      if (Object.hasOwn(record, key)) {
+        if (!isDeepStrictEqual(record[key], value)) {
+          throw this.error(`the key ${quote(key)} stands twice, with different values,`);
+        }
+        this.dialect.onTwice?.(key);
+      } else if (key === '__proto__') {
+        // Assigned, it would become the prototype.
+        Object.defineProperty(record, key, { value, enumerable: true, writable: true, configurable: true });
+      } else {
+        record[key] = value;
+      }
+    } while (this.accept(','));
+    this.expect('}');
+    return record;
+  }
+
   /** Reads past a value of any kind. */
   skip(depth = 0): void {
     if (depth > DEPTH_LIMIT) throw this.error(`nested deeper than ${DEPTH_LIMIT}`);
@@ -93,11 +148,25 @@ export class JsonReader {
     if (first === '{') this.object(() => this.skip(depth + 1));
     else if (first === '[') this.array(() => this.skip(depth + 1));
     else if (first === '"') this.string();
-    else {
-      const word = this.match(/true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y);
-      if (word === null) throw this.error('expected a value');
-      this.at += word.length;
-    }
+    else this.scalar();
+  }
+
+  /** Reads null, a truth value or a number. */
+  scalar(): null | boolean | number {
+    this.space();
+    const { constants = false } = this.dialect;
+    const word = this.match(constants ? pythonScalar : scalar);
+    if (word === null) throw this.error('expected a value');
+    this.at += word.length;
+    return word === 'null' ? null : word === 'true' ? true : word === 'false' ? false : Number(word);
+  }
+
+  /** Whether null comes next, which is then read. */
+  acceptNull(): boolean {
+    this.space();
+    if (!this.text.startsWith('null', this.at)) return false;
+    this.at += 4;
+    return true;
   }
 
   /** Nothing but white space may follow. */

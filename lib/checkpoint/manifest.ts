@@ -3,6 +3,7 @@ import { RND1Error } from '../errors';
 import { checkFolder, fileSize, readText } from './files';
 import { firstFew, quote } from './format';
 import { ENTRY_LIMIT, JsonReader } from './json-reader';
+import { formatKey } from './quantization';
 import { type HeaderTensor, readHeader } from './safetensors';
 
 /** All weights in one file. */
@@ -26,7 +27,20 @@ export interface Manifest {
   readonly tensors: ReadonlyMap<string, ManifestTensor>;
   /** `__metadata__` of all files together. */
   readonly metadata: ReadonlyMap<string, string>;
+  /** What the index says otherwise than the files, which decide. */
+  readonly warnings: readonly string[];
 }
+
+/** What an index says. */
+export interface ShardIndex {
+  /** Tensor name → file name. */
+  readonly weightMap: ReadonlyMap<string, string>;
+  /** Bytes of all tensors; null when it does not say. */
+  readonly totalSize: number | null;
+}
+
+/** Values of an index's metadata. */
+const METADATA_LIMIT = 10_000;
 
 /**
  * Reads the headers of a checkpoint folder: `model.safetensors`, or else the shards that
@@ -35,14 +49,19 @@ export interface Manifest {
  */
 export async function readManifest(folder: string): Promise<Manifest> {
   await checkFolder(folder);
-  if ((await fileSize(join(folder, SINGLE_FILE))) !== null) return readFiles(folder, [SINGLE_FILE]);
-
   const indexPath = join(folder, INDEX_FILE);
+  if ((await fileSize(join(folder, SINGLE_FILE))) !== null) {
+    const manifest = await readFiles(folder, [SINGLE_FILE]);
+    if ((await fileSize(indexPath)) === null) return manifest;
+    return { ...manifest, warnings: [`${indexPath} is not read: there is ${SINGLE_FILE}`] };
+  }
+
   const index = await readText(indexPath);
   if (index === null) {
     throw new RND1Error('invalid_checkpoint', `${folder} has neither ${SINGLE_FILE} nor ${INDEX_FILE}`);
   }
-  const weightMap = parseIndex(index, indexPath);
+  const shardIndex = parseIndex(index, indexPath);
+  const { weightMap } = shardIndex;
   const shards = [...new Set(weightMap.values())].sort();
   const missing: string[] = [];
   for (const shard of shards) {
@@ -55,8 +74,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
     );
   }
   const manifest = await readFiles(folder, shards);
-  checkIndex(weightMap, shards, manifest, indexPath);
-  return manifest;
+  return { ...manifest, warnings: indexWarnings(shardIndex, shards, manifest, indexPath) };
 }
 
 async function readFiles(folder: string, names: readonly string[]): Promise<Manifest> {
@@ -67,7 +85,16 @@ async function readFiles(folder: string, names: readonly string[]): Promise<Mani
   for (const [file, path] of files.entries()) {
     const header = await readHeader(path);
     fileBytes.push(header.fileBytes);
-    for (const [key, value] of header.metadata) metadata.set(key, value);
+    for (const [key, value] of header.metadata) {
+      const before = metadata.get(key);
+      if (key === formatKey && before !== undefined && before !== value) {
+        throw new RND1Error(
+          'invalid_checkpoint',
+          `${path}: ${key} is ${quote(value)}, before ${quote(before)}`,
+        );
+      }
+      metadata.set(key, value);
+    }
     for (const tensor of header.tensors) {
       const twin = tensors.get(tensor.name);
       if (twin) {
@@ -82,14 +109,20 @@ async function readFiles(folder: string, names: readonly string[]): Promise<Mani
       throw new RND1Error('invalid_checkpoint', `${folder} holds more than ${ENTRY_LIMIT} tensors`);
     }
   }
-  return { folder, files, fileBytes, tensors, metadata };
+  return { folder, files, fileBytes, tensors, metadata, warnings: [] };
 }
 
-/** Tensor name → file name, as the index has it. */
-export function parseIndex(text: string, path: string): ReadonlyMap<string, string> {
+/** Reads the text of an index. Throws `invalid_checkpoint` where it leads out of the folder. */
+export function parseIndex(text: string, path: string): ShardIndex {
   const weightMap = new Map<string, string>();
-  const reader = new JsonReader(text, path);
+  let totalSize: number | null = null;
+  const reader = new JsonReader(text, path, { constants: true, values: METADATA_LIMIT });
   reader.object((section) => {
+    if (section === 'metadata') {
+      const size = (reader.value() as { total_size?: unknown } | null)?.total_size;
+      if (typeof size === 'number') totalSize = size;
+      return;
+    }
     if (section !== 'weight_map') {
       reader.skip();
       return;
@@ -107,7 +140,7 @@ export function parseIndex(text: string, path: string): ReadonlyMap<string, stri
   });
   reader.end();
   if (weightMap.size === 0) throw new RND1Error('invalid_checkpoint', `${path} has no weight_map`);
-  return weightMap;
+  return { weightMap, totalSize };
 }
 
 /** A relative path of plain names. Backslash and colon are refused because Windows gives them a meaning. */
@@ -117,21 +150,30 @@ function isInside(file: string): boolean {
   );
 }
 
-function checkIndex(
-  weightMap: ReadonlyMap<string, string>,
+/** What an index says and the shards do not hold. Whether it is needed is for `selectTensors` to tell. */
+function indexWarnings(
+  { weightMap, totalSize }: ShardIndex,
   shards: readonly string[],
-  manifest: Manifest,
+  { tensors }: Manifest,
   path: string,
-): void {
-  const astray: string[] = [];
+): string[] {
+  const warnings: string[] = [];
+  const warn = (names: readonly string[], what: string) => {
+    if (names.length > 0) warnings.push(`${path}: ${what}: ${firstFew(names)}`);
+  };
+  const [absent, moved]: [string[], string[]] = [[], []];
   for (const [name, shard] of weightMap) {
-    const tensor = manifest.tensors.get(name);
-    if (!tensor || shards[tensor.file] !== shard) astray.push(`${quote(name)} (${quote(shard)})`);
+    const tensor = tensors.get(name);
+    if (tensor === undefined) absent.push(`${quote(name)} (${quote(shard)})`);
+    else if (shards[tensor.file] !== shard) moved.push(`${quote(name)} (${quote(shard)})`);
   }
-  if (astray.length > 0) {
-    throw new RND1Error(
-      'invalid_checkpoint',
-      `${path} lists ${astray.length} tensors that are not in their shard: ${firstFew(astray)}`,
-    );
+  warn(absent, `${absent.length} tensors are listed that no shard holds`);
+  warn(moved, `${moved.length} tensors are in another shard than listed, and taken from there`);
+  const unlisted = [...tensors.keys()].filter((name) => !weightMap.has(name)).map(quote);
+  warn(unlisted, `${unlisted.length} tensors of the shards are not listed, and taken all the same`);
+  const bytes = [...tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
+  if (totalSize !== null && totalSize !== bytes) {
+    warnings.push(`${path}: total_size is ${totalSize}, the tensors have ${bytes} bytes`);
   }
+  return warnings;
 }

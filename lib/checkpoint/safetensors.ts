@@ -51,10 +51,14 @@ export function parseHeader(json: Uint8Array, fileBytes: number, where: string):
   const dataStart = 8 + json.length;
   const tensors: HeaderTensor[] = [];
   const metadata = new Map<string, string>();
+  if (json[0] !== 0x7b) {
+    throw new RND1Error('invalid_checkpoint', `${where}: header: expected '{' as the first byte`);
+  }
   const reader = new JsonReader(decodeUtf8(json, `${where}: the header`), `${where}: header`);
   reader.object((name) => {
     if (name === '__metadata__') {
-      reader.object((key) => metadata.set(key, reader.string()));
+      // null is what some writers put for none.
+      if (!reader.acceptNull()) reader.object((key) => metadata.set(key, reader.string()));
     } else {
       tensors.push(readTensor(reader, name, dataStart, where));
     }

@@ -24,7 +24,11 @@ export interface SelectedTensors {
   readonly weights: FloatType | QuantizedType;
   /** Bytes of `tensors`. */
   readonly bytes: number;
+  /** What is stored against the configuration, and ignored. */
+  readonly warnings: readonly string[];
 }
+
+const headName = 'lm_head.weight';
 
 /** Every tensor that a model of this configuration needs: embedding, layers, final norm, untied head. */
 export function* expectedTensors(config: NativeConfig): Generator<ExpectedTensor> {
@@ -49,7 +53,7 @@ export function* expectedTensors(config: NativeConfig): Generator<ExpectedTensor
     }
   }
   yield { name: 'model.norm.weight', shape: [hidden] };
-  if (!config.tieWordEmbeddings) yield { name: 'lm_head.weight', shape: [vocabulary, hidden] };
+  if (!config.tieWordEmbeddings) yield { name: headName, shape: [vocabulary, hidden] };
 }
 
 /** How many tensors `expectedTensors` yields. */
@@ -90,6 +94,10 @@ export function selectTensors(
     dtype: selection.wideDtype(),
     weights: quantization?.dtype ?? selection.wideDtype(),
     bytes: selection.bytes,
+    warnings:
+      config.tieWordEmbeddings && manifest.tensors.has(headName)
+        ? [`${manifest.folder}: ${headName} is ignored: tie_word_embeddings is true`]
+        : [],
   };
 }
 

@@ -1,6 +1,6 @@
+import { printableText } from '../printable';
 import { MASK_SYMBOL } from '../tokenizer';
 import type { TokenFrame } from '../types';
-import { withoutControls } from './width';
 
 /** What a masked position looks like. */
 export const MASK = MASK_SYMBOL;
@@ -59,7 +59,7 @@ export function cellsOf(
     const text = context.decode(tokens);
     if (tokens.some((_, i) => fresh.has(position + i))) kind = 'fresh';
     if (text === '') cells.push({ text: '·', kind: kind === 'fresh' ? kind : 'special' });
-    else cells.push({ text: withoutControls(text), kind });
+    else cells.push({ text: printableText(text), kind });
     position += length;
   }
   return cells;

@@ -1,8 +1,9 @@
 import { formatBytes } from '../format-bytes';
+import { printableName } from '../printable';
 import type { DownloadProgress } from '../types';
 import { bar, type Terminal } from './render';
 import { canMoveCursor, type Style, styleFor } from './style';
-import { truncate, withoutControls } from './width';
+import { truncate } from './width';
 
 /** Pause between two drawings, in milliseconds. */
 const pause = 100;
@@ -62,7 +63,7 @@ export class DownloadView {
     const lines = files
       .slice(0, rows - 1)
       .map(({ file, fileBytes, fileTotalBytes }) =>
-        line(fileBytes, fileTotalBytes, printable(file), columns),
+        line(fileBytes, fileTotalBytes, printableName(file), columns),
       );
     const text = [...lines, this.#total(progress, columns)].map((one) => `\x1b[2K${this.#style.dim(one)}`);
     this.#terminal.write(`\x1b[?2026h${this.#toTop()}${text.join('\n')}\x1b[J\x1b[?2026l`);
@@ -79,7 +80,8 @@ export class DownloadView {
     const tenths = totalBytes > 0 ? Math.floor((10 * bytes) / totalBytes) : 10;
     const all = `${files} of ${totalFiles} files, ${ofBytes(bytes, totalBytes)}`;
     if (this.#tenths === null) this.#terminal.write(`downloading: ${all}\n`);
-    else if (isWhole) this.#terminal.write(`${printable(of.file)}, ${formatBytes(of.fileBytes)}: ${all}\n`);
+    else if (isWhole)
+      this.#terminal.write(`${printableName(of.file)}, ${formatBytes(of.fileBytes)}: ${all}\n`);
     else if (tenths > this.#tenths) this.#terminal.write(`${10 * tenths} %: ${all}\n`);
     this.#tenths = tenths;
   }
@@ -110,9 +112,6 @@ class Rate {
     return Math.max(0, (1000 * (last.bytes - first.bytes)) / (last.time - first.time));
   }
 }
-
-/** The name of a file is the repository's, which must not steer the terminal. */
-const printable = (file: string) => withoutControls(file.replace(/\s/g, ' '));
 
 /** `1.20 of 4.99 GB`, the unit of the first only where it differs. */
 function ofBytes(bytes: number, total: number): string {

@@ -6,12 +6,48 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** How text begins that says how it is encoded; the longest first, for one is the beginning of another. */
+const marks = [
+  { bytes: [0xff, 0xfe, 0, 0], encoding: null },
+  { bytes: [0, 0, 0xfe, 0xff], encoding: null },
+  { bytes: [0xef, 0xbb, 0xbf], encoding: 'utf-8' },
+  { bytes: [0xff, 0xfe], encoding: 'utf-16le' },
+  { bytes: [0xfe, 0xff], encoding: 'utf-16be' },
+] as const;
+
+/**
+ * The text of bytes from outside: UTF-8, or UTF-16 behind a byte order mark, as PowerShell writes it. The mark is no part
+ * of the text. `what` names the source in errors.
+ *
+ * @throws UsageError for bytes that are no such text, UTF-16 without a mark and UTF-32 among them
+ */
+export function decodeText(bytes: Uint8Array, what: string): string {
+  const mark = marks.find((known) => known.bytes.every((byte, i) => bytes[i] === byte));
+  const encoding = mark === undefined ? 'utf-8' : mark.encoding;
+  if (encoding === null) throw new UsageError(`${what} is UTF-32; expected UTF-8`);
+  const rest = bytes.subarray(mark?.bytes.length ?? 0);
+  if (encoding === 'utf-8' && rest.includes(0)) {
+    throw new UsageError(
+      `${what} has zero bytes: it is UTF-16 without a byte order mark, or no text; expected UTF-8`,
+    );
+  }
+  try {
+    return new TextDecoder(encoding, { fatal: true, ignoreBOM: true }).decode(rest);
+  } catch {
+    throw new UsageError(`${what} is not valid ${encoding.toUpperCase()} text`);
+  }
+}
+
 /** All of a stream, as text, without the one newline that ends a file. */
 export async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
-  stream.setEncoding('utf8');
-  let text = '';
-  for await (const chunk of stream) text += chunk;
-  return text.replace(/\r?\n$/, '');
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(Buffer.from(chunk as Buffer));
+  return decodeText(Buffer.concat(chunks), 'standard input').replace(/\r?\n$/, '');
+}
+
+/** All of a text file, as `decodeText` reads it. */
+export async function readTextFile(path: string): Promise<string> {
+  return decodeText(await readFile(path), path);
 }
 
 /** The argument itself; standard input for `-`, or when there is no argument and input is piped. */
@@ -37,7 +73,7 @@ export async function readTokenText(
   input: NodeJS.ReadStream = process.stdin,
 ): Promise<string> {
   if (argument === '-') return readAll(input);
-  return argument.startsWith('@') ? readFile(argument.slice(1), 'utf8') : argument;
+  return argument.startsWith('@') ? readTextFile(argument.slice(1)) : argument;
 }
 
 /** Token ids separated by commas or spaces, in brackets or not; `_` is null where holes are allowed. */

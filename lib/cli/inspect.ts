@@ -11,9 +11,11 @@ import {
   RND1Error,
   system,
 } from '../index';
+import { printableJson } from '../printable';
 import { UsageError } from './input';
 import { addModelOptions, hubOf, type ModelFlags } from './options';
 import { type DevicePlan, formatReport, type Problem, reportObject } from './report';
+import { warnOf } from './run';
 
 interface InspectFlags extends ModelFlags {
   readonly tensors?: boolean;
@@ -61,9 +63,10 @@ async function inspect(folder: string | undefined, flags: InspectFlags): Promise
   const plan = planDevice(report, flags);
   const all = flags.tensors === true;
   const out = flags.json
-    ? JSON.stringify(reportObject(report, plan, all), null, 2)
+    ? printableJson(JSON.stringify(reportObject(report, plan, all), null, 2))
     : formatReport(report, plan, all);
   process.stdout.write(`${out}\n`);
+  warnOf(report.warnings);
 }
 
 /** What is no folder but may be a name on the hub is looked up in the cache. */

@@ -1,5 +1,6 @@
 import { formatBytes } from '../format-bytes';
 import type { CheckpointReport } from '../index';
+import { printableName } from '../printable';
 
 /** Which device a model would run on, and why. */
 export interface DevicePlan {
@@ -113,8 +114,20 @@ function describeWeights({ weights, config, bytes, parameters }: CheckpointRepor
   return `${weights} in groups of ${quantization.group}, ${bits} bits a parameter with all that is wide`;
 }
 
+/** A report whose names cannot steer the terminal: they are whatever the files say. */
+function printable(report: CheckpointReport): CheckpointReport {
+  return {
+    ...report,
+    folder: printableName(report.folder),
+    files: report.files.map((file) => ({ ...file, path: printableName(file.path) })),
+    tensors: report.tensors.map((tensor) => ({ ...tensor, name: printableName(tensor.name) })),
+    unknown: report.unknown.map(printableName),
+  };
+}
+
 /** What `rnd1 inspect` prints for people. */
-export function formatReport(report: CheckpointReport, plan: DevicePlan | Problem, all: boolean): string {
+export function formatReport(given: CheckpointReport, plan: DevicePlan | Problem, all: boolean): string {
+  const report = printable(given);
   const { parameters, files, unknown } = report;
   const usedTensors = used(report);
   const ignored = new Set(unknown);
@@ -175,7 +188,8 @@ export function formatReport(report: CheckpointReport, plan: DevicePlan | Proble
 
 /** What `rnd1 inspect --json` prints. */
 export function reportObject(report: CheckpointReport, plan: DevicePlan | Problem, all: boolean): object {
-  const { folder, config, files, unknown, dtype, weights, bytes, parameters, metadata, tokenizer } = report;
+  const { folder, config, files, unknown, dtype, weights, bytes, parameters, metadata, tokenizer, warnings } =
+    report;
   return {
     folder,
     model: config.model,
@@ -193,6 +207,7 @@ export function reportObject(report: CheckpointReport, plan: DevicePlan | Proble
     ignored: unknown,
     ...(all ? { tensors: report.tensors.map((t) => ({ ...t, dtype: t.dtype.toLowerCase() })) } : {}),
     metadata: Object.fromEntries(metadata),
+    warnings,
     wouldRun: plan,
   };
 }

@@ -1,11 +1,11 @@
 import { RND1, toJSON } from '../index';
+import { printableJson, printableText } from '../printable';
 import { Interrupted, Interruption } from './interrupt';
 import { hubOf, type ModelFlags, type OutputFlags } from './options';
 import { type Frame, interruptedObject, type Result, summary } from './output';
 import { LoadingBar, ProgressLine } from './progress';
 import { LiveCanvas, type Status, statusLine } from './render';
 import { canMoveCursor, styleFor } from './style';
-import { withoutControls } from './width';
 
 /** What a command does with the model, once that is loaded. */
 export interface Task {
@@ -30,6 +30,11 @@ export async function run(task: Task, flags: ModelFlags & OutputFlags): Promise<
   }
 }
 
+/** Tells what of a checkpoint contradicts itself. */
+export function warnOf(warnings: readonly string[]): void {
+  for (const warning of warnings) process.stderr.write(`rnd1: warning: ${warning}\n`);
+}
+
 /** Loads a model behind a bar. */
 export async function loadModel(
   flags: ModelFlags & { readonly quiet?: boolean; readonly maxRowsPerStep?: number },
@@ -39,7 +44,7 @@ export async function loadModel(
   const loading = flags.quiet ? null : new LoadingBar(process.stderr);
   try {
     const hub = hubOf(flags);
-    return await RND1.load(flags.model, {
+    const model = await RND1.load(flags.model, {
       ...hub,
       device,
       dtype,
@@ -49,6 +54,9 @@ export async function loadModel(
       signal,
       onProgress: loading?.update,
     });
+    loading?.close();
+    if (!flags.quiet) warnOf(model.info.warnings);
+    return model;
   } finally {
     loading?.close();
   }
@@ -66,11 +74,8 @@ async function denoise(task: Task, model: RND1, flags: OutputFlags, signal: Abor
       if (next.done) {
         view.close();
         const { value } = next;
-        print(
-          flags.json
-            ? JSON.stringify({ type: 'result', ...toJSON(value), seconds: seconds() })
-            : task.final(value),
-        );
+        if (flags.json) printJson({ type: 'result', ...toJSON(value), seconds: seconds() });
+        else print(task.final(value));
         tell(flags, summary(value, seconds()));
         return;
       }
@@ -80,7 +85,7 @@ async function denoise(task: Task, model: RND1, flags: OutputFlags, signal: Abor
   } catch (error) {
     view.close();
     if (error instanceof Interrupted) {
-      if (flags.json) print(JSON.stringify(interruptedObject(last, view.positions, seconds())));
+      if (flags.json) printJson(interruptedObject(last, view.positions, seconds()));
       else if (last !== null) print(task.partial(last, view.positions, model));
       tell(flags, last === null ? 'interrupted' : `interrupted after step ${last.step} of ${last.steps}`);
     }
@@ -119,7 +124,7 @@ function viewOf(task: Task, model: RND1, flags: OutputFlags): View {
         positions = [...holes.keys()].filter((position) => holes[position] === 1);
         canvas = live ? new LiveCanvas(process.stdout, { decode, holes }) : null;
       }
-      if (flags.json) print(JSON.stringify({ type: 'step', ...toJSON(frame) }));
+      if (flags.json) printJson({ type: 'step', ...toJSON(frame) });
       const status = statusOf(frame, positions, seconds);
       canvas?.draw(frame, status);
       line?.show((columns) => statusLine(status, columns));
@@ -139,8 +144,13 @@ function statusOf({ step, steps, masked }: Frame, positions: readonly number[], 
 
 /** Writes a line to standard output. A terminal is not given what would steer it. */
 function print(text: string): void {
-  const safe = process.stdout.isTTY ? withoutControls(text) : text;
+  const safe = process.stdout.isTTY ? printableText(text) : text;
   process.stdout.write(safe.endsWith('\n') ? safe : `${safe}\n`);
+}
+
+/** Writes a value as a line of JSON. */
+function printJson(value: object): void {
+  process.stdout.write(`${printableJson(JSON.stringify(value))}\n`);
 }
 
 /** Writes a line for people, if there are any. */

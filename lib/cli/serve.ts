@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { RND1 } from '../index';
-import { integer, number, parser, UsageError } from './input';
+import { printableJson, printableName } from '../printable';
+import { integer, number, parser, readTextFile, UsageError } from './input';
 import { Interruption } from './interrupt';
 import { addModelOptions, type ModelFlags } from './options';
 import { loadModel } from './run';
@@ -144,7 +144,10 @@ async function run(
     requestTimeout: limits.requestTimeout,
     stallTimeout: limits.stallTimeout,
     shutdownTimeout: limits.shutdownTimeout,
-    logger: { level: logLevel, stream: process.stderr },
+    logger: {
+      level: logLevel,
+      stream: { write: (line: string) => process.stderr.write(printableJson(line)) },
+    },
     logPrompts: limits.logPrompts,
   });
   try {
@@ -159,7 +162,7 @@ async function run(
 
 function welcome(url: string, name: string): string {
   const style = styleFor(process.stdout);
-  return `rnd1 serves ${name} at ${style.strong(url)} (Ctrl-C ends it)`;
+  return `rnd1 serves ${printableName(name)} at ${style.strong(url)} (Ctrl-C ends it)`;
 }
 
 function warnOpen(host: string): void {
@@ -190,5 +193,5 @@ function keysOf({ apiKey = [] }: ServeFlags): string[] {
 
 async function templateOf({ chatTemplate }: ServeFlags): Promise<ChatTemplate> {
   if (chatTemplate === undefined) return 'auto';
-  return chatTemplate === 'task' ? 'task' : { template: await readFile(chatTemplate, 'utf8') };
+  return chatTemplate === 'task' ? 'task' : { template: await readTextFile(chatTemplate) };
 }

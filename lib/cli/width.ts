@@ -57,12 +57,3 @@ export function truncate(text: string, columns: number): string {
   }
   return columns > 0 ? `${out}…` : '';
 }
-
-/** Control characters as visible symbols, so that a model's output cannot steer the terminal. Newlines and tabs stay. */
-export function withoutControls(text: string): string {
-  return text.replace(/\r\n?/g, '\n').replace(/(?![\n\t])\p{Control}/gu, (character) => {
-    const code = character.charCodeAt(0);
-    if (code === 0x7f) return '␡';
-    return code < 0x20 ? String.fromCharCode(0x2400 + code) : '\uFFFD';
-  });
-}

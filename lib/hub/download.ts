@@ -6,7 +6,7 @@ import { CachedRepository } from './cache';
 import { nameOf } from './failure';
 import { RemoteRepository } from './remote';
 import { isCommit, isRepository, type Repository } from './repository';
-import { type HubSettings, hubSettings } from './settings';
+import { type HubSettings, hubSettings, secretsOf } from './settings';
 import { Snapshot } from './snapshot';
 import { hasTokenizer } from './wanted-files';
 
@@ -53,10 +53,13 @@ export async function fetchSnapshot(
 
   // Who has no network should learn it soon, and who has a copy does not care.
   const brief = { ...settings, attempts: cached === null ? 3 : 1 };
+  const secrets = secretsOf(settings);
   let commit: string;
   try {
     commit = await new RemoteRepository({ repo, settings: brief }, signal).commit();
   } catch (error) {
+    signal.throwIfAborted();
+    secrets.error(error);
     if (cached === null || !(error instanceof RND1Error) || error.code !== 'network') throw error;
     process.emitWarning(`${error.message}; going on with what is in the cache`, 'RND1Warning');
     return cached;
@@ -75,7 +78,8 @@ export async function fetchSnapshot(
   } catch (error) {
     signal.throwIfAborted();
     const theirs = thrown as { readonly error: unknown } | null;
-    throw theirs === null ? asIoError(error, cache.folder) : theirs.error;
+    // What the hub says comes into messages, names and causes, and with it what was sent to it.
+    throw theirs === null ? secrets.error(asIoError(error, cache.folder)) : theirs.error;
   }
 }
 

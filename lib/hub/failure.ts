@@ -24,6 +24,12 @@ export class Transient extends Error {
   }
 }
 
+/** An error page is not read further, nor for longer. */
+const errorBytes = 4096;
+const errorTime = 5_000;
+/** What of it is quoted. */
+const errorLength = 300;
+
 const tokenHint = 'give one as `token`, in HF_TOKEN or by `hf auth login`';
 
 /** `org/name at main` */
@@ -42,11 +48,13 @@ export function reasonOf(error: unknown): string {
 /** A response that is no success, as the error to throw. */
 export async function failureOf(response: Response, subject: Subject): Promise<RND1Error | Transient> {
   const { status, headers } = response;
-  const said = headers.get('x-error-message') ?? (await errorText(response));
+  const body = await errorText(response);
+  const said = headers.get('x-error-message')?.slice(0, errorLength) ?? body;
   const { HubApiError } = hubLibrary();
-  const requestId = headers.get('x-request-id') ?? undefined;
-  const cause = new HubApiError(response.url, status, requestId, `status ${status}${said && `: ${said}`}`);
-  const { origin } = new URL(response.url);
+  const requestId = headers.get('x-request-id')?.slice(0, 100);
+  const { origin, pathname } = new URL(response.url);
+  const text = `status ${status}${said && `: ${said}`}`;
+  const cause = new HubApiError(`${origin}${pathname}`, status, requestId, text);
   // Where the hub has sent us to, a link may have expired: asking the hub again gives a new one.
   const elsewhere = origin !== new URL(subject.settings.endpoint).origin;
   if (status === 408 || status === 429 || status >= 500 || elsewhere) {
@@ -93,18 +101,28 @@ function explain(status: number, errorCode: string | null, said: string, subject
   } as const;
 }
 
-/** What the body says, if it is short and says something. */
+/** What the body says, if it is short and says something. It is read to its end or given up. */
 async function errorText(response: Response): Promise<string> {
+  const reader = response.body?.getReader();
+  const giveUp = () => reader?.cancel().catch(() => {});
+  const timer = setTimeout(giveUp, errorTime);
   try {
     const type = response.headers.get('content-type') ?? '';
-    if (Number(response.headers.get('content-length') ?? 0) > 10_000 || !/json|plain/.test(type)) {
-      await response.body?.cancel();
-      return '';
+    if (reader === undefined || !/json|plain/.test(type)) return '';
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      bytes += next.value.length;
+      if (bytes > errorBytes) return '';
+      chunks.push(next.value);
     }
-    const text = (await response.text()).trim();
-    const said = type.includes('json') ? (JSON.parse(text) as { error?: unknown }).error : text;
-    return typeof said === 'string' && said.length < 300 ? said : '';
+    const text = Buffer.concat(chunks).toString().trim();
+    const said = type.includes('json') ? (JSON.parse(text) as { error?: unknown } | null)?.error : text;
+    return typeof said === 'string' && said.length < errorLength ? said : '';
   } catch {
     return '';
+  } finally {
+    clearTimeout(timer);
+    await giveUp();
   }
 }

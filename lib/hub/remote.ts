@@ -15,19 +15,17 @@ export interface RemoteFile {
   readonly hash: string;
 }
 
-/** A folder of more entries is not read to its end. */
+/** A folder of more entries is not read to its end, nor a list of more pages, nor more folders. */
 const entryLimit = 100_000;
+const pageLimit = 200;
+const folderLimit = 100;
 
 /** What the hub knows of a model at a revision. */
 export class RemoteRepository {
-  readonly #fetch: typeof fetch;
-
   constructor(
     readonly subject: Subject,
     private readonly signal: AbortSignal,
-  ) {
-    this.#fetch = apiFetch(subject, signal);
-  }
+  ) {}
 
   /** The commit that the revision is now. */
   async commit(): Promise<string> {
@@ -38,7 +36,7 @@ export class RemoteRepository {
         revision: settings.revision,
         hubUrl: settings.endpoint,
         additionalFields: ['sha'],
-        fetch: this.#fetch,
+        fetch: apiFetch(this.subject, this.signal, 1),
       }),
     );
     if (typeof info.sha !== 'string' || !isCommit(info.sha))
@@ -50,6 +48,10 @@ export class RemoteRepository {
   async files(commit: string, wanted: Iterable<string>): Promise<Map<string, RemoteFile>> {
     const paths = new Set(wanted);
     const folders = new Set([...paths].map((path) => posix.dirname(path)));
+    if (folders.size > folderLimit) {
+      const problem = `${nameOf(this.subject)} has its weights in more than ${folderLimit} folders`;
+      throw new RND1Error('invalid_checkpoint', problem);
+    }
     const found = new Map<string, RemoteFile>();
     for (const folder of folders) {
       await this.#call(async () => {
@@ -70,7 +72,7 @@ export class RemoteRepository {
       revision: commit,
       path: folder === '.' ? undefined : folder.split('/').map(encodeURIComponent).join('/'),
       hubUrl: settings.endpoint,
-      fetch: this.#fetch,
+      fetch: apiFetch(this.subject, this.signal, pageLimit),
     });
   }
 

@@ -1,13 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RND1Error } from '../errors';
+import { formatBytes } from '../format-bytes';
+import { fetchThroughProxy } from './connection';
 import { failureOf, nameOf, reasonOf, type Subject, Transient } from './failure';
 import type { HubSettings } from './settings';
 
 /** Longest pauses in milliseconds: our own, and what a server may ask for. */
 const longestPause = 8_000;
 const longestWait = 60_000;
-/** An answer of the API is kept in memory. */
-const answerLimit = 64 * 1024 * 1024;
+/** An answer of the API is kept in memory: a page of a list has less than 1 MB. */
+const answerLimit = 8_000_000;
+/** It has to be complete after so many times the longest silence. */
+const answerPatience = 2;
+const redirectLimit = 10;
+/** Slower than so many bytes a second is as good as silent. */
+const leastRate = 256;
+/** An attempt that brings fewer bytes than this counts as one that brought nothing. */
+const leastProgress = 16 * 1024;
 
 const { version } = require('../../package.json') as { version: string };
 
@@ -23,7 +32,7 @@ export class Retries {
 
   /** An attempt has come so far, in bytes. */
   reached(bytes: number): void {
-    if (bytes <= this.#furthest) return;
+    if (bytes < this.#furthest + leastProgress) return;
     this.#furthest = bytes;
     this.#failed = 0;
   }
@@ -46,16 +55,21 @@ export class Retries {
   }
 }
 
-/** Aborts an exchange when `signal` does, or when it is silent for too long. */
+/** Aborts an exchange when `signal` does, or when it is silent or slow for too long. */
 export class Watch {
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal;
+  readonly #timeout: number;
   readonly #timer: NodeJS.Timeout;
+  #deadline: NodeJS.Timeout | undefined;
+  #since = performance.now();
+  #bytes = 0;
   readonly #follow = () => this.#controller.abort(this.#outer.reason);
   readonly signal: AbortSignal = this.#controller.signal;
 
   constructor({ timeout }: HubSettings, outer: AbortSignal) {
     this.#outer = outer;
+    this.#timeout = timeout;
     this.#timer = setTimeout(() => {
       this.#controller.abort(new Transient(`nothing has come for ${timeout / 1000} s`, null));
     }, timeout);
@@ -63,9 +77,24 @@ export class Watch {
     else outer.addEventListener('abort', this.#follow, { once: true });
   }
 
-  /** Something has come. */
-  touch(): void {
+  /** Something has come: so many bytes of a body. */
+  touch(bytes = 0): void {
     this.#timer.refresh();
+    this.#bytes += bytes;
+    const seconds = (performance.now() - this.#since) / 1000;
+    if (seconds * 1000 < this.#timeout) return;
+    if (this.#bytes < leastRate * seconds) {
+      throw new Transient(`only ${this.#bytes} bytes have come in ${seconds.toFixed(0)} s`, null);
+    }
+    this.#since = performance.now();
+    this.#bytes = 0;
+  }
+
+  /** Aborts the exchange after so many milliseconds, whatever comes. */
+  endAfter(milliseconds: number): void {
+    this.#deadline = setTimeout(() => {
+      this.#controller.abort(new Transient(`no whole answer has come in ${milliseconds / 1000} s`, null));
+    }, milliseconds);
   }
 
   /** What fetch failed with, in our words. Throws the reason of `outer` where that has ended it. */
@@ -78,6 +107,7 @@ export class Watch {
   /** To be called at the end, however that came. */
   close(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#deadline);
     this.#outer.removeEventListener('abort', this.#follow);
     // Frees the connection of a body that nobody reads to its end.
     this.#controller.abort();
@@ -91,23 +121,46 @@ export async function request(
   { subject, watch, accept = [] }: { subject: Subject; watch: Watch; accept?: readonly number[] },
 ): Promise<Response> {
   const { endpoint, token } = subject.settings;
-  const target = new URL(url, `${endpoint}/`);
-  // Redirects to another host lose this header in fetch; links to another host must not get it to begin with.
-  const own = token !== null && target.origin === new URL(endpoint).origin;
-  const init = {
-    headers: {
+  const { origin } = new URL(endpoint);
+  let target = new URL(url, `${endpoint}/`);
+  // Neither links nor redirects to another host get the token, nor what such a host redirects to.
+  let own = target.origin === origin;
+  for (let redirects = 0; ; redirects++) {
+    const all = {
       'user-agent': `rnd1/${version}; node/${process.versions.node}`,
       ...headers,
-      ...(own ? { authorization: `Bearer ${token}` } : {}),
-    },
-    signal: watch.signal,
-  };
-  const response = await fetch(target, init).catch((error) => {
-    throw watch.explain(error);
-  });
-  watch.touch();
-  if (!response.ok && !accept.includes(response.status)) throw await failureOf(response, subject);
-  return response;
+      ...(own && token !== null ? { authorization: `Bearer ${token}` } : {}),
+    };
+    const response = await fetchThroughProxy(target, all, watch.signal).catch((error) => {
+      throw watch.explain(error);
+    });
+    watch.touch();
+    const location = /^30[12378]$/.test(String(response.status)) ? response.headers.get('location') : null;
+    if (location === null) {
+      if (!response.ok && !accept.includes(response.status)) throw await failureOf(response, subject);
+      return response;
+    }
+    // Nobody reads what is said beside the address.
+    await response.body?.cancel().catch(() => {});
+    if (redirects === redirectLimit) throw misled(subject, `more than ${redirectLimit} times`);
+    target = addressOf(location, target, subject);
+    own &&= target.origin === origin;
+  }
+}
+
+/** Where a redirect leads. */
+function addressOf(location: string, from: URL, subject: Subject): URL {
+  const target = URL.canParse(location, from.href) ? new URL(location, from) : null;
+  if (target === null || !/^https?:$/.test(target.protocol)) throw misled(subject, 'to what is no address');
+  if (target.username !== '' || target.password !== '') {
+    throw misled(subject, 'to an address with a password');
+  }
+  return target;
+}
+
+function misled(subject: Subject, where: string): RND1Error {
+  const { endpoint } = subject.settings;
+  return new RND1Error('network', `${nameOf(subject)}: a request to ${endpoint} is redirected ${where}`);
 }
 
 /** The pieces of a body as they come. What the reader of them throws stays what it is. */
@@ -119,17 +172,29 @@ export async function* chunksOf(response: Response, watch: Watch): AsyncGenerato
     });
     if (next === undefined || next.done) return;
     yield next.value;
-    watch.touch();
+    watch.touch(next.value.length);
   }
 }
 
-/** `fetch` for `@huggingface/hub`: with our token, repeated where that may help, failing as `RND1Error`. */
-export function apiFetch(subject: Subject, signal: AbortSignal): typeof fetch {
+/**
+ * `fetch` for `@huggingface/hub`: with our token, repeated where that may help, failing as `RND1Error`. It may be called
+ * for so many `answers`, whose pages name the next ones themselves.
+ */
+export function apiFetch(subject: Subject, signal: AbortSignal, answers: number): typeof fetch {
+  let asked = 0;
   return async (input, init) => {
+    if (++asked > answers) {
+      const { endpoint } = subject.settings;
+      throw new RND1Error(
+        'network',
+        `${nameOf(subject)}: ${endpoint} gives a list of more than ${answers} pages`,
+      );
+    }
     const retries = new Retries(subject, signal);
     const headers = Object.fromEntries(new Headers(init?.headers));
     for (;;) {
       const watch = new Watch(subject.settings, signal);
+      watch.endAfter(answerPatience * subject.settings.timeout);
       try {
         const response = await request(input as string | URL, headers, { subject, watch });
         // Read here, so that an answer that is cut off is asked for again.
@@ -151,7 +216,10 @@ async function readAnswer(response: Response, watch: Watch): Promise<Uint8Array>
   for await (const chunk of chunksOf(response, watch)) {
     bytes += chunk.length;
     if (bytes > answerLimit)
-      throw new RND1Error('network', `${response.url} answers more than ${answerLimit} bytes`);
+      throw new RND1Error(
+        'network',
+        `${new URL(response.url).origin} answers more than ${formatBytes(answerLimit)}`,
+      );
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -5,6 +5,8 @@ import { RND1Error } from '../errors';
 import type { HubOptions } from '../types';
 import { booleanOption, quote, stringOption } from '../validate';
 import { hubLibrary } from './library';
+import { proxyFor, proxySecrets } from './proxy';
+import { Secrets } from './secrets';
 
 /** How the hub is talked to, and where its files are kept. */
 export interface HubSettings {
@@ -41,7 +43,7 @@ export function checkHubOptions({ revision, cacheDir, token, offline }: HubOptio
 export async function hubSettings(options: HubOptions): Promise<HubSettings> {
   checkHubOptions(options);
   const { revision = 'main', cacheDir, token, offline } = options;
-  return {
+  const settings = {
     endpoint: endpointUrl(process.env.HF_ENDPOINT || hubLibrary().HUB_URL),
     revision,
     cacheDir: resolve(cacheDir ?? expand(hubLibrary().getHFHubCachePath())),
@@ -51,18 +53,28 @@ export async function hubSettings(options: HubOptions): Promise<HubSettings> {
     attempts: defaultAttempts,
     pause: defaultPause,
   };
+  // A variable that names no proxy is better told before anything is asked.
+  if (!settings.offline) proxyFor(new URL(settings.endpoint));
+  return settings;
+}
+
+/** What no error may quote. */
+export function secretsOf({ token }: HubSettings): Secrets {
+  return new Secrets([...(token === null ? [] : [token]), ...proxySecrets()]);
 }
 
 function endpointUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
-    throw new TypeError(`HF_ENDPOINT must be the address of a hub, not ${quote(text)}`);
+    throw new TypeError(`HF_ENDPOINT must be the address of a hub, not ${quote(withoutPassword(text))}`);
   }
   if (url.username !== '' || url.password !== '') {
     throw new TypeError('HF_ENDPOINT must not hold a password: that is what tokens are for');
   }
   return url.href.replace(/\/+$/, '');
 }
+
+const withoutPassword = (text: string) => text.replace(/\/\/.*@/, '//***@');
 
 /** It becomes a path below `refs`, too. */
 function checkRevision(revision: string): void {

@@ -1,5 +1,7 @@
+import { limitsOf } from '../checkpoint/files';
 import { firstFew } from '../checkpoint/format';
 import { RND1Error } from '../errors';
+import { formatBytes } from '../format-bytes';
 import { readSettings } from '../settings';
 import type { DownloadProgress } from '../types';
 import { quote } from '../validate';
@@ -14,6 +16,8 @@ import { CONFIG_FILE, INDEX_FILE, SINGLE_FILE, settingFiles, shardsOf } from './
 
 /** Files that are downloaded at once. */
 const concurrency = 8;
+/** RND1 has 13. */
+const shardLimit = 10_000;
 
 /** The files of one commit on their way into the cache. */
 export class Snapshot {
@@ -40,6 +44,12 @@ export class Snapshot {
     const settings = [...listed.values()].filter(
       ({ path }) => path !== SINGLE_FILE && !(single && path === INDEX_FILE),
     );
+    for (const { path, bytes } of settings) {
+      const limit = limitsOf(path).bytes;
+      if (bytes > limit) {
+        throw this.#invalid(`has ${formatBytes(bytes)} of ${path}; the limit is ${formatBytes(limit)}`);
+      }
+    }
     await this.cache.prepare();
     await this.#fetchAll(settings, new Tracker(settings, undefined));
     await readSettings(this.#folder);
@@ -54,6 +64,7 @@ export class Snapshot {
 
   async #shards(): Promise<RemoteFile[]> {
     const names = await shardsOf(this.#folder);
+    if (names.length > shardLimit) throw this.#invalid(`has more than ${shardLimit} shards`);
     const found = await this.#remote.files(this.commit, names);
     const missing = names.filter((name) => !found.has(name));
     if (names.length === 0 || missing.length > 0) {

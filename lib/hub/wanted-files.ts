@@ -20,7 +20,7 @@ export const settingFiles: readonly string[] = [
 export async function shardsOf(folder: string): Promise<readonly string[]> {
   const path = join(folder, INDEX_FILE);
   const text = await readText(path);
-  return text === null ? [] : [...new Set(parseIndex(text, path).values())].sort();
+  return text === null ? [] : [...new Set(parseIndex(text, path).weightMap.values())].sort();
 }
 
 /** Whether a folder holds all that a model cannot do without. */

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import type { NativeFloatTensor, NativeTensor } from '../../types/native';
 import { abortable } from '../abort';
 import { loadBinding } from '../binding';
-import { readText } from '../checkpoint/files';
+import { pythonJson, readText } from '../checkpoint/files';
 import { type Manifest, readManifest } from '../checkpoint/manifest';
 import { formatKey, type Quantization, quantizationConfig } from '../checkpoint/quantization';
 import { selectTensors } from '../checkpoint/tensors';
@@ -243,7 +243,7 @@ async function writeCompanions(
   shards: readonly ShardLayout[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
+  const json = (value: unknown) => `${pythonJson(value)}\n`;
   if (shards.length > 1) {
     const map = Object.fromEntries(
       shards.flatMap(({ name, names }) => names.map((tensor) => [tensor, name])),

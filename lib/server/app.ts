@@ -8,6 +8,7 @@ import fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
+import { printableName } from '../printable';
 import { keyCheck } from './auth';
 import { ClientGone } from './call';
 import type { Context } from './context';
@@ -130,7 +131,8 @@ function fromFramework(error: FastifyError): ApiError {
   return new ApiError(statusCode, codes[code] ?? 'bad_request', message, { cause: error });
 }
 
-const pathOf = (request: FastifyRequest) => request.url.split('?', 1)[0] as string;
+/** Clients write into it what they like. */
+const pathOf = (request: FastifyRequest) => printableName(request.url.split('?', 1)[0] as string);
 
 /** The client's own id where it is one, to be found again in both logs. */
 function requestId(request: { headers: Record<string, string | string[] | undefined> }): string {

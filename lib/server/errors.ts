@@ -1,4 +1,5 @@
 import { RND1Error } from '../errors';
+import { printableText } from '../printable';
 
 /** The `error` object of an answer, as OpenAI's API has it. */
 export interface ErrorBody {
@@ -24,7 +25,7 @@ export class ApiError extends Error {
       cause,
     }: { param?: string | null; headers?: Record<string, string>; cause?: unknown } = {},
   ) {
-    super(message, { cause });
+    super(printableText(message), { cause });
     this.param = param;
     this.headers = headers;
   }

@@ -133,14 +133,16 @@ describe('inspect', () => {
     expect(report.tensors).toHaveLength(report.tensorCount);
   });
 
-  test('lists the tensors that it ignores', async () => {
-    const copy = join(folder, 'unknown');
+  /** A copy of the tiny checkpoint with one more tensor and metadata. */
+  function copyWith(name: string, tensor: string, metadata: Record<string, string> = {}): string {
+    const copy = join(folder, name);
     cpSync(tiny, copy, { recursive: true });
     const file = join(copy, 'model.safetensors');
     const bytes = readFileSync(file);
     const length = Number(bytes.readBigUInt64LE(0));
     const header = JSON.parse(bytes.toString('utf8', 8, 8 + length));
-    header['visual.patch'] = {
+    header.__metadata__ = metadata;
+    header[tensor] = {
       dtype: 'U8',
       shape: [4],
       data_offsets: [bytes.length - 8 - length, bytes.length - 4 - length],
@@ -149,11 +151,53 @@ describe('inspect', () => {
     const prefix = Buffer.alloc(8);
     prefix.writeBigUInt64LE(BigInt(json.length));
     writeFileSync(file, Buffer.concat([prefix, json, bytes.subarray(8 + length), Buffer.alloc(4)]));
-    const { code, stdout } = await rnd1(['inspect', copy]);
+    return copy;
+  }
+
+  test('lists the tensors that it ignores', async () => {
+    const { code, stdout } = await rnd1(['inspect', copyWith('unknown', 'visual.patch')]);
     expect(code).toBe(0);
     expect(stdout).toContain('1 ignored');
     expect(stdout).toContain('visual.patch');
   });
+
+  test('shows names that would steer a terminal without doing so', async () => {
+    const hostile = '\x1b]0;title\x07\x9b31m\u202Ename\nnext';
+    const copy = copyWith(`hostile \x1b[31m`, hostile, { [hostile]: hostile });
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must not be there
+    const steers = /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/;
+    for (const args of [[], ['--tensors'], ['--json', '--tensors']]) {
+      const { code, stdout } = await rnd1(['inspect', copy, ...args]);
+      expect(code).toBe(0);
+      expect(stdout).toContain('title');
+      expect(stdout).not.toMatch(steers);
+      if (args.length > 0) continue;
+      expect(stdout).toContain('␛]0;title␇\uFFFD31m\uFFFDname␊next');
+    }
+    const { metadata } = JSON.parse((await rnd1(['inspect', copy, '--json'])).stdout);
+    expect(metadata).toEqual({ [hostile]: hostile });
+    writeFileSync(join(copy, 'config.json'), JSON.stringify({ model_type: hostile }));
+    const failed = await rnd1(['inspect', copy], { env: { RND1_DEBUG: '1' } });
+    expect(failed.code).toBe(1);
+    expect(failed.stderr).toContain('title');
+    expect(failed.stderr).not.toMatch(steers);
+  });
+});
+
+test('contradictions in a checkpoint are told on standard error, unless it is to be quiet', async () => {
+  const copy = join(folder, 'contradictory');
+  cpSync(join(root, 'models', 'nano'), copy, { recursive: true });
+  const path = join(copy, 'generation_config.json');
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), pad_token_id: 257 }));
+  const warning = `rnd1: warning: ${path}: pad_token_id 257 is taken, not 256 of ${join(copy, 'config.json')}\n`;
+  const generate = ['generate', 'Sort z k m q', '-m', copy, '--seed', '1'];
+  const loud = await rnd1(generate);
+  expect({ code: loud.code, stdout: loud.stdout }).toEqual({ code: 0, stdout: 'k m q z\n' });
+  expect(loud.stderr).toContain(warning);
+  expect((await rnd1([...generate, '--quiet'])).stderr).toBe('');
+  const inspected = await rnd1(['inspect', copy, '--json']);
+  expect(inspected.stderr).toContain(warning);
+  expect(JSON.parse(inspected.stdout).warnings).toHaveLength(2);
 });
 
 describe('exit codes', () => {

@@ -1,5 +1,17 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { integer, number, parseTokens, readText, seed, UsageError } from '../../lib/cli/input';
+import {
+  decodeText,
+  integer,
+  number,
+  parseTokens,
+  readText,
+  readTokenText,
+  seed,
+  UsageError,
+} from '../../lib/cli/input';
 
 const stream = (...chunks: (string | Buffer)[]) => Readable.from(chunks) as unknown as NodeJS.ReadStream;
 
@@ -61,5 +73,52 @@ describe('what is read from the command line', () => {
     expect(seed('-5')).toBe(-5n);
     expect(() => seed('18446744073709551616')).toThrow('64 bits');
     expect(() => seed('1.5')).toThrow('Expected an integer');
+  });
+});
+
+describe('text from outside', () => {
+  const utf16be = (text: string) => Buffer.from(text, 'utf16le').swap16();
+  const text = 'Größe 漢 😀\r\n';
+
+  test.each([
+    ['UTF-8', Buffer.from(text)],
+    ['UTF-8 with a mark', Buffer.from(`\uFEFF${text}`)],
+    ['UTF-16, low byte first', Buffer.from(`\uFEFF${text}`, 'utf16le')],
+    ['UTF-16, high byte first', utf16be(`\uFEFF${text}`)],
+  ])('%s is read', async (_, bytes) => {
+    expect(decodeText(bytes, 'x')).toBe(text);
+    await expect(readText('-', 'prompt', stream(bytes.subarray(0, 3), bytes.subarray(3)))).resolves.toBe(
+      text.trimEnd(),
+    );
+  });
+
+  test('one mark is no text, a second one is', () => {
+    expect(decodeText(Buffer.from('\uFEFF\uFEFFa'), 'x')).toBe('\uFEFFa');
+    expect(decodeText(Buffer.from('\uFEFF'), 'x')).toBe('');
+  });
+
+  test.each([
+    ['UTF-16 without a mark', Buffer.from('Hello', 'utf16le'), 'notes.txt has zero bytes: it is UTF-16'],
+    ['UTF-16 without a mark, high byte first', utf16be('Hello'), 'notes.txt has zero bytes'],
+    ['half a character of UTF-16', Buffer.from([0xff, 0xfe, 0x41]), 'notes.txt is not valid UTF-16LE text'],
+    ['UTF-32', Buffer.from([0xff, 0xfe, 0, 0, 0x41, 0, 0, 0]), 'notes.txt is UTF-32'],
+    ['Latin-1', Buffer.from('Größe', 'latin1'), 'notes.txt is not valid UTF-8 text'],
+    ['a character that ends early', Buffer.from('漢').subarray(0, 2), 'notes.txt is not valid UTF-8 text'],
+  ])('%s is refused by name', (_, bytes, message) => {
+    expect(() => decodeText(bytes, 'notes.txt')).toThrow(UsageError);
+    expect(() => decodeText(bytes, 'notes.txt')).toThrow(message);
+  });
+
+  test('ids in a file may begin with a mark, and what is no text names the file', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'rnd1-input-'));
+    try {
+      const path = join(folder, 'ids');
+      writeFileSync(path, '\uFEFF1,2', 'utf16le');
+      await expect(readTokenText(`@${path}`)).resolves.toBe('1,2');
+      writeFileSync(path, Buffer.from([0x31, 0xff]));
+      await expect(readTokenText(`@${path}`)).rejects.toThrow(`${path} is not valid UTF-8 text`);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });

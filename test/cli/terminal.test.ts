@@ -1,3 +1,5 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root, start } from './rnd1';
 import { Screen } from './screen';
@@ -49,5 +51,23 @@ describe('in a terminal', () => {
     expect(output).toContain('\x1b[?2026h');
     for (const colour of ['\x1b[2m', '\x1b[1m', '\x1b[30;42m', '\x1b[0m'])
       expect(output).not.toContain(colour);
+  });
+
+  const folder = mkdtempSync(join(tmpdir(), 'rnd1-terminal-'));
+  const text = join(folder, 'text');
+  writeFileSync(text, 'a\x1b[31m\x9b5n\u202e_b');
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const hostile = `fill --tokens-per-hole 1 --hole _ --no-live --quiet --seed 1 < '${text}'`;
+
+  draws('text cannot steer it, and is exact where it is piped', async () => {
+    expect(await inTerminal(hostile)).toMatch(/^a␛\[31m\uFFFD5n\uFFFD.+b\r\n$/s);
+    const piped = await inTerminal(`${hostile} | od -An -c`);
+    expect(piped.replace(/\s+/g, ' ')).toContain('a 033 [ 3 1 m 302 233 5 n 342 200 256');
+  });
+
+  draws('lines of JSON are escaped, and say the same', async () => {
+    const output = await inTerminal(`${hostile.replace('fill', 'fill --json')} | tail -n 1`);
+    expect(output).toContain('\\u001b[31m\\u009b5n\\u202e');
+    expect(JSON.parse(output).text.startsWith('a\x1b[31m\x9b5n\u202e')).toBe(true);
   });
 });

@@ -1,4 +1,4 @@
-import { graphemeWidth, textWidth, truncate, withoutControls } from '../../lib/cli/width';
+import { graphemeWidth, textWidth, truncate } from '../../lib/cli/width';
 
 describe('columns of text', () => {
   test.each([
@@ -40,10 +40,5 @@ describe('columns of text', () => {
     expect(truncate('漢字漢字', 5)).toBe('漢字…');
     expect(truncate('漢字漢字', 4)).toBe('漢…');
     expect(truncate('hello', 0)).toBe('');
-  });
-
-  test('control characters become visible, newlines and tabs stay', () => {
-    expect(withoutControls('a\x1b[31mb\x07\x7f\u009b')).toBe('a␛[31mb␇␡\uFFFD');
-    expect(withoutControls('a\r\nb\rc\td')).toBe('a\nb\nc\td');
   });
 });

@@ -32,6 +32,7 @@ const variables = [
   'TRANSFORMERS_OFFLINE',
   'HF_HUB_DISABLE_IMPLICIT_TOKEN',
   'HF_HUB_DOWNLOAD_TIMEOUT',
+  ...['http_proxy', 'https_proxy', 'all_proxy', 'no_proxy'].flatMap((name) => [name, name.toUpperCase()]),
 ];
 
 /** A hub that serves nano, and a new empty cache before each test, which HF_HOME names. */

@@ -22,6 +22,7 @@ describe('a single file', () => {
   test('gives every tensor with its place', async () => {
     const folder = temporaryFolder({ 'model.safetensors': packed([A, B]) });
     const manifest = await readManifest(folder);
+    expect(manifest.warnings).toEqual([]);
     expect(manifest.files).toEqual([join(folder, 'model.safetensors')]);
     expect([...manifest.tensors.keys()]).toEqual(['a', 'b']);
     const [a, b] = [...manifest.tensors.values()];
@@ -32,7 +33,9 @@ describe('a single file', () => {
 
   test('comes before an index', async () => {
     const folder = sharded({ b: 'two.safetensors' }, { 'model.safetensors': packed([A]) });
-    expect([...(await readManifest(folder)).tensors.keys()]).toEqual(['a']);
+    const { tensors, warnings } = await readManifest(folder);
+    expect([...tensors.keys()]).toEqual(['a']);
+    expect(warnings).toEqual([`${join(folder, INDEX)} is not read: there is model.safetensors`]);
   });
 
   test('may be a link, as in the cache of the Hub', async () => {
@@ -65,6 +68,43 @@ describe('shards', () => {
     const manifest = await readManifest(folder);
     expect([...manifest.tensors.keys()]).toEqual(['a', 'b']);
     expect(manifest.files).toEqual([join(folder, 'deep', 'er.safetensors')]);
+    expect(manifest.warnings).toEqual([
+      `${join(folder, INDEX)}: 1 tensors of the shards are not listed, and taken all the same: "b"`,
+    ]);
+  });
+
+  test('decide where the index says something else, with a warning', async () => {
+    const folder = sharded({ a: 'two.safetensors', b: 'one.safetensors', c: 'one.safetensors' });
+    const { tensors, files, warnings } = await readManifest(folder);
+    expect([...tensors.values()].map(({ name, file }) => [name, files[file]])).toEqual([
+      ['a', join(folder, 'one.safetensors')],
+      ['b', join(folder, 'two.safetensors')],
+    ]);
+    const index = join(folder, INDEX);
+    expect(warnings).toEqual([
+      `${index}: 1 tensors are listed that no shard holds: "c" ("one.safetensors")`,
+      `${index}: 2 tensors are in another shard than listed, and taken from there: "a" ("two.safetensors"), "b" ("one.safetensors")`,
+    ]);
+  });
+
+  test('of two formats are refused', async () => {
+    const shard = (name: string, format: string) =>
+      safetensors(
+        {
+          __metadata__: { 'rnd1.format': format },
+          [name]: { dtype: 'U8', shape: [1], data_offsets: [0, 1] },
+        },
+        1,
+      );
+    const map = { a: 'one.safetensors', b: 'two.safetensors' };
+    const files = (other: string) => ({
+      'one.safetensors': shard('a', 'q8'),
+      'two.safetensors': shard('b', other),
+    });
+    expect((await readManifest(sharded(map, files('q8')))).metadata.get('rnd1.format')).toBe('q8');
+    expect(await failure(() => readManifest(sharded(map, files('q4'))), 'invalid_checkpoint')).toContain(
+      'two.safetensors: rnd1.format is "q4", before "q8"',
+    );
   });
 
   test('that are missing are counted and named', async () => {
@@ -76,13 +116,6 @@ describe('shards', () => {
     expect(message).toContain('7 of 8 shards are missing');
     expect(message).toContain('"lost-1.safetensors"');
     expect(message).toContain('and 2 more');
-  });
-
-  test('without a tensor that the index puts there', async () => {
-    const swapped = sharded({ a: 'two.safetensors', b: 'one.safetensors', c: 'one.safetensors' });
-    const message = await failure(() => readManifest(swapped), 'invalid_checkpoint');
-    expect(message).toContain('3 tensors that are not in their shard');
-    expect(message).toContain('"a" ("two.safetensors")');
   });
 
   test('with the same tensor in two of them', async () => {
@@ -108,6 +141,29 @@ describe('shards', () => {
 });
 
 describe('an index', () => {
+  const map = { a: 'one.safetensors', b: 'two.safetensors' };
+
+  test.each([
+    ['its size right', { total_size: 32 }, []],
+    ['no metadata', undefined, []],
+    ['null for metadata', null, []],
+    ['text for metadata', 'none', []],
+    ['metadata without a size', { total_parameters: 8, nested: [{ x: null }] }, []],
+    ['its size as a fraction', { total_size: 32.5 }, ['total_size is 32.5, the tensors have 32 bytes']],
+    ['a wrong size', { total_size: 5 }, ['total_size is 5, the tensors have 32 bytes']],
+  ])('with %s is read', async (_, metadata, expected) => {
+    const folder = sharded(map, { [INDEX]: Buffer.from(JSON.stringify({ metadata, weight_map: map })) });
+    const { tensors, warnings } = await readManifest(folder);
+    expect(tensors.size).toBe(2);
+    expect(warnings).toEqual(expected.map((warning) => `${join(folder, INDEX)}: ${warning}`));
+  });
+
+  test('as Python writes it is read', async () => {
+    const text = `\uFEFF{"metadata": {"total_size": 32.0, "x": NaN}, "weight_map": ${JSON.stringify(map)}}\r\n`;
+    const folder = sharded(map, { [INDEX]: Buffer.from(text) });
+    expect((await readManifest(folder)).warnings).toEqual([]);
+  });
+
   test.each([
     '../model.safetensors',
     'a/../../b.safetensors',

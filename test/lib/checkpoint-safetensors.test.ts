@@ -89,6 +89,18 @@ describe('a file that is cut off', () => {
   });
 });
 
+test.each([
+  [
+    'white space behind it, as writers align data',
+    '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}} \n\t\r  ',
+  ],
+  ['null for its metadata', '{"__metadata__":null,"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'],
+])('a header may have %s', async (_, header) => {
+  const { tensors, metadata } = await read(safetensors(header, 1));
+  expect(tensors).toHaveLength(1);
+  expect(metadata.size).toBe(0);
+});
+
 describe('a hostile header', () => {
   test('longer than the limit of the format', async () => {
     const bytes = safetensors({}, 0);
@@ -107,6 +119,9 @@ describe('a hostile header', () => {
     ['not JSON', 'hello', 'expected'],
     ['an array', '[]', "expected '{'"],
     ['something after it', '{} x', 'expected the end'],
+    ['white space before it', ' \n\t{}', "expected '{' as the first byte"],
+    ['a byte order mark before it', '\uFEFF{}', "expected '{' as the first byte"],
+    ['a number that is none', '{"a": {"x": NaN}}', 'expected a value'],
     ['a trailing comma', '{"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]},}', 'expected a string'],
     ['a tensor that is no object', '{"a": 3}', "expected '{'"],
     ['a bad escape', '{"\\x": 3}', 'bad escape'],

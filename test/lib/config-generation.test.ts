@@ -31,9 +31,9 @@ describe('generation_config.json', () => {
   });
 
   test('takes 0 as an id like any other', async () => {
-    const zeros = { mask_token_id: 0, eos_token_id: 0, pad_token_id: 0, bos_token_id: 0 };
-    const { tokens } = await read({}, zeros);
-    expect(tokens).toEqual({ maskTokenId: 0, eosTokenIds: [0], padTokenId: 0, bosTokenId: 0 });
+    const { tokens } = await read({}, { eos_token_id: 0, pad_token_id: 0, bos_token_id: 0 });
+    expect(tokens).toEqual({ maskTokenId: 7, eosTokenIds: [0], padTokenId: 0, bosTokenId: 0 });
+    expect((await read({}, { mask_token_id: 0 })).tokens.maskTokenId).toBe(0);
   });
 
   test('takes a list of ends of text, each once', async () => {

@@ -24,6 +24,7 @@ describe('load', () => {
       weightBytes: 12345,
       mapped: false,
       unknownTensors: [],
+      warnings: [],
     });
     expect(model.config.tokens).toMatchObject({
       maskTokenId: mask,

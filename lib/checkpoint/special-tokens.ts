@@ -1,0 +1,50 @@
+import type { SpecialTokens } from '../config';
+import { RND1Error } from '../errors';
+import type { NamedTokens } from '../tokenizer';
+import type { Fields } from './fields';
+
+/** Throws `invalid_checkpoint` where the mask token means something else, too: what it stands for could not be told. */
+export function refuseSharedMask(tokens: SpecialTokens, where: string): void {
+  const { maskTokenId, eosTokenIds, padTokenId, bosTokenId } = tokens;
+  const others: [string, readonly (number | null)[]][] = [
+    ['eos_token_id', eosTokenIds],
+    ['pad_token_id', [padTokenId]],
+    ['bos_token_id', [bosTokenId]],
+  ];
+  const shared = others.find(([, ids]) => ids.includes(maskTokenId));
+  if (shared === undefined) return;
+  throw new RND1Error('invalid_checkpoint', `${where}: mask_token_id ${maskTokenId} is ${shared[0]}, too`);
+}
+
+/** Where the files of a checkpoint name different special tokens; the first of them has decided. */
+export function tokenWarnings(
+  generation: Fields,
+  config: Fields,
+  named: NamedTokens,
+  tokens: SpecialTokens,
+): string[] {
+  const warnings: string[] = [];
+  for (const name of ['mask', 'eos', 'pad', 'bos'] as const) {
+    const key = `${name}_token_id`;
+    const [first, second] = [idsOf(generation.get(key)), idsOf(config.get(key))];
+    // A longer list of ends of text is what generation_config.json is for.
+    if (!isWithin(second, first) && !isWithin(first, second)) {
+      warnings.push(
+        `${generation.path}: ${key} ${first.join(', ')} is taken, not ${second.join(', ')} of ${config.path}`,
+      );
+    }
+    const used = name === 'eos' ? tokens.eosTokenIds : idsOf(tokens[`${name}TokenId`]);
+    const id = named[name];
+    if (id !== undefined && used.length > 0 && !used.includes(id)) {
+      warnings.push(
+        `${config.path}: ${key} ${used.join(', ')} is taken; ${name}_token of tokenizer_config.json is ${id}`,
+      );
+    }
+  }
+  return warnings;
+}
+
+const idsOf = (value: unknown): unknown[] =>
+  value === undefined || value === null ? [] : Array.isArray(value) ? value : [value];
+
+const isWithin = (some: readonly unknown[], all: readonly unknown[]) => some.every((id) => all.includes(id));

@@ -1,0 +1,80 @@
+import { quote } from './format';
+
+type Json = Record<string, unknown>;
+
+/** The tokens of tokenizer.json and tokenizer_config.json together. */
+export interface Vocabulary {
+  /** For `added_tokens`. */
+  readonly added: readonly Json[];
+  /** One more than the highest id. */
+  readonly size: number;
+}
+
+/**
+ * Checks that every id is an integer below `limit` and every token has one id of its own.
+ * Adds tokens that only tokenizer_config.json has, as transformers does.
+ *
+ * @param warn told of ids that tokenizer_config.json has otherwise than tokenizer.json, which decides
+ * @throws Error naming the tokens, without the name of the file
+ */
+export function readVocabulary(
+  definition: Json,
+  config: Json,
+  limit: number,
+  warn: (message: string) => void,
+): Vocabulary {
+  const tokens = new Tokens(limit);
+  const vocab = (definition.model as Json | undefined)?.vocab ?? {};
+  // Of Unigram, a list of pieces with their scores, which may hold a piece more than once.
+  if (Array.isArray(vocab))
+    vocab.forEach((piece, id) => void tokens.add(String([piece].flat()[0]), id, true));
+  else for (const [token, id] of Object.entries(vocab)) tokens.add(token, id);
+  const added = [...((definition.added_tokens ?? []) as Json[])];
+  for (const { content, id } of added) tokens.add(String(content), id);
+  const contents = new Set(added.map((token) => token.content));
+  for (const [key, token] of Object.entries((config.added_tokens_decoder ?? {}) as Record<string, Json>)) {
+    const content = String(token.content);
+    const known = tokens.idOf(content);
+    if (known !== undefined && known !== Number(key)) {
+      warn(
+        `tokenizer_config.json has ${quote(content)} as ${key}, tokenizer.json as ${known}, which is taken`,
+      );
+    }
+    if (contents.has(token.content)) continue;
+    const id = known ?? Number(key);
+    tokens.add(content, id);
+    added.push({ ...token, id });
+  }
+  return { added, size: tokens.size };
+}
+
+/** Tokens and their ids, one each. */
+class Tokens {
+  size = 0;
+  readonly #ids = new Map<string, number>();
+  readonly #tokens = new Map<number, string>();
+
+  constructor(private readonly limit: number) {}
+
+  idOf(token: string): number | undefined {
+    return this.#ids.get(token);
+  }
+
+  /** `repeats`: a token may come again with another id; the first one counts. */
+  add(token: string, id: unknown, repeats = false): void {
+    if (!Number.isInteger(id) || (id as number) < 0 || (id as number) >= this.limit) {
+      throw new Error(`token ${quote(token)} has id ${String(id)}, vocab_size is ${this.limit}`);
+    }
+    const other = this.#tokens.get(id as number);
+    if (other !== undefined && other !== token) {
+      throw new Error(`tokens ${quote(other)} and ${quote(token)} have one id, ${id}`);
+    }
+    const before = this.#ids.get(token);
+    if (before !== undefined && before !== id && !repeats) {
+      throw new Error(`token ${quote(token)} has two ids, ${before} and ${id}`);
+    }
+    this.#tokens.set(id as number, token);
+    if (before === undefined) this.#ids.set(token, id as number);
+    this.size = Math.max(this.size, (id as number) + 1);
+  }
+}
