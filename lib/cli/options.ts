@@ -143,7 +143,9 @@ export function addTokenOptions(command: Command, what: string): Command {
 }
 
 /** The section of a manual on `--schedule`. */
-export const schedulesHelp = `\nSchedules:\n${scheduleGrammar.map((line) => `  ${line}`).join('\n')}\n`;
+export const schedulesHelp = `\nSchedules:\n${scheduleGrammar(80)
+  .map((line) => `  ${line}`)
+  .join('\n')}\n`;
 
 /** The section of a manual on what is printed and returned. */
 export const outputHelp = `
