@@ -1,5 +1,6 @@
 import type { FloatType, QuantizedType } from '../../types/native';
 import type { ModelConfig } from '../config';
+import { withJSON } from '../json';
 import { readSettings } from '../settings';
 import { optionsObject, stringOption } from '../validate';
 import { type ManifestTensor, readManifest } from './manifest';
@@ -61,7 +62,7 @@ export async function inspectCheckpoint(
   const { layers, hidden, experts, expertsPerToken, expertWidth } = config.model;
   const total = tensors.reduce((sum, tensor) => sum + tensor.shape.reduce((a, b) => a * b, 1), 0);
   const idle = layers * (experts - expertsPerToken) * 3 * hidden * expertWidth;
-  return {
+  return withJSON({
     folder,
     config,
     files: manifest.files.map((path, file) => ({ path, bytes: manifest.fileBytes[file] ?? 0 })),
@@ -73,5 +74,5 @@ export async function inspectCheckpoint(
     parameters: { total, active: total - idle },
     metadata: manifest.metadata,
     tokenizer: tokenizer !== null,
-  };
+  });
 }
