@@ -3,6 +3,8 @@ import { downloadCheckpoint } from '../index';
 import { DownloadView } from './download-view';
 import { Interruption } from './interrupt';
 import { addHubOptions, type HubFlags, hubOf } from './options';
+import { Waiting } from './progress';
+import { withoutControls } from './width';
 
 interface DownloadFlags extends HubFlags {
   readonly quiet?: boolean;
@@ -47,15 +49,22 @@ export function addDownload(program: Command): void {
 async function download(repo: string, flags: DownloadFlags): Promise<void> {
   using interruption = new Interruption();
   const view = flags.quiet ? null : new DownloadView(process.stderr);
+  const waiting = flags.quiet ? null : new Waiting(process.stderr);
+  waiting?.begin(`looking up ${withoutControls(repo)}`);
   try {
     const folder = await downloadCheckpoint(repo, {
       ...hubOf(flags),
-      onProgress: view?.update,
+      onProgress(progress) {
+        waiting?.close();
+        view?.update(progress);
+      },
       signal: interruption.signal,
     });
+    waiting?.close();
     view?.close();
     process.stdout.write(`${folder}\n`);
   } finally {
+    waiting?.close();
     view?.close();
   }
 }

@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError } from 'commander';
 
@@ -14,6 +15,11 @@ export async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
   return text.replace(/\r?\n$/, '');
 }
 
+/** Text of a file, or of standard input for `-`. */
+export function readTextFile(path: string, input: NodeJS.ReadStream = process.stdin): Promise<string> {
+  return readAll(path === '-' ? input : createReadStream(path));
+}
+
 /** The argument itself; standard input for `-`, or when there is no argument and input is piped. */
 export async function readText(
   argument: string | undefined,
@@ -22,7 +28,7 @@ export async function readText(
 ): Promise<string> {
   if (argument !== undefined && argument !== '-') return argument;
   if (argument === undefined && input.isTTY) {
-    throw new UsageError(`no ${what}: give it as an argument, or pipe it in`);
+    throw new UsageError(`no ${what}: give it as an argument or as --file, or pipe it in`);
   }
   const text = await readAll(input);
   if (argument === undefined && text === '') {

@@ -1,7 +1,5 @@
-import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
-import { isRepository } from '../hub/repository';
 import {
   type CheckpointReport,
   chooseDevice,
@@ -12,8 +10,11 @@ import {
   system,
 } from '../index';
 import { UsageError } from './input';
+import { cappedThreads, isOnHub } from './loading';
 import { addModelOptions, hubOf, type ModelFlags } from './options';
+import { Waiting } from './progress';
 import { type DevicePlan, formatReport, type Problem, reportObject } from './report';
+import { withoutControls } from './width';
 
 interface InspectFlags extends ModelFlags {
   readonly tensors?: boolean;
@@ -57,7 +58,12 @@ async function inspect(folder: string | undefined, flags: InspectFlags): Promise
   if (folder !== undefined && flags.model !== undefined) {
     throw new UsageError('the model is given twice: as an argument and as --model');
   }
-  const report = await inspectCheckpoint(await findFolder(folder ?? flags.model ?? embeddedFolder, flags));
+  const place = folder ?? flags.model;
+  const waiting = new Waiting(process.stderr);
+  if (place !== undefined) waiting.begin(`reading ${withoutControls(place)}`);
+  const report = await findFolder(place ?? embeddedFolder, flags)
+    .then((found) => inspectCheckpoint(found))
+    .finally(() => waiting.close());
   const plan = planDevice(report, flags);
   const all = flags.tensors === true;
   const out = flags.json
@@ -68,7 +74,7 @@ async function inspect(folder: string | undefined, flags: InspectFlags): Promise
 
 /** What is no folder but may be a name on the hub is looked up in the cache. */
 async function findFolder(place: string, flags: ModelFlags): Promise<string> {
-  if (existsSync(place) || !isRepository(place)) return place;
+  if (!isOnHub(place)) return place;
   return downloadCheckpoint(place, { ...hubOf(flags), offline: true }).catch((error: unknown) => {
     if (!(error instanceof RND1Error) || error.code !== 'offline') throw error;
     const message = `'${place}' is neither a folder nor in the cache: \`rnd1 download ${place}\` fetches it`;
@@ -78,7 +84,8 @@ async function findFolder(place: string, flags: ModelFlags): Promise<string> {
 
 /** Where `RND1.load` would put the model, or why it would fail. */
 function planDevice(report: CheckpointReport, flags: ModelFlags): DevicePlan | Problem {
-  const { device = 'auto', dtype = 'auto', threads = availableParallelism() } = flags;
+  const { device = 'auto', dtype = 'auto' } = flags;
+  const threads = cappedThreads(flags.threads) ?? availableParallelism();
   try {
     const machine = system();
     const asked = dtype === 'q8' || dtype === 'q4' ? dtype : null;

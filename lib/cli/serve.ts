@@ -3,8 +3,8 @@ import { type Command, Option } from 'commander';
 import type { RND1 } from '../index';
 import { integer, number, parser, UsageError } from './input';
 import { Interruption } from './interrupt';
-import { addModelOptions, type ModelFlags } from './options';
-import { loadModel } from './run';
+import { loadModel } from './loading';
+import { addModelOptions, type ModelFlags, verboseHelp } from './options';
 import { styleFor } from './style';
 
 interface ServeFlags extends ModelFlags {
@@ -25,6 +25,7 @@ interface ServeFlags extends ModelFlags {
   readonly shutdownTimeout?: number;
   readonly logLevel: string;
   readonly logPrompts?: boolean;
+  readonly verbose?: boolean;
 }
 
 const manual = `
@@ -102,7 +103,8 @@ export function addServe(program: Command): void {
     .option('--shutdown-timeout <seconds>', 'for running requests, after a signal (default: 30)', number(0))
     .optionsGroup('Logs:')
     .addOption(new Option('--log-level <level>', 'what is logged').choices(levels).default('info'))
-    .option('--log-prompts', 'log prompts and answers, too');
+    .option('--log-prompts', 'log prompts and answers, too')
+    .option('--verbose', verboseHelp);
   addModelOptions(command);
   command.addHelpText('after', manual).action(serve);
 }
