@@ -68,7 +68,7 @@ async function inspect(folder: string | undefined, flags: InspectFlags): Promise
   const all = flags.tensors === true;
   const out = flags.json
     ? JSON.stringify(reportObject(report, plan, all), null, 2)
-    : formatReport(report, plan, all);
+    : formatReport(report, plan, all, Math.max(20, process.stdout.columns || 80));
   process.stdout.write(`${out}\n`);
 }
 

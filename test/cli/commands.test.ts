@@ -1,8 +1,18 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { formatReport } from '../../lib/cli/report';
+import { inspectCheckpoint } from '../../lib/index';
 import { rnd1, root, start } from './rnd1';
 
+const planOf = (reason: string) => ({
+  device: 'cpu',
+  instructionSet: 'avx512',
+  threads: 2,
+  dtype: 'bf16',
+  weights: 'bf16',
+  reason,
+});
 const ids = (text: string) => [...Buffer.from(text)].join(',');
 const nano = join(root, 'models', 'nano');
 const tiny = join(root, 'test', 'fixtures', 'tiny-moe');
@@ -232,6 +242,23 @@ describe('inspect', () => {
       wouldRun: { device: 'cpu', threads: 1, dtype: 'f32' },
     });
     expect(report.tensors).toHaveLength(report.tensorCount);
+  });
+
+  test('fits 80 columns, and narrower terminals', async () => {
+    const report = { ...(await inspectCheckpoint(nano)), folder: '/a/folder/'.repeat(12) };
+    const plan = planOf('a reason that goes on and on '.repeat(5));
+    for (const columns of [80, 60, 40, 20]) {
+      for (const all of [false, true]) {
+        const lines = formatReport(report, plan, all, columns).split('\n');
+        expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(columns);
+        const text = lines.map((line) => line.trim()).join('');
+        expect(text).toContain(report.folder);
+        expect(text.replaceAll(' ', '')).toContain('model.layers.0.'.slice(0, all ? 15 : 13));
+        expect(text.replaceAll(' ', '')).toContain(plan.reason.replaceAll(' ', ''));
+      }
+    }
+    const { stdout } = await rnd1(['inspect', '--tensors']);
+    expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
   });
 
   test('lists the tensors that it ignores', async () => {
