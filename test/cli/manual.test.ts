@@ -1,12 +1,16 @@
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { completeCommand } from '../../lib/cli/completion';
 import { createProgram } from '../../lib/cli/program';
 import { LocalHub } from '../hub/local-hub';
 import { shardedNano } from '../hub/sharded-nano';
 import { rnd1, root, start } from './rnd1';
 
-const commands = createProgram().commands.map((command) => command.name());
+// But for the one that completions ask, which is not for people.
+const commands = createProgram()
+  .commands.map((command) => command.name())
+  .filter((name) => name !== completeCommand);
 
 /** What a manual says, its lines joined where they were wrapped. */
 const manualOf = async (command: string) => (await rnd1(['help', command])).stdout;
@@ -27,6 +31,7 @@ test.each(commands)('%s has a manual of options, output, exit codes and examples
   const running = [...hub, '--model', '--device', '--threads', '--no-mmap'];
   const others: Record<string, string[]> = {
     download: [...hub, '<repo>'],
+    completion: ['bash', 'zsh', 'fish'],
     quantize: ['<in>', '<out>', '--dtype', '--threads'],
   };
   const all = [`Usage: rnd1 ${command}`, 'Exit codes', 'Examples:'];
