@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { RND1 } from '../index';
+import { HumanLog } from './human-log';
 import { integer, number, parser, UsageError } from './input';
 import { Interruption } from './interrupt';
 import { loadModel } from './loading';
@@ -24,6 +25,7 @@ interface ServeFlags extends ModelFlags {
   readonly stallTimeout?: number;
   readonly shutdownTimeout?: number;
   readonly logLevel: string;
+  readonly logFormat: 'auto' | 'human' | 'json';
   readonly logPrompts?: boolean;
   readonly verbose?: boolean;
 }
@@ -40,8 +42,9 @@ What is there:
   docs/server.md tells all fields.
 
 What is printed:
-  The address on standard output; logs, a JSON object a line, on standard error. Prompts
-  and answers are in them only with --log-prompts.
+  The address on standard output; logs on standard error: in a terminal short lines for
+  people, elsewhere a JSON object a line. --log-format decides for itself. Prompts and
+  answers are in them only with --log-prompts.
 
 Exit codes:
   0 after Ctrl-C or SIGTERM, once running requests have ended; 1 failure, 2 wrong usage.
@@ -103,6 +106,11 @@ export function addServe(program: Command): void {
     .option('--shutdown-timeout <seconds>', 'for running requests, after a signal (default: 30)', number(0))
     .optionsGroup('Logs:')
     .addOption(new Option('--log-level <level>', 'what is logged').choices(levels).default('info'))
+    .addOption(
+      new Option('--log-format <format>', 'auto is human in a terminal, and json elsewhere')
+        .choices(['auto', 'human', 'json'])
+        .default('auto'),
+    )
     .option('--log-prompts', 'log prompts and answers, too')
     .option('--verbose', verboseHelp);
   addModelOptions(command);
@@ -132,7 +140,7 @@ async function run(
 ): Promise<void> {
   // Here, so that no other command waits for what HTTP needs.
   const { createServer } = require('../server') as typeof import('../server');
-  const { host, port, name, corsOrigin, logLevel, page, ...limits } = flags;
+  const { host, port, name, corsOrigin, logLevel, logFormat, page, ...limits } = flags;
   const server = await createServer(model, {
     modelName: name,
     apiKeys,
@@ -146,7 +154,7 @@ async function run(
     requestTimeout: limits.requestTimeout,
     stallTimeout: limits.stallTimeout,
     shutdownTimeout: limits.shutdownTimeout,
-    logger: { level: logLevel, stream: process.stderr },
+    logger: { level: logLevel, stream: logStream(logFormat) },
     logPrompts: limits.logPrompts,
   });
   try {
@@ -157,6 +165,12 @@ async function run(
   } finally {
     await server.close();
   }
+}
+
+/** Where the server's log goes: as it is, or through what people can read. */
+function logStream(format: ServeFlags['logFormat']): { write(line: string): unknown } {
+  const human = format === 'human' || (format === 'auto' && process.stderr.isTTY);
+  return human ? new HumanLog(process.stderr, styleFor(process.stderr)) : process.stderr;
 }
 
 function welcome(url: string, name: string): string {
