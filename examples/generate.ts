@@ -2,11 +2,11 @@
 import { RND1 } from '../lib';
 
 async function main(): Promise<void> {
-  const model = await RND1.load(); // or RND1.load('folder of a checkpoint')
+  const model = await RND1.load(); // or RND1.load({ model: 'folder of a checkpoint' })
   const { text, forwards, positions } = await model.generate(process.argv[2] ?? 'What is 47+38?', {
     schedule: { type: 'entropy-bounded', gamma: 0.1 },
   });
-  console.log(text.trim());
+  console.log(text);
   console.log(`${positions.length} positions, ${forwards} forward passes`);
   await model.dispose();
 }

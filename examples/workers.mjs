@@ -21,9 +21,9 @@ async function main() {
 
 /** What a thread does. One thread of compute for each model: by default, each would take all processors. */
 async function answer(questions) {
-  const model = await RND1.load(undefined, { threads: 1 });
+  const model = await RND1.load({ threads: 1 });
   const results = await Promise.all(questions.map((question) => model.generate(question)));
-  parentPort.postMessage(results.map(({ text }, i) => `${questions[i]} →${text}`));
+  parentPort.postMessage(results.map(({ text }, i) => `${questions[i]} → ${text}`));
   await model.dispose();
 }
 

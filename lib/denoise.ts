@@ -1,6 +1,7 @@
 import type { StepCanvas, StepResult } from '../types/native';
 import type { Canvas } from './canvas';
 import { RND1Error } from './errors';
+import { toJSON, withJSON } from './json';
 import type { Sampling } from './options';
 import { type Block, nextRound, planBlocks, planRound } from './schedule';
 import type { TokenFrame, TokenResult } from './types';
@@ -41,7 +42,7 @@ export async function* denoise(run: Denoising, step: Stepper): AsyncGenerator<To
     step: 0,
     forwards: 0,
   };
-  if (sampling.initialFrame) yield initialFrame(state);
+  if (sampling.initialFrame) yield withJSON(initialFrame(state), toJSON);
   let ended = false;
   for (const block of blocks) {
     for await (const frame of fillBlock(run, block, state, step)) {
@@ -51,7 +52,7 @@ export async function* denoise(run: Denoising, step: Stepper): AsyncGenerator<To
     }
     if (ended) break;
   }
-  return {
+  const result: TokenResult = {
     tokens: Int32Array.from(state.tokens),
     positions: Int32Array.from(canvas.masked),
     seed: sampling.seed,
@@ -59,6 +60,7 @@ export async function* denoise(run: Denoising, step: Stepper): AsyncGenerator<To
     forwards: state.forwards,
     finishReason: ended ? 'stop' : 'length',
   };
+  return withJSON(result, toJSON);
 }
 
 /** What changes from round to round. */
@@ -128,7 +130,7 @@ async function* fillBlock(
         continue;
       }
     }
-    yield commit(state, number, scores, committed);
+    yield withJSON(commit(state, number, scores, committed), toJSON);
   }
 }
 

@@ -27,6 +27,7 @@ export type {
   InfillOptions,
   LoadOptions,
   LoadProgress,
+  LoadRequest,
   QuantizeOptions,
   SamplingOptions,
   Schedule,

@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { TextFrame, TextResult, TokenFrame, TokenResult } from './types';
 
 /** JSON has no NaN and no infinity. */
@@ -5,8 +6,38 @@ const finite = (values: Float32Array) =>
   Array.from(values, (value) => (Number.isFinite(value) ? value : null));
 
 /**
+ * The object with a `toJSON` of its own, which JSON.stringify calls. It is not enumerable: copies made by spreading or
+ * structuredClone do not have it.
+ */
+export function withJSON<T extends object>(value: T, convert: (value: T) => unknown = plain): T {
+  const toJSON = () => convert(value);
+  // No prototype: what somebody has put on Object.prototype is not part of this.
+  const descriptor = {
+    __proto__: null,
+    value: toJSON,
+    configurable: true,
+    writable: true,
+    enumerable: false,
+  };
+  return Object.defineProperty(value, 'toJSON', descriptor as PropertyDescriptor);
+}
+
+/** Arrays for typed arrays, objects for maps, strings for bigints, at any depth. */
+function plain(value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (types.isTypedArray(value)) return Array.from(value as ArrayLike<number>);
+  if (Array.isArray(value)) return value.map(plain);
+  const entries = (types.isMap(value) ? value.entries() : Object.entries(value)) as Iterable<
+    [string, unknown]
+  >;
+  return Object.fromEntries(Array.from(entries, ([key, entry]) => [key, plain(entry)]));
+}
+
+/**
  * A frame or a result as plain JSON data: arrays instead of typed arrays, null for what was not scored, and the seed as
- * a string, since it may take 64 bits (`BigInt(seed)` brings it back).
+ * a string, since it may take 64 bits (`BigInt(seed)` brings it back). JSON.stringify does the same with what a model gave;
+ * copies of it need this.
  */
 export function toJSON(value: TokenFrame | TextFrame | TokenResult | TextResult): Record<string, unknown> {
   return 'predicted' in value ? frameJSON(value) : resultJSON(value);

@@ -72,7 +72,10 @@ export interface LoadOptions extends HubOptions {
   readonly device?: Device;
   /** @default 'auto' */
   readonly dtype?: DType;
-  /** Compute threads. @default os.availableParallelism() */
+  /**
+   * Compute threads, exactly as many as are given: more than there are cores only get in each other's way.
+   * @default os.availableParallelism()
+   */
   readonly threads?: number;
   /**
    * Whether the CPU uses the weights in the mapped files. They are then loaded at once, read from the disk as they are
@@ -93,6 +96,15 @@ export interface LoadOptions extends HubOptions {
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Rejects with its reason as soon as it aborts. @default none */
   readonly signal?: AbortSignal;
+}
+
+/** What `RND1.load` takes as its only argument. */
+export interface LoadRequest extends LoadOptions {
+  /**
+   * Folder of a checkpoint, or its name on the Hugging Face hub.
+   * @default the small model that comes with this package
+   */
+  readonly model?: string;
 }
 
 /** How a checkpoint is quantized. */

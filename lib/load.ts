@@ -13,11 +13,19 @@ import { RND1Error } from './errors';
 import { downloadCheckpoint } from './hub/download';
 import { isRepository } from './hub/repository';
 import { checkHubOptions } from './hub/settings';
-import { loadNames } from './option-names';
+import { loadNames, loadRequestNames } from './option-names';
 import { printableText } from './printable';
 import { readSettings } from './settings';
 import type { Tokenizer } from './tokenizer';
-import type { Device, DownloadOptions, DownloadProgress, DType, LoadOptions, LoadProgress } from './types';
+import type {
+  Device,
+  DownloadOptions,
+  DownloadProgress,
+  DType,
+  LoadOptions,
+  LoadProgress,
+  LoadRequest,
+} from './types';
 import {
   booleanOption,
   callbackOption,
@@ -67,12 +75,11 @@ export interface LoadedModel {
 }
 
 /** Reads a checkpoint folder and makes a native session of it. */
-export async function loadModel(path: string | undefined, options?: LoadOptions): Promise<LoadedModel> {
-  if (typeof path === 'object' && path !== null) {
-    throw new TypeError(
-      `path must be a string, not ${quote(path)}; options come second: RND1.load(undefined, options)`,
-    );
-  }
+export async function loadModel(
+  given: string | LoadRequest | undefined,
+  more?: LoadOptions,
+): Promise<LoadedModel> {
+  const { path, options } = readArguments(given, more);
   const place = path === undefined ? embeddedFolder : stringOption('path', path);
   const { device, dtype, threads, mmap, maxRowsPerStep, onProgress, signal, hub } = readLoadOptions(options);
   signal?.throwIfAborted();
@@ -120,6 +127,24 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
     warnings: [...warnings, ...manifest.warnings, ...selected.warnings].map(printableText),
   };
   return { native, session, config, tokenizer, info, maxRowsPerStep };
+}
+
+/** `(path, options)` or `({ model, …options })`. */
+function readArguments(given: string | LoadRequest | undefined, more: LoadOptions | undefined) {
+  if (typeof given !== 'object' || given === null) {
+    if (given !== undefined && (more as LoadRequest | undefined)?.model !== undefined) {
+      const { model } = more as LoadRequest;
+      throw new TypeError(`the model is given twice: as path ${quote(given)} and as model ${quote(model)}`);
+    }
+    return { path: given, options: more };
+  }
+  if (more !== undefined) {
+    throw new TypeError(
+      `path must be a string, not ${quote(given)}, where options come second; or put all in one object`,
+    );
+  }
+  const { model, ...options } = optionsObject('options', given, loadRequestNames);
+  return { path: model === undefined ? undefined : stringOption('model', model), options };
 }
 
 function readLoadOptions(given: LoadOptions | undefined) {

@@ -7,9 +7,11 @@ import type { ModelConfig } from './config';
 import { denoise } from './denoise';
 import { RND1Error } from './errors';
 import { forwardOutput, forwardRequest } from './forward';
+import { withJSON } from './json';
 import { type LoadedModel, loadModel, type ModelInfo } from './load';
 import { fillNames, forwardNames, generateNames, infillNames, tokenNames } from './option-names';
 import { readSampling } from './options';
+import { drain, settledText, withText } from './stream';
 import {
   defaultTaskTemplate,
   fillCanvas,
@@ -27,6 +29,7 @@ import type {
   InfillInput,
   InfillOptions,
   LoadOptions,
+  LoadRequest,
   SamplingOptions,
   StepReport,
   Template,
@@ -113,7 +116,10 @@ export class RND1 {
    * @throws RND1Error `io`, `invalid_checkpoint`, `unsupported_model`, `addon_not_found`, `out_of_memory`,
    *   `cuda_unavailable` or `cuda_error`; for a name `access_denied`, `not_found`, `offline` or `network`, too
    */
-  static async load(path?: string, options?: LoadOptions): Promise<RND1> {
+  static async load(path?: string, options?: LoadOptions): Promise<RND1>;
+  /** The same with all in one object: `RND1.load({ model, dtype })`. */
+  static async load(request?: LoadRequest): Promise<RND1>;
+  static async load(path?: string | LoadRequest, options?: LoadOptions): Promise<RND1> {
     return new RND1(await loadModel(path, options));
   }
 
@@ -135,10 +141,20 @@ export class RND1 {
    * @throws as `generate`, when the next frame is asked for
    */
   denoise(prompt: string, options?: GenerateOptions): AsyncGenerator<TextFrame, TextResult, void> {
-    return this.#runText(options, generateNames, (given: GenerateOptions, model) => ({
-      text: generateCanvas(prompt, given, model),
-      stopAtEos: booleanOption('stopAtEos', given.stopAtEos, true),
-    }));
+    const { text, frames } = this.#prepareAnswer(prompt, options);
+    return withText(text, frames);
+  }
+
+  /**
+   * `generate`, as text that only grows: from left to right, each part as soon as no later step can change it. Steps
+   * commit positions anywhere, so nothing may come for a while, and then much at once.
+   *
+   * @returns parts which, joined, are the `text` of `generate` with the same seed, and at last its result
+   * @throws as `generate`, when the next part is asked for
+   */
+  stream(prompt: string, options?: GenerateOptions): AsyncGenerator<string, TextResult, void> {
+    const { text, frames } = this.#prepareAnswer(prompt, options);
+    return settledText(text, frames);
   }
 
   /**
@@ -153,10 +169,11 @@ export class RND1 {
 
   /** `infill`, step by step, as `denoise` does for `generate`. */
   denoiseInfill(input: InfillInput, options?: InfillOptions): AsyncGenerator<TextFrame, TextResult, void> {
-    return this.#runText(options, infillNames, (_, model) => ({
+    const { text, frames } = this.#prepare(options, infillNames, (_, model) => ({
       text: infillCanvas(input, model),
       stopAtEos: false,
     }));
+    return withText(text, frames);
   }
 
   /**
@@ -171,10 +188,11 @@ export class RND1 {
 
   /** `fill`, step by step, as `denoise` does for `generate`. */
   denoiseFill(template: Template, options?: FillOptions): AsyncGenerator<TextFrame, TextResult, void> {
-    return this.#runText(options, fillNames, (given: FillOptions, model) => ({
+    const { text, frames } = this.#prepare(options, fillNames, (given: FillOptions, model) => ({
       text: fillCanvas(template, given, model),
       stopAtEos: false,
     }));
+    return withText(text, frames);
   }
 
   /**
@@ -216,7 +234,7 @@ export class RND1 {
     const [result] = await abortable(new this.#native.AbortFlag(), signal, (flag) =>
       this.#session.forward([request], flag),
     );
-    return forwardOutput(request, result as NonNullable<typeof result>, model);
+    return withJSON(forwardOutput(request, result as NonNullable<typeof result>, model));
   }
 
   /**
@@ -267,21 +285,26 @@ export class RND1 {
     return yield* denoise(denoising, (canvas, signal) => this.#batcher.step(canvas, signal));
   }
 
-  #runText<O extends SamplingOptions>(
+  #prepareAnswer(prompt: string, options: GenerateOptions | undefined) {
+    return this.#prepare(options, generateNames, (given: GenerateOptions, model) => ({
+      text: generateCanvas(prompt, given, model),
+      stopAtEos: booleanOption('stopAtEos', given.stopAtEos, true),
+    }));
+  }
+
+  /** A canvas of text and its frames, of which nothing is computed yet. */
+  #prepare<O extends SamplingOptions, T extends TextCanvas>(
     options: O | undefined,
     names: Readonly<Record<keyof O, true>>,
-    prepare: (options: O, model: TextModel) => { readonly text: TextCanvas; readonly stopAtEos: boolean },
-  ): AsyncGenerator<TextFrame, TextResult, void> {
+    prepare: (options: O, model: TextModel) => { readonly text: T; readonly stopAtEos: boolean },
+  ): { readonly text: Attempt<T>; readonly frames: AsyncGenerator<TokenFrame, TokenResult, void> } {
     const prepared = attempt(() => {
       const given = optionsObject<O>('options', options, names);
       const { text, stopAtEos } = prepare(given, this.#textModel());
       const { canvas, banned } = text;
       return { text, run: { canvas, banned, stopAtEos, sampling: readSampling(given) } };
     });
-    return withText(
-      () => prepared().text,
-      this.#run(() => prepared().run),
-    );
+    return { text: () => prepared().text, frames: this.#run(() => prepared().run) };
   }
 
   #textModel(): TextModel {
@@ -312,30 +335,5 @@ function attempt<T>(compute: () => T): Attempt<T> {
     return () => {
       throw error;
     };
-  }
-}
-
-async function* withText(
-  textOf: () => TextCanvas,
-  frames: AsyncGenerator<TokenFrame, TokenResult, void>,
-): AsyncGenerator<TextFrame, TextResult, void> {
-  try {
-    const text = textOf();
-    for (;;) {
-      const next = await frames.next();
-      if (next.done) return { ...next.value, ...text.finish(next.value.tokens) };
-      const { tokens, masked } = next.value;
-      yield { ...next.value, text: text.render(tokens, masked), written: text.written(tokens, masked) };
-    }
-  } finally {
-    await frames.return(undefined as never);
-  }
-}
-
-/** What a generator returns, when nobody looks at its frames. */
-async function drain<T>(frames: AsyncGenerator<unknown, T, void>): Promise<T> {
-  for (;;) {
-    const next = await frames.next();
-    if (next.done) return next.value;
   }
 }

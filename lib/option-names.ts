@@ -7,6 +7,7 @@ import type {
   InfillInput,
   InfillOptions,
   LoadOptions,
+  LoadRequest,
   QuantizeOptions,
   SamplingOptions,
   TokenOptions,
@@ -42,6 +43,8 @@ export const loadNames: Names<LoadOptions> = {
   onProgress: true,
   signal: true,
 };
+
+export const loadRequestNames: Names<LoadRequest> = { ...loadNames, model: true };
 
 export const quantizeNames: Names<QuantizeOptions> = {
   dtype: true,

@@ -1,5 +1,6 @@
 import type { StepPlan } from '../types/native';
-import type { Schedule } from './types';
+import { plainTypes, type ScheduleParameter, scheduleEntry, scheduleTable } from './schedule-table';
+import type { Schedule, SimpleSchedule } from './types';
 import { integerOption, numberOption, optionsObject, quote, wordOption } from './validate';
 
 /** What decides about the masked positions of one block: a linear plan of counts in some order, or a bound. */
@@ -22,44 +23,48 @@ export interface Block {
   readonly rounds: number;
 }
 
-const orders = ['entropy', 'confidence', 'margin', 'random'] as const;
-const types = [...orders, 'entropy-bounded', 'threshold', 'blocks'] as const;
-/** What each type has besides `type`. */
-const parameters: Readonly<Record<string, Readonly<Record<string, true>>>> = {
-  'entropy-bounded': { gamma: true },
-  threshold: { tau: true },
-  blocks: { length: true, schedule: true },
-};
+const types = scheduleTable.map(({ type }) => type);
 
 /** Validates a schedule; `blockLength` is null without blocks. */
 export function readSchedule(schedule: Schedule = 'entropy'): { rule: Rule; blockLength: number | null } {
   if (typeof schedule !== 'string' && (typeof schedule !== 'object' || schedule === null)) {
     throw new TypeError(`schedule must be a name or an object with a type, not ${quote(schedule)}`);
   }
-  if (typeof schedule === 'string') {
-    return { rule: { limit: 'keep', order: wordOption('schedule', schedule, orders) }, blockLength: null };
-  }
-  const type = wordOption('schedule.type', schedule.type, types);
-  optionsObject<object>('schedule', schedule, { type: true, ...parameters[type] } as object);
-  if (type === 'blocks') {
-    const { length, schedule: inner } = schedule as Extract<Schedule, { type: 'blocks' }>;
-    const blockLength = integerOption('schedule.length', length, 1);
+  const type =
+    typeof schedule === 'string'
+      ? wordOption('schedule', schedule, plainTypes)
+      : wordOption('schedule.type', schedule.type, types);
+  const { plan, parameter } = scheduleEntry(type);
+  const given = typeof schedule === 'string' ? {} : (schedule as Record<string, unknown>);
+  const names = {
+    type: true,
+    ...(parameter && { [parameter.name]: true }),
+    ...(!plan && { schedule: true }),
+  };
+  optionsObject<object>('schedule', given, names as object);
+  const value = parameter && readParameter(parameter, given[parameter.name]);
+  if (plan === null) {
+    const inner = given.schedule as SimpleSchedule | undefined;
     // Before it is read: a schedule may even contain itself.
-    if ((inner as { type?: unknown } | undefined)?.type === 'blocks') {
-      throw new TypeError(`schedule.schedule must not be blocks again, but it is ${quote(inner)}`);
+    if ((inner as { type?: unknown } | undefined)?.type === type) {
+      throw new TypeError(`schedule.schedule must not be ${type} again, but it is ${quote(inner)}`);
     }
-    return { rule: readSchedule(inner).rule, blockLength };
+    return { rule: readSchedule(inner).rule, blockLength: value };
   }
-  if (type === 'entropy-bounded') {
-    const { gamma } = schedule as Extract<Schedule, { type: 'entropy-bounded' }>;
-    return { rule: { limit: 'gamma', value: numberOption('schedule.gamma', gamma) }, blockLength: null };
+  const rule: Rule =
+    'order' in plan ? { limit: 'keep', order: plan.order } : { limit: plan.limit, value: value as number };
+  return { rule, blockLength: null };
+}
+
+function readParameter(parameter: ScheduleParameter, value: unknown): number {
+  const name = `schedule.${parameter.name}`;
+  const [least, most] = [parameter.lenient ? -Infinity : parameter.least, parameter.most ?? undefined];
+  if (parameter.whole) return integerOption(name, value, least, most);
+  const number = numberOption(name, value, least, most);
+  if (parameter.leastExcluded && number === least) {
+    throw new RangeError(`${name} must be above ${least}, not ${quote(value)}`);
   }
-  if (type === 'threshold') {
-    const tau = numberOption('schedule.tau', (schedule as { tau: number }).tau, 0, 1);
-    if (tau === 0) throw new RangeError('schedule.tau must be above 0, not 0');
-    return { rule: { limit: 'tau', value: tau }, blockLength: null };
-  }
-  return { rule: { limit: 'keep', order: type }, blockLength: null };
+  return number;
 }
 
 /**

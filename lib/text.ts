@@ -24,6 +24,12 @@ export interface TextCanvas {
   finish(tokens: Int32Array): { text: string; written: string[] };
 }
 
+/** The canvas of an answer, which is written from left to right as readers see it. */
+export interface AnswerCanvas extends TextCanvas {
+  /** The beginning of the text that no later step can change. */
+  settled(tokens: Int32Array, masked: Uint8Array): string;
+}
+
 /** What RND1 was asked with in training. */
 export const defaultTaskTemplate = 'Question: {prompt}\nAnswer:';
 
@@ -31,18 +37,20 @@ export const defaultTaskTemplate = 'Question: {prompt}\nAnswer:';
  * The canvas of `generate`: the prompt, by default in the task template, then masked positions. Without a prompt
  * there is no template either, and position 0, which nothing predicts, holds BOS or `<|endoftext|>`.
  */
-export function generateCanvas(prompt: string, options: GenerateOptions, model: TextModel): TextCanvas {
+export function generateCanvas(prompt: string, options: GenerateOptions, model: TextModel): AnswerCanvas {
   stringOption('prompt', prompt);
   const mode = wordOption('mode', options.mode ?? 'task', ['task', 'completion']);
   const { maxNewTokens, addEos, reserveEnd } = options;
   const { tokenizer } = model;
-  const wrapped =
-    mode === 'task' && prompt !== '' ? model.taskTemplate.replaceAll('{prompt}', () => prompt) : prompt;
+  const asked = mode === 'task' && prompt !== '';
+  const wrapped = asked ? model.taskTemplate.replaceAll('{prompt}', () => prompt) : prompt;
   const prefix = tokenizer.encode(wrapped);
   const start = prefix.length > 0 ? { prefix } : { bosTokenId: startToken(model) };
   const canvas = buildCanvas({ ...start, maxNewTokens, addEos, reserveEnd }, model);
   const first = canvas.masked[0] ?? canvas.tokens.length;
   const special = { skipSpecialTokens: true };
+  // The space that follows the template's last colon is the template's.
+  const answer = (text: string) => (asked ? text.trim() : text);
   return {
     canvas,
     banned: bannedTokens(canvas, false),
@@ -55,10 +63,17 @@ export function generateCanvas(prompt: string, options: GenerateOptions, model: 
       const last = end ?? first + canvas.masked.length;
       return [tokenizer.decodeCanvas(tokens.subarray(first, last), masked.subarray(first, last), special)];
     },
+    settled(tokens, masked) {
+      const isEnd = (position: number) => endsText(canvas, tokens[position] as number);
+      const end = canvas.masked.find((position) => masked[position] === 1 || isEnd(position));
+      const text = tokenizer.decode(tokens.subarray(first, end ?? first + canvas.masked.length), special);
+      // A character whose bytes are not all there is decoded as U+FFFD; the next token may complete it.
+      return answer(end !== undefined && masked[end] === 1 ? text.replace(/\uFFFD+$/, '') : text);
+    },
     finish(tokens) {
       const end = canvas.masked.find((position) => endsText(canvas, tokens[position] as number));
       const text = tokenizer.decode(tokens.subarray(first, end ?? first + canvas.masked.length), special);
-      return { text, written: [text] };
+      return { text: answer(text), written: [text] };
     },
   };
 }

@@ -8,6 +8,7 @@ export type {
   HubOptions,
   LoadOptions,
   LoadProgress,
+  LoadRequest,
   QuantizeOptions,
 } from './load-types';
 
@@ -215,9 +216,12 @@ export interface TextFrame extends TokenFrame {
 
 /** What a text-level call comes to. */
 export interface TextResult extends TokenResult {
-  /** `generate`: what was written, up to the end of text. `infill`, `fill`: the whole text. */
+  /**
+   * `generate`: what was written, up to the end of text; in task mode without the white space around it. `infill`,
+   * `fill`: the whole text.
+   */
   readonly text: string;
-  /** What was written: one string per hole of `fill`, one in all for `generate` and `infill`. */
+  /** What was written, exactly: one string per hole of `fill`, one in all for `generate` and `infill`. */
   readonly written: readonly string[];
 }
 

@@ -2,6 +2,7 @@ import { types } from 'node:util';
 import type { StepCanvas, StepPlan } from '../types/native';
 import { loadBinding } from './binding';
 import { fromNative, RND1Error } from './errors';
+import { withJSON } from './json';
 import { unmaskNames } from './option-names';
 import { readScoring, readSeed } from './options';
 import type { TokenIds, UnmaskRequest, UnmaskResult } from './types';
@@ -38,7 +39,8 @@ export async function scoreAndUnmask(logits: Float32Array, request: UnmaskReques
   const canvas: StepCanvas = { tokens, masked, plan: readPlan(options, masked, tokens.length, vocabulary) };
   if (masked.length === 0) {
     const none = new Int32Array();
-    return { committed: none, predicted: none, confidence: new Float32Array(), entropy: new Float32Array() };
+    const nothing = new Float32Array();
+    return withJSON({ committed: none, predicted: none, confidence: nothing, entropy: nothing });
   }
   const native = loadBinding();
   // As an async function, so that what the addon throws at once is a rejection too.
@@ -49,7 +51,7 @@ export async function scoreAndUnmask(logits: Float32Array, request: UnmaskReques
   );
   if (result.notFinite) throw new RND1Error('not_finite', 'the logits hold NaN or infinity');
   const { committed, predicted, confidence, entropy } = result;
-  return { committed, predicted, confidence, entropy };
+  return withJSON({ committed, predicted, confidence, entropy });
 }
 
 function readPlan(request: UnmaskRequest, masked: Int32Array, length: number, vocabulary: number): StepPlan {

@@ -51,7 +51,7 @@ const told: Record<string, (lines: string[]) => void> = {
     const events = lines.map((line) => JSON.parse(line));
     expect(events.length).toBeGreaterThan(2);
     expect(events[0]).toMatchObject({ step: 1, written: expect.stringContaining('░') });
-    expect(events.at(-1).result).toMatchObject({ text: ' nretnal', finishReason: 'stop' });
+    expect(events.at(-1).result).toMatchObject({ text: 'nretnal', finishReason: 'stop' });
   },
 };
 

@@ -1,5 +1,6 @@
 import type { FloatType, QuantizedType } from '../../types/native';
 import type { ModelConfig } from '../config';
+import { withJSON } from '../json';
 import { printableText } from '../printable';
 import { readSettings } from '../settings';
 import { optionsObject, stringOption } from '../validate';
@@ -64,7 +65,7 @@ export async function inspectCheckpoint(
   const { layers, hidden, experts, expertsPerToken, expertWidth } = config.model;
   const total = tensors.reduce((sum, tensor) => sum + tensor.shape.reduce((a, b) => a * b, 1), 0);
   const idle = layers * (experts - expertsPerToken) * 3 * hidden * expertWidth;
-  return {
+  return withJSON({
     folder,
     config,
     files: manifest.files.map((path, file) => ({ path, bytes: manifest.fileBytes[file] ?? 0 })),
@@ -77,5 +78,5 @@ export async function inspectCheckpoint(
     metadata: manifest.metadata,
     tokenizer: tokenizer !== null,
     warnings: [...warnings, ...manifest.warnings, ...selected.warnings].map(printableText),
-  };
+  });
 }

@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import { downloadCheckpoint } from '../index';
+import { printableName } from '../printable';
 import { DownloadView } from './download-view';
 import { Interruption } from './interrupt';
 import { addHubOptions, type HubFlags, hubOf } from './options';
+import { Waiting } from './progress';
 
 interface DownloadFlags extends HubFlags {
   readonly quiet?: boolean;
@@ -47,15 +49,22 @@ export function addDownload(program: Command): void {
 async function download(repo: string, flags: DownloadFlags): Promise<void> {
   using interruption = new Interruption();
   const view = flags.quiet ? null : new DownloadView(process.stderr);
+  const waiting = flags.quiet ? null : new Waiting(process.stderr);
+  waiting?.begin(`looking up ${printableName(repo)}`);
   try {
     const folder = await downloadCheckpoint(repo, {
       ...hubOf(flags),
-      onProgress: view?.update,
+      onProgress(progress) {
+        waiting?.close();
+        view?.update(progress);
+      },
       signal: interruption.signal,
     });
+    waiting?.close();
     view?.close();
     process.stdout.write(`${folder}\n`);
   } finally {
+    waiting?.close();
     view?.close();
   }
 }

@@ -1,11 +1,13 @@
 import type { Command } from 'commander';
-import { integer, parseTokens, readText, readTokenText, UsageError } from './input';
+import { integer, parseTokens, readText, readTextFile, readTokenText, UsageError } from './input';
 import {
   addModelOptions,
   addOutputOptions,
   addSamplingOptions,
   addTokenOptions,
+  draws,
   excludes,
+  fileOption,
   type ModelFlags,
   type OutputFlags,
   outputHelp,
@@ -21,6 +23,7 @@ import { run } from './run';
 import { wholeText, wholeTokens } from './task';
 
 interface FillFlags extends ModelFlags, SamplingFlags, OutputFlags, TokenFlags {
+  readonly file?: string;
   readonly hole?: string;
   readonly tokensPerHole?: number;
 }
@@ -29,7 +32,7 @@ const manual = `${schedulesHelp}${outputHelp}
 
 Examples:
   $ rnd1 fill $'Question: Reverse di_mo_d\\nAnswer: dnomaid' --hole _ --tokens-per-hole 1
-  $ rnd1 fill < puzzle.txt --hole _ --tokens-per-hole 1
+  $ rnd1 fill --file puzzle.txt --hole . --tokens-per-hole 1
   $ rnd1 fill --tokens 81,117,_,_,116 --json`;
 
 /** `rnd1 fill` */
@@ -42,6 +45,7 @@ export function addFill(program: Command): void {
     )
     .argument('[text]', 'text with holes; `-`, or nothing when piped, reads standard input')
     .optionsGroup('Text:')
+    .option(...fileOption)
     .option('--hole <mark>', 'what marks a hole (default: ___)')
     .option('--tokens-per-hole <count>', 'tokens to write into each (default: 4)', integer(1));
   addTokenOptions(command, 'the canvas as ids, _ for each hole: 1,_,_,4, or @file, or -; prints all ids');
@@ -56,15 +60,21 @@ async function fill(text: string | undefined, flags: FillFlags): Promise<void> {
   const sampling = samplingOf(flags);
   if (flags.tokens === undefined) {
     requires(flags, '--tokens', specialFlags);
-    const template = await readText(text, 'text');
+    if (text !== undefined && flags.file !== undefined)
+      throw new UsageError('a text and --file exclude each other');
+    const template = await (flags.file === undefined ? readText(text, 'text') : readTextFile(flags.file));
     const options = { ...sampling, hole, tokensPerHole };
     return run(
-      { ...wholeText, start: (model, signal) => model.denoiseFill(template, { ...options, signal }) },
+      {
+        ...wholeText,
+        draws: draws(sampling, flags),
+        start: (model, running) => model.denoiseFill(template, { ...options, ...running }),
+      },
       flags,
     );
   }
   if (text !== undefined) throw new UsageError('a text and --tokens exclude each other');
-  excludes(flags, '--tokens', ['hole', 'tokensPerHole']);
+  excludes(flags, '--tokens', ['file', 'hole', 'tokensPerHole']);
   const pieces = parseTokens(await readTokenText(flags.tokens), true);
   const masked = [...pieces.keys()].filter((position) => pieces[position] === null);
   if (masked.length === 0) throw new UsageError(`--tokens ${flags.tokens} has no hole: write _ for each`);
@@ -72,10 +82,11 @@ async function fill(text: string | undefined, flags: FillFlags): Promise<void> {
   return run(
     {
       ...wholeTokens,
-      start(model, signal) {
+      draws: draws(sampling, flags),
+      start(model, running) {
         const mask = special.maskTokenId ?? model.config.tokens.maskTokenId;
         const canvas = pieces.map((id) => id ?? mask);
-        return model.denoiseTokens({ ...sampling, ...special, canvas, masked, signal });
+        return model.denoiseTokens({ ...sampling, ...special, canvas, masked, ...running });
       },
     },
     flags,

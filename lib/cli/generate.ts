@@ -1,13 +1,15 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import type { GenerateOptions, TokenOptions } from '../types';
-import { integer, parseTokens, readText, readTokenText, UsageError } from './input';
+import { integer, parseTokens, readText, readTextFile, readTokenText, UsageError } from './input';
 import {
   addModelOptions,
   addOutputOptions,
   addSamplingOptions,
   addTokenOptions,
+  draws,
   excludes,
+  fileOption,
   type ModelFlags,
   type OutputFlags,
   outputHelp,
@@ -23,6 +25,7 @@ import { run } from './run';
 import { writtenText, writtenTokens } from './task';
 
 interface GenerateFlags extends ModelFlags, SamplingFlags, OutputFlags, TokenFlags {
+  readonly file?: string;
   readonly maxNewTokens?: number;
   readonly mode?: GenerateOptions['mode'];
   readonly addEos?: boolean;
@@ -32,7 +35,8 @@ interface GenerateFlags extends ModelFlags, SamplingFlags, OutputFlags, TokenFla
 
 const epilogue = `
 Prompt:
-  An argument, or standard input without its last newline (\`-\`, or nothing when piped).
+  An argument, a file (--file), or standard input (\`-\`, or nothing when piped); of the
+  last two the newline at the end is left out.
   In task mode it is put as the model was taught, "Question: {prompt}\\nAnswer:", and the
   space after "Answer:" is not printed.
 `;
@@ -42,7 +46,8 @@ const manual = `${epilogue}${schedulesHelp}${outputHelp}
 Examples:
   $ rnd1 generate 'What is 47+38?'
   $ echo 'Sort z k m q' | rnd1 generate
-  $ rnd1 generate 'What is 47+38?' --schedule entropy-bounded=0.1
+  $ rnd1 generate --file question.txt
+  $ rnd1 generate 'What is 47+38?' --schedule entropy-bounded=0.1 --verbose
   $ rnd1 generate 'Reverse lantern' --temperature 0.7 --top-p 0.9 --seed 7
   $ rnd1 generate 'Question: What is 3+4?' --mode completion --json
   $ rnd1 generate --tokens 81,117,101,115 --max-new-tokens 8 --steps 4`;
@@ -55,6 +60,7 @@ export function addGenerate(program: Command): void {
     .description('Answers or continues a prompt.')
     .argument('[prompt]', 'the prompt; `-` reads standard input')
     .optionsGroup('Text:')
+    .option(...fileOption)
     .option(
       '-n, --max-new-tokens <count>',
       'tokens after the prompt, one reserved slot at the end among them (default: what the checkpoint says, else 256)',
@@ -84,16 +90,19 @@ async function generate(prompt: string | undefined, flags: GenerateFlags): Promi
   const sampling = samplingOf(flags);
   if (flags.tokens === undefined) {
     requires(flags, '--tokens', specialFlags);
-    const text = await readText(prompt, 'prompt');
+    if (prompt !== undefined && flags.file !== undefined)
+      throw new UsageError('a prompt and --file exclude each other');
+    const text = await (flags.file === undefined ? readText(prompt, 'prompt') : readTextFile(flags.file));
     const options: GenerateOptions = { ...sampling, maxNewTokens, mode, addEos, reserveEnd, stopAtEos };
     const task = {
       ...writtenText(mode !== 'completion'),
-      start: (model, signal) => model.denoise(text, { ...options, signal }),
+      draws: draws(sampling, flags),
+      start: (model, running) => model.denoise(text, { ...options, ...running }),
     } satisfies Parameters<typeof run>[0];
     return run(task, flags);
   }
   if (prompt !== undefined) throw new UsageError('a prompt and --tokens exclude each other');
-  excludes(flags, '--tokens', ['mode']);
+  excludes(flags, '--tokens', ['mode', 'file']);
   const tokens = parseTokens(await readTokenText(flags.tokens), false);
   const options: TokenOptions = {
     ...sampling,
@@ -105,7 +114,11 @@ async function generate(prompt: string | undefined, flags: GenerateFlags): Promi
     stopAtEos,
   };
   return run(
-    { ...writtenTokens, start: (model, signal) => model.denoiseTokens({ ...options, signal }) },
+    {
+      ...writtenTokens,
+      draws: draws(sampling, flags),
+      start: (model, running) => model.denoiseTokens({ ...options, ...running }),
+    },
     flags,
   );
 }

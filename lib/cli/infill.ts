@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import type { TokenOptions } from '../types';
-import { integer, parseTokens, readTokenText } from './input';
+import { integer, parseTokens, readTextFile, readTokenText, UsageError } from './input';
 import {
   addModelOptions,
   addOutputOptions,
   addSamplingOptions,
   addTokenOptions,
+  draws,
   excludes,
   type ModelFlags,
   type OutputFlags,
@@ -24,6 +25,8 @@ import { wholeText, wholeTokens } from './task';
 interface InfillFlags extends ModelFlags, SamplingFlags, OutputFlags, TokenFlags {
   readonly prefix?: string;
   readonly suffix?: string;
+  readonly prefixFile?: string;
+  readonly suffixFile?: string;
   readonly length: number;
   readonly suffixTokens?: string;
   readonly addEos?: boolean;
@@ -48,6 +51,8 @@ export function addInfill(program: Command): void {
     .optionsGroup('Text:')
     .option('--prefix <text>', 'what comes before')
     .option('--suffix <text>', 'what comes after')
+    .option('--prefix-file <path>', 'a file that holds it; `-` is standard input')
+    .option('--suffix-file <path>', 'likewise')
     .requiredOption('-l, --length <count>', 'tokens to write, exactly', integer(1));
   addTokenOptions(command, 'ids before: 1,2,3, or @file, or - for standard input; prints all ids')
     .option('--suffix-tokens <ids>', 'ids after')
@@ -61,19 +66,26 @@ export function addInfill(program: Command): void {
 }
 
 async function infill(flags: InfillFlags): Promise<void> {
-  const { prefix, suffix, length, addEos, reserveEnd } = flags;
+  const { length, addEos, reserveEnd } = flags;
   const sampling = samplingOf(flags);
   if (flags.tokens === undefined && flags.suffixTokens === undefined) {
     requires(flags, '--tokens', [...specialFlags, 'addEos', 'reserveEnd']);
+    const input = { ...(await readTexts(flags)), length };
     return run(
       {
         ...wholeText,
-        start: (model, signal) => model.denoiseInfill({ prefix, suffix, length }, { ...sampling, signal }),
+        draws: draws(sampling, flags),
+        start: (model, running) => model.denoiseInfill(input, { ...sampling, ...running }),
       },
       flags,
     );
   }
-  excludes(flags, flags.tokens === undefined ? '--suffix-tokens' : '--tokens', ['prefix', 'suffix']);
+  excludes(flags, flags.tokens === undefined ? '--suffix-tokens' : '--tokens', [
+    'prefix',
+    'suffix',
+    'prefixFile',
+    'suffixFile',
+  ]);
   const read = async (text: string | undefined) =>
     text === undefined ? undefined : parseTokens(await readTokenText(text), false);
   const options: TokenOptions = {
@@ -86,7 +98,24 @@ async function infill(flags: InfillFlags): Promise<void> {
     reserveEnd,
   };
   return run(
-    { ...wholeTokens, start: (model, signal) => model.denoiseTokens({ ...options, signal }) },
+    {
+      ...wholeTokens,
+      draws: draws(sampling, flags),
+      start: (model, running) => model.denoiseTokens({ ...options, ...running }),
+    },
     flags,
   );
+}
+
+/** Prefix and suffix, out of flags or files. */
+async function readTexts(flags: InfillFlags): Promise<{ prefix?: string; suffix?: string }> {
+  const { prefix, suffix, prefixFile, suffixFile } = flags;
+  if (prefixFile !== undefined) excludes(flags, '--prefix-file', ['prefix']);
+  if (suffixFile !== undefined) excludes(flags, '--suffix-file', ['suffix']);
+  if (prefixFile === '-' && suffixFile === '-')
+    throw new UsageError('--prefix-file and --suffix-file cannot both be standard input');
+  return {
+    prefix: prefixFile === undefined ? prefix : await readTextFile(prefixFile),
+    suffix: suffixFile === undefined ? suffix : await readTextFile(suffixFile),
+  };
 }

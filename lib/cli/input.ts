@@ -42,13 +42,16 @@ export function decodeText(bytes: Uint8Array, what: string): string {
 export async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of stream) chunks.push(Buffer.from(chunk as Buffer));
-  return decodeText(Buffer.concat(chunks), 'standard input').replace(/\r?\n$/, '');
+  return withoutLastNewline(decodeText(Buffer.concat(chunks), 'standard input'));
 }
 
-/** All of a text file, as `decodeText` reads it. */
-export async function readTextFile(path: string): Promise<string> {
-  return decodeText(await readFile(path), path);
+/** All of a text file, or of standard input for `-`, without the one newline that ends a file. */
+export async function readTextFile(path: string, input: NodeJS.ReadStream = process.stdin): Promise<string> {
+  if (path === '-') return readAll(input);
+  return withoutLastNewline(decodeText(await readFile(path), path));
 }
+
+const withoutLastNewline = (text: string) => text.replace(/\r?\n$/, '');
 
 /** The argument itself; standard input for `-`, or when there is no argument and input is piped. */
 export async function readText(
@@ -58,7 +61,7 @@ export async function readText(
 ): Promise<string> {
   if (argument !== undefined && argument !== '-') return argument;
   if (argument === undefined && input.isTTY) {
-    throw new UsageError(`no ${what}: give it as an argument, or pipe it in`);
+    throw new UsageError(`no ${what}: give it as an argument or as --file, or pipe it in`);
   }
   const text = await readAll(input);
   if (argument === undefined && text === '') {

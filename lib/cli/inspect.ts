@@ -1,7 +1,5 @@
-import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
-import { isRepository } from '../hub/repository';
 import {
   type CheckpointReport,
   chooseDevice,
@@ -11,11 +9,12 @@ import {
   RND1Error,
   system,
 } from '../index';
-import { printableJson } from '../printable';
+import { printableJson, printableName } from '../printable';
 import { UsageError } from './input';
+import { cappedThreads, isOnHub, warnOf } from './loading';
 import { addModelOptions, hubOf, type ModelFlags } from './options';
+import { Waiting } from './progress';
 import { type DevicePlan, formatReport, type Problem, reportObject } from './report';
-import { warnOf } from './run';
 
 interface InspectFlags extends ModelFlags {
   readonly tensors?: boolean;
@@ -59,19 +58,24 @@ async function inspect(folder: string | undefined, flags: InspectFlags): Promise
   if (folder !== undefined && flags.model !== undefined) {
     throw new UsageError('the model is given twice: as an argument and as --model');
   }
-  const report = await inspectCheckpoint(await findFolder(folder ?? flags.model ?? embeddedFolder, flags));
+  const place = folder ?? flags.model;
+  const waiting = new Waiting(process.stderr);
+  if (place !== undefined) waiting.begin(`reading ${printableName(place)}`);
+  const report = await findFolder(place ?? embeddedFolder, flags)
+    .then((found) => inspectCheckpoint(found))
+    .finally(() => waiting.close());
   const plan = planDevice(report, flags);
   const all = flags.tensors === true;
   const out = flags.json
     ? printableJson(JSON.stringify(reportObject(report, plan, all), null, 2))
-    : formatReport(report, plan, all);
+    : formatReport(report, plan, all, Math.max(20, process.stdout.columns || 80));
   process.stdout.write(`${out}\n`);
   warnOf(report.warnings);
 }
 
 /** What is no folder but may be a name on the hub is looked up in the cache. */
 async function findFolder(place: string, flags: ModelFlags): Promise<string> {
-  if (existsSync(place) || !isRepository(place)) return place;
+  if (!isOnHub(place)) return place;
   return downloadCheckpoint(place, { ...hubOf(flags), offline: true }).catch((error: unknown) => {
     if (!(error instanceof RND1Error) || error.code !== 'offline') throw error;
     const message = `'${place}' is neither a folder nor in the cache: \`rnd1 download ${place}\` fetches it`;
@@ -81,7 +85,8 @@ async function findFolder(place: string, flags: ModelFlags): Promise<string> {
 
 /** Where `RND1.load` would put the model, or why it would fail. */
 function planDevice(report: CheckpointReport, flags: ModelFlags): DevicePlan | Problem {
-  const { device = 'auto', dtype = 'auto', threads = availableParallelism() } = flags;
+  const { device = 'auto', dtype = 'auto' } = flags;
+  const threads = cappedThreads(flags.threads) ?? availableParallelism();
   try {
     const machine = system();
     const asked = dtype === 'q8' || dtype === 'q4' ? dtype : null;

@@ -1,7 +1,8 @@
 import { type Command, Option } from 'commander';
+import { drawsPositions, startingSchedule } from '../schedule-table';
 import type { Device, DType, HubOptions, SamplingOptions, Schedule, SpecialTokenOptions } from '../types';
 import { integer, none, number, parser, seed, tokenId, tokenIds, UsageError } from './input';
-import { parseSchedule, scheduleGrammar } from './schedule-notation';
+import { formatSchedule, parseSchedule, scheduleGrammar } from './schedule-notation';
 
 /** Which state of a model on the hub, and where it is kept. */
 export interface HubFlags {
@@ -34,6 +35,7 @@ export interface SamplingFlags {
 export interface OutputFlags {
   readonly json?: boolean;
   readonly quiet?: boolean;
+  readonly verbose?: boolean;
   readonly live: boolean;
 }
 
@@ -103,12 +105,12 @@ export function addSamplingOptions(command: Command): Command {
     .optionsGroup('Denoising:')
     .option(
       '-s, --steps <count>',
-      'rounds: fewer are faster, more are surer (default: what the checkpoint says)',
+      'rounds at most: fewer are faster, more are surer (default: what the checkpoint says)',
       integer(0),
     )
     .option(
       '--schedule <schedule>',
-      'which positions a round unmasks; see Schedules (default: entropy)',
+      `which positions a round unmasks; see Schedules (default: ${formatSchedule(startingSchedule)}; with --steps: entropy)`,
       parser(parseSchedule),
     )
     .option(
@@ -119,17 +121,29 @@ export function addSamplingOptions(command: Command): Command {
     .option('--top-k <count>', 'draw from the k most probable tokens', integer(1))
     .option('--top-p <share>', 'draw from the most probable tokens that make up this share', number(0, 1))
     .option('--greedy', 'take the most probable token at any temperature')
-    .option('--seed <integer>', 'same seed, same text (default: random, shown at the end)', seed);
+    .option(
+      '--seed <integer>',
+      'same seed, same text, where something is drawn (default: random, shown at the end)',
+      seed,
+    );
 }
 
-/** `--json --quiet --no-live` */
+/** What `--verbose` says of itself. */
+export const verboseHelp =
+  'say on standard error where the weights come from, what they run on and why, and how long it takes';
+
+/** `--json --quiet --no-live --verbose` */
 export function addOutputOptions(command: Command): Command {
   return command
     .optionsGroup('Output:')
     .option('--json', 'one JSON object a line: every step, then the result')
     .option('-q, --quiet', 'no progress and no summary on standard error')
-    .option('--no-live', 'do not draw the canvas while it unmasks');
+    .option('--no-live', 'do not draw the canvas while it unmasks')
+    .option('--verbose', verboseHelp);
 }
+
+/** `--file` of commands that take a text. */
+export const fileOption = ['-f, --file <path>', 'the text is in this file; `-` is standard input'] as const;
 
 /** `--tokens` and the special ids. */
 export function addTokenOptions(command: Command, what: string): Command {
@@ -143,7 +157,9 @@ export function addTokenOptions(command: Command, what: string): Command {
 }
 
 /** The section of a manual on `--schedule`. */
-export const schedulesHelp = `\nSchedules:\n${scheduleGrammar.map((line) => `  ${line}`).join('\n')}\n`;
+export const schedulesHelp = `\nSchedules:\n${scheduleGrammar(80)
+  .map((line) => `  ${line}`)
+  .join('\n')}\n`;
 
 /** The section of a manual on what is printed and returned. */
 export const outputHelp = `
@@ -170,10 +186,26 @@ export function hubOf({ revision, cacheDir, token }: HubFlags): HubOptions {
   return { revision, cacheDir, token };
 }
 
-/** The sampling flags as the library's options. */
+/**
+ * The sampling flags as the library's options, with a schedule that takes as many steps as the text needs: the
+ * reference's, the library's own default, spreads a given number of them evenly.
+ */
 export function samplingOf(flags: SamplingFlags): SamplingOptions {
-  const { steps, schedule, temperature, topK, topP, greedy } = flags;
+  const { steps, temperature, topK, topP, greedy } = flags;
+  const schedule = flags.schedule ?? (steps === undefined ? startingSchedule : undefined);
   return { steps, schedule, temperature, topK, topP, greedy, seed: flags.seed };
+}
+
+/** Whether random numbers decide about anything. Says so where a seed is given and they do not. */
+export function draws(
+  { temperature = 0, greedy, schedule }: SamplingOptions,
+  flags: SamplingFlags & { readonly quiet?: boolean },
+): boolean {
+  const random = (temperature > 0 && !greedy) || drawsPositions(schedule);
+  if (!random && flags.seed !== undefined && !flags.quiet) {
+    process.stderr.write('rnd1: --seed changes nothing: without --temperature nothing is drawn\n');
+  }
+  return random;
 }
 
 /** The special ids as the library's options. */

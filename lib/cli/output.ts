@@ -22,10 +22,10 @@ export function interruptedObject(
   };
 }
 
-/** `23 tokens in 5 forwards, 0.42 s, 54.8 tokens/s, seed 7`. */
-export function summary(result: Result, seconds: number): string {
+/** `23 tokens in 5 forwards, 0.42 s, 54.8 tokens/s, seed 7`; without the seed where nothing was drawn. */
+export function summary(result: Result, seconds: number, draws: boolean): string {
   const count = (n: number, what: string) => `${n} ${what}${n === 1 ? '' : 's'}`;
   const tokens = result.positions.length;
   const rate = seconds > 0 ? `, ${(tokens / seconds).toFixed(1)} tokens/s` : '';
-  return `${count(tokens, 'token')} in ${count(result.forwards, 'forward')}, ${seconds.toFixed(2)} s${rate}, seed ${result.seed}`;
+  return `${count(tokens, 'token')} in ${count(result.forwards, 'forward')}, ${seconds.toFixed(2)} s${rate}${draws ? `, seed ${result.seed}` : ''}`;
 }

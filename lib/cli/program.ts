@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addCompletion } from './completion';
 import { addDownload } from './download';
 import { addFill } from './fill';
 import { addGenerate } from './generate';
@@ -44,7 +45,7 @@ export function createProgram(): Command {
     .showHelpAfterError('`rnd1 help`, or `rnd1 help <command>`, tells how.')
     .showSuggestionAfterError()
     .exitOverride();
-  for (const add of [addGenerate, addInfill, addFill, addServe, addInspect, addDownload, addQuantize])
-    add(program);
+  const commands = [addGenerate, addInfill, addFill, addServe, addInspect, addDownload, addQuantize];
+  for (const add of [...commands, addCompletion]) add(program);
   return program;
 }

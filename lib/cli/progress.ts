@@ -44,9 +44,45 @@ export class ProgressLine {
   }
 }
 
+/** Pause between two signs of life while nothing reports progress, in milliseconds. */
+const heartbeat = 250;
+
+/** Says what is going on, and for how many seconds, as long as nothing else is shown. */
+export class Waiting {
+  readonly #line: ProgressLine;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    terminal: Terminal,
+    private readonly now: () => number = () => performance.now(),
+  ) {
+    this.#line = new ProgressLine(terminal, now);
+  }
+
+  /** Shows the text from now on; at once, since what follows may keep the process too busy to. */
+  begin(text: string): void {
+    clearInterval(this.#timer);
+    const start = this.now();
+    const show = () => {
+      const seconds = Math.floor((this.now() - start) / 1000);
+      this.#line.show(() => `${text} …${seconds > 0 ? ` ${seconds} s` : ''}`);
+    };
+    this.#timer = setInterval(show, heartbeat).unref();
+    show();
+  }
+
+  /** Takes it off the screen. */
+  close(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#line.close();
+  }
+}
+
 /** A bar while a model loads, or several while it is fetched from the hub; loads that are quick show nothing. */
 export class LoadingBar {
   readonly #line: ProgressLine;
+  readonly #waiting: Waiting;
   readonly #downloads: DownloadView;
   readonly #start: number;
 
@@ -55,14 +91,24 @@ export class LoadingBar {
     private readonly now: () => number = () => performance.now(),
   ) {
     this.#line = new ProgressLine(terminal, now);
+    this.#waiting = new Waiting(terminal, now);
     this.#downloads = new DownloadView(terminal, now);
     this.#start = now();
   }
 
+  /** Says what is going on until there is progress to show. */
+  begin(text: string): void {
+    this.#waiting.begin(text);
+  }
+
   /** To be passed as `onProgress`. */
   readonly update = ({ bytes, totalBytes, tensors, totalTensors, download }: LoadProgress): void => {
+    this.#waiting.close();
     if (download !== undefined) {
       this.#downloads.update(download);
+      if (download.files < download.totalFiles) return;
+      this.#downloads.close();
+      this.#waiting.begin('reading configuration and tokenizer');
       return;
     }
     this.#downloads.close();
@@ -76,6 +122,7 @@ export class LoadingBar {
 
   /** Clears what is shown. */
   close(): void {
+    this.#waiting.close();
     this.#downloads.close();
     this.#line.close();
   }

@@ -1,9 +1,11 @@
 import { type Command, Option } from 'commander';
 import { formatBytes } from '../format-bytes';
 import { type LoadProgress, quantizeCheckpoint } from '../index';
+import { printableName } from '../printable';
 import { integer } from './input';
 import { Interruption } from './interrupt';
-import { ProgressLine } from './progress';
+import { cappedThreads } from './loading';
+import { ProgressLine, Waiting } from './progress';
 import { bar } from './render';
 
 interface QuantizeFlags {
@@ -51,10 +53,11 @@ async function quantize(input: string, output: string, flags: QuantizeFlags): Pr
   const group = flags.group === undefined ? undefined : flags.group === '32' ? 32 : 64;
   using interruption = new Interruption();
   const progress = quiet ? null : new QuantizingBar();
+  progress?.begin(`reading ${printableName(input)}`);
   const report = await quantizeCheckpoint(input, output, {
     dtype,
     group,
-    threads,
+    threads: cappedThreads(threads),
     signal: interruption.signal,
     onProgress: progress?.update,
   }).finally(() => progress?.close());
@@ -69,10 +72,12 @@ async function quantize(input: string, output: string, flags: QuantizeFlags): Pr
 /** A bar with the time that is left. */
 class QuantizingBar {
   readonly #line = new ProgressLine(process.stderr);
+  readonly #waiting = new Waiting(process.stderr);
   #start: { readonly time: number; readonly bytes: number } | null = null;
 
   /** To be passed as `onProgress`. */
   readonly update = ({ bytes, totalBytes, tensors, totalTensors }: LoadProgress): void => {
+    this.#waiting.close();
     const time = performance.now();
     // Files of an earlier run come all at once and say nothing of the speed.
     this.#start ??= { time, bytes };
@@ -84,7 +89,13 @@ class QuantizingBar {
     );
   };
 
+  /** Says what is going on until there is progress to show. */
+  begin(text: string): void {
+    this.#waiting.begin(text);
+  }
+
   close(): void {
+    this.#waiting.close();
     this.#line.close();
   }
 }

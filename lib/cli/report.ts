@@ -1,6 +1,7 @@
 import { formatBytes } from '../format-bytes';
 import type { CheckpointReport } from '../index';
 import { printableName } from '../printable';
+import { graphemes, textWidth } from './width';
 
 /** Which device a model would run on, and why. */
 export interface DevicePlan {
@@ -114,6 +115,34 @@ function describeWeights({ weights, config, bytes, parameters }: CheckpointRepor
   return `${weights} in groups of ${quantization.group}, ${bits} bits a parameter with all that is wide`;
 }
 
+/** Cuts a text into lines of at most `columns`, at spaces where there are any; the rest of a word that is longer follows. */
+function wrap(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (let word of text.split(' ')) {
+    if (line !== '' && textWidth(line) + 1 + textWidth(word) > columns) {
+      lines.push(line);
+      line = '';
+    }
+    while (line === '' && textWidth(word) > columns) {
+      const head = graphemes(word).slice(0, Math.max(1, columns)).join('');
+      lines.push(head);
+      word = word.slice(head.length);
+    }
+    line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
+
+/** A table row that is too wide: its first entry on a line of its own, the others below it. */
+function fitRow(row: string, columns: number): string[] {
+  if (textWidth(row) <= columns) return [row];
+  const [indent = '', name = '', rest = ''] = /^( *)(\S+)\s*(.*)$/.exec(row)?.slice(1) ?? [];
+  const under = wrap(rest.replaceAll(/ {2,}/g, '  '), columns - indent.length - 2);
+  const names = wrap(name, columns - indent.length);
+  return [...names.map((part) => indent + part), ...under.map((part) => `${indent}  ${part}`)];
+}
+
 /** A report whose names cannot steer the terminal: they are whatever the files say. */
 function printable(report: CheckpointReport): CheckpointReport {
   return {
@@ -125,8 +154,13 @@ function printable(report: CheckpointReport): CheckpointReport {
   };
 }
 
-/** What `rnd1 inspect` prints for people. */
-export function formatReport(given: CheckpointReport, plan: DevicePlan | Problem, all: boolean): string {
+/** What `rnd1 inspect` prints for people, in lines of at most `columns` columns. */
+export function formatReport(
+  given: CheckpointReport,
+  plan: DevicePlan | Problem,
+  all: boolean,
+  columns: number,
+): string {
   const report = printable(given);
   const { parameters, files, unknown } = report;
   const usedTensors = used(report);
@@ -156,9 +190,12 @@ export function formatReport(given: CheckpointReport, plan: DevicePlan | Problem
         ] as [string, string][])),
   ];
   const width = Math.max(...facts.map(([name]) => name.length));
-  const indent = `\n${' '.repeat(width + 4)}`;
-  const lines = facts.map(([name, value]) =>
-    `  ${name.padEnd(width)}  ${value.replaceAll('\n', indent)}`.trimEnd(),
+  const room = Math.max(1, columns - width - 4);
+  const lines = facts.flatMap(([name, value]) =>
+    value
+      .split('\n')
+      .flatMap((line) => wrap(line, room))
+      .map((line, i) => `  ${(i === 0 ? name : '').padEnd(width)}  ${line}`.trimEnd()),
   );
   const rows = all
     ? report.tensors.map((tensor) => [
@@ -175,13 +212,15 @@ export function formatReport(given: CheckpointReport, plan: DevicePlan | Problem
         formatBytes(group.bytes),
       ]);
   const ignoredNames =
-    unknown.length > 0 && !all ? ['', 'Ignored:', ...unknown.map((name) => `  ${name}`)] : [];
+    unknown.length > 0 && !all
+      ? ['', 'Ignored:', ...unknown.flatMap((name) => fitRow(`  ${name}`, columns))]
+      : [];
   return [
-    report.folder,
+    ...wrap(report.folder, columns),
     ...lines,
     '',
     all ? 'Tensors (bytes):' : 'Tensors:',
-    ...table(rows, [3]),
+    ...table(rows, [3]).flatMap((row) => fitRow(row, columns)),
     ...ignoredNames,
   ].join('\n');
 }

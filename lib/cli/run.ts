@@ -1,17 +1,27 @@
-import { RND1, toJSON } from '../index';
+import { type RND1, toJSON } from '../index';
 import { printableJson, printableText } from '../printable';
 import { Interrupted, Interruption } from './interrupt';
-import { hubOf, type ModelFlags, type OutputFlags } from './options';
+import { loadModel, say } from './loading';
+import type { ModelFlags, OutputFlags } from './options';
 import { type Frame, interruptedObject, type Result, summary } from './output';
-import { LoadingBar, ProgressLine } from './progress';
+import { ProgressLine } from './progress';
 import { LiveCanvas, type Status, statusLine } from './render';
 import { canMoveCursor, styleFor } from './style';
+
+/** What every denoising call is given. */
+export interface StartOptions {
+  readonly signal: AbortSignal;
+  /** Always true: the canvas is there before the first step, which may take its time. */
+  readonly initialFrame: true;
+}
 
 /** What a command does with the model, once that is loaded. */
 export interface Task {
   /** Works on text: needs a tokenizer. */
   readonly text: boolean;
-  start(model: RND1, signal: AbortSignal): AsyncGenerator<Frame, Result, void>;
+  /** Random numbers are drawn: the seed matters. */
+  readonly draws: boolean;
+  start(model: RND1, options: StartOptions): AsyncGenerator<Frame, Result, void>;
   /** What is printed at the end. */
   final(result: Result): string;
   /** What is printed after Ctrl-C. `positions` are those that were masked at the start. */
@@ -30,42 +40,10 @@ export async function run(task: Task, flags: ModelFlags & OutputFlags): Promise<
   }
 }
 
-/** Tells what of a checkpoint contradicts itself. */
-export function warnOf(warnings: readonly string[]): void {
-  for (const warning of warnings) process.stderr.write(`rnd1: warning: ${warning}\n`);
-}
-
-/** Loads a model behind a bar. */
-export async function loadModel(
-  flags: ModelFlags & { readonly quiet?: boolean; readonly maxRowsPerStep?: number },
-  signal: AbortSignal,
-): Promise<RND1> {
-  const { device, dtype, threads, mmap, maxRowsPerStep } = flags;
-  const loading = flags.quiet ? null : new LoadingBar(process.stderr);
-  try {
-    const hub = hubOf(flags);
-    const model = await RND1.load(flags.model, {
-      ...hub,
-      device,
-      dtype,
-      threads,
-      mmap,
-      maxRowsPerStep,
-      signal,
-      onProgress: loading?.update,
-    });
-    loading?.close();
-    if (!flags.quiet) warnOf(model.info.warnings);
-    return model;
-  } finally {
-    loading?.close();
-  }
-}
-
 async function denoise(task: Task, model: RND1, flags: OutputFlags, signal: AbortSignal): Promise<void> {
   const start = performance.now();
   const seconds = () => (performance.now() - start) / 1000;
-  const frames = task.start(model, signal);
+  const frames = task.start(model, { signal, initialFrame: true });
   const view = viewOf(task, model, flags);
   let last: Frame | null = null;
   try {
@@ -76,7 +54,9 @@ async function denoise(task: Task, model: RND1, flags: OutputFlags, signal: Abor
         const { value } = next;
         if (flags.json) printJson({ type: 'result', ...toJSON(value), seconds: seconds() });
         else print(task.final(value));
-        tell(flags, summary(value, seconds()));
+        const line = summary(value, seconds(), task.draws);
+        if (flags.verbose) say(line);
+        else tell(flags, line);
         return;
       }
       last = next.value;
@@ -124,7 +104,7 @@ function viewOf(task: Task, model: RND1, flags: OutputFlags): View {
         positions = [...holes.keys()].filter((position) => holes[position] === 1);
         canvas = live ? new LiveCanvas(process.stdout, { decode, holes }) : null;
       }
-      if (flags.json) printJson({ type: 'step', ...toJSON(frame) });
+      if (flags.json && frame.step > 0) printJson({ type: 'step', ...toJSON(frame) });
       const status = statusOf(frame, positions, seconds);
       canvas?.draw(frame, status);
       line?.show((columns) => statusLine(status, columns));

@@ -1,56 +1,89 @@
+import { plainTypes, type ScheduleEntry, scheduleTable } from '../schedule-table';
 import type { Schedule, SimpleSchedule } from '../types';
 
-/** What `--schedule` accepts, for messages and manuals. */
-export const scheduleGrammar = [
-  'entropy                    a fixed share a step, lowest entropy first (the default)',
-  'confidence                 a fixed share a step, highest probability first',
-  'margin                     a fixed share a step, largest lead over the runner-up first',
-  'random                     a fixed share a step, in random order',
-  'entropy-bounded=GAMMA      as many as an entropy of GAMMA nats allows, e.g. entropy-bounded=0.1',
-  'threshold=TAU              all with a probability of at least TAU, e.g. threshold=0.9',
-  'blocks=LENGTH[:SCHEDULE]   blocks of LENGTH tokens from left to right, each filled by one of',
-  '                           the above, e.g. blocks=32 or blocks=32:entropy-bounded=0.1',
-] as const;
-
-const linear = ['entropy', 'confidence', 'margin', 'random'] as const;
-
-function numberOf(text: string | undefined, whole: string): number {
-  const value = text === undefined || text.trim() === '' ? Number.NaN : Number(text);
-  if (!Number.isFinite(value)) throw new TypeError(`schedule needs a number after '=', got '${whole}'`);
-  return value;
+/** How an entry of the table is written: `entropy`, `threshold=TAU`, `blocks=LENGTH[:SCHEDULE]`. */
+function notationOf({ type, plan, parameter }: ScheduleEntry): string {
+  const value = parameter === null ? '' : `=${parameter.name.toUpperCase()}`;
+  return `${type}${value}${plan === null ? '[:SCHEDULE]' : ''}`;
 }
 
-function parseSimple(text: string): SimpleSchedule {
-  const [name, argument, ...rest] = text.split('=');
-  const plain = linear.find((candidate) => candidate === name);
-  if (plain !== undefined && argument === undefined) return plain;
-  if (rest.length === 0 && name === 'entropy-bounded') {
-    const gamma = numberOf(argument, text);
-    if (gamma < 0) throw new RangeError(`entropy-bounded needs a bound of at least 0 nats, got '${text}'`);
-    return { type: 'entropy-bounded', gamma };
-  }
-  if (rest.length === 0 && name === 'threshold') {
-    const tau = numberOf(argument, text);
-    if (!(tau > 0 && tau <= 1)) {
-      throw new RangeError(`threshold needs a probability above 0 and up to 1, got '${text}'`);
-    }
-    return { type: 'threshold', tau };
-  }
-  throw new TypeError(
-    `unknown schedule '${text}': expected ${linear.join(', ')}, entropy-bounded=GAMMA, threshold=TAU or blocks=LENGTH[:SCHEDULE]`,
-  );
+/** A schedule as it can be typed, for every entry of the table, and what it commits. */
+export const scheduleExamples: readonly (readonly [text: string, commits: string])[] = scheduleTable.map(
+  ({ type, parameter, commits }) => [parameter === null ? type : `${type}=${parameter.suggested}`, commits],
+);
+
+/** What `--schedule` accepts, for manuals: lines of at most `columns`. */
+export function scheduleGrammar(columns: number): string[] {
+  const width = Math.max(...scheduleTable.map((entry) => notationOf(entry).length));
+  return scheduleTable.flatMap((entry, i) => {
+    const example = entry.parameter === null ? '' : `, e.g. ${scheduleExamples[i]?.[0]}`;
+    const lines = wrapWords(`${entry.commits}${example}`, columns - width - 2);
+    return lines.map((line, j) => `${(j === 0 ? notationOf(entry) : '').padEnd(width)}  ${line}`);
+  });
+}
+
+/** A schedule as it is written. */
+export function formatSchedule(schedule: Schedule): string {
+  if (typeof schedule === 'string') return schedule;
+  const parameter = scheduleTable.find(({ type }) => type === schedule.type)?.parameter;
+  const value = parameter ? `=${(schedule as unknown as Record<string, number>)[parameter.name]}` : '';
+  const inner = 'schedule' in schedule && schedule.schedule !== undefined ? schedule.schedule : null;
+  return `${schedule.type}${value}${inner === null ? '' : `:${formatSchedule(inner)}`}`;
 }
 
 /** Reads the schedule notation of the command line. Throws TypeError or RangeError that quote the text. */
 export function parseSchedule(text: string): Schedule {
-  if (!text.startsWith('blocks')) return parseSimple(text);
+  const outer = scheduleTable.find(({ type, plan }) => plan === null && text.startsWith(type));
+  if (outer === undefined) return parseSimple(text);
   const [head = '', ...inner] = text.split(':');
-  const [name, argument, ...rest] = head.split('=');
-  const length = numberOf(argument, text);
-  if (name !== 'blocks' || rest.length > 0 || !Number.isInteger(length) || length < 1) {
-    throw new RangeError(`blocks need a whole number of tokens of at least 1, got '${text}'`);
+  const schedule = withParameter(outer, head, text);
+  if (schedule === null) throw rangeError(outer, text);
+  return (
+    inner.length === 0 ? schedule : { ...schedule, schedule: parseSimple(inner.join(':')) }
+  ) as Schedule;
+}
+
+function parseSimple(text: string): SimpleSchedule {
+  const plain = plainTypes.find((type) => type === text);
+  if (plain !== undefined) return plain as SimpleSchedule;
+  for (const entry of scheduleTable) {
+    const schedule = entry.plan === null ? null : withParameter(entry, text, text);
+    if (schedule !== null) return schedule as SimpleSchedule;
   }
-  return inner.length === 0
-    ? { type: 'blocks', length }
-    : { type: 'blocks', length, schedule: parseSimple(inner.join(':')) };
+  const known = scheduleTable.map(notationOf);
+  throw new TypeError(
+    `unknown schedule '${text}': expected ${known.slice(0, -1).join(', ')} or ${known.at(-1)}`,
+  );
+}
+
+/** `threshold=0.9` as an object; null where it is not this entry that is written. */
+function withParameter(entry: ScheduleEntry, text: string, whole: string): object | null {
+  const { type, parameter } = entry;
+  const [name, argument, ...rest] = text.split('=');
+  if (parameter === null || name !== type || rest.length > 0) return null;
+  const value = argument === undefined || argument.trim() === '' ? Number.NaN : Number(argument);
+  if (!Number.isFinite(value)) throw new TypeError(`schedule needs a number after '=', got '${whole}'`);
+  const tooSmall = value < parameter.least || (parameter.leastExcluded && value === parameter.least);
+  const tooLarge = parameter.most !== null && value > parameter.most;
+  if (tooSmall || tooLarge || (parameter.whole && !Number.isInteger(value))) throw rangeError(entry, whole);
+  return { type, [parameter.name]: value };
+}
+
+/** `threshold needs a number above 0 and up to 1, got 'threshold=2'` */
+function rangeError({ type, parameter }: ScheduleEntry, text: string): RangeError {
+  const { whole = true, least = 0, leastExcluded = false, most = null, unit = '' } = parameter ?? {};
+  const from = leastExcluded ? `above ${least}` : `of at least ${least}`;
+  const to = most === null ? '' : ` and up to ${most}`;
+  const kind = whole ? `a whole number of ${unit}` : 'a number';
+  return new RangeError(`${type} needs ${kind} ${from}${to}, got '${text}'`);
+}
+
+function wrapWords(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > columns) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
 }

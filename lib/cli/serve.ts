@@ -1,10 +1,11 @@
 import { type Command, Option } from 'commander';
 import type { RND1 } from '../index';
 import { printableJson, printableName } from '../printable';
+import { HumanLog } from './human-log';
 import { integer, number, parser, readTextFile, UsageError } from './input';
 import { Interruption } from './interrupt';
-import { addModelOptions, type ModelFlags } from './options';
-import { loadModel } from './run';
+import { loadModel } from './loading';
+import { addModelOptions, type ModelFlags, verboseHelp } from './options';
 import { styleFor } from './style';
 
 interface ServeFlags extends ModelFlags {
@@ -24,7 +25,9 @@ interface ServeFlags extends ModelFlags {
   readonly stallTimeout?: number;
   readonly shutdownTimeout?: number;
   readonly logLevel: string;
+  readonly logFormat: 'auto' | 'human' | 'json';
   readonly logPrompts?: boolean;
+  readonly verbose?: boolean;
 }
 
 const manual = `
@@ -39,8 +42,9 @@ What is there:
   docs/server.md tells all fields.
 
 What is printed:
-  The address on standard output; logs, a JSON object a line, on standard error. Prompts
-  and answers are in them only with --log-prompts.
+  The address on standard output; logs on standard error: in a terminal short lines for
+  people, elsewhere a JSON object a line. --log-format decides for itself. Prompts and
+  answers are in them only with --log-prompts.
 
 Exit codes:
   0 after Ctrl-C or SIGTERM, once running requests have ended; 1 failure, 2 wrong usage.
@@ -102,7 +106,13 @@ export function addServe(program: Command): void {
     .option('--shutdown-timeout <seconds>', 'for running requests, after a signal (default: 30)', number(0))
     .optionsGroup('Logs:')
     .addOption(new Option('--log-level <level>', 'what is logged').choices(levels).default('info'))
-    .option('--log-prompts', 'log prompts and answers, too');
+    .addOption(
+      new Option('--log-format <format>', 'auto is human in a terminal, and json elsewhere')
+        .choices(['auto', 'human', 'json'])
+        .default('auto'),
+    )
+    .option('--log-prompts', 'log prompts and answers, too')
+    .option('--verbose', verboseHelp);
   addModelOptions(command);
   command.addHelpText('after', manual).action(serve);
 }
@@ -130,7 +140,7 @@ async function run(
 ): Promise<void> {
   // Here, so that no other command waits for what HTTP needs.
   const { createServer } = require('../server') as typeof import('../server');
-  const { host, port, name, corsOrigin, logLevel, page, ...limits } = flags;
+  const { host, port, name, corsOrigin, logLevel, logFormat, page, ...limits } = flags;
   const server = await createServer(model, {
     modelName: name,
     apiKeys,
@@ -144,10 +154,7 @@ async function run(
     requestTimeout: limits.requestTimeout,
     stallTimeout: limits.stallTimeout,
     shutdownTimeout: limits.shutdownTimeout,
-    logger: {
-      level: logLevel,
-      stream: { write: (line: string) => process.stderr.write(printableJson(line)) },
-    },
+    logger: { level: logLevel, stream: logStream(logFormat) },
     logPrompts: limits.logPrompts,
   });
   try {
@@ -158,6 +165,13 @@ async function run(
   } finally {
     await server.close();
   }
+}
+
+/** Where the server's log goes: as JSON, or as what people can read. */
+function logStream(format: ServeFlags['logFormat']): { write(line: string): unknown } {
+  const human = format === 'human' || (format === 'auto' && process.stderr.isTTY);
+  if (human) return new HumanLog(process.stderr, styleFor(process.stderr));
+  return { write: (line) => process.stderr.write(printableJson(line)) };
 }
 
 function welcome(url: string, name: string): string {

@@ -5,7 +5,7 @@ import type { Frame, Result } from './output';
 /** What was written, for `generate`; `trim`: without the space that follows `Answer:`. */
 export const writtenText = (trim: boolean) => ({
   text: true,
-  final: (result: Result) => trimmed((result as TextResult).text, trim),
+  final: (result: Result) => (result as TextResult).text,
   partial(frame: Frame, positions: readonly number[], { tokenizer }: RND1) {
     const first = positions[0] as number;
     const end = (positions.at(-1) as number) + 1;

@@ -1,4 +1,6 @@
 import { type Static, type TObject, type TProperties, type TSchema, Type } from '@sinclair/typebox';
+import { plainTypes, type ScheduleParameter, scheduleTable } from '../schedule-table';
+import type { Schedule } from '../types';
 
 /** A field that may be missing or null, as OpenAI's clients send what is not set. */
 const maybe = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
@@ -6,25 +8,30 @@ const strict = <T extends TProperties>(properties: T, $id: string): TObject<T> =
   Type.Object(properties, { additionalProperties: false, title: $id });
 
 const name = Type.String({ minLength: 1 });
-const simpleSchedule = Type.Union([
-  Type.Union(['entropy', 'confidence', 'margin', 'random'].map((type) => Type.Literal(type))),
-  Type.Object({
-    type: Type.Union(['entropy', 'confidence', 'margin', 'random'].map((t) => Type.Literal(t))),
+const parameterSchema = ({ whole, lenient, least, leastExcluded, most }: ScheduleParameter) =>
+  (whole ? Type.Integer : Type.Number)({
+    ...(lenient ? {} : { [leastExcluded ? 'exclusiveMinimum' : 'minimum']: least }),
+    ...(most === null ? {} : { maximum: most }),
+  });
+const plain = Type.Union(plainTypes.map((type) => Type.Literal(type)));
+const [simpleSchedule, blocks] = scheduleSchemas();
+const schedule = Type.Unsafe<Schedule>(
+  Type.Union([simpleSchedule, blocks], {
+    description: 'Which positions a step unmasks; the default is entropy.',
   }),
-  Type.Object({ type: Type.Literal('entropy-bounded'), gamma: Type.Number() }),
-  Type.Object({ type: Type.Literal('threshold'), tau: Type.Number({ exclusiveMinimum: 0, maximum: 1 }) }),
-]);
-const schedule = Type.Union(
-  [
-    simpleSchedule,
-    Type.Object({
-      type: Type.Literal('blocks'),
-      length: Type.Integer({ minimum: 1 }),
-      schedule: Type.Optional(simpleSchedule),
-    }),
-  ],
-  { description: 'Which positions a step unmasks; the default is entropy.' },
 );
+
+/** The schedules that may be in blocks, and the blocks. */
+function scheduleSchemas(): [TSchema, TSchema] {
+  const withParameter = (inner: boolean, more: TProperties = {}) =>
+    scheduleTable.flatMap(({ type, plan, parameter }) =>
+      parameter === null || (plan !== null) !== inner
+        ? []
+        : Type.Object({ type: Type.Literal(type), [parameter.name]: parameterSchema(parameter), ...more }),
+    );
+  const simple = Type.Union([plain, Type.Object({ type: plain }), ...withParameter(true)]);
+  return [simple, Type.Union(withParameter(false, { schedule: Type.Optional(simple) }))];
+}
 
 const safe = Number.MAX_SAFE_INTEGER;
 const seed = Type.Union(

@@ -1,8 +1,18 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { formatReport } from '../../lib/cli/report';
+import { inspectCheckpoint } from '../../lib/index';
 import { rnd1, root, start } from './rnd1';
 
+const planOf = (reason: string) => ({
+  device: 'cpu',
+  instructionSet: 'avx512',
+  threads: 2,
+  dtype: 'bf16',
+  weights: 'bf16',
+  reason,
+});
 const ids = (text: string) => [...Buffer.from(text)].join(',');
 const nano = join(root, 'models', 'nano');
 const tiny = join(root, 'test', 'fixtures', 'tiny-moe');
@@ -81,6 +91,107 @@ describe('generate', () => {
   });
 });
 
+describe('the schedule', () => {
+  const frames = async (...args: string[]) => {
+    const { code, stdout } = await rnd1(['generate', 'What is 47+38?', '-n', '32', '--json', ...args]);
+    expect(code).toBe(0);
+    return parse(stdout).slice(0, -1);
+  };
+
+  test('is entropy-bounded, wherever the output goes, and entropy where steps are counted', async () => {
+    const unasked = await frames();
+    expect(unasked).toEqual(await frames('--schedule', 'entropy-bounded=0.01'));
+    expect(unasked.length).toBeLessThan(8);
+    const counted = await frames('--steps', '31');
+    expect(counted).toEqual(await frames('--steps', '31', '--schedule', 'entropy'));
+    expect(counted.map(({ committed }) => committed.length)).toEqual(counted.map(() => 1));
+  });
+
+  test('seeds are shown and wanted only where something is drawn', async () => {
+    const of = async (...args: string[]) => (await rnd1(['generate', 'x', '-n', '8', ...args])).stderr;
+    const hint = /^rnd1: --seed changes nothing: .*\n$/;
+    expect(await of('--seed', '7')).toMatch(hint);
+    expect(await of('--seed', '7', '--quiet')).toBe('');
+    expect(await of('--seed', '7', '--temperature', '1', '--greedy')).toMatch(hint);
+    expect(await of('--seed', '7', '--temperature', '1')).toBe('');
+    expect(await of('--seed', '7', '--schedule', 'blocks=4:random')).toBe('');
+    expect(await of('--verbose', '--temperature', '1', '--seed', '7')).toMatch(/, seed 7\n$/);
+    const greedy = await of('--verbose');
+    expect(greedy).toMatch(/tokens in .*\n$/);
+    expect(greedy).not.toContain('seed');
+  });
+});
+
+describe('texts in files', () => {
+  const write = (name: string, text: string) => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+
+  test('are those of arguments and standard input, without the newline at the end', async () => {
+    const file = write('question.txt', 'Reverse lantern\r\n');
+    const expected = await rnd1(['generate', 'Reverse lantern']);
+    expect(await rnd1(['generate', '--file', file])).toEqual(expected);
+    expect(await rnd1(['generate', '-f', '-'], { input: 'Reverse lantern\n' })).toEqual(expected);
+    const holes = write('holes.txt', 'Question: Reverse di_mo_d\nAnswer: dnomaid\n');
+    const filled = await rnd1(['fill', '--file', holes, '--hole', '_', '--tokens-per-hole', '1']);
+    expect(filled.stdout).toBe('Question: Reverse diamond\nAnswer: dnomaid\n');
+  });
+
+  test('can be before and after', async () => {
+    const prefix = write('prefix.txt', 'Question: What is 40+');
+    const args = ['infill', '--prefix-file', prefix, '--suffix-file', '-', '-l', '1'];
+    const { code, stdout } = await rnd1(args, { input: '?\nAnswer: 42\n' });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'Question: What is 40+2?\nAnswer: 42\n' });
+  });
+
+  test.each<[string[], number, string]>([
+    [['generate', 'x', '--file', 'y'], 2, 'exclude each other'],
+    [['fill', 'x', '--file', 'y'], 2, 'exclude each other'],
+    [['generate', '--tokens', '1', '--file', 'y'], 2, '--tokens and --file exclude each other'],
+    [['infill', '--prefix', 'x', '--prefix-file', 'y', '-l', '1'], 2, '--prefix-file and --prefix'],
+    [['infill', '--prefix-file', '-', '--suffix-file', '-', '-l', '1'], 2, 'both be standard input'],
+    [['infill', '--tokens', '1', '--suffix-file', 'y', '-l', '1'], 2, 'exclude each other'],
+    [['generate', '--file', 'no-such-file'], 1, 'no-such-file'],
+  ])('%j fails', async (args, expected, part) => {
+    const { code, stdout, stderr } = await rnd1(args);
+    expect({ code, stdout }).toEqual({ code: expected, stdout: '' });
+    expect(stderr).toContain(part);
+  });
+});
+
+describe('--verbose and --threads', () => {
+  test('say where the weights come from, what they run on and why, and how long it took', async () => {
+    const { code, stdout, stderr } = await rnd1(['generate', 'What is 1+1?', '--model', nano, '--verbose']);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '2\n' });
+    const lines = stderr.trimEnd().split('\n');
+    expect(lines).toEqual([
+      `rnd1: model: ${nano} (a folder)`,
+      'rnd1: tokenizer: tokenizer.json',
+      expect.stringMatching(/^rnd1: device: cpu \(\w+\), \d+ threads?, bf16 arithmetic; .+/),
+      'rnd1: weights: 3.69 MB, bf16, copied: they take at most half of the free memory',
+      expect.stringMatching(/^rnd1: loading: configuration and tokenizer [\d.]+ s, weights [\d.]+ s$/),
+      expect.stringMatching(/^rnd1: \d+ tokens in \d+ forwards?, [\d.]+ s, [\d.]+ tokens\/s$/),
+    ]);
+    const mapped = await rnd1(['generate', 'What is 1+1?', '--mmap', '--device', 'cpu', '--verbose']);
+    expect(mapped.stderr).toContain('mapped files, as --mmap asks');
+    expect(mapped.stderr).toContain('--device cpu asks for it');
+    expect(mapped.stderr).toContain('(the embedded model)');
+  });
+
+  test('more threads than cores become as many as there are, with a warning', async () => {
+    const cores = availableParallelism();
+    const warning = `rnd1: warning: --threads ${cores + 1} is more than this machine has cores: it becomes ${cores}\n`;
+    const inspected = await rnd1(['inspect', '--json', '--threads', String(cores + 1)]);
+    expect(inspected.stderr).toBe(warning);
+    expect(JSON.parse(inspected.stdout).wouldRun.threads).toBe(cores);
+    const generated = await rnd1(['generate', 'x', '--verbose', '--threads', String(cores + 1)]);
+    expect(generated.stderr).toContain(warning);
+    expect(generated.stderr).toContain(`, ${cores} threads`);
+    expect((await rnd1(['inspect', '--threads', String(cores)])).stderr).toBe('');
+  });
+});
+
 describe('infill and fill', () => {
   test('write between two texts', async () => {
     const args = ['--prefix', 'Question: What is 40+', '--suffix', '?\nAnswer: 42', '--length', '1'];
@@ -121,16 +232,33 @@ describe('inspect', () => {
   });
 
   test('gives the same as an object, and every tensor where that is wanted', async () => {
-    const { code, stdout } = await rnd1(['inspect', tiny, '--json', '--tensors', '--threads', '3']);
+    const { code, stdout } = await rnd1(['inspect', tiny, '--json', '--tensors', '--threads', '1']);
     expect(code).toBe(0);
     const report = JSON.parse(stdout);
     expect(report).toMatchObject({
       dtype: 'f32',
       ignored: [],
       tokenizer: false,
-      wouldRun: { device: 'cpu', threads: 3, dtype: 'f32' },
+      wouldRun: { device: 'cpu', threads: 1, dtype: 'f32' },
     });
     expect(report.tensors).toHaveLength(report.tensorCount);
+  });
+
+  test('fits 80 columns, and narrower terminals', async () => {
+    const report = { ...(await inspectCheckpoint(nano)), folder: '/a/folder/'.repeat(12) };
+    const plan = planOf('a reason that goes on and on '.repeat(5));
+    for (const columns of [80, 60, 40, 20]) {
+      for (const all of [false, true]) {
+        const lines = formatReport(report, plan, all, columns).split('\n');
+        expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(columns);
+        const text = lines.map((line) => line.trim()).join('');
+        expect(text).toContain(report.folder);
+        expect(text.replaceAll(' ', '')).toContain('model.layers.0.'.slice(0, all ? 15 : 13));
+        expect(text.replaceAll(' ', '')).toContain(plan.reason.replaceAll(' ', ''));
+      }
+    }
+    const { stdout } = await rnd1(['inspect', '--tensors']);
+    expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
   });
 
   /** A copy of the tiny checkpoint with one more tensor and metadata. */

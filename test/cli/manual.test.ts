@@ -1,12 +1,16 @@
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { completeCommand } from '../../lib/cli/completion';
 import { createProgram } from '../../lib/cli/program';
 import { LocalHub } from '../hub/local-hub';
 import { shardedNano } from '../hub/sharded-nano';
 import { rnd1, root, start } from './rnd1';
 
-const commands = createProgram().commands.map((command) => command.name());
+// But for the one that completions ask, which is not for people.
+const commands = createProgram()
+  .commands.map((command) => command.name())
+  .filter((name) => name !== completeCommand);
 
 /** What a manual says, its lines joined where they were wrapped. */
 const manualOf = async (command: string) => (await rnd1(['help', command])).stdout;
@@ -27,6 +31,7 @@ test.each(commands)('%s has a manual of options, output, exit codes and examples
   const running = [...hub, '--model', '--device', '--threads', '--no-mmap'];
   const others: Record<string, string[]> = {
     download: [...hub, '<repo>'],
+    completion: ['bash', 'zsh', 'fish'],
     quantize: ['<in>', '<out>', '--dtype', '--threads'],
   };
   const all = [`Usage: rnd1 ${command}`, 'Exit codes', 'Examples:'];
@@ -53,6 +58,7 @@ describe('the examples of the manuals run', () => {
     writeFileSync(join(folder, 'bin', 'rnd1'), shim, { mode: 0o755 });
     symlinkSync(join(root, 'models'), join(folder, 'models'));
     copyFileSync(join(__dirname, 'puzzle.txt'), join(folder, 'puzzle.txt'));
+    writeFileSync(join(folder, 'question.txt'), 'What is 47+38?\n');
     await rnd1(['download', 'radicalnumerics/RND1-Base-0910'], { env: environment() });
   });
   afterAll(async () => {
@@ -73,6 +79,12 @@ describe('the examples of the manuals run', () => {
     expect(examples.length).toBeGreaterThan(0);
     // A server goes on until it is told to end, and logs JSON; any port will do.
     const env = { ...environment(), PORT: '0' };
+    // Logs of a server, and what --verbose says.
+    const unexpected = (stderr: string) =>
+      stderr.replace(
+        /^(\{.*\}|rnd1: (model|tokenizer|device|weights|loading): .+|rnd1: \d+ tokens in .+)\n/gm,
+        '',
+      );
     for (const example of examples) {
       const outcome = await start('bash', ['-c', example], {
         cwd: folder,
@@ -81,7 +93,7 @@ describe('the examples of the manuals run', () => {
           if (stdout.includes('(Ctrl-C ends it)')) kill('SIGTERM');
         },
       });
-      expect({ example, code: outcome.code, stderr: outcome.stderr.replace(/^\{.*\}\n/gm, '') }).toEqual({
+      expect({ example, code: outcome.code, stderr: unexpected(outcome.stderr) }).toEqual({
         example,
         code: 0,
         stderr: '',

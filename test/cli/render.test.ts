@@ -223,10 +223,44 @@ describe('the loading bar', () => {
     expect(screen.lines()).toEqual([]);
   });
 
+  test('says what it waits for until there is progress, at once and for how long', () => {
+    jest.useFakeTimers();
+    try {
+      const screen = new Screen(80, 4);
+      let now = 0;
+      const pass = (milliseconds: number) => {
+        now += milliseconds;
+        jest.advanceTimersByTime(milliseconds);
+      };
+      const loading = new LoadingBar(screen, () => now);
+      loading.begin('looking up owner/name');
+      expect(screen.lines()).toEqual(['looking up owner/name …']);
+      pass(500);
+      pass(2600);
+      expect(screen.lines()).toEqual(['looking up owner/name … 3 s']);
+      const file = { file: 'a', fileBytes: 1, fileTotalBytes: 1 };
+      const download = { ...file, bytes: 1, totalBytes: 2, files: 1, totalFiles: 2 };
+      loading.update({ ...half, download });
+      expect(screen.lines().join()).not.toContain('looking up');
+      pass(1000);
+      loading.update({ ...half, download: { ...download, bytes: 2, files: 2 } });
+      expect(screen.lines()).toEqual(['reading configuration and tokenizer …']);
+      pass(1000);
+      loading.update(half);
+      expect(screen.lines()).toEqual([expect.stringMatching(/^loading /)]);
+      loading.close();
+      expect(screen.lines()).toEqual([]);
+      expect(jest.getTimerCount()).toBe(0);
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
   test('is silent where there is no terminal', () => {
     const screen = new Screen(80, 4, false);
     let now = 0;
     const loading = new LoadingBar(screen, () => now);
+    loading.begin('reading a folder');
     now = 1000;
     loading.update(half);
     loading.close();

@@ -55,6 +55,20 @@ test('says where it is, answers, logs, and ends with 0 when asked to', async () 
   await expect(fetch(`${url}/healthz`)).rejects.toThrow();
 });
 
+test('logs for people where that is asked for', async () => {
+  const { child, url, output, ended } = await serve(['--log-format', 'human', '--log-prompts']);
+  await post(`${url}/v1/fill`, { text: 'Question: What is 1+1?\nAnswer: ___', tokens_per_hole: 1 });
+  await fetch(`${url}/nothing`);
+  child.kill('SIGTERM');
+  await ended;
+  const lines = output.stderr.trim().split('\n');
+  expect(lines).toEqual([
+    expect.stringMatching(/^\d\d:\d\d:\d\d {2}answer {2}prompts=.*What is 1\+1.* {2}answers=\[.*\]$/),
+    expect.stringMatching(/^\d\d:\d\d:\d\d {2}POST \/v1\/fill {2}200 {2}\d+ ms$/),
+    expect.stringMatching(/^\d\d:\d\d:\d\d {2}GET \/nothing {2}404 {2}\d+ ms$/),
+  ]);
+});
+
 test('lets a stream end after the first signal, and ends at once after the second', async () => {
   // A canvas that takes a while.
   const long = {

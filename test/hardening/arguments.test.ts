@@ -196,7 +196,9 @@ it.each<[options: object, quoted: string]>([
 
 describe('arguments beside the options', () => {
   const cases: [string, Call, Wrong[]][] = [
-    ['RND1.load', (path) => RND1.load(path), [...noString, ...type([null, 'null'])]],
+    // An object is all options, the model among them.
+    ['RND1.load', (path) => RND1.load(path), type([7, '7'], [null, 'null'], [[], '[]'], [true, 'true'])],
+    ['RND1.load model', (model) => RND1.load({ model }), [...noString, ...type([null, 'null'])]],
     ['generate', (prompt) => model.generate(prompt), [...noString, ...type([null, 'null'])]],
     ['denoise', (prompt) => model.denoise(prompt).next(), noString],
     ['infill', (input) => model.infill(input), type([null, 'null'], ['a', "'a'"], [{}, 'undefined'])],

@@ -1,5 +1,5 @@
-import { toJSON } from '../../lib/index';
-import { all, load, native, writes } from './nano-model';
+import { inspectCheckpoint, scoreAndUnmask, toJSON } from '../../lib/index';
+import { all, load, nano, native, writes } from './nano-model';
 
 jest.mock('../../lib/binding');
 
@@ -20,6 +20,57 @@ describe('toJSON', () => {
     expect(frame.tokens).toHaveLength(5);
     const result = JSON.parse(JSON.stringify(toJSON(await model.generate('x', options))));
     expect(result).toMatchObject({ text: 'ab', seed: String(2n ** 63n), positions: [1, 2, 3] });
+  });
+});
+
+describe('JSON.stringify', () => {
+  const sent = (value: unknown) => JSON.parse(JSON.stringify(value));
+
+  it('gives of frames and results what toJSON gives', async () => {
+    native.model = writes('ab', 1);
+    const model = await load();
+    const options = { mode: 'completion', maxNewTokens: 4, steps: 2, seed: 2n ** 63n } as const;
+    const [tokens, masked] = [
+      [120, 0, 0],
+      [1, 2],
+    ];
+    const values = [
+      ...(await all(model.denoise('x', options))),
+      ...(await all(model.denoiseTokens({ canvas: tokens, masked, initialFrame: true }))),
+      await model.generate('x', options),
+      await model.fill('a___', { seed: 7 }),
+      await model.generateTokens({ canvas: tokens, masked }),
+    ];
+    for (const value of values) {
+      expect(sent(value)).toEqual(sent(toJSON(value)));
+      expect(Object.keys(value)).not.toContain('toJSON');
+      expect(structuredClone(value)).toEqual(value);
+    }
+  });
+
+  it('gives arrays for what else is numbers', async () => {
+    const model = await load();
+    const forward = await model.forward([1, 2], { hidden: true, routing: true });
+    const { logits, hidden, routing } = sent(forward);
+    expect(logits).toEqual([...forward.logits]);
+    expect(hidden.layers[1]).toEqual([...(forward.hidden?.layers[1] ?? [])]);
+    expect(routing[0].expertIds).toEqual([...(forward.routing?.[0]?.expertIds ?? [])]);
+    const request = { tokens: [1, 2], masked: [1], limit: { keep: 0 } };
+    const unmasked = sent(await scoreAndUnmask(new Float32Array([0, 1, 2, 3, 2, 1]), request));
+    expect(unmasked).toMatchObject({ committed: [1], predicted: [2] });
+    const report = await inspectCheckpoint(nano);
+    expect(sent(report).metadata).toEqual(Object.fromEntries(report.metadata));
+  });
+
+  it('does not care what is on Object.prototype', async () => {
+    const model = await load();
+    const prototype = Object.prototype as { get?: unknown };
+    prototype.get = () => 'polluted';
+    try {
+      expect(sent(await model.generate('x', { maxNewTokens: 4, steps: 1 })).steps).toBe(1);
+    } finally {
+      delete prototype.get;
+    }
   });
 });
 

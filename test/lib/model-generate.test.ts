@@ -12,7 +12,7 @@ describe('generate', () => {
     const model = await load();
     const result = await model.generate('1+1$&?', options);
     expect(result).toMatchObject({
-      text: ' 2',
+      text: '2',
       written: [' 2'],
       finishReason: 'stop',
       forwards: 3,

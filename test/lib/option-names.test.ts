@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { RND1, scoreAndUnmask } from '../../lib/index';
-import { load } from './nano-model';
+import { load, nano } from './nano-model';
 
 jest.mock('../../lib/binding');
 
@@ -35,8 +35,27 @@ describe('options that there are not', () => {
   });
 });
 
-it('options in the place of the path are pointed out', async () => {
-  await expect(RND1.load({ device: 'cpu' } as never)).rejects.toThrow('options come second');
+describe('load', () => {
+  it('takes all in one object', async () => {
+    const model = await RND1.load({ model: nano, dtype: 'f32', threads: 3 });
+    expect(model.info).toMatchObject({ folder: nano, dtype: 'f32', threads: 3 });
+    expect((await RND1.load({ threads: 2 })).info).toMatchObject({ folder: nano, threads: 2 });
+    expect((await RND1.load({ model: undefined })).info.folder).toBe(nano);
+  });
+
+  it.each<[unknown[], string]>([
+    [[{ model: nano, devcie: 'cpu' }], "did you mean 'device'?"],
+    [[{ model: 7 }], 'model must be a string, not 7'],
+    [[{ model: nano }, {}], 'or put all in one object'],
+    [[nano, { model: nano }], 'the model is given twice'],
+    [[undefined, { model: nano }], "options has no 'model'"],
+    [[null], 'path must be a string, not null'],
+    [[[]], 'options must be an object, not []'],
+  ])('refuses %j', async (args, part) => {
+    const load = RND1.load as (...args: unknown[]) => Promise<RND1>;
+    await expect(load.apply(RND1, args)).rejects.toThrow(TypeError);
+    await expect(load.apply(RND1, args)).rejects.toThrow(part);
+  });
 });
 
 it('a model is shown in one line', async () => {

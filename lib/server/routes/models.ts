@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { scheduleTable, startingSchedule } from '../../schedule-table';
 import type { Context } from '../context';
 
 /** `GET /v1/models` and `GET /v1/models/{model}` */
@@ -15,6 +16,20 @@ export function addModels(app: FastifyInstance, context: Context): void {
     default_steps: config.generation.steps,
     device: info.device,
     dtype: info.dtype,
+    starting_schedule: startingSchedule,
+    schedules: scheduleTable.map(({ type, commits, parameter }) => ({
+      type,
+      commits,
+      parameter: parameter && {
+        name: parameter.name,
+        unit: parameter.unit,
+        whole: parameter.whole,
+        least: parameter.least,
+        least_excluded: parameter.leastExcluded,
+        most: parameter.most,
+        suggested: parameter.suggested,
+      },
+    })),
   };
   app.get('/v1/models', { schema: { summary: 'The model that is served', tags: ['openai'] } }, async () => ({
     object: 'list',

@@ -1,0 +1,122 @@
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { formatBytes } from '../format-bytes';
+import { isRepository } from '../hub/repository';
+import { type LoadProgress, RND1 } from '../index';
+import { printableName } from '../printable';
+import { hubOf, type ModelFlags } from './options';
+import { LoadingBar } from './progress';
+
+/** What `loadModel` needs of a command's flags. */
+export type LoadFlags = ModelFlags & {
+  readonly quiet?: boolean;
+  readonly verbose?: boolean;
+  readonly maxRowsPerStep?: number;
+};
+
+/** Loads a model behind a bar. */
+export async function loadModel(flags: LoadFlags, signal: AbortSignal): Promise<RND1> {
+  const { model: place, device, dtype, mmap, maxRowsPerStep } = flags;
+  const loading = flags.quiet ? null : new LoadingBar(process.stderr);
+  const times = new LoadTimes();
+  const fromHub = place !== undefined && isOnHub(place);
+  if (place !== undefined) loading?.begin(`${fromHub ? 'looking up' : 'reading'} ${printableName(place)}`);
+  try {
+    const model = await RND1.load({
+      ...hubOf(flags),
+      model: place,
+      device,
+      dtype,
+      threads: cappedThreads(flags.threads),
+      mmap,
+      maxRowsPerStep,
+      signal,
+      onProgress(progress) {
+        times.update(progress);
+        loading?.update(progress);
+      },
+    });
+    loading?.close();
+    if (!flags.quiet) warnOf(model.info.warnings);
+    if (flags.verbose) for (const line of describeLoad(model, flags, times)) say(line);
+    return model;
+  } finally {
+    loading?.close();
+  }
+}
+
+/** Whether a model is named as the hub does, and no such folder is here. */
+export const isOnHub = (place: string) => !existsSync(place) && isRepository(place);
+
+/** As many threads as there are cores at most: more only get in each other's way. Says so. */
+export function cappedThreads(threads: number | undefined): number | undefined {
+  const cores = availableParallelism();
+  if (threads === undefined || threads <= cores) return threads;
+  process.stderr.write(
+    `rnd1: warning: --threads ${threads} is more than this machine has cores: it becomes ${cores}\n`,
+  );
+  return cores;
+}
+
+/** Tells what of a checkpoint contradicts itself. */
+export function warnOf(warnings: readonly string[]): void {
+  for (const warning of warnings) process.stderr.write(`rnd1: warning: ${warning}\n`);
+}
+
+/** A line of `--verbose`. */
+export function say(text: string): void {
+  process.stderr.write(`rnd1: ${printableName(text)}\n`);
+}
+
+/** When a load came to which point. */
+class LoadTimes {
+  readonly #start = performance.now();
+  #downloaded: number | null = null;
+  #weights: number | null = null;
+
+  update({ download }: LoadProgress): void {
+    if (download !== undefined) this.#downloaded = performance.now();
+    else this.#weights ??= performance.now();
+  }
+
+  /** `download 61.20 s, configuration and tokenizer 0.31 s, weights 12.01 s`, of a load that has just ended. */
+  describe(): string {
+    const end = performance.now();
+    const fetched = this.#downloaded ?? this.#start;
+    const read = this.#weights ?? end;
+    const seconds = (from: number, to: number) => `${((to - from) / 1000).toFixed(2)} s`;
+    return [
+      ...(this.#downloaded === null ? [] : [`download ${seconds(this.#start, fetched)}`]),
+      `configuration and tokenizer ${seconds(fetched, read)}`,
+      `weights ${seconds(read, end)}`,
+    ].join(', ');
+  }
+}
+
+/** Where a model comes from, what it runs on, and why. */
+function describeLoad({ info, tokenizer }: RND1, flags: LoadFlags, times: LoadTimes): string[] {
+  const { model: place, device, mmap } = flags;
+  const source =
+    place === undefined ? 'the embedded model' : isOnHub(place) ? `the hub's ${place}` : 'a folder';
+  const why =
+    device !== undefined && device !== 'auto'
+      ? `--device ${device} asks for it`
+      : (info.deviceReason ?? 'it is the first GPU that holds the weights');
+  const weights = `${formatBytes(info.weightBytes)}, ${info.weightDtype}`;
+  const how = info.mapped ? 'used where they lie, in the mapped files' : 'copied';
+  const because =
+    mmap !== undefined
+      ? mmap
+        ? ', as --mmap asks'
+        : ', as --no-mmap asks'
+      : info.device === 'cpu' && !info.weightDtype.startsWith('q')
+        ? `: they take ${info.mapped ? 'more than' : 'at most'} half of the free memory`
+        : '';
+  return [
+    `model: ${info.folder} (${source})`,
+    `tokenizer: ${tokenizer === null ? 'none, only ids can be used' : 'tokenizer.json'}`,
+    `device: ${info.device} (${info.instructionSet}), ${info.threads} threads, ${info.dtype} arithmetic; ${why}`,
+    `weights: ${weights}, ${how}${because}`,
+    `loading: ${times.describe()}`,
+  ];
+}

@@ -1,0 +1,55 @@
+import { toJSON, withJSON } from './json';
+import type { AnswerCanvas, TextCanvas } from './text';
+import type { TextFrame, TextResult, TokenFrame, TokenResult } from './types';
+
+/** Frames and a result of ids, with their texts. */
+export async function* withText(
+  textOf: () => TextCanvas,
+  frames: AsyncGenerator<TokenFrame, TokenResult, void>,
+): AsyncGenerator<TextFrame, TextResult, void> {
+  try {
+    const text = textOf();
+    for (;;) {
+      const next = await frames.next();
+      if (next.done) return withJSON({ ...next.value, ...text.finish(next.value.tokens) }, toJSON);
+      const { tokens, masked } = next.value;
+      const texts = { text: text.render(tokens, masked), written: text.written(tokens, masked) };
+      yield withJSON({ ...next.value, ...texts }, toJSON);
+    }
+  } finally {
+    await frames.return(undefined as never);
+  }
+}
+
+/** The parts of a text from left to right, each as soon as no later step can change it; joined they are the result's. */
+export async function* settledText(
+  textOf: () => AnswerCanvas,
+  frames: AsyncGenerator<TokenFrame, TokenResult, void>,
+): AsyncGenerator<string, TextResult, void> {
+  try {
+    const text = textOf();
+    let given = 0;
+    for (;;) {
+      const next = await frames.next();
+      if (next.done) {
+        const result = withJSON({ ...next.value, ...text.finish(next.value.tokens) }, toJSON);
+        if (result.text.length > given) yield result.text.slice(given);
+        return result;
+      }
+      const { tokens, masked } = next.value;
+      const settled = text.settled(tokens, masked);
+      if (settled.length > given) yield settled.slice(given);
+      given = Math.max(given, settled.length);
+    }
+  } finally {
+    await frames.return(undefined as never);
+  }
+}
+
+/** What a generator returns, when nobody looks at its frames. */
+export async function drain<T>(frames: AsyncGenerator<unknown, T, void>): Promise<T> {
+  for (;;) {
+    const next = await frames.next();
+    if (next.done) return next.value;
+  }
+}
