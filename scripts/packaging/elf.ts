@@ -94,7 +94,8 @@ function readHardening(file: Buffer, entries: readonly [tag: number, value: bigi
     type: file.readUInt32LE(start + i * size),
     executable: (file.readUInt32LE(start + i * size + 4) & 1) !== 0,
   }));
-  const has = (tag: number, bits: bigint) => entries.some(([of, value]) => of === tag && (value & bits) !== 0n);
+  const has = (tag: number, bits: bigint) =>
+    entries.some(([of, value]) => of === tag && (value & bits) !== 0n);
   return {
     relro: segments.some(({ type }) => type === relroSegment),
     bindNow: entries.some(([tag]) => tag === bindNow) || has(flags, 8n) || has(flags1, 1n),

@@ -61,7 +61,14 @@ double power(double x, double y) { struct stat s; return fstat(1, &s) + std::pow
   test('tells how a library is protected', () => {
     const hardening = (...options: string[]) => {
       const out = join(folder, 'protected.so');
-      succeed('c++', ['-shared', '-fPIC', '-o', out, 'library.cc', ...options.map((name) => `-Wl,-z,${name}`)]);
+      succeed('c++', [
+        '-shared',
+        '-fPIC',
+        '-o',
+        out,
+        'library.cc',
+        ...options.map((name) => `-Wl,-z,${name}`),
+      ]);
       return readElf(readFileSync(out)).hardening;
     };
     const all = { relro: true, bindNow: true, executableStack: false, noDelete: true };
