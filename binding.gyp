@@ -6,7 +6,15 @@
     "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-fno-exceptions", "-fno-rtti"],
     "cflags_cc": [
       "-std=c++20", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden", "-fvisibility-inlines-hidden",
-      "-ffp-contract=off", "-fno-math-errno"
+      "-ffp-contract=off", "-fno-math-errno", "-fstack-protector-strong"
+    ],
+    # As cmake/hardening.cmake.
+    "conditions": [
+      ["OS=='linux'", {
+        "cflags_cc": ["-fstack-clash-protection", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"],
+        "ldflags": ["-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete"]
+      }],
+      ["OS=='linux' and target_arch=='x64'", { "cflags_cc": ["-fcf-protection"] }]
     ],
     "xcode_settings": {
       "CLANG_CXX_LANGUAGE_STANDARD": "c++20",
@@ -17,7 +25,7 @@
       "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
       "MACOSX_DEPLOYMENT_TARGET": "11.0",
       "WARNING_CFLAGS": ["-Wall", "-Wextra"],
-      "OTHER_CFLAGS": ["-ffp-contract=off", "-fno-math-errno"]
+      "OTHER_CFLAGS": ["-ffp-contract=off", "-fno-math-errno", "-fstack-protector-strong"]
     }
   },
   "targets": [

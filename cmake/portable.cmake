@@ -6,6 +6,7 @@ target_link_libraries(rnd1_portable PRIVATE rnd1_core rnd1_cuda rnd1_core ${CMAK
 set_target_properties(rnd1_portable PROPERTIES PREFIX "" OUTPUT_NAME rnd1 SUFFIX ".node"
                       LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/portable"
                       LIBRARY_OUTPUT_DIRECTORY_RELEASE "${CMAKE_BINARY_DIR}/portable")
+harden(rnd1_portable)
 if(APPLE)
   target_link_options(rnd1_portable PRIVATE "LINKER:-exported_symbol,_napi_register_module_v1"
                       "LINKER:-exported_symbol,_node_api_module_get_api_version_v1" "LINKER:-dead_strip" "LINKER:-x")

@@ -81,7 +81,9 @@ export interface LoadOptions extends HubOptions {
    * Whether the CPU uses the weights in the mapped files. They are then loaded at once, read from the disk as they are
    * needed, and shared with other processes. `false` copies them into memory of the process's own, in large pages where
    * the system has them: all of them are read first, and steps are up to a third faster. Weights that are quantized while
-   * they are loaded, and a GPU's, are copies in any case.
+   * they are loaded, and a GPU's, are copies in any case. A file that is cut short while it is mapped makes all calls
+   * that need the model fail with `io` on Linux, and ends the process on macOS: replace checkpoints, never edit them in
+   * place.
    *
    * @default `false` where the weights in the files take at most half of `process.availableMemory()`, otherwise `true`;
    * in a container and on macOS that does not count what the file cache holds

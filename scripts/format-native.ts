@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { capture, root, say } from './command';
 import { findProgram } from './toolchain';
 
-const folders = ['native', 'test/native', 'bench', 'test/cuda-sim', 'cmake'];
+const folders = ['native', 'test/native', 'test/fuzz', 'bench', 'test/cuda-sim', 'cmake'];
 
 function nativeSources(): string[] {
   return folders

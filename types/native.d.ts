@@ -206,11 +206,17 @@ export class Session {
     abort: AbortFlag | null,
   ): Promise<Session>;
   readonly info: SessionInfo;
-  /** One bidirectional pass over each canvas, packed into one batch. */
+  /**
+   * One bidirectional pass over each canvas, packed into one batch. Code `'io'`, here and from `step`: a mapped file was
+   * cut short.
+   */
   forward(requests: readonly ForwardRequest[], abort: AbortFlag | null): Promise<ForwardResult[]>;
   /** Forward, score and unmask every canvas, packed into one batch. The canvases are not modified. */
   step(canvases: readonly StepCanvas[], abort: AbortFlag | null): Promise<StepResult[]>;
-  /** Aborts what runs, rejects what waits with code `'disposed'`, frees the weights. Idempotent. */
+  /**
+   * Aborts what runs, rejects what waits with code `'disposed'`, and resolves when the weights are freed: also where that
+   * was asked for before.
+   */
   dispose(): Promise<void>;
 }
 

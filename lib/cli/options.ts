@@ -90,7 +90,7 @@ export function addModelOptions(command: Command): Command {
     .option('--threads <count>', 'compute threads (default: one per core)', integer(1))
     .option(
       '--mmap',
-      'use the weights in the mapped files: loads at once (default: where free memory is short)',
+      'use the weights in the mapped files: loads at once, but the files must stay as they are (default: where free memory is short)',
     )
     .option(
       '--no-mmap',

@@ -6,6 +6,17 @@ export interface Elf {
   readonly versions: ReadonlyMap<string, readonly string[]>;
   /** Names of the symbols that it offers. */
   readonly exports: readonly string[];
+  /** How it is protected when it is loaded. */
+  readonly hardening: {
+    /** Tables of addresses become read-only once they are filled. */
+    readonly relro: boolean;
+    /** All of them are filled before any code runs. */
+    readonly bindNow: boolean;
+    /** It wants code on stacks to run. */
+    readonly executableStack: boolean;
+    /** It stays when it is closed. */
+    readonly noDelete: boolean;
+  };
   /** The bytes of a section; null when there is none of that name. */
   section(name: string): Buffer | null;
 }
@@ -25,6 +36,11 @@ const noBits = 8;
 const versionNeeds = 0x6ffffffe;
 const versionsOfSymbols = 0x6fffffff;
 const needed = 1;
+const bindNow = 24;
+const flags = 30;
+const flags1 = 0x6ffffffb;
+const stackSegment = 0x6474e551;
+const relroSegment = 0x6474e552;
 
 export function isElf(file: Buffer): boolean {
   return file.length >= 64 && file.readUInt32BE(0) === 0x7f454c46;
@@ -41,10 +57,12 @@ export function readElf(file: Buffer): Elf {
 
   const dynamic = of(dynamicSection);
   if (!dynamic) throw new Error('not a shared library');
-  const libraries: string[] = [];
+  const entries: [tag: number, value: bigint][] = [];
   for (let at = 0; at + 16 <= dynamic.bytes.length; at += 16)
-    if (dynamic.bytes.readBigInt64LE(at) === BigInt(needed))
-      libraries.push(text(strings(dynamic), Number(dynamic.bytes.readBigUInt64LE(at + 8))));
+    entries.push([Number(dynamic.bytes.readBigInt64LE(at)), dynamic.bytes.readBigUInt64LE(at + 8)]);
+  const libraries = entries
+    .filter(([tag]) => tag === needed)
+    .map(([, value]) => text(strings(dynamic), Number(value)));
 
   const needs = of(versionNeeds);
   const versionNames = needs ? readVersionNeeds(needs, strings(needs)) : new Map<number, string>();
@@ -63,8 +81,27 @@ export function readElf(file: Buffer): Elf {
   return {
     libraries,
     versions,
+    hardening: readHardening(file, entries),
     exports,
     section: (name) => sections.find((section) => text(names, section.name) === name)?.bytes ?? null,
+  };
+}
+
+function readHardening(file: Buffer, entries: readonly [tag: number, value: bigint][]): Elf['hardening'] {
+  const start = Number(file.readBigUInt64LE(32));
+  const size = file.readUInt16LE(54);
+  const segments = Array.from({ length: file.readUInt16LE(56) }, (_, i) => ({
+    type: file.readUInt32LE(start + i * size),
+    executable: (file.readUInt32LE(start + i * size + 4) & 1) !== 0,
+  }));
+  const has = (tag: number, bits: bigint) =>
+    entries.some(([of, value]) => of === tag && (value & bits) !== 0n);
+  return {
+    relro: segments.some(({ type }) => type === relroSegment),
+    bindNow: entries.some(([tag]) => tag === bindNow) || has(flags, 8n) || has(flags1, 1n),
+    // Where it does not say, it wants it.
+    executableStack: segments.find(({ type }) => type === stackSegment)?.executable ?? true,
+    noDelete: has(flags1, 8n),
   };
 }
 

@@ -58,6 +58,31 @@ double power(double x, double y) { struct stat s; return fstat(1, &s) + std::pow
     expect(elf.section('absent')).toBeNull();
   });
 
+  test('tells how a library is protected', () => {
+    const hardening = (...options: string[]) => {
+      const out = join(folder, 'protected.so');
+      succeed('c++', [
+        '-shared',
+        '-fPIC',
+        '-o',
+        out,
+        'library.cc',
+        ...options.map((name) => `-Wl,-z,${name}`),
+      ]);
+      return readElf(readFileSync(out)).hardening;
+    };
+    const all = { relro: true, bindNow: true, executableStack: false, noDelete: true };
+    expect(hardening('relro', 'now', 'noexecstack', 'nodelete')).toEqual(all);
+    expect(hardening('norelro', 'lazy', 'execstack')).toEqual({
+      relro: false,
+      bindNow: false,
+      executableStack: true,
+      noDelete: false,
+    });
+    // As the addon of this checkout is.
+    expect(readElf(readFileSync(join(__dirname, '../../build/Release/rnd1.node'))).hardening).toEqual(all);
+  });
+
   test('refuses what it cannot read', () => {
     expect(isElf(Buffer.from('text'))).toBe(false);
     expect(() => readElf(Buffer.alloc(100))).toThrow('not a little-endian ELF file of 64 bit');

@@ -1,0 +1,34 @@
+# harden(TARGET): what makes faults in memory end in an abort rather than in an exploit, where it costs nothing that
+# can be measured. binding.gyp has the same. Not under sanitizers, which look closer.
+include(CheckCXXCompilerFlag)
+
+set(RND1_HARDENING)
+if(NOT RND1_SANITIZE AND NOT RND1_FUZZ)
+  set(CMAKE_REQUIRED_FLAGS -Werror)
+  # The last two: not on every processor.
+  foreach(flag -fstack-protector-strong -fstack-clash-protection -fcf-protection)
+    string(MAKE_C_IDENTIFIER "RND1_HAS${flag}" known)
+    check_cxx_compiler_flag(${flag} ${known})
+    if(${known})
+      list(APPEND RND1_HARDENING ${flag})
+    endif()
+  endforeach()
+  unset(CMAKE_REQUIRED_FLAGS)
+  if(NOT APPLE AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+    # First undone: some compilers define it for themselves.
+    list(APPEND RND1_HARDENING -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+  endif()
+endif()
+string(REPLACE ";" "," RND1_HOST_HARDENING "${RND1_HARDENING}")
+
+function(harden target)
+  target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${RND1_HARDENING}>")
+  if(RND1_HARDENING)
+    target_compile_options(${target} PRIVATE
+      "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${RND1_HOST_HARDENING}>")
+  endif()
+  if(NOT APPLE)
+    # nodelete: the handler for SIGBUS (native/io/mapping_guard.h) may be called by one that came after it.
+    target_link_options(${target} PRIVATE "LINKER:-z,relro,-z,now,-z,noexecstack,-z,nodelete")
+  endif()
+endfunction()

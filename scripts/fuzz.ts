@@ -1,0 +1,71 @@
+/**
+ * Coverage-guided fuzzing, kind by kind, target by target.
+ *
+ *     tsx scripts/fuzz.ts [native] [--seconds N | --minutes N] [--target NAME]
+ *
+ * --seconds: for each target, 20 where nothing is said; --minutes: for all targets of a kind together. Without a kind
+ * all of them run. What is found is kept in the kind's build folder, and its path printed; inputs that reach new code
+ * are kept there too, so that the next run goes on from them.
+ */
+import { parseArgs } from 'node:util';
+import { BuildError, say } from './command';
+import { nativeFuzzing } from './fuzz/native';
+
+/** Something that a fuzzer runs on. */
+export interface FuzzTarget {
+  readonly name: string;
+  /** @returns whether nothing was found */
+  run(seconds: number): boolean;
+}
+
+export interface FuzzKind {
+  readonly name: string;
+  /** Why it cannot run here; null when it can. */
+  unavailable(): string | null;
+  /** Builds what has to be built. */
+  targets(): readonly FuzzTarget[];
+}
+
+/** Other kinds join here. */
+const kinds: readonly FuzzKind[] = [nativeFuzzing];
+
+function main(): void {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { seconds: { type: 'string' }, minutes: { type: 'string' }, target: { type: 'string' } },
+  });
+  const unknown = positionals.find((name) => !kinds.some((kind) => kind.name === name));
+  if (unknown !== undefined)
+    throw new BuildError(`There is no kind ${unknown}, only ${kinds.map(({ name }) => name).join(', ')}.`);
+  for (const kind of kinds) {
+    if (positionals.length > 0 && !positionals.includes(kind.name)) continue;
+    const reason = kind.unavailable();
+    if (reason !== null) {
+      console.log(`SKIPPED: ${kind.name}: ${reason}`);
+      continue;
+    }
+    const targets = kind.targets().filter(({ name }) => (values.target ?? name) === name);
+    if (targets.length === 0) throw new BuildError(`${kind.name} has no target ${values.target}.`);
+    const seconds =
+      values.minutes === undefined
+        ? Number(values.seconds ?? 20)
+        : (Number(values.minutes) * 60) / targets.length;
+    if (!(seconds >= 1))
+      throw new BuildError('--seconds and --minutes must be numbers, at least a second each.');
+    for (const target of targets) {
+      const good = target.run(Math.round(seconds));
+      console.log(`${kind.name} ${target.name}: ${good ? 'nothing found' : 'FOUND something, see above'}`);
+      if (!good) process.exitCode = 1;
+    }
+  }
+}
+
+if (require.main === module) {
+  try {
+    main();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    say(error.message);
+    process.exitCode = 1;
+  }
+}
