@@ -23,6 +23,9 @@ Environment:
   HF_ENDPOINT               another hub
   HF_HUB_OFFLINE=1          nothing is fetched
   HF_HUB_DOWNLOAD_TIMEOUT   seconds of silence before a request is made again (30)
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY
+                            the proxy, as http://user:password@host:port, and hosts to
+                            be reached without it; docs/checkpoints.md tells more
 
 Exit codes:
   0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).

@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
+import { formatBytes } from '../format-bytes';
 
 /** A wrong command line: exit code 2. */
 export class UsageError extends Error {
@@ -38,17 +39,29 @@ export function decodeText(bytes: Uint8Array, what: string): string {
   }
 }
 
+/** Beyond what any model takes; an endless stream must not fill the memory. */
+const textLimit = 64_000_000;
+
+async function readStream(stream: NodeJS.ReadableStream, what: string): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of stream) {
+    const piece = Buffer.from(chunk as Buffer);
+    bytes += piece.length;
+    if (bytes > textLimit) throw new UsageError(`${what} has more than ${formatBytes(textLimit)}`);
+    chunks.push(piece);
+  }
+  return decodeText(Buffer.concat(chunks), what);
+}
+
 /** All of a stream, as text, without the one newline that ends a file. */
 export async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(Buffer.from(chunk as Buffer));
-  return withoutLastNewline(decodeText(Buffer.concat(chunks), 'standard input'));
+  return withoutLastNewline(await readStream(stream, 'standard input'));
 }
 
 /** All of a text file, or of standard input for `-`, without the one newline that ends a file. */
 export async function readTextFile(path: string, input: NodeJS.ReadStream = process.stdin): Promise<string> {
-  if (path === '-') return readAll(input);
-  return withoutLastNewline(decodeText(await readFile(path), path));
+  return path === '-' ? readAll(input) : withoutLastNewline(await readStream(createReadStream(path), path));
 }
 
 const withoutLastNewline = (text: string) => text.replace(/\r?\n$/, '');

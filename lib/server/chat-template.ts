@@ -1,6 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readJsonObject } from '../checkpoint/files';
+import { readJsonObject, readText } from '../checkpoint/files';
 import { RND1Error } from '../errors';
 import type { RND1 } from '../model';
 import { defaultTaskTemplate } from '../text';
@@ -56,12 +55,7 @@ export async function readChatTemplate(
 }
 
 async function readJinjaFile(folder: string): Promise<string | null> {
-  try {
-    return await readFile(join(folder, 'chat_template.jinja'), 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
+  return readText(join(folder, 'chat_template.jinja'));
 }
 
 /** tokenizer_config.json holds one template, or a list of named ones. */

@@ -109,6 +109,16 @@ describe('text from outside', () => {
     expect(() => decodeText(bytes, 'notes.txt')).toThrow(message);
   });
 
+  test('that never ends is not read for ever', async () => {
+    const block = Buffer.alloc(1 << 20, 'a');
+    const endless = Readable.from(
+      (function* () {
+        for (;;) yield block;
+      })(),
+    ) as unknown as NodeJS.ReadStream;
+    await expect(readText('-', 'prompt', endless)).rejects.toThrow('standard input has more than 64.0 MB');
+  });
+
   test('ids in a file may begin with a mark, and what is no text names the file', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'rnd1-input-'));
     try {

@@ -81,3 +81,13 @@ test('messages that a template refuses are the client’s fault, a template that
     message: expect.stringContaining(broken),
   });
 });
+
+test('the file of a template may begin with a byte order mark, and has a limit', async () => {
+  const marked = folderWith({ 'chat_template.jinja': `\uFEFF${source}` });
+  expect(await promptOf({}, marked, { messages: [system, user] })).toBe(expected(''));
+  const long = folderWith({ 'chat_template.jinja': 'x'.repeat(4_000_001) });
+  await expect(serve({}, long)).rejects.toMatchObject({
+    code: 'invalid_checkpoint',
+    message: expect.stringContaining('chat_template.jinja has 4.00 MB; the limit is 4.00 MB'),
+  });
+});
