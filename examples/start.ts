@@ -111,9 +111,9 @@ function draw(lines: readonly string[], puzzle: Grid, again = false): void {
 }
 
 function sayWhatElse(): void {
-  print('\nMore: `npx rnd1 generate --help`, examples/ and README.md.');
+  print('\nMore: `./rnd1 generate --help`, examples/ and README.md.');
   print('RND1 itself, 30B parameters in 61 GB, is fetched by its name:');
-  print("  npx rnd1 generate --model radicalnumerics/RND1-Base-0910 'Why is the sky blue?'");
+  print("  ./rnd1 generate --model radicalnumerics/RND1-Base-0910 'Why is the sky blue?'");
 }
 
 main().catch((error: unknown) => {

@@ -1,17 +1,19 @@
 /**
- * Writes docs/api.md from the comments of what lib/index.ts and lib/server/index.ts export. Fails where something public
- * has none.
+ * Writes docs/api.md from the comments of what lib/index.ts and lib/server/index.ts export, and docs/cli.md from the
+ * manuals of the command line. Fails where something public has no comment.
  *
- *     tsx scripts/docs.ts [--check]   --check: only tells whether docs/api.md is what would be written
+ *     tsx scripts/docs.ts [--check]   --check: only tells whether the pages are what would be written
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { manualPage } from './cli-manual';
 import { BuildError, captureTool, root, say, show } from './command';
 
-const page = join(root, 'docs', 'api.md');
+/** The class to begin with. */
+const mainClass = 'RND1';
 
-/** The page as it should be. Typedoc writes one for each module, and empties the folder first: it must not be docs. */
+/** The page of the API as it should be. Typedoc writes one for each module, and empties the folder first: it must not be docs. */
 function makePage(folder: string): string {
   const { ok, output } = captureTool('typedoc/bin/typedoc', ['--out', folder, '--logLevel', 'Warn']);
   if (!ok) {
@@ -19,18 +21,48 @@ function makePage(folder: string): string {
     throw new BuildError('The documentation of the API is not complete: see above.');
   }
   const module = (name: string, title: string) =>
-    readFileSync(join(folder, `${name}.md`), 'utf8')
-      .replace(/^# .*/, `# ${title}`)
-      .replaceAll(/\]\((index|server)\.md#/g, '](#');
-  return `${module('index', 'rnd1')}\n${module('server', 'rnd1/server')}`;
+    arrange(readFileSync(join(folder, `${name}.md`), 'utf8').replace(/^# .*/, `# ${title}`)).replaceAll(
+      /\]\((index|server)\.md#/g,
+      '](#',
+    );
+  return `${module('index', 'API of rnd1')}\n${module('server', 'API of rnd1/server')}`;
 }
+
+/** The page of a module with the main class first and a table of contents under the title. */
+function arrange(text: string): string {
+  const [title = '', ...groups] = text.split(/^(?=## )/m);
+  const arranged = groups.map((group) => {
+    const [head = '', ...entries] = group.trimEnd().split(/^(?=### )/m);
+    const plain = entries.map((entry) => entry.replace(/\n+\*\*\*\s*$/, '').trimEnd());
+    const isMain = (entry: string) => entry.startsWith(`### ${mainClass}\n`);
+    const sorted = [...plain.filter(isMain), ...plain.filter((entry) => !isMain(entry))];
+    return { name: head.slice(3).trim(), sorted };
+  });
+  const contents = arranged.map(({ name, sorted }) => {
+    const names = sorted.map((entry) => /^### (.*)/.exec(entry)?.[1] ?? '');
+    const links = names.map((entry) => `[${entry}](#${anchorOf(entry)})`);
+    return `- **${name}**: ${links.join(', ')}`;
+  });
+  const bodies = arranged.map(({ name, sorted }) => `## ${name}\n\n${sorted.join('\n\n***\n\n')}\n`);
+  return `${title.trimEnd()}\n\n${contents.join('\n')}\n\n${bodies.join('\n')}`;
+}
+
+/** The anchor that GitHub gives a heading. */
+const anchorOf = (heading: string) =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\w\- ]/g, '')
+    .replaceAll(' ', '-');
 
 const folder = mkdtempSync(join(tmpdir(), 'rnd1-docs-'));
 try {
-  const text = makePage(folder);
-  if (!process.argv.includes('--check')) writeFileSync(page, text);
-  else if (!existsSync(page) || readFileSync(page, 'utf8') !== text)
-    throw new BuildError('docs/api.md is not what the comments say: npm run docs writes it anew.');
+  const pages = { 'api.md': makePage(folder), 'cli.md': manualPage() };
+  for (const [name, text] of Object.entries(pages)) {
+    const path = join(root, 'docs', name);
+    if (!process.argv.includes('--check')) writeFileSync(path, text);
+    else if (!existsSync(path) || readFileSync(path, 'utf8') !== text)
+      throw new BuildError(`docs/${name} is not what the sources say: npm run docs writes it anew.`);
+  }
 } catch (error) {
   if (!(error instanceof BuildError)) throw error;
   say(error.message);

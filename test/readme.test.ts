@@ -16,6 +16,15 @@ const pages = [
 const read = (page: string) => readFileSync(join(root, page), 'utf8');
 const readme = read('README.md');
 
+const { version, scripts } = JSON.parse(read('package.json')) as {
+  version: string;
+  scripts: Record<string, string>;
+};
+/** What `npm run package` writes on this kind of machine, seen from a folder beside the clone. */
+const tarballs = ['rnd1', 'rnd1-linux-x64'].map(
+  (name) => `../rnd1/build-package/packages/${name}-${version}.tgz`,
+);
+
 /** Commands that are run elsewhere, or cannot be: what they need is not here. */
 const elsewhere: Record<string, string> = {
   'npm install && npm start': '.ci/run, in a fresh clone',
@@ -44,7 +53,9 @@ const elsewhere: Record<string, string> = {
   'npx tsx bench/norms.ts': 'test/bench, at sizes that take no time',
   'npx tsx bench/score.ts': 'test/bench, at sizes that take no time',
   'npx tsx bench/serve.ts': 'test/bench, at sizes that take no time',
-  'npx rnd1 serve': 'test/cli/serve.test.ts: it does not end by itself',
+  'npx --no rnd1': 'test/packages: it needs a project where the package is installed',
+  './rnd1 serve': 'test/cli/serve.test.ts: it does not end by itself',
+  './rnd1 serve --port 8081': 'likewise',
   'npx tsx bench/step.ts --model radicalnumerics/RND1-Base-0910': 'test/bench, on the embedded model',
   'npx tsx bench/make-checkpoint.ts FOLDER': 'test/bench, at sizes that take no space',
   'npx tsx bench/make-checkpoint.ts FOLDER --dtype q4 --layers 48 --vocabulary 151936':
@@ -56,11 +67,11 @@ const elsewhere: Record<string, string> = {
   'npm run gpu-kit -- --simulated': '.ci/run, in the rehearsal',
   'npx tsx scripts/gpu-kit/rehearse.ts': '.ci/run',
   'tsx scripts/emulated-tests.ts': '.ci/run',
-  'npx rnd1 quantize models/nano nano-q4 --dtype q4': 'test/cli/quantize.test.ts: it writes a folder',
-  'npx rnd1 quantize "$(npx rnd1 download radicalnumerics/RND1-Base-0910)" rnd1-base-q4 --dtype q4':
+  './rnd1 quantize "$(./rnd1 download radicalnumerics/RND1-Base-0910)" rnd1-base-q4 --dtype q4':
     'test/cli/quantize.test.ts: it writes a folder',
-  "npx rnd1 generate --model rnd1-base-q4 'Why is the sky blue?' --max-new-tokens 64 --steps 32":
+  "./rnd1 generate --model rnd1-base-q4 'Why is the sky blue?' --max-new-tokens 64 --steps 32":
     'test/cli/quantize.test.ts has the folder',
+  [`npm install ${tarballs.join(' ')}`]: 'test/packages: from the same tarballs',
 };
 
 /** Needs a server; test/server/manual.test.ts has one. */
@@ -78,7 +89,9 @@ function commandsOf(page: string): string[] {
   const text = read(page);
   const blocks = blocksOf(text).filter(({ language }) => language === 'sh');
   const prose = text.replace(/^```[\s\S]*?^```$/gm, '');
-  const spans = [...prose.matchAll(/`((?:npm|npx|tsx|\.ci\/run)\b[^`]*)`/g)].map(([, span = '']) => span);
+  const spans = [...prose.matchAll(/`((?:npm|npx|tsx|\.ci\/run|\.\/rnd1 )[^`]*)`/g)].map(
+    ([, span = '']) => span,
+  );
   return [...blocks.flatMap(({ code }) => code.trim().split('\n')), ...spans];
 }
 
@@ -122,7 +135,6 @@ describe('every command', () => {
   });
 
   test('named by npm exists', () => {
-    const { scripts } = JSON.parse(read('package.json'));
     const names = pages.flatMap((page) =>
       [...read(page).matchAll(/npm run ([\w:-]+)/g)].map(([, name]) => name),
     );
@@ -130,41 +142,72 @@ describe('every command', () => {
   });
 });
 
-describe('captured runs are what is printed', () => {
-  /** Times, machines and counts of steps differ: rounding can move a token to the next step. */
-  const stable = (text: string) =>
-    text
-      .replace(/^on .*$/m, 'on a device')
-      .replace(/ {2,}\d+ forwards?: .*$/gm, '')
-      .replace(/in \d+ forwards, \d+ ms$/gm, '')
-      .replace(/committed by each step: .*$/gm, '')
-      .trimEnd();
-
-  test('npm start', async () => {
-    const block = blocksOf(readme).find(({ before }) => before.includes('captured: npm start'));
-    const seed = /npm start -- (\d+)/.exec(block?.before ?? '')?.[1] as string;
-    const { code, stdout } = await start('npm', ['start', '--silent', '--', seed], { cwd: root });
-    expect(code).toBe(0);
-    expect(stable(block?.code ?? '')).toBe(stable(stdout));
-  });
-
-  test('examples/stream.ts', async () => {
-    const block = blocksOf(readme).find(({ code }) => code.startsWith('1/6'));
-    const { code, stdout } = await start('npx', ['tsx', 'examples/stream.ts'], { cwd: root });
-    expect(code).toBe(0);
-    expect(block?.code).toBe(stdout);
-  });
+test('the captured run of examples/stream.ts is what is printed', async () => {
+  const block = blocksOf(read('docs/library.md')).find(({ code }) => code.startsWith('1/6'));
+  const { code, stdout } = await start('npx', ['tsx', 'examples/stream.ts'], { cwd: root });
+  expect(code).toBe(0);
+  expect(block?.code).toBe(stdout);
 });
 
 describe('programs run', () => {
-  const programs = blocksOf(readme).filter(({ language }) => language === 'js');
-
-  test.each(programs.map(({ code }) => code))('%#', async (code) => {
-    // A package finds itself by its own name from inside its folder.
+  // A package finds itself by its own name from inside its folder.
+  const runProgram = async (page: string) => {
+    const [program] = blocksOf(read(page)).filter(({ language }) => language === 'js');
+    const code = program?.code as string;
     const { code: status, stdout, stderr } = await start(process.execPath, ['-e', code], { cwd: root });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    return { code, stdout };
+  };
+
+  test('of the first page, which has ten lines', async () => {
+    const { code, stdout } = await runProgram('README.md');
+    expect(code.trimEnd().split('\n').length).toBeLessThanOrEqual(10);
+    expect(stdout).toMatch(/^85 after \d+ forward passes\nnretnal$/);
+  });
+
+  test('of the page on the library', async () => {
+    const { stdout } = await runProgram('docs/library.md');
     expect(stdout).toContain('85 after');
-    expect(stdout).toContain("[ ' 2', ' k m q z', ' cba' ]");
+    expect(stdout).toContain('\na d m q x\n');
+    expect(stdout).toContain("[ '2', 'k m q z', 'cba' ]");
+  });
+});
+
+describe('for strangers', () => {
+  test('the first page is short', () => {
+    expect(readme.split('\n').length - 1).toBeLessThanOrEqual(130);
+  });
+
+  test('nothing tells them to run a package of this name that somebody else may publish', () => {
+    const folders = ['docs', 'lib', 'examples', 'scripts', 'models', '.github'];
+    const files = folders.flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) =>
+        join(folder, file),
+      ),
+    );
+    const texts = [...files, ...pages].filter((file) => /\.(md|ts|mjs|js|html|ya?ml)$/.test(file));
+    const wrong = /npx (-y |--yes )?rnd1\b/;
+    expect(texts.length).toBeGreaterThan(150);
+    expect(texts.filter((file) => wrong.test(read(file)))).toEqual([]);
+    const installs = /npm (i|install|add) (-g )?rnd1\b/;
+    expect(pages.filter((page) => installs.test(read(page)))).toEqual([]);
+  });
+
+  test('every page of docs is in the index', () => {
+    const index = read('docs/README.md');
+    const names = readdirSync(join(root, 'docs')).filter(
+      (name) => name.endsWith('.md') && name !== 'README.md',
+    );
+    expect(names.filter((name) => !index.includes(`](${name})`))).toEqual([]);
+  });
+
+  test('every code of an error says what to do', () => {
+    const union = /export type RND1ErrorCode =([\s\S]*?);/.exec(read('lib/errors.ts'))?.[1] ?? '';
+    const hub = /export type HubErrorCode =([\s\S]*?);/.exec(read('lib/errors.ts'))?.[1] ?? '';
+    const codes = [...`${union}${hub}`.matchAll(/'(\w+)'/g)].map(([, code]) => code as string);
+    expect(codes.length).toBeGreaterThan(12);
+    const page = read('docs/troubleshooting.md');
+    expect(codes.filter((code) => !page.includes(`### \`${code}\`\n`))).toEqual([]);
   });
 });
 

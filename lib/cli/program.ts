@@ -23,7 +23,8 @@ Examples:
   $ rnd1 fill $'Question: Reverse di_mo_d\\nAnswer: dnomaid' --hole _ --tokens-per-hole 1
   $ rnd1 inspect --json
 
-\`rnd1 help <command>\` is the manual of a command.`;
+\`rnd1 help <command>\` is the manual of a command. In a checkout of the project, rnd1 is
+./rnd1; where it is installed for a program, npx --no rnd1.`;
 
 /** The command line of `rnd1`. Errors are thrown, the process never exits from inside. */
 export function createProgram(): Command {

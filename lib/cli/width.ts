@@ -1,7 +1,12 @@
-/** East Asian wide and fullwidth ranges (UAX #11); emoji are recognised by their property instead. */
+/**
+ * East Asian wide and fullwidth ranges (UAX #11, Unicode 17); emoji are recognised by their property instead. Single code
+ * points come to what string-width 8 gives, which only ES modules can load, and not at once.
+ */
 const wideRanges: readonly (readonly [number, number])[] = [
   [0x1100, 0x115f],
   [0x2329, 0x232a],
+  [0x2630, 0x2637],
+  [0x268a, 0x268f],
   [0x2e80, 0x303e],
   [0x3040, 0x3247],
   [0x3250, 0xa4cf],
@@ -14,11 +19,14 @@ const wideRanges: readonly (readonly [number, number])[] = [
   [0xffe0, 0xffe6],
   [0x16fe0, 0x18dff],
   [0x1aff0, 0x1b2ff],
+  [0x1d300, 0x1d356],
+  [0x1d360, 0x1d376],
   [0x1f200, 0x1f2ff],
   [0x20000, 0x3fffd],
 ];
 
-const zeroWidth = /^[\p{Mark}\p{Default_Ignorable_Code_Point}\p{Control}]+$/u;
+const zeroWidth =
+  /^[\p{Nonspacing_Mark}\p{Enclosing_Mark}\p{Default_Ignorable_Code_Point}\p{Control}\p{Format}]+$/u;
 const emoji = /\p{Emoji_Presentation}|\p{Extended_Pictographic}\uFE0F|[#*0-9]\uFE0F?\u20E3/u;
 const printableAscii = /^[\x20-\x7e]*$/;
 
@@ -34,8 +42,14 @@ export function graphemes(text: string): string[] {
 export function graphemeWidth(grapheme: string): 0 | 1 | 2 {
   if (grapheme === '' || zeroWidth.test(grapheme)) return 0;
   if (emoji.test(grapheme)) return 2;
-  const code = grapheme.codePointAt(0) as number;
-  return wideRanges.some(([first, last]) => code >= first && code <= last) ? 2 : 1;
+  let width = 0;
+  // Letters that a script joins into one cluster, and spacing marks, may take a second column, but no third.
+  for (const character of grapheme) {
+    const code = character.codePointAt(0) as number;
+    if (wideRanges.some(([first, last]) => code >= first && code <= last)) return 2;
+    if (!zeroWidth.test(character)) width++;
+  }
+  return width > 1 ? 2 : 1;
 }
 
 /** Columns that a text without control characters takes in a terminal. */
