@@ -58,14 +58,16 @@ export async function openBatch(
   const count = prompts.length * n;
   context.checkCount(count);
   const seed = seedOf(body);
-  const stop = typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []);
+  // An empty string would end every answer before it begins: it asks for nothing.
+  const stop = [body.stop ?? []].flat().filter((text) => text !== '');
   const answers: Answer[] = [];
   for (const prompt of prompts) {
     for (let i = 0; i < n; i++) {
       const own = BigInt.asUintN(64, seed + BigInt(i));
       const frames = prompt.frames(samplingOf(body, own, call.signal));
       const work = await begin(model, frames, { ...settings, seed: own, text: true, mayEnd });
-      answers.push(new Answer(answers.length, work, tokenizer, { skipSpace, stop }));
+      const reading = { skipSpace, stop, continues: prompt.text !== '' };
+      answers.push(new Answer(answers.length, work, tokenizer, reading));
     }
   }
   return { context, call, body, answers, prompts, seed, entering: context.enter(call, count) };

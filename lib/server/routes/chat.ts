@@ -74,9 +74,8 @@ function formatOf(body: ChatBody, texts: TokenTexts): Format {
   };
 }
 
-/** Bytes are null where a token is a part of a character. */
 function logprobOf({ id, logprob }: AnswerToken, top: number, texts: TokenTexts) {
   const token = texts.of(id);
-  const entry = { token, logprob, bytes: token.includes('\uFFFD') ? null : [...Buffer.from(token)] };
+  const entry = { token, logprob, bytes: texts.bytesOf(id) };
   return { ...entry, top_logprobs: top > 0 ? [entry] : [] };
 }

@@ -89,18 +89,15 @@ function formatOf(body: CompletionBody, prompts: readonly Prompt[], texts: Token
   const n = body.n ?? 1;
   const echo = (index: number) => (body.echo ? (prompts[Math.floor(index / n)]?.text ?? '') : '');
   const textOf = (pieces: readonly Piece[]) => pieces.map(({ text }) => text).join('');
-  const offsets = new Map<number, number>();
   return {
     prefix: 'cmpl',
     object: 'text_completion',
     chunkObject: 'text_completion',
     opening: (index) => (body.echo ? { text: echo(index), logprobs: null } : null),
-    chunk(piece, index) {
+    chunk(piece) {
       if (piece === null) return { text: '', logprobs: null };
       if (piece.text === '' && !wantsLogprobs) return null;
-      const offset = offsets.get(index) ?? 0;
-      offsets.set(index, offset + piece.text.length);
-      const logprobs = wantsLogprobs ? logprobsOf(piece.tokens, offset, texts) : null;
+      const logprobs = wantsLogprobs ? logprobsOf(piece.tokens, texts) : null;
       return { text: piece.text, logprobs };
     },
     choice: (pieces, index) => ({
@@ -108,7 +105,6 @@ function formatOf(body: CompletionBody, prompts: readonly Prompt[], texts: Token
       logprobs: wantsLogprobs
         ? logprobsOf(
             pieces.flatMap(({ tokens }) => tokens),
-            0,
             texts,
           )
         : null,
@@ -117,18 +113,11 @@ function formatOf(body: CompletionBody, prompts: readonly Prompt[], texts: Token
 }
 
 /** `logprobs` of a text: every token as it was committed. `top_logprobs` knows that one alone. */
-function logprobsOf(tokens: readonly AnswerToken[], start: number, texts: TokenTexts) {
-  let offset = start;
-  const list = tokens.map(({ id, logprob }) => {
-    const token = texts.of(id);
-    const entry = { token, logprob, offset };
-    offset += token.length;
-    return entry;
-  });
+function logprobsOf(tokens: readonly AnswerToken[], texts: TokenTexts) {
   return {
-    tokens: list.map(({ token }) => token),
-    token_logprobs: list.map(({ logprob }) => logprob),
-    top_logprobs: list.map(({ token, logprob }) => ({ [token]: logprob })),
-    text_offset: list.map((entry) => entry.offset),
+    tokens: tokens.map(({ id }) => texts.of(id)),
+    token_logprobs: tokens.map(({ logprob }) => logprob),
+    top_logprobs: tokens.map(({ id, logprob }) => ({ [texts.of(id)]: logprob })),
+    text_offset: tokens.map(({ offset }) => offset),
   };
 }
