@@ -76,8 +76,9 @@ export async function openBatch(
 /** Answers with one JSON object, or with a stream of chunks where the request asks for it. */
 export async function answer(batch: Batch, format: Format, reply: FastifyReply): Promise<unknown> {
   const { context, call, body } = batch;
-  if (body.stream !== true && body.stream_options) {
-    throw new ApiError(422, 'invalid_value', 'stream_options goes with stream', { param: 'stream_options' });
+  const { include_usage, include_obfuscation } = body.stream_options ?? {};
+  if (body.stream !== true && (include_usage || include_obfuscation)) {
+    throw new ApiError(400, 'invalid_value', 'stream_options goes with stream', { param: 'stream_options' });
   }
   return body.stream === true ? context.stream(call, reply, chunks(batch, format)) : whole(batch, format);
 }

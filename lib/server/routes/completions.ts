@@ -1,9 +1,10 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { RND1 } from '../../model';
 import type { AnswerToken, Piece } from '../answer-text';
 import type { Context } from '../context';
 import { ApiError } from '../errors';
 import { newTokens } from '../fields';
+import { absentNulls } from '../nulls';
 import { answer, type Format, openBatch, type Prompt } from '../openai';
 import { type CompletionBody, completionBody } from '../schemas';
 import type { TokenTexts } from '../token-texts';
@@ -19,7 +20,8 @@ export function addCompletions(app: FastifyInstance, context: Context): void {
     tags: ['openai'],
     body: completionBody,
   };
-  app.post<{ Body: CompletionBody }>('/v1/completions', { schema }, async (request, reply) => {
+  const options = { schema, preValidation: [emptyPrompt, absentNulls] };
+  app.post<{ Body: CompletionBody }>('/v1/completions', options, async (request, reply) => {
     const { body } = request;
     const call = context.open(request, reply, body.model);
     refuse(body);
@@ -33,9 +35,16 @@ export function addCompletions(app: FastifyInstance, context: Context): void {
   });
 }
 
+/** OpenAI's way to ask for a text from its very beginning. */
+async function emptyPrompt({ body }: FastifyRequest): Promise<void> {
+  if (typeof body !== 'object' || body === null) return;
+  const fields = body as { prompt?: unknown };
+  if (fields.prompt === null) fields.prompt = '';
+}
+
 /** Fields that do not go together. */
 function refuse(body: CompletionBody): void {
-  const wrong = (param: string, message: string) => new ApiError(422, 'invalid_value', message, { param });
+  const wrong = (param: string, message: string) => new ApiError(400, 'invalid_value', message, { param });
   const { best_of, n, echo, logprobs, suffix } = body;
   if (best_of !== undefined && best_of !== null && best_of !== (n ?? 1)) {
     throw wrong('best_of', `best_of must be n, ${n ?? 1}, not ${best_of}: answers are not ranked`);
@@ -75,7 +84,7 @@ function textPrompt(text: string, body: CompletionBody, model: RND1): Prompt {
 /** As `denoise` does it, on ids. */
 function tokenPrompt(prefix: number[], body: CompletionBody, model: RND1): Prompt {
   if (body.suffix)
-    throw new ApiError(422, 'invalid_value', 'suffix needs a prompt of text', { param: 'suffix' });
+    throw new ApiError(400, 'invalid_value', 'suffix needs a prompt of text', { param: 'suffix' });
   const maxNewTokens = newTokens(body.max_tokens, true, model);
   const banned = [model.config.tokens.maskTokenId];
   return {

@@ -4,14 +4,16 @@ import type { Call } from '../call';
 import type { Context } from '../context';
 import { samplingOf, seedJSON, seedOf } from '../fields';
 import { frameEvents } from '../frame-events';
+import { absentNulls } from '../nulls';
 import { type FillBody, fillBody, type InfillBody, infillBody } from '../schemas';
 import { begin, checkTextLength, type Frames } from '../work';
 
 /** `POST /v1/infill` and `POST /v1/fill`: whole texts, or with `stream` the events of `/v1/denoise`. */
 export function addInfill(app: FastifyInstance, context: Context): void {
   const { model } = context;
+  const preValidation = absentNulls;
   const infill = { summary: 'Write between two texts', tags: ['rnd1'], body: infillBody };
-  app.post<{ Body: InfillBody }>('/v1/infill', { schema: infill }, async (request, reply) => {
+  app.post<{ Body: InfillBody }>('/v1/infill', { schema: infill, preValidation }, async (request, reply) => {
     const { body } = request;
     const call = context.open(request, reply, body.model);
     const { prefix, suffix, length } = body;
@@ -21,7 +23,7 @@ export function addInfill(app: FastifyInstance, context: Context): void {
   });
 
   const fill = { summary: 'Fill holes anywhere in a text', tags: ['rnd1'], body: fillBody };
-  app.post<{ Body: FillBody }>('/v1/fill', { schema: fill }, async (request, reply) => {
+  app.post<{ Body: FillBody }>('/v1/fill', { schema: fill, preValidation }, async (request, reply) => {
     const { body } = request;
     const call = context.open(request, reply, body.model);
     const { text, hole, tokens_per_hole } = body;
