@@ -11,7 +11,10 @@ const isData = (path: readonly string[]) =>
 /** A field that is null counts as one that is not there, at any depth; entries of lists stay. */
 export function withoutNulls(value: unknown, path: readonly string[] = []): unknown {
   if (typeof value !== 'object' || value === null || path.length > deepest || isData(path)) return value;
-  if (Array.isArray(value)) return value.map((entry) => withoutNulls(entry, [...path, '*']));
+  if (Array.isArray(value)) {
+    const inside = [...path, '*'];
+    return value.map((entry) => withoutNulls(entry, inside));
+  }
   const fields = Object.entries(value).filter(([, field]) => field !== null);
   return Object.fromEntries(fields.map(([name, field]) => [name, withoutNulls(field, [...path, name])]));
 }

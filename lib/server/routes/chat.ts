@@ -6,6 +6,7 @@ import { newTokens } from '../fields';
 import { messagesOf } from '../messages';
 import { absentNulls } from '../nulls';
 import { answer, type Format, openBatch, type Prompt } from '../openai';
+import { chatAnswer, computing, responses } from '../responses';
 import { type ChatBody, chatBody } from '../schemas';
 import type { TokenTexts } from '../token-texts';
 import { checkTextLength } from '../work';
@@ -13,7 +14,13 @@ import { checkTextLength } from '../work';
 /** `POST /v1/chat/completions` */
 export function addChat(app: FastifyInstance, context: Context): void {
   const { model, settings, chatTemplate } = context;
-  const schema = { summary: 'Answer in a conversation', tags: ['openai'], body: chatBody };
+  const schema = {
+    operationId: 'createChatCompletion',
+    summary: 'Answer in a conversation',
+    tags: ['openai'],
+    body: chatBody,
+    ...responses(settings, chatAnswer, computing),
+  };
   const options = { schema, preValidation: absentNulls };
   app.post<{ Body: ChatBody }>('/v1/chat/completions', options, async (request, reply) => {
     const { body } = request;

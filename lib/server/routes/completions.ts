@@ -6,6 +6,7 @@ import { ApiError } from '../errors';
 import { newTokens } from '../fields';
 import { absentNulls } from '../nulls';
 import { answer, type Format, openBatch, type Prompt } from '../openai';
+import { completionAnswer, computing, responses } from '../responses';
 import { type CompletionBody, completionBody } from '../schemas';
 import type { TokenTexts } from '../token-texts';
 import { checkTextLength } from '../work';
@@ -16,9 +17,11 @@ const defaultInfillTokens = 16;
 /** `POST /v1/completions` */
 export function addCompletions(app: FastifyInstance, context: Context): void {
   const schema = {
+    operationId: 'createCompletion',
     summary: 'Continue a text, or with `suffix` write between two texts',
     tags: ['openai'],
     body: completionBody,
+    ...responses(context.settings, completionAnswer, computing),
   };
   const options = { schema, preValidation: [emptyPrompt, absentNulls] };
   app.post<{ Body: CompletionBody }>('/v1/completions', options, async (request, reply) => {

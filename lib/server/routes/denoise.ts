@@ -6,6 +6,7 @@ import { ApiError } from '../errors';
 import { newTokens, samplingOf, seedOf } from '../fields';
 import { frameEvents } from '../frame-events';
 import { absentNulls } from '../nulls';
+import { frames, responses, streaming } from '../responses';
 import { type DenoiseBody, denoiseBody } from '../schemas';
 import { begin, checkTextLength, type Frames } from '../work';
 import { textsOf } from './infill';
@@ -24,13 +25,14 @@ type Kind = keyof typeof kinds;
 export function addDenoise(app: FastifyInstance, context: Context): void {
   const { model, settings } = context;
   const schema = {
+    operationId: 'denoise',
     summary: 'Watch a canvas unmask, step by step',
     description:
       'Takes one of `prompt`, `text` (with holes), `length` (between `prefix` and `suffix`) or `tokens` (with `masked`). ' +
       'Answers with events: `start`, `frame` for every step, `end` or `error`.',
     tags: ['rnd1'],
     body: denoiseBody,
-    produces: ['text/event-stream'],
+    ...responses(settings, frames, streaming),
   };
   app.post<{ Body: DenoiseBody }>(
     '/v1/denoise',
@@ -43,8 +45,8 @@ export function addDenoise(app: FastifyInstance, context: Context): void {
       const texts = [prompt, prefix, suffix].concat(textsOf((text ?? '') as Template));
       checkTextLength(texts.join(''), settings.maxCanvasTokens);
       const seed = seedOf(body);
-      const frames = framesOf(model, kind, body, samplingOf(body, seed, call.signal));
-      const work = await begin(model, frames, {
+      const steps = framesOf(model, kind, body, samplingOf(body, seed, call.signal));
+      const work = await begin(model, steps, {
         seed,
         maxCanvasTokens: settings.maxCanvasTokens,
         text: kind !== 'tokens',

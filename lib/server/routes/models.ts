@@ -1,5 +1,7 @@
+import { Type } from '@sinclair/typebox';
 import type { FastifyInstance } from 'fastify';
 import type { Context } from '../context';
+import { modelAnswer, modelsAnswer, responses } from '../responses';
 
 /** `GET /v1/models` and `GET /v1/models/{model}` */
 export function addModels(app: FastifyInstance, context: Context): void {
@@ -16,13 +18,24 @@ export function addModels(app: FastifyInstance, context: Context): void {
     device: info.device,
     dtype: info.dtype,
   };
-  app.get('/v1/models', { schema: { summary: 'The model that is served', tags: ['openai'] } }, async () => ({
-    object: 'list',
-    data: [description],
-  }));
+  const list = {
+    operationId: 'listModels',
+    summary: 'The model that is served',
+    tags: ['openai'],
+    ...responses(settings, modelsAnswer, ['4xx']),
+  };
+  app.get('/v1/models', { schema: list }, async () => ({ object: 'list', data: [description] }));
   app.get<{ Params: { model: string } }>(
     '/v1/models/:model',
-    { schema: { summary: 'One model', tags: ['openai'] } },
+    {
+      schema: {
+        operationId: 'retrieveModel',
+        summary: 'One model',
+        tags: ['openai'],
+        params: Type.Object({ model: Type.String() }),
+        ...responses(settings, modelAnswer, [404]),
+      },
+    },
     async (request) => {
       context.checkModel(request.params.model);
       return description;
