@@ -217,7 +217,10 @@ export interface TextFrame extends TokenFrame {
 export interface TextResult extends TokenResult {
   /** `generate`: what was written, up to the end of text. `infill`, `fill`: the whole text. */
   readonly text: string;
-  /** What was written: one string per hole of `fill`, one in all for `generate` and `infill`. */
+  /**
+   * What was written: one string per hole of `fill`, one in all for `generate` and `infill`. A character that lies across
+   * neighbouring holes is in the one that it begins in.
+   */
   readonly written: readonly string[];
 }
 
