@@ -12,7 +12,7 @@ export type { ModelInfo } from './load';
 export { RND1 } from './model';
 export { type QuantizeReport, quantizeCheckpoint } from './quantize/quantize';
 export { system } from './system';
-export { type DecodeOptions, type NamedTokens, Tokenizer } from './tokenizer';
+export { type DecodeOptions, type EncodeOptions, type NamedTokens, Tokenizer } from './tokenizer';
 export type {
   Device,
   DownloadOptions,

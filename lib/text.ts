@@ -7,7 +7,7 @@ import { integerOption, optionsObject, quote, stringOption, wordOption } from '.
 
 /** What text-level canvases need to know of a model. */
 export interface TextModel extends CanvasModel {
-  readonly tokenizer: Pick<Tokenizer, 'encode' | 'decode' | 'decodeCanvas' | 'idOf'>;
+  readonly tokenizer: Pick<Tokenizer, 'encode' | 'decode' | 'decodeCanvas' | 'decodeParts' | 'idOf'>;
   /** Contains `{prompt}`. */
   readonly taskTemplate: string;
 }
@@ -48,7 +48,7 @@ export function generateCanvas(prompt: string, options: GenerateOptions, model: 
   const start = prefix.length > 0 ? { prefix } : { bosTokenId: startToken(model) };
   const canvas = buildCanvas({ ...start, maxNewTokens, addEos, reserveEnd }, model);
   const first = canvas.masked[0] ?? canvas.tokens.length;
-  const special = { skipSpecialTokens: true };
+  const special = { skipSpecialTokens: true, continues: prefix.length > 0 };
   // The space that follows the template's last colon is the template's.
   const answer = (text: string) => (asked ? text.trim() : text);
   return {
@@ -121,7 +121,14 @@ export function fillCanvas(template: Template, options: FillOptions, model: Text
   return piecesCanvas(pieces, model);
 }
 
-type Piece = string | { readonly start: number; readonly end: number };
+/** A text, or neighbouring holes: `ends[i]` is the position behind the i-th. */
+type Piece = string | Holes;
+interface Holes {
+  readonly start: number;
+  readonly ends: number[];
+  /** Text or holes come before. */
+  readonly continues: boolean;
+}
 
 /**
  * Text and holes in a row, and the reserved slot where there is an EOS id. Nothing predicts position 0, so a
@@ -138,7 +145,8 @@ function piecesCanvas(
   const pieces: Piece[] = [];
   for (const piece of given) {
     if (typeof piece === 'string') {
-      for (const id of tokenizer.encode(piece)) ids.push(id);
+      if (piece === '') continue;
+      for (const id of tokenizer.encode(piece, { continues: pieces.length > 0 })) ids.push(id);
       pieces.push(piece);
       continue;
     }
@@ -154,42 +162,32 @@ function piecesCanvas(
       masked.push(ids.length);
       ids.push(special.mask as number);
     }
-    pieces.push({ start, end: ids.length });
+    const last = pieces.at(-1);
+    if (typeof last === 'object') last.ends.push(ids.length);
+    else pieces.push({ start, ends: [ids.length], continues: pieces.length > 0 });
   }
   if (special.eos.length > 0) ids.push(special.pad ?? 0);
   const canvas = { ...checkCanvas(ids, masked, model), special };
-  const textOf = (list: readonly Piece[], decode: (start: number, end: number) => string) =>
-    list.map((piece) => (typeof piece === 'string' ? piece : decode(piece.start, piece.end)));
-  const holes = pieces.filter((piece) => typeof piece !== 'string');
-  // A character may lie across neighbouring holes.
-  const joined = joinHoles(pieces);
-  const decoder = (tokens: Int32Array, isMasked: Uint8Array) => (start: number, end: number) =>
-    tokenizer.decodeCanvas(tokens.subarray(start, end), isMasked.subarray(start, end));
+  const textsOf = ({ start, ends, continues }: Holes, tokens: Int32Array, isMasked: Uint8Array) => {
+    const end = ends.at(-1);
+    const region = [tokens.subarray(start, end), isMasked.subarray(start, end)] as const;
+    if (ends.length === 1) return [tokenizer.decodeCanvas(...region, { continues })];
+    const own = ends.map((position) => position - start);
+    return tokenizer.decodeParts(...region, own, { continues });
+  };
+  const read = (tokens: Int32Array, isMasked: Uint8Array) => {
+    const texts = pieces.map((piece) =>
+      typeof piece === 'string' ? piece : textsOf(piece, tokens, isMasked),
+    );
+    return { text: texts.flat().join(''), written: texts.filter(Array.isArray).flat() };
+  };
   return {
     canvas,
     banned: bannedTokens(canvas, true),
-    render: (tokens, isMasked) => textOf(joined, decoder(tokens, isMasked)).join(''),
-    written: (tokens, isMasked) => textOf(holes, decoder(tokens, isMasked)),
-    finish(tokens) {
-      const decode = (start: number, end: number) => tokenizer.decode(tokens.subarray(start, end));
-      return { text: textOf(joined, decode).join(''), written: textOf(holes, decode) };
-    },
+    render: (tokens, isMasked) => read(tokens, isMasked).text,
+    written: (tokens, isMasked) => read(tokens, isMasked).written,
+    finish: (tokens) => read(tokens, new Uint8Array(tokens.length)),
   };
-}
-
-/** Holes with nothing between them become one. */
-function joinHoles(pieces: readonly Piece[]): Piece[] {
-  const joined: Piece[] = [];
-  for (const piece of pieces) {
-    const last = joined.at(-1);
-    if (piece === '') continue;
-    if (typeof piece !== 'string' && typeof last === 'object' && last.end === piece.start) {
-      joined[joined.length - 1] = { start: last.start, end: piece.end };
-    } else {
-      joined.push(piece);
-    }
-  }
-  return joined;
 }
 
 /** What stands at position 0 where a text begins with nothing. */

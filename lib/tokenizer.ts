@@ -3,27 +3,11 @@ import { checkFolder, readJsonObject } from './checkpoint/files';
 import { quote } from './checkpoint/format';
 import { readVocabulary } from './checkpoint/vocabulary';
 import { RND1Error } from './errors';
+import { PartTexts, spelledBytes } from './token-bytes';
+import { type Parts, partsOf } from './tokenizer-parts';
 import { stringOption } from './validate';
 
 type Json = Record<string, unknown>;
-
-/** What is used of the class of that package, whose own declarations only ES modules can import. */
-interface Implementation {
-  encode(
-    text: string,
-    options: { add_special_tokens: boolean },
-  ): { ids: (number | undefined)[]; tokens: string[] };
-  decode(
-    ids: number[],
-    options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean },
-  ): string;
-  token_to_id(token: string): number | undefined;
-  id_to_token(id: number): string | undefined;
-}
-
-const { Tokenizer: Implementation } = require('@huggingface/tokenizers') as {
-  Tokenizer: new (definition: Json, config: Json) => Implementation;
-};
 
 /** What stands for a masked position in text. */
 export const MASK_SYMBOL = '░';
@@ -31,10 +15,26 @@ export const MASK_SYMBOL = '░';
 /** A larger id would make the table of tokens huge. */
 const ID_LIMIT = 1 << 24;
 
+/** Options of `Tokenizer.encode`. */
+export interface EncodeOptions {
+  /**
+   * The text goes on after another one: it gets no space before it that only the start of a text gets.
+   *
+   * @default false
+   */
+  readonly continues?: boolean;
+}
+
 /** Options of `Tokenizer.decode` and `Tokenizer.decodeCanvas`. */
 export interface DecodeOptions {
   /** Leave out special tokens such as end of text and padding. @default false */
   readonly skipSpecialTokens?: boolean;
+  /**
+   * The tokens go on after others: a space that only the start of a text loses is kept.
+   *
+   * @default false
+   */
+  readonly continues?: boolean;
 }
 
 /** Ids of the special tokens that tokenizer_config.json names; undefined where it names none. */
@@ -55,8 +55,7 @@ export interface NamedTokens {
  */
 export class Tokenizer {
   private constructor(
-    private readonly implementation: Implementation,
-    private readonly path: string,
+    private readonly parts: Parts,
     /** One more than the highest token id. */
     readonly size: number,
     /** The special tokens that tokenizer_config.json names. */
@@ -84,9 +83,12 @@ export class Tokenizer {
       const { added, size } = readVocabulary(definition, config, vocabulary, (text) =>
         warn(`${folder}: ${text}`),
       );
-      const implementation = new Implementation({ ...definition, added_tokens: added }, config);
-      const named = namedTokens(implementation, config, (text) => warn(`${configPath}: ${text}`));
-      return new Tokenizer(implementation, path, size, named);
+      const parts = partsOf({ ...definition, added_tokens: [...added] }, config, path);
+      return new Tokenizer(
+        parts,
+        size,
+        namedTokens(parts, config, (text) => warn(`${configPath}: ${text}`)),
+      );
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new RND1Error('invalid_checkpoint', `${path} cannot be used: ${reason}`, { cause: error });
@@ -94,27 +96,37 @@ export class Tokenizer {
   }
 
   /** The token ids of a text; no special tokens are added, those written out in the text are recognised. */
-  encode(text: string): Int32Array {
+  encode(text: string, { continues = false }: EncodeOptions = {}): Int32Array {
     stringOption('text', text);
-    const { ids, tokens } = this.implementation.encode(text, { add_special_tokens: false });
-    const nameless = ids.indexOf(undefined);
-    if (nameless !== -1) {
-      throw new RND1Error(
-        'invalid_checkpoint',
-        `${this.path} has no id for its token ${quote(String(tokens[nameless]))}`,
-      );
-    }
-    return Int32Array.from(ids as number[]);
+    const { steps, added } = this.parts;
+    const ids: number[] = [];
+    added.plain.split(text).forEach((section, i) => {
+      if (section.id !== null) {
+        ids.push(section.id);
+        return;
+      }
+      const { normalizer } = continues && i === 0 ? steps.within : steps.start;
+      const normalized = normalizer === null ? section.text : normalizer(section.text);
+      added.normalized.split(normalized).forEach((piece, j) => {
+        if (piece.id !== null) ids.push(piece.id);
+        else this.#encodePiece(piece.text, i === 0 && j === 0, continues, ids);
+      });
+    });
+    return Int32Array.from(ids);
   }
 
   /** The text of token ids. Ids without a token have no text; bytes that are not UTF-8 become U+FFFD. */
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
-    const known = Array.from(ids).filter((id) => this.implementation.id_to_token(id) !== undefined);
+    const { implementation, anchor } = this.parts;
+    const known = Array.from(ids).filter((id) => implementation.id_to_token(id) !== undefined);
     if (known.length === 0) return '';
-    return this.implementation.decode(known, {
-      skip_special_tokens: options.skipSpecialTokens ?? false,
-      clean_up_tokenization_spaces: false,
-    });
+    const decode = (list: number[]) =>
+      implementation.decode(list, {
+        skip_special_tokens: options.skipSpecialTokens ?? false,
+        clean_up_tokenization_spaces: false,
+      });
+    if (options.continues !== true || anchor === null) return decode(known);
+    return decode([anchor, ...known]).slice(decode([anchor]).length);
   }
 
   /**
@@ -129,7 +141,8 @@ export class Tokenizer {
     let start = 0;
     for (let end = 0; end <= tokens.length; end++) {
       if (end < tokens.length && masked[end] === 0) continue;
-      text += this.decode(tokens.subarray(start, end), options);
+      const continues = options.continues === true || start > 0;
+      text += this.decode(tokens.subarray(start, end), { ...options, continues });
       if (end < tokens.length) text += MASK_SYMBOL;
       start = end + 1;
     }
@@ -138,20 +151,69 @@ export class Tokenizer {
 
   /** The id of a token as tokenizer.json spells it; undefined when there is none. */
   idOf(token: string): number | undefined {
-    return this.implementation.token_to_id(token);
+    return tokenId(this.parts, token);
+  }
+
+  /**
+   * The bytes of a token, by default where it goes on after others: UTF-8, maybe a part of a character; null for an id
+   * without a token.
+   */
+  bytesOf(id: number, { continues = true }: Pick<DecodeOptions, 'continues'> = {}): Uint8Array | null {
+    const token = this.parts.implementation.id_to_token(id);
+    if (token === undefined) return null;
+    const text = this.decode([id], { continues });
+    const bytes = text.includes('\uFFFD') ? spelledBytes(token) : null;
+    return bytes ?? Uint8Array.from(Buffer.from(text));
+  }
+
+  /**
+   * The texts of neighbouring parts of a canvas, which joined are the text of all of them: `ends[i]` is the position
+   * behind part i, counted from the first token. A character that lies across parts belongs to the one it begins in.
+   */
+  decodeParts(
+    tokens: Int32Array,
+    masked: Uint8Array,
+    ends: readonly number[],
+    { continues = false }: Pick<DecodeOptions, 'continues'> = {},
+  ): string[] {
+    const parts = new PartTexts(ends.length);
+    let position = 0;
+    ends.forEach((end, part) => {
+      for (; position < end; position++) {
+        const id = tokens[position] as number;
+        if (masked[position] !== 0) parts.write(part, MASK_SYMBOL);
+        else parts.add(part, this.bytesOf(id, { continues: continues || position > 0 }) ?? new Uint8Array());
+      }
+    });
+    parts.flush();
+    return parts.texts;
+  }
+
+  #encodePiece(text: string, first: boolean, continues: boolean, ids: number[]): void {
+    const { implementation, steps, path } = this.parts;
+    const { model } = implementation;
+    const { preTokenizer } = continues && first ? steps.within : steps.start;
+    const texts = preTokenizer === null ? [text] : preTokenizer(text, { section_index: first ? 0 : 1 });
+    for (const token of model(texts)) {
+      const id = model.tokens_to_ids.get(token) ?? model.unk_token_id;
+      if (id === undefined) {
+        throw new RND1Error('invalid_checkpoint', `${path} has no id for its token ${quote(token)}`);
+      }
+      ids.push(id);
+    }
   }
 }
 
-function namedTokens(
-  implementation: Implementation,
-  config: Json,
-  warn: (message: string) => void,
-): NamedTokens {
+function tokenId({ addedIds, implementation }: Parts, token: string): number | undefined {
+  return addedIds.get(token) ?? implementation.model.tokens_to_ids.get(token);
+}
+
+function namedTokens(parts: Parts, config: Json, warn: (message: string) => void): NamedTokens {
   const idOf = (key: string) => {
     const value = config[key] as string | { content?: string } | null | undefined;
     const content = typeof value === 'object' ? value?.content : value;
     if (content === undefined || content === null) return undefined;
-    const id = implementation.token_to_id(content);
+    const id = tokenId(parts, content);
     if (id === undefined) warn(`${key} ${quote(String(content))} is no token of tokenizer.json, and ignored`);
     return id;
   };

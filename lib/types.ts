@@ -221,7 +221,10 @@ export interface TextResult extends TokenResult {
    * `fill`: the whole text.
    */
   readonly text: string;
-  /** What was written, exactly: one string per hole of `fill`, one in all for `generate` and `infill`. */
+  /**
+   * What was written, exactly: one string per hole of `fill`, one in all for `generate` and `infill`. A character that
+   * lies across neighbouring holes is in the one that it begins in.
+   */
   readonly written: readonly string[];
 }
 

@@ -63,7 +63,8 @@ class Tokens {
   /** `repeats`: a token may come again with another id; the first one counts. */
   add(token: string, id: unknown, repeats = false): void {
     if (!Number.isInteger(id) || (id as number) < 0 || (id as number) >= this.limit) {
-      throw new Error(`token ${quote(token)} has id ${String(id)}, vocab_size is ${this.limit}`);
+      const shown = typeof id === 'number' ? id : quote(String(id));
+      throw new Error(`token ${quote(token)} has id ${shown}, vocab_size is ${this.limit}`);
     }
     const other = this.#tokens.get(id as number);
     if (other !== undefined && other !== token) {

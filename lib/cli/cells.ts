@@ -13,8 +13,11 @@ export interface Cell {
 
 /** What the pieces need to know besides the frame. */
 export interface CellContext {
-  /** Text of some tokens, special tokens left out; null without a tokenizer: ids are shown. */
-  readonly decode: ((tokens: readonly number[]) => string) | null;
+  /**
+   * Text of some tokens, special tokens left out; `continues` unless they begin the canvas. Null without a tokenizer: ids
+   * are shown.
+   */
+  readonly decode: ((tokens: readonly number[], continues: boolean) => string) | null;
   /** 1 = masked at the start. */
   readonly holes: Uint8Array;
 }
@@ -56,7 +59,7 @@ export function cellsOf(
     }
     const length = characterLength(frame, position, context.decode);
     const tokens = Array.from(frame.tokens.subarray(position, position + length));
-    const text = context.decode(tokens);
+    const text = context.decode(tokens, position > 0);
     if (tokens.some((_, i) => fresh.has(position + i))) kind = 'fresh';
     if (text === '') cells.push({ text: '·', kind: kind === 'fresh' ? kind : 'special' });
     else cells.push({ text: printableText(text), kind });
@@ -69,12 +72,13 @@ export function cellsOf(
 function characterLength(
   frame: Pick<TokenFrame, 'tokens' | 'masked'>,
   position: number,
-  decode: (tokens: readonly number[]) => string,
+  decode: (tokens: readonly number[], continues: boolean) => string,
 ): number {
   for (let length = 1; length <= longestCharacter; length++) {
     const end = position + length;
     if (end > frame.tokens.length || frame.masked[end - 1]) break;
-    if (!decode(Array.from(frame.tokens.subarray(position, end))).includes(replacement)) return length;
+    const text = decode(Array.from(frame.tokens.subarray(position, end)), position > 0);
+    if (!text.includes(replacement)) return length;
   }
   return 1;
 }

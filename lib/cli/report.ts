@@ -1,7 +1,7 @@
 import { formatBytes } from '../format-bytes';
 import type { CheckpointReport } from '../index';
 import { printableName } from '../printable';
-import { graphemes, textWidth } from './width';
+import { textWidth } from './width';
 
 /** Which device a model would run on, and why. */
 export interface DevicePlan {
@@ -115,19 +115,14 @@ function describeWeights({ weights, config, bytes, parameters }: CheckpointRepor
   return `${weights} in groups of ${quantization.group}, ${bits} bits a parameter with all that is wide`;
 }
 
-/** Cuts a text into lines of at most `columns`, at spaces where there are any; the rest of a word that is longer follows. */
+/** Cuts a text into lines of at most `columns`, at spaces; a word that is longer, a path perhaps, stays whole to be copied. */
 function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = '';
-  for (let word of text.split(' ')) {
+  for (const word of text.split(' ')) {
     if (line !== '' && textWidth(line) + 1 + textWidth(word) > columns) {
       lines.push(line);
       line = '';
-    }
-    while (line === '' && textWidth(word) > columns) {
-      const head = graphemes(word).slice(0, Math.max(1, columns)).join('');
-      lines.push(head);
-      word = word.slice(head.length);
     }
     line = line === '' ? word : `${line} ${word}`;
   }
@@ -139,8 +134,7 @@ function fitRow(row: string, columns: number): string[] {
   if (textWidth(row) <= columns) return [row];
   const [indent = '', name = '', rest = ''] = /^( *)(\S+)\s*(.*)$/.exec(row)?.slice(1) ?? [];
   const under = wrap(rest.replaceAll(/ {2,}/g, '  '), columns - indent.length - 2);
-  const names = wrap(name, columns - indent.length);
-  return [...names.map((part) => indent + part), ...under.map((part) => `${indent}  ${part}`)];
+  return [indent + name, ...under.map((part) => `${indent}  ${part}`)];
 }
 
 /** A report whose names cannot steer the terminal: they are whatever the files say. */
@@ -154,7 +148,7 @@ function printable(report: CheckpointReport): CheckpointReport {
   };
 }
 
-/** What `rnd1 inspect` prints for people, in lines of at most `columns` columns. */
+/** What `rnd1 inspect` prints for people, in lines of at most `columns` columns but for longer words. */
 export function formatReport(
   given: CheckpointReport,
   plan: DevicePlan | Problem,

@@ -87,7 +87,8 @@ function viewOf(task: Task, model: RND1, flags: OutputFlags): View {
   const { tokenizer } = model;
   const decode =
     task.text && tokenizer !== null
-      ? (tokens: readonly number[]) => tokenizer.decode(tokens, { skipSpecialTokens: true })
+      ? (tokens: readonly number[], continues: boolean) =>
+          tokenizer.decode(tokens, { skipSpecialTokens: true, continues })
       : null;
   const live = flags.live && !flags.json && canMoveCursor(process.stdout);
   const line = live || flags.quiet ? null : new ProgressLine(process.stderr);

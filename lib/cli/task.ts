@@ -10,7 +10,10 @@ export const writtenText = (trim: boolean) => ({
     const first = positions[0] as number;
     const end = (positions.at(-1) as number) + 1;
     const [tokens, masked] = [frame.tokens.subarray(first, end), frame.masked.subarray(first, end)];
-    return trimmed(tokenizer?.decodeCanvas(tokens, masked, { skipSpecialTokens: true }) ?? '', trim);
+    return trimmed(
+      tokenizer?.decodeCanvas(tokens, masked, { skipSpecialTokens: true, continues: true }) ?? '',
+      trim,
+    );
   },
 });
 

@@ -7,6 +7,8 @@ export interface AnswerToken {
   readonly position: number;
   /** log-probability in the step that committed it. */
   readonly logprob: number;
+  /** Where it begins in the answer, in characters (code points); in the middle of one, where that one begins. */
+  readonly offset: number;
 }
 
 /** The next part of an answer, in order. */
@@ -16,12 +18,17 @@ export interface Piece {
 }
 
 export interface AnswerTextOptions {
-  readonly tokenizer: Pick<Tokenizer, 'decode'>;
+  readonly tokenizer: Pick<Tokenizer, 'decode' | 'bytesOf'>;
   /** Positions of the answer, ascending. */
   readonly positions: readonly number[];
   /** Tokens that end it. */
   readonly ends: ReadonlySet<number>;
-  /** Strings that end it; they are not part of it. */
+  /** Text comes before it. */
+  readonly continues: boolean;
+  /**
+   * Strings that end it; they are not part of it. Read from left to right, the one that is complete first counts; of those
+   * that are complete at once, the longest.
+   */
   readonly stop: readonly string[];
   /** Leave out one space at the start, as the task template asks for it. */
   readonly skipSpace: boolean;
@@ -39,6 +46,11 @@ export class AnswerText {
   /** What was given out of the decoded text. */
   #given = 0;
   #tokensGiven = 0;
+  /** Characters that are complete before the next token to give. */
+  #characters = 0;
+  /** A token with a text was given. */
+  #begun = false;
+  readonly #reader = new TextDecoder('utf-8', { ignoreBOM: true });
   #skipped: number | null;
   #finish: 'stop' | 'length' | null = null;
 
@@ -90,16 +102,14 @@ export class AnswerText {
   /** How much of the text is final. */
   #finalLength(decoded: string): number {
     const { stop } = this.#options;
-    const found = stop
-      .map((text) => decoded.indexOf(text, this.#skipped ?? 0))
-      .filter((index) => index !== -1);
-    if (found.length > 0) {
-      this.#finish = 'stop';
-      return Math.min(...found);
-    }
-    if (this.#finish !== null) return decoded.length;
     // A character that lacks bytes is decoded as U+FFFD.
-    const whole = decoded.replace(/\uFFFD+$/, '');
+    const whole = this.#finish !== null ? decoded : decoded.replace(/\uFFFD+$/, '');
+    const found = firstStop(whole, stop, this.#skipped ?? 0);
+    if (found !== null) {
+      this.#finish = 'stop';
+      return found;
+    }
+    if (this.#finish !== null) return whole.length;
     return whole.length - Math.max(0, ...stop.map((text) => overlap(whole, text)));
   }
 
@@ -111,8 +121,27 @@ export class AnswerText {
     this.#tokensGiven = Math.max(first, count);
     return this.#ids.slice(first, count).map((id, i) => {
       const position = positions[first + i] as number;
-      return { id, position, logprob: this.#logprobs.get(position) as number };
+      const bytes = this.#bytesOf(id);
+      // A new character ends one that lacks bytes.
+      if (bytes.length > 0 && !isContinuation(bytes[0] as number)) this.#count(this.#reader.decode());
+      const offset = Math.max(0, this.#characters - (this.#skipped ?? 0));
+      this.#count(this.#reader.decode(bytes, { stream: true }));
+      return { id, position, logprob: this.#logprobs.get(position) as number, offset };
     });
+  }
+
+  #count(text: string): void {
+    this.#characters += [...text].length;
+  }
+
+  /** What a token adds to the text: nothing where it is a special one. */
+  #bytesOf(id: number): Uint8Array {
+    const { tokenizer } = this.#options;
+    const special = tokenizer.decode([id], { skipSpecialTokens: true, continues: true }) === '';
+    if (special) return new Uint8Array();
+    const continues = this.#options.continues || this.#begun;
+    this.#begun = true;
+    return tokenizer.bytesOf(id, { continues }) ?? new Uint8Array();
   }
 
   /** How many tokens have a text that ends at `end` or before: by halves, since every look decodes them all. */
@@ -128,8 +157,24 @@ export class AnswerText {
   }
 
   #decode(count: number): string {
-    return this.#options.tokenizer.decode(this.#ids.slice(0, count), { skipSpecialTokens: true });
+    const { tokenizer, continues } = this.#options;
+    return tokenizer.decode(this.#ids.slice(0, count), { skipSpecialTokens: true, continues });
   }
+}
+
+/** Whether a byte of UTF-8 goes on with a character. */
+const isContinuation = (byte: number) => (byte & 0xc0) === 0x80;
+
+/** Where the stop string begins that is complete first, the longest of several; null where there is none. */
+function firstStop(text: string, stop: readonly string[], from: number): number | null {
+  let best: { start: number; end: number } | null = null;
+  for (const each of stop) {
+    const start = text.indexOf(each, from);
+    if (start === -1) continue;
+    const end = start + each.length;
+    if (best === null || end < best.end || (end === best.end && start < best.start)) best = { start, end };
+  }
+  return best?.start ?? null;
 }
 
 /** Length of the longest end of `text` that `stop` begins with. */

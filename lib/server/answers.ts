@@ -7,6 +7,8 @@ import type { Frame, Result, Work } from './work';
 export interface Reading {
   readonly stop: readonly string[];
   readonly skipSpace: boolean;
+  /** Text comes before it. */
+  readonly continues: boolean;
 }
 
 /** One of the answers of a request. */
@@ -24,6 +26,7 @@ export class Answer {
       tokenizer,
       positions: work.positions,
       ends: work.ends,
+      continues: reading.continues,
       stop: reading.stop,
       skipSpace: reading.skipSpace,
     });

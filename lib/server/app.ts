@@ -57,7 +57,13 @@ export async function createApp(context: Context): Promise<FastifyInstance> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'rnd1', version, description: 'Masked-diffusion language models, served by rnd1.' },
+      info: {
+        title: 'rnd1',
+        version,
+        description: 'Masked-diffusion language models, served by rnd1.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      servers: [{ url: '/' }],
       components:
         settings.apiKeys.length === 0 ? {} : { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
       security: settings.apiKeys.length === 0 ? [] : [{ key: [] }],

@@ -11,10 +11,11 @@ const { Template } = require('@huggingface/jinja') as {
   Template: new (source: string) => { render(variables: Record<string, unknown>): string };
 };
 
-/** A message whose content is text alone. */
+/** A message whose content is text alone, with whatever other fields a template may know. */
 export interface ChatMessage {
-  readonly role: 'system' | 'user' | 'assistant';
+  readonly role: 'system' | 'user' | 'assistant' | 'tool';
   readonly content: string;
+  readonly [field: string]: unknown;
 }
 
 /** Turns messages into the text that the model continues. */
@@ -77,7 +78,7 @@ function jinjaTemplate(source: string, config: Readonly<Record<string, unknown>>
         return template.render({ ...special, ...variables, messages, add_generation_prompt: true });
       } catch (error) {
         throw new ApiError(
-          422,
+          400,
           'chat_template_failed',
           `the chat template refuses the messages: ${(error as Error).message}`,
           { param: 'messages', cause: error },
@@ -107,7 +108,7 @@ function taskTemplate(model: RND1): ChatTemplate {
     kind: 'task',
     render(messages) {
       if (messages.at(-1)?.role !== 'user') {
-        throw new ApiError(422, 'invalid_value', 'the last message must be the user’s', {
+        throw new ApiError(400, 'invalid_value', 'the last message must be the user’s', {
           param: 'messages',
         });
       }

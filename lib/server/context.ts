@@ -85,7 +85,7 @@ export class Context {
     const { maxRunning } = this.settings;
     if (canvases <= maxRunning) return;
     throw new ApiError(
-      422,
+      400,
       'too_many_canvases',
       `the request makes ${canvases} canvases, but this server works on ${maxRunning} at once`,
     );

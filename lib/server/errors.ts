@@ -46,7 +46,7 @@ function typeOf(status: number): string {
 const statusOf: Partial<Record<RND1Error['code'], number>> = {
   disposed: 503,
   out_of_memory: 503,
-  tokenizer_missing: 422,
+  tokenizer_missing: 400,
 };
 
 /** Any failure as the client is told it. What is not ours to explain stays in the log. */
@@ -73,7 +73,7 @@ export function asFieldError(error: unknown): unknown {
   const message = error.message.replace(names, (name) => fieldNames[name] as string);
   const tooLong = message.includes('the model attends to');
   const param = /^([a-z_]+)(?:\[\d+\]|\.\w+)* (?:must|is|has|holds) /.exec(message)?.[1] ?? null;
-  return new ApiError(422, tooLong ? 'context_length_exceeded' : 'invalid_value', message, {
+  return new ApiError(400, tooLong ? 'context_length_exceeded' : 'invalid_value', message, {
     param: tooLong ? null : param,
     cause: error,
   });

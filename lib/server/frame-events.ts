@@ -38,7 +38,7 @@ export async function* frameEvents(
         tokens: [...initial.tokens].map((id, position) => ({
           position,
           id,
-          text: texts.of(id),
+          text: position === 0 ? texts.atStart(id) : texts.of(id),
           masked: initial.masked[position] === 1,
         })),
       },

@@ -58,14 +58,16 @@ export async function openBatch(
   const count = prompts.length * n;
   context.checkCount(count);
   const seed = seedOf(body);
-  const stop = typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []);
+  // An empty string would end every answer before it begins: it asks for nothing.
+  const stop = [body.stop ?? []].flat().filter((text) => text !== '');
   const answers: Answer[] = [];
   for (const prompt of prompts) {
     for (let i = 0; i < n; i++) {
       const own = BigInt.asUintN(64, seed + BigInt(i));
       const frames = prompt.frames(samplingOf(body, own, call.signal));
       const work = await begin(model, frames, { ...settings, seed: own, text: true, mayEnd });
-      answers.push(new Answer(answers.length, work, tokenizer, { skipSpace, stop }));
+      const reading = { skipSpace, stop, continues: prompt.text !== '' };
+      answers.push(new Answer(answers.length, work, tokenizer, reading));
     }
   }
   return { context, call, body, answers, prompts, seed, entering: context.enter(call, count) };
@@ -74,8 +76,9 @@ export async function openBatch(
 /** Answers with one JSON object, or with a stream of chunks where the request asks for it. */
 export async function answer(batch: Batch, format: Format, reply: FastifyReply): Promise<unknown> {
   const { context, call, body } = batch;
-  if (body.stream !== true && body.stream_options) {
-    throw new ApiError(422, 'invalid_value', 'stream_options goes with stream', { param: 'stream_options' });
+  const { include_usage, include_obfuscation } = body.stream_options ?? {};
+  if (body.stream !== true && (include_usage || include_obfuscation)) {
+    throw new ApiError(400, 'invalid_value', 'stream_options goes with stream', { param: 'stream_options' });
   }
   return body.stream === true ? context.stream(call, reply, chunks(batch, format)) : whole(batch, format);
 }

@@ -4,6 +4,9 @@ import type { Schedule } from '../types';
 
 /** A field that may be missing or null, as OpenAI's clients send what is not set. */
 const maybe = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
+/** A field of OpenAI's that has to be null or missing. */
+const absent = (description: string) => Type.Optional(Type.Null({ description }));
+const oneOf = (values: readonly string[]) => Type.Union(values.map((value) => Type.Literal(value)));
 const strict = <T extends TProperties>(properties: T, $id: string): TObject<T> =>
   Type.Object(properties, { additionalProperties: false, title: $id });
 
@@ -73,6 +76,8 @@ const ignored = {
   service_tier: maybe(Type.String()),
   safety_identifier: maybe(Type.String()),
   prompt_cache_key: maybe(Type.String()),
+  prompt_cache_retention: maybe(Type.String()),
+  prompt_cache_options: maybe(Type.Object({})),
 };
 
 /** OpenAI's fields that a model of this kind has nothing to do with: only what means "off" is accepted. */
@@ -82,20 +87,35 @@ const off = {
   logit_bias: maybe(Type.Object({}, { additionalProperties: false })),
 };
 
+/** The same for conversations: hints have no effect, and what would need tools, sound or a search has to be off. */
+const chatOnly = {
+  reasoning_effort: maybe(oneOf(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'])),
+  verbosity: maybe(oneOf(['low', 'medium', 'high'])),
+  prediction: maybe(Type.Object({ type: Type.Literal('content') })),
+  parallel_tool_calls: maybe(Type.Boolean()),
+  response_format: maybe(Type.Object({ type: Type.Literal('text') })),
+  modalities: maybe(Type.Array(Type.Literal('text'))),
+  tools: maybe(Type.Array(Type.Unknown(), { maxItems: 0 })),
+  tool_choice: maybe(oneOf(['none', 'auto'])),
+  functions: maybe(Type.Array(Type.Unknown(), { maxItems: 0 })),
+  function_call: maybe(oneOf(['none', 'auto'])),
+  audio: absent('Answers are text.'),
+  web_search_options: absent('Nothing is searched.'),
+  moderation: absent('Nothing is moderated.'),
+};
+
 const openai = {
   ...sampling,
   ...ignored,
   ...off,
   max_tokens: maybe(maxTokens),
   n: maybe(Type.Integer({ minimum: 1, maximum: 128 })),
-  stop: maybe(
-    Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { maxItems: 4 })]),
-  ),
+  stop: maybe(Type.Union([Type.String(), Type.Array(Type.String(), { maxItems: 4 })])),
   stream,
   stream_options: maybe(
     Type.Object({
-      include_usage: Type.Optional(Type.Boolean()),
-      include_obfuscation: Type.Optional(Type.Boolean()),
+      include_usage: maybe(Type.Boolean()),
+      include_obfuscation: maybe(Type.Boolean()),
     }),
   ),
   model,
@@ -120,13 +140,26 @@ export const completionBody = strict(
   'CompletionRequest',
 );
 
-const textPart = Type.Object({ type: Type.Literal('text'), text: Type.String() });
-const content = Type.Union([Type.String(), Type.Array(textPart)]);
-const message = Type.Object({
-  role: Type.Union(['system', 'developer', 'user', 'assistant'].map((role) => Type.Literal(role))),
-  content,
-  name: maybe(Type.String()),
-});
+const part = Type.Object(
+  {
+    type: oneOf(['text', 'refusal']),
+    text: maybe(Type.String()),
+    refusal: maybe(Type.String()),
+  },
+  { description: 'Parts are joined by line breaks.' },
+);
+const message = Type.Object(
+  {
+    role: oneOf(['system', 'developer', 'user', 'assistant', 'tool']),
+    content: Type.Optional(
+      Type.Union([Type.String(), Type.Array(part), Type.Null()], {
+        description: 'May be missing for the assistant alone.',
+      }),
+    ),
+    audio: absent('Messages are text.'),
+  },
+  { description: 'Other fields reach the chat template as they are.' },
+);
 
 export const chatBody = strict(
   {
@@ -137,10 +170,7 @@ export const chatBody = strict(
     top_logprobs: maybe(
       Type.Integer({ minimum: 0, maximum: 1, description: 'Only the committed token is given.' }),
     ),
-    response_format: maybe(Type.Object({ type: Type.Literal('text') })),
-    tools: maybe(Type.Array(Type.Unknown(), { maxItems: 0 })),
-    tool_choice: maybe(Type.Literal('none')),
-    parallel_tool_calls: maybe(Type.Boolean()),
+    ...chatOnly,
     chat_template_kwargs: maybe(
       Type.Record(Type.String(), Type.Unknown(), { description: 'Variables of the template.' }),
     ),

@@ -31,7 +31,7 @@ export function validationError(errors: readonly FastifySchemaValidationError[])
   const error = outermost(errors as readonly ValidationError[]);
   const path = error.instancePath.slice(1).replaceAll('/', '.');
   const refuse = (code: string, param: string, message: string) =>
-    new ApiError(422, code, message, { param });
+    new ApiError(400, code, message, { param });
   if (error.keyword === 'required') {
     const field = join(path, String(error.params.missingProperty));
     return refuse('missing_field', field, `${field} is missing`);
@@ -43,7 +43,7 @@ export function validationError(errors: readonly FastifySchemaValidationError[])
     return refuse('unknown_field', join(path, name), `there is no field ${quote(join(path, name))}${hint}`);
   }
   if (path === '')
-    return new ApiError(422, 'invalid_value', `the body must be an object, not ${quote(error.data)}`);
+    return new ApiError(400, 'invalid_value', `the body must be an object, not ${quote(error.data)}`);
   if (path.startsWith('schedule')) {
     const problem = scheduleProblem(error.data);
     if (problem !== null) return refuse('invalid_value', 'schedule', problem);
@@ -55,10 +55,23 @@ export function validationError(errors: readonly FastifySchemaValidationError[])
   );
 }
 
-/** Of the complaints of all branches of a choice, the one about the choice itself. */
+/**
+ * Of the complaints of all branches of a choice, the one about the choice itself; about an entry where the value is a
+ * list, as one branch alone wants it.
+ */
 function outermost(errors: readonly ValidationError[]): ValidationError {
   const depth = ({ instancePath }: ValidationError) => instancePath.split('/').length;
-  return errors.reduce((best, error) => (depth(error) <= depth(best) ? error : best));
+  const best = errors.reduce((best, error) => (depth(error) <= depth(best) ? error : best));
+  const lists = Array.isArray(best.data)
+    ? branches(best.parentSchema).filter(({ type }) => type === 'array')
+    : [];
+  const inside = errors.filter(({ instancePath }) => instancePath.startsWith(`${best.instancePath}/`));
+  return lists.length === 1 && inside.length > 0 ? outermost(inside) : best;
+}
+
+/** What a value may be, choices within choices included. */
+function branches({ anyOf = [] }: JsonSchema = {}): readonly JsonSchema[] {
+  return anyOf.flatMap((each) => (each.anyOf === undefined ? [each] : branches(each)));
 }
 
 const join = (path: string, name: string) => (path === '' ? name : `${path}.${name}`);
@@ -92,6 +105,8 @@ function expected(schema: JsonSchema): string {
       return `a number${range(schema)}`;
     case 'boolean':
       return 'true or false';
+    case 'null':
+      return 'null or missing';
     case 'array': {
       if (schema.maxItems === 0) return 'an empty list';
       const most = schema.maxItems === undefined ? '' : ` of up to ${schema.maxItems}`;

@@ -35,14 +35,14 @@ export interface WorkOptions {
 export function checkTextLength(text: string, maxCanvasTokens: number): void {
   if (text.length <= maxCanvasTokens * 32) return;
   const limit = `this server takes ${maxCanvasTokens} tokens`;
-  throw new ApiError(422, 'context_length_exceeded', `a text of ${text.length} characters: ${limit}`);
+  throw new ApiError(400, 'context_length_exceeded', `a text of ${text.length} characters: ${limit}`);
 }
 
 /**
  * Lays out a canvas and computes nothing yet.
  *
  * @param frames with `initialFrame: true`
- * @throws ApiError 422 for what the library says about its arguments, and for a canvas beyond the limit
+ * @throws ApiError 400 for what the library says about its arguments, and for a canvas beyond the limit
  */
 export async function begin(model: RND1, frames: Frames, options: WorkOptions): Promise<Work> {
   const next = await frames.next().catch((error: unknown) => {
@@ -53,7 +53,7 @@ export async function begin(model: RND1, frames: Frames, options: WorkOptions): 
   if (length > options.maxCanvasTokens) {
     await frames.return(undefined as never);
     throw new ApiError(
-      422,
+      400,
       'context_length_exceeded',
       `the canvas would have ${length} tokens, but this server takes ${options.maxCanvasTokens}`,
     );

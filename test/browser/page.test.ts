@@ -174,7 +174,7 @@ describeInBrowser('the page', () => {
     expect(await alert.textContent()).toContain('256');
     await keep(page, 'refused');
     // Chromium notes every answer of this kind.
-    expect(errors.splice(0).join()).toMatch(/^Failed to load resource: .* 422/);
+    expect(errors.splice(0).join()).toMatch(/^Failed to load resource: .* 400/);
     await page.getByLabel('Tokens, at most').fill('31');
     await unmask(page);
     expect(await alert.textContent()).toBe('');

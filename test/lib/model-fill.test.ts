@@ -1,4 +1,9 @@
-import { all, bytes, endOfText, eos, load, mask, native, sessionOf, writes } from './nano-model';
+import { cpSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { RND1 } from '../../lib/index';
+import { temporaryFolder } from './checkpoint-files';
+import { all, bytes, endOfText, eos, load, mask, nano, native, sessionOf, writes } from './nano-model';
+import { prepending } from './sentencepiece';
 
 jest.mock('../../lib/binding');
 
@@ -33,7 +38,44 @@ describe('infill and fill', () => {
     const model = await load();
     const { text, written } = await model.fill(['a', { length: 1 }, '', { length: 2 }, 'b']);
     expect(text).toBe('a漢b');
-    expect(written).toEqual(['\uFFFD', '\uFFFD\uFFFD']);
+    // To the hole that it begins in.
+    expect(written).toEqual(['漢', '']);
+    const frames = await all(
+      model.denoiseFill(['a', { length: 1 }, { length: 2 }, 'b'], {
+        schedule: { type: 'blocks', length: 1 },
+        steps: 3,
+      }),
+    );
+    expect(frames.map((frame) => frame.written)).toEqual([
+      ['\uFFFD', '░░'],
+      ['\uFFFD', '░'],
+      ['漢', ''],
+    ]);
+    for (const frame of frames) expect(frame.text).toBe(`a${frame.written.join('')}b`);
+  });
+
+  it('keep the spaces around holes where the tokenizer takes one off the start of a text', async () => {
+    const folder = temporaryFolder();
+    cpSync(nano, folder, { recursive: true });
+    writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(prepending));
+    native.model = writes(' b c d', 2);
+    const model = await RND1.load(folder);
+    // The first token is the space that this tokenizer puts before a text.
+    const infilled = await model.infill({ prefix: 'a', suffix: ' c d', length: 2 });
+    expect(infilled).toMatchObject({ text: 'a b c d', written: [' b'] });
+    expect([...infilled.tokens]).toEqual([...bytes(' a b c d'), endOfText]);
+    const filled = await model.fill('a__x d', { hole: '_', tokensPerHole: 1 });
+    expect(filled).toMatchObject({ text: 'a bx d', written: [' ', 'b'] });
+    const begun = await model.fill([{ length: 2 }, 'c']);
+    expect([...begun.tokens]).toEqual([endOfText, 0, 32, 99, endOfText]);
+    const generated = await all(
+      model.denoise('a', { mode: 'completion', maxNewTokens: 7, schedule: { type: 'blocks', length: 2 } }),
+    );
+    expect(generated[0]?.text).toBe('a ░░░░░');
+    expect(generated[1]?.text).toBe('a b░░░░');
+    expect(generated.at(-1)).toMatchObject({ text: 'a b c d', written: [' b c d'] });
+    expect((await model.generate('', { maxNewTokens: 4 })).text).toBe('\u0000 b');
+    await model.dispose();
   });
 
   it('begin with <|endoftext|> where a hole comes first', async () => {

@@ -14,7 +14,7 @@ const first = 3;
 function read(
   length: number,
   steps: readonly (readonly (readonly [number, number])[])[],
-  options: { stop?: string[]; skipSpace?: boolean; ends?: number[] } = {},
+  options: { stop?: string[]; skipSpace?: boolean; ends?: number[]; continues?: boolean } = {},
 ) {
   const reader = new AnswerText({
     tokenizer,
@@ -22,6 +22,7 @@ function read(
     ends: new Set(options.ends ?? [eos, 256]),
     stop: options.stop ?? [],
     skipSpace: options.skipSpace ?? false,
+    continues: options.continues ?? true,
   });
   const tokens = new Int32Array(first + length).fill(mask);
   const masked = new Uint8Array(first + length).fill(1, first);
@@ -96,6 +97,72 @@ describe('stop strings', () => {
   });
 });
 
+describe('of several stop strings', () => {
+  const texts = ['a k m q z', 'aab', 'abcbcd', 'é🙂é', 'xyxz'];
+  const lists = [
+    ['k', 'a k m q z'],
+    ['a k m', 'm', ' m'],
+    ['b', 'ab', 'aab'],
+    ['cb', 'bc', 'bcb'],
+    ['\uFFFD', '🙂', 'é🙂'],
+    ['xz', 'x', 'yx'],
+    ['never', 'z'],
+  ];
+  test.each(texts.flatMap((text) => lists.map((stop) => [text, stop] as const)))(
+    'the one that is complete first ends %j, whatever a step commits: %j',
+    (text, stop) => {
+      // Read letter by letter: the stop string that is there first, the longest of several.
+      let right = text;
+      for (let end = text.length; end > 0; end--) {
+        const starts = stop
+          .filter((each) => text.slice(0, end).endsWith(each))
+          .map((each) => end - each.length);
+        if (starts.length > 0) right = text.slice(0, Math.min(...starts));
+      }
+      const letters = write(text);
+      const groups = [
+        [letters],
+        letters.map((letter) => [letter]),
+        [...letters].reverse().map((letter) => [letter]),
+        [letters.filter((_, i) => i % 2 === 1), letters.filter((_, i) => i % 2 === 0)],
+        [letters.slice(0, 3), letters.slice(3)],
+      ];
+      const readings = groups.map((steps) => read(letters.length, steps, { stop: [...stop] }));
+      for (const { texts: pieces, reader } of readings) {
+        expect(pieces.join('')).toBe(right);
+        expect(reader.finish).toBe(right === text ? 'length' : 'stop');
+        expect(reader.tokens).toBe(Buffer.byteLength(right));
+      }
+    },
+  );
+});
+
+describe('the offset of a token', () => {
+  const offsets = (ids: number[], options: Parameters<typeof read>[2] = {}, groups = [ids.length]) => {
+    let from = 0;
+    const steps = groups.map((size) => {
+      const step = ids.slice(from, from + size).map((id, i) => [from + i, id] as const);
+      from += size;
+      return step;
+    });
+    const { pieces } = read(ids.length, steps, options);
+    return pieces.flatMap((piece) => piece?.tokens.map(({ offset }) => offset) ?? []);
+  };
+
+  test('counts the characters of the text before it, and is that of its character inside of one', () => {
+    const ids = bytes('aé🙂b');
+    expect(offsets(ids)).toEqual([0, 1, 1, 2, 2, 2, 2, 3]);
+    expect(offsets(ids, {}, [1, 1, 2, 3, 1])).toEqual(offsets(ids));
+    // Broken characters are one U+FFFD each; special tokens have no text.
+    expect(offsets([0xe2, 0x82, 0x61, 0xff, 257, 0x62])).toEqual([0, 0, 1, 2, 3, 3]);
+  });
+
+  test('does not count a space that is left out', () => {
+    expect(offsets(bytes(' 85'), { skipSpace: true })).toEqual([0, 0, 1]);
+    expect(offsets(bytes(' 85'))).toEqual([0, 1, 2]);
+  });
+});
+
 test('leaves one space at the start out where it is the form of the answer', () => {
   const steps = write('  85').map((letter) => [letter]);
   expect(read(4, steps, { skipSpace: true }).texts.join('')).toBe(' 85');
@@ -107,9 +174,9 @@ test('names every token once, with the log-probability of the step that committe
   const { pieces, reader } = read(4, [write('é', 1), write('a'), [[3, eos]]]);
   const tokens = pieces.flatMap((piece) => piece?.tokens ?? []);
   expect(tokens).toEqual([
-    { id: 0x61, position: 3, logprob: -2 },
-    { id: 0xc3, position: 4, logprob: -1 },
-    { id: 0xa9, position: 5, logprob: -1 },
+    { id: 0x61, position: 3, logprob: -2, offset: 0 },
+    { id: 0xc3, position: 4, logprob: -1, offset: 1 },
+    { id: 0xa9, position: 5, logprob: -1, offset: 1 },
   ]);
   expect(reader.tokens).toBe(3);
 });

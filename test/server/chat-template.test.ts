@@ -11,6 +11,8 @@ const source =
 const expected = (mood: string) =>
   `<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi <|mask|><|im_end|>\n<|im_start|>assistant\n${mood}`;
 
+const folderWithTemplate = (template: string) => () => folderWith({ 'chat_template.jinja': template });
+
 /** The text that a chat becomes. */
 async function rendered(url: string, body: object): Promise<string> {
   const response = await post(`${url}/v1/chat/completions`, { max_tokens: 1, ...body });
@@ -61,6 +63,64 @@ test('without a template questions stand in the task form, system text before th
   );
 });
 
+describe('a message', () => {
+  const shown = folderWithTemplate(
+    '{% for m in messages %}[{{ m.role }}|{{ m.content }}|{{ m.name }}|{{ m.tool_call_id }}|{{ m.reasoning_content }}' +
+      '|{% if m.tool_calls %}{% for call in m.tool_calls %}{{ call.function.name }}{{ call.function.arguments.city }}' +
+      '{% endfor %}{% endif %}' +
+      "|{{ 'audio' in m }}{{ 'refusal' in m }}|{{ m.mine }}]{% endfor %}",
+  );
+  const tools = [
+    { id: 'c', type: 'function', function: { name: 'weather', arguments: { city: 'Bern', unit: null } } },
+  ];
+
+  test.each<[string, object, string]>([
+    ['may have a name', { ...user, name: 'Ada' }, '[user|Hi <|mask|>|Ada|||'],
+    ['of a tool', { role: 'tool', content: '17', tool_call_id: 'c' }, '[tool|17||c||'],
+    ['with tool calls alone', { role: 'assistant', tool_calls: tools }, '[assistant|||||weatherBern|'],
+    ['with reasoning', { role: 'assistant', content: '2', reasoning_content: 'hm' }, '[assistant|2|||hm|'],
+    ['with a field of the template’s own', { ...user, mine: 'x' }, '|x]'],
+    ['of the developer', { role: 'developer', content: 'Be brief.' }, '[system|Be brief.|'],
+    [
+      'with null content and the null fields of clients',
+      {
+        role: 'assistant',
+        content: null,
+        refusal: null,
+        audio: null,
+        function_call: null,
+        tool_calls: null,
+        name: null,
+      },
+      '[assistant||||||falsefalse|]',
+    ],
+    ['without content', { role: 'assistant', refusal: 'No.' }, '[assistant||||||falsetrue|]'],
+    [
+      'in parts',
+      {
+        role: 'assistant',
+        content: [
+          { type: 'text', text: 'a', annotations: null },
+          { type: 'refusal', refusal: 'b' },
+        ],
+      },
+      '[assistant|a\nb|',
+    ],
+    ['without parts', { role: 'user', content: [] }, '[user||'],
+  ])('%s', async (_, message, expected) => {
+    // Engines differ in how they print true and false, and what is not there.
+    const prompt = await promptOf({}, shown(), { messages: [message, user] });
+    expect(prompt.replaceAll('False', 'false').replaceAll('True', 'true')).toContain(expected);
+  });
+
+  test('without a template is a turn of its own, even an empty one', async () => {
+    const empty = { role: 'assistant', content: null };
+    expect(await promptOf({}, undefined, { messages: [user, empty, user] })).toBe(
+      'Question: Hi <|mask|>\nAnswer: \nQuestion: Hi <|mask|>\nAnswer:',
+    );
+  });
+});
+
 test('a model from the hub goes by its name there', async () => {
   const cached = folderWith({}, join('models--radicalnumerics--RND1-Base-0910', 'snapshots', 'abc'));
   const { server } = await serve({ modelName: undefined }, cached);
@@ -71,7 +131,7 @@ test('messages that a template refuses are the client’s fault, a template that
   const picky = folderWith({ 'chat_template.jinja': "{{ raise_exception('users only') }}" });
   const { url } = await serve({}, picky);
   const response = await post(`${url}/v1/chat/completions`, { messages: [system] });
-  expect(response.status).toBe(422);
+  expect(response.status).toBe(400);
   expect(await response.json()).toMatchObject({
     error: { code: 'chat_template_failed', message: expect.stringContaining('users only') },
   });

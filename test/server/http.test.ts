@@ -36,16 +36,16 @@ describe('what is wrong with a request', () => {
     ]);
     expect(await complete({ prompt: 'a'.repeat(1000) })).toEqual([413, 'body_too_large', null, text]);
     expect(await complete({ max_tokens: 120 })).toEqual([
-      422,
+      400,
       'context_length_exceeded',
       null,
       'the canvas would have 122 tokens, but this server takes 100',
     ]);
-    expect(await complete({ max_tokens: 1200 })).toEqual([422, 'context_length_exceeded', null, text]);
-    expect(await ask('/v1/completions', {})).toEqual([422, 'missing_field', 'prompt', 'prompt is missing']);
-    expect(await ask('/v1/completions', [])).toEqual([422, 'invalid_value', null, text]);
+    expect(await complete({ max_tokens: 1200 })).toEqual([400, 'context_length_exceeded', null, text]);
+    expect(await ask('/v1/completions', {})).toEqual([400, 'missing_field', 'prompt', 'prompt is missing']);
+    expect(await ask('/v1/completions', [])).toEqual([400, 'invalid_value', null, text]);
     expect(await complete({ temprature: 1 })).toEqual([
-      422,
+      400,
       'unknown_field',
       'temprature',
       "there is no field 'temprature'; did you mean 'temperature'?",
@@ -79,7 +79,11 @@ describe('what is wrong with a request', () => {
       [() => complete({ logprobs: 5 }), 'logprobs', 'logprobs must be an integer from 0 to 1, not 5'],
       [() => complete({ echo: true, logprobs: 1 }), 'logprobs', 'logprobs and echo exclude each other'],
       [() => complete({ prompt: [1], suffix: 'b' }), 'suffix', 'suffix needs a prompt of text'],
-      [() => complete({ stream_options: {} }), 'stream_options', 'stream_options goes with stream'],
+      [
+        () => complete({ stream_options: { include_usage: true } }),
+        'stream_options',
+        'stream_options goes with stream',
+      ],
       [() => chat({ n: 0 }), 'n', 'n must be an integer from 1 to 128, not 0'],
       [() => chat({ presence_penalty: 1 }), 'presence_penalty', 'presence_penalty must be 0, not 1'],
       [() => chat({ logit_bias: { 5: 1 } }), 'logit_bias', 'logit_bias must be an empty object'],
@@ -91,9 +95,9 @@ describe('what is wrong with a request', () => {
       ],
       [() => chat({ messages: [] }), 'messages', 'messages must be a list'],
       [
-        () => chat({ messages: [{ role: 'tool', content: '' }] }),
+        () => chat({ messages: [{ role: 'function', content: '' }] }),
         'messages.0.role',
-        'messages.0.role must be',
+        "messages.0.role must be 'system', 'developer', 'user', 'assistant' or 'tool', not 'function'",
       ],
       [
         () => chat({ messages: [{ role: 'assistant', content: 'a' }] }),
@@ -115,9 +119,9 @@ describe('what is wrong with a request', () => {
       [() => ask('/v1/denoise', { tokens: [1], masked: [4] }), 'masked', 'masked[0] is 4'],
     ];
     for (const [answer, param, message] of wrong) {
-      expect(await answer()).toEqual([422, 'invalid_value', param || null, expect.stringContaining(message)]);
+      expect(await answer()).toEqual([400, 'invalid_value', param || null, expect.stringContaining(message)]);
     }
-    expect(await chat({ n: 128 })).toEqual([422, 'too_many_canvases', null, text]);
+    expect(await chat({ n: 128 })).toEqual([400, 'too_many_canvases', null, text]);
     expect(sessionOf().batches).toEqual([]);
   });
 
@@ -321,7 +325,7 @@ test('metrics count requests, tokens, steps and rows', async () => {
   const { url } = await serve();
   await (await post(`${url}/v1/denoise`, { ...denoise, steps: 2 })).text();
   await (await post(`${url}/v1/denoise`, {})).text();
-  await until(async () => (await metricsOf(url)).text.includes('status="422"'));
+  await until(async () => (await metricsOf(url)).text.includes('status="400"'));
   const { response, text, metrics } = await metricsOf(url);
   expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
   expect(metrics).toMatchObject({
@@ -337,7 +341,7 @@ test('metrics count requests, tokens, steps and rows', async () => {
   expect(text).toContain('rnd1_tokens_total{kind="prompt"} 2\n');
   expect(text).toContain('rnd1_tokens_total{kind="completion"} 2\n');
   expect(text).toContain('rnd1_requests_total{route="/v1/denoise",status="200"} 1\n');
-  expect(text).toContain('rnd1_requests_total{route="/v1/denoise",status="422"} 1\n');
+  expect(text).toContain('rnd1_requests_total{route="/v1/denoise",status="400"} 1\n');
 });
 
 describe('closing', () => {

@@ -1,4 +1,4 @@
-import OpenAI, { AuthenticationError, NotFoundError, RateLimitError, UnprocessableEntityError } from 'openai';
+import OpenAI, { AuthenticationError, BadRequestError, NotFoundError, RateLimitError } from 'openai';
 import { RND1 } from '../../lib/index';
 import { createServer, type Server } from '../../lib/server';
 
@@ -64,6 +64,21 @@ describe('chat', () => {
       expect(bytes).toEqual([...Buffer.from(token)]);
       expect(top_logprobs).toEqual([{ token, logprob, bytes }]);
     }
+  });
+
+  test('gives tokens that are a part of a character their own bytes', async () => {
+    const request = { ...ask('q'), max_tokens: 40, steps: 40, temperature: 8, seed: 3 };
+    const { choices } = await client.chat.completions.create({ ...request, logprobs: true, top_logprobs: 1 });
+    const content = choices[0]?.logprobs?.content ?? [];
+    const parts = content.filter(({ token }) => token.includes('\uFFFD'));
+    expect(parts.length).toBeGreaterThan(0);
+    for (const { token, logprob, bytes, top_logprobs } of parts) {
+      expect(bytes).toEqual([expect.any(Number)]);
+      expect(bytes?.[0]).toBeGreaterThanOrEqual(0x80);
+      expect(top_logprobs).toEqual([{ token, logprob, bytes }]);
+    }
+    const text = content.filter(({ token }) => !token.startsWith('<|')).flatMap(({ bytes }) => bytes ?? []);
+    expect(Buffer.from(text).toString().replace(/^ /, '')).toBe(choices[0]?.message.content);
   });
 
   test('streams text in order, as soon as it is final', async () => {
@@ -176,6 +191,31 @@ describe('completions', () => {
     expect(tokens.map((list) => list.join(''))).toEqual(texts);
   });
 
+  test('say where in the text each token begins', async () => {
+    const request = {
+      model: 'nano',
+      prompt: task('q'),
+      max_tokens: 100,
+      temperature: 8,
+      seed: 5,
+      logprobs: 1,
+    };
+    const { choices } = await client.completions.create(request);
+    const { tokens = [], text_offset = [] } = choices[0]?.logprobs ?? {};
+    const letters = [...(choices[0]?.text ?? '')];
+    expect(tokens.filter((token) => token === '\uFFFD').length).toBeGreaterThan(0);
+    tokens.forEach((token, i) => {
+      if (/^[\0-~]$/.test(token)) expect(letters[text_offset[i] as number]).toBe(token);
+      expect(text_offset[i]).toBeGreaterThanOrEqual(text_offset[i - 1] ?? 0);
+      expect(text_offset[i]).toBeLessThan(letters.length);
+    });
+    const offsets: number[] = [];
+    for await (const chunk of await client.completions.create({ ...request, stream: true })) {
+      offsets.push(...(chunk.choices[0]?.logprobs?.text_offset ?? []));
+    }
+    expect(offsets).toEqual(text_offset);
+  });
+
   test('end when the reader of a stream breaks off', async () => {
     const stream = await client.completions.create({
       model: 'nano',
@@ -195,7 +235,7 @@ test('errors are the client’s own classes', async () => {
   await expect(wrong.models.list()).rejects.toThrow(AuthenticationError);
   await expect(client.models.retrieve('gpt-4')).rejects.toThrow(NotFoundError);
   await expect(client.chat.completions.create({ ...ask('a'), temperature: -1 })).rejects.toThrow(
-    UnprocessableEntityError,
+    BadRequestError,
   );
   const many = Array.from({ length: 30 }, () =>
     client.completions.create({ model: 'nano', prompt: 'a', n: 8 }),

@@ -61,7 +61,6 @@ function explainRefusal({ status, failure, retryAfter }) {
     case null:
       return { title: 'The run failed on the way.', advice: 'What had arrived is still here.', detail };
     case 400:
-    case 422:
       return {
         title: 'The server did not accept this.',
         advice: 'Change what it names, then retry.',

@@ -1,10 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import type { AnswerToken, Piece } from '../answer-text';
-import type { ChatMessage } from '../chat-template';
 import type { Context } from '../context';
 import { ApiError } from '../errors';
 import { newTokens } from '../fields';
+import { messagesOf } from '../messages';
+import { absentNulls } from '../nulls';
 import { answer, type Format, openBatch, type Prompt } from '../openai';
+import { chatAnswer, computing, responses } from '../responses';
 import { type ChatBody, chatBody } from '../schemas';
 import type { TokenTexts } from '../token-texts';
 import { checkTextLength } from '../work';
@@ -12,8 +14,15 @@ import { checkTextLength } from '../work';
 /** `POST /v1/chat/completions` */
 export function addChat(app: FastifyInstance, context: Context): void {
   const { model, settings, chatTemplate } = context;
-  const schema = { summary: 'Answer in a conversation', tags: ['openai'], body: chatBody };
-  app.post<{ Body: ChatBody }>('/v1/chat/completions', { schema }, async (request, reply) => {
+  const schema = {
+    operationId: 'createChatCompletion',
+    summary: 'Answer in a conversation',
+    tags: ['openai'],
+    body: chatBody,
+    ...responses(settings, chatAnswer, computing),
+  };
+  const options = { schema, preValidation: absentNulls };
+  app.post<{ Body: ChatBody }>('/v1/chat/completions', options, async (request, reply) => {
     const { body } = request;
     const call = context.open(request, reply, body.model);
     const text = chatTemplate.render(messagesOf(body), body.chat_template_kwargs ?? {});
@@ -33,24 +42,16 @@ function maxTokensOf({ max_tokens, max_completion_tokens }: ChatBody): number | 
   if (typeof max_tokens === 'number' && typeof max_completion_tokens === 'number') {
     if (max_tokens !== max_completion_tokens) {
       const message = `max_tokens and max_completion_tokens mean the same, but are ${max_tokens} and ${max_completion_tokens}`;
-      throw new ApiError(422, 'invalid_value', message, { param: 'max_tokens' });
+      throw new ApiError(400, 'invalid_value', message, { param: 'max_tokens' });
     }
   }
   return max_completion_tokens ?? max_tokens ?? null;
 }
 
-/** Messages with text alone; `developer` is what newer clients call `system`. */
-function messagesOf({ messages }: ChatBody): ChatMessage[] {
-  return messages.map(({ role, content }) => ({
-    role: (role === 'developer' ? 'system' : role) as ChatMessage['role'],
-    content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
-  }));
-}
-
 function formatOf(body: ChatBody, texts: TokenTexts): Format {
   const top = body.top_logprobs ?? 0;
   if (top > 0 && body.logprobs !== true) {
-    throw new ApiError(422, 'invalid_value', 'top_logprobs needs logprobs: true', { param: 'top_logprobs' });
+    throw new ApiError(400, 'invalid_value', 'top_logprobs needs logprobs: true', { param: 'top_logprobs' });
   }
   const logprobs = (tokens: readonly AnswerToken[]) =>
     body.logprobs === true
@@ -74,9 +75,8 @@ function formatOf(body: ChatBody, texts: TokenTexts): Format {
   };
 }
 
-/** Bytes are null where a token is a part of a character. */
 function logprobOf({ id, logprob }: AnswerToken, top: number, texts: TokenTexts) {
   const token = texts.of(id);
-  const entry = { token, logprob, bytes: token.includes('\uFFFD') ? null : [...Buffer.from(token)] };
+  const entry = { token, logprob, bytes: texts.bytesOf(id) };
   return { ...entry, top_logprobs: top > 0 ? [entry] : [] };
 }

@@ -1,10 +1,12 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { RND1 } from '../../model';
 import type { AnswerToken, Piece } from '../answer-text';
 import type { Context } from '../context';
 import { ApiError } from '../errors';
 import { newTokens } from '../fields';
+import { absentNulls } from '../nulls';
 import { answer, type Format, openBatch, type Prompt } from '../openai';
+import { completionAnswer, computing, responses } from '../responses';
 import { type CompletionBody, completionBody } from '../schemas';
 import type { TokenTexts } from '../token-texts';
 import { checkTextLength } from '../work';
@@ -15,11 +17,14 @@ const defaultInfillTokens = 16;
 /** `POST /v1/completions` */
 export function addCompletions(app: FastifyInstance, context: Context): void {
   const schema = {
+    operationId: 'createCompletion',
     summary: 'Continue a text, or with `suffix` write between two texts',
     tags: ['openai'],
     body: completionBody,
+    ...responses(context.settings, completionAnswer, computing),
   };
-  app.post<{ Body: CompletionBody }>('/v1/completions', { schema }, async (request, reply) => {
+  const options = { schema, preValidation: [emptyPrompt, absentNulls] };
+  app.post<{ Body: CompletionBody }>('/v1/completions', options, async (request, reply) => {
     const { body } = request;
     const call = context.open(request, reply, body.model);
     refuse(body);
@@ -33,9 +38,16 @@ export function addCompletions(app: FastifyInstance, context: Context): void {
   });
 }
 
+/** OpenAI's way to ask for a text from its very beginning. */
+async function emptyPrompt({ body }: FastifyRequest): Promise<void> {
+  if (typeof body !== 'object' || body === null) return;
+  const fields = body as { prompt?: unknown };
+  if (fields.prompt === null) fields.prompt = '';
+}
+
 /** Fields that do not go together. */
 function refuse(body: CompletionBody): void {
-  const wrong = (param: string, message: string) => new ApiError(422, 'invalid_value', message, { param });
+  const wrong = (param: string, message: string) => new ApiError(400, 'invalid_value', message, { param });
   const { best_of, n, echo, logprobs, suffix } = body;
   if (best_of !== undefined && best_of !== null && best_of !== (n ?? 1)) {
     throw wrong('best_of', `best_of must be n, ${n ?? 1}, not ${best_of}: answers are not ranked`);
@@ -75,7 +87,7 @@ function textPrompt(text: string, body: CompletionBody, model: RND1): Prompt {
 /** As `denoise` does it, on ids. */
 function tokenPrompt(prefix: number[], body: CompletionBody, model: RND1): Prompt {
   if (body.suffix)
-    throw new ApiError(422, 'invalid_value', 'suffix needs a prompt of text', { param: 'suffix' });
+    throw new ApiError(400, 'invalid_value', 'suffix needs a prompt of text', { param: 'suffix' });
   const maxNewTokens = newTokens(body.max_tokens, true, model);
   const banned = [model.config.tokens.maskTokenId];
   return {
@@ -89,18 +101,15 @@ function formatOf(body: CompletionBody, prompts: readonly Prompt[], texts: Token
   const n = body.n ?? 1;
   const echo = (index: number) => (body.echo ? (prompts[Math.floor(index / n)]?.text ?? '') : '');
   const textOf = (pieces: readonly Piece[]) => pieces.map(({ text }) => text).join('');
-  const offsets = new Map<number, number>();
   return {
     prefix: 'cmpl',
     object: 'text_completion',
     chunkObject: 'text_completion',
     opening: (index) => (body.echo ? { text: echo(index), logprobs: null } : null),
-    chunk(piece, index) {
+    chunk(piece) {
       if (piece === null) return { text: '', logprobs: null };
       if (piece.text === '' && !wantsLogprobs) return null;
-      const offset = offsets.get(index) ?? 0;
-      offsets.set(index, offset + piece.text.length);
-      const logprobs = wantsLogprobs ? logprobsOf(piece.tokens, offset, texts) : null;
+      const logprobs = wantsLogprobs ? logprobsOf(piece.tokens, texts) : null;
       return { text: piece.text, logprobs };
     },
     choice: (pieces, index) => ({
@@ -108,7 +117,6 @@ function formatOf(body: CompletionBody, prompts: readonly Prompt[], texts: Token
       logprobs: wantsLogprobs
         ? logprobsOf(
             pieces.flatMap(({ tokens }) => tokens),
-            0,
             texts,
           )
         : null,
@@ -117,18 +125,11 @@ function formatOf(body: CompletionBody, prompts: readonly Prompt[], texts: Token
 }
 
 /** `logprobs` of a text: every token as it was committed. `top_logprobs` knows that one alone. */
-function logprobsOf(tokens: readonly AnswerToken[], start: number, texts: TokenTexts) {
-  let offset = start;
-  const list = tokens.map(({ id, logprob }) => {
-    const token = texts.of(id);
-    const entry = { token, logprob, offset };
-    offset += token.length;
-    return entry;
-  });
+function logprobsOf(tokens: readonly AnswerToken[], texts: TokenTexts) {
   return {
-    tokens: list.map(({ token }) => token),
-    token_logprobs: list.map(({ logprob }) => logprob),
-    top_logprobs: list.map(({ token, logprob }) => ({ [token]: logprob })),
-    text_offset: list.map((entry) => entry.offset),
+    tokens: tokens.map(({ id }) => texts.of(id)),
+    token_logprobs: tokens.map(({ logprob }) => logprob),
+    top_logprobs: tokens.map(({ id, logprob }) => ({ [texts.of(id)]: logprob })),
+    text_offset: tokens.map(({ offset }) => offset),
   };
 }

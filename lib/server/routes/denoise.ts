@@ -5,6 +5,8 @@ import type { Context } from '../context';
 import { ApiError } from '../errors';
 import { newTokens, samplingOf, seedOf } from '../fields';
 import { frameEvents } from '../frame-events';
+import { absentNulls } from '../nulls';
+import { frames, responses, streaming } from '../responses';
 import { type DenoiseBody, denoiseBody } from '../schemas';
 import { begin, checkTextLength, type Frames } from '../work';
 import { textsOf } from './infill';
@@ -23,31 +25,36 @@ type Kind = keyof typeof kinds;
 export function addDenoise(app: FastifyInstance, context: Context): void {
   const { model, settings } = context;
   const schema = {
+    operationId: 'denoise',
     summary: 'Watch a canvas unmask, step by step',
     description:
       'Takes one of `prompt`, `text` (with holes), `length` (between `prefix` and `suffix`) or `tokens` (with `masked`). ' +
       'Answers with events: `start`, `frame` for every step, `end` or `error`.',
     tags: ['rnd1'],
     body: denoiseBody,
-    produces: ['text/event-stream'],
+    ...responses(settings, frames, streaming),
   };
-  app.post<{ Body: DenoiseBody }>('/v1/denoise', { schema }, async (request, reply) => {
-    const { body } = request;
-    const call = context.open(request, reply, body.model);
-    const kind = kindOf(body);
-    const { prompt, text, prefix, suffix } = body;
-    const texts = [prompt, prefix, suffix].concat(textsOf((text ?? '') as Template));
-    checkTextLength(texts.join(''), settings.maxCanvasTokens);
-    const seed = seedOf(body);
-    const frames = framesOf(model, kind, body, samplingOf(body, seed, call.signal));
-    const work = await begin(model, frames, {
-      seed,
-      maxCanvasTokens: settings.maxCanvasTokens,
-      text: kind !== 'tokens',
-      mayEnd: kind === 'prompt',
-    });
-    return context.stream(call, reply, frameEvents(context, call, work, context.enter(call, 1)));
-  });
+  app.post<{ Body: DenoiseBody }>(
+    '/v1/denoise',
+    { schema, preValidation: absentNulls },
+    async (request, reply) => {
+      const { body } = request;
+      const call = context.open(request, reply, body.model);
+      const kind = kindOf(body);
+      const { prompt, text, prefix, suffix } = body;
+      const texts = [prompt, prefix, suffix].concat(textsOf((text ?? '') as Template));
+      checkTextLength(texts.join(''), settings.maxCanvasTokens);
+      const seed = seedOf(body);
+      const steps = framesOf(model, kind, body, samplingOf(body, seed, call.signal));
+      const work = await begin(model, steps, {
+        seed,
+        maxCanvasTokens: settings.maxCanvasTokens,
+        text: kind !== 'tokens',
+        mayEnd: kind === 'prompt',
+      });
+      return context.stream(call, reply, frameEvents(context, call, work, context.enter(call, 1)));
+    },
+  );
 }
 
 /** What the canvas is made of; fields of another kind are refused. */
@@ -58,14 +65,14 @@ function kindOf(body: DenoiseBody): Kind {
   const [kind] = found;
   if (kind === undefined || found.length > 1) {
     const what = found.length > 1 ? `not ${found.join(' and ')} together` : 'and none is given';
-    throw new ApiError(422, 'invalid_value', `one of ${all.join(', ')} is needed, ${what}`, {
+    throw new ApiError(400, 'invalid_value', `one of ${all.join(', ')} is needed, ${what}`, {
       param: found[1],
     });
   }
   for (const other of all.filter((name) => name !== kind)) {
     const stray = kinds[other].find(given);
     if (stray !== undefined) {
-      throw new ApiError(422, 'invalid_value', `${stray} goes with ${other}, not with ${kind}`, {
+      throw new ApiError(400, 'invalid_value', `${stray} goes with ${other}, not with ${kind}`, {
         param: stray,
       });
     }

@@ -1,25 +1,51 @@
 import type { FastifyInstance } from 'fastify';
 import type { Context } from '../context';
 import { ApiError } from '../errors';
+import { metricsAnswer, responses, statusAnswer } from '../responses';
 
 /** `/healthz`, `/readyz`, `/metrics` and `/openapi.json` */
 export function addHealth(app: FastifyInstance, context: Context): void {
+  const { settings } = context;
   const open = { open: true };
   app.get(
     '/healthz',
-    { schema: { summary: 'Whether the process answers', tags: ['operation'] }, config: open },
+    {
+      schema: {
+        operationId: 'getHealth',
+        summary: 'Whether the process answers',
+        tags: ['operation'],
+        security: [],
+        ...responses(settings, statusAnswer, ['4xx'], open),
+      },
+      config: open,
+    },
     async () => ({ status: 'ok' }),
   );
   app.get(
     '/readyz',
-    { schema: { summary: 'Whether new requests are taken', tags: ['operation'] }, config: open },
+    {
+      schema: {
+        operationId: 'getReadiness',
+        summary: 'Whether new requests are taken',
+        tags: ['operation'],
+        security: [],
+        ...responses(settings, statusAnswer, ['4xx', 503], open),
+      },
+      config: open,
+    },
     async () => {
       if (context.closing) throw new ApiError(503, 'shutting_down', 'the server is shutting down');
       return { status: 'ready' };
     },
   );
   const { registry } = context.metrics;
-  app.get('/metrics', { schema: { summary: 'Prometheus metrics', tags: ['operation'] } }, async (_, reply) =>
+  const metrics = {
+    operationId: 'getMetrics',
+    summary: 'Prometheus metrics',
+    tags: ['operation'],
+    ...responses(settings, metricsAnswer, ['4xx', 500]),
+  };
+  app.get('/metrics', { schema: metrics }, async (_, reply) =>
     reply.type(registry.contentType).send(await registry.metrics()),
   );
   app.get('/openapi.json', { schema: { hide: true }, config: open }, async () => app.swagger());

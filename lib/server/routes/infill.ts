@@ -4,14 +4,24 @@ import type { Call } from '../call';
 import type { Context } from '../context';
 import { samplingOf, seedJSON, seedOf } from '../fields';
 import { frameEvents } from '../frame-events';
+import { absentNulls } from '../nulls';
+import { computing, responses, textAnswer } from '../responses';
 import { type FillBody, fillBody, type InfillBody, infillBody } from '../schemas';
 import { begin, checkTextLength, type Frames } from '../work';
 
 /** `POST /v1/infill` and `POST /v1/fill`: whole texts, or with `stream` the events of `/v1/denoise`. */
 export function addInfill(app: FastifyInstance, context: Context): void {
-  const { model } = context;
-  const infill = { summary: 'Write between two texts', tags: ['rnd1'], body: infillBody };
-  app.post<{ Body: InfillBody }>('/v1/infill', { schema: infill }, async (request, reply) => {
+  const { model, settings } = context;
+  const preValidation = absentNulls;
+  const answers = responses(settings, textAnswer, computing);
+  const infill = {
+    operationId: 'infill',
+    summary: 'Write between two texts',
+    tags: ['rnd1'],
+    body: infillBody,
+    ...answers,
+  };
+  app.post<{ Body: InfillBody }>('/v1/infill', { schema: infill, preValidation }, async (request, reply) => {
     const { body } = request;
     const call = context.open(request, reply, body.model);
     const { prefix, suffix, length } = body;
@@ -20,8 +30,14 @@ export function addInfill(app: FastifyInstance, context: Context): void {
     return respond(context, call, reply, body, texts, (sampling) => model.denoiseInfill(input, sampling));
   });
 
-  const fill = { summary: 'Fill holes anywhere in a text', tags: ['rnd1'], body: fillBody };
-  app.post<{ Body: FillBody }>('/v1/fill', { schema: fill }, async (request, reply) => {
+  const fill = {
+    operationId: 'fill',
+    summary: 'Fill holes anywhere in a text',
+    tags: ['rnd1'],
+    body: fillBody,
+    ...answers,
+  };
+  app.post<{ Body: FillBody }>('/v1/fill', { schema: fill, preValidation }, async (request, reply) => {
     const { body } = request;
     const call = context.open(request, reply, body.model);
     const { text, hole, tokens_per_hole } = body;

@@ -1,6 +1,8 @@
+import { Type } from '@sinclair/typebox';
 import type { FastifyInstance } from 'fastify';
 import { scheduleTable, startingSchedule } from '../../schedule-table';
 import type { Context } from '../context';
+import { modelAnswer, modelsAnswer, responses } from '../responses';
 
 /** `GET /v1/models` and `GET /v1/models/{model}` */
 export function addModels(app: FastifyInstance, context: Context): void {
@@ -31,13 +33,24 @@ export function addModels(app: FastifyInstance, context: Context): void {
       },
     })),
   };
-  app.get('/v1/models', { schema: { summary: 'The model that is served', tags: ['openai'] } }, async () => ({
-    object: 'list',
-    data: [description],
-  }));
+  const list = {
+    operationId: 'listModels',
+    summary: 'The model that is served',
+    tags: ['openai'],
+    ...responses(settings, modelsAnswer, ['4xx']),
+  };
+  app.get('/v1/models', { schema: list }, async () => ({ object: 'list', data: [description] }));
   app.get<{ Params: { model: string } }>(
     '/v1/models/:model',
-    { schema: { summary: 'One model', tags: ['openai'] } },
+    {
+      schema: {
+        operationId: 'retrieveModel',
+        summary: 'One model',
+        tags: ['openai'],
+        params: Type.Object({ model: Type.String() }),
+        ...responses(settings, modelAnswer, [404]),
+      },
+    },
     async (request) => {
       context.checkModel(request.params.model);
       return description;

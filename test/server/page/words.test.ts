@@ -54,7 +54,7 @@ test('cells in words', () => {
 test.each([
   [new RequestError(429, { message: 'full' }, '3'), 'The server is busy.', 'Try again in 3 s.', 'full'],
   [new RequestError(429, null), 'The server is busy.', 'Try again in a moment.', ''],
-  [new RequestError(422, { message: 'steps' }), 'The server did not accept this.', /retry/, 'steps'],
+  [new RequestError(400, { message: 'steps' }), 'The server did not accept this.', /retry/, 'steps'],
   [new RequestError(401, null), 'The server wants another key.', /key|button/, ''],
   [new RequestError(502, null), 'The server failed.', /502/, ''],
   [new RequestError(null, { message: 'NaN' }), 'The run failed on the way.', /still here/, 'NaN'],

@@ -1,0 +1,110 @@
+/** A token that is found in a text before the tokenizer's model sees it, as tokenizer.json describes it. */
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  /** Only where no word goes on at either side of it. */
+  readonly single_word?: boolean;
+  /** White space before it belongs to it. */
+  readonly lstrip?: boolean;
+  /** White space behind it belongs to it. */
+  readonly rstrip?: boolean;
+}
+
+/** A stretch of a text: an added token's, or one (id null) that is left to the tokenizer's model. */
+export interface Section {
+  readonly id: number | null;
+  readonly text: string;
+}
+
+interface Node {
+  readonly next: Map<number, Node>;
+  token: AddedToken | null;
+}
+
+/** Letters, marks, digits and what joins words, as Rust's regular expressions have `\w`. */
+const wordAtEnd = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
+const wordAtStart = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
+const whiteSpace = /\p{White_Space}/u;
+
+/**
+ * Finds added tokens in texts as the Rust library `tokenizers` does: from left to right, the longest one where several
+ * begin. A token that is not wanted where it stands stays text, and the search goes on behind it.
+ */
+export class AddedTokens {
+  readonly #root: Node = { next: new Map(), token: null };
+
+  /** @param spell how a text is spelled where tokens are looked for */
+  constructor(tokens: readonly AddedToken[], spell: (content: string) => string = (content) => content) {
+    for (const token of tokens) {
+      const spelled = spell(token.content);
+      let node = this.#root;
+      for (let i = 0; i < spelled.length; i++) {
+        const unit = spelled.charCodeAt(i);
+        let next = node.next.get(unit);
+        if (next === undefined) {
+          next = { next: new Map(), token: null };
+          node.next.set(unit, next);
+        }
+        node = next;
+      }
+      if (spelled !== '') node.token = token;
+    }
+  }
+
+  /** The sections of a text, in order; none of them is empty. */
+  split(text: string): Section[] {
+    const sections: Section[] = [];
+    let done = 0;
+    const plain = (end: number) => {
+      if (done < end) sections.push({ id: null, text: text.slice(done, end) });
+    };
+    for (let start = 0; start < text.length; ) {
+      const found = this.#longest(text, start);
+      if (found === null) {
+        start++;
+        continue;
+      }
+      const { token, end } = found;
+      if (!token.single_word || isWord(text, start, end)) {
+        const first = token.lstrip ? spaceBefore(text, start, done) : start;
+        plain(first);
+        done = token.rstrip ? spaceBehind(text, end) : end;
+        sections.push({ id: token.id, text: text.slice(first, done) });
+      }
+      start = Math.max(end, done);
+    }
+    plain(text.length);
+    return sections;
+  }
+
+  #longest(text: string, start: number): { token: AddedToken; end: number } | null {
+    let node: Node | undefined = this.#root;
+    let found: { token: AddedToken; end: number } | null = null;
+    for (let end = start; end < text.length; ) {
+      node = node.next.get(text.charCodeAt(end));
+      if (node === undefined) break;
+      end++;
+      if (node.token !== null) found = { token: node.token, end };
+    }
+    return found;
+  }
+}
+
+/** Whether no word goes on before `start` or behind `end`. */
+function isWord(text: string, start: number, end: number): boolean {
+  return (
+    !wordAtEnd.test(text.slice(Math.max(0, start - 2), start)) && !wordAtStart.test(text.slice(end, end + 2))
+  );
+}
+
+function spaceBefore(text: string, start: number, least: number): number {
+  let first = start;
+  while (first > least && whiteSpace.test(text.charAt(first - 1))) first--;
+  return first;
+}
+
+function spaceBehind(text: string, end: number): number {
+  let last = end;
+  while (last < text.length && whiteSpace.test(text.charAt(last))) last++;
+  return last;
+}

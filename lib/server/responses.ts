@@ -1,0 +1,126 @@
+import { type TSchema, Type } from '@sinclair/typebox';
+import type { ServerSettings } from './options';
+import { errorAnswer } from './schemas';
+
+/** Why requests are refused or fail, by status; every route says which of these it has. */
+const failures = {
+  400: 'A field is wrong, or the body is not JSON: `param` names the field.',
+  401: 'The API key is missing or wrong.',
+  404: 'There is no such model.',
+  413: 'The body is larger than the server takes.',
+  415: 'The body does not say that it is JSON.',
+  429: 'The queue is full: `Retry-After` says when to come again.',
+  500: 'The server failed.',
+  503: 'The server is shutting down, or out of memory.',
+  504: 'The answer took longer than the server allows.',
+  '4xx': 'The request is refused.',
+} as const;
+
+type Failure = keyof typeof failures;
+/** What a route answers with, by media type. */
+type Content = Readonly<Record<string, TSchema>>;
+
+/** Failures of every route that computes something, before it begins to stream. */
+export const streaming: readonly Failure[] = [400, 404, 413, 415, 429, 500, 503];
+export const computing: readonly Failure[] = [...streaming, 504];
+
+/** Documents what a route answers; 401 is added where the server asks for keys and the route is not open. */
+export function responses(
+  { apiKeys }: Pick<ServerSettings, 'apiKeys'>,
+  content: Content,
+  statuses: readonly Failure[],
+  { open = false } = {},
+): { readonly response: Readonly<Record<string, unknown>> } {
+  const all = open || apiKeys.length === 0 ? statuses : [401 as const, ...statuses];
+  const failing = all.map((status) => [
+    status,
+    answerOf(failures[status], { 'application/json': errorAnswer }),
+  ]);
+  return { response: { 200: answerOf('The answer.', content), ...Object.fromEntries(failing) } };
+}
+
+function answerOf(description: string, content: Content) {
+  const types = Object.entries(content).map(([type, schema]) => [type, { schema }]);
+  return { description, content: Object.fromEntries(types) };
+}
+
+const usage = Type.Object({
+  prompt_tokens: Type.Integer(),
+  completion_tokens: Type.Integer(),
+  total_tokens: Type.Integer(),
+  steps: Type.Integer({ description: 'Forward passes.' }),
+});
+const head = {
+  id: Type.String(),
+  object: Type.String(),
+  created: Type.Integer(),
+  model: Type.String(),
+  system_fingerprint: Type.String(),
+  seed: Type.Union([Type.Integer(), Type.String()]),
+};
+const choice = {
+  index: Type.Integer(),
+  finish_reason: Type.Union([Type.Literal('stop'), Type.Literal('length')]),
+};
+const logprobs = Type.Union([Type.Object({}), Type.Null()]);
+const events = (description: string) => ({ 'text/event-stream': Type.String({ description }) });
+const json = (schema: TSchema): Content => ({ 'application/json': schema });
+
+export const chatAnswer: Content = {
+  ...json(
+    Type.Object({
+      ...head,
+      choices: Type.Array(
+        Type.Object({
+          ...choice,
+          message: Type.Object({
+            role: Type.Literal('assistant'),
+            content: Type.String(),
+            refusal: Type.Null(),
+          }),
+          logprobs,
+        }),
+      ),
+      usage,
+    }),
+  ),
+  ...events('With `stream`: chunks of the answer, then `[DONE]`.'),
+};
+
+export const completionAnswer: Content = {
+  ...json(
+    Type.Object({
+      ...head,
+      choices: Type.Array(Type.Object({ ...choice, text: Type.String(), logprobs })),
+      usage,
+    }),
+  ),
+  ...events('With `stream`: chunks of the text, then `[DONE]`.'),
+};
+
+export const frames: Content = events('Events: `start`, `frame` for every step, `end` or `error`.');
+
+export const textAnswer: Content = {
+  ...json(
+    Type.Object({
+      id: Type.String(),
+      model: Type.String(),
+      seed: head.seed,
+      text: Type.String(),
+      written: Type.Array(Type.String(), { description: 'What stands in each hole.' }),
+      usage,
+    }),
+  ),
+  ...events('With `stream`: the events of `/v1/denoise`.'),
+};
+
+const model = Type.Object({
+  id: Type.String(),
+  object: Type.Literal('model'),
+  created: Type.Integer(),
+  owned_by: Type.String(),
+});
+export const modelAnswer = json(model);
+export const modelsAnswer = json(Type.Object({ object: Type.Literal('list'), data: Type.Array(model) }));
+export const statusAnswer = json(Type.Object({ status: Type.String() }));
+export const metricsAnswer: Content = { 'text/plain': Type.String() };
