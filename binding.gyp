@@ -56,7 +56,7 @@
       "sources": ["native/backend/cpu/kernels_avx2.cc", "native/backend/cpu/quantized_kernels_avx2.cc"],
       "conditions": [
         ["target_arch=='x64'", {
-          "cflags_cc": ["<@(instruction_set)"],
+          "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
           "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
         }]
       ]
@@ -68,7 +68,7 @@
       "sources": ["native/backend/cpu/quantized_kernels_dotprod.cc"],
       "conditions": [
         ["target_arch=='arm64'", {
-          "cflags_cc": ["<@(instruction_set)"],
+          "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
           "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
         }]
       ]
@@ -80,7 +80,7 @@
       "sources": ["native/backend/cpu/quantized_kernels_avxvnni.cc"],
       "conditions": [
         ["target_arch=='x64'", {
-          "cflags_cc": ["<@(instruction_set)"],
+          "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
           "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
         }]
       ]
@@ -96,7 +96,7 @@
       "sources": ["native/backend/cpu/quantized_kernels_avx512vnni.cc"],
       "conditions": [
         ["target_arch=='x64'", {
-          "cflags_cc": ["<@(instruction_set)"],
+          "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
           "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
         }]
       ]
@@ -108,7 +108,7 @@
       "sources": ["native/backend/cpu/kernels_avx512.cc"],
       "conditions": [
         ["target_arch=='x64'", {
-          "cflags_cc": ["<@(instruction_set)"],
+          "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
           "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
         }]
       ]
@@ -122,7 +122,7 @@
       "sources": ["native/backend/cpu/kernels_avx512bf16.cc"],
       "conditions": [
         ["target_arch=='x64'", {
-          "cflags_cc": ["<@(instruction_set)"],
+          "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
           "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
         }]
       ]
@@ -134,7 +134,7 @@
       "sources": ["native/backend/cpu/kernels_neonf16.cc"],
       "conditions": [
         ["target_arch=='arm64'", {
-          "cflags_cc": ["<@(instruction_set)"],
+          "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
           "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
         }]
       ]
@@ -146,7 +146,7 @@
       "sources": ["native/backend/cpu/kernels_neonbf16.cc"],
       "conditions": [
         ["target_arch=='arm64'", {
-          "cflags_cc": ["<@(instruction_set)"],
+          "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
           "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
         }]
       ]

@@ -14,6 +14,7 @@ import { build } from 'esbuild';
 import { platformPackage, prebuiltFor } from '../../lib/platform';
 import { capture, captureTool } from '../../scripts/command';
 import { nativeProgramsUnavailable } from '../../scripts/native-programs';
+import { readElf } from '../../scripts/packaging/elf';
 import { type Manifest, platformManifest } from '../../scripts/packaging/manifests';
 import { BareMachine, type Finished } from './program';
 import { type Registry, startRegistry } from './registry';
@@ -226,6 +227,13 @@ function packagesInAnEmptyFolder(): void {
     });
     expect(record.commit ?? '0'.repeat(40)).toMatch(/^[0-9a-f]{40}(\+changes)?$/);
     expect(record.libraries.filter((name: string) => /cuda|nv|stdc\+\+/.test(name))).toEqual([]);
+    if (process.platform === 'linux')
+      expect(readElf(addon).hardening).toEqual({
+        relro: true,
+        bindNow: true,
+        executableStack: false,
+        noDelete: true,
+      });
     if (process.platform === 'linux') expect(record.glibc).toMatch(/^2\.(1?\d|2[0-8])$/);
     const shown = [own, ...record.instructionSets, ...(record.cuda?.architectures ?? []), record.glibc ?? ''];
     for (const text of shown) expect(printed).toContain(text);
