@@ -1,3 +1,4 @@
+import { relative } from 'node:path';
 import { formatBytes } from '../format-bytes';
 import type { CheckpointReport } from '../index';
 import { graphemes, textWidth } from './width';
@@ -142,7 +143,7 @@ function fitRow(row: string, columns: number): string[] {
   return [...names.map((part) => indent + part), ...under.map((part) => `${indent}  ${part}`)];
 }
 
-/** What `rnd1 inspect` prints for people, in lines of at most `columns` columns. */
+/** What `rnd1 inspect` prints for people: the folder, then lines of at most `columns` columns. */
 export function formatReport(
   report: CheckpointReport,
   plan: DevicePlan | Problem,
@@ -163,7 +164,10 @@ export function formatReport(
     ],
     ['weights', describeWeights(report)],
     ['bytes', dtypes.map(([dtype, bytes]) => `${formatBytes(bytes)} ${dtype}`).join(', ')],
-    ['files', files.map(({ path, bytes }) => `${path} (${formatBytes(bytes)})`).join('\n')],
+    [
+      'files',
+      files.map(({ path, bytes }) => `${relative(report.folder, path)} (${formatBytes(bytes)})`).join('\n'),
+    ],
     ['tensors', `${usedTensors.length} in use, ${unknown.length === 0 ? 'none' : unknown.length} ignored`],
     ['', ''],
     ...('problem' in plan
@@ -203,7 +207,8 @@ export function formatReport(
       ? ['', 'Ignored:', ...unknown.flatMap((name) => fitRow(`  ${name}`, columns))]
       : [];
   return [
-    ...wrap(report.folder, columns),
+    // Whole, to be copied: the terminal breaks it where it must.
+    report.folder,
     ...lines,
     '',
     all ? 'Tensors (bytes):' : 'Tensors:',
