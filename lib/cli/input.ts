@@ -16,7 +16,7 @@ export async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
 }
 
 /** Text of a file, or of standard input for `-`. */
-export function readTextFile(path: string, input: NodeJS.ReadStream = process.stdin): Promise<string> {
+export function readTextSource(path: string, input: NodeJS.ReadStream = process.stdin): Promise<string> {
   return readAll(path === '-' ? input : createReadStream(path));
 }
 
