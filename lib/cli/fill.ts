@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { integer, parseTokens, readText, readTextFile, readTokenText, UsageError } from './input';
+import { integer, parseTokens, readText, readTextSource, readTokenText, UsageError } from './input';
 import {
   addModelOptions,
   addOutputOptions,
@@ -62,7 +62,7 @@ async function fill(text: string | undefined, flags: FillFlags): Promise<void> {
     requires(flags, '--tokens', specialFlags);
     if (text !== undefined && flags.file !== undefined)
       throw new UsageError('a text and --file exclude each other');
-    const template = await (flags.file === undefined ? readText(text, 'text') : readTextFile(flags.file));
+    const template = await (flags.file === undefined ? readText(text, 'text') : readTextSource(flags.file));
     const options = { ...sampling, hole, tokensPerHole };
     return run(
       {

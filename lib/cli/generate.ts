@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import type { GenerateOptions, TokenOptions } from '../types';
-import { integer, parseTokens, readText, readTextFile, readTokenText, UsageError } from './input';
+import { integer, parseTokens, readText, readTextSource, readTokenText, UsageError } from './input';
 import {
   addModelOptions,
   addOutputOptions,
@@ -92,7 +92,7 @@ async function generate(prompt: string | undefined, flags: GenerateFlags): Promi
     requires(flags, '--tokens', specialFlags);
     if (prompt !== undefined && flags.file !== undefined)
       throw new UsageError('a prompt and --file exclude each other');
-    const text = await (flags.file === undefined ? readText(prompt, 'prompt') : readTextFile(flags.file));
+    const text = await (flags.file === undefined ? readText(prompt, 'prompt') : readTextSource(flags.file));
     const options: GenerateOptions = { ...sampling, maxNewTokens, mode, addEos, reserveEnd, stopAtEos };
     const task = {
       ...writtenText(mode !== 'completion'),

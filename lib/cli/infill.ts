@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { TokenOptions } from '../types';
-import { integer, parseTokens, readTextFile, readTokenText, UsageError } from './input';
+import { integer, parseTokens, readTextSource, readTokenText, UsageError } from './input';
 import {
   addModelOptions,
   addOutputOptions,
@@ -115,7 +115,7 @@ async function readTexts(flags: InfillFlags): Promise<{ prefix?: string; suffix?
   if (prefixFile === '-' && suffixFile === '-')
     throw new UsageError('--prefix-file and --suffix-file cannot both be standard input');
   return {
-    prefix: prefixFile === undefined ? prefix : await readTextFile(prefixFile),
-    suffix: suffixFile === undefined ? suffix : await readTextFile(suffixFile),
+    prefix: prefixFile === undefined ? prefix : await readTextSource(prefixFile),
+    suffix: suffixFile === undefined ? suffix : await readTextSource(suffixFile),
   };
 }

@@ -59,9 +59,17 @@ export async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
   return withoutLastNewline(await readStream(stream, 'standard input'));
 }
 
-/** All of a text file, or of standard input for `-`, without the one newline that ends a file. */
-export async function readTextFile(path: string, input: NodeJS.ReadStream = process.stdin): Promise<string> {
-  return path === '-' ? readAll(input) : withoutLastNewline(await readStream(createReadStream(path), path));
+/** All of a text file, as `decodeText` reads it. */
+export async function readTextFile(path: string): Promise<string> {
+  return readStream(createReadStream(path), path);
+}
+
+/** Text of a file, or of standard input for `-`, without the one newline that ends a file. */
+export async function readTextSource(
+  path: string,
+  input: NodeJS.ReadStream = process.stdin,
+): Promise<string> {
+  return path === '-' ? readAll(input) : withoutLastNewline(await readTextFile(path));
 }
 
 const withoutLastNewline = (text: string) => text.replace(/\r?\n$/, '');
@@ -89,7 +97,7 @@ export async function readTokenText(
   input: NodeJS.ReadStream = process.stdin,
 ): Promise<string> {
   if (argument === '-') return readAll(input);
-  return argument.startsWith('@') ? readTextFile(argument.slice(1)) : argument;
+  return argument.startsWith('@') ? readTextSource(argument.slice(1)) : argument;
 }
 
 /** Token ids separated by commas or spaces, in brackets or not; `_` is null where holes are allowed. */

@@ -1,7 +1,8 @@
+import { relative } from 'node:path';
 import { formatBytes } from '../format-bytes';
 import type { CheckpointReport } from '../index';
 import { printableName } from '../printable';
-import { textWidth } from './width';
+import { graphemes, textWidth } from './width';
 
 /** Which device a model would run on, and why. */
 export interface DevicePlan {
@@ -115,14 +116,19 @@ function describeWeights({ weights, config, bytes, parameters }: CheckpointRepor
   return `${weights} in groups of ${quantization.group}, ${bits} bits a parameter with all that is wide`;
 }
 
-/** Cuts a text into lines of at most `columns`, at spaces; a word that is longer, a path perhaps, stays whole to be copied. */
+/** Cuts a text into lines of at most `columns`, at spaces where there are any; the rest of a word that is longer follows. */
 function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = '';
-  for (const word of text.split(' ')) {
+  for (let word of text.split(' ')) {
     if (line !== '' && textWidth(line) + 1 + textWidth(word) > columns) {
       lines.push(line);
       line = '';
+    }
+    while (line === '' && textWidth(word) > columns) {
+      const head = graphemes(word).slice(0, Math.max(1, columns)).join('');
+      lines.push(head);
+      word = word.slice(head.length);
     }
     line = line === '' ? word : `${line} ${word}`;
   }
@@ -134,7 +140,8 @@ function fitRow(row: string, columns: number): string[] {
   if (textWidth(row) <= columns) return [row];
   const [indent = '', name = '', rest = ''] = /^( *)(\S+)\s*(.*)$/.exec(row)?.slice(1) ?? [];
   const under = wrap(rest.replaceAll(/ {2,}/g, '  '), columns - indent.length - 2);
-  return [indent + name, ...under.map((part) => `${indent}  ${part}`)];
+  const names = wrap(name, columns - indent.length);
+  return [...names.map((part) => indent + part), ...under.map((part) => `${indent}  ${part}`)];
 }
 
 /** A report whose names cannot steer the terminal: they are whatever the files say. */
@@ -148,7 +155,7 @@ function printable(report: CheckpointReport): CheckpointReport {
   };
 }
 
-/** What `rnd1 inspect` prints for people, in lines of at most `columns` columns but for longer words. */
+/** What `rnd1 inspect` prints for people: the folder, then lines of at most `columns` columns. */
 export function formatReport(
   given: CheckpointReport,
   plan: DevicePlan | Problem,
@@ -170,7 +177,10 @@ export function formatReport(
     ],
     ['weights', describeWeights(report)],
     ['bytes', dtypes.map(([dtype, bytes]) => `${formatBytes(bytes)} ${dtype}`).join(', ')],
-    ['files', files.map(({ path, bytes }) => `${path} (${formatBytes(bytes)})`).join('\n')],
+    [
+      'files',
+      files.map(({ path, bytes }) => `${relative(report.folder, path)} (${formatBytes(bytes)})`).join('\n'),
+    ],
     ['tensors', `${usedTensors.length} in use, ${unknown.length === 0 ? 'none' : unknown.length} ignored`],
     ['', ''],
     ...('problem' in plan
@@ -210,7 +220,8 @@ export function formatReport(
       ? ['', 'Ignored:', ...unknown.flatMap((name) => fitRow(`  ${name}`, columns))]
       : [];
   return [
-    ...wrap(report.folder, columns),
+    // Whole, to be copied: the terminal breaks it where it must.
+    report.folder,
     ...lines,
     '',
     all ? 'Tensors (bytes):' : 'Tensors:',
