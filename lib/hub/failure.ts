@@ -26,7 +26,7 @@ export class Transient extends Error {
 
 /** An error page is not read further, nor for longer. */
 const errorBytes = 4096;
-const errorTime = 5_000;
+const errorTime = 2_000;
 /** What of it is quoted. */
 const errorLength = 300;
 

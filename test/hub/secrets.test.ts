@@ -40,7 +40,7 @@ describe('a token that the hub sends back is not quoted', () => {
       'what is cut when it is quoted',
       () => JSON.stringify({ id: repo, sha: 'x'.repeat(60) + token.repeat(5) }),
     ],
-    ['another form', () => `{ you sent ${Buffer.from(token).toString('base64')}`],
+    ['another form', () => JSON.stringify({ id: repo, sha: Buffer.from(token).toString('base64') })],
   ])('from %s', async (_, body) => {
     hostile.answer = (_, response) => {
       response.writeHead(200, json).end(body());
