@@ -21,6 +21,7 @@ import {
   booleanOption,
   callbackOption,
   integerOption,
+  numberOption,
   optionsObject,
   quote,
   signalOption,
@@ -61,6 +62,7 @@ export interface LoadedModel {
   readonly info: ModelInfo;
   /** See `LoadOptions`. */
   readonly maxRowsPerStep: number | undefined;
+  readonly promptTimeout: number;
 }
 
 /** Reads a checkpoint folder and makes a native session of it. */
@@ -71,7 +73,8 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
     );
   }
   const place = path === undefined ? embeddedFolder : stringOption('path', path);
-  const { device, dtype, threads, mmap, maxRowsPerStep, onProgress, signal, hub } = readLoadOptions(options);
+  const given = readLoadOptions(options);
+  const { device, dtype, threads, mmap, maxRowsPerStep, promptTimeout, onProgress, signal, hub } = given;
   signal?.throwIfAborted();
   const folder = await findFolder(place, {
     ...hub,
@@ -115,7 +118,7 @@ export async function loadModel(path: string | undefined, options?: LoadOptions)
     mapped: mapped && session.info.device === 'cpu',
     unknownTensors: selected.unknown,
   };
-  return { native, session, config, tokenizer, info, maxRowsPerStep };
+  return { native, session, config, tokenizer, info, maxRowsPerStep, promptTimeout };
 }
 
 function readLoadOptions(given: LoadOptions | undefined) {
@@ -137,6 +140,7 @@ function readLoadOptions(given: LoadOptions | undefined) {
       options.maxRowsPerStep === undefined
         ? undefined
         : integerOption('maxRowsPerStep', options.maxRowsPerStep, 1),
+    promptTimeout: numberOption('promptTimeout', options.promptTimeout ?? 5, 0.001, 86_400),
     onProgress,
     signal: signalOption(options.signal),
     hub,

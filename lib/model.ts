@@ -17,6 +17,7 @@ import {
   infillCanvas,
   type TextCanvas,
   type TextModel,
+  type TextPlan,
 } from './text';
 import type { Tokenizer } from './tokenizer';
 import type {
@@ -41,6 +42,7 @@ import type {
 } from './types';
 import { scoreAndUnmask } from './unmask';
 import { bannedList, booleanOption, optionsObject, quote, signalOption } from './validate';
+import { TextWorkers } from './worker/text-workers';
 
 /** Node.js defines it, other realms of the same process (test runners make them) perhaps not. */
 const asyncDispose: typeof Symbol.asyncDispose =
@@ -81,8 +83,18 @@ export class RND1 {
   readonly info: ModelInfo;
   /** null when the checkpoint has no tokenizer.json; text methods then fail with `tokenizer_missing`. */
   readonly tokenizer: Tokenizer | null;
+  /** @internal Where the texts of prompts become tokens. */
+  readonly textWorkers: TextWorkers;
 
-  private constructor({ native, session, config, tokenizer, info, maxRowsPerStep }: LoadedModel) {
+  private constructor({
+    native,
+    session,
+    config,
+    tokenizer,
+    info,
+    maxRowsPerStep,
+    promptTimeout,
+  }: LoadedModel) {
     this.#native = native;
     this.#session = session;
     this.#batcher = new Batcher(session, () => new native.AbortFlag(), {
@@ -95,6 +107,9 @@ export class RND1 {
     this.config = config;
     this.info = info;
     this.tokenizer = tokenizer;
+    const { folder } = info;
+    const { vocabulary } = config.model;
+    this.textWorkers = new TextWorkers({ tokenizer, folder, vocabulary, limit: promptTimeout });
     const { maskTokenId, eosTokenIds, padTokenId, bosTokenId } = config.tokens;
     this.#canvasModel = {
       vocabulary: config.model.vocabulary,
@@ -136,7 +151,7 @@ export class RND1 {
    */
   denoise(prompt: string, options?: GenerateOptions): AsyncGenerator<TextFrame, TextResult, void> {
     return this.#runText(options, generateNames, (given: GenerateOptions, model) => ({
-      text: generateCanvas(prompt, given, model),
+      plan: generateCanvas(prompt, given, model),
       stopAtEos: booleanOption('stopAtEos', given.stopAtEos, true),
     }));
   }
@@ -154,7 +169,7 @@ export class RND1 {
   /** `infill`, step by step, as `denoise` does for `generate`. */
   denoiseInfill(input: InfillInput, options?: InfillOptions): AsyncGenerator<TextFrame, TextResult, void> {
     return this.#runText(options, infillNames, (_, model) => ({
-      text: infillCanvas(input, model),
+      plan: infillCanvas(input, model),
       stopAtEos: false,
     }));
   }
@@ -172,7 +187,7 @@ export class RND1 {
   /** `fill`, step by step, as `denoise` does for `generate`. */
   denoiseFill(template: Template, options?: FillOptions): AsyncGenerator<TextFrame, TextResult, void> {
     return this.#runText(options, fillNames, (given: FillOptions, model) => ({
-      text: fillCanvas(template, given, model),
+      plan: fillCanvas(template, given, model),
       stopAtEos: false,
     }));
   }
@@ -240,6 +255,7 @@ export class RND1 {
   /** Aborts what runs, rejects what is pending with `disposed`, and frees the model. May be called again. */
   dispose(): Promise<void> {
     this.#disposing ??= (async () => {
+      this.textWorkers.close();
       this.#batcher.dispose();
       await this.#session.dispose();
     })();
@@ -270,17 +286,25 @@ export class RND1 {
   #runText<O extends SamplingOptions>(
     options: O | undefined,
     names: Readonly<Record<keyof O, true>>,
-    prepare: (options: O, model: TextModel) => { readonly text: TextCanvas; readonly stopAtEos: boolean },
+    prepare: (options: O, model: TextModel) => { readonly plan: TextPlan; readonly stopAtEos: boolean },
   ): AsyncGenerator<TextFrame, TextResult, void> {
     const prepared = attempt(() => {
       const given = optionsObject<O>('options', options, names);
-      const { text, stopAtEos } = prepare(given, this.#textModel());
-      const { canvas, banned } = text;
-      return { text, run: { canvas, banned, stopAtEos, sampling: readSampling(given) } };
+      return { ...prepare(given, this.#textModel()), sampling: readSampling(given) };
     });
-    return withText(
-      () => prepared().text,
-      this.#run(() => prepared().run),
+    return this.#withTokens(prepared);
+  }
+
+  async *#withTokens(
+    prepared: Attempt<Pick<Run, 'stopAtEos' | 'sampling'> & { readonly plan: TextPlan }>,
+  ): AsyncGenerator<TextFrame, TextResult, void> {
+    const { plan, stopAtEos, sampling } = prepared();
+    this.#checkUsable();
+    const text = plan.layOut(await this.textWorkers.encode(plan.texts, sampling.signal));
+    const { canvas, banned } = text;
+    return yield* withText(
+      text,
+      this.#run(() => ({ canvas, banned, stopAtEos, sampling })),
     );
   }
 
@@ -316,11 +340,10 @@ function attempt<T>(compute: () => T): Attempt<T> {
 }
 
 async function* withText(
-  textOf: () => TextCanvas,
+  text: TextCanvas,
   frames: AsyncGenerator<TokenFrame, TokenResult, void>,
 ): AsyncGenerator<TextFrame, TextResult, void> {
   try {
-    const text = textOf();
     for (;;) {
       const next = await frames.next();
       if (next.done) return { ...next.value, ...text.finish(next.value.tokens) };

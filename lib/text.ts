@@ -7,9 +7,16 @@ import { integerOption, optionsObject, quote, stringOption, wordOption } from '.
 
 /** What text-level canvases need to know of a model. */
 export interface TextModel extends CanvasModel {
-  readonly tokenizer: Pick<Tokenizer, 'encode' | 'decode' | 'decodeCanvas' | 'idOf'>;
+  readonly tokenizer: Pick<Tokenizer, 'decode' | 'decodeCanvas' | 'idOf'>;
   /** Contains `{prompt}`. */
   readonly taskTemplate: string;
+}
+
+/** A canvas of text whose arguments are read, and whose tokens are still to be made, by whoever has the time. */
+export interface TextPlan {
+  readonly texts: readonly string[];
+  /** The canvas, from the token ids of `texts`. */
+  layOut(ids: readonly Int32Array[]): TextCanvas;
 }
 
 /** A canvas made of text, and the way back. */
@@ -31,16 +38,25 @@ export const defaultTaskTemplate = 'Question: {prompt}\nAnswer:';
  * The canvas of `generate`: the prompt, by default in the task template, then masked positions. Without a prompt
  * there is no template either, and position 0, which nothing predicts, holds BOS or `<|endoftext|>`.
  */
-export function generateCanvas(prompt: string, options: GenerateOptions, model: TextModel): TextCanvas {
+export function generateCanvas(prompt: string, options: GenerateOptions, model: TextModel): TextPlan {
   stringOption('prompt', prompt);
   const mode = wordOption('mode', options.mode ?? 'task', ['task', 'completion']);
   const { maxNewTokens, addEos, reserveEnd } = options;
-  const { tokenizer } = model;
   const wrapped =
     mode === 'task' && prompt !== '' ? model.taskTemplate.replaceAll('{prompt}', () => prompt) : prompt;
-  const prefix = tokenizer.encode(wrapped);
+  const end = { maxNewTokens, addEos, reserveEnd };
+  return { texts: [wrapped], layOut: ([prefix]) => continuation(wrapped, prefix as Int32Array, end, model) };
+}
+
+function continuation(
+  wrapped: string,
+  prefix: Int32Array,
+  end: Pick<GenerateOptions, 'maxNewTokens' | 'addEos' | 'reserveEnd'>,
+  model: TextModel,
+): TextCanvas {
+  const { tokenizer } = model;
   const start = prefix.length > 0 ? { prefix } : { bosTokenId: startToken(model) };
-  const canvas = buildCanvas({ ...start, maxNewTokens, addEos, reserveEnd }, model);
+  const canvas = buildCanvas({ ...start, ...end }, model);
   const first = canvas.masked[0] ?? canvas.tokens.length;
   const special = { skipSpecialTokens: true };
   return {
@@ -64,18 +80,18 @@ export function generateCanvas(prompt: string, options: GenerateOptions, model: 
 }
 
 /** The canvas of `infill`: prefix, masked positions, suffix. */
-export function infillCanvas(input: InfillInput, model: TextModel): TextCanvas {
+export function infillCanvas(input: InfillInput, model: TextModel): TextPlan {
   if (typeof input !== 'object' || input === null) {
     throw new TypeError(`infill needs { prefix, suffix, length }, not ${quote(input)}`);
   }
   optionsObject('input', input, infillInputNames);
   const prefix = stringOption('prefix', input.prefix ?? '');
   const suffix = stringOption('suffix', input.suffix ?? '');
-  return piecesCanvas([prefix, { length: integerOption('length', input.length, 1) }, suffix], model);
+  return piecesPlan([prefix, { length: integerOption('length', input.length, 1) }, suffix], model);
 }
 
 /** The canvas of `fill`: a string is cut at the hole marks, a list is taken as it is. */
-export function fillCanvas(template: Template, options: FillOptions, model: TextModel): TextCanvas {
+export function fillCanvas(template: Template, options: FillOptions, model: TextModel): TextPlan {
   const hole = stringOption('hole', options.hole ?? '___');
   if (hole === '') throw new RangeError("hole must not be empty: ''");
   const length = integerOption('tokensPerHole', options.tokensPerHole ?? 4, 1);
@@ -83,7 +99,7 @@ export function fillCanvas(template: Template, options: FillOptions, model: Text
     const texts = template.split(hole);
     if (texts.length === 1)
       throw new RangeError(`the template has no hole ${quote(hole)}: ${quote(template)}`);
-    return piecesCanvas(
+    return piecesPlan(
       texts.flatMap((text, i) => (i === 0 ? [text] : [{ length }, text])),
       model,
     );
@@ -103,7 +119,14 @@ export function fillCanvas(template: Template, options: FillOptions, model: Text
   if (pieces.every((piece) => typeof piece === 'string')) {
     throw new RangeError(`the template has no hole: ${quote(template)}`);
   }
-  return piecesCanvas(pieces, model);
+  return piecesPlan(pieces, model);
+}
+
+type GivenPiece = string | { readonly length: number };
+
+function piecesPlan(given: readonly GivenPiece[], model: TextModel): TextPlan {
+  const texts = given.filter((piece) => typeof piece === 'string');
+  return { texts, layOut: (ids) => piecesCanvas(given, ids, model) };
 }
 
 type Piece = string | { readonly start: number; readonly end: number };
@@ -114,16 +137,18 @@ type Piece = string | { readonly start: number; readonly end: number };
  * the text goes on after a hole.
  */
 function piecesCanvas(
-  given: readonly (string | { readonly length: number })[],
+  given: readonly GivenPiece[],
+  texts: readonly Int32Array[],
   model: TextModel,
 ): TextCanvas {
   const { tokenizer, special, maxPositions } = model;
   const ids: number[] = [];
   const masked: number[] = [];
   const pieces: Piece[] = [];
+  let next = 0;
   for (const piece of given) {
     if (typeof piece === 'string') {
-      for (const id of tokenizer.encode(piece)) ids.push(id);
+      for (const id of texts[next++] as Int32Array) ids.push(id);
       pieces.push(piece);
       continue;
     }

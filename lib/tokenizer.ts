@@ -2,7 +2,9 @@ import { join } from 'node:path';
 import { checkFolder, readJsonObject } from './checkpoint/files';
 import { quote } from './checkpoint/format';
 import { RND1Error } from './errors';
+import { checkTokenizerLimits, hasUnknownNormalizer, isBounded, longestToken } from './tokenizer-limits';
 import { stringOption } from './validate';
+import { tryTokenizer } from './worker/text-workers';
 
 type Json = Record<string, unknown>;
 
@@ -18,6 +20,7 @@ interface Implementation {
   ): string;
   token_to_id(token: string): number | undefined;
   id_to_token(id: number): string | undefined;
+  special_tokens: string[];
 }
 
 const { Tokenizer: Implementation } = require('@huggingface/tokenizers') as {
@@ -60,13 +63,31 @@ export class Tokenizer {
     readonly size: number,
     /** The special tokens that tokenizer_config.json names. */
     readonly named: NamedTokens,
+    /** UTF-16 units of the longest token: no text has fewer tokens than its length over that. */
+    readonly longestToken: number,
+    /** @internal Whether `encode` takes well under a second for texts of a few thousand characters. */
+    readonly isBounded: boolean,
   ) {}
 
   /**
    * Null when the folder has no tokenizer.json. Throws `invalid_checkpoint`, naming the file, when it cannot be
-   * used or when it has token ids that are not below `vocabulary`, the model's.
+   * used, when it has token ids that are not below `vocabulary`, the model's, or when it might take the process down:
+   * a normalizer with regular expressions is tried in a worker thread first, with a time limit.
    */
-  static async load(folder: string, vocabulary = ID_LIMIT): Promise<Tokenizer | null> {
+  static async load(folder: string, vocabulary?: number): Promise<Tokenizer | null> {
+    return Tokenizer.#read(folder, vocabulary, tryTokenizer);
+  }
+
+  /** @internal `load` in a worker thread, which somebody else watches. */
+  static async loadHere(folder: string, vocabulary?: number): Promise<Tokenizer | null> {
+    return Tokenizer.#read(folder, vocabulary, async () => {});
+  }
+
+  static async #read(
+    folder: string,
+    vocabulary = ID_LIMIT,
+    tryOut: typeof tryTokenizer,
+  ): Promise<Tokenizer | null> {
     stringOption('folder', folder);
     await checkFolder(folder);
     const path = join(folder, 'tokenizer.json');
@@ -76,15 +97,23 @@ export class Tokenizer {
     try {
       const complete = { ...definition, added_tokens: addedTokens(definition, config) };
       const size = checkIds(complete, vocabulary);
+      checkTokenizerLimits(complete);
+      if (hasUnknownNormalizer(complete)) await tryOut(folder, vocabulary);
       const implementation = new Implementation(complete, config);
-      return new Tokenizer(implementation, path, size, namedTokens(implementation, config));
+      searchQuickly(implementation);
+      const named = namedTokens(implementation, config);
+      return new Tokenizer(implementation, path, size, named, longestToken(complete), isBounded(complete));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new RND1Error('invalid_checkpoint', `${path} cannot be used: ${reason}`, { cause: error });
     }
   }
 
-  /** The token ids of a text; no special tokens are added, those written out in the text are recognised. */
+  /**
+   * The token ids of a text; no special tokens are added, those written out in the text are recognised. It takes what
+   * the checkpoint's patterns take, on this thread: the methods of `RND1` do it in a worker thread, with a time limit,
+   * where that may be long.
+   */
   encode(text: string): Int32Array {
     stringOption('text', text);
     const { ids, tokens } = this.implementation.encode(text, { add_special_tokens: false });
@@ -131,6 +160,12 @@ export class Tokenizer {
   idOf(token: string): number | undefined {
     return this.implementation.token_to_id(token);
   }
+}
+
+/** The class looks for every token of a text in its list of special tokens, which may be long. */
+function searchQuickly({ special_tokens }: Implementation): void {
+  const contents = new Set(special_tokens);
+  Object.defineProperty(special_tokens, 'includes', { value: (token: string) => contents.has(token) });
 }
 
 /** Those of tokenizer.json, then those that only tokenizer_config.json has: transformers adds them too. */

@@ -32,10 +32,14 @@ export async function run(task: Task, flags: ModelFlags & OutputFlags): Promise<
 
 /** Loads a model behind a bar. */
 export async function loadModel(
-  flags: ModelFlags & { readonly quiet?: boolean; readonly maxRowsPerStep?: number },
+  flags: ModelFlags & {
+    readonly quiet?: boolean;
+    readonly maxRowsPerStep?: number;
+    readonly promptTimeout?: number;
+  },
   signal: AbortSignal,
 ): Promise<RND1> {
-  const { device, dtype, threads, mmap, maxRowsPerStep } = flags;
+  const { device, dtype, threads, mmap, maxRowsPerStep, promptTimeout } = flags;
   const loading = flags.quiet ? null : new LoadingBar(process.stderr);
   try {
     const hub = hubOf(flags);
@@ -46,6 +50,7 @@ export async function loadModel(
       threads,
       mmap,
       maxRowsPerStep,
+      promptTimeout,
       signal,
       onProgress: loading?.update,
     });

@@ -11,13 +11,14 @@ import { checkTextLength } from '../work';
 
 /** `POST /v1/chat/completions` */
 export function addChat(app: FastifyInstance, context: Context): void {
-  const { model, settings, chatTemplate } = context;
+  const { model, chatTemplate } = context;
   const schema = { summary: 'Answer in a conversation', tags: ['openai'], body: chatBody };
   app.post<{ Body: ChatBody }>('/v1/chat/completions', { schema }, async (request, reply) => {
     const { body } = request;
     const call = context.open(request, reply, body.model);
-    const text = chatTemplate.render(messagesOf(body), body.chat_template_kwargs ?? {});
-    checkTextLength(text, settings.maxCanvasTokens);
+    const args = [messagesOf(body), body.chat_template_kwargs ?? {}] as const;
+    const text = await chatTemplate.render([...args], call.signal);
+    checkTextLength(text.length, context);
     const maxNewTokens = newTokens(maxTokensOf(body), true, model);
     const prompt: Prompt = {
       text,

@@ -6,7 +6,7 @@ import { ApiError } from '../errors';
 import { newTokens, samplingOf, seedOf } from '../fields';
 import { frameEvents } from '../frame-events';
 import { type DenoiseBody, denoiseBody } from '../schemas';
-import { begin, checkTextLength, type Frames } from '../work';
+import { begin, checkTextLength, type Frames, lengthOf } from '../work';
 import { textsOf } from './infill';
 
 /** Fields that belong to one kind of canvas; the first of each kind names it. */
@@ -36,8 +36,8 @@ export function addDenoise(app: FastifyInstance, context: Context): void {
     const call = context.open(request, reply, body.model);
     const kind = kindOf(body);
     const { prompt, text, prefix, suffix } = body;
-    const texts = [prompt, prefix, suffix].concat(textsOf((text ?? '') as Template));
-    checkTextLength(texts.join(''), settings.maxCanvasTokens);
+    const texts = [prompt ?? '', prefix ?? '', suffix ?? '', ...textsOf((text ?? '') as Template)];
+    checkTextLength(lengthOf(texts), context);
     const seed = seedOf(body);
     const frames = framesOf(model, kind, body, samplingOf(body, seed, call.signal));
     const work = await begin(model, frames, {
