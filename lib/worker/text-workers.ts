@@ -6,8 +6,10 @@ import type { TokenizerPlace } from './tokenizer-thread';
 
 /** UTF-16 units that become tokens in some forty milliseconds; texts up to here need not wait behind longer ones. */
 const smallText = 8192;
-/** Seconds for making a tokenizer: the largest published ones need two or three. */
-const startLimit = 20;
+/** Seconds for making a tokenizer that was made once already. */
+const startLimit = 60;
+/** Seconds for making one that may take for ever: the largest published ones need two or three. */
+const trialLimit = 30;
 /** For the heap of a thread: a text of the server's default size needs a few hundred. */
 const heapMegabytes = 1024;
 /** Seconds after which the thread for long texts is given up, and its tokenizer with it. */
@@ -150,22 +152,22 @@ export function lossText(reason: LossReason, seconds: number, megabytes: number)
   return 'ended its thread';
 }
 
-/** Throws unless the tokenizer of a folder can be made within the limits of time and memory. */
-export async function tryTokenizer(folder: string, vocabulary: number): Promise<void> {
+/** Throws unless the tokenizer of a folder can be made within the limits of memory and time, `limit` in seconds. */
+export async function tryTokenizer(folder: string, vocabulary: number, limit = trialLimit): Promise<void> {
   const file = threadFile('worker/tokenizer-thread');
   if (file === null) throw missingThread();
   const lane: TokenizerLane = new Lane({
     file,
     data: { folder, vocabulary },
-    startLimit,
-    limit: startLimit,
+    startLimit: limit,
+    limit,
     heapMegabytes,
   });
   try {
     await lane.start();
   } catch (error) {
     if (!(error instanceof ThreadLost)) throw error;
-    throw new Error(`making it ${lossText(error.reason, startLimit, heapMegabytes)}`, { cause: error });
+    throw new Error(`making it ${lossText(error.reason, limit, heapMegabytes)}`, { cause: error });
   } finally {
     lane.close(new Error('done'));
   }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const { name, version } = require('../../package.json') as { name: string; version: string };
@@ -19,7 +19,7 @@ export function threadFile(module: ThreadModule): string | null {
     // Computed, so that bundlers leave it alone.
     const manifest = require.resolve(`${name}/package.json`);
     const installed = join(dirname(manifest), 'dist', file);
-    const same = (require(manifest) as { version: string }).version === version;
+    const same = (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version === version;
     return same && existsSync(installed) ? installed : null;
   } catch {
     return null;
