@@ -8,8 +8,10 @@ const decoderGrowth = 64;
 const encoderGrowth = 1024;
 /** UTF-16 units of one token; the longest in published tokenizers are runs of a few hundred spaces. */
 const tokenLimit = 4096;
-/** Added tokens; they are compared one by one when bytes become text. Gemma has 6,414. */
+/** Added tokens, and special tokens that tokenizer_config.json names. Gemma has 6,414. */
 const addedLimit = 10_000;
+/** The same where bytes become text: every token is compared with each of them. gpt-oss has about 1,100. */
+const byteLevelAddedLimit = 2048;
 /** UTF-16 units of all added tokens. */
 const addedLength = 2 ** 20;
 /** UTF-16 units of all pieces of a Unigram model: a node of its trie for each, where they share nothing. */
@@ -32,7 +34,7 @@ const knownPatterns: ReadonlySet<string> = new Set([
  * Throws where a tokenizer.json asks for more than the main thread can bound: decoding, which goes on there in every
  * step, must be linear in the number of tokens, and neither decoding nor normalizing may blow a text up.
  */
-export function checkTokenizerLimits(definition: Json): void {
+export function checkTokenizerLimits(definition: Json, config: Json = {}): void {
   const { normalizer, decoder, model } = definition;
   const decoders = stepsOf(decoder, 'decoders');
   for (const pattern of patternsOf(decoders)) {
@@ -53,12 +55,19 @@ export function checkTokenizerLimits(definition: Json): void {
     const long = patternsOf(steps).find((pattern) => pattern.length > patternLimit);
     if (long !== undefined) throw new Error(`its ${part} has a pattern of ${long.length} characters`);
   }
+  const byteLevel = (decoder as Json | null | undefined)?.type === 'ByteLevel';
+  checkCount(definition.added_tokens, byteLevel ? byteLevelAddedLimit : addedLimit, 'added tokens');
+  checkCount(config.additional_special_tokens, addedLimit, 'additional_special_tokens');
   checkTokens(definition.added_tokens as Json[], (model as Json | undefined)?.vocab);
+}
+
+function checkCount(list: unknown, limit: number, what: string): void {
+  const count = Array.isArray(list) ? list.length : 0;
+  if (count > limit) throw new Error(`${count} ${what}, of at most ${limit}`);
 }
 
 /** Tokens are written into texts as they are. */
 function checkTokens(added: readonly Json[], vocab: unknown): void {
-  if (added.length > addedLimit) throw new Error(`${added.length} added tokens, of at most ${addedLimit}`);
   const check = (token: unknown): number => {
     const { length } = String(token);
     if (length > tokenLimit) throw new Error(`a token has ${length} characters, of at most ${tokenLimit}`);

@@ -97,7 +97,7 @@ export class Tokenizer {
     try {
       const complete = { ...definition, added_tokens: addedTokens(definition, config) };
       const size = checkIds(complete, vocabulary);
-      checkTokenizerLimits(complete);
+      checkTokenizerLimits(complete, config);
       if (hasUnknownNormalizer(complete)) await tryOut(folder, vocabulary);
       const implementation = new Implementation(complete, config);
       searchQuickly(implementation);

@@ -83,7 +83,11 @@ test.each<[string, Json, string]>([
     { ...nano, model: { vocab: times(2100, ['a'.repeat(4000), 0]) } },
     'its pieces have 8400000',
   ],
-  ['many added tokens', { ...nano, added_tokens: times(10_001, { content: 'a' }) }, '10001 added tokens'],
+  [
+    'many added tokens',
+    { ...nano, added_tokens: times(2049, { content: 'a' }) },
+    '2049 added tokens, of at most 2048',
+  ],
   [
     'long added tokens',
     { ...nano, added_tokens: times(300, { content: 'a'.repeat(4000) }) },
@@ -91,6 +95,15 @@ test.each<[string, Json, string]>([
   ],
 ])('%s may not', (_, definition, message) => {
   expect(() => checkTokenizerLimits(definition)).toThrow(message);
+});
+
+test('as many added tokens as Gemma has may be decoded, where they are not compared one by one', () => {
+  const gemma = { ...sentencePiece, added_tokens: times(6414, { content: 'a' }) };
+  expect(() => checkTokenizerLimits(gemma)).not.toThrow();
+  const more = { ...sentencePiece, added_tokens: times(10_001, { content: 'a' }) };
+  expect(() => checkTokenizerLimits(more)).toThrow('10001 added tokens, of at most 10000');
+  const config = { additional_special_tokens: times(10_001, 'a') };
+  expect(() => checkTokenizerLimits(nano, config)).toThrow('10001 additional_special_tokens');
 });
 
 test('normalizers with regular expressions have to be tried first', () => {
