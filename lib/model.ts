@@ -83,7 +83,7 @@ export class RND1 {
   readonly info: ModelInfo;
   /** null when the checkpoint has no tokenizer.json; text methods then fail with `tokenizer_missing`. */
   readonly tokenizer: Tokenizer | null;
-  /** @internal Where the texts of prompts become tokens. */
+  /** @hidden Where the texts of prompts become tokens. */
   readonly textWorkers: TextWorkers;
 
   private constructor({

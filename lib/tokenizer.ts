@@ -65,7 +65,7 @@ export class Tokenizer {
     readonly named: NamedTokens,
     /** UTF-16 units of the longest token: no text has fewer tokens than its length over that. */
     readonly longestToken: number,
-    /** @internal Whether `encode` takes well under a second for texts of a few thousand characters. */
+    /** @hidden Whether `encode` takes well under a second for texts of a few thousand characters. */
     readonly isBounded: boolean,
   ) {}
 
@@ -78,7 +78,7 @@ export class Tokenizer {
     return Tokenizer.#read(folder, vocabulary, tryTokenizer);
   }
 
-  /** @internal `load` in a worker thread, which somebody else watches. */
+  /** @hidden `load` in a worker thread, which somebody else watches. */
   static async loadHere(folder: string, vocabulary?: number): Promise<Tokenizer | null> {
     return Tokenizer.#read(folder, vocabulary, async () => {});
   }

@@ -1,11 +1,13 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Tokenizer } from '../../lib/tokenizer';
 import {
   checkTokenizerLimits,
   hasUnknownNormalizer,
   isBounded,
   longestToken,
 } from '../../lib/tokenizer-limits';
+import { failure, temporaryFolder } from './checkpoint-files';
 
 type Json = Record<string, unknown>;
 
@@ -104,6 +106,20 @@ test('as many added tokens as Gemma has may be decoded, where they are not compa
   expect(() => checkTokenizerLimits(more)).toThrow('10001 added tokens, of at most 10000');
   const config = { additional_special_tokens: times(10_001, 'a') };
   expect(() => checkTokenizerLimits(nano, config)).toThrow('10001 additional_special_tokens');
+});
+
+test('loading refuses what goes beyond, and names the file', async () => {
+  const definition = decoders(regex('(a+)+$', 'b'));
+  const folder = temporaryFolder({
+    'tokenizer.json': JSON.stringify(definition),
+    'tokenizer_config.json': JSON.stringify({ additional_special_tokens: times(10_001, 'a') }),
+  });
+  const path = join(folder, 'tokenizer.json');
+  expect(await failure(() => Tokenizer.load(folder), 'invalid_checkpoint')).toContain(
+    `${path} cannot be used: its decoder`,
+  );
+  writeFileSync(path, JSON.stringify(nano));
+  expect(await failure(() => Tokenizer.load(folder), 'invalid_checkpoint')).toContain('10001 additional');
 });
 
 test('normalizers with regular expressions have to be tried first', () => {
