@@ -176,6 +176,10 @@ function readGeneration(generation: Fields, config: Fields): GenerationDefaults 
   if (taskTemplate !== undefined && !taskTemplate.includes('{prompt}')) {
     throw generation.invalid('task_template', 'a string that contains {prompt}');
   }
+  // Each of them makes a text longer by all of the prompt.
+  if (taskTemplate !== undefined && taskTemplate.split('{prompt}').length > 17) {
+    throw generation.invalid('task_template', 'a string that contains {prompt} at most 16 times');
+  }
   return {
     maxNewTokens: generation.optionalPositiveInteger('max_new_tokens'),
     steps:

@@ -13,6 +13,8 @@ export type RND1ErrorCode =
   | 'disposed'
   | 'addon_not_found'
   | 'io'
+  /** Making tokens of a text took more time (see `LoadOptions.promptTimeout`) or memory than there is for it. */
+  | 'prompt_too_expensive'
   | HubErrorCode;
 
 /** Why a checkpoint could not be had from the hub. */
@@ -27,7 +29,7 @@ export type HubErrorCode =
   | 'network';
 
 /** Those that the addon knows. */
-const codes: ReadonlySet<string> = new Set<Exclude<RND1ErrorCode, HubErrorCode>>([
+const codes: ReadonlySet<string> = new Set<Exclude<RND1ErrorCode, HubErrorCode | 'prompt_too_expensive'>>([
   'invalid_checkpoint',
   'unsupported_model',
   'tokenizer_missing',

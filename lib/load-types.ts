@@ -94,6 +94,11 @@ export interface LoadOptions extends HubOptions {
    * new canvas waits for its first. A canvas that is longer goes alone. @default 4096
    */
   readonly maxRowsPerStep?: number;
+  /**
+   * Seconds that making tokens of the texts of one call may take: a checkpoint's patterns may take for ever. Beyond it the
+   * call fails with `prompt_too_expensive`. @default 5
+   */
+  readonly promptTimeout?: number;
   /** Called as files arrive from the hub, where they must, and as tensors become ready. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Rejects with its reason as soon as it aborts. @default none */

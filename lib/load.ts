@@ -30,6 +30,7 @@ import {
   booleanOption,
   callbackOption,
   integerOption,
+  numberOption,
   optionsObject,
   quote,
   signalOption,
@@ -72,6 +73,7 @@ export interface LoadedModel {
   readonly info: ModelInfo;
   /** See `LoadOptions`. */
   readonly maxRowsPerStep: number | undefined;
+  readonly promptTimeout: number;
 }
 
 /** Reads a checkpoint folder and makes a native session of it. */
@@ -81,7 +83,8 @@ export async function loadModel(
 ): Promise<LoadedModel> {
   const { path, options } = readArguments(given, more);
   const place = path === undefined ? embeddedFolder : stringOption('path', path);
-  const { device, dtype, threads, mmap, maxRowsPerStep, onProgress, signal, hub } = readLoadOptions(options);
+  const read = readLoadOptions(options);
+  const { device, dtype, threads, mmap, maxRowsPerStep, promptTimeout, onProgress, signal, hub } = read;
   signal?.throwIfAborted();
   const folder = await findFolder(place, {
     ...hub,
@@ -126,7 +129,7 @@ export async function loadModel(
     unknownTensors: selected.unknown,
     warnings: [...warnings, ...manifest.warnings, ...selected.warnings].map(printableText),
   };
-  return { native, session, config, tokenizer, info, maxRowsPerStep };
+  return { native, session, config, tokenizer, info, maxRowsPerStep, promptTimeout };
 }
 
 /** `(path, options)` or `({ model, …options })`. */
@@ -166,6 +169,7 @@ function readLoadOptions(given: LoadOptions | undefined) {
       options.maxRowsPerStep === undefined
         ? undefined
         : integerOption('maxRowsPerStep', options.maxRowsPerStep, 1),
+    promptTimeout: numberOption('promptTimeout', options.promptTimeout ?? 5, 0.001, 86_400),
     onProgress,
     signal: signalOption(options.signal),
     hub,

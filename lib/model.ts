@@ -11,14 +11,16 @@ import { withJSON } from './json';
 import { type LoadedModel, loadModel, type ModelInfo } from './load';
 import { fillNames, forwardNames, generateNames, infillNames, tokenNames } from './option-names';
 import { readSampling } from './options';
-import { drain, settledText, withText } from './stream';
+import { drain, type Opening, settledText, withText } from './stream';
 import {
+  type AnswerCanvas,
   defaultTaskTemplate,
   fillCanvas,
   generateCanvas,
   infillCanvas,
   type TextCanvas,
   type TextModel,
+  type TextPlan,
 } from './text';
 import type { Tokenizer } from './tokenizer';
 import type {
@@ -44,6 +46,7 @@ import type {
 } from './types';
 import { scoreAndUnmask } from './unmask';
 import { bannedList, booleanOption, optionsObject, quote, signalOption } from './validate';
+import { TextWorkers } from './worker/text-workers';
 
 /** Node.js defines it, other realms of the same process (test runners make them) perhaps not. */
 const asyncDispose: typeof Symbol.asyncDispose =
@@ -84,8 +87,18 @@ export class RND1 {
   readonly info: ModelInfo;
   /** null when the checkpoint has no tokenizer.json; text methods then fail with `tokenizer_missing`. */
   readonly tokenizer: Tokenizer | null;
+  /** @hidden Where the texts of prompts become tokens. */
+  readonly textWorkers: TextWorkers;
 
-  private constructor({ native, session, config, tokenizer, info, maxRowsPerStep }: LoadedModel) {
+  private constructor({
+    native,
+    session,
+    config,
+    tokenizer,
+    info,
+    maxRowsPerStep,
+    promptTimeout,
+  }: LoadedModel) {
     this.#native = native;
     this.#session = session;
     this.#batcher = new Batcher(session, () => new native.AbortFlag(), {
@@ -98,6 +111,9 @@ export class RND1 {
     this.config = config;
     this.info = info;
     this.tokenizer = tokenizer;
+    const { folder } = info;
+    const { vocabulary } = config.model;
+    this.textWorkers = new TextWorkers({ tokenizer, folder, vocabulary, limit: promptTimeout });
     const { maskTokenId, eosTokenIds, padTokenId, bosTokenId } = config.tokens;
     this.#canvasModel = {
       vocabulary: config.model.vocabulary,
@@ -141,8 +157,7 @@ export class RND1 {
    * @throws as `generate`, when the next frame is asked for
    */
   denoise(prompt: string, options?: GenerateOptions): AsyncGenerator<TextFrame, TextResult, void> {
-    const { text, frames } = this.#prepareAnswer(prompt, options);
-    return withText(text, frames);
+    return withText(this.#openAnswer(prompt, options));
   }
 
   /**
@@ -153,8 +168,7 @@ export class RND1 {
    * @throws as `generate`, when the next part is asked for
    */
   stream(prompt: string, options?: GenerateOptions): AsyncGenerator<string, TextResult, void> {
-    const { text, frames } = this.#prepareAnswer(prompt, options);
-    return settledText(text, frames);
+    return settledText(this.#openAnswer(prompt, options));
   }
 
   /**
@@ -169,11 +183,11 @@ export class RND1 {
 
   /** `infill`, step by step, as `denoise` does for `generate`. */
   denoiseInfill(input: InfillInput, options?: InfillOptions): AsyncGenerator<TextFrame, TextResult, void> {
-    const { text, frames } = this.#prepare(options, infillNames, (_, model) => ({
-      text: infillCanvas(input, model),
+    const open = this.#open(options, infillNames, (_, model) => ({
+      plan: infillCanvas(input, model),
       stopAtEos: false,
     }));
-    return withText(text, frames);
+    return withText(open);
   }
 
   /**
@@ -188,11 +202,11 @@ export class RND1 {
 
   /** `fill`, step by step, as `denoise` does for `generate`. */
   denoiseFill(template: Template, options?: FillOptions): AsyncGenerator<TextFrame, TextResult, void> {
-    const { text, frames } = this.#prepare(options, fillNames, (given: FillOptions, model) => ({
-      text: fillCanvas(template, given, model),
+    const open = this.#open(options, fillNames, (given: FillOptions, model) => ({
+      plan: fillCanvas(template, given, model),
       stopAtEos: false,
     }));
-    return withText(text, frames);
+    return withText(open);
   }
 
   /**
@@ -258,6 +272,7 @@ export class RND1 {
   /** Aborts what runs, rejects what is pending with `disposed`, and frees the model. May be called again. */
   dispose(): Promise<void> {
     this.#disposing ??= (async () => {
+      this.textWorkers.close();
       this.#batcher.dispose();
       await this.#session.dispose();
     })();
@@ -285,26 +300,30 @@ export class RND1 {
     return yield* denoise(denoising, (canvas, signal) => this.#batcher.step(canvas, signal));
   }
 
-  #prepareAnswer(prompt: string, options: GenerateOptions | undefined) {
-    return this.#prepare(options, generateNames, (given: GenerateOptions, model) => ({
-      text: generateCanvas(prompt, given, model),
+  #openAnswer(prompt: string, options: GenerateOptions | undefined): Opening<AnswerCanvas> {
+    return this.#open(options, generateNames, (given: GenerateOptions, model) => ({
+      plan: generateCanvas(prompt, given, model),
       stopAtEos: booleanOption('stopAtEos', given.stopAtEos, true),
     }));
   }
 
-  /** A canvas of text and its frames, of which nothing is computed yet. */
-  #prepare<O extends SamplingOptions, T extends TextCanvas>(
+  /** Reads the arguments at once; what is wrong with them is thrown when the canvas is opened. */
+  #open<O extends SamplingOptions, T extends TextCanvas>(
     options: O | undefined,
     names: Readonly<Record<keyof O, true>>,
-    prepare: (options: O, model: TextModel) => { readonly text: T; readonly stopAtEos: boolean },
-  ): { readonly text: Attempt<T>; readonly frames: AsyncGenerator<TokenFrame, TokenResult, void> } {
+    prepare: (options: O, model: TextModel) => { readonly plan: TextPlan<T>; readonly stopAtEos: boolean },
+  ): Opening<T> {
     const prepared = attempt(() => {
       const given = optionsObject<O>('options', options, names);
-      const { text, stopAtEos } = prepare(given, this.#textModel());
-      const { canvas, banned } = text;
-      return { text, run: { canvas, banned, stopAtEos, sampling: readSampling(given) } };
+      return { ...prepare(given, this.#textModel()), sampling: readSampling(given) };
     });
-    return { text: () => prepared().text, frames: this.#run(() => prepared().run) };
+    return async () => {
+      const { plan, stopAtEos, sampling } = prepared();
+      this.#checkUsable();
+      const text = plan.layOut(await this.textWorkers.encode(plan.texts, sampling.signal));
+      const { canvas, banned } = text;
+      return { text, frames: this.#run(() => ({ canvas, banned, stopAtEos, sampling })) };
+    };
   }
 
   #textModel(): TextModel {

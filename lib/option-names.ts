@@ -40,6 +40,7 @@ export const loadNames: Names<LoadOptions> = {
   threads: true,
   mmap: true,
   maxRowsPerStep: true,
+  promptTimeout: true,
   onProgress: true,
   signal: true,
 };

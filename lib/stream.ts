@@ -2,13 +2,16 @@ import { toJSON, withJSON } from './json';
 import type { AnswerCanvas, TextCanvas } from './text';
 import type { TextFrame, TextResult, TokenFrame, TokenResult } from './types';
 
+/** A canvas of text and its frames, of which nothing is computed yet. */
+export type Opening<T extends TextCanvas> = () => Promise<{
+  readonly text: T;
+  readonly frames: AsyncGenerator<TokenFrame, TokenResult, void>;
+}>;
+
 /** Frames and a result of ids, with their texts. */
-export async function* withText(
-  textOf: () => TextCanvas,
-  frames: AsyncGenerator<TokenFrame, TokenResult, void>,
-): AsyncGenerator<TextFrame, TextResult, void> {
+export async function* withText(open: Opening<TextCanvas>): AsyncGenerator<TextFrame, TextResult, void> {
+  const { text, frames } = await open();
   try {
-    const text = textOf();
     for (;;) {
       const next = await frames.next();
       if (next.done) return withJSON({ ...next.value, ...text.finish(next.value.tokens) }, toJSON);
@@ -22,12 +25,9 @@ export async function* withText(
 }
 
 /** The parts of a text from left to right, each as soon as no later step can change it; joined they are the result's. */
-export async function* settledText(
-  textOf: () => AnswerCanvas,
-  frames: AsyncGenerator<TokenFrame, TokenResult, void>,
-): AsyncGenerator<string, TextResult, void> {
+export async function* settledText(open: Opening<AnswerCanvas>): AsyncGenerator<string, TextResult, void> {
+  const { text, frames } = await open();
   try {
-    const text = textOf();
     let given = 0;
     for (;;) {
       const next = await frames.next();

@@ -4,12 +4,20 @@ import { infillInputNames } from './option-names';
 import type { Tokenizer } from './tokenizer';
 import type { FillOptions, GenerateOptions, InfillInput, Template } from './types';
 import { integerOption, optionsObject, quote, stringOption, wordOption } from './validate';
+import type { GivenText } from './worker/text-workers';
 
 /** What text-level canvases need to know of a model. */
 export interface TextModel extends CanvasModel {
-  readonly tokenizer: Pick<Tokenizer, 'encode' | 'decode' | 'decodeCanvas' | 'decodeParts' | 'idOf'>;
+  readonly tokenizer: Pick<Tokenizer, 'decode' | 'decodeCanvas' | 'decodeParts' | 'idOf'>;
   /** Contains `{prompt}`. */
   readonly taskTemplate: string;
+}
+
+/** A canvas of text whose arguments are read, and whose tokens are still to be made, by whoever has the time. */
+export interface TextPlan<T extends TextCanvas = TextCanvas> {
+  readonly texts: readonly GivenText[];
+  /** The canvas, from the token ids of `texts`. */
+  layOut(ids: readonly Int32Array[]): T;
 }
 
 /** A canvas made of text, and the way back. */
@@ -37,16 +45,32 @@ export const defaultTaskTemplate = 'Question: {prompt}\nAnswer:';
  * The canvas of `generate`: the prompt, by default in the task template, then masked positions. Without a prompt
  * there is no template either, and position 0, which nothing predicts, holds BOS or `<|endoftext|>`.
  */
-export function generateCanvas(prompt: string, options: GenerateOptions, model: TextModel): AnswerCanvas {
+export function generateCanvas(
+  prompt: string,
+  options: GenerateOptions,
+  model: TextModel,
+): TextPlan<AnswerCanvas> {
   stringOption('prompt', prompt);
   const mode = wordOption('mode', options.mode ?? 'task', ['task', 'completion']);
   const { maxNewTokens, addEos, reserveEnd } = options;
-  const { tokenizer } = model;
   const asked = mode === 'task' && prompt !== '';
-  const wrapped = asked ? model.taskTemplate.replaceAll('{prompt}', () => prompt) : prompt;
-  const prefix = tokenizer.encode(wrapped);
+  const text = asked ? model.taskTemplate.replaceAll('{prompt}', () => prompt) : prompt;
+  const end = { maxNewTokens, addEos, reserveEnd };
+  return {
+    texts: [{ text, continues: false }],
+    layOut: ([prefix]) => continuation({ wrapped: text, asked }, prefix as Int32Array, end, model),
+  };
+}
+
+function continuation(
+  { wrapped, asked }: { readonly wrapped: string; readonly asked: boolean },
+  prefix: Int32Array,
+  end: Pick<GenerateOptions, 'maxNewTokens' | 'addEos' | 'reserveEnd'>,
+  model: TextModel,
+): AnswerCanvas {
+  const { tokenizer } = model;
   const start = prefix.length > 0 ? { prefix } : { bosTokenId: startToken(model) };
-  const canvas = buildCanvas({ ...start, maxNewTokens, addEos, reserveEnd }, model);
+  const canvas = buildCanvas({ ...start, ...end }, model);
   const first = canvas.masked[0] ?? canvas.tokens.length;
   const special = { skipSpecialTokens: true, continues: prefix.length > 0 };
   // The space that follows the template's last colon is the template's.
@@ -79,18 +103,18 @@ export function generateCanvas(prompt: string, options: GenerateOptions, model: 
 }
 
 /** The canvas of `infill`: prefix, masked positions, suffix. */
-export function infillCanvas(input: InfillInput, model: TextModel): TextCanvas {
+export function infillCanvas(input: InfillInput, model: TextModel): TextPlan {
   if (typeof input !== 'object' || input === null) {
     throw new TypeError(`infill needs { prefix, suffix, length }, not ${quote(input)}`);
   }
   optionsObject('input', input, infillInputNames);
   const prefix = stringOption('prefix', input.prefix ?? '');
   const suffix = stringOption('suffix', input.suffix ?? '');
-  return piecesCanvas([prefix, { length: integerOption('length', input.length, 1) }, suffix], model);
+  return piecesPlan([prefix, { length: integerOption('length', input.length, 1) }, suffix], model);
 }
 
 /** The canvas of `fill`: a string is cut at the hole marks, a list is taken as it is. */
-export function fillCanvas(template: Template, options: FillOptions, model: TextModel): TextCanvas {
+export function fillCanvas(template: Template, options: FillOptions, model: TextModel): TextPlan {
   const hole = stringOption('hole', options.hole ?? '___');
   if (hole === '') throw new RangeError("hole must not be empty: ''");
   const length = integerOption('tokensPerHole', options.tokensPerHole ?? 4, 1);
@@ -98,7 +122,7 @@ export function fillCanvas(template: Template, options: FillOptions, model: Text
     const texts = template.split(hole);
     if (texts.length === 1)
       throw new RangeError(`the template has no hole ${quote(hole)}: ${quote(template)}`);
-    return piecesCanvas(
+    return piecesPlan(
       texts.flatMap((text, i) => (i === 0 ? [text] : [{ length }, text])),
       model,
     );
@@ -118,7 +142,15 @@ export function fillCanvas(template: Template, options: FillOptions, model: Text
   if (pieces.every((piece) => typeof piece === 'string')) {
     throw new RangeError(`the template has no hole: ${quote(template)}`);
   }
-  return piecesCanvas(pieces, model);
+  return piecesPlan(pieces, model);
+}
+
+type GivenPiece = string | { readonly length: number };
+
+function piecesPlan(given: readonly GivenPiece[], model: TextModel): TextPlan {
+  const filled = given.filter((piece) => piece !== '');
+  const texts = filled.flatMap((text, i) => (typeof text === 'string' ? { text, continues: i > 0 } : []));
+  return { texts, layOut: (ids) => piecesCanvas(filled, ids, model) };
 }
 
 /** A text, or neighbouring holes: `ends[i]` is the position behind the i-th. */
@@ -136,17 +168,18 @@ interface Holes {
  * the text goes on after a hole.
  */
 function piecesCanvas(
-  given: readonly (string | { readonly length: number })[],
+  given: readonly GivenPiece[],
+  texts: readonly Int32Array[],
   model: TextModel,
 ): TextCanvas {
   const { tokenizer, special, maxPositions } = model;
   const ids: number[] = [];
   const masked: number[] = [];
   const pieces: Piece[] = [];
+  let next = 0;
   for (const piece of given) {
     if (typeof piece === 'string') {
-      if (piece === '') continue;
-      for (const id of tokenizer.encode(piece, { continues: pieces.length > 0 })) ids.push(id);
+      for (const id of texts[next++] as Int32Array) ids.push(id);
       pieces.push(piece);
       continue;
     }

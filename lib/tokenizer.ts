@@ -4,8 +4,10 @@ import { quote } from './checkpoint/format';
 import { readVocabulary } from './checkpoint/vocabulary';
 import { RND1Error } from './errors';
 import { PartTexts, spelledBytes } from './token-bytes';
+import { checkTokenizerLimits, hasUnknownNormalizer, isBounded, longestToken } from './tokenizer-limits';
 import { type Parts, partsOf } from './tokenizer-parts';
 import { stringOption } from './validate';
+import { tryTokenizer } from './worker/text-workers';
 
 type Json = Record<string, unknown>;
 
@@ -60,17 +62,42 @@ export class Tokenizer {
     readonly size: number,
     /** The special tokens that tokenizer_config.json names. */
     readonly named: NamedTokens,
+    /** UTF-16 units of the longest token: no text has fewer tokens than its length over that. */
+    readonly longestToken: number,
+    /** @hidden Whether `encode` takes well under a second for texts of a few thousand characters. */
+    readonly isBounded: boolean,
   ) {}
 
   /**
    * Null when the folder has no tokenizer.json. Throws `invalid_checkpoint`, naming the file, when it cannot be
-   * used, when it has token ids that are not below `vocabulary`, the model's, or when tokens and ids contradict each
-   * other. `warn` is told of contradictions that leave no doubt about the tokens (docs/checkpoints.md).
+   * used, when it has token ids that are not below `vocabulary`, the model's, when tokens and ids contradict each
+   * other, or when it might take the process down: a normalizer with regular expressions is tried in a worker thread
+   * first, with a time limit. `warn` is told of contradictions that leave no doubt about the tokens
+   * (docs/checkpoints.md).
    */
   static async load(
     folder: string,
-    vocabulary = ID_LIMIT,
+    vocabulary?: number,
     warn: (message: string) => void = () => {},
+  ): Promise<Tokenizer | null> {
+    return Tokenizer.#read(folder, vocabulary, warn, tryTokenizer);
+  }
+
+  /** @hidden `load` in a worker thread, which somebody else watches. */
+  static async loadHere(folder: string, vocabulary?: number): Promise<Tokenizer | null> {
+    return Tokenizer.#read(
+      folder,
+      vocabulary,
+      () => {},
+      async () => {},
+    );
+  }
+
+  static async #read(
+    folder: string,
+    vocabulary = ID_LIMIT,
+    warn: (message: string) => void,
+    tryOut: typeof tryTokenizer,
   ): Promise<Tokenizer | null> {
     stringOption('folder', folder);
     await checkFolder(folder);
@@ -83,19 +110,23 @@ export class Tokenizer {
       const { added, size } = readVocabulary(definition, config, vocabulary, (text) =>
         warn(`${folder}: ${text}`),
       );
-      const parts = partsOf({ ...definition, added_tokens: [...added] }, config, path);
-      return new Tokenizer(
-        parts,
-        size,
-        namedTokens(parts, config, (text) => warn(`${configPath}: ${text}`)),
-      );
+      const complete = { ...definition, added_tokens: [...added] };
+      checkTokenizerLimits(complete, config);
+      if (hasUnknownNormalizer(complete)) await tryOut(folder, vocabulary);
+      const parts = partsOf(complete, config, path);
+      const named = namedTokens(parts, config, (text) => warn(`${configPath}: ${text}`));
+      return new Tokenizer(parts, size, named, longestToken(complete), isBounded(complete));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new RND1Error('invalid_checkpoint', `${path} cannot be used: ${reason}`, { cause: error });
     }
   }
 
-  /** The token ids of a text; no special tokens are added, those written out in the text are recognised. */
+  /**
+   * The token ids of a text; no special tokens are added, those written out in the text are recognised. It takes what
+   * the checkpoint's patterns take, on this thread: the methods of `RND1` do it in a worker thread, with a time limit,
+   * where that may be long.
+   */
   encode(text: string, { continues = false }: EncodeOptions = {}): Int32Array {
     stringOption('text', text);
     const { steps, added } = this.parts;

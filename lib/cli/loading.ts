@@ -12,11 +12,12 @@ export type LoadFlags = ModelFlags & {
   readonly quiet?: boolean;
   readonly verbose?: boolean;
   readonly maxRowsPerStep?: number;
+  readonly promptTimeout?: number;
 };
 
 /** Loads a model behind a bar. */
 export async function loadModel(flags: LoadFlags, signal: AbortSignal): Promise<RND1> {
-  const { model: place, device, dtype, mmap, maxRowsPerStep } = flags;
+  const { model: place, device, dtype, mmap, maxRowsPerStep, promptTimeout } = flags;
   const loading = flags.quiet ? null : new LoadingBar(process.stderr);
   const times = new LoadTimes();
   const fromHub = place !== undefined && isOnHub(place);
@@ -30,6 +31,7 @@ export async function loadModel(flags: LoadFlags, signal: AbortSignal): Promise<
       threads: cappedThreads(flags.threads),
       mmap,
       maxRowsPerStep,
+      promptTimeout,
       signal,
       onProgress(progress) {
         times.update(progress);

@@ -21,6 +21,7 @@ interface ServeFlags extends ModelFlags {
   readonly maxRowsPerStep?: number;
   readonly maxBodyBytes?: number;
   readonly maxCanvasTokens?: number;
+  readonly promptTimeout?: number;
   readonly requestTimeout?: number;
   readonly stallTimeout?: number;
   readonly shutdownTimeout?: number;
@@ -101,6 +102,7 @@ export function addServe(program: Command): void {
       'tokens of a canvas (default: what the model attends to)',
       integer(1),
     )
+    .option('--prompt-timeout <seconds>', "for one prompt's template and tokens (default: 5)", number(0.001))
     .option('--request-timeout <seconds>', 'for a whole answer; 0 is any (default: 600)', number(0))
     .option('--stall-timeout <seconds>', 'for a stream that is not read; 0 is any (default: 60)', number(0))
     .option('--shutdown-timeout <seconds>', 'for running requests, after a signal (default: 30)', number(0))

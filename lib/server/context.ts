@@ -4,12 +4,12 @@ import { RND1Error } from '../errors';
 import type { RND1 } from '../model';
 import type { Tokenizer } from '../tokenizer';
 import { Call, ClientGone } from './call';
-import type { ChatTemplate } from './chat-template';
 import { ApiError, asApiError } from './errors';
 import { eventStream } from './event-stream';
 import type { Metrics } from './metrics';
 import type { ServerSettings } from './options';
 import type { Leave, Queue } from './queue';
+import type { TemplateWorker } from './template-worker';
 import { TokenTexts } from './token-texts';
 
 const { version } = require('../../package.json') as { version: string };
@@ -32,7 +32,7 @@ export class Context {
     readonly settings: ServerSettings,
     readonly queue: Queue,
     readonly metrics: Metrics,
-    readonly chatTemplate: ChatTemplate,
+    readonly chatTemplate: TemplateWorker,
   ) {
     const { device, instructionSet, dtype } = model.info;
     this.fingerprint = `rnd1-${version}-${device}-${instructionSet}-${dtype}`.replaceAll(' ', '_');
@@ -59,6 +59,7 @@ export class Context {
   /** Begins to answer a request; the name of a model that is not here is refused. */
   open(request: FastifyRequest, reply: FastifyReply, modelName: string | null | undefined): Call {
     this.checkModel(modelName);
+    this.checkPrompts();
     const call = new Call(request, reply, this.settings.requestTimeout);
     this.calls.add(call);
     call.onEnd(() => this.calls.delete(call));
@@ -89,6 +90,16 @@ export class Context {
       'too_many_canvases',
       `the request makes ${canvases} canvases, but this server works on ${maxRunning} at once`,
     );
+  }
+
+  /** Refuses a request whose texts would wait behind too many others before they become tokens. */
+  checkPrompts(): void {
+    const { maxQueued } = this.settings;
+    const waiting = this.model.textWorkers.pending + this.chatTemplate.pending;
+    if (waiting <= maxQueued) return;
+    throw new ApiError(429, 'queue_full', `${waiting} prompts wait to become tokens: try again in a second`, {
+      headers: { 'retry-after': '1' },
+    });
   }
 
   /**

@@ -47,6 +47,7 @@ const statusOf: Partial<Record<RND1Error['code'], number>> = {
   disposed: 503,
   out_of_memory: 503,
   tokenizer_missing: 400,
+  prompt_too_expensive: 400,
 };
 
 /** Any failure as the client is told it. What is not ours to explain stays in the log. */

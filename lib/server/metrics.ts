@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { StepReport } from '../types';
+import type { LossReason } from '../worker/lane';
 import type { Queue } from './queue';
 
 /** What an answer has cost. */
@@ -63,6 +64,12 @@ export class Metrics {
     help: 'Positions that steps have committed',
     registers: [this.registry],
   });
+  readonly #lost = new Counter({
+    name: 'rnd1_lost_threads_total',
+    help: 'Worker threads that were ended: by the time limit of a prompt, by that of memory, by themselves',
+    labelNames: ['thread', 'reason'],
+    registers: [this.registry],
+  });
 
   constructor(queue: Queue) {
     const gauge = (name: string, help: string, value: () => number) =>
@@ -85,6 +92,11 @@ export class Metrics {
     this.#stepCanvases.observe(canvases);
     this.#committed.inc(committed);
   };
+
+  /** For the threads that make tokens, or that which renders the chat template. */
+  onLost(thread: 'tokenizer' | 'template'): (reason: LossReason) => void {
+    return (reason) => this.#lost.inc({ thread, reason });
+  }
 
   onRequest(route: string, status: number, seconds: number): void {
     this.#requests.inc({ route, status });

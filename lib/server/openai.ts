@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyReply } from 'fastify';
 import type { SamplingOptions } from '../types';
 import type { Piece } from './answer-text';
@@ -63,6 +64,8 @@ export async function openBatch(
   const answers: Answer[] = [];
   for (const prompt of prompts) {
     for (let i = 0; i < n; i++) {
+      // Long canvases take milliseconds each, and there may be many: others have their turn in between.
+      if (answers.length > 0) await nextTurn();
       const own = BigInt.asUintN(64, seed + BigInt(i));
       const frames = prompt.frames(samplingOf(body, own, call.signal));
       const work = await begin(model, frames, { ...settings, seed: own, text: true, mayEnd });

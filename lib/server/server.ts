@@ -2,12 +2,12 @@ import type { FastifyInstance } from 'fastify';
 import { RND1 } from '../model';
 import { integerOption, optionsObject, quote, stringOption } from '../validate';
 import { createApp } from './app';
-import { readChatTemplate } from './chat-template';
 import { Context } from './context';
 import { ApiError } from './errors';
 import { Metrics } from './metrics';
 import { readServerOptions, type ServerOptions } from './options';
 import { Queue } from './queue';
+import { openTemplateWorker } from './template-worker';
 
 /** Where a server listens. */
 export interface ListenOptions {
@@ -33,7 +33,11 @@ export class Server {
     this.app = app;
     this.#context = context;
     this.modelName = context.settings.modelName;
-    this.#unwatch = context.model.onStep(context.metrics.onStep);
+    const { model, metrics } = context;
+    const ends = [model.onStep(metrics.onStep), model.textWorkers.onLost(metrics.onLost('tokenizer'))];
+    this.#unwatch = () => {
+      for (const end of ends) end();
+    };
   }
 
   /**
@@ -73,6 +77,7 @@ export class Server {
     } finally {
       clearTimeout(timer);
       this.#unwatch();
+      this.#context.chatTemplate.close();
     }
   }
 }
@@ -86,7 +91,10 @@ export async function createServer(model: RND1, options?: ServerOptions): Promis
   if (!(model instanceof RND1)) throw new TypeError(`model must be an RND1, not ${quote(model)}`);
   const settings = readServerOptions(options, model);
   const queue = new Queue(settings.maxRunning, settings.maxQueued);
-  const template = await readChatTemplate(model, settings);
-  const context = new Context(model, settings, queue, new Metrics(queue), template);
+  const metrics = new Metrics(queue);
+  // The event loop makes no tokens and renders nothing from here on: no request can hold up the others.
+  await model.textWorkers.start();
+  const template = await openTemplateWorker(model, settings, metrics.onLost('template'));
+  const context = new Context(model, settings, queue, metrics, template);
   return new Server(await createApp(context), context);
 }

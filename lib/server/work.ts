@@ -1,5 +1,6 @@
 import type { RND1 } from '../model';
 import type { TextFrame, TextResult, TokenFrame, TokenResult } from '../types';
+import type { Context } from './context';
 import { ApiError, asFieldError } from './errors';
 import { reservesEnd } from './fields';
 
@@ -31,11 +32,20 @@ export interface WorkOptions {
   readonly mayEnd: boolean;
 }
 
-/** No tokenizer makes fewer tokens than one of 32 characters: what is longer need not be tokenized to be refused. */
-export function checkTextLength(text: string, maxCanvasTokens: number): void {
-  if (text.length <= maxCanvasTokens * 32) return;
+/** UTF-16 units of several texts. */
+export function lengthOf(texts: readonly string[]): number {
+  return texts.reduce((sum, text) => sum + text.length, 0);
+}
+
+/** Refuses before it becomes tokens what cannot fit, with the longest token everywhere. */
+export function checkTextLength(
+  length: number,
+  { model, settings }: Pick<Context, 'model' | 'settings'>,
+): void {
+  const { maxCanvasTokens } = settings;
+  if (length <= maxCanvasTokens * (model.tokenizer?.longestToken ?? 1)) return;
   const limit = `this server takes ${maxCanvasTokens} tokens`;
-  throw new ApiError(400, 'context_length_exceeded', `a text of ${text.length} characters: ${limit}`);
+  throw new ApiError(400, 'context_length_exceeded', `a text of ${length} characters: ${limit}`);
 }
 
 /**

@@ -47,6 +47,11 @@ describe('generation_config.json', () => {
     ['max_new_tokens', 0, 'max_new_tokens must be a positive integer'],
     ['num_diffusion_steps', 1.5, 'num_diffusion_steps must be a positive integer'],
     ['task_template', 'Question:', 'task_template must be a string that contains {prompt}'],
+    [
+      'task_template',
+      '{prompt}'.repeat(17),
+      'task_template must be a string that contains {prompt} at most 16 times',
+    ],
     ['task_template', 5, 'task_template must be a string'],
   ])('with %s %p is refused by name', async (key, value, problem) => {
     const message = await failure(() => read({}, { [key]: value }), 'invalid_checkpoint');

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { RND1 } from '../../lib/index';
 import { createServer, type Server, type ServerOptions } from '../../lib/server';
+import type { LoadOptions } from '../../lib/types';
 import { nano } from '../lib/nano-model';
 
 /*
@@ -38,8 +39,12 @@ afterEach(async () => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
 });
 
-export async function serve(options: ServerOptions = {}, folder = nano): Promise<Served> {
-  const model = await RND1.load(folder);
+export async function serve(
+  options: ServerOptions = {},
+  folder = nano,
+  loading: LoadOptions = {},
+): Promise<Served> {
+  const model = await RND1.load(folder, loading);
   const server = await createServer(model, {
     shutdownTimeout: 0,
     page: false,

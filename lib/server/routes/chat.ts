@@ -25,8 +25,9 @@ export function addChat(app: FastifyInstance, context: Context): void {
   app.post<{ Body: ChatBody }>('/v1/chat/completions', options, async (request, reply) => {
     const { body } = request;
     const call = context.open(request, reply, body.model);
-    const text = chatTemplate.render(messagesOf(body), body.chat_template_kwargs ?? {});
-    checkTextLength(text, settings.maxCanvasTokens);
+    const args = [messagesOf(body), body.chat_template_kwargs ?? {}] as const;
+    const text = await chatTemplate.render([...args], call.signal);
+    checkTextLength(text.length, context);
     const maxNewTokens = newTokens(maxTokensOf(body), true, model);
     const prompt: Prompt = {
       text,

@@ -58,13 +58,15 @@ function refuse(body: CompletionBody): void {
   if (echo && suffix) throw wrong('echo', 'echo and suffix exclude each other');
 }
 
-function promptsOf(body: CompletionBody, { model, settings }: Context): Prompt[] {
+function promptsOf(body: CompletionBody, context: Context): Prompt[] {
+  const { model } = context;
   const { prompt } = body;
   const list: readonly (string | number[])[] =
     typeof prompt === 'string' ? [prompt] : isIds(prompt) ? [prompt] : (prompt as string[] | number[][]);
+  context.checkCount(list.length * (body.n ?? 1));
   return list.map((one) => {
-    if (typeof one !== 'string') return tokenPrompt(one, body, model);
-    checkTextLength(one + (body.suffix ?? ''), settings.maxCanvasTokens);
+    if (typeof one !== 'string') return tokenPrompt(one, body, context);
+    checkTextLength(one.length + (body.suffix?.length ?? 0), context);
     return textPrompt(one, body, model);
   });
 }
@@ -85,9 +87,14 @@ function textPrompt(text: string, body: CompletionBody, model: RND1): Prompt {
 }
 
 /** As `denoise` does it, on ids. */
-function tokenPrompt(prefix: number[], body: CompletionBody, model: RND1): Prompt {
+function tokenPrompt(prefix: number[], body: CompletionBody, { model, settings }: Context): Prompt {
   if (body.suffix)
     throw new ApiError(400, 'invalid_value', 'suffix needs a prompt of text', { param: 'suffix' });
+  const { maxCanvasTokens } = settings;
+  if (prefix.length > maxCanvasTokens) {
+    const message = `a prompt of ${prefix.length} tokens: this server takes ${maxCanvasTokens}`;
+    throw new ApiError(400, 'context_length_exceeded', message, { param: 'prompt' });
+  }
   const maxNewTokens = newTokens(body.max_tokens, true, model);
   const banned = [model.config.tokens.maskTokenId];
   return {

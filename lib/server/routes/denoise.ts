@@ -8,7 +8,7 @@ import { frameEvents } from '../frame-events';
 import { absentNulls } from '../nulls';
 import { frames, responses, streaming } from '../responses';
 import { type DenoiseBody, denoiseBody } from '../schemas';
-import { begin, checkTextLength, type Frames } from '../work';
+import { begin, checkTextLength, type Frames, lengthOf } from '../work';
 import { textsOf } from './infill';
 
 /** Fields that belong to one kind of canvas; the first of each kind names it. */
@@ -42,8 +42,8 @@ export function addDenoise(app: FastifyInstance, context: Context): void {
       const call = context.open(request, reply, body.model);
       const kind = kindOf(body);
       const { prompt, text, prefix, suffix } = body;
-      const texts = [prompt, prefix, suffix].concat(textsOf((text ?? '') as Template));
-      checkTextLength(texts.join(''), settings.maxCanvasTokens);
+      const texts = [prompt ?? '', prefix ?? '', suffix ?? '', ...textsOf((text ?? '') as Template)];
+      checkTextLength(lengthOf(texts), context);
       const seed = seedOf(body);
       const steps = framesOf(model, kind, body, samplingOf(body, seed, call.signal));
       const work = await begin(model, steps, {

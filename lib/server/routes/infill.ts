@@ -7,7 +7,7 @@ import { frameEvents } from '../frame-events';
 import { absentNulls } from '../nulls';
 import { computing, responses, textAnswer } from '../responses';
 import { type FillBody, fillBody, type InfillBody, infillBody } from '../schemas';
-import { begin, checkTextLength, type Frames } from '../work';
+import { begin, checkTextLength, type Frames, lengthOf } from '../work';
 
 /** `POST /v1/infill` and `POST /v1/fill`: whole texts, or with `stream` the events of `/v1/denoise`. */
 export function addInfill(app: FastifyInstance, context: Context): void {
@@ -63,7 +63,7 @@ async function respond(
   framesOf: (sampling: SamplingOptions) => Frames,
 ): Promise<unknown> {
   const { model, settings, metrics } = context;
-  checkTextLength(texts.join(''), settings.maxCanvasTokens);
+  checkTextLength(lengthOf(texts), context);
   const seed = seedOf(body);
   const frames = framesOf(samplingOf(body, seed, call.signal));
   const work = await begin(model, frames, { ...settings, seed, text: true, mayEnd: false });

@@ -1,0 +1,85 @@
+import { RND1Error, type RND1ErrorCode } from '../errors';
+import type { RND1 } from '../model';
+import { Lane, type LossReason, ThreadFailed, ThreadLost } from '../worker/lane';
+import { lossText } from '../worker/text-workers';
+import { threadFile } from '../worker/thread-file';
+import type { ChatTemplate } from './chat-template';
+import { ApiError } from './errors';
+import type { ServerSettings } from './options';
+
+/** Seconds for reading and parsing a template. */
+const startLimit = 10;
+const heapMegabytes = 256;
+
+/** The chat template, in a worker thread: what a checkpoint's template does with messages is known when it is done. */
+export interface TemplateWorker extends Pick<ChatTemplate, 'kind'> {
+  /** Messages that wait to be rendered. */
+  readonly pending: number;
+  /** @throws ApiError `chat_template_failed`, beyond the limits of time and memory too */
+  render(args: Parameters<ChatTemplate['render']>, signal: AbortSignal): Promise<string>;
+  close(): void;
+}
+
+/**
+ * Starts the thread, and reads the template there.
+ *
+ * @throws as `readChatTemplate`
+ */
+export async function openTemplateWorker(
+  model: RND1,
+  { chatTemplate }: Pick<ServerSettings, 'chatTemplate'>,
+  onLost: (reason: LossReason) => void,
+): Promise<TemplateWorker> {
+  const { folder } = model.info;
+  const { limit } = model.textWorkers;
+  const data = { folder, taskTemplate: model.config.generation.taskTemplate, chatTemplate };
+  const file = threadFile('server/template-thread');
+  if (file === null) {
+    throw new RND1Error('unsupported_model', 'the server cannot be bundled: keep rnd1 out of the bundle');
+  }
+  const lane: Lane<ChatTemplate['kind'], Parameters<ChatTemplate['render']>, string> = new Lane({
+    file,
+    data,
+    startLimit,
+    limit,
+    heapMegabytes,
+    onLost,
+  });
+  const kind = await lane.start().catch((error: unknown) => {
+    lane.close(new Error('closed'));
+    if (error instanceof ThreadLost) {
+      const message = `${folder}: reading its chat template ${lossText(error.reason, startLimit, heapMegabytes)}`;
+      throw new RND1Error('invalid_checkpoint', message, { cause: error });
+    }
+    throw rebuilt(error);
+  });
+  return {
+    kind,
+    get pending() {
+      return lane.pending;
+    },
+    render: (args, signal) =>
+      lane.ask(args, signal).catch((error: unknown) => {
+        if (!(error instanceof ThreadLost)) throw rebuilt(error);
+        const told = lossText(error.reason, error.starting ? startLimit : limit, heapMegabytes);
+        throw failed(`the chat template ${told}`, error);
+      }),
+    close: () => lane.close(new ApiError(503, 'shutting_down', 'the server is shutting down')),
+  };
+}
+
+function failed(message: string, cause: unknown): ApiError {
+  return new ApiError(422, 'chat_template_failed', message, { param: 'messages', cause });
+}
+
+/** An error of the thread as this thread's own. */
+function rebuilt(error: unknown): unknown {
+  if (!(error instanceof ThreadFailed)) return error;
+  const { name, message, code, status, param } = error.told;
+  if (name === 'ApiError') {
+    return new ApiError(status ?? 500, code ?? 'internal_error', message, { param, cause: error });
+  }
+  if (name === 'RND1Error') return new RND1Error(code as RND1ErrorCode, message, { cause: error });
+  if (name === 'TypeError') return new TypeError(message, { cause: error });
+  return failed(`the chat template refuses the messages: ${message}`, error);
+}

@@ -1,0 +1,172 @@
+import { quote } from './checkpoint/format';
+
+type Json = Record<string, unknown>;
+
+/** How many times as long decoding may make a text at most, all steps together. */
+const decoderGrowth = 64;
+/** The same of what becomes tokens. */
+const encoderGrowth = 1024;
+/** UTF-16 units of one token; the longest in published tokenizers are runs of a few hundred spaces. */
+const tokenLimit = 4096;
+/** Added tokens, and special tokens that tokenizer_config.json names. Gemma has 6,414. */
+const addedLimit = 10_000;
+/** The same where bytes become text: every token is compared with each of them. gpt-oss has about 1,100. */
+const byteLevelAddedLimit = 2048;
+/** UTF-16 units of all added tokens. */
+const addedLength = 2 ** 20;
+/** UTF-16 units of all pieces of a Unigram model: a node of its trie for each, where they share nothing. */
+const pieceLimit = 2 ** 23;
+/** Steps of one part. */
+const stepLimit = 64;
+/** UTF-16 units of one pattern. */
+const patternLimit = 2 ** 14;
+
+/**
+ * Patterns that are known to take no more than the square of a text's length, as tokenizer.json spells them: those of
+ * Qwen (and RND1) and Llama 3. They split texts of a few thousand characters at once.
+ */
+const knownPatterns: ReadonlySet<string> = new Set([
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+]);
+
+/**
+ * Throws where a tokenizer.json asks for more than the main thread can bound: decoding, which goes on there in every
+ * step, must be linear in the number of tokens, and neither decoding nor normalizing may blow a text up.
+ */
+export function checkTokenizerLimits(definition: Json, config: Json = {}): void {
+  const { normalizer, decoder, model } = definition;
+  const decoders = stepsOf(decoder, 'decoders');
+  for (const pattern of patternsOf(decoders)) {
+    if (isLinear(pattern)) continue;
+    throw new Error(
+      `its decoder searches for ${quote(pattern)}: patterns of decoders must have no groups, repetitions and alternatives`,
+    );
+  }
+  for (const [part, steps, limit] of [
+    ['decoder', decoders, decoderGrowth],
+    ['normalizer', stepsOf(normalizer, 'normalizers'), encoderGrowth],
+    ['pre_tokenizer', stepsOf(definition.pre_tokenizer, 'pretokenizers'), encoderGrowth],
+  ] as const) {
+    if (steps.length > stepLimit)
+      throw new Error(`its ${part} has ${steps.length} steps of at most ${stepLimit}`);
+    if (growthOf(steps) > limit)
+      throw new Error(`its ${part} may make a text more than ${limit} times as long`);
+    const long = patternsOf(steps).find((pattern) => pattern.length > patternLimit);
+    if (long !== undefined) throw new Error(`its ${part} has a pattern of ${long.length} characters`);
+  }
+  const byteLevel = (decoder as Json | null | undefined)?.type === 'ByteLevel';
+  checkCount(definition.added_tokens, byteLevel ? byteLevelAddedLimit : addedLimit, 'added tokens');
+  checkCount(config.additional_special_tokens, addedLimit, 'additional_special_tokens');
+  checkTokens(definition.added_tokens as Json[], (model as Json | undefined)?.vocab);
+}
+
+function checkCount(list: unknown, limit: number, what: string): void {
+  const count = Array.isArray(list) ? list.length : 0;
+  if (count > limit) throw new Error(`${count} ${what}, of at most ${limit}`);
+}
+
+/** Tokens are written into texts as they are. */
+function checkTokens(added: readonly Json[], vocab: unknown): void {
+  const check = (token: unknown): number => {
+    const { length } = String(token);
+    if (length > tokenLimit) throw new Error(`a token has ${length} characters, of at most ${tokenLimit}`);
+    return length;
+  };
+  const all = added.reduce((sum, { content }) => sum + check(content), 0);
+  if (all > addedLength) throw new Error(`added tokens of ${all} characters, of at most ${addedLength}`);
+  if (typeof vocab !== 'object' || vocab === null) return;
+  if (!Array.isArray(vocab)) {
+    for (const token of Object.keys(vocab)) check(token);
+    return;
+  }
+  let total = 0;
+  for (const piece of vocab) total += check(Array.isArray(piece) ? piece[0] : piece);
+  if (total > pieceLimit) throw new Error(`its pieces have ${total} characters, of at most ${pieceLimit}`);
+}
+
+/** UTF-16 units of a text that one token stands for at most. */
+export function longestToken(definition: Json): number {
+  const { vocab } = (definition.model ?? {}) as Json;
+  const tokens: unknown[] = Array.isArray(vocab)
+    ? vocab.map((piece) => (Array.isArray(piece) ? piece[0] : piece))
+    : Object.keys((vocab ?? {}) as Json);
+  const contents = (definition.added_tokens as Json[]).map(({ content }) => content);
+  let longest = 1;
+  for (const token of [...tokens, ...contents]) longest = Math.max(longest, String(token).length);
+  return longest;
+}
+
+/** Whether the normalizer, which added tokens pass when a tokenizer is made, takes time that nobody knows. */
+export function hasUnknownNormalizer({ normalizer }: Json): boolean {
+  const steps = stepsOf(normalizer, 'normalizers');
+  return growthOf(steps) > decoderGrowth || patternsOf(steps).some((pattern) => !isLinear(pattern));
+}
+
+/** Whether a text of a few thousand characters becomes tokens in a few dozen milliseconds. */
+export function isBounded(definition: Json): boolean {
+  const steps = [
+    ...stepsOf(definition.normalizer, 'normalizers'),
+    ...stepsOf(definition.pre_tokenizer, 'pretokenizers'),
+  ];
+  return (
+    growthOf(steps) <= 2 &&
+    patternsOf(steps).every((pattern) => isLinear(pattern) || knownPatterns.has(pattern))
+  );
+}
+
+/** A part of a tokenizer as the list of its steps; sequences may lie in sequences. */
+function stepsOf(part: unknown, key: string): Json[] {
+  const steps: Json[] = [];
+  const open: unknown[] = [part];
+  for (let value = open.pop(); open.length > 0 || value !== undefined; value = open.pop()) {
+    if (typeof value !== 'object' || value === null) continue;
+    const step = value as Json;
+    if (step.type !== 'Sequence') steps.push(step);
+    else if (Array.isArray(step[key])) for (const inner of step[key] as unknown[]) open.push(inner ?? null);
+  }
+  return steps;
+}
+
+function patternsOf(steps: readonly Json[]): string[] {
+  return steps.flatMap(({ pattern }) => {
+    const { Regex } = (pattern ?? {}) as Json;
+    return Regex === undefined || Regex === null ? [] : [String(Regex)];
+  });
+}
+
+/** Literals, classes and anchors alone: nothing to go back to. */
+function isLinear(pattern: string): boolean {
+  return /^(?:[^\\[\](){}*+?|]|\\[pP]\{[^{}]*\}|\\[^1-9k]|\[(?:[^\\[\]&]|\\.)+\])*$/su.test(pattern);
+}
+
+/** How many times as long all steps may make a text. */
+function growthOf(steps: readonly Json[]): number {
+  return steps.reduce((product, step) => product * stepGrowth(step), 1);
+}
+
+function stepGrowth({ type, pattern, content, replacement, str_rep, prepend, suffix }: Json): number {
+  switch (type) {
+    case 'Replace': {
+      const written = String(content ?? '');
+      // `$&` and the like write what was found, or all around it, once more.
+      if (/\$[&`'<\d]/.test(written)) return Infinity;
+      const { String: text, Regex: regex } = (pattern ?? {}) as Json;
+      if (regex === undefined && typeof text === 'string' && text !== '') {
+        return Math.max(1, written.length / text.length);
+      }
+      const consumes = typeof regex === 'string' && isLinear(regex) && /^[^^$\\]+$/.test(regex);
+      // An empty match lies between any two characters.
+      return consumes ? Math.max(1, written.length) : written.length + 1;
+    }
+    case 'Metaspace':
+      return Math.max(replacement === '' ? 2 : 1, String(str_rep ?? replacement ?? '').length);
+    case 'BPEDecoder':
+      return suffix === undefined || suffix === null || suffix === '' ? 2 : 1;
+    case 'Prepend':
+      // In front of every piece between added tokens.
+      return String(prepend ?? '').length + 1;
+    default:
+      return 1;
+  }
+}

@@ -1,0 +1,238 @@
+import { Worker } from 'node:worker_threads';
+import type { ThreadMessage, ToldError } from './thread';
+
+/** Why a thread was lost: it took too long, needed too much memory, or ended by itself. */
+export type LossReason = 'time' | 'memory' | 'crash';
+
+/** The thread was ended before it had answered. */
+export class ThreadLost extends Error {
+  override readonly name = 'ThreadLost';
+
+  /** @param starting whether it was still preparing */
+  constructor(
+    readonly reason: LossReason,
+    readonly starting: boolean,
+    options?: { cause?: unknown },
+  ) {
+    super(`a worker thread was lost (${reason})`, options);
+  }
+}
+
+/** What a thread threw. */
+export class ThreadFailed extends Error {
+  override readonly name = 'ThreadFailed';
+
+  constructor(readonly told: ToldError) {
+    super(told.message);
+  }
+}
+
+/** Limits are in seconds. */
+export interface LaneOptions {
+  /** The module that runs in the thread and calls `serveThread`. */
+  readonly file: string;
+  /** What it prepares with. */
+  readonly data: unknown;
+  /** For preparing. */
+  readonly startLimit: number;
+  /** For one request. */
+  readonly limit: number;
+  /** For the thread's heap. */
+  readonly heapMegabytes: number;
+  /** The thread is ended when it had nothing to do for so long. @default never */
+  readonly idleLimit?: number;
+  /** Called when a thread was lost. */
+  readonly onLost?: (reason: LossReason) => void;
+}
+
+interface Job {
+  /** Undefined for one that only wants the thread to be ready. */
+  readonly request: unknown;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/**
+ * Runs code that cannot be trusted to end: a worker thread that is started when it is needed first and answers one
+ * request after another. A request that takes too long, or too much memory, ends the thread, which is the only way to
+ * interrupt a regular expression; the next request gets a new one. Keeps the process alive only while it has something to
+ * answer.
+ */
+export class Lane<Ready, Request, Reply> {
+  readonly #options: LaneOptions;
+  #worker: Worker | null = null;
+  /** What the thread told when it was ready; null until then. */
+  #ready: { readonly told: Ready } | null = null;
+  #current: Job | null = null;
+  readonly #waiting: Job[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #closed: Error | null = null;
+
+  constructor(options: LaneOptions) {
+    this.#options = options;
+  }
+
+  /** Requests that are not answered yet. */
+  get pending(): number {
+    return this.#waiting.length + (this.#current === null ? 0 : 1);
+  }
+
+  /** What the thread tells when it is ready; starts it where it does not run. */
+  start(): Promise<Ready> {
+    return this.#ask(undefined) as Promise<Ready>;
+  }
+
+  /**
+   * Rejects with `signal.reason` as soon as it aborts; what has begun goes on to its end or its limit.
+   *
+   * @throws ThreadFailed what the thread threw; ThreadLost beyond a limit
+   */
+  ask(request: Request, signal?: AbortSignal): Promise<Reply> {
+    return this.#ask(request, signal) as Promise<Reply>;
+  }
+
+  /** Ends the thread; what is pending, and every later request, rejects with `reason`. */
+  close(reason: Error): void {
+    if (this.#closed !== null) return;
+    this.#closed = reason;
+    const jobs = this.#current === null ? this.#waiting : [this.#current, ...this.#waiting];
+    this.#current = null;
+    for (const job of jobs.splice(0)) job.reject(reason);
+    this.#waiting.length = 0;
+    this.#end();
+  }
+
+  #ask(request: unknown, signal?: AbortSignal): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      if (this.#closed !== null) throw this.#closed;
+      const job: Job = { request, resolve: settle(resolve), reject: settle(reject) };
+      const onAbort = () => {
+        const index = this.#waiting.indexOf(job);
+        if (index !== -1) this.#waiting.splice(index, 1);
+        job.reject(signal?.reason);
+      };
+      function settle<T>(then: (value: T) => void): (value: T) => void {
+        return (value) => {
+          signal?.removeEventListener('abort', onAbort);
+          then(value);
+        };
+      }
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#waiting.push(job);
+      this.#advance();
+    });
+  }
+
+  #advance(): void {
+    if (this.#current !== null) return;
+    const job = this.#waiting.shift();
+    if (job === undefined) {
+      this.#rest();
+      return;
+    }
+    this.#current = job;
+    try {
+      this.#worker ??= this.#open();
+    } catch (error) {
+      // The thread was not allowed: Node.js has a permission for it.
+      this.#finish(() => job.reject(error));
+      return;
+    }
+    this.#worker.ref();
+    if (this.#ready === null) this.#watch(this.#options.startLimit);
+    else this.#begin(job);
+  }
+
+  /** The thread is ready. */
+  #begin({ request, resolve, reject }: Job): void {
+    if (request === undefined) {
+      this.#finish(() => resolve(this.#ready?.told));
+      return;
+    }
+    this.#watch(this.#options.limit);
+    try {
+      this.#worker?.postMessage(request);
+    } catch (error) {
+      this.#finish(() => reject(error));
+    }
+  }
+
+  #finish(settle: () => void): void {
+    clearTimeout(this.#timer);
+    this.#current = null;
+    settle();
+    this.#advance();
+  }
+
+  #rest(): void {
+    this.#worker?.unref();
+    const { idleLimit } = this.#options;
+    if (idleLimit === undefined || this.#worker === null) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#end(), idleLimit * 1000).unref();
+  }
+
+  #watch(seconds: number): void {
+    clearTimeout(this.#timer);
+    const job = this.#current;
+    this.#timer = setTimeout(() => {
+      // An answer may lie there already, where this thread was the one that was busy.
+      setImmediate(() => {
+        if (this.#current === job && job !== null) this.#lose('time');
+      });
+    }, seconds * 1000);
+  }
+
+  #open(): Worker {
+    const { file, data, heapMegabytes } = this.#options;
+    const worker = new Worker(file, {
+      workerData: data,
+      // Nothing of the process's own: neither loaders and flags nor tokens.
+      env: {},
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: heapMegabytes, maxYoungGenerationSizeMb: 64 },
+    });
+    const ours = () => this.#worker === worker;
+    worker.on('message', (message: ThreadMessage) => {
+      if (ours()) this.#hear(message);
+    });
+    worker.on('error', (error: NodeJS.ErrnoException) => {
+      if (ours()) this.#lose(error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'memory' : 'crash', error);
+    });
+    worker.on('exit', () => {
+      if (ours()) this.#lose('crash');
+    });
+    return worker;
+  }
+
+  #hear(message: ThreadMessage): void {
+    const job = this.#current;
+    if ('ready' in message) {
+      this.#ready = { told: message.ready as Ready };
+      if (job !== null) this.#begin(job);
+    } else if (job !== null && 'reply' in message) {
+      this.#finish(() => job.resolve(message.reply));
+    } else if ('error' in message) {
+      // What could not even prepare would not do so for the next request.
+      if (this.#ready === null) this.#end();
+      this.#finish(() => job?.reject(new ThreadFailed(message.error)));
+    }
+  }
+
+  #lose(reason: LossReason, cause?: unknown): void {
+    const starting = this.#ready === null;
+    const job = this.#current;
+    this.#end();
+    this.#options.onLost?.(reason);
+    this.#finish(() => job?.reject(new ThreadLost(reason, starting, { cause })));
+  }
+
+  #end(): void {
+    clearTimeout(this.#timer);
+    const worker = this.#worker;
+    this.#worker = null;
+    this.#ready = null;
+    void worker?.terminate();
+  }
+}

@@ -1,0 +1,35 @@
+import { join } from 'node:path';
+import { Tokenizer } from '../../lib/tokenizer';
+import { TextWorkers, tryTokenizer } from '../../lib/worker/text-workers';
+import type { threadFile } from '../../lib/worker/thread-file';
+import { failure } from '../lib/checkpoint-files';
+
+// As in a bundle beside which no rnd1 is installed.
+jest.mock('../../lib/worker/thread-file', () => ({ threadFile: jest.fn(() => null) }));
+
+const nano = join(__dirname, '..', '..', 'models', 'nano');
+
+test('the files of threads are found from the sources', () => {
+  const { threadFile: real } = jest.requireActual('../../lib/worker/thread-file') as {
+    threadFile: typeof threadFile;
+  };
+  expect(real('worker/tokenizer-thread')).toMatch(/dist.worker.tokenizer-thread\.js$/);
+  expect(real('server/template-thread')).toMatch(/dist.server.template-thread\.js$/);
+  expect(real('worker/nothing' as 'worker/tokenizer-thread')).toBeNull();
+});
+
+test('without them texts become tokens here, long ones with a warning, and nothing starts', async () => {
+  const tokenizer = (await Tokenizer.load(nano)) as Tokenizer;
+  const workers = new TextWorkers({ tokenizer, folder: nano, vocabulary: undefined, limit: 1 });
+  const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  expect(await workers.encode(['short'])).toEqual([tokenizer.encode('short')]);
+  expect(warn).not.toHaveBeenCalled();
+  const long = 'long '.repeat(4000);
+  for (let i = 0; i < 2; i++) expect(await workers.encode([long])).toEqual([tokenizer.encode(long)]);
+  expect(warn).toHaveBeenCalledTimes(1);
+  expect(warn).toHaveBeenCalledWith(expect.stringContaining('without a time limit'), expect.anything());
+  warn.mockRestore();
+  expect(await failure(() => workers.start(), 'unsupported_model')).toContain('keep rnd1 out of the bundle');
+  await failure(() => tryTokenizer(nano, 264), 'unsupported_model');
+  workers.close();
+});
