@@ -22,5 +22,9 @@ export function addHealth(app: FastifyInstance, context: Context): void {
   app.get('/metrics', { schema: { summary: 'Prometheus metrics', tags: ['operation'] } }, async (_, reply) =>
     reply.type(registry.contentType).send(await registry.metrics()),
   );
-  app.get('/openapi.json', { schema: { hide: true }, config: open }, async () => app.swagger());
+  let document: Buffer | null = null;
+  app.get('/openapi.json', { schema: { hide: true }, config: open }, async (_, reply) => {
+    document ??= Buffer.from(JSON.stringify(app.swagger()));
+    return reply.type('application/json; charset=utf-8').send(document);
+  });
 }
