@@ -18,9 +18,9 @@ export function addHealth(app: FastifyInstance, context: Context): void {
       return { status: 'ready' };
     },
   );
-  const { registry } = context.metrics;
+  const { metrics } = context;
   app.get('/metrics', { schema: { summary: 'Prometheus metrics', tags: ['operation'] } }, async (_, reply) =>
-    reply.type(registry.contentType).send(await registry.metrics()),
+    reply.type(metrics.registry.contentType).send(await metrics.text()),
   );
   let document: Buffer | null = null;
   app.get('/openapi.json', { schema: { hide: true }, config: open }, async (_, reply) => {
