@@ -42,7 +42,11 @@ export class Connection {
     socket.on('error', () => {});
     // A listener of its own also takes the socket back from the parser, which otherwise reads past `push`.
     socket.on('data', () => {
-      if (this.#current === null && this.#phase === 'idle') this.#enter('receiving');
+      if (this.#current === null && this.#phase === 'idle') {
+        // Node's timer for idle connections would close it without a word.
+        socket.setTimeout(0);
+        this.#enter('receiving');
+      }
       this.#holdUp();
     });
     // The parser resumes the socket at the end of each request, and bodies do when they are read.

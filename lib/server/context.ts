@@ -119,10 +119,8 @@ export class Context {
   }
 
   /** Logs why an answer was not finished. */
-  failed(call: Call, thrown: unknown): void {
+  failed(call: Call, error: unknown): void {
     const { log } = call.request;
-    // What an abort has brought down says less than why there was one.
-    const error = call.signal.aborted ? call.signal.reason : thrown;
     if (error instanceof ClientGone) log.info('the client went away');
     else if (asApiError(error).status < 500) log.info({ err: error }, 'refused');
     else log.error({ err: error }, 'failed');

@@ -35,7 +35,7 @@ export class HostCheck {
     const { rawHeaders, httpVersion, headers } = request.raw;
     const hosts = rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length;
     if (hosts > 1) throw new ApiError(400, 'invalid_host', 'the request has several Host headers');
-    if (hosts === 0 && httpVersion === '1.1') {
+    if (hosts === 0 && httpVersion > '1.0') {
       throw new ApiError(400, 'missing_host', 'the request has no Host header');
     }
     if (!this.#strict) return;

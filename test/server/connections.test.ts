@@ -26,7 +26,7 @@ async function listen(
   server.on('clientError', connections.onClientError);
   servers.push({ connections, server });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { connections, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  return { connections, server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
 const get = (path: string) => request(`GET ${path}`);
@@ -67,13 +67,15 @@ describe('requests of one connection', () => {
 
   test('wait unread while an answer is not taken, and the connection is closed for it', async () => {
     let handled = 0;
-    const { url, connections } = await listen(
+    let parsed = 0;
+    const { url, connections, server } = await listen(
       (_, response) => {
         handled++;
         response.end(Buffer.alloc(2 ** 20));
       },
       { stallTimeout: 1 },
     );
+    server.on('request', () => parsed++);
     const { socket } = open(url);
     socket.pause();
     let sent = 0;
@@ -84,6 +86,7 @@ describe('requests of one connection', () => {
     await connections.empty();
     // Some answers fill the buffers of both systems.
     expect(handled).toBeLessThan(50);
+    expect(parsed - handled).toBeLessThan(50);
     socket.destroy();
   });
 });
@@ -120,7 +123,12 @@ describe('what takes too long', () => {
     const { url } = await listen((_, response) => response.end('x'), limits);
     await open(url).closed;
     await open(url, get('/')).closed;
-    await open(url, `${get('/')}GET / HT`).closed;
+    const half = open(url, get('/'));
+    await until(() => half.received() !== '');
+    await wait(100);
+    half.socket.write('GET / HT');
+    await half.closed;
+    expect(half.received()).toMatch(/^HTTP\/1\.1 200 .*HTTP\/1\.1 408 /s);
   });
 
   test('an answer that is being computed is left its time, also where more has been sent', async () => {

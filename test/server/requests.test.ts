@@ -180,6 +180,17 @@ describe('closing whatever clients do', () => {
     await until(async () =>
       (await (await fetch(`${url}/metrics`)).text()).includes('rnd1_running_canvases 2\n'),
     );
+    // Until one of the answers is stuck.
+    const answered = async () =>
+      /openapi\.json",status="200"} (\d+)/.exec(await (await fetch(`${url}/metrics`)).text())?.[1];
+    let before: string | undefined = 'none';
+    await until(async () => {
+      await wait(200);
+      const now = await answered();
+      const stuck = now === before;
+      before = now;
+      return stuck;
+    });
     const start = performance.now();
     await server.close();
     // Half a second, and one for last words; a minute would be the stall timeout's.
@@ -187,6 +198,22 @@ describe('closing whatever clients do', () => {
     await Promise.all([...idle, half].map(({ closed }) => closed));
     expect(answerIn(half.received())).toMatchObject({ status: 503, error: { code: 'shutting_down' } });
     for (const each of unread) ('socket' in each ? each.socket : each).destroy();
+  });
+
+  test('ends connections that a stream has kept open', async () => {
+    const { url, server } = await serve({ shutdownTimeout: 60 });
+    const held = gate();
+    sessionOf().beforeResult = () => held.closed;
+    const body = JSON.stringify({ length: 3, prefix: 'a' });
+    const headers = { 'content-type': 'application/json', 'content-length': body.length };
+    const { received, closed } = open(url, request('POST /v1/denoise', headers, body).repeat(2));
+    await until(() => received().includes('event: start'));
+    const start = performance.now();
+    const closing = server.close();
+    held.open();
+    await Promise.all([closing, closed]);
+    expect(performance.now() - start).toBeLessThan(20_000);
+    expect(received().match(/event: (start|end)/g)).toEqual(['event: start', 'event: end']);
   });
 
   test('answers requests that run, and takes no more on their connections', async () => {
