@@ -89,6 +89,16 @@ describe('requests of one connection', () => {
     expect(parsed - handled).toBeLessThan(50);
     socket.destroy();
   });
+
+  test('that never let it rest are answered for a while only: a backlog ends with the answer that is due', async () => {
+    const { url } = await listen((_, response) => setTimeout(() => response.end('fine'), 50), {
+      stallTimeout: 0.5,
+    });
+    const text = await say(url, get('/').repeat(300));
+    expect(count(text, 'fine')).toBeGreaterThan(1);
+    expect(count(text, 'fine')).toBeLessThan(100);
+    expect(text.endsWith('fine')).toBe(true);
+  });
 });
 
 describe('what takes too long', () => {

@@ -206,7 +206,7 @@ describe('closing whatever clients do', () => {
     sessionOf().beforeResult = () => held.closed;
     const body = JSON.stringify({ length: 3, prefix: 'a' });
     const headers = { 'content-type': 'application/json', 'content-length': body.length };
-    const { received, closed } = open(url, request('POST /v1/denoise', headers, body).repeat(2));
+    const { received, closed } = open(url, request('POST /v1/denoise', headers, body));
     await until(() => received().includes('event: start'));
     const start = performance.now();
     const closing = server.close();
