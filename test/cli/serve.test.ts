@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { answerIn, request, say } from '../server/raw';
 import { rnd1, root } from './rnd1';
 import { serve } from './served';
 
@@ -69,6 +70,26 @@ test('takes keys from the environment and from flags, and warns when it is open 
   expect(opened.output.stdout).toContain('rnd1 serves mine');
 });
 
+test('takes its own names and those it is given, and says which flag gives them', async () => {
+  const { child, url, ended } = await serve([
+    '--log-level',
+    'silent',
+    '--allowed-hosts',
+    'a.example, *.b.example',
+    '--allowed-hosts',
+    'c.example',
+  ]);
+  const asked = async (host: string) => {
+    const { status, error } = answerIn(await say(url, request('GET /readyz', { host, connection: 'close' })));
+    return error === undefined ? status : error.message;
+  };
+  for (const host of ['localhost', 'a.example:80', 'a.b.example', 'c.example'])
+    expect(await asked(host)).toBe(200);
+  expect(await asked('evil.example')).toMatch(/"evil\.example".*--allowed-hosts/);
+  child.kill('SIGTERM');
+  expect(await ended).toEqual({ code: 0, signal: null });
+});
+
 test('says what is wrong with its options', async () => {
   const wrong = async (...args: string[]) => {
     const { code, stdout, stderr } = await rnd1(['serve', ...args]);
@@ -79,6 +100,10 @@ test('says what is wrong with its options', async () => {
   expect(await wrong('--api-key', 'a b')).toEqual({
     code: 2,
     stderr: expect.stringContaining('visible ASCII'),
+  });
+  expect(await wrong('--allowed-hosts', 'http://a.example')).toEqual({
+    code: 2,
+    stderr: expect.stringContaining("must be a name or an address without a port, '*.NAME' or '*'"),
   });
   const template = join(root, 'build', `wrong-template-${process.pid}.jinja`);
   writeFileSync(template, '{% if %}');
