@@ -172,7 +172,7 @@ runMain(async () => {
     dtype: dtype as DType,
     threads: positive('threads'),
   });
-  const server = await createServer(model, { page: false, maxRunning: 256 });
+  const server = await createServer(model, { page: false, maxRunning: 256, maxPerClient: 1024 });
   try {
     const url = await server.listen({ port: 0 });
     const asked: Asked[] = [];

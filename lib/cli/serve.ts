@@ -14,10 +14,13 @@ interface ServeFlags extends ModelFlags {
   readonly name?: string;
   readonly apiKey?: readonly string[];
   readonly corsOrigin?: readonly string[];
+  readonly allowedHosts?: readonly string[];
   readonly page: boolean;
   readonly chatTemplate?: string;
   readonly maxRunning?: number;
   readonly maxQueued?: number;
+  readonly maxPerClient?: number;
+  readonly maxConnections?: number;
   readonly maxRowsPerStep?: number;
   readonly maxBodyBytes?: number;
   readonly maxCanvasTokens?: number;
@@ -64,6 +67,10 @@ const port = parser((text) => {
   return value;
 });
 const list = (value: string, previous: readonly string[] = []) => [...previous, value];
+const names = (value: string, previous: readonly string[] = []) => [
+  ...previous,
+  ...value.split(',').map((name) => name.trim()),
+];
 
 /** `rnd1 serve` */
 export function addServe(program: Command): void {
@@ -87,6 +94,11 @@ export function addServe(program: Command): void {
       'a page of this origin may call the API; may be repeated, * is all',
       list,
     )
+    .option(
+      '--allowed-hosts <names>',
+      'names of this server besides localhost, comma-separated; *.NAME is all below, * is any',
+      names,
+    )
     .option('--no-page', 'no page at /')
     .option(
       '--chat-template <file>',
@@ -95,6 +107,12 @@ export function addServe(program: Command): void {
     .optionsGroup('Limits:')
     .option('--max-running <count>', 'canvases that are worked on at once (default: 64)', integer(1))
     .option('--max-queued <count>', 'canvases that may wait; more get 429 (default: 256)', integer(0))
+    .option(
+      '--max-per-client <count>',
+      'canvases, and requests, of one key or address; more get 429 (default: half of both)',
+      integer(1),
+    )
+    .option('--max-connections <count>', 'idle ones give way to new ones (default: 512)', integer(1))
     .option('--max-rows-per-step <count>', 'tokens of all canvases in a step (default: 4096)', integer(1))
     .option('--max-body-bytes <count>', 'bytes of a request (default: 262144)', integer(1))
     .option(
@@ -104,7 +122,11 @@ export function addServe(program: Command): void {
     )
     .option('--prompt-timeout <seconds>', "for one prompt's template and tokens (default: 5)", number(0.001))
     .option('--request-timeout <seconds>', 'for a whole answer; 0 is any (default: 600)', number(0))
-    .option('--stall-timeout <seconds>', 'for a stream that is not read; 0 is any (default: 60)', number(0))
+    .option(
+      '--stall-timeout <seconds>',
+      'for a request to be sent, for an answer or a part of a stream to be read (default: 60)',
+      number(0),
+    )
     .option('--shutdown-timeout <seconds>', 'for running requests, after a signal (default: 30)', number(0))
     .optionsGroup('Logs:')
     .addOption(new Option('--log-level <level>', 'what is logged').choices(levels).default('info'))
@@ -147,10 +169,13 @@ async function run(
     modelName: name,
     apiKeys,
     corsOrigins: corsOrigin,
+    allowedHosts: limits.allowedHosts,
     chatTemplate,
     page: page ? undefined : false,
     maxRunning: limits.maxRunning,
     maxQueued: limits.maxQueued,
+    maxPerClient: limits.maxPerClient,
+    maxConnections: limits.maxConnections,
     maxBodyBytes: limits.maxBodyBytes,
     maxCanvasTokens: limits.maxCanvasTokens,
     requestTimeout: limits.requestTimeout,

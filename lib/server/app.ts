@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
 import cors from '@fastify/cors';
 import swagger from '@fastify/swagger';
 import fastify, {
@@ -10,9 +11,13 @@ import fastify, {
 } from 'fastify';
 import { printableName } from '../printable';
 import { keyCheck } from './auth';
+import { addBodies } from './body';
 import { ClientGone } from './call';
+import { setKey } from './clients';
+import type { Connections } from './connections';
 import type { Context } from './context';
 import { ApiError, asApiError } from './errors';
+import { absoluteTarget, HostCheck } from './hosts';
 import { addChat } from './routes/chat';
 import { addCompletions } from './routes/completions';
 import { addDenoise } from './routes/denoise';
@@ -35,13 +40,22 @@ declare module 'fastify' {
 }
 
 /** The HTTP application: plugins, hooks that concern all routes, and the routes. */
-export async function createApp(context: Context): Promise<FastifyInstance> {
+export async function createApp(context: Context, connections: Connections): Promise<FastifyInstance> {
   const { settings } = context;
+  const hosts = new HostCheck(settings);
   const app = fastify({
     logger: settings.logger as false,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'id' }),
     bodyLimit: settings.maxBodyBytes,
-    requestTimeout: 60_000,
+    serverFactory(handler) {
+      const server = connections.serve(handler);
+      return server.on('listening', () => hosts.bound((server.address() as AddressInfo).address));
+    },
+    clientErrorHandler: (error: Error, socket) => connections.onClientError(error, socket),
+    frameworkErrors: sendError,
+    // `onRequest` says it, in the shape of all errors.
+    return503OnClosing: false,
+    rewriteUrl: ({ url = '/' }) => absoluteTarget(url)?.path ?? url,
     genReqId: requestId,
     // Values are what they are: '4' is no number, and nothing is taken out of a body in silence.
     ajv: {
@@ -49,8 +63,7 @@ export async function createApp(context: Context): Promise<FastifyInstance> {
     },
     schemaErrorFormatter: validationError,
   });
-  // Only JSON: a page elsewhere cannot send that without asking first.
-  app.removeContentTypeParser('text/plain');
+  addBodies(app, settings.maxBodyBytes);
   // Response schemas are for readers of the document; answers are written as they are.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
 
@@ -70,21 +83,31 @@ export async function createApp(context: Context): Promise<FastifyInstance> {
     },
   });
   app.addHook('onRequest', async (request, reply) => {
-    context.track(reply.raw);
     const start = performance.now();
-    reply.raw.once('close', () => record(context, request, reply, (performance.now() - start) / 1000));
+    context.track(reply.raw, () => record(context, request, reply, (performance.now() - start) / 1000));
     reply.header('x-request-id', request.id);
+    hosts.check(request);
+    const always = request.routeOptions.config?.open === true;
+    if (context.closing && !always) throw new ApiError(503, 'shutting_down', 'the server is shutting down');
   });
   // Before the keys: a browser asks without one whether it may ask.
   if (settings.corsOrigins.length > 0) {
     const origin = settings.corsOrigins.includes('*') ? '*' : [...settings.corsOrigins];
     const exposedHeaders = ['x-request-id', 'retry-after'];
-    await app.register(cors, { origin, exposedHeaders, methods: ['GET', 'POST'], maxAge: 600 });
+    await app.register(cors, {
+      origin,
+      exposedHeaders,
+      methods: ['GET', 'POST'],
+      maxAge: 600,
+      strictPreflight: false,
+    });
   }
   if (settings.apiKeys.length > 0) {
     const check = keyCheck(settings.apiKeys);
     app.addHook('onRequest', async (request) => {
-      if (request.routeOptions.config?.open !== true) check(request.headers.authorization);
+      if (request.routeOptions.config?.open === true) return;
+      const key = check(request.headers.authorization);
+      if (settings.apiKeys.length > 1) setKey(request, key);
     });
   }
   addErrors(app);
@@ -101,18 +124,41 @@ export async function createApp(context: Context): Promise<FastifyInstance> {
 
 /** Errors as all routes tell them. */
 function addErrors(app: FastifyInstance): void {
+  const methodsOf = methodFinder(app);
   app.setNotFoundHandler((request) => {
-    throw new ApiError(404, 'not_found', `there is no ${request.method} ${pathOf(request)}`);
+    const path = pathOf(request);
+    const methods = methodsOf(path);
+    if (methods.length === 0) throw new ApiError(404, 'not_found', `there is no ${request.method} ${path}`);
+    const allow = methods.join(', ');
+    throw new ApiError(405, 'method_not_allowed', `${path} takes ${allow}, not ${request.method}`, {
+      headers: { allow },
+    });
   });
-  app.setErrorHandler((error, request, reply) => {
-    if (error instanceof ClientGone) {
-      request.log.info('the client went away');
-      return reply.code(clientGone).send();
-    }
-    const told = fromFramework(error as FastifyError);
-    if (told.status >= 500) request.log.error({ err: error }, 'failed');
-    return reply.code(told.status).headers(told.headers).send({ error: told.body });
+  app.setErrorHandler(sendError);
+}
+
+/** Collects the routes that are added from now on, and tells the methods that a path takes. */
+function methodFinder(app: FastifyInstance): (path: string) => string[] {
+  const routes: { readonly pattern: RegExp; readonly methods: readonly string[] }[] = [];
+  app.addHook('onRoute', ({ url, method }) => {
+    const literal = url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    const pattern = new RegExp(`^${literal.replace(/:[^/]+/g, '[^/]+')}$`);
+    routes.push({ pattern, methods: [method].flat() });
   });
+  return (path) => [
+    ...new Set(routes.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods)),
+  ];
+}
+
+function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  // A stream that cannot be sent any more fails in its own words.
+  if (error instanceof ClientGone || reply.raw.destroyed) {
+    request.log.info('the client went away');
+    return reply.code(clientGone).send();
+  }
+  const told = fromFramework(error as FastifyError);
+  if (told.status >= 500) request.log.error({ err: error }, 'failed');
+  return reply.code(told.status).headers(told.headers).send({ error: told.body });
 }
 
 /** What the log and the metrics learn of every request, however it ended. */
@@ -133,6 +179,8 @@ function fromFramework(error: FastifyError): ApiError {
     FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
     FST_ERR_CTP_EMPTY_JSON_BODY: 'invalid_json',
     FST_ERR_CTP_INVALID_JSON_BODY: 'invalid_json',
+    FST_ERR_BAD_URL: 'invalid_url',
+    FST_ERR_MAX_PARAM_LENGTH: 'invalid_url',
   };
   return new ApiError(statusCode, codes[code] ?? 'bad_request', message, { cause: error });
 }

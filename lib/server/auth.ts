@@ -4,17 +4,17 @@ import { ApiError } from './errors';
 const digest = (text: string) => createHash('sha256').update(text).digest();
 
 /**
- * A check of the `Authorization` header against a list of keys. Digests of equal length are compared, all of them each
- * time, so that the time it takes tells nothing about any key.
+ * A check of the `Authorization` header against a list of keys, which tells the key's place in it. Digests of equal
+ * length are compared, all of them each time, so that the time it takes tells nothing about any key.
  */
-export function keyCheck(keys: readonly string[]): (authorization: string | undefined) => void {
+export function keyCheck(keys: readonly string[]): (authorization: string | undefined) => number {
   const digests = keys.map(digest);
   return (authorization) => {
     const given = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
     const candidate = digest(given ?? '');
-    let known = false;
-    for (const key of digests) known = timingSafeEqual(key, candidate) || known;
-    if (given !== undefined && known) return;
+    let known = -1;
+    for (const [i, key] of digests.entries()) if (timingSafeEqual(key, candidate)) known = i;
+    if (given !== undefined && known >= 0) return known;
     const problem =
       given === undefined ? 'an API key is needed: Authorization: Bearer KEY' : 'the API key is wrong';
     throw new ApiError(401, 'invalid_api_key', problem, { headers: { 'www-authenticate': 'Bearer' } });

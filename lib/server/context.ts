@@ -4,11 +4,12 @@ import { RND1Error } from '../errors';
 import type { RND1 } from '../model';
 import type { Tokenizer } from '../tokenizer';
 import { Call, ClientGone } from './call';
+import { clientOf } from './clients';
 import { ApiError, asApiError } from './errors';
 import { eventStream } from './event-stream';
 import type { Metrics } from './metrics';
 import type { ServerSettings } from './options';
-import type { Leave, Queue } from './queue';
+import { Counts, type Leave, type Queue } from './queue';
 import type { TemplateWorker } from './template-worker';
 import { TokenTexts } from './token-texts';
 
@@ -18,6 +19,8 @@ const { version } = require('../../package.json') as { version: string };
 export class Context {
   /** Requests that are computed right now. */
   readonly calls = new Set<Call>();
+  /** Requests of each client that are computed. */
+  readonly #requestsOf = new Counts();
   /** Requests of any kind whose answers are not out yet. */
   #pending = 0;
   #onIdle: () => void = () => {};
@@ -39,11 +42,12 @@ export class Context {
     this.texts = new TokenTexts(model.tokenizer);
   }
 
-  /** Counts an answer until it is out, or given up. */
-  track(answer: ServerResponse): void {
+  /** Counts an answer until it is out, or given up, and calls back then. */
+  track(answer: ServerResponse, callback: () => void): void {
     this.#pending++;
     answer.once('close', () => {
       this.#pending--;
+      callback();
       if (this.#pending === 0) this.#onIdle();
     });
   }
@@ -56,13 +60,19 @@ export class Context {
     });
   }
 
-  /** Begins to answer a request; the name of a model that is not here is refused. */
+  /** Begins to answer a request; the name of a model that is not here is refused, and so is a client's one too many. */
   open(request: FastifyRequest, reply: FastifyReply, modelName: string | null | undefined): Call {
     this.checkModel(modelName);
     this.checkPrompts();
+    const client = clientOf(request);
+    if (this.#requestsOf.of(client) >= this.settings.maxPerClient) throw this.queue.tooMany(client);
     const call = new Call(request, reply, this.settings.requestTimeout);
     this.calls.add(call);
-    call.onEnd(() => this.calls.delete(call));
+    this.#requestsOf.add(client, 1);
+    call.onEnd(() => {
+      this.calls.delete(call);
+      this.#requestsOf.add(client, -1);
+    });
     return call;
   }
 
@@ -83,12 +93,12 @@ export class Context {
 
   /** A request that never gets the places it needs is refused before anything is laid out for it. */
   checkCount(canvases: number): void {
-    const { maxRunning } = this.settings;
-    if (canvases <= maxRunning) return;
+    const most = this.settings.maxRunningPerClient;
+    if (canvases <= most) return;
     throw new ApiError(
       400,
       'too_many_canvases',
-      `the request makes ${canvases} canvases, but this server works on ${maxRunning} at once`,
+      `the request makes ${canvases} canvases, but this server works on ${most} of a client at once`,
     );
   }
 
@@ -108,7 +118,7 @@ export class Context {
    * @throws ApiError 429 at once where the queue is full
    */
   enter(call: Call, canvases: number): Promise<Leave> {
-    const entering = this.queue.enter(canvases, call.signal);
+    const entering = this.queue.enter(canvases, call.signal, clientOf(call.request));
     // A stream that nobody reads any more does not even begin.
     entering.then((leave) => call.onEnd(leave)).catch(() => {});
     return entering;

@@ -13,6 +13,9 @@ export interface Cost {
 
 const powersOfTwo = (first: number, count: number) => Array.from({ length: count }, (_, i) => first * 2 ** i);
 
+/** Milliseconds that a text may lack the newest requests for the text itself. */
+const shelfLife = 100;
+
 /** Prometheus metrics of one server, in a registry of its own. */
 export class Metrics {
   readonly registry = new Registry();
@@ -71,7 +74,11 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  readonly #queue: Queue;
+  #text: { readonly bytes: Promise<Buffer>; readonly made: number; readonly queue: string } | null = null;
+
   constructor(queue: Queue) {
+    this.#queue = queue;
     const gauge = (name: string, help: string, value: () => number) =>
       new Gauge({
         name,
@@ -86,7 +93,18 @@ export class Metrics {
     gauge('rnd1_queue_limit', 'Canvases that may wait', () => queue.maxQueued);
   }
 
+  /** All of them as Prometheus reads them; made anew only where something has happened, however often it is asked for. */
+  text(): Promise<Buffer> {
+    const queue = `${this.#queue.running} ${this.#queue.queued}`;
+    const made = performance.now();
+    if (this.#text === null || this.#text.queue !== queue || made - this.#text.made > shelfLife) {
+      this.#text = { bytes: this.registry.metrics().then((text) => Buffer.from(text)), made, queue };
+    }
+    return this.#text.bytes;
+  }
+
   readonly onStep = ({ canvases, rows, committed, seconds }: StepReport): void => {
+    this.#text = null;
     this.#stepSeconds.observe(seconds);
     this.#stepRows.observe(rows);
     this.#stepCanvases.observe(canvases);
@@ -99,11 +117,13 @@ export class Metrics {
   }
 
   onRequest(route: string, status: number, seconds: number): void {
+    if (route !== '/metrics') this.#text = null;
     this.#requests.inc({ route, status });
     this.#seconds.observe({ route }, seconds);
   }
 
   onAnswer({ promptTokens, completionTokens, steps }: Cost): void {
+    this.#text = null;
     this.#tokens.inc({ kind: 'prompt' }, promptTokens);
     this.#tokens.inc({ kind: 'completion' }, completionTokens);
     if (completionTokens > 0) this.#stepsPerToken.observe(steps / completionTokens);

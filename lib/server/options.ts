@@ -4,6 +4,7 @@ import type { FastifyServerOptions } from 'fastify';
 import type { RND1 } from '../model';
 import { packageRoot } from '../package-root';
 import { booleanOption, integerOption, numberOption, optionsObject, quote, stringOption } from '../validate';
+import { allowedHost } from './hosts';
 
 /** Options of `createServer`. */
 export interface ServerOptions {
@@ -13,17 +14,33 @@ export interface ServerOptions {
   readonly apiKeys?: readonly string[];
   /** Origins whose pages may call the API from a browser; `'*'` is all of them. @default [] */
   readonly corsOrigins?: readonly string[];
+  /**
+   * Names, besides `localhost` and the loopback addresses, by which requests may ask for this server: without ports,
+   * `'*.example.com'` for all below one, `'*'` for any. A server that listens at a loopback address takes no others,
+   * and so does one elsewhere that is given some. @default []
+   */
+  readonly allowedHosts?: readonly string[];
   /** Canvases that are worked on at the same time; further ones wait. @default 64 */
   readonly maxRunning?: number;
   /** Canvases that may wait; requests beyond get 429. @default 256 */
   readonly maxQueued?: number;
+  /**
+   * Canvases that one client may have, worked on and waiting together, and as many requests; what is beyond gets 429. A
+   * client is an API key where there are several, else an address. @default half of `maxRunning` and half of `maxQueued`
+   */
+  readonly maxPerClient?: number;
+  /** Open connections; where there are more, idle ones are closed for new ones. @default 512 */
+  readonly maxConnections?: number;
   /** Bytes of a request's body. @default 256 KiB */
   readonly maxBodyBytes?: number;
   /** Tokens of a canvas, prompt included. @default what the model attends to */
   readonly maxCanvasTokens?: number;
   /** Seconds that a request may take, waiting included; 0 = any. @default 600 */
   readonly requestTimeout?: number;
-  /** Seconds that a client may leave a stream unread; 0 = any. @default 60 */
+  /**
+   * Seconds that a client may take to send a request, and to read an answer or a piece of a stream; 0 = 60 for a
+   * request and any for an answer. @default 60
+   */
   readonly stallTimeout?: number;
   /** Seconds that `close` lets running requests go on. @default 30 */
   readonly shutdownTimeout?: number;
@@ -46,14 +63,20 @@ export interface ServerOptions {
 }
 
 /** `ServerOptions` with all defaults filled in. */
-export type ServerSettings = Required<ServerOptions>;
+export interface ServerSettings extends Required<ServerOptions> {
+  /** Canvases of one client that are worked on at once. */
+  readonly maxRunningPerClient: number;
+}
 
 const names: Readonly<Record<keyof ServerOptions, true>> = {
   modelName: true,
   apiKeys: true,
   corsOrigins: true,
+  allowedHosts: true,
   maxRunning: true,
   maxQueued: true,
+  maxPerClient: true,
+  maxConnections: true,
   maxBodyBytes: true,
   maxCanvasTokens: true,
   requestTimeout: true,
@@ -74,12 +97,22 @@ export function readServerOptions(given: ServerOptions | undefined, model: RND1)
   const options = optionsObject('options', given, names);
   const seconds = (name: keyof ServerOptions, otherwise: number) =>
     numberOption(name, options[name] ?? otherwise, 0, longest);
+  const maxRunning = integerOption('maxRunning', options.maxRunning ?? 64, 1);
+  const maxQueued = integerOption('maxQueued', options.maxQueued ?? 256, 0);
+  // So that whoever comes second finds room.
+  const half = Math.ceil(maxRunning / 2);
+  const otherwise = half + Math.ceil(maxQueued / 2);
+  const maxPerClient = integerOption('maxPerClient', options.maxPerClient ?? otherwise, 1);
   return {
     modelName: nonEmpty('modelName', options.modelName ?? nameOf(model.info.folder)),
     apiKeys: keyList(options.apiKeys),
     corsOrigins: list('corsOrigins', options.corsOrigins),
-    maxRunning: integerOption('maxRunning', options.maxRunning ?? 64, 1),
-    maxQueued: integerOption('maxQueued', options.maxQueued ?? 256, 0),
+    allowedHosts: hostList(options.allowedHosts),
+    maxRunning,
+    maxQueued,
+    maxPerClient,
+    maxRunningPerClient: options.maxPerClient === undefined ? half : Math.min(maxPerClient, maxRunning),
+    maxConnections: integerOption('maxConnections', options.maxConnections ?? 512, 1),
     maxBodyBytes: integerOption('maxBodyBytes', options.maxBodyBytes ?? 2 ** 18, 1),
     maxCanvasTokens: integerOption(
       'maxCanvasTokens',
@@ -120,6 +153,16 @@ function nonEmpty(name: string, value: unknown): string {
 function list(name: string, value: readonly string[] = []): readonly string[] {
   if (!Array.isArray(value)) throw new TypeError(`${name} must be a list of strings, not ${quote(value)}`);
   return value.map((text, i) => nonEmpty(`${name}[${i}]`, text));
+}
+
+function hostList(value: ServerOptions['allowedHosts']): readonly string[] {
+  return list('allowedHosts', value).map((text, i) => {
+    const name = allowedHost(text);
+    if (name !== null) return name;
+    throw new RangeError(
+      `allowedHosts[${i}] must be a name or an address without a port, '*.NAME' or '*', not ${quote(text)}`,
+    );
+  });
 }
 
 /** Keys as a header can carry them. The errors do not quote: these are secrets. */

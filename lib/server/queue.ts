@@ -5,24 +5,47 @@ export type Leave = () => void;
 
 interface Waiting {
   readonly count: number;
-  enter(leave: Leave): void;
+  readonly enter: (leave: Leave) => void;
+  entered: boolean;
+}
+
+export interface QueueLimits {
+  /** Canvases that are worked on at once. */
+  readonly maxRunning: number;
+  /** Canvases that may wait for that. */
+  readonly maxQueued: number;
+  /** Canvases of one client, worked on or waiting. @default Infinity */
+  readonly maxPerClient?: number;
+  /** Canvases of one client that are worked on at once. @default Infinity */
+  readonly maxRunningPerClient?: number;
 }
 
 /**
- * How many canvases are worked on at once, and how many may wait for that: in order of arrival, so that a request of
- * many canvases is not overtaken for ever by those of one.
+ * Lets canvases in as places become free. Clients take turns, and the requests of one come in the order of their
+ * arrival. Who is next is not overtaken, so that a request of many canvases does not wait for ever behind those of one;
+ * but who waits for canvases of its own to end holds up nobody else.
  */
 export class Queue {
+  readonly maxRunning: number;
+  readonly maxQueued: number;
+  readonly maxPerClient: number;
+  readonly #maxRunningPerClient: number;
   #running = 0;
   #queued = 0;
-  #waiting: Waiting[] = [];
+  /** By client; the first is next. */
+  readonly #waiting = new Map<string, Waiting[]>();
+  /** Canvases of each client: worked on or waiting, and worked on. */
+  readonly #held = new Counts();
+  readonly #runningOf = new Counts();
   /** Seconds that a canvas stays, smoothed; what `Retry-After` goes by. */
   #stay = 1;
 
-  constructor(
-    readonly maxRunning: number,
-    readonly maxQueued: number,
-  ) {}
+  constructor(limits: QueueLimits) {
+    this.maxRunning = limits.maxRunning;
+    this.maxQueued = limits.maxQueued;
+    this.maxPerClient = limits.maxPerClient ?? Infinity;
+    this.#maxRunningPerClient = limits.maxRunningPerClient ?? Infinity;
+  }
 
   /** Canvases that are worked on. */
   get running(): number {
@@ -37,53 +60,86 @@ export class Queue {
   /**
    * Asks for `count` places, 1 … `maxRunning`. Resolves when they are there.
    *
-   * @throws ApiError 429 at once when that many may not wait; `signal.reason` by the promise
+   * @throws ApiError 429 at once when that many may not wait, or the client has too many; `signal.reason` by the promise
    */
-  enter(count: number, signal: AbortSignal): Promise<Leave> {
+  enter(count: number, signal: AbortSignal, client = ''): Promise<Leave> {
     signal.throwIfAborted();
-    const free = this.#waiting.length === 0 && this.#running + count <= this.maxRunning;
-    if (free) return Promise.resolve(this.#start(count));
-    if (this.#queued + count > this.maxQueued) throw this.#full();
-    this.#queued += count;
-    return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        this.#waiting = this.#waiting.filter((other) => other !== waiting);
-        this.#queued -= count;
-        reject(signal.reason);
-        this.#advance();
+    if (this.#held.of(client) + count > this.maxPerClient) throw this.tooMany(client);
+    let giveUp: (reason: unknown) => void = () => {};
+    let waiting!: Waiting;
+    const onAbort = () => {
+      this.#forget(client, waiting);
+      giveUp(signal.reason);
+      this.#advance();
+    };
+    const entering = new Promise<Leave>((resolve, reject) => {
+      giveUp = reject;
+      const enter = (leave: Leave) => {
+        signal.removeEventListener('abort', onAbort);
+        waiting.entered = true;
+        resolve(leave);
       };
-      const waiting: Waiting = {
-        count,
-        enter: (leave) => {
-          signal.removeEventListener('abort', onAbort);
-          resolve(leave);
-        },
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#waiting.push(waiting);
+      waiting = { count, enter, entered: false };
     });
+    this.#waiting.set(client, [...(this.#waiting.get(client) ?? []), waiting]);
+    this.#queued += count;
+    this.#held.add(client, count);
+    this.#advance();
+    if (waiting.entered) return entering;
+    if (this.#queued > this.maxQueued) {
+      this.#forget(client, waiting);
+      throw this.#full();
+    }
+    signal.addEventListener('abort', onAbort, { once: true });
+    return entering;
   }
 
-  #start(count: number): Leave {
+  /** What a client is told that asks for too much at once. */
+  tooMany(client: string): ApiError {
+    const seconds = Math.max(1, Math.ceil(this.#stay));
+    return new ApiError(
+      429,
+      'too_many_for_client',
+      `${this.#held.of(client)} canvases of this client are worked on or wait, and it may have ` +
+        `${this.maxPerClient} canvases and as many requests (--max-per-client): try again in ${seconds} s`,
+      { headers: { 'retry-after': String(seconds) } },
+    );
+  }
+
+  #forget(client: string, waiting: Waiting): void {
+    const others = (this.#waiting.get(client) ?? []).filter((other) => other !== waiting);
+    if (others.length === 0) this.#waiting.delete(client);
+    else this.#waiting.set(client, others);
+    this.#queued -= waiting.count;
+    this.#held.add(client, -waiting.count);
+  }
+
+  #start(count: number, client: string): Leave {
     const since = performance.now();
     this.#running += count;
+    this.#runningOf.add(client, count);
     let left = false;
     return () => {
       if (left) return;
       left = true;
       this.#running -= count;
+      this.#runningOf.add(client, -count);
+      this.#held.add(client, -count);
       this.#stay += 0.1 * ((performance.now() - since) / 1000 - this.#stay);
       this.#advance();
     };
   }
 
   #advance(): void {
-    for (;;) {
-      const next = this.#waiting[0];
-      if (next === undefined || this.#running + next.count > this.maxRunning) return;
-      this.#waiting.shift();
+    for (const [client, [next, ...others]] of this.#waiting) {
+      if (next === undefined) continue;
+      if (this.#runningOf.of(client) + next.count > this.#maxRunningPerClient) continue;
+      if (this.#running + next.count > this.maxRunning) return;
+      // To the end of the line, where the loop comes by again.
+      this.#waiting.delete(client);
+      if (others.length > 0) this.#waiting.set(client, others);
       this.#queued -= next.count;
-      next.enter(this.#start(next.count));
+      next.enter(this.#start(next.count, client));
     }
   }
 
@@ -95,5 +151,20 @@ export class Queue {
       `${this.#running} canvases are worked on and ${this.#queued} wait: try again in ${seconds} s`,
       { headers: { 'retry-after': String(seconds) } },
     );
+  }
+}
+
+/** Numbers by name; those that are 0 take no room. */
+export class Counts {
+  readonly #counts = new Map<string, number>();
+
+  of(name: string): number {
+    return this.#counts.get(name) ?? 0;
+  }
+
+  add(name: string, amount: number): void {
+    const count = this.of(name) + amount;
+    if (count === 0) this.#counts.delete(name);
+    else this.#counts.set(name, count);
   }
 }

@@ -1,33 +1,8 @@
-import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { answerIn, request, say } from '../server/raw';
 import { rnd1, root } from './rnd1';
-
-const main = join(root, 'dist', 'cli', 'main.js');
-
-/** `rnd1 serve`, until it is told to end. */
-async function serve(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-  const child = spawn(process.execPath, [main, 'serve', '--port', '0', ...args], {
-    env: { ...process.env, ...env },
-    timeout: 50_000,
-  });
-  const output = { stdout: '', stderr: '' };
-  const ended = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
-    child.on('close', (code, signal) => resolve({ code, signal }));
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    output.stderr += text;
-  });
-  const url = await new Promise<string>((resolve) => {
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output.stdout += text;
-      const found = /http:\/\/\S+/.exec(output.stdout)?.[0];
-      if (found !== undefined) resolve(found);
-    });
-    void ended.then(() => resolve(''));
-  });
-  return { child, url, output, ended };
-}
+import { serve } from './served';
 
 const post = (url: string, body: object, headers: Record<string, string> = {}) =>
   fetch(url, {
@@ -109,6 +84,26 @@ test('takes keys from the environment and from flags, and warns when it is open 
   expect(opened.output.stdout).toContain('rnd1 serves mine');
 });
 
+test('takes its own names and those it is given, and says which flag gives them', async () => {
+  const { child, url, ended } = await serve([
+    '--log-level',
+    'silent',
+    '--allowed-hosts',
+    'a.example, *.b.example',
+    '--allowed-hosts',
+    'c.example',
+  ]);
+  const asked = async (host: string) => {
+    const { status, error } = answerIn(await say(url, request('GET /readyz', { host, connection: 'close' })));
+    return error === undefined ? status : error.message;
+  };
+  for (const host of ['localhost', 'a.example:80', 'a.b.example', 'c.example'])
+    expect(await asked(host)).toBe(200);
+  expect(await asked('evil.example')).toMatch(/"evil\.example".*--allowed-hosts/);
+  child.kill('SIGTERM');
+  expect(await ended).toEqual({ code: 0, signal: null });
+});
+
 test('says what is wrong with its options', async () => {
   const wrong = async (...args: string[]) => {
     const { code, stdout, stderr } = await rnd1(['serve', ...args]);
@@ -119,6 +114,10 @@ test('says what is wrong with its options', async () => {
   expect(await wrong('--api-key', 'a b')).toEqual({
     code: 2,
     stderr: expect.stringContaining('visible ASCII'),
+  });
+  expect(await wrong('--allowed-hosts', 'http://a.example')).toEqual({
+    code: 2,
+    stderr: expect.stringContaining("must be a name or an address without a port, '*.NAME' or '*'"),
   });
   const template = join(root, 'build', `wrong-template-${process.pid}.jinja`);
   writeFileSync(template, '{% if %}');

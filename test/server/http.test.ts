@@ -1,4 +1,5 @@
 import { Writable } from 'node:stream';
+import { setTimeout as wait } from 'node:timers/promises';
 import { sessionOf } from '../lib/nano-model';
 import { eventsOf, gate, post, serve, until } from './served';
 
@@ -198,7 +199,7 @@ describe('pages of other origins', () => {
   test('may not ask unless that is asked for', async () => {
     const { url } = await serve();
     const refused = await preflight(url, 'https://a.example');
-    expect(refused.status).toBe(404);
+    expect(refused.status).toBe(403);
     expect(allowed(refused)).toBeNull();
     expect(allowed(await fetch(`${url}/v1/models`, { headers: { origin: 'https://a.example' } }))).toBeNull();
   });
@@ -215,7 +216,7 @@ describe('pages of other origins', () => {
 
 describe('limits', () => {
   test('a full queue answers 429, with the time to come again', async () => {
-    const { url } = await serve({ maxRunning: 1, maxQueued: 1 });
+    const { url } = await serve({ maxRunning: 1, maxQueued: 1, maxPerClient: 10 });
     const held = gate();
     sessionOf().beforeResult = () => held.closed;
     const first = post(`${url}/v1/denoise`, denoise).then((response) => response.text());
@@ -381,4 +382,20 @@ describe('closing', () => {
     });
     expect((await whole).status).toBe(503);
   });
+});
+
+test('a client that goes away is no error, in a stream or before it', async () => {
+  const { entries, logger } = log();
+  const { url } = await serve({ logger });
+  let steps = 0;
+  sessionOf().beforeResult = () => wait(2 + (steps++ % 7));
+  for (let i = 0; i < 30; i++) {
+    const body =
+      i % 2 ? { prompt: 'a', stream: true, max_tokens: 30 } : { length: 30, prefix: 'a', stream: true };
+    const signal = AbortSignal.timeout(1 + i);
+    const answer = post(url + (i % 2 ? '/v1/completions' : '/v1/infill'), body, { signal });
+    await answer.then((response) => response.text()).catch(() => {});
+  }
+  await until(() => entries().filter(({ msg }) => msg === 'the client went away').length > 5);
+  expect(entries().filter(({ level }) => level > 30)).toEqual([]);
 });

@@ -11,7 +11,13 @@ let url = '';
 
 beforeAll(async () => {
   model = await RND1.load();
-  server = await createServer(model, { apiKeys: ['key'], page: false, maxRunning: 8, maxQueued: 8 });
+  server = await createServer(model, {
+    apiKeys: ['key'],
+    page: false,
+    maxRunning: 8,
+    maxQueued: 8,
+    maxPerClient: 100,
+  });
   url = await server.listen({ port: 0 });
   client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'key', maxRetries: 0 });
 });

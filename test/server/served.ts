@@ -42,6 +42,7 @@ afterEach(async () => {
 export async function serve(
   options: ServerOptions = {},
   folder = nano,
+  host = '127.0.0.1',
   loading: LoadOptions = {},
 ): Promise<Served> {
   const model = await RND1.load(folder, loading);
@@ -51,7 +52,7 @@ export async function serve(
     modelName: 'nano',
     ...options,
   });
-  const served = { url: await server.listen({ port: 0 }), server, model };
+  const served = { url: await server.listen({ port: 0, host }), server, model };
   open.push(served);
   return served;
 }
@@ -111,7 +112,7 @@ export function postUnread(url: string, path: string, body: unknown): Socket {
   socket.pause().on('error', () => {});
   const text = JSON.stringify(body);
   socket.write(
-    `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+    `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
   );
   return socket;
 }

@@ -32,7 +32,7 @@ const lostThreads = async ({ url }: Served) =>
   ].map(([, labels, count]) => `${labels} ${count}`);
 
 test('texts that a tokenizer takes for ever for get an error, and others their answers', async () => {
-  const served = await serve({}, folderWith(hostileTokenizer), { promptTimeout: 1 });
+  const served = await serve({}, folderWith(hostileTokenizer), undefined, { promptTimeout: 1 });
   const requests: [string, object][] = [
     ['/v1/completions', { prompt: endless, max_tokens: 1 }],
     ['/v1/completions', { prompt: ['b', endless], max_tokens: 1 }],
@@ -60,7 +60,9 @@ test.each([
     "{% set n = namespace(s='x') %}{% for i in range(99) %}{% set n.s = n.s + n.s %}{% endfor %}{{ n.s }}",
   ],
 ])('a template that %s gets an error, and others their answers', async (_, template) => {
-  const served = await serve({}, folderWith({ 'chat_template.jinja': template }), { promptTimeout: 1 });
+  const served = await serve({}, folderWith({ 'chat_template.jinja': template }), undefined, {
+    promptTimeout: 1,
+  });
   for (let i = 0; i < 2; i++) {
     const { status, error } = await answerOf(served, '/v1/chat/completions', user('hi'));
     expect([400, 422]).toContain(status);
@@ -107,7 +109,9 @@ test('n answers to one prompt make tokens of it once', async () => {
 });
 
 test('no more prompts wait to become tokens than canvases may wait', async () => {
-  const served = await serve({ maxQueued: 1 }, folderWith(hostileTokenizer), { promptTimeout: 60 });
+  const served = await serve({ maxQueued: 1 }, folderWith(hostileTokenizer), undefined, {
+    promptTimeout: 60,
+  });
   const ask = (signal?: AbortSignal) =>
     post(`${served.url}/v1/completions`, { prompt: endless, max_tokens: 1 }, { signal });
   const controller = new AbortController();
@@ -124,7 +128,7 @@ test('no more prompts wait to become tokens than canvases may wait', async () =>
 });
 
 test('a server that closes, and a model that goes, do not wait for them', async () => {
-  const served = await serve({}, folderWith(hostileTokenizer), { promptTimeout: 60 });
+  const served = await serve({}, folderWith(hostileTokenizer), undefined, { promptTimeout: 60 });
   const answer = answerOf(served, '/v1/completions', { prompt: endless, max_tokens: 1 }).catch(() => null);
   await until(() => served.model.textWorkers.pending === 1);
   await served.server.close();

@@ -38,7 +38,6 @@ export function addHealth(app: FastifyInstance, context: Context): void {
       return { status: 'ready' };
     },
   );
-  const { registry } = context.metrics;
   const metrics = {
     operationId: 'getMetrics',
     summary: 'Prometheus metrics',
@@ -46,7 +45,11 @@ export function addHealth(app: FastifyInstance, context: Context): void {
     ...responses(settings, metricsAnswer, ['4xx', 500]),
   };
   app.get('/metrics', { schema: metrics }, async (_, reply) =>
-    reply.type(registry.contentType).send(await registry.metrics()),
+    reply.type(context.metrics.registry.contentType).send(await context.metrics.text()),
   );
-  app.get('/openapi.json', { schema: { hide: true }, config: open }, async () => app.swagger());
+  let document: Buffer | null = null;
+  app.get('/openapi.json', { schema: { hide: true }, config: open }, async (_, reply) => {
+    document ??= Buffer.from(JSON.stringify(app.swagger()));
+    return reply.type('application/json; charset=utf-8').send(document);
+  });
 }

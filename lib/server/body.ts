@@ -1,0 +1,63 @@
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { askForBody } from './connections';
+import { ApiError } from './errors';
+
+/** Lets bodies be JSON in UTF-8, and nothing else. */
+export function addBodies(app: FastifyInstance, maxBytes: number): void {
+  // Only JSON: a page elsewhere cannot send that without asking first.
+  app.removeAllContentTypeParsers();
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser('application/json', (request, payload, done) => {
+    read(request, payload, maxBytes).then((text) => parse(request, text, done), done);
+  });
+}
+
+/** The text of a body. A byte order mark before it is left to the parser, which skips it, as RFC 8259 allows. */
+async function read(request: FastifyRequest, payload: IncomingMessage, maxBytes: number): Promise<string> {
+  const { headers } = request;
+  checkEncoding(headers['content-type'] ?? '', headers['content-encoding'] ?? 'identity');
+  const declared = headers['content-length'] === undefined ? 0 : Number(headers['content-length']);
+  if (declared > maxBytes) throw tooLarge(maxBytes);
+  askForBody(request.raw);
+  const bytes = await readBytes(payload, declared, maxBytes);
+  if (!isUtf8(bytes)) throw new ApiError(400, 'invalid_utf8', 'the body is not UTF-8');
+  return bytes.toString('utf8');
+}
+
+function checkEncoding(contentType: string, contentEncoding: string): void {
+  const [, charset = 'utf-8'] = /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(contentType) ?? [];
+  const wrong = (what: string) => new ApiError(415, 'unsupported_media_type', what);
+  if (!/^(utf-?8|us-ascii)$/i.test(charset)) throw wrong(`the body must be UTF-8, not ${charset}`);
+  if (!/^identity$/i.test(contentEncoding)) {
+    throw wrong(`the body must not be encoded, but its Content-Encoding is ${contentEncoding}`);
+  }
+}
+
+/** All bytes in one buffer: one that grows, since a list of them would cost more than the bytes where they come singly. */
+async function readBytes(payload: IncomingMessage, declared: number, maxBytes: number): Promise<Buffer> {
+  let buffer = Buffer.allocUnsafeSlow(Math.min(Math.max(declared, 256), 16_384, maxBytes));
+  let length = 0;
+  try {
+    for await (const chunk of payload.iterator({ destroyOnReturn: false })) {
+      const bytes = chunk as Buffer;
+      if (length + bytes.length > maxBytes) throw tooLarge(maxBytes);
+      if (length + bytes.length > buffer.length) {
+        const larger = Buffer.allocUnsafeSlow(
+          Math.min(maxBytes, Math.max(2 * buffer.length, length + bytes.length)),
+        );
+        buffer.copy(larger, 0, 0, length);
+        buffer = larger;
+      }
+      length += bytes.copy(buffer, length);
+    }
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+    throw new ApiError(400, 'incomplete_body', 'the body ended too early', { cause: error });
+  }
+  return buffer.subarray(0, length);
+}
+
+const tooLarge = (maxBytes: number) =>
+  new ApiError(413, 'body_too_large', `the body is larger than ${maxBytes} bytes`);
