@@ -115,6 +115,7 @@ class Lexer {
   private raw(opening: string): void {
     const { line } = this;
     this.advance(opening);
+    if (this.position >= this.source.length) return;
     let end = this.source.indexOf('{%', this.position);
     while (end >= 0) {
       const found = match(rawEnd, this.source, end);
@@ -130,9 +131,14 @@ class Lexer {
   }
 
   private comment(opening: number): void {
+    // With nothing behind it, jinja2 takes an opening for a comment or a raw block as it is.
     const start = this.position + opening;
     commentEnd.lastIndex = start;
     const found = commentEnd.exec(this.source);
+    if (start >= this.source.length) {
+      this.position = start;
+      return;
+    }
     if (found === null) throw new TemplateError('a comment has no end', 'syntax', this.line);
     let end = found.index + found[0].length;
     if (found[0][0] === '-') end += match(spaceRun, this.source, end)?.length ?? 0;
