@@ -112,6 +112,12 @@ describe('TypeScript imports', () => {
     expect(outside(/^lib\/(server\/|cli\/serve\.ts$)/, users)).toEqual([]);
   });
 
+  test('the template language imports nothing but itself', () => {
+    const own = imports.filter(({ file }) => file.startsWith('lib/jinja/'));
+    expect(own.length).toBeGreaterThan(0);
+    expect(own.filter(({ target }) => !target.startsWith('lib/jinja/'))).toEqual([]);
+  });
+
   test('lib imports nothing but itself, the contract and package.json', () => {
     const own = imports.filter(({ file }) => file.startsWith('lib/'));
     expect(own.filter(({ target }) => !/^(lib\/|types\/native|package\.json$)/.test(target))).toEqual([]);

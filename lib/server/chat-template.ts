@@ -1,17 +1,15 @@
 import { join } from 'node:path';
 import { readJsonObject, readText } from '../checkpoint/files';
 import { RND1Error } from '../errors';
+import { Template, TemplateError } from '../jinja';
 import type { RND1 } from '../model';
 import { defaultTaskTemplate } from '../text';
 import { ApiError } from './errors';
 import type { ServerSettings } from './options';
 
-/** What is used of that package, whose declarations only ES modules can import. */
-const { Template } = require('@huggingface/jinja') as {
-  Template: new (source: string) => { render(variables: Record<string, unknown>): string };
-};
-
-/** A message whose content is text alone, with whatever other fields a template may know. */
+import { readJsonObject, readText } from '../checkpoint/files';
+import { RND1Error } from '../errors';
+import { Template, TemplateError } from '../jinja';
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant' | 'tool';
   readonly content: string;
@@ -42,7 +40,7 @@ export async function readChatTemplate(
     try {
       return jinjaTemplate(chatTemplate.template, config);
     } catch (error) {
-      throw new TypeError(`chatTemplate cannot be parsed: ${(error as Error).message}`, { cause: error });
+      throw new TypeError(`chatTemplate cannot be parsed: ${explain(error)}`, { cause: error });
     }
   }
   const source = (await readJinjaFile(folder)) ?? namedTemplate(config.chat_template);
@@ -50,7 +48,7 @@ export async function readChatTemplate(
   try {
     return jinjaTemplate(source, config);
   } catch (error) {
-    const message = `${folder}: its chat template cannot be parsed: ${(error as Error).message}`;
+    const message = `${folder}: its chat template cannot be parsed: ${explain(error)}`;
     throw new RND1Error('invalid_checkpoint', message, { cause: error });
   }
 }
@@ -75,12 +73,20 @@ function jinjaTemplate(source: string, config: Readonly<Record<string, unknown>>
     kind: 'template',
     render(messages, variables) {
       try {
-        return template.render({ ...special, ...variables, messages, add_generation_prompt: true });
+        return template.render({
+          // transformers hands these over always: templates ask whether they are none.
+          tools: null,
+          documents: null,
+          ...special,
+          ...variables,
+          messages,
+          add_generation_prompt: true,
+        });
       } catch (error) {
         throw new ApiError(
           400,
           'chat_template_failed',
-          `the chat template refuses the messages: ${(error as Error).message}`,
+          `the chat template refuses the messages: ${explain(error)}`,
           { param: 'messages', cause: error },
         );
       }
@@ -88,14 +94,28 @@ function jinjaTemplate(source: string, config: Readonly<Record<string, unknown>>
   };
 }
 
+/** An error with its line, but for those that the template words itself. */
+function explain(error: unknown): string {
+  const { message } = error as Error;
+  const line = error instanceof TemplateError && error.kind !== 'raised' ? error.line : null;
+  return line === null ? message : `line ${line}: ${message}`;
+}
+
 /** `bos_token` and the like, which templates write. */
-function specialTokens(config: Readonly<Record<string, unknown>>): Record<string, string> {
-  const tokens: Record<string, string> = {};
+function specialTokens(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const tokens: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(config)) {
-    const content = typeof value === 'object' ? (value as { content?: unknown } | null)?.content : value;
-    if (/^[a-z]+_token$/.test(name) && typeof content === 'string') tokens[name] = content;
+    if (/^[a-z]+_token$/.test(name)) tokens[name] = contentOf(value);
   }
+  const { additional_special_tokens: additional } = config;
+  if (Array.isArray(additional)) tokens.additional_special_tokens = additional.map(contentOf);
   return tokens;
+}
+
+/** A token is a string, or an object that holds one; what is neither is undefined. */
+function contentOf(value: unknown): string | undefined {
+  const content = typeof value === 'object' ? (value as { content?: unknown } | null)?.content : value;
+  return typeof content === 'string' ? content : undefined;
 }
 
 /**

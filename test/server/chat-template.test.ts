@@ -49,6 +49,17 @@ test('the checkpoint’s template is used, from either file, with its special to
   expect(await promptOf({}, named, { messages: [system, user] })).toBe(expected(''));
 });
 
+test('tools and documents are None where a request has none', async () => {
+  const body = { messages: [user] };
+  const template =
+    '{{ tools is none }}{{ documents }}{% if tools is not none %}{% for t in tools %}{% endfor %}{% endif %}';
+  const folder = folderWith({ 'chat_template.jinja': template });
+  expect(await promptOf({}, folder, body)).toBe('TrueNone');
+  expect(await promptOf({}, folder, { ...body, chat_template_kwargs: { documents: ['d'] } })).toBe(
+    "True['d']",
+  );
+});
+
 test('another one, or none, can be asked for', async () => {
   const folder = folderWith({ 'chat_template.jinja': source });
   const body = { messages: [user] };
@@ -135,11 +146,22 @@ test('messages that a template refuses are the client’s fault, a template that
   expect(await response.json()).toMatchObject({
     error: { code: 'chat_template_failed', message: expect.stringContaining('users only') },
   });
-  const broken = folderWith({ 'chat_template.jinja': '{% for %}' });
+  const failing = await serve({ chatTemplate: { template: '\n{{ messages.x.y }}' } }, undefined);
+  const refused = await post(`${failing.url}/v1/chat/completions`, { messages: [system] });
+  expect(await refused.json()).toMatchObject({
+    error: {
+      code: 'chat_template_failed',
+      message: expect.stringMatching(/line 2: 'list object' has no attribute/),
+    },
+  });
+  const broken = folderWith({ 'chat_template.jinja': 'a\n{% for %}' });
   await expect(serve({}, broken)).rejects.toMatchObject({
     code: 'invalid_checkpoint',
-    message: expect.stringContaining(broken),
+    message: expect.stringMatching(/: its chat template cannot be parsed: line 2: /),
   });
+  await expect(serve({ chatTemplate: { template: '{{ ' } }, undefined)).rejects.toThrow(
+    'chatTemplate cannot be parsed: line 1: ',
+  );
 });
 
 test('the file of a template may begin with a byte order mark, and has a limit', async () => {
