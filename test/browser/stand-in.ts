@@ -16,7 +16,7 @@ export type Send = (event: string, data: unknown) => void;
 export async function standIn(): Promise<StandIn> {
   const app = fastify({ forceCloseConnections: true });
   await addStaticFiles(app, join(__dirname, '../../lib/server/page'));
-  app.get('/v1/models', () => ({ object: 'list', data: [{ id: 'nano' }] }));
+  app.get('/v1/models', () => ({ object: 'list', data: [{ id: 'nano', embedded: true }] }));
   app.post('/v1/denoise', async (_, reply) => {
     const send: Send = (event, data) => {
       if (!reply.raw.headersSent) {

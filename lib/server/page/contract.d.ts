@@ -3,6 +3,16 @@
  * that committed something, then `end` or `error`.
  */
 
+/** What `GET /v1/models` says of a model. Servers of other versions may say less. */
+export interface ServedModel {
+  id: string;
+  /** It is the model that comes with the package, which knows its few tasks alone. */
+  embedded?: boolean;
+  /** The last slot of a canvas made of a prompt is reserved. */
+  reserves_end?: boolean;
+  starting_schedule?: { type: string; gamma?: number };
+}
+
 /** A position of the canvas as a run begins. */
 export interface CanvasToken {
   position: number;

@@ -7,7 +7,7 @@ import { textOf } from './sudoku.js';
  * What the form holds, as it was typed.
  * @typedef {{ mode: 'prompt' | 'holes' | 'sudoku', prompt: string, text: string, puzzle: Puzzle,
  *   maxTokens: string, tokensPerHole: string, steps: string, schedule: string, gamma: string, tau: string,
- *   blocks: string, temperature: string, seed: string }} Form
+ *   blocks: string, temperature: string, seed: string, race?: string }} Form
  */
 
 /** What stands for a hole in a text. */
@@ -124,7 +124,7 @@ function integer(form, field, name, least) {
  * An empty field leaves the choice to the server.
  *
  * @param {Form} form
- * @param {Exclude<keyof Form, 'puzzle'>} field
+ * @param {Exclude<keyof Form, 'puzzle' | 'race'>} field
  * @param {string} name
  * @param {number} least
  * @param {number} most

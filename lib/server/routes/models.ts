@@ -1,6 +1,8 @@
 import type { FastifyInstance } from 'fastify';
+import { embeddedFolder } from '../../embedded';
 import { scheduleTable, startingSchedule } from '../../schedule-table';
 import type { Context } from '../context';
+import { reservesEnd } from '../fields';
 
 /** `GET /v1/models` and `GET /v1/models/{model}` */
 export function addModels(app: FastifyInstance, context: Context): void {
@@ -16,6 +18,8 @@ export function addModels(app: FastifyInstance, context: Context): void {
     default_steps: config.generation.steps,
     device: info.device,
     dtype: info.dtype,
+    embedded: info.folder === embeddedFolder,
+    reserves_end: reservesEnd(model),
     starting_schedule: startingSchedule,
     schedules: scheduleTable.map(({ type, commits, parameter }) => ({
       type,
