@@ -1,7 +1,7 @@
 /**
  * @import { Form } from './request.js'
  *
- * @typedef {Partial<Form>} FormState
+ * @typedef {Partial<Omit<Form, 'entry'>>} FormState
  */
 
 /** Fields by the names that they have in an address, for each kind of text and for all of them. */
@@ -14,6 +14,7 @@ const names = /** @type {const} */ ({
     schedule: 'schedule',
     gamma: 'gamma',
     tau: 'tau',
+    parameter: 'parameter',
     blocks: 'blocks',
     temperature: 'temperature',
     seed: 'seed',
@@ -21,7 +22,7 @@ const names = /** @type {const} */ ({
   },
 });
 
-/** @typedef {Exclude<keyof Form, 'puzzle' | 'mode'>} TextField */
+/** @typedef {Exclude<keyof Form, 'puzzle' | 'mode' | 'entry'>} TextField */
 
 /**
  * A form as the fragment of an address, without `#`: a fragment is not sent to the server, nor kept in its logs. What is
@@ -36,6 +37,7 @@ export function fragmentOf(form) {
     const value = form[/** @type {TextField} */ (field)] ?? '';
     const idle =
       (name === 'gamma' && form.schedule !== 'entropy-bounded') ||
+      (name === 'parameter' && !form.entry?.parameter) ||
       (name === 'tau' && form.schedule !== 'threshold') ||
       (value === '' && name !== 'steps' && name !== 'tokens') ||
       (name === 'temperature' && value === '0');

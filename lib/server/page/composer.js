@@ -6,7 +6,7 @@ import { layouts, makePuzzle } from './sudoku.js';
 
 /**
  * @import { stateOf } from './address.js'
- * @import { ServedModel } from './contract.d.ts'
+ * @import { ScheduleEntry, ServedModel } from './contract.d.ts'
  * @import { Fields } from './examples.js'
  * @import { Form } from './request.js'
  */
@@ -23,6 +23,8 @@ export class Composer {
   #restored = false;
   /** Its texts are those of the model that the examples are for. */
   #embedded = false;
+  /** Schedules that the server told of. @type {ScheduleEntry[]} */
+  #others = [];
 
   /**
    * @param {{ onChange: () => void, onSubmit: () => void }} listeners
@@ -57,6 +59,7 @@ export class Composer {
     const { fields, prompts, texts } = examplesFor(model);
     this.#embedded = model?.embedded === true;
     this.#beginning = fields;
+    this.#learn(model?.schedules ?? []);
     byId('sudoku-mode').hidden = !this.#embedded;
     for (const [id, examples] of Object.entries({ 'prompt-examples': prompts, 'holes-examples': texts })) {
       for (const { label, fields } of examples) this.#example(byId(id), label, () => this.#fill(fields));
@@ -85,8 +88,9 @@ export class Composer {
 
   /** @returns {Form} */
   get form() {
-    const values = /** @type {Omit<Form, 'puzzle'>} */ (Object.fromEntries(new FormData(this.#form)));
-    return { ...values, puzzle: this.#puzzle };
+    const values = /** @type {Omit<Form, 'puzzle' | 'entry'>} */ (Object.fromEntries(new FormData(this.#form)));
+    const entry = this.#others.find(({ type }) => type === values.schedule);
+    return { ...values, puzzle: this.#puzzle, ...(entry && { entry }) };
   }
 
   /**
@@ -114,6 +118,16 @@ export class Composer {
     const field = this.#field(error.field);
     field.setAttribute('aria-invalid', 'true');
     field.focus();
+  }
+
+  /** Offers schedules that this page has no words of its own for. @param {ScheduleEntry[]} entries */
+  #learn(entries) {
+    const select = /** @type {HTMLSelectElement} */ (this.#form.elements.namedItem('schedule'));
+    const known = [...select.options].map(({ value }) => value);
+    // Blocks are a field of their own.
+    this.#others = entries.filter(({ type }) => type !== 'blocks' && !known.includes(type));
+    for (const { type, commits } of this.#others)
+      select.append(create('option', { value: type, textContent: commits }));
   }
 
   /** What the chosen schedule is called, with its bound. */
@@ -181,6 +195,10 @@ export class Composer {
       const element = /** @type {HTMLElement} */ (part);
       element.hidden = element.dataset.schedule !== schedule;
     }
+    const { entry } = this.form;
+    byId('other-schedule').hidden = !entry?.parameter;
+    byId('parameter-unit').textContent = entry?.parameter?.unit ?? '';
+    this.#field('parameter').placeholder = String(entry?.parameter?.suggested ?? '');
     byId('at-most').hidden = schedule !== 'entropy-bounded' && schedule !== 'threshold';
     byId('warning').textContent = this.#embedded ? warningFor(this.form) : '';
     byId('hole-count').textContent = String(puzzle.cells.filter((digit) => digit === 0).length);

@@ -3,7 +3,7 @@
  * @import { Form } from './request.js'
  *
  * What the fields begin with.
- * @typedef {Omit<Form, 'puzzle'>} Fields
+ * @typedef {Omit<Form, 'puzzle' | 'entry'>} Fields
  *
  * Something to begin with: a name for a button, and the fields that it fills.
  * @typedef {{ label: string, fields: Partial<Fields> }} Example

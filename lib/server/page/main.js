@@ -16,7 +16,7 @@ import {
   showResult,
   verdictOf,
 } from './details.js';
-import { byId, reducedMotion } from './dom.js';
+import { byId, lookAt, reducedMotion, showRunning } from './dom.js';
 import { saveText } from './download.js';
 import { explain, RequestError } from './failures.js';
 import { askForKey } from './key-dialog.js';
@@ -43,8 +43,6 @@ let title = '';
 
 const guesses = /** @type {HTMLInputElement} */ (byId('guesses'));
 const pace = /** @type {HTMLSelectElement} */ (byId('pace'));
-const runButton = byId('run');
-const stopButton = byId('stop');
 const againButton = /** @type {HTMLButtonElement} */ (byId('again'));
 
 const lane = new Lane(byId('lane'), '', inspect);
@@ -85,13 +83,6 @@ function preview() {
   showFigures({});
   showRival('');
   lane.preview(wanted, composer.preview);
-}
-
-/** On a narrow screen the canvas is below the form. */
-function lookAtCanvas() {
-  const { top } = byId('stage').getBoundingClientRect();
-  if (top < innerHeight * 0.4) return;
-  byId('stage').scrollIntoView({ block: 'start', behavior: reducedMotion() ? 'auto' : 'smooth' });
 }
 
 /** Shows both sides of a race, or takes the other one away. @param {string} title of this side; nothing: no race */
@@ -163,7 +154,7 @@ function begin(recording, puzzle, name, withRival) {
   if (withRival) rival.preview(puzzle, []);
   draw();
   show();
-  lookAtCanvas();
+  lookAt(byId('stage'));
 }
 
 /** Something came of a run. */
@@ -265,17 +256,6 @@ function tell() {
   return verdict;
 }
 
-/** One of the two buttons is there, and keeps the focus that the other had. @param {boolean} on */
-function showRunning(on) {
-  const [there, gone] = on ? [stopButton, runButton] : [runButton, stopButton];
-  const focused = document.activeElement === gone;
-  there.hidden = false;
-  gone.hidden = true;
-  // Whoever looks at the canvas keeps looking at it.
-  if (focused) there.focus({ preventScroll: true });
-  document.body.classList.toggle('running', on);
-}
-
 function stop() {
   running?.abort();
 }
@@ -294,7 +274,7 @@ async function greet() {
   ready = true;
 }
 
-stopButton.addEventListener('click', stop);
+byId('stop').addEventListener('click', stop);
 document.addEventListener('keydown', (event) => {
   if (event.key === 'Escape' && !(event.target instanceof Element && event.target.closest('dialog'))) stop();
 });
