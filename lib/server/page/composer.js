@@ -88,7 +88,9 @@ export class Composer {
 
   /** @returns {Form} */
   get form() {
-    const values = /** @type {Omit<Form, 'puzzle' | 'entry'>} */ (Object.fromEntries(new FormData(this.#form)));
+    const values = /** @type {Omit<Form, 'puzzle' | 'entry'>} */ (
+      Object.fromEntries(new FormData(this.#form))
+    );
     const entry = this.#others.find(({ type }) => type === values.schedule);
     return { ...values, puzzle: this.#puzzle, ...(entry && { entry }) };
   }
