@@ -166,6 +166,7 @@ describeInBrowser('the page', () => {
     await inEqualShares(page, 9);
     await page.locator('#code summary').click();
     const code = page.locator('#code-text');
+    await page.locator('#code-text', { hasText: 'curl' }).waitFor();
     expect(await code.textContent()).toContain(`curl -N ${url}/v1/denoise`);
     await page.getByRole('radio', { name: 'Command line' }).check();
     expect(await code.textContent()).toContain('./rnd1 generate');
