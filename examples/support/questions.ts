@@ -33,9 +33,9 @@ export function subtraction(random: Random): Question {
   return { text: `What is ${a}-${b}?`, check: (answer) => isNumber(answer) && Number(answer) + b === a };
 }
 
-/** `Sort z k m q`: three to eight letters. */
+/** `Sort z k m q`: three to eight different letters. */
 export function sorting(random: Random): Question {
-  const letters = Array.from({ length: 3 + random.below(6) }, () => random.pick(alphabet));
+  const letters = random.shuffle(alphabet).slice(0, 3 + random.below(6));
   return {
     text: `Sort ${letters.join(' ')}`,
     check: (answer) => {

@@ -7,9 +7,7 @@ import { defaultTaskTemplate } from '../text';
 import { ApiError } from './errors';
 import type { ServerSettings } from './options';
 
-import { readJsonObject, readText } from '../checkpoint/files';
-import { RND1Error } from '../errors';
-import { Template, TemplateError } from '../jinja';
+/** A message whose content is text alone, with whatever other fields a template may know. */
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant' | 'tool';
   readonly content: string;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { RND1 } from '../../lib';
 import { createServer, type Server } from '../../lib/server';
-import { count, describeInBrowser, keep, launch, overflows, unmask, visit } from './browser';
+import { count, describeInBrowser, inEqualShares, keep, launch, overflows, unmask, visit } from './browser';
 
 // For whoever has no mouse, a small screen, a dark room, or a key to show.
 
@@ -27,7 +27,8 @@ describeInBrowser('the page is there for everyone', () => {
   });
 
   test('by keyboard alone', async () => {
-    const { page, errors } = await visit(browser, url);
+    const settings = '#mode=prompt&prompt=What+is+47%2B38%3F&tokens=31&steps=16&schedule=entropy';
+    const { page, errors } = await visit(browser, `${url}/${settings}`);
     const focused = () => page.evaluate<string>('document.activeElement.id || document.activeElement.name');
     /** Tab until something is reached; everything on the way must show that it has the focus. */
     const tabTo = async (id: string) => {
@@ -76,6 +77,7 @@ describeInBrowser('the page is there for everyone', () => {
   test.each(['light', 'dark'] as const)('%s, with contrast enough to read', async (colorScheme) => {
     const { page, errors } = await visit(browser, url, { colorScheme, reducedMotion: 'reduce' });
     expect(await page.evaluate(contrast)).toEqual([]);
+    await inEqualShares(page, 16);
     await page.getByLabel(/^Temperature/).fill('3');
     await page.getByLabel(/^Seed/).fill('5');
     await unmask(page);
@@ -92,6 +94,61 @@ describeInBrowser('the page is there for everyone', () => {
     expect(await page.evaluate(contrast)).toEqual([]);
     await keep(page, `sudoku-${colorScheme}`);
     expect(errors).toEqual([]);
+    await page.context().close();
+  });
+
+  test.each(['light', 'dark'] as const)('%s, with colours of the reader’s own', async (colorScheme) => {
+    const { page, errors } = await visit(browser, url, { colorScheme, forcedColors: 'active' });
+    await inEqualShares(page, 4);
+    await unmask(page);
+    await page.getByRole('slider').press('Home');
+    for (const _ of 'ab') await page.getByRole('slider').press('ArrowRight');
+    const style = (selector: string, name: string) =>
+      page
+        .locator(selector)
+        .first()
+        .evaluate((element, property) => {
+          const view = element.ownerDocument.defaultView;
+          return view?.getComputedStyle(element).getPropertyValue(property) ?? '';
+        }, name);
+    const text = await style('body', 'color');
+    const ground = await style('html', 'background-color');
+    expect(text).not.toBe(ground);
+    // An SVG keeps its colours unless it is told.
+    expect(await style('#chart .now', 'fill')).toBe(text);
+    expect(await style('#chart .future', 'fill')).toBe(ground);
+    // A transparent border would be seen: only the chosen mode has one.
+    expect(await style('.modes input:checked + span', 'border-bottom-color')).not.toBe(ground);
+    expect(await style('.modes input:not(:checked) + span', 'border-bottom-color')).toBe(ground);
+    // What is new, what is sure, what is a guess and what is given can be told apart without colours.
+    expect(await style('#lane [data-state=fresh]', 'background-color')).not.toBe(ground);
+    expect(await style('#lane .guess', 'font-style')).toBe('italic');
+    expect(await style('.legend [data-sure="1"][data-state=written]', 'border-bottom-width')).toBe('4px');
+    expect(await page.evaluate(contrast)).toEqual([]);
+    await keep(page, `forced-${colorScheme}`);
+    expect(errors).toEqual([]);
+    await page.context().close();
+  });
+
+  test.each(['light', 'dark'] as const)('%s, with more contrast for who asks for it', async (colorScheme) => {
+    const { page } = await visit(browser, url, { colorScheme, contrast: 'more', reducedMotion: 'reduce' });
+    await inEqualShares(page, 4);
+    await unmask(page);
+    await page.getByRole('slider').press('ArrowLeft');
+    const poor = contrast.replace('const least = 4.5;', 'const least = 7;').replace("'.guess, ", "'");
+    expect(poor).not.toBe(contrast);
+    expect(await page.evaluate(poor)).toEqual([]);
+    await keep(page, `more-contrast-${colorScheme}`);
+    await page.context().close();
+  });
+
+  test.each([1920, 2560])('a screen of %d pixels is used', async (width) => {
+    const { page } = await visit(browser, url, { viewport: { width, height: 1080 } });
+    const box = await page.locator('.spread').boundingBox();
+    expect(box?.width).toBeGreaterThan(width * 0.8);
+    await page.getByRole('radio', { name: 'Sudoku' }).check();
+    await unmask(page);
+    await keep(page, `wide-${width}`);
     await page.context().close();
   });
 
@@ -130,7 +187,7 @@ describeInBrowser('the page is there for everyone', () => {
     expect(await count(page, 'masked')).toBe(0);
     // Everything that is tapped is large enough for it.
     const small = await page
-      .locator('.transport button, .actions button, #copy')
+      .locator('.transport button, .actions button, .result-actions button, .code summary, .race label')
       .evaluateAll((buttons) =>
         buttons
           .filter(

@@ -84,9 +84,15 @@ export async function unmask(page: Page): Promise<void> {
   await page.locator('#result').waitFor();
 }
 
+/** Takes an equal share a step, so that what a step commits does not depend on the model. */
+export async function inEqualShares(page: Page, steps: number): Promise<void> {
+  await page.getByLabel(/^Schedule/).selectOption('entropy');
+  await page.getByLabel('Steps', { exact: true }).fill(String(steps));
+}
+
 /** How many tokens of the canvas, or of the board, are in a state. */
 export const count = (page: Page, state: string) =>
-  page.locator(`.scroll > :not([hidden]) .token[data-state="${state}"]`).count();
+  page.locator(`#lane > :not([hidden]) .token[data-state="${state}"]`).count();
 
 /** Whether the page is wider than the screen. */
 export async function overflows(page: Page): Promise<boolean> {

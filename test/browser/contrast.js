@@ -1,5 +1,6 @@
 // Evaluated in the page: the texts whose contrast against what is behind them is below 4.5 (WCAG 2.2, 1.4.3).
 (() => {
+  const least = 4.5;
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   /** @param {string} colour @returns {number[]} */
   const rgba = (colour) => {
@@ -15,12 +16,17 @@
     });
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
   };
+  /** What is seen behind an element: its ground and those of what it stands on, up to one that hides the rest. */
   const behind = (element) => {
+    const layers = [];
     for (let node = element; node !== null; node = node.parentElement) {
-      const colour = rgba(getComputedStyle(node).backgroundColor);
-      if (colour[3] === 255) return colour;
+      layers.unshift(rgba(getComputedStyle(node).backgroundColor));
+      if (layers[0][3] === 255) break;
     }
-    return [255, 255, 255, 255];
+    return layers.reduce(
+      (below, layer) => below.map((value, i) => value + ((layer[i] - value) * layer[3]) / 255),
+      [255, 255, 255],
+    );
   };
   const poor = [];
   for (const element of document.querySelectorAll('body *')) {
@@ -30,14 +36,13 @@
       .join(' ')
       .replaceAll('\u200B', '')
       .trim();
-    // Masks hold nothing to read; guesses and what lies behind the end are told in words to whoever asks;
-    // what is disabled may be faint.
-    if (words === '' || element.closest('.guess, .beyond, .special, :disabled, .unseen, option, noscript')) continue;
+    // Masks hold nothing to read; guesses are told in words to whoever asks; what is disabled may be faint.
+    if (words === '' || element.closest('.guess, :disabled, .unseen, option, noscript')) continue;
     if (!element.checkVisibility({ visibilityProperty: true })) continue;
     const one = luminance(rgba(getComputedStyle(element).color));
     const other = luminance(behind(element));
     const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-    if (ratio < 4.5) poor.push(`${words.slice(0, 40)}: ${ratio.toFixed(2)}`);
+    if (ratio < least) poor.push(`${words.slice(0, 40)}: ${ratio.toFixed(2)}`);
   }
   return poor;
 })();

@@ -27,6 +27,15 @@ describeInBrowser('the page, when the server', () => {
   const run = () => seen.page.getByRole('button', { name: 'Unmask' }).click();
   const alert = () => seen.page.locator('#failure');
 
+  test('knows a schedule that the page has no words for, it is offered all the same', async () => {
+    const { page, requests } = seen;
+    await page.getByLabel(/^Schedule/).selectOption({ label: 'in waves of WIDTH' });
+    await page.getByLabel('Parameter of the schedule').fill('3');
+    await run();
+    await alert().getByText('The server failed.').waitFor();
+    expect(requests[0]).toMatchObject({ schedule: { type: 'waves', width: 3 } });
+  });
+
   test.each(['the button', 'Escape'])('takes its time, %s stops the request', async (way) => {
     const { page, errors } = seen;
     const gone = new Promise<void>((resolve) => {

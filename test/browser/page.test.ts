@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core';
 import { RND1 } from '../../lib';
 import { createServer, type Server } from '../../lib/server';
-import { count, describeInBrowser, keep, launch, unmask, type Visit, visit } from './browser';
+import { count, describeInBrowser, inEqualShares, keep, launch, unmask, type Visit, visit } from './browser';
 
 // The page as `rnd1 serve` serves it, on the embedded model.
 
@@ -35,6 +35,7 @@ describeInBrowser('the page', () => {
     const { page } = seen;
     expect(await page.locator('#model').textContent()).toBe('nano');
     await page.getByLabel('Prompt', { exact: true }).last().fill('What is 47+38?');
+    await inEqualShares(page, 16);
     await unmask(page);
     expect(await page.locator('#result').textContent()).toBe('85');
     expect(await page.locator('#about').textContent()).toMatch(/^31 tokens in 16 steps, .* m?s, seed \d+$/);
@@ -52,6 +53,7 @@ describeInBrowser('the page', () => {
   test('the steps can be gone through, back and forth', async () => {
     const { page } = seen;
     await page.getByLabel('Pace').selectOption('live');
+    await inEqualShares(page, 16);
     await unmask(page);
     const slider = page.getByRole('slider', { name: 'Step' });
     await slider.focus();
@@ -62,7 +64,7 @@ describeInBrowser('the page', () => {
     const fresh = await count(page, 'fresh');
     expect(fresh).toBeGreaterThan(0);
     expect(await count(page, 'masked')).toBe(31 - fresh - (await count(page, 'written')));
-    expect(await page.locator('.scroll .guess').count()).toBe(await count(page, 'masked'));
+    expect(await page.locator('#lane .guess').count()).toBe(await count(page, 'masked'));
     expect(await slider.getAttribute('aria-valuetext')).toMatch(/^Step 2 of 16, \d of 31 written: ░/);
     await keep(page, 'scrubbed');
     await page.getByRole('button', { name: 'Step back' }).click();

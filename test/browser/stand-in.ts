@@ -12,11 +12,20 @@ export interface StandIn {
 
 export type Send = (event: string, data: unknown) => void;
 
+/** One that no page knows. */
+const schedules = [
+  {
+    type: 'waves',
+    commits: 'in waves of WIDTH',
+    parameter: { name: 'width', unit: 'tokens', least: 1, most: 9, suggested: 4 },
+  },
+];
+
 /** The page in front of scripted answers. */
 export async function standIn(): Promise<StandIn> {
   const app = fastify({ forceCloseConnections: true });
   await addStaticFiles(app, join(__dirname, '../../lib/server/page'));
-  app.get('/v1/models', () => ({ object: 'list', data: [{ id: 'nano' }] }));
+  app.get('/v1/models', () => ({ object: 'list', data: [{ id: 'nano', embedded: true, schedules }] }));
   app.post('/v1/denoise', async (_, reply) => {
     const send: Send = (event, data) => {
       if (!reply.raw.headersSent) {

@@ -18,10 +18,12 @@ export class Board {
 
   /**
    * @param {HTMLElement} root
+   * @param {string} name begins the ids of its cells
    * @param {(hole: number | null) => void} onInspect the cell that is pointed at, counted among the empty ones
    */
-  constructor(root, onInspect) {
+  constructor(root, name, onInspect) {
     this.root = root;
+    this.name = name;
     this.#roving = new Roving(
       root,
       (index) => onInspect(index === null || this.#puzzle.cells[index] !== 0 ? null : this.#holeOf(index)),
@@ -38,7 +40,7 @@ export class Board {
     this.root.ariaLabel = `Sudoku of ${size} by ${size}`;
     this.root.dataset.size = String(size);
     this.#cells = puzzle.cells.map((digit, i) => {
-      const cell = create('span', { className: 'token', id: `token-${i}`, role: 'gridcell' });
+      const cell = create('span', { className: 'token', id: `${this.name}cell-${i}`, role: 'gridcell' });
       const { row, column } = unitsOf(puzzle.layout, i);
       cell.dataset.state = digit === 0 ? 'masked' : 'fixed';
       cell.textContent = digit === 0 ? '' : String(digit);

@@ -1,12 +1,15 @@
 import { EventStreamParser } from './event-stream.js';
 import { CutOffError, RequestError } from './failures.js';
 
-/** @import { DenoiseRequest, Failure, RunEvent } from './contract.d.ts' */
+/** @import { DenoiseRequest, Failure, RunEvent, ServedModel } from './contract.d.ts' */
 
 const keyName = 'rnd1-api-key';
 
 /** Kept for this tab alone, until it is closed. @param {string} key */
 export const keepKey = (key) => sessionStorage.setItem(keyName, key);
+
+/** Whether this server was given one. */
+export const keyIsKept = () => sessionStorage.getItem(keyName) !== null;
 
 /** @returns {Record<string, string>} */
 function authorization() {
@@ -17,13 +20,13 @@ function authorization() {
 /**
  * The first model that the server offers.
  *
- * @returns {Promise<string | null>}
+ * @returns {Promise<ServedModel | null>}
  */
 export async function servedModel() {
   const response = await fetch('v1/models', { headers: authorization() });
   if (!response.ok) throw await refusal(response);
-  const { data } = /** @type {{ data?: { id: string }[] }} */ (await response.json());
-  return data?.[0]?.id ?? null;
+  const { data } = /** @type {{ data?: ServedModel[] }} */ (await response.json());
+  return data?.[0] ?? null;
 }
 
 /**

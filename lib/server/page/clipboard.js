@@ -1,3 +1,4 @@
+import { announce } from './details.js';
 import { create } from './dom.js';
 
 /**
@@ -7,7 +8,7 @@ import { create } from './dom.js';
  * @param {string} text
  * @returns {Promise<boolean>} whether it worked
  */
-export async function copyText(text) {
+async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
@@ -21,4 +22,21 @@ export async function copyText(text) {
     if (before instanceof HTMLElement) before.focus();
     return done;
   }
+}
+
+/**
+ * Makes a button copy a text, and say for a moment that it did.
+ *
+ * @param {HTMLElement} button
+ * @param {() => string} text
+ */
+export function copyOnClick(button, text) {
+  const label = button.textContent;
+  button.addEventListener('click', async () => {
+    button.textContent = (await copyText(text())) ? 'Copied' : 'Could not copy';
+    announce(button.textContent);
+    setTimeout(() => {
+      button.textContent = label;
+    }, 2000);
+  });
 }

@@ -1,17 +1,30 @@
 import { byId, create } from './dom.js';
-import { examplesFor, isNano, puzzles } from './examples.js';
+import { examplesFor, habitsOf, puzzles } from './examples.js';
+import { warningFor } from './knowledge.js';
 import { FormError, hole } from './request.js';
-import { makePuzzle } from './sudoku.js';
+import { layouts, makePuzzle } from './sudoku.js';
 
-/** @import { Form } from './request.js' */
+/**
+ * @import { stateOf } from './address.js'
+ * @import { ScheduleEntry, ServedModel } from './contract.d.ts'
+ * @import { Fields } from './examples.js'
+ * @import { Form } from './request.js'
+ */
 
 /** The form: what to unmask, and how. */
 export class Composer {
   #form = /** @type {HTMLFormElement} */ (byId('form'));
   #puzzle = makePuzzle(6, 18);
-  /** Steps by mode: each has its own idea of enough. @type {Record<string, string>} */
-  #steps = { prompt: '32', holes: '', sudoku: '18' };
   #mode = 'prompt';
+  #beginning = examplesFor(null).fields;
+  /** By mode: each has its own idea of enough. */
+  #habits = habitsOf(this.#beginning);
+  /** What the page was opened with has come from its address. */
+  #restored = false;
+  /** Its texts are those of the model that the examples are for. */
+  #embedded = false;
+  /** Schedules that the server told of. @type {ScheduleEntry[]} */
+  #others = [];
 
   /**
    * @param {{ onChange: () => void, onSubmit: () => void }} listeners
@@ -41,33 +54,45 @@ export class Composer {
     this.#update();
   }
 
-  /** Fits the examples and the beginning values to a model. @param {string | null} model */
+  /** Fits the examples and the beginning values to a model. @param {ServedModel | null} model */
   offer(model) {
-    const { prompts, texts, maxTokens, steps } = examplesFor(model);
-    byId('sudoku-mode').hidden = !isNano(model);
-    for (const prompt of prompts) {
-      this.#example(byId('prompt-examples'), prompt, () => {
-        this.#field('prompt').value = prompt;
-      });
+    const { fields, prompts, texts } = examplesFor(model);
+    this.#embedded = model?.embedded === true;
+    this.#beginning = fields;
+    this.#learn(model?.schedules ?? []);
+    byId('sudoku-mode').hidden = !this.#embedded;
+    for (const [id, examples] of Object.entries({ 'prompt-examples': prompts, 'holes-examples': texts })) {
+      for (const { label, fields } of examples) this.#example(byId(id), label, () => this.#fill(fields));
     }
-    for (const { text, tokensPerHole, label } of texts) {
-      this.#example(byId('holes-examples'), label, () => {
-        this.#field('text').value = text;
-        this.#field('tokensPerHole').value = tokensPerHole;
-      });
+    if (!this.#restored) {
+      this.#habits = habitsOf(fields);
+      this.#fill({ ...fields, mode: this.form.mode, ...this.#habits[this.form.mode] });
+    } else {
+      for (const name of /** @type {const} */ (['prompt', 'text', 'maxTokens', 'tokensPerHole'])) {
+        this.#field(name).value ||= fields[name];
+      }
     }
-    this.#field('prompt').value ||= prompts[0] ?? '';
-    this.#field('text').value ||= texts[0]?.text ?? '';
-    this.#field('tokensPerHole').value ||= texts[0]?.tokensPerHole ?? '4';
-    this.#field('maxTokens').value ||= maxTokens;
-    this.#field('steps').value ||= steps;
+    this.#update();
     this.onChange();
+  }
+
+  /** Takes a form from an address. @param {NonNullable<ReturnType<typeof stateOf>>} state */
+  restore({ cells, puzzle, ...fields }) {
+    this.#restored = true;
+    this.#fill({ ...this.#beginning, ...fields });
+    this.#mode = fields.mode ?? 'prompt';
+    if (cells !== undefined) this.#puzzle = { layout: layouts[cells.length === 16 ? 4 : 6], cells };
+    this.showProblem(null);
+    this.#update();
   }
 
   /** @returns {Form} */
   get form() {
-    const values = /** @type {Omit<Form, 'puzzle'>} */ (Object.fromEntries(new FormData(this.#form)));
-    return { ...values, puzzle: this.#puzzle };
+    const values = /** @type {Omit<Form, 'puzzle' | 'entry'>} */ (
+      Object.fromEntries(new FormData(this.#form))
+    );
+    const entry = this.#others.find(({ type }) => type === values.schedule);
+    return { ...values, puzzle: this.#puzzle, ...(entry && { entry }) };
   }
 
   /**
@@ -97,6 +122,37 @@ export class Composer {
     field.focus();
   }
 
+  /** Offers schedules that this page has no words of its own for. @param {ScheduleEntry[]} entries */
+  #learn(entries) {
+    const select = /** @type {HTMLSelectElement} */ (this.#form.elements.namedItem('schedule'));
+    const known = [...select.options].map(({ value }) => value);
+    // Blocks are a field of their own.
+    this.#others = entries.filter(({ type }) => type !== 'blocks' && !known.includes(type));
+    for (const { type, commits } of this.#others)
+      select.append(create('option', { value: type, textContent: commits }));
+  }
+
+  /** What the chosen schedule is called, with its bound. */
+  get scheduleTitle() {
+    const { schedule, gamma, tau } = this.form;
+    const name = this.#form.querySelector(`option[value="${CSS.escape(schedule)}"]`)?.textContent ?? schedule;
+    const bound =
+      schedule === 'entropy-bounded' ? ` ${gamma} nats` : schedule === 'threshold' ? ` ${tau} %` : '';
+    return `${name.charAt(0).toUpperCase()}${name.slice(1)}${bound}`;
+  }
+
+  /** @param {Partial<Fields>} fields */
+  #fill(fields) {
+    for (const [name, value] of Object.entries(fields)) {
+      const field = this.#form.elements.namedItem(name);
+      if (field instanceof HTMLInputElement && field.type === 'checkbox') field.checked = value === 'on';
+      else if (field instanceof RadioNodeList) field.value = value;
+      else if (!(field instanceof HTMLSelectElement)) this.#field(name).value = value;
+      // A schedule that this page does not know leaves the one that is chosen.
+      else if ([...field.options].some((option) => option.value === value)) field.value = value;
+    }
+  }
+
   /** @param {string} name @returns {HTMLInputElement} */
   #field(name) {
     return /** @type {HTMLInputElement} */ (this.#form.elements.namedItem(name));
@@ -122,9 +178,10 @@ export class Composer {
   /** @param {EventTarget | null} target */
   #input(target) {
     if (target instanceof HTMLInputElement && target.name === 'mode') {
-      this.#steps[this.#mode] = this.#field('steps').value;
+      const { steps, gamma } = this.form;
+      this.#habits[this.#mode] = { steps, gamma };
       this.#mode = target.value;
-      this.#field('steps').value = this.#steps[this.#mode] ?? '';
+      this.#fill(this.#habits[this.#mode] ?? {});
     }
     this.#update();
   }
@@ -140,6 +197,12 @@ export class Composer {
       const element = /** @type {HTMLElement} */ (part);
       element.hidden = element.dataset.schedule !== schedule;
     }
+    const { entry } = this.form;
+    byId('other-schedule').hidden = !entry?.parameter;
+    byId('parameter-unit').textContent = entry?.parameter?.unit ?? '';
+    this.#field('parameter').placeholder = String(entry?.parameter?.suggested ?? '');
+    byId('at-most').hidden = schedule !== 'entropy-bounded' && schedule !== 'threshold';
+    byId('warning').textContent = this.#embedded ? warningFor(this.form) : '';
     byId('hole-count').textContent = String(puzzle.cells.filter((digit) => digit === 0).length);
   }
 }

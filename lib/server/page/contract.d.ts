@@ -3,6 +3,25 @@
  * that committed something, then `end` or `error`.
  */
 
+/** What `GET /v1/models` says of a model. Servers of other versions may say less. */
+export interface ServedModel {
+  id: string;
+  /** It is the model that comes with the package, which knows its few tasks alone. */
+  embedded?: boolean;
+  /** The last slot of a canvas made of a prompt is reserved. */
+  reserves_end?: boolean;
+  starting_schedule?: { type: string; gamma?: number };
+  schedules?: ScheduleEntry[];
+}
+
+/** A schedule that the server knows. */
+export interface ScheduleEntry {
+  type: string;
+  /** What a step commits. */
+  commits: string;
+  parameter: { name: string; unit: string; least: number; most: number | null; suggested: number } | null;
+}
+
 /** A position of the canvas as a run begins. */
 export interface CanvasToken {
   position: number;
@@ -62,9 +81,7 @@ export type RunEvent =
   | { event: 'end'; data: End }
   | { event: 'error'; data: { error: Failure } };
 
-export type Schedule =
-  | string
-  | { type: string; gamma?: number; tau?: number; length?: number; schedule?: Schedule };
+export type Schedule = string | { type: string; schedule?: Schedule; [parameter: string]: unknown };
 
 /** A prompt, or a text with holes. */
 export interface DenoiseRequest {

@@ -1,10 +1,12 @@
 import { blank, describe } from './cell.js';
 import { classes, nats } from './confidence.js';
 import { byId, create } from './dom.js';
+import { isSolved } from './sudoku.js';
 
 /**
  * @import { Cell, Figures, Recording } from './recording.js'
  * @import { Explanation } from './failures.js'
+ * @import { Puzzle } from './sudoku.js'
  */
 
 const plural = (/** @type {number} */ count, /** @type {string} */ noun) =>
@@ -55,12 +57,26 @@ export function aboutRun(recording) {
   return `${plural(count, 'token')} in ${plural(frames.length, 'step')}, ${took}, seed ${start.seed}`;
 }
 
-/** @param {Recording} recording @param {string} verdict */
-export function showResult(recording, verdict) {
+/** Whether a Sudoku came out right; nothing for a text. @param {Recording} run @param {Puzzle | null} puzzle */
+export function verdictOf(run, puzzle) {
+  if (puzzle === null || run.end === null) return '';
+  const written = run.cellsAt(run.frames.length).filter(({ state }) => state !== 'fixed');
+  const digits = puzzle.cells.map((digit) => digit || Number(written.shift()?.text));
+  return isSolved(puzzle.layout, digits) ? 'Solved' : 'Not solved: some digits clash';
+}
+
+/** What the other side of a race took. @param {Recording | null} rival */
+export const aboutRace = (rival) =>
+  rival === null || rival.frames.length === 0
+    ? ''
+    : `; one token a step: ${plural(rival.frames.length, 'step')}${rival.end === null ? ' so far' : ''}`;
+
+/** @param {Recording} recording @param {string} verdict @param {string} race */
+export function showResult(recording, verdict, race) {
   const text = verdict || recording.result.trim() || '(nothing)';
   byId('result').textContent = text;
   byId('result-block').classList.toggle('long', text.length > 30);
-  byId('about').textContent = aboutRun(recording);
+  byId('about').textContent = `${aboutRun(recording)}${race}`;
   byId('result-block').hidden = false;
 }
 

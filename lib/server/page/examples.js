@@ -1,14 +1,25 @@
-/** Things to begin with. The nano model knows its tasks alone; any other is asked like a person. */
+/**
+ * @import { ServedModel } from './contract.d.ts'
+ * @import { Form } from './request.js'
+ *
+ * What the fields begin with.
+ * @typedef {Omit<Form, 'puzzle' | 'entry'>} Fields
+ *
+ * Something to begin with: a name for a button, and the fields that it fills.
+ * @typedef {{ label: string, fields: Partial<Fields> }} Example
+ */
+
+/** What the embedded model knows; any other is asked like a person. */
 const nano = {
   prompts: ['What is 47+38?', 'Sort z k m q b', 'Reverse lantern'],
   texts: [
-    { text: 'Question: What is ___+38?\nAnswer: 85', tokensPerHole: '2', label: '? + 38 = 85' },
+    { text: 'Question: What is 47___38?\nAnswer: 9', tokensPerHole: '1', label: '47 ? 38 = 9' },
     { text: 'Question: Reverse di___mo___d\nAnswer: dnomaid', tokensPerHole: '1', label: 'di?mo?d' },
     { text: 'Question: Sort z k ___ q\nAnswer: ___ m q z', tokensPerHole: '1', label: 'z k ? q' },
   ],
   // The canvas that it was taught: 32 new tokens, the last of them reserved.
   maxTokens: '31',
-  steps: '16',
+  steps: '32',
 };
 
 const others = {
@@ -18,18 +29,57 @@ const others = {
     { text: 'Roses are red,\n___,\nSugar is sweet,\n___.', tokensPerHole: '5', label: 'Roses are red' },
   ],
   maxTokens: '64',
-  steps: '32',
+  steps: '64',
 };
 
 /** Sudokus, by size and number of holes. */
 export const puzzles = /** @type {const} */ ([
   { size: 4, holes: 8, label: '4 × 4' },
   { size: 6, holes: 18, label: '6 × 6' },
-  { size: 6, holes: 24, label: '6 × 6, harder' },
+  { size: 6, holes: 22, label: '6 × 6, harder' },
 ]);
 
-/** @param {string | null} model */
-export const isNano = (model) => model !== null && /\bnano\b/i.test(model);
+/**
+ * Examples for a model, and what the other fields begin with.
+ *
+ * @param {ServedModel | null} model
+ */
+export function examplesFor(model) {
+  const { prompts, texts, maxTokens, steps } = model?.embedded ? nano : others;
+  const gamma = model?.starting_schedule?.gamma ?? 0.01;
+  /** @type {Fields} */
+  const fields = {
+    mode: 'prompt',
+    prompt: prompts[0] ?? '',
+    text: texts[0]?.text ?? '',
+    maxTokens,
+    tokensPerHole: texts[0]?.tokensPerHole ?? '4',
+    steps,
+    schedule: model?.starting_schedule?.type ?? 'entropy-bounded',
+    gamma: String(gamma),
+    tau: '90',
+    blocks: '',
+    temperature: '0',
+    seed: '',
+  };
+  return {
+    fields,
+    /** @type {Example[]} */
+    prompts: prompts.map((prompt) => ({ label: prompt, fields: { prompt } })),
+    /** @type {Example[]} */
+    texts: texts.map(({ label, text, tokensPerHole }) => ({ label, fields: { text, tokensPerHole } })),
+  };
+}
 
-/** @param {string | null} model */
-export const examplesFor = (model) => (isNano(model) ? nano : others);
+/**
+ * What fits each kind of text: steps, and the bound of entropy. The cells of a Sudoku depend on each other, and many that
+ * are nearly certain each are not so together.
+ *
+ * @param {Fields} fields
+ * @returns {Record<string, { steps: string, gamma: string }>}
+ */
+export const habitsOf = ({ steps, gamma }) => ({
+  prompt: { steps, gamma },
+  holes: { steps: '', gamma },
+  sudoku: { steps: '18', gamma: String(Number(gamma) / 20) },
+});

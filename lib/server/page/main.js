@@ -1,8 +1,10 @@
-import { Board } from './board.js';
-import { denoise, keepKey, servedModel } from './client.js';
-import { copyText } from './clipboard.js';
+import { Address } from './address.js';
+import { keepKey, servedModel } from './client.js';
+import { copyOnClick } from './clipboard.js';
+import { CodePanel } from './code-panel.js';
 import { Composer } from './composer.js';
 import {
+  aboutRace,
   aboutRun,
   announce,
   drawLegend,
@@ -12,79 +14,84 @@ import {
   showFailure,
   showFigures,
   showResult,
+  verdictOf,
 } from './details.js';
-import { byId, reducedMotion } from './dom.js';
+import { byId, lookAt, reducedMotion, showRunning } from './dom.js';
+import { saveText } from './download.js';
 import { explain, RequestError } from './failures.js';
 import { askForKey } from './key-dialog.js';
+import { Lane } from './lane.js';
+import { drawPicture } from './picture.js';
 import { dwellOf, Player } from './player.js';
-import { Recording } from './recording.js';
+import { race, rivalTitle } from './race.js';
 import { FormError, requestOf } from './request.js';
-import { isSolved } from './sudoku.js';
-import { TextCanvas } from './text-canvas.js';
 import { Timeline } from './timeline.js';
 
 /**
- * @import { DenoiseRequest, RunEvent } from './contract.d.ts'
+ * @import { DenoiseRequest } from './contract.d.ts'
+ * @import { Recording } from './recording.js'
  * @import { Puzzle } from './sudoku.js'
  */
 
 const player = new Player();
-/** What is shown. @type {Recording | null} */
-let recording = null;
-/** The puzzle of what is shown, when it is one. @type {Puzzle | null} */
-let puzzle = null;
 /** The run in progress. @type {AbortController | null} */
 let running = null;
 /** The result was told. */
 let settled = false;
+/** How what is shown was run. */
+let title = '';
 
 const guesses = /** @type {HTMLInputElement} */ (byId('guesses'));
 const pace = /** @type {HTMLSelectElement} */ (byId('pace'));
-const runButton = byId('run');
-const stopButton = byId('stop');
 const againButton = /** @type {HTMLButtonElement} */ (byId('again'));
-const copyButton = byId('copy');
 
-const canvas = new TextCanvas(byId('canvas'), inspect);
-const board = new Board(byId('board'), (hole) =>
-  inspect(hole === null ? null : (recording?.holes[hole] ?? null)),
-);
+const lane = new Lane(byId('lane'), '', inspect);
+/** The other side of a race. */
+const rival = new Lane(byId('rival'), 'rival-', inspect);
 const timeline = new Timeline({ seek, step: (by) => seek(player.shown + by), toggle: togglePlay });
-const composer = new Composer({ onChange: preview, onSubmit: () => void run() });
+const composer = new Composer({ onChange: change, onSubmit: () => void run() });
+const code = new CodePanel(() => composer.form);
+const address = new Address((state) => {
+  composer.restore(state);
+  code.update();
+  preview();
+});
 
-/** Points at a position of the canvas. @param {number | null} position */
-function inspect(position) {
-  const cells = recording?.cellsAt(player.shown) ?? [];
-  showCell(position === null ? null : (cells[position] ?? null));
+/** Points at a position of a canvas. @param {Lane} where @param {number | null} position */
+function inspect(where, position) {
+  const cells = position === null ? [] : (where.recording?.cellsAt(player.shown) ?? []);
+  showCell(cells.find((cell) => cell.position === position) ?? null);
 }
+
+/** The form is another now. */
+function change() {
+  if (ready) address.edit(composer.form);
+  code.update();
+  preview();
+}
+/** The form is filled, and what happens to it is the reader's doing. */
+let ready = false;
 
 /** Shows what the form stands for, unless that would take a run of its kind off the page. */
 function preview() {
   const form = composer.form;
   const wanted = form.mode === 'sudoku' ? form.puzzle : null;
-  if (running !== null || (recording !== null && puzzle === wanted)) return;
-  recording = null;
-  puzzle = wanted;
+  if (running !== null || (lane.recording !== null && lane.puzzle === wanted)) return;
   hideResult();
   showCell(null);
   timeline.clear();
   showFigures({});
-  showPlace();
-  if (puzzle === null) canvas.preview(composer.preview);
-  else board.open(puzzle);
+  showRival('');
+  lane.preview(wanted, composer.preview);
 }
 
-/** On a narrow screen the canvas is below the form. */
-function lookAtCanvas() {
-  const { top } = byId('stage').getBoundingClientRect();
-  if (top < innerHeight * 0.4) return;
-  byId('stage').scrollIntoView({ block: 'start', behavior: reducedMotion() ? 'auto' : 'smooth' });
-}
-
-/** A text or a board, whichever is on. */
-function showPlace() {
-  canvas.root.hidden = puzzle !== null;
-  board.root.hidden = puzzle === null;
+/** Shows both sides of a race, or takes the other one away. @param {string} title of this side; nothing: no race */
+function showRival(title) {
+  byId('lanes').classList.toggle('racing', title !== '');
+  rival.root.hidden = title === '';
+  if (title === '') rival.recording = null;
+  lane.name(title);
+  rival.name(title === '' ? '' : rivalTitle);
 }
 
 async function run() {
@@ -101,66 +108,77 @@ async function run() {
   running?.abort();
   const controller = new AbortController();
   running = controller;
+  address.run(form);
   showFailure(null);
   hideResult();
   showRunning(true);
   announce('Unmasking');
   try {
-    for await (const message of denoise(request, controller.signal)) {
-      if (controller.signal.aborted) break;
-      take(message, form.mode === 'sudoku' ? form.puzzle : null);
-    }
+    const puzzle = form.mode === 'sudoku' ? form.puzzle : null;
+    const [name, against] = [composer.scheduleTitle, form.race === 'on'];
+    const opened = (/** @type {Recording} */ recording) => begin(recording, puzzle, name, against);
+    await race(request, {
+      lane,
+      rival: against ? rival : null,
+      signal: controller.signal,
+      onOpen: opened,
+      onMessage: took,
+    });
   } catch (error) {
     if (!controller.signal.aborted) fail(error);
   }
   // A newer run has taken over, and the page is its own.
   if (running !== controller) return;
+  controller.abort();
   running = null;
   showRunning(false);
   close();
 }
 
 /**
- * @param {Exclude<RunEvent, { event: 'error' }>} message
- * @param {Puzzle | null} ofPuzzle
+ * @param {Recording} recording
+ * @param {Puzzle | null} puzzle
+ * @param {string} name
+ * @param {boolean} withRival
  */
-function take({ event, data }, ofPuzzle) {
-  if (event === 'start') {
-    recording = new Recording(data);
-    puzzle = ofPuzzle;
-    settled = false;
-    againButton.disabled = false;
-    player.begin();
-    player.dwell = dwellOf(pace.value, data.steps);
-    showCell(null);
-    showPlace();
-    canvas.close();
-    if (puzzle === null) canvas.open(data.tokens.length);
-    else board.open(puzzle);
-    timeline.draw(recording, 0);
-    show();
-    lookAtCanvas();
-  } else if (recording !== null && event === 'frame') {
-    recording.add(data);
-    player.count = recording.frames.length;
-    timeline.draw(recording, player.shown);
-  } else if (recording !== null && event === 'end') {
-    recording.end = data;
-  }
+function begin(recording, puzzle, name, withRival) {
+  title = name;
+  settled = false;
+  againButton.disabled = false;
+  player.begin();
+  player.dwell = dwellOf(pace.value, withRival ? recording.holes.length : recording.start.steps);
+  showCell(null);
+  showRival(withRival ? name : '');
+  rival.recording = null;
+  lane.open(recording, puzzle);
+  if (withRival) rival.preview(puzzle, []);
+  draw();
+  show();
+  lookAt(byId('stage'));
+}
+
+/** Something came of a run. */
+function took() {
+  player.count = Math.max(lane.recording?.frames.length ?? 0, rival.recording?.frames.length ?? 0);
+  draw();
   requestAnimationFrame(tick);
+}
+
+function draw() {
+  if (lane.recording !== null) timeline.draw(lane.recording, player.shown, rival.recording);
 }
 
 /** Nothing more comes of the run that is shown. */
 function close() {
-  if (recording === null) {
+  if (lane.recording === null) {
     preview();
     return;
   }
-  recording.closed = true;
+  for (const { recording } of [lane, rival]) if (recording !== null) recording.closed = true;
   player.close();
-  timeline.draw(recording, player.shown);
+  draw();
   // The run before is still there when the new one never began.
-  if (settled) showResult(recording, verdictOf(recording));
+  if (settled) tell();
   show();
 }
 
@@ -181,6 +199,7 @@ async function useKey(action) {
   if (key === null) return false;
   keepKey(key);
   showFailure(null);
+  code.update();
   await action();
   return true;
 }
@@ -206,46 +225,35 @@ function togglePlay() {
 
 /** Draws the frame that is shown, with its figures. */
 function show() {
+  const { recording } = lane;
   if (recording === null) return;
   const { shown, count, playing } = player;
-  const cells = recording.cellsAt(shown);
-  const figures = recording.figuresAt(shown);
-  const finished = recording.end !== null && shown === count;
-  const digits = puzzle === null ? null : board.show(cells, { guesses: guesses.checked });
-  if (digits === null) canvas.show(cells, { guesses: guesses.checked, finished });
-  showFigures(figureTexts(figures, recording.start.steps));
-  const summary = `Step ${figures.step} of ${recording.start.steps}, ${figures.written} of ${figures.holes} written`;
+  lane.show(shown, { guesses: guesses.checked });
+  rival.show(shown, { guesses: guesses.checked });
+  const figures = recording.figuresAt(Math.min(shown, recording.frames.length));
+  const texts = figureTexts(figures, recording.steps);
+  showFigures(texts);
+  const summary = `Step ${texts.step}, ${figures.written} of ${figures.holes} written`;
   timeline.mark(shown, { count, playing, text: `${summary}: ${recording.writtenAt(shown)}` });
   if (recording.closed && !playing && !settled) settle();
 }
 
 /** Tells the result, once it is there to see. */
 function settle() {
-  if (recording === null) return;
+  if (lane.recording === null) return;
   settled = true;
-  const verdict = verdictOf(recording);
-  showResult(recording, verdict);
+  const verdict = tell();
+  const { recording } = lane;
   const said = recording.end === null ? 'Stopped' : `Done: ${verdict || recording.result.trim()}`;
-  announce(`${said}. ${aboutRun(recording)}`);
+  announce(`${said}. ${aboutRun(recording)}${aboutRace(rival.recording)}`);
 }
 
-/** Whether a Sudoku came out right; nothing for a text. @param {Recording} run */
-function verdictOf(run) {
-  if (puzzle === null || run.end === null) return '';
-  const written = run.cellsAt(run.frames.length).filter(({ state }) => state !== 'fixed');
-  const digits = puzzle.cells.map((digit) => digit || Number(written.shift()?.text));
-  return isSolved(puzzle.layout, digits) ? 'Solved' : 'Not solved: some digits clash';
-}
-
-/** One of the two buttons is there, and keeps the focus that the other had. @param {boolean} on */
-function showRunning(on) {
-  const [there, gone] = on ? [stopButton, runButton] : [runButton, stopButton];
-  const focused = document.activeElement === gone;
-  there.hidden = false;
-  gone.hidden = true;
-  // Whoever looks at the canvas keeps looking at it.
-  if (focused) there.focus({ preventScroll: true });
-  document.body.classList.toggle('running', on);
+/** Shows the result, and whether it is right. */
+function tell() {
+  if (lane.recording === null) return '';
+  const verdict = verdictOf(lane.recording, lane.puzzle);
+  showResult(lane.recording, verdict, aboutRace(rival.recording));
+  return verdict;
 }
 
 function stop() {
@@ -255,39 +263,46 @@ function stop() {
 async function greet() {
   try {
     const model = await servedModel();
-    byId('model').textContent = model ?? '';
+    byId('model').textContent = model?.id ?? '';
+    code.model = model;
     composer.offer(model);
   } catch (error) {
     showFailure(explain(error));
     if (error instanceof RequestError && error.status === 401 && (await useKey(greet))) return;
     composer.offer(null);
   }
+  ready = true;
 }
 
-stopButton.addEventListener('click', stop);
+byId('stop').addEventListener('click', stop);
 document.addEventListener('keydown', (event) => {
   if (event.key === 'Escape' && !(event.target instanceof Element && event.target.closest('dialog'))) stop();
 });
 againButton.addEventListener('click', () => {
-  if (recording === null) return;
-  composer.setSeed(recording.start.seed);
+  if (lane.recording === null) return;
+  composer.setSeed(lane.recording.start.seed);
   void run();
 });
 guesses.addEventListener('change', show);
 pace.addEventListener('change', () => {
-  player.dwell = dwellOf(pace.value, recording?.start.steps ?? 1);
+  player.dwell = dwellOf(pace.value, rival.recording?.holes.length ?? lane.recording?.start.steps ?? 1);
 });
-copyButton.addEventListener('click', async () => {
-  if (recording === null) return;
-  const done = await copyText(recording.result.trim());
-  copyButton.textContent = done ? 'Copied' : 'Could not copy';
-  announce(copyButton.textContent);
-  setTimeout(() => {
-    copyButton.textContent = 'Copy';
-  }, 2000);
+copyOnClick(byId('copy'), () => lane.recording?.result.trim() ?? '');
+byId('save').addEventListener('click', () => {
+  const runs = [
+    { ...lane, title },
+    { ...rival, title: rivalTitle },
+  ].flatMap(({ recording, puzzle, title }) => (recording === null ? [] : [{ recording, puzzle, title }]));
+  if (runs.length > 0) saveText(drawPicture(runs), 'unmasking.svg', 'image/svg+xml');
+});
+// The fragment of the address is the form's.
+byId('skip').addEventListener('click', (event) => {
+  event.preventDefault();
+  byId('stage').focus();
 });
 
 if (reducedMotion()) pace.value = 'live';
 drawLegend();
+if (address.state !== null) composer.restore(address.state);
 preview();
 void greet();

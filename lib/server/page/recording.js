@@ -85,6 +85,11 @@ export class Recording {
     };
   }
 
+  /** Steps in all: those that were planned, until it is known how many it took. */
+  get steps() {
+    return (this.end === null ? undefined : this.frames.at(-1)?.step) ?? this.start.steps;
+  }
+
   /** How many tokens each frame committed. */
   get committed() {
     return this.frames.map((frame) => frame.committed.length);

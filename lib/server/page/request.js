@@ -1,13 +1,14 @@
 import { textOf } from './sudoku.js';
 
 /**
- * @import { DenoiseRequest, Schedule } from './contract.d.ts'
+ * @import { DenoiseRequest, Schedule, ScheduleEntry } from './contract.d.ts'
  * @import { Puzzle } from './sudoku.js'
  *
  * What the form holds, as it was typed.
  * @typedef {{ mode: 'prompt' | 'holes' | 'sudoku', prompt: string, text: string, puzzle: Puzzle,
  *   maxTokens: string, tokensPerHole: string, steps: string, schedule: string, gamma: string, tau: string,
- *   blocks: string, temperature: string, seed: string }} Form
+ *   blocks: string, temperature: string, seed: string, race?: string,
+ *   parameter?: string, entry?: ScheduleEntry }} Form
  */
 
 /** What stands for a hole in a text. */
@@ -83,6 +84,12 @@ function scheduleOf(form) {
     if (gamma === undefined) throw new FormError('gamma', 'Give the bound of entropy, for example 0.1.');
     schedule = { type: form.schedule, gamma };
   }
+  // One that only the server knows.
+  if (form.entry?.parameter) {
+    const { name, least, most, suggested } = form.entry.parameter;
+    const value = number(form, 'parameter', `The schedule's ${name}`, least, most ?? Number.MAX_VALUE);
+    schedule = { type: form.schedule, [name]: value ?? suggested };
+  }
   if (form.schedule === 'threshold') {
     const tau = number(form, 'tau', 'The threshold', 0, 100);
     if (!tau) throw new FormError('tau', 'Give the threshold in percent, for example 90.');
@@ -124,13 +131,13 @@ function integer(form, field, name, least) {
  * An empty field leaves the choice to the server.
  *
  * @param {Form} form
- * @param {Exclude<keyof Form, 'puzzle'>} field
+ * @param {Exclude<keyof Form, 'puzzle' | 'race' | 'entry'>} field
  * @param {string} name
  * @param {number} least
  * @param {number} most
  */
 function number(form, field, name, least, most) {
-  const text = form[field].trim().replace(',', '.');
+  const text = (form[field] ?? '').trim().replace(',', '.');
   if (text === '') return undefined;
   const value = Number(text);
   if (!Number.isFinite(value)) throw new FormError(field, `${name} must be a number, not “${form[field]}”.`);

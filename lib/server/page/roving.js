@@ -6,6 +6,7 @@ export class Roving {
   /** @type {readonly HTMLElement[]} */
   #items = [];
   #active = -1;
+  #limit = 0;
 
   /**
    * @param {HTMLElement} root
@@ -31,8 +32,18 @@ export class Roving {
     this.point(null);
     this.#items = items;
     this.#active = -1;
+    this.#limit = items.length;
     if (items.length > 0) this.root.tabIndex = 0;
     else this.root.removeAttribute('tabindex');
+  }
+
+  /** Leaves out what comes behind the first items. @param {number} count of those that stay */
+  limit(count) {
+    this.#limit = count;
+    if (this.#active >= count) {
+      this.point(null);
+      this.#active = count - 1;
+    }
   }
 
   /** @param {number | null} index */
@@ -55,7 +66,7 @@ export class Roving {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    const last = this.#items.length - 1;
+    const last = Math.min(this.#limit, this.#items.length) - 1;
     if (last < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
     const at = Math.max(0, this.#active);
     const to = event.key === 'Home' ? 0 : event.key === 'End' ? last : this.move(event.key, at);

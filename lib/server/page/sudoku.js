@@ -40,7 +40,8 @@ function shareUnit(layout, one, other) {
 }
 
 /**
- * A grid that obeys the rules, with `holes` cells taken out.
+ * A puzzle with one solution: a grid that obeys the rules, with `holes` cells taken out. What the rules do not settle the
+ * model would have to guess.
  *
  * @param {4 | 6} size
  * @param {number} holes
@@ -50,23 +51,62 @@ function shareUnit(layout, one, other) {
 export function makePuzzle(size, holes, random = Math.random) {
   const layout = layouts[size];
   const digits = Array.from({ length: size }, (_, i) => i + 1);
-  /** @type {number[]} */
-  const cells = new Array(size * size).fill(0);
-  /** @param {number} cell @returns {boolean} */
-  const fillFrom = (cell) => {
-    if (cell === cells.length) return true;
-    for (const digit of shuffled(digits, random)) {
-      if (cells.some((other, at) => other === digit && shareUnit(layout, at, cell))) continue;
-      cells[cell] = digit;
-      if (fillFrom(cell + 1)) return true;
-      cells[cell] = 0;
-    }
-    return false;
-  };
-  fillFrom(0);
-  for (const cell of shuffled([...cells.keys()], random).slice(0, holes)) cells[cell] = 0;
-  return { layout, cells };
+  for (;;) {
+    /** @type {number[]} */
+    const cells = new Array(size * size).fill(0);
+    solve(layout, cells, () => shuffled(digits, random));
+    for (const cell of shuffled([...cells.keys()], random).slice(0, holes)) cells[cell] = 0;
+    if (countSolutions(layout, cells, 2) === 1) return { layout, cells };
+  }
 }
+
+/**
+ * Fills the empty cells of a grid; false where that cannot be done.
+ *
+ * @param {Layout} layout
+ * @param {number[]} cells
+ * @param {() => number[]} digitsInOrder those to try in a cell
+ * @returns {boolean}
+ */
+function solve(layout, cells, digitsInOrder) {
+  const cell = cells.indexOf(0);
+  if (cell === -1) return true;
+  for (const digit of digitsInOrder()) {
+    if (!fits(layout, cells, cell, digit)) continue;
+    cells[cell] = digit;
+    if (solve(layout, cells, digitsInOrder)) return true;
+    cells[cell] = 0;
+  }
+  return false;
+}
+
+/**
+ * How many ways there are to fill the empty cells.
+ *
+ * @param {Layout} layout
+ * @param {readonly number[]} cells
+ * @param {number} most no more are counted
+ * @returns {number}
+ */
+export function countSolutions(layout, cells, most) {
+  const cell = cells.indexOf(0);
+  if (cell === -1) return 1;
+  let count = 0;
+  for (let digit = 1; digit <= layout.size && count < most; digit++) {
+    if (!fits(layout, cells, cell, digit)) continue;
+    count += countSolutions(layout, cells.with(cell, digit), most - count);
+  }
+  return count;
+}
+
+/**
+ * @param {Layout} layout
+ * @param {readonly number[]} cells
+ * @param {number} cell
+ * @param {number} digit
+ */
+const fits = (layout, cells, cell, digit) =>
+  !cells.some((other, at) => other === digit && shareUnit(layout, at, cell));
 
 /**
  * @template T

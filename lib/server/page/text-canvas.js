@@ -1,6 +1,6 @@
 import { blank, paint } from './cell.js';
 import { create } from './dom.js';
-import { endOf } from './recording.js';
+import { endOf, isSpecial } from './recording.js';
 import { Roving } from './roving.js';
 
 /** @import { Cell } from './recording.js' */
@@ -13,10 +13,12 @@ export class TextCanvas {
 
   /**
    * @param {HTMLElement} root
+   * @param {string} name begins the ids of its tokens
    * @param {(position: number | null) => void} onInspect the token that is pointed at
    */
-  constructor(root, onInspect) {
+  constructor(root, name, onInspect) {
     this.root = root;
+    this.name = name;
     this.#roving = new Roving(root, onInspect, (key, index) => {
       if (key === 'ArrowRight' || key === 'ArrowDown') return index + 1;
       if (key === 'ArrowLeft' || key === 'ArrowUp') return index - 1;
@@ -31,7 +33,7 @@ export class TextCanvas {
     this.root.role = 'listbox';
     this.root.ariaLabel = `Canvas of ${length} tokens`;
     this.#tokens = Array.from({ length }, (_, i) =>
-      create('span', { className: 'token', id: `token-${i}`, role: 'option' }),
+      create('span', { className: 'token', id: `${this.name}token-${i}`, role: 'option' }),
     );
     this.root.replaceChildren(...this.#tokens);
     this.#roving.use(this.#tokens);
@@ -39,20 +41,21 @@ export class TextCanvas {
 
   /**
    * @param {readonly Cell[]} cells
-   * @param {{ guesses: boolean, finished: boolean }} options
+   * @param {{ guesses: boolean }} options
    */
-  show(cells, { guesses, finished }) {
+  show(cells, { guesses }) {
     const end = endOf(cells);
+    let last = -1;
     cells.forEach((cell, i) => {
       const token = this.#tokens[i];
       if (token === undefined) return;
       paint(token, cell, guesses);
-      // What lies behind the end of the text is not part of it; what is masked there will stay so.
-      token.classList.toggle(
-        'beyond',
-        i > end && cell.state !== 'fixed' && (finished || cell.state !== 'masked'),
-      );
+      // What lies behind the end is not part of the text, whatever comes of it; nor are pads that were there before.
+      const beyond = i > end || (cell.state === 'fixed' && isSpecial(cell.text));
+      token.classList.toggle('beyond', beyond);
+      if (!beyond) last = i;
     });
+    this.#roving.limit(last + 1);
   }
 
   /** A short text may be large, a long one is set smaller. @param {number} length tokens, about */

@@ -36,11 +36,16 @@ export class Timeline {
    *
    * @param {Recording} recording
    * @param {number} shown frames
+   * @param {Recording | null} rival the other side of a race, whose steps have the same clock
    */
-  draw(recording, shown) {
+  draw(recording, shown, rival) {
     const { frames, entropies, holes } = recording;
     // While a run goes on there is room for what is still to come.
-    const steps = recording.closed ? frames.length : Math.max(frames.length, recording.start.steps);
+    const own = recording.closed
+      ? frames.length
+      : Math.max(frames.length, Math.min(recording.start.steps, holes.length));
+    const steps =
+      rival === null ? own : Math.max(own, rival.closed ? rival.frames.length : rival.holes.length);
     // Few steps make no broader bars than a finger.
     const width = Math.min(0.84, (48 * steps) / Math.max(1, this.#chart.clientWidth));
     const most = Math.max(1, ...recording.committed);

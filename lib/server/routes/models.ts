@@ -1,7 +1,9 @@
 import { Type } from '@sinclair/typebox';
 import type { FastifyInstance } from 'fastify';
+import { embeddedFolder } from '../../embedded';
 import { scheduleTable, startingSchedule } from '../../schedule-table';
 import type { Context } from '../context';
+import { reservesEnd } from '../fields';
 import { modelAnswer, modelsAnswer, responses } from '../responses';
 
 /** `GET /v1/models` and `GET /v1/models/{model}` */
@@ -18,6 +20,8 @@ export function addModels(app: FastifyInstance, context: Context): void {
     default_steps: config.generation.steps,
     device: info.device,
     dtype: info.dtype,
+    embedded: info.folder === embeddedFolder,
+    reserves_end: reservesEnd(model),
     starting_schedule: startingSchedule,
     schedules: scheduleTable.map(({ type, commits, parameter }) => ({
       type,

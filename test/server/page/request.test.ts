@@ -51,6 +51,18 @@ test.each([
   expect(requestOf({ ...form, ...fields }).schedule).toEqual(schedule);
 });
 
+test('a schedule that only the server knows has its parameter', () => {
+  const parameter = { name: 'width', unit: 'tokens', least: 1, most: 9, suggested: 4 };
+  const other = {
+    ...form,
+    schedule: 'waves',
+    entry: { type: 'waves', commits: 'in waves of WIDTH', parameter },
+  };
+  expect(requestOf({ ...other, parameter: '3' }).schedule).toEqual({ type: 'waves', width: 3 });
+  expect(requestOf(other).schedule).toEqual({ type: 'waves', width: 4 });
+  expect(() => requestOf({ ...other, parameter: '10' })).toThrow(FormError);
+});
+
 test('empty fields leave the choice to the server', () => {
   const request = requestOf({ ...form, maxTokens: '', steps: '  ', temperature: '' });
   expect(JSON.parse(JSON.stringify(request))).toEqual({

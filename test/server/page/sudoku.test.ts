@@ -1,20 +1,18 @@
-import { clashes, isSolved, layouts, makePuzzle, textOf, unitsOf } from '../../../lib/server/page/sudoku.js';
-
-/** Uniform in [0, 1), always the same (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+import {
+  clashes,
+  countSolutions,
+  isSolved,
+  layouts,
+  makePuzzle,
+  textOf,
+  unitsOf,
+} from '../../../lib/server/page/sudoku.js';
+import { random } from './random';
 
 test.each([
   [4, 8],
   [6, 18],
-  [6, 24],
+  [6, 22],
 ] as const)('puzzles of %d × %d have their holes, and the rest obeys the rules', (size, holes) => {
   for (let seed = 0; seed < 20; seed++) {
     const { layout, cells } = makePuzzle(size, holes, random(seed));
@@ -23,6 +21,7 @@ test.each([
     expect(cells.filter((digit) => digit === 0)).toHaveLength(holes);
     expect(clashes(layout, cells).size).toBe(0);
     expect(isSolved(layout, cells)).toBe(false);
+    expect(countSolutions(layout, cells, 2)).toBe(1);
   }
   const whole = makePuzzle(size, 0, random(1));
   expect(isSolved(whole.layout, whole.cells)).toBe(true);
@@ -62,4 +61,12 @@ test('the text is the canvas of 64 bytes that the model was taught', () => {
     expect(text.startsWith(`Sudoku ${size}x${size}\n`)).toBe(true);
     expect(tokens.split('\n')).toHaveLength(size + 2);
   }
+});
+
+test('solutions are counted, up to as many as are asked for', () => {
+  const empty = new Array<number>(16).fill(0);
+  // All Sudokus of 4 × 4 there are.
+  expect(countSolutions(layouts[4], empty, 1000)).toBe(288);
+  expect(countSolutions(layouts[4], empty, 2)).toBe(2);
+  expect(countSolutions(layouts[4], [1, 1, ...empty.slice(2)], 2)).toBe(0);
 });

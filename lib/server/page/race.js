@@ -1,0 +1,64 @@
+import { denoise } from './client.js';
+import { Recording } from './recording.js';
+
+/**
+ * @import { DenoiseRequest, Start } from './contract.d.ts'
+ * @import { Lane } from './lane.js'
+ */
+
+/** What the other side of a race is called. */
+export const rivalTitle = 'One token a step';
+
+/** As many steps as a server takes. */
+const mostSteps = 65536;
+
+/**
+ * The request that fills the same canvas one token a step, in the order of the reference: lowest entropy first.
+ *
+ * @param {DenoiseRequest} request
+ * @param {Start} start of the run of `request`
+ * @returns {DenoiseRequest}
+ */
+export function rivalOf(request, { tokens, seed }) {
+  const masked = tokens.filter((token) => token.masked).length;
+  // An equal share of half a token: with a whole one, rounding makes a step commit two now and then.
+  const steps = Math.min(mostSteps, Math.max(1, 2 * masked));
+  return { ...request, schedule: 'entropy', steps, seed };
+}
+
+/**
+ * Runs a request in a lane, and against it, in another one, the rival that fills the same canvas.
+ *
+ * @param {DenoiseRequest} request
+ * @param {{ lane: Lane, rival: Lane | null, signal: AbortSignal, onOpen: (recording: Recording) => void,
+ *   onMessage: () => void }} race without a rival it is none; `onOpen` opens the first lane
+ * @throws what `denoise` throws, for either
+ */
+export async function race(request, { lane, rival, signal, onOpen, onMessage }) {
+  /** @type {Promise<void> | null} */
+  let other = null;
+  await follow(request, { lane, signal, onMessage }, (recording) => {
+    onOpen(recording);
+    if (rival === null) return;
+    const against = rivalOf(request, recording.start);
+    other = follow(against, { lane: rival, signal, onMessage }, (own) => rival.open(own, lane.puzzle));
+    // It is waited for below; until then nobody else would take note of its failure.
+    other.catch(() => {});
+  });
+  await other;
+}
+
+/**
+ * @param {DenoiseRequest} request
+ * @param {{ lane: Lane, signal: AbortSignal, onMessage: () => void }} run
+ * @param {(recording: Recording) => void} onStart
+ */
+async function follow(request, { lane, signal, onMessage }, onStart) {
+  for await (const { event, data } of denoise(request, signal)) {
+    if (signal.aborted) return;
+    if (event === 'start') onStart(new Recording(data));
+    else if (event === 'frame') lane.recording?.add(data);
+    else if (event === 'end' && lane.recording !== null) lane.recording.end = data;
+    onMessage();
+  }
+}
