@@ -1,7 +1,8 @@
 /**
- * Coverage-guided fuzzing, kind by kind, target by target.
+ * Fuzzing, kind by kind, target by target: `native` is guided by coverage (libFuzzer), `javascript` by what parsers
+ * stumble over (fast-check).
  *
- *     tsx scripts/fuzz.ts [native] [--seconds N | --minutes N] [--target NAME]
+ *     tsx scripts/fuzz.ts [native | javascript] [--seconds N | --minutes N] [--target NAME]
  *
  * --seconds: for each target, 20 where nothing is said; --minutes: for all targets of a kind together. Without a kind
  * all of them run. What is found is kept in the kind's build folder, and its path printed; inputs that reach new code
@@ -9,6 +10,7 @@
  */
 import { parseArgs } from 'node:util';
 import { BuildError, say } from './command';
+import { javascriptFuzzing } from './fuzz/javascript';
 import { nativeFuzzing } from './fuzz/native';
 
 /** Something that a fuzzer runs on. */
@@ -26,8 +28,7 @@ export interface FuzzKind {
   targets(): readonly FuzzTarget[];
 }
 
-/** Other kinds join here. */
-const kinds: readonly FuzzKind[] = [nativeFuzzing];
+const kinds: readonly FuzzKind[] = [nativeFuzzing, javascriptFuzzing];
 
 function main(): void {
   const { values, positionals } = parseArgs({

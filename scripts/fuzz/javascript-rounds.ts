@@ -1,0 +1,107 @@
+/**
+ * Tries new inputs on one JavaScript target for some seconds, round after round, each in a process of its own, which may
+ * hang, run out of memory or die. Findings lie in build-fuzz/javascript. Run by scripts/fuzz.ts.
+ *
+ *     tsx scripts/fuzz/javascript-rounds.ts TARGET SECONDS
+ */
+import { fork } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fuzz } from '../../test/fuzz/javascript/target';
+import { targets } from '../../test/fuzz/javascript/targets';
+import { root } from '../command';
+
+/** Inputs that one process tries before the next one begins afresh. */
+const runsPerProcess = 2000;
+/** An input that takes longer has hung what it was given to. */
+const hangSeconds = 30;
+
+const folder = join(root, 'build-fuzz', 'javascript');
+const lastInput = (name: string) => join(folder, `${name.replaceAll(' ', '-')}.last.json`);
+const text = (value: unknown) =>
+  JSON.stringify(value, (_key, inner) => (typeof inner === 'bigint' ? String(inner) : inner)) ?? 'undefined';
+
+interface Outcome {
+  readonly runs: number;
+  readonly finding: string | null;
+}
+
+/** @returns whether nothing was found */
+async function rounds(name: string, seconds: number): Promise<boolean> {
+  mkdirSync(folder, { recursive: true });
+  const end = performance.now() + seconds * 1000;
+  let tried = 0;
+  let good = true;
+  for (let seed = Math.floor(Math.random() * 2 ** 30); performance.now() < end; seed++) {
+    const { runs, finding } = await round(name, seed, Math.max(1, end - performance.now()));
+    tried += runs;
+    if (finding === null) continue;
+    good = false;
+    const file = join(folder, `finding-${name.replaceAll(' ', '-')}-${seed}.json`);
+    writeFileSync(file, finding);
+    console.log(`seed ${seed}, ${file}: ${finding.slice(0, 500)}`);
+  }
+  console.log(`${tried} inputs`);
+  return good;
+}
+
+function round(name: string, seed: number, milliseconds: number): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const child = fork(__filename, [name, String(milliseconds / 1000), String(seed)], {
+      execArgv: [...process.execArgv, '--max-old-space-size=2000'],
+    });
+    let outcome: Outcome | null = null;
+    let hung = false;
+    const kill = () => {
+      hung = true;
+      child.kill('SIGKILL');
+    };
+    let watch = setTimeout(kill, hangSeconds * 1000);
+    child.on('message', (message: Outcome | 'alive') => {
+      clearTimeout(watch);
+      watch = setTimeout(kill, hangSeconds * 1000);
+      if (message !== 'alive') outcome = message;
+    });
+    child.on('exit', (code, signal) => {
+      clearTimeout(watch);
+      const error = hung ? `no answer within ${hangSeconds} s` : `ended by ${signal ?? `exit code ${code}`}`;
+      resolve(outcome ?? { runs: 0, finding: text({ target: name, seed, error, input: readLast(name) }) });
+    });
+  });
+}
+
+function readLast(name: string): unknown {
+  try {
+    return JSON.parse(readFileSync(lastInput(name), 'utf8'));
+  } catch {
+    return null;
+  }
+}
+
+/** The child's side of `round`. */
+async function tryInputs(name: string, seconds: number, seed: number): Promise<void> {
+  const target = targets.find((candidate) => candidate.name === name);
+  if (target === undefined) throw new Error(`no target ${name}`);
+  let told = 0;
+  const { runs, finding } = await fuzz(target, {
+    seed,
+    runs: runsPerProcess,
+    end: performance.now() + seconds * 1000,
+    before(input) {
+      writeFileSync(lastInput(name), text(input));
+      if (performance.now() < told + 1000) return;
+      told = performance.now();
+      process.send?.('alive');
+    },
+  });
+  const said =
+    finding && text({ ...finding, error: String((finding.error as Error)?.stack ?? finding.error) });
+  process.send?.({ runs, finding: said }, () => process.exit(0));
+}
+
+const [name = '', seconds, seed] = process.argv.slice(2);
+if (seed !== undefined) void tryInputs(name, Number(seconds), Number(seed));
+else
+  void rounds(name, Number(seconds)).then((good) => {
+    process.exitCode = good ? 0 : 1;
+  });
