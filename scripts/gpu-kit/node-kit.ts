@@ -127,6 +127,8 @@ export async function makeNodeKit(options: NodeKitOptions): Promise<NodeKit> {
   packer.pack(join('build', 'Release', 'rnd1.node'));
 
   await writeBundles(folder);
+  // By this the bundles know the folder for that of rnd1, and look for the addon in its build folder.
+  copyFileSync(join(root, 'package.json'), join(folder, 'package.json'));
   copyFileSync(join(root, 'scripts', 'gpu-kit', 'run-node.sh'), join(folder, 'run.sh'));
   if (data) {
     const archive = join(folder, 'data.tar');
