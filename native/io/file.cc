@@ -5,7 +5,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+#include <cstdio>
+#include <system_error>
 #include <utility>
 
 #include "core/error.h"
@@ -13,15 +14,21 @@
 namespace rnd1 {
 namespace {
 
-[[noreturn]] void fail(const std::string& path, const char* what, const char* why) {
+[[noreturn]] void fail(const std::string& path, const char* what, const std::string& why) {
   throw Error(ErrorCode::io, std::string("cannot ") + what + " " + path + ": " + why);
 }
 
 }  // namespace
 
+std::string systemError(int error) {
+  char number[24];
+  std::snprintf(number, sizeof number, " (errno %d)", error);
+  return std::system_category().message(error) + number;
+}
+
 File::File(const std::string& path, Mode mode)
     : path_(path), descriptor_(::open(path.c_str(), (mode == Mode::read ? O_RDONLY : O_WRONLY) | O_CLOEXEC)) {
-  if (descriptor_ < 0) fail(path, "open", std::strerror(errno));
+  if (descriptor_ < 0) fail(path, "open", systemError(errno));
 }
 
 File::~File() {
@@ -33,7 +40,7 @@ File::File(File&& other) noexcept
 
 uint64_t File::size() const {
   struct stat status;
-  if (::fstat(descriptor_, &status) != 0) fail(path_, "examine", std::strerror(errno));
+  if (::fstat(descriptor_, &status) != 0) fail(path_, "examine", systemError(errno));
   return static_cast<uint64_t>(status.st_size);
 }
 
@@ -47,7 +54,7 @@ void File::read(uint64_t offset, std::span<std::byte> bytes) const {
   while (!bytes.empty()) {
     const ssize_t count = ::pread(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail(path_, "read", std::strerror(errno));
+    if (count < 0) fail(path_, "read", systemError(errno));
     if (count == 0) fail(path_, "read", "it ends too early");
     offset += static_cast<uint64_t>(count);
     bytes = bytes.subspan(static_cast<size_t>(count));
@@ -58,14 +65,14 @@ void File::write(uint64_t offset, std::span<const std::byte> bytes) const {
   while (!bytes.empty()) {
     const ssize_t count = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail(path_, "write", std::strerror(errno));
+    if (count < 0) fail(path_, "write", systemError(errno));
     offset += static_cast<uint64_t>(count);
     bytes = bytes.subspan(static_cast<size_t>(count));
   }
 }
 
 void File::synchronize() const {
-  if (::fsync(descriptor_) != 0) fail(path_, "write", std::strerror(errno));
+  if (::fsync(descriptor_) != 0) fail(path_, "write", systemError(errno));
 }
 
 }  // namespace rnd1

@@ -7,6 +7,9 @@
 
 namespace rnd1 {
 
+/** What the system says of an errno, as `No such file or directory (errno 2)`. Any thread. */
+std::string systemError(int error);
+
 /**
  * An open file, read or written at given offsets by any number of threads. Unlike a mapped one it gives an
  * error where it was truncated. All members throw Error io, naming the path.

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "core/error.h"
@@ -16,7 +15,7 @@ MappedFile::MappedFile(File file)
     : file_(std::move(file)), size_(static_cast<size_t>(file_.size())), least_(size_) {
   if (size_ == 0) return;
   void* memory = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file_.descriptor(), 0);
-  if (memory == MAP_FAILED) throw Error(ErrorCode::io, "cannot map " + path() + ": " + std::strerror(errno));
+  if (memory == MAP_FAILED) throw Error(ErrorCode::io, "cannot map " + path() + ": " + systemError(errno));
   try {
     guard_ = std::make_unique<MappingGuard>(memory, size_);
   } catch (...) {
