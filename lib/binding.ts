@@ -77,6 +77,9 @@ function notFound(root: PackageRoot, host: Host, attempts: readonly Attempt[]): 
 
 const build = '`npm install` in a checkout of rnd1 builds one, with a C++20 compiler and CMake or Python.';
 
+// By their names npm would bring whatever somebody else calls so.
+const tarballs = 'They are not on npm yet: `npm run package` in a clone of rnd1 makes their tarballs.';
+
 const external = `A bundler took rnd1 into this program. Its addon can't be bundled: it is loaded from node_modules beside the bundle.
 Or keep rnd1 itself out of the bundle: esbuild \`external: ['rnd1']\`, webpack \`externals: { rnd1: 'commonjs rnd1' }\`,
 vite \`ssr: { external: ['rnd1'] }\`, Next.js \`serverExternalPackages: ['rnd1']\`.`;
@@ -92,14 +95,14 @@ Alpine images; take one that is based on Debian, such as node:22-slim. Or: ${bui
     return `there is no prebuilt addon for ${host.platform}-${host.arch}, only for ${prebuiltFor.join(', ')}. ${build}`;
   const error = attempts.at(-1)?.error as { code?: unknown; message?: unknown } | undefined;
   if (error?.code === 'MODULE_NOT_FOUND' && root.bundled)
-    return `npm install rnd1@${version} where the bundle runs, with its optional dependency ${name}.\n${external}`;
+    return `install rnd1 ${version} and ${name} ${version} where the bundle runs. ${tarballs}\n${external}`;
   if (error?.code === 'MODULE_NOT_FOUND')
-    return `npm install ${name}@${version}
+    return `install ${name} ${version} beside rnd1. ${tarballs}
 It is an optional dependency of rnd1. npm leaves it out with --omit=optional (or --no-optional), and when
 node_modules or package-lock.json were made on another kind of machine: then remove both and install again here.`;
   if (/GLIBC_\d/.test(String(error?.message)))
     return `this system's C library is too old for ${name}, whose build.json tells what it needs. ${build}`;
-  return `npm install rnd1@${version} ${name}@${version}`;
+  return `install rnd1 and ${name} of one version. ${tarballs}`;
 }
 
 /** The first line of a message: Node appends the stack of requires to what it says about missing modules. */

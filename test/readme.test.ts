@@ -44,7 +44,7 @@ const elsewhere: Record<string, string> = {
   'tsx scripts/build.ts --addon --node-gyp': '.ci/run',
   'tsx scripts/native-tests.ts --sanitize': '.ci/run',
   'tsx scripts/sanitized-addon.ts': '.ci/run',
-  'npm run fuzz -- native --minutes 60': '.ci/run, for seconds',
+  'npm run fuzz -- --minutes 60': '.ci/run, for seconds',
   'npx tsx bench/step.ts': 'test/bench, at sizes that take no time',
   'npx tsx bench/matmul.ts': 'test/bench, at sizes that take no time',
   'npx tsx bench/attention.ts': 'test/bench, at sizes that take no time',

@@ -9,10 +9,6 @@ export interface Arguments {
 
 export const noArguments: Arguments = { positional: [], named: new Map() };
 
-export function positionalOnly(...positional: readonly Value[]): Arguments {
-  return { positional, named: new Map() };
-}
-
 /**
  * Arguments in the order of the parameters, undefined where none is given. A name that ends with `?` may be missing;
  * names before `/` must be given in order, as in Python.

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { RND1Error } from '../errors';
 import type { RND1 } from '../model';
 import type { Tokenizer } from '../tokenizer';
+import { setOwner } from '../worker/lane';
 import { Call, ClientGone } from './call';
 import { clientOf } from './clients';
 import { ApiError, asApiError } from './errors';
@@ -60,13 +61,14 @@ export class Context {
     });
   }
 
-  /** Begins to answer a request; the name of a model that is not here is refused, and so is a client's one too many. */
+  /** Begins to answer a request; refused are names of models that are not here, and more requests than a client may have. */
   open(request: FastifyRequest, reply: FastifyReply, modelName: string | null | undefined): Call {
     this.checkModel(modelName);
     this.checkPrompts();
     const client = clientOf(request);
     if (this.#requestsOf.of(client) >= this.settings.maxPerClient) throw this.queue.tooMany(client);
     const call = new Call(request, reply, this.settings.requestTimeout);
+    setOwner(call.signal, client);
     this.calls.add(call);
     this.#requestsOf.add(client, 1);
     call.onEnd(() => {

@@ -35,7 +35,10 @@ export async function openTemplateWorker(
   const data = { folder, taskTemplate: model.config.generation.taskTemplate, chatTemplate };
   const file = threadFile('server/template-thread');
   if (file === null) {
-    throw new RND1Error('unsupported_model', 'the server cannot be bundled: keep rnd1 out of the bundle');
+    throw new RND1Error(
+      'unsupported_model',
+      'the files of its worker threads are missing: install rnd1 of the same version beside the bundle, or keep it external',
+    );
   }
   const lane: Lane<ChatTemplate['kind'], Parameters<ChatTemplate['render']>, string> = new Lane({
     file,
@@ -69,7 +72,7 @@ export async function openTemplateWorker(
 }
 
 function failed(message: string, cause: unknown): ApiError {
-  return new ApiError(422, 'chat_template_failed', message, { param: 'messages', cause });
+  return new ApiError(400, 'chat_template_failed', message, { param: 'messages', cause });
 }
 
 /** An error of the thread as this thread's own. */

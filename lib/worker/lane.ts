@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { ThreadMessage, ToldError } from './thread';
+import { Turns } from './turns';
 
 /** Why a thread was lost: it took too long, needed too much memory, or ended by itself. */
 export type LossReason = 'time' | 'memory' | 'crash';
@@ -52,9 +53,16 @@ interface Job {
   readonly reject: (reason: unknown) => void;
 }
 
+const owners = new WeakMap<AbortSignal, string>();
+
+/** Says whose the requests with this signal are: lanes take turns, owner by owner. */
+export function setOwner(signal: AbortSignal, owner: string): void {
+  owners.set(signal, owner);
+}
+
 /**
  * Runs code that cannot be trusted to end: a worker thread that is started when it is needed first and answers one
- * request after another. A request that takes too long, or too much memory, ends the thread, which is the only way to
+ * request after another, in turns of their owners. A request that takes too long, or too much memory, ends the thread, which is the only way to
  * interrupt a regular expression; the next request gets a new one. Keeps the process alive only while it has something to
  * answer.
  */
@@ -64,7 +72,7 @@ export class Lane<Ready, Request, Reply> {
   /** What the thread told when it was ready; null until then. */
   #ready: { readonly told: Ready } | null = null;
   #current: Job | null = null;
-  readonly #waiting: Job[] = [];
+  readonly #waiting = new Turns<Job>();
   #timer: NodeJS.Timeout | undefined;
   #closed: Error | null = null;
 
@@ -74,7 +82,7 @@ export class Lane<Ready, Request, Reply> {
 
   /** Requests that are not answered yet. */
   get pending(): number {
-    return this.#waiting.length + (this.#current === null ? 0 : 1);
+    return this.#waiting.size + (this.#current === null ? 0 : 1);
   }
 
   /** What the thread tells when it is ready; starts it where it does not run. */
@@ -95,10 +103,9 @@ export class Lane<Ready, Request, Reply> {
   close(reason: Error): void {
     if (this.#closed !== null) return;
     this.#closed = reason;
-    const jobs = this.#current === null ? this.#waiting : [this.#current, ...this.#waiting];
+    this.#current?.reject(reason);
     this.#current = null;
-    for (const job of jobs.splice(0)) job.reject(reason);
-    this.#waiting.length = 0;
+    for (let job = this.#waiting.next(); job !== undefined; job = this.#waiting.next()) job.reject(reason);
     this.#end();
   }
 
@@ -107,9 +114,9 @@ export class Lane<Ready, Request, Reply> {
       signal?.throwIfAborted();
       if (this.#closed !== null) throw this.#closed;
       const job: Job = { request, resolve: settle(resolve), reject: settle(reject) };
+      const owner = (signal && owners.get(signal)) ?? '';
       const onAbort = () => {
-        const index = this.#waiting.indexOf(job);
-        if (index !== -1) this.#waiting.splice(index, 1);
+        this.#waiting.remove(owner, job);
         job.reject(signal?.reason);
       };
       function settle<T>(then: (value: T) => void): (value: T) => void {
@@ -119,14 +126,14 @@ export class Lane<Ready, Request, Reply> {
         };
       }
       signal?.addEventListener('abort', onAbort, { once: true });
-      this.#waiting.push(job);
+      this.#waiting.add(owner, job);
       this.#advance();
     });
   }
 
   #advance(): void {
     if (this.#current !== null) return;
-    const job = this.#waiting.shift();
+    const job = this.#waiting.next();
     if (job === undefined) {
       this.#rest();
       return;

@@ -18,8 +18,7 @@ const hangSeconds = 30;
 
 const folder = join(root, 'build-fuzz', 'javascript');
 const lastInput = (name: string) => join(folder, `${name.replaceAll(' ', '-')}.last.json`);
-const text = (value: unknown) =>
-  JSON.stringify(value, (_key, inner) => (typeof inner === 'bigint' ? String(inner) : inner)) ?? 'undefined';
+const text = (value: unknown) => JSON.stringify(value) ?? 'undefined';
 
 interface Outcome {
   readonly runs: number;

@@ -133,5 +133,5 @@ test('a bundle beside which rnd1 is not installed says so', async () => {
   }
   rmSync(elsewhere, { recursive: true, force: true });
   expect(said).toContain('A bundler took rnd1 into this program');
-  expect(said).toContain(`npm install rnd1@${version} where the bundle runs`);
+  expect(said).toContain(`install rnd1 ${version} and ${own} ${version} where the bundle runs.`);
 }, 120_000);

@@ -65,7 +65,7 @@ test.each([
   });
   for (let i = 0; i < 2; i++) {
     const { status, error } = await answerOf(served, '/v1/chat/completions', user('hi'));
-    expect([400, 422]).toContain(status);
+    expect(status).toBe(400);
     expect(error).toMatchObject({ code: 'chat_template_failed', param: 'messages' });
   }
   const fine = await post(`${served.url}/v1/completions`, { prompt: 'b', max_tokens: 1 });
@@ -86,7 +86,7 @@ test('a text that cannot fit does not become tokens at all', async () => {
     ['/v1/denoise', { prompt: long }],
   ] as const) {
     const { status, error } = await answerOf(served, path, body);
-    expect([400, 422]).toContain(status);
+    expect(status).toBe(400);
     expect({ path, code: error.code }).toEqual({ path, code: 'context_length_exceeded' });
   }
   expect(encode).not.toHaveBeenCalled();

@@ -1,7 +1,14 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Lane, type LaneOptions, type LossReason, ThreadFailed, ThreadLost } from '../../lib/worker/lane';
+import {
+  Lane,
+  type LaneOptions,
+  type LossReason,
+  setOwner,
+  ThreadFailed,
+  ThreadLost,
+} from '../../lib/worker/lane';
 
 interface Ready {
   readonly greeting: string;
@@ -53,6 +60,21 @@ test('one thread answers requests in order', async () => {
   expect(await one.start()).toEqual({ greeting: 'hello' });
   expect(one.pending).toBe(0);
   expect(lost).toEqual([]);
+});
+
+test('owners take turns, and each gets answers in order', async () => {
+  const one = lane();
+  const [first, second] = [new AbortController(), new AbortController()];
+  setOwner(first.signal, 'first');
+  setOwner(second.signal, 'second');
+  const order: unknown[] = [];
+  const ask = (value: string, signal: AbortSignal) =>
+    one.ask(echo(value), signal).then(() => order.push(value));
+  const all = ['a1', 'a2', 'a3', 'a4'].map((value) => ask(value, first.signal));
+  all.push(ask('b1', second.signal), ask('b2', second.signal));
+  await Promise.all(all);
+  // a1 has begun before anybody else asks.
+  expect(order).toEqual(['a1', 'a2', 'b1', 'a3', 'b2', 'a4']);
 });
 
 test('a request that takes too long ends the thread, and the next one gets another', async () => {

@@ -1,3 +1,5 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { RND1Error } from '../../../lib/errors';
 
@@ -54,6 +56,12 @@ export async function unlessRefused<T>(run: () => T | Promise<T>): Promise<T | n
   }
 }
 
+/** Inputs that were findings once, or are worth trying each time: corpus/NAME.json. */
+function kept(name: string): readonly unknown[] {
+  const file = join(__dirname, 'corpus', `${name.replaceAll(' ', '-')}.json`);
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : [];
+}
+
 export interface Finding {
   readonly target: string;
   /** Gives the same inputs again. */
@@ -79,6 +87,7 @@ export async function fuzz(
     const details = await fc.check(property, {
       seed,
       numRuns: runs,
+      examples: kept(name).map((input) => [input] as [unknown]),
       ...(Number.isFinite(left) ? { interruptAfterTimeLimit: Math.max(1, left) } : {}),
     });
     if (!details.failed || details.counterexample === null) return { runs: details.numRuns, finding: null };
