@@ -1,5 +1,8 @@
 """Writes golden.json: what jinja2, set up as transformers sets it up, makes of constructs.json and of templates/.
 
+The templates in templates/ are written anew, with the constructs that those of their families have; Qwen3's published
+one is read from the development dependency that brings its tokenizer.
+
 Run with Python 3.11 and jinja2 3.1: python3 test/lib/jinja/golden.py
 """
 
