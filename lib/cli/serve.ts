@@ -164,6 +164,7 @@ async function run(
 ): Promise<void> {
   // Here, so that no other command waits for what HTTP needs.
   const { createServer } = require('../server') as typeof import('../server');
+  const { isLoopbackAddress } = require('../server/hosts') as typeof import('../server/hosts');
   const { host, port, name, corsOrigin, logLevel, logFormat, page, ...limits } = flags;
   const server = await createServer(model, {
     modelName: name,
@@ -187,7 +188,7 @@ async function run(
   try {
     const url = await server.listen({ host, port });
     process.stdout.write(`${welcome(url, server.modelName)}\n`);
-    if (apiKeys.length === 0 && !isLoopback(host)) warnOpen(host);
+    if (apiKeys.length === 0 && !isLoopbackAddress(host)) warnOpen(host);
     await aborted(signal);
   } finally {
     await server.close();
@@ -219,8 +220,6 @@ function aborted(signal: AbortSignal): Promise<void> {
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 }
-
-const isLoopback = (host: string) => /^(localhost|127(\.\d+){3}|::1)$/.test(host);
 
 /** Those of the flags and of the environment. */
 function keysOf({ apiKey = [] }: ServeFlags): string[] {

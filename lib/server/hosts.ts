@@ -26,8 +26,7 @@ export class HostCheck {
 
   /** Tells it where the server listens. */
   bound(address: string): void {
-    const name = nameOf(address.includes(':') ? `[${address}]` : address);
-    if (name !== null && isLoopback(name)) this.#strict = true;
+    if (isLoopbackAddress(address)) this.#strict = true;
   }
 
   /** @throws ApiError 400 or 403 */
@@ -61,6 +60,12 @@ export class HostCheck {
     const authority = /^https?:\/\/([^/]*)$/i.exec(origin)?.[1];
     return authority !== undefined && this.#allows(authority);
   }
+}
+
+/** Whether only this machine reaches what listens there: a name or an address, of IPv6 with or without brackets. */
+export function isLoopbackAddress(address: string): boolean {
+  const name = nameOf(/^[^[]*:/.test(address) ? `[${address}]` : address);
+  return name !== null && isLoopback(name);
 }
 
 /** The two parts of a target as proxies are sent it, `http://host/path`; null for the usual one. */
