@@ -21,6 +21,9 @@ interface Node {
   token: AddedToken | null;
 }
 
+/** UTF-16 units of all tokens of one search, as they are spelled: each may be a node of its own. */
+const spelledLimit = 2 ** 20;
+
 /** Letters, marks, digits and what joins words, as Rust's regular expressions have `\w`. */
 const wordAtEnd = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
 const wordAtStart = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
@@ -35,8 +38,13 @@ export class AddedTokens {
 
   /** @param spell how a text is spelled where tokens are looked for */
   constructor(tokens: readonly AddedToken[], spell: (content: string) => string = (content) => content) {
+    let all = 0;
     for (const token of tokens) {
       const spelled = spell(token.content);
+      all += spelled.length;
+      if (all > spelledLimit) {
+        throw new Error(`added tokens are spelled with more than ${spelledLimit} characters in all`);
+      }
       let node = this.#root;
       for (let i = 0; i < spelled.length; i++) {
         const unit = spelled.charCodeAt(i);

@@ -22,7 +22,8 @@ function findRoot(): PackageRoot {
   const own = typeof __dirname === 'string' && isAbsolute(__dirname) ? dirname(__dirname) : null;
   if (own !== null && existsSync(join(own, 'package.json')) && readName(own) === name)
     return { folder: own, bundled: false, require: createRequire(join(own, 'package.json')) };
-  const places = [own, process.argv[1] === undefined ? null : dirname(process.argv[1]), process.cwd()];
+  // Of a program that has no file, such as node's prompt, only the working directory is known.
+  const places = [own, process.argv[1] === undefined ? process.cwd() : dirname(process.argv[1])];
   const requires = places
     .filter((place) => place !== null && isAbsolute(place))
     .map((place) => createRequire(join(place as string, 'any.js')));

@@ -1,6 +1,7 @@
 import { buildCanvas, type Canvas, type CanvasModel, checkCanvas } from './canvas';
 import { endsText } from './denoise';
 import { infillInputNames } from './option-names';
+import { withoutBrokenEnd } from './token-bytes';
 import type { Tokenizer } from './tokenizer';
 import type { FillOptions, GenerateOptions, InfillInput, Template } from './types';
 import { integerOption, optionsObject, quote, stringOption, wordOption } from './validate';
@@ -92,7 +93,7 @@ function continuation(
       const end = canvas.masked.find((position) => masked[position] === 1 || isEnd(position));
       const text = tokenizer.decode(tokens.subarray(first, end ?? first + canvas.masked.length), special);
       // A character whose bytes are not all there is decoded as U+FFFD; the next token may complete it.
-      return answer(end !== undefined && masked[end] === 1 ? text.replace(/\uFFFD+$/, '') : text);
+      return answer(end !== undefined && masked[end] === 1 ? withoutBrokenEnd(text) : text);
     },
     finish(tokens) {
       const end = canvas.masked.find((position) => endsText(canvas, tokens[position] as number));

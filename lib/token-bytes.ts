@@ -77,3 +77,10 @@ function unfinished(bytes: readonly number[]): number {
   }
   return 0;
 }
+
+/** A text without the U+FFFD at its end: characters whose bytes are not all there yet. */
+export function withoutBrokenEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && text.charCodeAt(end - 1) === 0xfffd) end--;
+  return text.slice(0, end);
+}

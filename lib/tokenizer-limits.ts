@@ -15,7 +15,11 @@ const byteLevelAddedLimit = 2048;
 /** UTF-16 units of all added tokens. */
 const addedLength = 2 ** 20;
 /** UTF-16 units of all pieces of a Unigram model: a node of its trie for each, where they share nothing. */
-const pieceLimit = 2 ** 23;
+const pieceLimit = 2 ** 22;
+/** UTF-16 units that one token may be decoded to: texts are decoded in every step. */
+const decodedTokenLimit = 2 ** 15;
+/** A WordPiece model looks at every part of a word. */
+const wordLimit = 256;
 /** Steps of one part. */
 const stepLimit = 64;
 /** UTF-16 units of one pattern. */
@@ -59,6 +63,10 @@ export function checkTokenizerLimits(definition: Json, config: Json = {}): void 
   checkCount(definition.added_tokens, byteLevel ? byteLevelAddedLimit : addedLimit, 'added tokens');
   checkCount(config.additional_special_tokens, addedLimit, 'additional_special_tokens');
   checkTokens(definition.added_tokens as Json[], (model as Json | undefined)?.vocab);
+  const decoded = longestToken(definition) * growthOf(decoders);
+  if (decoded > decodedTokenLimit) {
+    throw new Error(`a token may be decoded to ${decoded} characters, of at most ${decodedTokenLimit}`);
+  }
 }
 
 function checkCount(list: unknown, limit: number, what: string): void {
@@ -110,9 +118,16 @@ export function isBounded(definition: Json): boolean {
     ...stepsOf(definition.pre_tokenizer, 'pretokenizers'),
   ];
   return (
+    isQuick((definition.model ?? {}) as Json) &&
     growthOf(steps) <= 2 &&
     patternsOf(steps).every((pattern) => isLinear(pattern) || knownPatterns.has(pattern))
   );
+}
+
+/** BPE takes no more than the square of a word's length; others look at all of its parts, again and again. */
+function isQuick({ type, merges, max_input_chars_per_word: most }: Json): boolean {
+  if (type === 'WordPiece') return typeof most === 'number' && most <= wordLimit;
+  return type === 'BPE' || (type === undefined && Array.isArray(merges));
 }
 
 /** A part of a tokenizer as the list of its steps; sequences may lie in sequences. */

@@ -17,6 +17,9 @@ export const MASK_SYMBOL = '░';
 /** A larger id would make the table of tokens huge. */
 const ID_LIMIT = 1 << 24;
 
+/** UTF-16 units that a normalizer may make of a text that is much shorter. */
+const normalizedLimit = 2 ** 20;
+
 /** Options of `Tokenizer.encode`. */
 export interface EncodeOptions {
   /**
@@ -138,6 +141,9 @@ export class Tokenizer {
       }
       const { normalizer } = continues && i === 0 ? steps.within : steps.start;
       const normalized = normalizer === null ? section.text : normalizer(section.text);
+      if (normalized.length > Math.max(normalizedLimit, 8 * section.text.length)) {
+        throw new RangeError(`the tokenizer makes ${normalized.length} characters of ${section.text.length}`);
+      }
       added.normalized.split(normalized).forEach((piece, j) => {
         if (piece.id !== null) ids.push(piece.id);
         else this.#encodePiece(piece.text, i === 0 && j === 0, continues, ids);

@@ -120,6 +120,9 @@ export function decodeUtf8(bytes: Uint8Array, where: string): string {
   }
 }
 
+/** Keys that stand twice are told of so many times for a file, the others are counted. */
+const warnedKeys = 5;
+
 /**
  * A JSON file whose top level is an object, as Python's json reads it: NaN and Infinity are numbers. Null when there is no
  * such file. `warn` is told of keys that stand twice with the same value.
@@ -130,13 +133,18 @@ export async function readJsonObject(
 ): Promise<Record<string, unknown> | null> {
   const text = await readText(path);
   if (text === null) return null;
+  let twice = 0;
   const reader = new JsonReader(text, `${path} is not valid JSON`, {
     constants: true,
     values: limitsOf(path).values,
-    onTwice: (key) => warn(`${path}: the key ${quote(key)} stands twice, with the same value`),
+    onTwice(key) {
+      twice += 1;
+      if (twice <= warnedKeys) warn(`${path}: the key ${quote(key)} stands twice, with the same value`);
+    },
   });
   const value = reader.value();
   reader.end();
+  if (twice > warnedKeys) warn(`${path}: ${twice - warnedKeys} more keys stand twice`);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new RND1Error('invalid_checkpoint', `${path} does not hold a JSON object`);
   }

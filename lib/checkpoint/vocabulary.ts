@@ -2,6 +2,9 @@ import { quote } from './format';
 
 type Json = Record<string, unknown>;
 
+/** Tokens with other ids are told of so many times, further ones are counted. */
+const warnedTokens = 5;
+
 /** The tokens of tokenizer.json and tokenizer_config.json together. */
 export interface Vocabulary {
   /** For `added_tokens`. */
@@ -32,10 +35,11 @@ export function readVocabulary(
   const added = [...((definition.added_tokens ?? []) as Json[])];
   for (const { content, id } of added) tokens.add(String(content), id);
   const contents = new Set(added.map((token) => token.content));
+  let others = 0;
   for (const [key, token] of Object.entries((config.added_tokens_decoder ?? {}) as Record<string, Json>)) {
     const content = String(token.content);
     const known = tokens.idOf(content);
-    if (known !== undefined && known !== Number(key)) {
+    if (known !== undefined && known !== Number(key) && ++others <= warnedTokens) {
       warn(
         `tokenizer_config.json has ${quote(content)} as ${key}, tokenizer.json as ${known}, which is taken`,
       );
@@ -45,6 +49,8 @@ export function readVocabulary(
     tokens.add(content, id);
     added.push({ ...token, id });
   }
+  if (others > warnedTokens)
+    warn(`${others - warnedTokens} more tokens have other ids in tokenizer_config.json`);
   return { added, size: tokens.size };
 }
 

@@ -10,7 +10,7 @@ export interface Limits {
   readonly depth: number;
 }
 
-export const defaultLimits: Limits = { steps: 3_000_000, textLength: 2 ** 23, depth: 600 };
+export const defaultLimits: Limits = { steps: 3_000_000, textLength: 2 ** 20, depth: 600 };
 
 /** What python's sandbox allows `range` to have. */
 export const maxRange = 100_000n;
@@ -20,6 +20,9 @@ const maxIntegerBits = 65_536;
 
 /** Characters that are made for one step. */
 const charactersPerStep = 8;
+
+/** Texts may be so many times as long as the input, where that is more than their limit. */
+const textPerInput = 2;
 
 /** Steps more for each character of the input: it can be gone over two dozen times. */
 const stepsPerInput = 3;
@@ -31,11 +34,11 @@ export class Budget {
   private left: number;
   private depth = 0;
 
-  /** `inputLength`: characters of what is rendered; large input may take longer. */
-  constructor(
-    readonly limits: Limits,
-    inputLength: number,
-  ) {
+  readonly limits: Limits;
+
+  /** `inputLength`: characters of what is rendered; large input may take longer, and give larger texts. */
+  constructor(limits: Limits, inputLength: number) {
+    this.limits = { ...limits, textLength: Math.max(limits.textLength, textPerInput * inputLength) };
     this.left = limits.steps + inputLength * stepsPerInput;
   }
 

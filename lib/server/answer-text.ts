@@ -1,3 +1,4 @@
+import { withoutBrokenEnd } from '../token-bytes';
 import type { Tokenizer } from '../tokenizer';
 import type { Frame } from './work';
 
@@ -103,7 +104,7 @@ export class AnswerText {
   #finalLength(decoded: string): number {
     const { stop } = this.#options;
     // A character that lacks bytes is decoded as U+FFFD.
-    const whole = this.#finish !== null ? decoded : decoded.replace(/\uFFFD+$/, '');
+    const whole = this.#finish !== null ? decoded : withoutBrokenEnd(decoded);
     const found = firstStop(whole, stop, this.#skipped ?? 0);
     if (found !== null) {
       this.#finish = 'stop';
@@ -177,10 +178,18 @@ function firstStop(text: string, stop: readonly string[], from: number): number 
   return best?.start ?? null;
 }
 
-/** Length of the longest end of `text` that `stop` begins with. */
+/** Length of the longest end of `text` that `stop` begins with, without all of it; by Knuth, Morris and Pratt. */
 function overlap(text: string, stop: string): number {
-  for (let length = Math.min(text.length, stop.length - 1); length > 0; length--) {
-    if (text.endsWith(stop.slice(0, length))) return length;
-  }
-  return 0;
+  const tail = text.slice(-(stop.length - 1) || text.length);
+  /** `borders[i]`: length of the longest proper beginning of `stop` that its first i + 1 characters end with. */
+  const borders = [0];
+  const extended = (length: number, unit: string): number => {
+    let known = length;
+    while (known > 0 && stop[known] !== unit) known = borders[known - 1] as number;
+    return stop[known] === unit ? known + 1 : known;
+  };
+  for (let i = 1; i < stop.length; i++) borders.push(extended(borders[i - 1] as number, stop[i] as string));
+  let length = 0;
+  for (const unit of tail.split('')) length = extended(length, unit);
+  return length;
 }

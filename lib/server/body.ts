@@ -4,13 +4,31 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { askForBody } from './connections';
 import { ApiError } from './errors';
 
+/** Lists and objects in one another: no request needs more, and recursion ends somewhere. */
+const depthLimit = 100;
+
+function isDeep(body: unknown): boolean {
+  let level: unknown[] = [body];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > depthLimit) return true;
+    level = level.flatMap((value) =>
+      typeof value === 'object' && value !== null ? Object.values(value) : [],
+    );
+  }
+  return false;
+}
+
 /** Lets bodies be JSON in UTF-8, and nothing else. */
 export function addBodies(app: FastifyInstance, maxBytes: number): void {
   // Only JSON: a page elsewhere cannot send that without asking first.
   app.removeAllContentTypeParsers();
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser('application/json', (request, payload, done) => {
-    read(request, payload, maxBytes).then((text) => parse(request, text, done), done);
+    const parsed: typeof done = (error, body) => {
+      if (error || !isDeep(body)) done(error, body);
+      else done(new ApiError(400, 'invalid_value', `the body is nested more than ${depthLimit} deep`));
+    };
+    read(request, payload, maxBytes).then((text) => parse(request, text, parsed), done);
   });
 }
 

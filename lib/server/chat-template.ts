@@ -60,7 +60,7 @@ function namedTemplate(value: unknown): string | null {
   if (typeof value === 'string') return value;
   if (!Array.isArray(value)) return null;
   const named = value as { name?: unknown; template?: unknown }[];
-  const chosen = named.find(({ name }) => name === 'default') ?? named[0];
+  const chosen = named.find((entry) => entry?.name === 'default') ?? named[0];
   return typeof chosen?.template === 'string' ? chosen.template : null;
 }
 

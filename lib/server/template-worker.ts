@@ -9,7 +9,7 @@ import type { ServerSettings } from './options';
 
 /** Seconds for reading and parsing a template. */
 const startLimit = 10;
-const heapMegabytes = 256;
+const heapMegabytes = 512;
 
 /** The chat template, in a worker thread: what a checkpoint's template does with messages is known when it is done. */
 export interface TemplateWorker extends Pick<ChatTemplate, 'kind'> {

@@ -139,6 +139,39 @@ test('short texts are left to the calling thread where all patterns are known', 
   expect(isBounded(normalizers(text('a', 'aaa')))).toBe(false);
 });
 
+test('of models other than BPE only those with short words are', () => {
+  const model = (changes: Json) => ({ ...nano, model: { ...(nano.model as Json), ...changes } });
+  expect(isBounded(model({ type: 'WordPiece', max_input_chars_per_word: 100 }))).toBe(true);
+  expect(isBounded(model({ type: 'WordPiece', max_input_chars_per_word: 1e9 }))).toBe(false);
+  expect(isBounded(model({ type: 'WordPiece' }))).toBe(false);
+  expect(isBounded(model({ type: 'Unigram', vocab: [['a', -1]] }))).toBe(false);
+});
+
+test('a token that is decoded to much more than it is refused', () => {
+  const long = { ...(nano.model as Json), vocab: { ['a'.repeat(1000)]: 0 } };
+  const grown = (times: number) => ({ ...decoders(text('a', 'b'.repeat(times))), model: long });
+  expect(() => checkTokenizerLimits(grown(32))).not.toThrow();
+  expect(() => checkTokenizerLimits(grown(33))).toThrow('a token may be decoded to 33000 characters');
+});
+
+test('added tokens and texts that a normalizer blows up are refused', async () => {
+  const folder = temporaryFolder();
+  const path = join(folder, 'tokenizer.json');
+  const grows = (added: Json[]) => ({
+    ...normalizers(text('a', 'b'.repeat(64))),
+    added_tokens: [...(nano.added_tokens as Json[]), ...added],
+  });
+  const token = (i: number) => ({ id: 300 + i, content: `${'a'.repeat(400)}${i}`, normalized: true });
+  writeFileSync(path, JSON.stringify(grows(Array.from({ length: 41 }, (_, i) => token(i)))));
+  expect(await failure(() => Tokenizer.load(folder), 'invalid_checkpoint')).toContain(
+    'spelled with more than 1048576 characters',
+  );
+  writeFileSync(path, JSON.stringify(grows([])));
+  const tokenizer = (await Tokenizer.load(folder)) as Tokenizer;
+  expect(tokenizer.encode('a'.repeat(1000))).toHaveLength(64_000);
+  expect(() => tokenizer.encode('a'.repeat(20_000))).toThrow('makes 1280000 characters of 20000');
+});
+
 test('the longest token bounds how many characters fit', () => {
   expect(longestToken(nano)).toBe('<|endoftext|>'.length);
   expect(longestToken(qwen3)).toBe(128);

@@ -91,6 +91,18 @@ describe('stop strings', () => {
     expect(read(5, other, { stop: ['-->'] }).texts).toEqual(['a', null, null, '--b', '-']);
   });
 
+  test('and broken characters cost no more than their length', () => {
+    const half = 'a'.repeat(20_000);
+    const start = performance.now();
+    const { texts } = read(40_000, [write(half), write(half, 20_000)], { stop: [`${half}b${half}`] });
+    // What may be the stop string's beginning waits until the answer is whole.
+    expect(texts.map((text) => text?.length ?? 0)).toEqual([0, 40_000]);
+    const broken = Array.from({ length: 40_000 }, (_, i): [number, number] => [i, i === 39_999 ? 97 : 0xc3]);
+    expect(read(40_000, [broken]).texts[0]?.endsWith('\uFFFDa')).toBe(true);
+    // Quadratic, it would be minutes.
+    expect(performance.now() - start).toBeLessThan(30_000);
+  });
+
   test('may begin in the middle of another beginning', () => {
     const steps = write('aaab').map((letter) => [letter]);
     expect(read(4, steps, { stop: ['aab'] }).texts).toEqual([null, null, 'a', null]);

@@ -31,6 +31,15 @@ describe('bodies', () => {
     expect(error).toMatchObject({ message: 'the body is not UTF-8', type: 'invalid_request_error' });
   });
 
+  test('may nest 100 deep', async () => {
+    const { url } = await serve();
+    const nested = (depth: number) =>
+      `{"prompt": "a", "max_tokens": 1, "metadata": ${'['.repeat(depth)}${']'.repeat(depth)}}`;
+    expect(await ask(url, nested(90))).not.toBe(500);
+    for (const depth of [120, 5000, 100_000])
+      expect(await ask(url, nested(depth))).toEqual([400, 'invalid_value']);
+  });
+
   test('say so where they are anything else', async () => {
     const { url } = await serve();
     const type = (value: string) => ({ 'content-type': value });
