@@ -8,6 +8,9 @@ export interface DeviceChoice {
   readonly reason: string | null;
 }
 
+/** What is told of a GPU that was chosen, where a reason is told of the CPU. */
+export const firstThatHolds = 'it is the first GPU that holds the weights';
+
 /** Why weights of this dtype cannot be on a GPU; null when they can. */
 export function refusedByGpus(weights: FloatType | QuantizedType): string | null {
   return weights === 'q8' || weights === 'q4' ? `${weights} weights run on the CPU only for now` : null;

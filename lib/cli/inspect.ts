@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
+import { firstThatHolds } from '../device';
 import {
   type CheckpointReport,
   chooseDevice,
@@ -118,7 +119,7 @@ function planDevice(report: CheckpointReport, flags: ModelFlags): DevicePlan | P
       threads,
       dtype: dtype === 'auto' || dtype === asked ? report.dtype : dtype,
       weights,
-      reason: choice.reason ?? 'it is the first GPU that holds the weights',
+      reason: choice.reason ?? firstThatHolds,
     };
   } catch (error) {
     if (error instanceof RND1Error && error.code === 'addon_not_found') return { problem: error.message };

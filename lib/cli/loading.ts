@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { firstThatHolds } from '../device';
 import { formatBytes } from '../format-bytes';
 import { isRepository } from '../hub/repository';
 import { type LoadProgress, RND1 } from '../index';
@@ -103,7 +104,7 @@ function describeLoad({ info, tokenizer }: RND1, flags: LoadFlags, times: LoadTi
   const why =
     device !== undefined && device !== 'auto'
       ? `--device ${device} asks for it`
-      : (info.deviceReason ?? 'it is the first GPU that holds the weights');
+      : (info.deviceReason ?? firstThatHolds);
   const weights = `${formatBytes(info.weightBytes)}, ${info.weightDtype}`;
   const how = info.mapped ? 'used where they lie, in the mapped files' : 'copied';
   const because =

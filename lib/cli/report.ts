@@ -2,7 +2,7 @@ import { relative } from 'node:path';
 import { formatBytes } from '../format-bytes';
 import type { CheckpointReport } from '../index';
 import { printableName } from '../printable';
-import { graphemes, textWidth } from './width';
+import { textWidth, wrap } from './width';
 
 /** Which device a model would run on, and why. */
 export interface DevicePlan {
@@ -114,25 +114,6 @@ function describeWeights({ weights, config, bytes, parameters }: CheckpointRepor
   if (quantization === null) return weights;
   const bits = ((8 * bytes) / parameters.total).toFixed(2);
   return `${weights} in groups of ${quantization.group}, ${bits} bits a parameter with all that is wide`;
-}
-
-/** Cuts a text into lines of at most `columns`, at spaces where there are any; the rest of a word that is longer follows. */
-function wrap(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (let word of text.split(' ')) {
-    if (line !== '' && textWidth(line) + 1 + textWidth(word) > columns) {
-      lines.push(line);
-      line = '';
-    }
-    while (line === '' && textWidth(word) > columns) {
-      const head = graphemes(word).slice(0, Math.max(1, columns)).join('');
-      lines.push(head);
-      word = word.slice(head.length);
-    }
-    line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }
 
 /** A table row that is too wide: its first entry on a line of its own, the others below it. */

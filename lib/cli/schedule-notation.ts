@@ -1,5 +1,6 @@
 import { plainTypes, type ScheduleEntry, scheduleTable } from '../schedule-table';
 import type { Schedule, SimpleSchedule } from '../types';
+import { wrap } from './width';
 
 /** How an entry of the table is written: `entropy`, `threshold=TAU`, `blocks=LENGTH[:SCHEDULE]`. */
 function notationOf({ type, plan, parameter }: ScheduleEntry): string {
@@ -17,7 +18,7 @@ export function scheduleGrammar(columns: number): string[] {
   const width = Math.max(...scheduleTable.map((entry) => notationOf(entry).length));
   return scheduleTable.flatMap((entry, i) => {
     const example = entry.parameter === null ? '' : `, e.g. ${scheduleExamples[i]?.[0]}`;
-    const lines = wrapWords(`${entry.commits}${example}`, columns - width - 2);
+    const lines = wrap(`${entry.commits}${example}`, columns - width - 2);
     return lines.map((line, j) => `${(j === 0 ? notationOf(entry) : '').padEnd(width)}  ${line}`);
   });
 }
@@ -76,14 +77,4 @@ function rangeError({ type, parameter }: ScheduleEntry, text: string): RangeErro
   const to = most === null ? '' : ` and up to ${most}`;
   const kind = whole ? `a whole number of ${unit}` : 'a number';
   return new RangeError(`${type} needs ${kind} ${from}${to}, got '${text}'`);
-}
-
-function wrapWords(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1);
-    if (last === undefined || last.length + 1 + word.length > columns) lines.push(word);
-    else lines[lines.length - 1] = `${last} ${word}`;
-  }
-  return lines;
 }

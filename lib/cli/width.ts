@@ -71,3 +71,22 @@ export function truncate(text: string, columns: number): string {
   }
   return columns > 0 ? `${out}…` : '';
 }
+
+/** Cuts a text into lines of at most `columns`, at spaces where there are any; the rest of a word that is longer follows. */
+export function wrap(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (let word of text.split(' ')) {
+    if (line !== '' && textWidth(line) + 1 + textWidth(word) > columns) {
+      lines.push(line);
+      line = '';
+    }
+    while (line === '' && textWidth(word) > columns) {
+      const head = graphemes(word).slice(0, Math.max(1, columns)).join('');
+      lines.push(head);
+      word = word.slice(head.length);
+    }
+    line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}

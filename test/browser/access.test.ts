@@ -1,34 +1,27 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser } from 'playwright-core';
-import { RND1 } from '../../lib';
-import { createServer, type Server } from '../../lib/server';
-import { count, describeInBrowser, inEqualShares, keep, launch, overflows, unmask, visit } from './browser';
+import { createServer } from '../../lib/server';
+import {
+  count,
+  describeInBrowser,
+  inEqualShares,
+  keep,
+  overflows,
+  serveEmbedded,
+  unmask,
+  visit,
+} from './browser';
 
 // For whoever has no mouse, a small screen, a dark room, or a key to show.
 
 const contrast = readFileSync(join(__dirname, 'contrast.js'), 'utf8');
 
 describeInBrowser('the page is there for everyone', () => {
-  let browser: Browser;
-  let model: RND1;
-  let server: Server;
-  let url = '';
-
-  beforeAll(async () => {
-    [browser, model] = await Promise.all([launch(), RND1.load()]);
-    server = await createServer(model);
-    url = await server.listen({ port: 0 });
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-    await model?.dispose();
-  });
+  const served = serveEmbedded();
 
   test('by keyboard alone', async () => {
     const settings = '#mode=prompt&prompt=What+is+47%2B38%3F&tokens=31&steps=16&schedule=entropy';
-    const { page, errors } = await visit(browser, `${url}/${settings}`);
+    const { page, errors } = await visit(served.browser, `${served.url}/${settings}`);
     const focused = () => page.evaluate<string>('document.activeElement.id || document.activeElement.name');
     /** Tab until something is reached; everything on the way must show that it has the focus. */
     const tabTo = async (id: string) => {
@@ -75,7 +68,10 @@ describeInBrowser('the page is there for everyone', () => {
   });
 
   test.each(['light', 'dark'] as const)('%s, with contrast enough to read', async (colorScheme) => {
-    const { page, errors } = await visit(browser, url, { colorScheme, reducedMotion: 'reduce' });
+    const { page, errors } = await visit(served.browser, served.url, {
+      colorScheme,
+      reducedMotion: 'reduce',
+    });
     expect(await page.evaluate(contrast)).toEqual([]);
     await inEqualShares(page, 16);
     await page.getByLabel(/^Temperature/).fill('3');
@@ -98,7 +94,7 @@ describeInBrowser('the page is there for everyone', () => {
   });
 
   test.each(['light', 'dark'] as const)('%s, with colours of the reader’s own', async (colorScheme) => {
-    const { page, errors } = await visit(browser, url, { colorScheme, forcedColors: 'active' });
+    const { page, errors } = await visit(served.browser, served.url, { colorScheme, forcedColors: 'active' });
     await inEqualShares(page, 4);
     await unmask(page);
     await page.getByRole('slider').press('Home');
@@ -131,7 +127,11 @@ describeInBrowser('the page is there for everyone', () => {
   });
 
   test.each(['light', 'dark'] as const)('%s, with more contrast for who asks for it', async (colorScheme) => {
-    const { page } = await visit(browser, url, { colorScheme, contrast: 'more', reducedMotion: 'reduce' });
+    const { page } = await visit(served.browser, served.url, {
+      colorScheme,
+      contrast: 'more',
+      reducedMotion: 'reduce',
+    });
     await inEqualShares(page, 4);
     await unmask(page);
     await page.getByRole('slider').press('ArrowLeft');
@@ -143,7 +143,7 @@ describeInBrowser('the page is there for everyone', () => {
   });
 
   test.each([1920, 2560])('a screen of %d pixels is used', async (width) => {
-    const { page } = await visit(browser, url, { viewport: { width, height: 1080 } });
+    const { page } = await visit(served.browser, served.url, { viewport: { width, height: 1080 } });
     const box = await page.locator('.spread').boundingBox();
     expect(box?.width).toBeGreaterThan(width * 0.8);
     await page.getByRole('radio', { name: 'Sudoku' }).check();
@@ -153,7 +153,7 @@ describeInBrowser('the page is there for everyone', () => {
   });
 
   test('without motion the result is there at once', async () => {
-    const { page } = await visit(browser, url, { reducedMotion: 'reduce' });
+    const { page } = await visit(served.browser, served.url, { reducedMotion: 'reduce' });
     expect(await page.getByLabel('Pace').inputValue()).toBe('live');
     await unmask(page);
     const duration = 'getComputedStyle(document.querySelector(".scroll .token")).transitionDuration';
@@ -162,7 +162,7 @@ describeInBrowser('the page is there for everyone', () => {
   });
 
   test.each([320, 360])('on a phone, %d pixels wide', async (width) => {
-    const { page, errors } = await visit(browser, url, {
+    const { page, errors } = await visit(served.browser, served.url, {
       viewport: { width, height: 740 },
       isMobile: true,
       hasTouch: true,
@@ -201,9 +201,9 @@ describeInBrowser('the page is there for everyone', () => {
   });
 
   test('with a key, which stays in the tab', async () => {
-    const guarded = await createServer(model, { apiKeys: ['a-long-random-word'] });
+    const guarded = await createServer(served.model, { apiKeys: ['a-long-random-word'] });
     try {
-      const { page, errors, requests } = await visit(browser, await guarded.listen({ port: 0 }));
+      const { page, errors, requests } = await visit(served.browser, await guarded.listen({ port: 0 }));
       await page.getByLabel('API key').fill('wrong');
       await page.getByRole('button', { name: 'Use it' }).click();
       await page.getByLabel('API key').fill('a-long-random-word');

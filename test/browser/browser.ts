@@ -1,6 +1,8 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { RND1 } from '../../lib';
+import { createServer, type Server } from '../../lib/server';
 
 /** Screenshots of the latest run. */
 const shots = join(__dirname, 'screenshots');
@@ -35,6 +37,30 @@ export function launch(): Promise<Browser> {
     // Chromium's sandbox does not work for root, and everything that is opened here is our own.
     args: root ? ['--no-sandbox'] : [],
   });
+}
+
+/** What the tests of a group share; all of it is there when they begin. */
+export interface Served {
+  readonly browser: Browser;
+  readonly model: RND1;
+  readonly url: string;
+}
+
+/** Has a browser, the embedded model and its server opened before the tests of the group around, and closed after them. */
+export function serveEmbedded(): Served {
+  const served = {} as { browser: Browser; model: RND1; url: string };
+  let server: Server;
+  beforeAll(async () => {
+    [served.browser, served.model] = await Promise.all([launch(), RND1.load()]);
+    server = await createServer(served.model);
+    served.url = await server.listen({ port: 0 });
+  });
+  afterAll(async () => {
+    await served.browser?.close();
+    await server?.close();
+    await served.model?.dispose();
+  });
+  return served;
 }
 
 /** A page of a fresh browser profile that takes notes. */

@@ -1,34 +1,27 @@
-import type { Browser } from 'playwright-core';
-import { RND1 } from '../../lib';
-import { createServer, type Server } from '../../lib/server';
-import { count, describeInBrowser, inEqualShares, keep, launch, unmask, type Visit, visit } from './browser';
+import {
+  count,
+  describeInBrowser,
+  inEqualShares,
+  keep,
+  serveEmbedded,
+  unmask,
+  type Visit,
+  visit,
+} from './browser';
 
 // The page as `rnd1 serve` serves it, on the embedded model.
 
 describeInBrowser('the page', () => {
-  let browser: Browser;
-  let model: RND1;
-  let server: Server;
-  let url = '';
+  const served = serveEmbedded();
   let seen: Visit;
 
-  beforeAll(async () => {
-    [browser, model] = await Promise.all([launch(), RND1.load()]);
-    server = await createServer(model);
-    url = await server.listen({ port: 0 });
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-    await model?.dispose();
-  });
   beforeEach(async () => {
-    seen = await visit(browser, url);
+    seen = await visit(served.browser, served.url);
   });
   afterEach(async () => {
     await seen.page.context().close();
     expect(seen.errors).toEqual([]);
-    expect([...seen.origins]).toEqual([url]);
+    expect([...seen.origins]).toEqual([served.url]);
   });
 
   test('answers a prompt, and shows what it took', async () => {

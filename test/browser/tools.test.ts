@@ -1,30 +1,24 @@
 import { readFileSync } from 'node:fs';
-import type { Browser } from 'playwright-core';
-import { RND1 } from '../../lib';
-import { createServer, type Server } from '../../lib/server';
-import { count, describeInBrowser, inEqualShares, keep, launch, unmask, type Visit, visit } from './browser';
+import { createServer } from '../../lib/server';
+import {
+  count,
+  describeInBrowser,
+  inEqualShares,
+  keep,
+  serveEmbedded,
+  unmask,
+  type Visit,
+  visit,
+} from './browser';
 
 // What one takes away from the page: an address, code, a picture, and how a race went.
 
 describeInBrowser('the page', () => {
-  let browser: Browser;
-  let model: RND1;
-  let server: Server;
-  let url = '';
+  const served = serveEmbedded();
   let seen: Visit;
 
-  beforeAll(async () => {
-    [browser, model] = await Promise.all([launch(), RND1.load()]);
-    server = await createServer(model);
-    url = await server.listen({ port: 0 });
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-    await model?.dispose();
-  });
   beforeEach(async () => {
-    seen = await visit(browser, url);
+    seen = await visit(served.browser, served.url);
     await seen.page.getByLabel('Pace').selectOption('live');
   });
   afterEach(async () => {
@@ -43,7 +37,7 @@ describeInBrowser('the page', () => {
     await page.getByRole('checkbox', { name: /^Race/ }).check();
     const address = page.url();
     expect(address).toMatch(/#mode=prompt&prompt=Reverse\+window\+%26\+door%3F&tokens=20/);
-    const other = await visit(browser, address);
+    const other = await visit(served.browser, address);
     expect(await other.page.locator('#prompt').inputValue()).toBe('Reverse window & door?');
     expect(await other.page.getByLabel('Tokens, at most').inputValue()).toBe('20');
     expect(await other.page.getByLabel(/^Threshold/).inputValue()).toBe('80');
@@ -81,8 +75,8 @@ describeInBrowser('the page', () => {
     await keep(page, 'warning');
     await page.getByRole('button', { name: 'Reverse lantern' }).click();
     expect(await warning.textContent()).toBe('');
-    const named = await createServer(model, { modelName: 'nano-of-somebody' });
-    const other = await visit(browser, await named.listen({ port: 0 }));
+    const named = await createServer(served.model, { modelName: 'nano-of-somebody' });
+    const other = await visit(served.browser, await named.listen({ port: 0 }));
     await other.page.locator('#prompt').fill('Why is the sky blue?');
     expect(await other.page.locator('#warning').textContent()).not.toBe('');
     await other.page.context().close();
@@ -152,7 +146,7 @@ describeInBrowser('the page', () => {
     await unmask(page);
     const two = await save();
     expect(two).toContain('One token a step: 18 forward passes');
-    const shown = await browser.newPage();
+    const shown = await served.browser.newPage();
     // A browser takes it as XML, and would say where it is none.
     const type = await shown.evaluate(
       `new DOMParser().parseFromString(${JSON.stringify(two)}, 'image/svg+xml').documentElement.nodeName`,
@@ -167,7 +161,7 @@ describeInBrowser('the page', () => {
     await page.locator('#code summary').click();
     const code = page.locator('#code-text');
     await page.locator('#code-text', { hasText: 'curl' }).waitFor();
-    expect(await code.textContent()).toContain(`curl -N ${url}/v1/denoise`);
+    expect(await code.textContent()).toContain(`curl -N ${served.url}/v1/denoise`);
     await page.getByRole('radio', { name: 'Command line' }).check();
     expect(await code.textContent()).toContain('./rnd1 generate');
     expect(await code.textContent()).toContain('--steps 9');
