@@ -2,12 +2,14 @@
  * Fuzzing, kind by kind, target by target: `native` is guided by coverage (libFuzzer), `javascript` by what parsers
  * stumble over (fast-check).
  *
- *     tsx scripts/fuzz.ts [native | javascript] [--seconds N | --minutes N] [--target NAME]
+ *     tsx scripts/fuzz.ts [native | javascript] [--seconds N | --minutes N] [--target NAME] [--seed N]
  *
  * --seconds: for each target, 20 where nothing is said; --minutes: for all targets of a kind together. Without a kind
  * all of them run. What is found is kept in the kind's build folder, and its path printed; inputs that reach new code
- * are kept there too, so that the next run goes on from them.
+ * are kept there too, so that the next run goes on from them. --seed: the same inputs again, as far as time goes;
+ * where nothing is said, others each time.
  */
+import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { BuildError, say } from './command';
 import { javascriptFuzzing } from './fuzz/javascript';
@@ -17,7 +19,7 @@ import { nativeFuzzing } from './fuzz/native';
 export interface FuzzTarget {
   readonly name: string;
   /** @returns whether nothing was found */
-  run(seconds: number): boolean;
+  run(seconds: number, seed: number): boolean;
 }
 
 export interface FuzzKind {
@@ -33,11 +35,19 @@ const kinds: readonly FuzzKind[] = [nativeFuzzing, javascriptFuzzing];
 function main(): void {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { seconds: { type: 'string' }, minutes: { type: 'string' }, target: { type: 'string' } },
+    options: {
+      seconds: { type: 'string' },
+      minutes: { type: 'string' },
+      target: { type: 'string' },
+      seed: { type: 'string' },
+    },
   });
   const unknown = positionals.find((name) => !kinds.some((kind) => kind.name === name));
   if (unknown !== undefined)
     throw new BuildError(`There is no kind ${unknown}, only ${kinds.map(({ name }) => name).join(', ')}.`);
+  const seed = Number(values.seed ?? randomInt(1, 2 ** 30));
+  if (!(Number.isInteger(seed) && seed >= 1 && seed < 2 ** 31))
+    throw new BuildError('--seed must be a whole number from 1 to 2147483647.');
   for (const kind of kinds) {
     if (positionals.length > 0 && !positionals.includes(kind.name)) continue;
     const reason = kind.unavailable();
@@ -54,7 +64,7 @@ function main(): void {
     if (!(seconds >= 1))
       throw new BuildError('--seconds and --minutes must be numbers, at least a second each.');
     for (const target of targets) {
-      const good = target.run(Math.round(seconds));
+      const good = target.run(Math.round(seconds), seed);
       console.log(`${kind.name} ${target.name}: ${good ? 'nothing found' : 'FOUND something, see above'}`);
       if (!good) process.exitCode = 1;
     }

@@ -2,7 +2,7 @@
  * Tries new inputs on one JavaScript target for some seconds, round after round, each in a process of its own, which may
  * hang, run out of memory or die. Findings lie in build-fuzz/javascript. Run by scripts/fuzz.ts.
  *
- *     tsx scripts/fuzz/javascript-rounds.ts TARGET SECONDS
+ *     tsx scripts/fuzz/javascript-rounds.ts TARGET SECONDS SEED
  */
 import { fork } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -26,19 +26,19 @@ interface Outcome {
 }
 
 /** @returns whether nothing was found */
-async function rounds(name: string, seconds: number): Promise<boolean> {
+async function rounds(name: string, seconds: number, first: number): Promise<boolean> {
   mkdirSync(folder, { recursive: true });
   const end = performance.now() + seconds * 1000;
   let tried = 0;
   let good = true;
-  for (let seed = Math.floor(Math.random() * 2 ** 30); performance.now() < end; seed++) {
+  for (let seed = first; performance.now() < end; seed++) {
     const { runs, finding } = await round(name, seed, Math.max(1, end - performance.now()));
     tried += runs;
     if (finding === null) continue;
     good = false;
     const file = join(folder, `finding-${name.replaceAll(' ', '-')}-${seed}.json`);
     writeFileSync(file, finding);
-    console.log(`seed ${seed}, ${file}: ${finding.slice(0, 500)}`);
+    console.log(`seed ${seed}, ${file}:\n${JSON.parse(finding).error}\n${finding.slice(0, 500)}`);
   }
   console.log(`${tried} inputs`);
   return good;
@@ -99,8 +99,8 @@ async function tryInputs(name: string, seconds: number, seed: number): Promise<v
 }
 
 const [name = '', seconds, seed] = process.argv.slice(2);
-if (seed !== undefined) void tryInputs(name, Number(seconds), Number(seed));
+if (process.send) void tryInputs(name, Number(seconds), Number(seed));
 else
-  void rounds(name, Number(seconds)).then((good) => {
+  void rounds(name, Number(seconds), Number(seed)).then((good) => {
     process.exitCode = good ? 0 : 1;
   });

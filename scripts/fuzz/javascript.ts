@@ -11,9 +11,9 @@ export const javascriptFuzzing: FuzzKind = {
   targets: () =>
     targets.map(({ name }) => ({
       name,
-      run(seconds) {
+      run(seconds, seed) {
         const args = [join(root, 'node_modules/tsx/dist/cli.mjs'), join(__dirname, 'javascript-rounds.ts')];
-        const { status } = spawnSync(process.execPath, [...args, name, String(seconds)], {
+        const { status } = spawnSync(process.execPath, [...args, name, String(seconds), String(seed)], {
           stdio: 'inherit',
         });
         return status === 0;

@@ -17,7 +17,7 @@ const limits = {
   UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1',
 };
 
-function runTarget(program: string, seconds: number): boolean {
+function runTarget(program: string, seconds: number, seed: number): boolean {
   const name = basename(program).replace('rnd1_fuzz_', '');
   const grown = join(root, folder, 'corpus', name);
   const findings = join(root, folder, 'findings');
@@ -25,6 +25,7 @@ function runTarget(program: string, seconds: number): boolean {
   const kept = join(root, 'test', 'fuzz', 'native', 'corpus', name);
   const args = [
     `-max_total_time=${seconds}`,
+    `-seed=${seed}`,
     '-max_len=4096',
     '-timeout=60',
     '-rss_limit_mb=4096',
@@ -64,7 +65,7 @@ export const nativeFuzzing: FuzzKind = {
     });
     return programs.map((program, i) => ({
       name: names[i] as string,
-      run: (seconds) => runTarget(program, seconds),
+      run: (seconds, seed) => runTarget(program, seconds, seed),
     }));
   },
 };
