@@ -1,5 +1,7 @@
 import type { AbortFlag, StepCanvas, StepResult } from '../types/native';
 import { fromNative, RND1Error } from './errors';
+import { FairLine, type InLine } from './fair-line';
+import { ownerOf } from './owners';
 import type { StepReport } from './types';
 
 /**
@@ -24,7 +26,7 @@ export interface BatcherOptions {
 /** Makes the flag that native code polls. */
 export type MakeAbortFlag = () => AbortFlag;
 
-interface Request {
+interface Request extends InLine {
   readonly canvas: StepCanvas;
   resolve(result: StepResult): void;
   reject(reason: unknown): void;
@@ -33,16 +35,16 @@ interface Request {
 }
 
 /**
- * Packs the canvases of many calls into shared native steps. What waits while the session is idle goes out
- * together, first come, first served; one native step runs at a time. Where not all have room in a step, they take
- * turns: who had one stands at the end of the line for the next.
+ * Packs the canvases of many calls into shared native steps. What waits while the session is idle goes out together;
+ * one native step runs at a time. Where not all have room in a step, owners (`setOwner`) take turns by the rows that
+ * they had, and the canvases of an owner one after another: who had a step stands at the end of the line for the next.
  */
 export class Batcher {
   readonly #session: StepSession;
   readonly #makeFlag: MakeAbortFlag;
   readonly #maxRows: number;
   readonly #onStep: (report: StepReport) => void;
-  #waiting: Request[] = [];
+  readonly #waiting = new FairLine<Request>();
   #running: { readonly requests: readonly Request[]; readonly flag: AbortFlag } | null = null;
   #scheduled = false;
   #disposed = false;
@@ -69,6 +71,8 @@ export class Batcher {
       };
       const request: Request = {
         canvas,
+        owner: ownerOf(signal),
+        size: canvas.tokens.length,
         settled: false,
         resolve(result) {
           settle();
@@ -80,7 +84,7 @@ export class Batcher {
         },
       };
       signal?.addEventListener('abort', onAbort);
-      this.#waiting.push(request);
+      this.#waiting.add(request);
       this.#schedule();
     });
   }
@@ -88,19 +92,19 @@ export class Batcher {
   /** Rejects everything that waits or runs with `disposed`, and whatever comes later. */
   dispose(): void {
     this.#disposed = true;
-    const pending = [...this.#waiting, ...(this.#running?.requests ?? [])];
+    const pending = [...this.#waiting.items, ...(this.#running?.requests ?? [])];
     for (const request of pending) if (!request.settled) this.#drop(request, disposed());
   }
 
   #drop(request: Request, reason: unknown): void {
     request.reject(reason);
-    this.#waiting = this.#waiting.filter((waiting) => waiting !== request);
+    this.#waiting.remove(request);
     if (this.#running?.requests.every(({ settled }) => settled)) this.#running.flag.abort();
   }
 
   /** After the microtasks, so that all who were woken by the same step are there for the next one. */
   #schedule(): void {
-    if (this.#scheduled || this.#running !== null || this.#waiting.length === 0) return;
+    if (this.#scheduled || this.#running !== null || this.#waiting.items.length === 0) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
@@ -109,7 +113,7 @@ export class Batcher {
   }
 
   async #run(): Promise<void> {
-    const requests = this.#take();
+    const requests = this.#waiting.take(this.#maxRows);
     if (requests.length === 0) return;
     await this.#runTogether(requests);
     this.#running = null;
@@ -139,18 +143,6 @@ export class Batcher {
         for (const request of pending) request.reject(reason);
       }
     }
-  }
-
-  /** The next requests whose rows fit one step together, at least one. */
-  #take(): Request[] {
-    let rows = 0;
-    let count = 0;
-    for (const { canvas } of this.#waiting) {
-      rows += canvas.tokens.length;
-      if (count > 0 && rows > this.#maxRows) break;
-      count++;
-    }
-    return this.#waiting.splice(0, count);
   }
 }
 

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
+import { FairLine, type InLine } from '../fair-line';
+import { ownerOf } from '../owners';
 import type { ThreadMessage, ToldError } from './thread';
-import { Turns } from './turns';
 
 /** Why a thread was lost: it took too long, needed too much memory, or ended by itself. */
 export type LossReason = 'time' | 'memory' | 'crash';
@@ -46,25 +47,18 @@ export interface LaneOptions {
   readonly onLost?: (reason: LossReason) => void;
 }
 
-interface Job {
+interface Job extends InLine {
   /** Undefined for one that only wants the thread to be ready. */
   readonly request: unknown;
   readonly resolve: (value: unknown) => void;
   readonly reject: (reason: unknown) => void;
 }
 
-const owners = new WeakMap<AbortSignal, string>();
-
-/** Says whose the requests with this signal are: lanes take turns, owner by owner. */
-export function setOwner(signal: AbortSignal, owner: string): void {
-  owners.set(signal, owner);
-}
-
 /**
  * Runs code that cannot be trusted to end: a worker thread that is started when it is needed first and answers one
- * request after another, in turns of their owners. A request that takes too long, or too much memory, ends the thread, which is the only way to
- * interrupt a regular expression; the next request gets a new one. Keeps the process alive only while it has something to
- * answer.
+ * request after another, in turns of their owners. A request that takes too long, or too much memory, ends the thread,
+ * which is the only way to interrupt a regular expression; the next request gets a new one. Keeps the process alive only
+ * while it has something to answer.
  */
 export class Lane<Ready, Request, Reply> {
   readonly #options: LaneOptions;
@@ -72,7 +66,7 @@ export class Lane<Ready, Request, Reply> {
   /** What the thread told when it was ready; null until then. */
   #ready: { readonly told: Ready } | null = null;
   #current: Job | null = null;
-  readonly #waiting = new Turns<Job>();
+  readonly #waiting = new FairLine<Job>();
   #timer: NodeJS.Timeout | undefined;
   #closed: Error | null = null;
 
@@ -82,7 +76,7 @@ export class Lane<Ready, Request, Reply> {
 
   /** Requests that are not answered yet. */
   get pending(): number {
-    return this.#waiting.size + (this.#current === null ? 0 : 1);
+    return this.#waiting.items.length + (this.#current === null ? 0 : 1);
   }
 
   /** What the thread tells when it is ready; starts it where it does not run. */
@@ -105,7 +99,7 @@ export class Lane<Ready, Request, Reply> {
     this.#closed = reason;
     this.#current?.reject(reason);
     this.#current = null;
-    for (let job = this.#waiting.next(); job !== undefined; job = this.#waiting.next()) job.reject(reason);
+    for (const job of this.#waiting.take(Number.POSITIVE_INFINITY)) job.reject(reason);
     this.#end();
   }
 
@@ -113,10 +107,10 @@ export class Lane<Ready, Request, Reply> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
       if (this.#closed !== null) throw this.#closed;
-      const job: Job = { request, resolve: settle(resolve), reject: settle(reject) };
-      const owner = (signal && owners.get(signal)) ?? '';
+      const owner = ownerOf(signal);
+      const job: Job = { owner, size: 1, request, resolve: settle(resolve), reject: settle(reject) };
       const onAbort = () => {
-        this.#waiting.remove(owner, job);
+        this.#waiting.remove(job);
         job.reject(signal?.reason);
       };
       function settle<T>(then: (value: T) => void): (value: T) => void {
@@ -126,14 +120,14 @@ export class Lane<Ready, Request, Reply> {
         };
       }
       signal?.addEventListener('abort', onAbort, { once: true });
-      this.#waiting.add(owner, job);
+      this.#waiting.add(job);
       this.#advance();
     });
   }
 
   #advance(): void {
     if (this.#current !== null) return;
-    const job = this.#waiting.next();
+    const [job] = this.#waiting.take(1);
     if (job === undefined) {
       this.#rest();
       return;

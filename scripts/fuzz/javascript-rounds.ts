@@ -15,6 +15,8 @@ import { root } from '../command';
 const runsPerProcess = 2000;
 /** An input that takes longer has hung what it was given to. */
 const hangSeconds = 30;
+/** Within this long it writes a report of where it hangs. */
+const reportSeconds = 10;
 
 const folder = join(root, 'build-fuzz', 'javascript');
 const lastInput = (name: string) => join(folder, `${name.replaceAll(' ', '-')}.last.json`);
@@ -47,23 +49,31 @@ async function rounds(name: string, seconds: number, first: number): Promise<boo
 function round(name: string, seed: number, milliseconds: number): Promise<Outcome> {
   return new Promise((resolve) => {
     const child = fork(__filename, [name, String(milliseconds / 1000), String(seed)], {
-      execArgv: [...process.execArgv, '--max-old-space-size=2000'],
+      execArgv: [
+        ...process.execArgv,
+        '--max-old-space-size=2000',
+        ...['--report-on-signal', `--report-directory=${folder}`, `--report-filename=hang-${seed}.json`],
+      ],
     });
     let outcome: Outcome | null = null;
     let hung = false;
     const kill = () => {
       hung = true;
-      child.kill('SIGKILL');
+      child.kill('SIGUSR2');
+      watch = setTimeout(() => child.kill('SIGKILL'), reportSeconds * 1000);
     };
     let watch = setTimeout(kill, hangSeconds * 1000);
     child.on('message', (message: Outcome | 'alive') => {
+      if (hung) return;
       clearTimeout(watch);
       watch = setTimeout(kill, hangSeconds * 1000);
       if (message !== 'alive') outcome = message;
     });
     child.on('exit', (code, signal) => {
       clearTimeout(watch);
-      const error = hung ? `no answer within ${hangSeconds} s` : `ended by ${signal ?? `exit code ${code}`}`;
+      const error = hung
+        ? `no answer within ${hangSeconds} s, see hang-${seed}.json`
+        : `ended by ${signal ?? `exit code ${code}`}`;
       resolve(outcome ?? { runs: 0, finding: text({ target: name, seed, error, input: readLast(name) }) });
     });
   });

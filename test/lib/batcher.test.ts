@@ -1,6 +1,8 @@
+import { setMaxListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Batcher } from '../../lib/batcher';
 import { RND1Error } from '../../lib/errors';
+import { setOwner } from '../../lib/owners';
 import type { StepReport } from '../../lib/types';
 import type { StepCanvas } from '../../types/native';
 import { FakeFlag, FakeSession } from './fake-session';
@@ -137,6 +139,31 @@ describe('fairness', () => {
     await batcher.step(canvas(10));
     expect(session.batches.length - before).toBeLessThanOrEqual(4);
     await Promise.all(short);
+  });
+
+  it('lets owners take turns, whatever number of canvases each has', async () => {
+    batcher = new Batcher(session, () => new FakeFlag(), { maxRows: 10 });
+    const signalOf = (owner: string) => {
+      const { signal } = new AbortController();
+      setMaxListeners(0, signal);
+      setOwner(signal, owner);
+      return signal;
+    };
+    const many = signalOf('many');
+    const greedy = Array.from({ length: 12 }, async () => {
+      for (let i = 0; i < 4; i++) await batcher.step(canvas(9), many);
+    });
+    await batcher.step(canvas(9), many);
+    const before = session.batches.length;
+    const few = signalOf('few');
+    for (let i = 0; i < 3; i++) await batcher.step(canvas(8), few);
+    expect(session.batches.length - before).toBeLessThanOrEqual(2 * 3 + 1);
+    await Promise.all(greedy);
+    expect(
+      lengthsOf(session)
+        .flat()
+        .filter((length) => length === 9),
+    ).toHaveLength(12 * 4 + 1);
   });
 });
 

@@ -1,14 +1,8 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import {
-  Lane,
-  type LaneOptions,
-  type LossReason,
-  setOwner,
-  ThreadFailed,
-  ThreadLost,
-} from '../../lib/worker/lane';
+import { setOwner } from '../../lib/owners';
+import { Lane, type LaneOptions, type LossReason, ThreadFailed, ThreadLost } from '../../lib/worker/lane';
 
 interface Ready {
   readonly greeting: string;
