@@ -10,7 +10,7 @@ import type { ServerSettings } from './options';
 
 /** A message whose content is text alone, with whatever other fields a template may know. */
 export interface ChatMessage {
-  readonly role: 'system' | 'user' | 'assistant' | 'tool';
+  readonly role: 'system' | 'user' | 'assistant' | 'tool' | 'function';
   readonly content: string;
   readonly [field: string]: unknown;
 }

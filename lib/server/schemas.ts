@@ -84,7 +84,7 @@ const ignored = {
 const off = {
   presence_penalty: maybe(Type.Literal(0)),
   frequency_penalty: maybe(Type.Literal(0)),
-  logit_bias: maybe(Type.Object({}, { additionalProperties: false })),
+  logit_bias: maybe(Type.Record(Type.String(), Type.Literal(0))),
 };
 
 /** The same for conversations: hints have no effect, and what would need tools, sound or a search has to be off. */
@@ -150,10 +150,10 @@ const part = Type.Object(
 );
 const message = Type.Object(
   {
-    role: oneOf(['system', 'developer', 'user', 'assistant', 'tool']),
+    role: oneOf(['system', 'developer', 'user', 'assistant', 'tool', 'function']),
     content: Type.Optional(
       Type.Union([Type.String(), Type.Array(part), Type.Null()], {
-        description: 'May be missing for the assistant alone.',
+        description: 'May be missing for the assistant and a function alone.',
       }),
     ),
     audio: absent('Messages are text.'),

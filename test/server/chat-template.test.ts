@@ -141,6 +141,7 @@ describe('a message', () => {
   test.each<[string, object, string]>([
     ['may have a name', { ...user, name: 'Ada' }, '[user|Hi <|mask|>|Ada|||'],
     ['of a tool', { role: 'tool', content: '17', tool_call_id: 'c' }, '[tool|17||c||'],
+    ['of a function', { role: 'function', name: 'f', content: null }, '[function||f|'],
     ['with tool calls alone', { role: 'assistant', tool_calls: tools }, '[assistant|||||weatherBern|'],
     ['with reasoning', { role: 'assistant', content: '2', reasoning_content: 'hm' }, '[assistant|2|||hm|'],
     ['with a field of the template’s own', { ...user, mine: 'x' }, '|x]'],

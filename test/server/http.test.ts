@@ -66,8 +66,8 @@ describe('what is wrong with a request', () => {
       [() => complete({ prompt: 7 }), 'prompt', 'prompt must be a string, a list, each a string'],
       [
         () => complete({ prompt: [999] }),
-        'prefix',
-        'prefix[0] is 999, but token ids are the integers from 0 to 263',
+        'prompt',
+        'prompt[0] is 999, but token ids are the integers from 0 to 263',
       ],
       [() => complete({ schedule: 'sudden' }), 'schedule', "schedule must be one of 'entropy', 'confidence'"],
       [
@@ -87,18 +87,18 @@ describe('what is wrong with a request', () => {
       ],
       [() => chat({ n: 0 }), 'n', 'n must be an integer from 1 to 128, not 0'],
       [() => chat({ presence_penalty: 1 }), 'presence_penalty', 'presence_penalty must be 0, not 1'],
-      [() => chat({ logit_bias: { 5: 1 } }), 'logit_bias', 'logit_bias must be an empty object'],
+      [() => chat({ logit_bias: { 5: 1 } }), 'logit_bias', 'logit_bias must be an object, each value 0'],
       [() => chat({ tools: [{}] }), 'tools', 'tools must be an empty list'],
       [
         () => chat({ response_format: { type: 'json_object' } }),
         'response_format',
         "response_format must be an object with type 'text'",
       ],
-      [() => chat({ messages: [] }), 'messages', 'messages must be a list'],
+      [() => chat({ messages: [] }), 'messages', 'messages must not be empty'],
       [
-        () => chat({ messages: [{ role: 'function', content: '' }] }),
+        () => chat({ messages: [{ role: 'wizard', content: '' }] }),
         'messages.0.role',
-        "messages.0.role must be 'system', 'developer', 'user', 'assistant' or 'tool', not 'function'",
+        "messages.0.role must be 'system', 'developer', 'user', 'assistant', 'tool' or 'function', not 'wizard'",
       ],
       [
         () => chat({ messages: [{ role: 'assistant', content: 'a' }] }),

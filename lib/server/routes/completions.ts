@@ -1,8 +1,9 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { RND1 } from '../../model';
+import { tokenList } from '../../validate';
 import type { AnswerToken, Piece } from '../answer-text';
 import type { Context } from '../context';
-import { ApiError } from '../errors';
+import { ApiError, asFieldError } from '../errors';
 import { newTokens } from '../fields';
 import { absentNulls } from '../nulls';
 import { answer, type Format, openBatch, type Prompt } from '../openai';
@@ -97,6 +98,11 @@ function tokenPrompt(prefix: number[], body: CompletionBody, { model, settings }
   }
   const maxNewTokens = newTokens(body.max_tokens, true, model);
   const banned = [model.config.tokens.maskTokenId];
+  try {
+    tokenList('prompt', prefix, model.config.model.vocabulary);
+  } catch (error) {
+    throw asFieldError(error);
+  }
   return {
     text: model.tokenizer?.decode(prefix) ?? '',
     frames: (sampling) => model.denoiseTokens({ ...sampling, prefix, maxNewTokens, banned, stopAtEos: true }),
