@@ -322,6 +322,29 @@ async function metricsOf(url: string) {
   return { response, text, metrics: Object.fromEntries(samples) as Record<string, number> };
 }
 
+test('a path or method that no route takes is told so, whatever comes with it', async () => {
+  const { url } = await serve({ apiKeys: ['key'], maxBodyBytes: 100 });
+  const types = ['application/json', 'text/plain', 'multipart/form-data; boundary=x'];
+  const bodies = [undefined, '', '{', 'a'.repeat(10_000)];
+  const ask = async (method: string, path: string, key: string) => {
+    const statuses = new Set<string>();
+    for (const type of types) {
+      for (const body of bodies) {
+        const headers = { 'content-type': type, authorization: `Bearer ${key}` };
+        const { status, headers: got } = await fetch(url + path, { method, headers, body });
+        statuses.add(`${status} ${got.get('allow')}`);
+      }
+    }
+    return [...statuses];
+  };
+  for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+    expect([method, await ask(method, '/v1/audio/transcriptions', 'key')]).toEqual([method, ['404 null']]);
+    expect([method, await ask(method, '/v1/models/nano', 'key')]).toEqual([method, ['405 GET, HEAD']]);
+  }
+  expect(await ask('PUT', '/v1/chat/completions', 'key')).toEqual(['405 POST']);
+  expect(await ask('PUT', '/v1/chat/completions', 'wrong')).toEqual(['401 null']);
+});
+
 test('metrics count requests, tokens, steps and rows', async () => {
   const { url } = await serve();
   await (await post(`${url}/v1/denoise`, { ...denoise, steps: 2 })).text();
