@@ -33,7 +33,7 @@ function scheduleSchemas(): [TSchema, TSchema] {
         : Type.Object({ type: Type.Literal(type), [parameter.name]: parameterSchema(parameter), ...more }),
     );
   const simple = Type.Union([plain, Type.Object({ type: plain }), ...withParameter(true)]);
-  return [simple, Type.Union(withParameter(false, { schedule: Type.Optional(simple) }))];
+  return [simple, Type.Union(withParameter(false, { schedule: maybe(simple) }))];
 }
 
 const safe = Number.MAX_SAFE_INTEGER;
@@ -129,6 +129,7 @@ export const completionBody = strict(
       Type.Array(Type.String(), { minItems: 1 }),
       tokenIds,
       Type.Array(tokenIds, { minItems: 1 }),
+      Type.Null({ description: 'The empty text.' }),
     ]),
     suffix: maybe(Type.String({ description: 'Text after the completion: max_tokens are written between.' })),
     echo: maybe(Type.Boolean()),

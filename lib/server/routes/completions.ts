@@ -61,7 +61,7 @@ function refuse(body: CompletionBody): void {
 
 function promptsOf(body: CompletionBody, context: Context): Prompt[] {
   const { model } = context;
-  const { prompt } = body;
+  const prompt = body.prompt ?? '';
   const list: readonly (string | number[])[] =
     typeof prompt === 'string' ? [prompt] : isIds(prompt) ? [prompt] : (prompt as string[] | number[][]);
   context.checkCount(list.length * (body.n ?? 1));
@@ -72,7 +72,8 @@ function promptsOf(body: CompletionBody, context: Context): Prompt[] {
   });
 }
 
-const isIds = (prompt: CompletionBody['prompt']): prompt is number[] => typeof prompt[0] === 'number';
+const isIds = (prompt: NonNullable<CompletionBody['prompt']>): prompt is number[] =>
+  typeof prompt[0] === 'number';
 
 function textPrompt(text: string, body: CompletionBody, model: RND1): Prompt {
   const { suffix, max_tokens } = body;
