@@ -23,7 +23,8 @@ import {
 function ownAttribute(value: Value, name: string): Value | undefined {
   if (typeof value === 'string' || value instanceof Markup) return stringMethod(value, name);
   const own = value instanceof ObjectValue ? value.attribute(name) : undefined;
-  return own ?? collectionMethod(value, name);
+  // None is an attribute, too.
+  return own === undefined ? collectionMethod(value, name) : own;
 }
 
 /** Whether every object of Python has an attribute of this name, which no template may see. */

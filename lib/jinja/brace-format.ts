@@ -91,6 +91,8 @@ class Formatter {
   /** `name`, `0`, or nothing, followed by `.attribute` and `[key]`. */
   private lookUp(path: string): Value {
     const [first = ''] = /^[^.[]*/.exec(path) ?? [];
+    // Python counts only fields without a name.
+    if (first === '' && path !== '') fail('an attribute in a format string needs the name of a field');
     let value = this.argument(first);
     let rest = path.slice(first.length);
     while (rest !== '') {

@@ -205,7 +205,8 @@ function reversed(value: Value, { budget }: Runtime): Value {
 
 function summed(value: Value, [attribute, start]: Given, runtime: Runtime): Value {
   const get = getter(attribute, runtime);
-  let sum: Value = start ?? 0n;
+  let sum: Value = start === undefined ? 0n : start;
+  if (textOf(sum) !== undefined) fail("sum() can't sum strings [use ''.join(seq) instead]");
   for (const item of iterate(value, runtime.budget)) sum = calculate('+', sum, get(item), runtime.budget);
   return sum;
 }

@@ -8,7 +8,7 @@ import { Loop, type Recursion } from './loop';
 import { bindMacro, macroAttributes } from './macro';
 import { truth } from './operators';
 import { str } from './text';
-import { Callable, Namespace, Undefined, type Value } from './values';
+import { Callable, Namespace, textOf, typeName, Undefined, type Value } from './values';
 
 /** Text that is being written. */
 class Output {
@@ -134,7 +134,8 @@ export class Renderer {
         const inside = new Output(budget);
         const ending = this.runScope(statement.scope, scope, inside);
         if (ending !== 'end') return ending;
-        output.write(str(evaluator.applyFilter(statement.filter, scope, inside.text()), budget));
+        const filtered = evaluator.applyFilter(statement.filter, scope, inside.text());
+        output.write(textOf(filtered) ?? fail(`a filter block gives text, not '${typeName(filtered)}'`));
         return 'end';
       }
       case 'with': {

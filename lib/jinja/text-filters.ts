@@ -166,7 +166,8 @@ export const textFilters: readonly (readonly [string, Filter])[] = [
     'center',
     [
       'width?',
-      (value, [width], runtime) => centered(softText(value, runtime), [width ?? 80n], runtime.budget),
+      (value, [width], runtime) =>
+        centered(softText(value, runtime), [width === undefined ? 80n : width], runtime.budget),
     ],
   ],
   [

@@ -125,7 +125,7 @@ export async function createApp(context: Context, connections: Connections): Pro
 /** Errors as all routes tell them. */
 function addErrors(app: FastifyInstance): void {
   const methodsOf = methodFinder(app);
-  app.setNotFoundHandler((request) => {
+  const notFound = (request: FastifyRequest): never => {
     const path = pathOf(request);
     const methods = methodsOf(path);
     if (methods.length === 0) throw new ApiError(404, 'not_found', `there is no ${request.method} ${path}`);
@@ -133,7 +133,12 @@ function addErrors(app: FastifyInstance): void {
     throw new ApiError(405, 'method_not_allowed', `${path} takes ${allow}, not ${request.method}`, {
       headers: { allow },
     });
+  };
+  // Before its body is read: what no route takes needs none that is right.
+  app.addHook('onRequest', async (request) => {
+    if (request.is404) notFound(request);
   });
+  app.setNotFoundHandler(notFound);
   app.setErrorHandler(sendError);
 }
 

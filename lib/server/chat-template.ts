@@ -1,15 +1,16 @@
 import { join } from 'node:path';
 import { readJsonObject, readText } from '../checkpoint/files';
 import { RND1Error } from '../errors';
-import { Template, TemplateError } from '../jinja';
+import { TemplateError } from '../jinja';
 import type { RND1 } from '../model';
 import { defaultTaskTemplate } from '../text';
 import { ApiError } from './errors';
+import { NamedTemplates, readSources, type TemplateSources } from './named-templates';
 import type { ServerSettings } from './options';
 
 /** A message whose content is text alone, with whatever other fields a template may know. */
 export interface ChatMessage {
-  readonly role: 'system' | 'user' | 'assistant' | 'tool';
+  readonly role: 'system' | 'user' | 'assistant' | 'tool' | 'function';
   readonly content: string;
   readonly [field: string]: unknown;
 }
@@ -36,15 +37,15 @@ export async function readChatTemplate(
   const config = (await readJsonObject(join(folder, 'tokenizer_config.json'))) ?? {};
   if (chatTemplate !== 'auto') {
     try {
-      return jinjaTemplate(chatTemplate.template, config);
+      return jinjaTemplate(readSources(chatTemplate.template), config);
     } catch (error) {
       throw new TypeError(`chatTemplate cannot be parsed: ${explain(error)}`, { cause: error });
     }
   }
-  const source = (await readJinjaFile(folder)) ?? namedTemplate(config.chat_template);
-  if (source === null) return taskTemplate(model);
+  const sources = readSources((await readJinjaFile(folder)) ?? config.chat_template);
+  if (sources.size === 0) return taskTemplate(model);
   try {
-    return jinjaTemplate(source, config);
+    return jinjaTemplate(sources, config);
   } catch (error) {
     const message = `${folder}: its chat template cannot be parsed: ${explain(error)}`;
     throw new RND1Error('invalid_checkpoint', message, { cause: error });
@@ -55,23 +56,14 @@ async function readJinjaFile(folder: string): Promise<string | null> {
   return readText(join(folder, 'chat_template.jinja'));
 }
 
-/** tokenizer_config.json holds one template, or a list of named ones. */
-function namedTemplate(value: unknown): string | null {
-  if (typeof value === 'string') return value;
-  if (!Array.isArray(value)) return null;
-  const named = value as { name?: unknown; template?: unknown }[];
-  const chosen = named.find((entry) => entry?.name === 'default') ?? named[0];
-  return typeof chosen?.template === 'string' ? chosen.template : null;
-}
-
-function jinjaTemplate(source: string, config: Readonly<Record<string, unknown>>): ChatTemplate {
-  const template = new Template(source);
+function jinjaTemplate(sources: TemplateSources, config: Readonly<Record<string, unknown>>): ChatTemplate {
+  const templates = new NamedTemplates(sources);
   const special = specialTokens(config);
   return {
     kind: 'template',
-    render(messages, variables) {
+    render(messages, { chat_template: name, ...variables }) {
       try {
-        return template.render({
+        return templates.choose(name, variables.tools).render({
           // transformers hands these over always: templates ask whether they are none.
           tools: null,
           documents: null,
@@ -81,6 +73,7 @@ function jinjaTemplate(source: string, config: Readonly<Record<string, unknown>>
           add_generation_prompt: true,
         });
       } catch (error) {
+        if (error instanceof ApiError) throw error;
         throw new ApiError(
           400,
           'chat_template_failed',

@@ -26,8 +26,8 @@ export function messagesOf({ messages }: ChatBody): ChatMessage[] {
 function contentOf({ role, content }: Message, path: string): string {
   if (typeof content === 'string') return content;
   if (content === undefined || content === null) {
-    // An answer of tool calls or a refusal has none.
-    if (role === 'assistant') return '';
+    // An answer of tool calls or a refusal has none, nor has a function that gave nothing back.
+    if (role === 'assistant' || role === 'function') return '';
     throw missing(`${path}.content`);
   }
   return content.map((part, i) => textOf(part, `${path}.content.${i}`)).join('\n');

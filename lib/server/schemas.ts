@@ -33,7 +33,7 @@ function scheduleSchemas(): [TSchema, TSchema] {
         : Type.Object({ type: Type.Literal(type), [parameter.name]: parameterSchema(parameter), ...more }),
     );
   const simple = Type.Union([plain, Type.Object({ type: plain }), ...withParameter(true)]);
-  return [simple, Type.Union(withParameter(false, { schedule: Type.Optional(simple) }))];
+  return [simple, Type.Union(withParameter(false, { schedule: maybe(simple) }))];
 }
 
 const safe = Number.MAX_SAFE_INTEGER;
@@ -84,7 +84,7 @@ const ignored = {
 const off = {
   presence_penalty: maybe(Type.Literal(0)),
   frequency_penalty: maybe(Type.Literal(0)),
-  logit_bias: maybe(Type.Object({}, { additionalProperties: false })),
+  logit_bias: maybe(Type.Record(Type.String(), Type.Literal(0))),
 };
 
 /** The same for conversations: hints have no effect, and what would need tools, sound or a search has to be off. */
@@ -129,6 +129,7 @@ export const completionBody = strict(
       Type.Array(Type.String(), { minItems: 1 }),
       tokenIds,
       Type.Array(tokenIds, { minItems: 1 }),
+      Type.Null({ description: 'The empty text.' }),
     ]),
     suffix: maybe(Type.String({ description: 'Text after the completion: max_tokens are written between.' })),
     echo: maybe(Type.Boolean()),
@@ -150,10 +151,10 @@ const part = Type.Object(
 );
 const message = Type.Object(
   {
-    role: oneOf(['system', 'developer', 'user', 'assistant', 'tool']),
+    role: oneOf(['system', 'developer', 'user', 'assistant', 'tool', 'function']),
     content: Type.Optional(
       Type.Union([Type.String(), Type.Array(part), Type.Null()], {
-        description: 'May be missing for the assistant alone.',
+        description: 'May be missing for the assistant and a function alone.',
       }),
     ),
     audio: absent('Messages are text.'),

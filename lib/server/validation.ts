@@ -10,6 +10,7 @@ interface JsonSchema {
   readonly anyOf?: readonly JsonSchema[];
   readonly properties?: Readonly<Record<string, JsonSchema>>;
   readonly additionalProperties?: unknown;
+  readonly patternProperties?: Readonly<Record<string, JsonSchema>>;
   readonly items?: JsonSchema;
   readonly minimum?: number;
   readonly exclusiveMinimum?: number;
@@ -44,6 +45,7 @@ export function validationError(errors: readonly FastifySchemaValidationError[])
   }
   if (path === '')
     return new ApiError(400, 'invalid_value', `the body must be an object, not ${quote(error.data)}`);
+  if (error.keyword === 'minItems') return refuse('invalid_value', path, `${path} must not be empty`);
   if (path.startsWith('schedule')) {
     const problem = scheduleProblem(error.data);
     if (problem !== null) return refuse('invalid_value', 'schedule', problem);
@@ -112,8 +114,11 @@ function expected(schema: JsonSchema): string {
       const most = schema.maxItems === undefined ? '' : ` of up to ${schema.maxItems}`;
       return `a list${most}${schema.items?.type === undefined ? '' : `, each ${expected(schema.items)}`}`;
     }
-    default:
+    default: {
+      const [each] = Object.values(schema.patternProperties ?? {});
+      if (each?.type !== undefined) return `an object, each value ${expected(each)}`;
       return `an ${schema.additionalProperties === false && Object.keys(schema.properties ?? {}).length === 0 ? 'empty ' : ''}object${constants(schema)}`;
+    }
   }
 }
 

@@ -49,6 +49,59 @@ test('the checkpoint’s template is used, from either file, with its special to
   expect(await promptOf({}, named, { messages: [system, user] })).toBe(expected(''));
 });
 
+describe('of several templates', () => {
+  const named = (templates: Record<string, string>) =>
+    folderWith({
+      'tokenizer_config.json': {
+        chat_template: Object.entries(templates).map(([name, template]) => ({ name, template })),
+      },
+    });
+  const body = (kwargs: object) => ({ messages: [user], chat_template_kwargs: kwargs });
+  const three = {
+    rag: 'R{{ documents|length }}',
+    default: 'D{{ chat_template }}',
+    tool_use: 'T{{ tools|length }}',
+  };
+
+  test('one is for requests with tools, the default for others, and a name decides', async () => {
+    const folder = named(three);
+    expect(await promptOf({}, folder, body({}))).toBe('D');
+    expect(await promptOf({}, folder, body({ tools: null, chat_template: null }))).toBe('D');
+    expect(await promptOf({}, folder, body({ documents: [1] }))).toBe('D');
+    expect(await promptOf({}, folder, body({ tools: [] }))).toBe('T0');
+    expect(await promptOf({}, folder, body({ tools: [1], chat_template: 'default' }))).toBe('D');
+    expect(await promptOf({}, folder, body({ documents: [1, 2], chat_template: 'rag' }))).toBe('R2');
+    const object = folderWith({ 'tokenizer_config.json': { chat_template: three } });
+    expect(await promptOf({}, object, body({ tools: [1] }))).toBe('T1');
+    expect(await promptOf({}, named({ default: 'D' }), body({ tools: [1] }))).toBe('D');
+  });
+
+  test('there must be the one that is asked for, and it must be one', async () => {
+    const refusal = async (templates: Record<string, string>, kwargs: object) => {
+      const { url } = await serve({}, named(templates));
+      const response = await post(`${url}/v1/chat/completions`, body(kwargs));
+      const { error } = (await response.json()) as { error: { param: string; message: string } };
+      return [response.status, error.param, error.message];
+    };
+    const param = 'chat_template_kwargs.chat_template';
+    expect(await refusal(three, { chat_template: 'RAG' })).toEqual([
+      400,
+      param,
+      'there is no chat template "RAG", but "default", "rag", "tool_use"',
+    ]);
+    expect(await refusal({ rag: 'R', tool_use: 'T' }, {})).toEqual([
+      400,
+      param,
+      'the checkpoint has chat templates without a default: name one of "rag", "tool_use" in chat_template_kwargs.chat_template',
+    ]);
+    expect(await refusal({ default: 'D', tool_use: '\n{{' }, { tools: [1] })).toEqual([
+      400,
+      'messages',
+      expect.stringContaining('line 2: '),
+    ]);
+  });
+});
+
 test('tools and documents are None where a request has none', async () => {
   const body = { messages: [user] };
   const template =
@@ -88,6 +141,7 @@ describe('a message', () => {
   test.each<[string, object, string]>([
     ['may have a name', { ...user, name: 'Ada' }, '[user|Hi <|mask|>|Ada|||'],
     ['of a tool', { role: 'tool', content: '17', tool_call_id: 'c' }, '[tool|17||c||'],
+    ['of a function', { role: 'function', name: 'f', content: null }, '[function||f|'],
     ['with tool calls alone', { role: 'assistant', tool_calls: tools }, '[assistant|||||weatherBern|'],
     ['with reasoning', { role: 'assistant', content: '2', reasoning_content: 'hm' }, '[assistant|2|||hm|'],
     ['with a field of the template’s own', { ...user, mine: 'x' }, '|x]'],

@@ -66,8 +66,8 @@ describe('what is wrong with a request', () => {
       [() => complete({ prompt: 7 }), 'prompt', 'prompt must be a string, a list, each a string'],
       [
         () => complete({ prompt: [999] }),
-        'prefix',
-        'prefix[0] is 999, but token ids are the integers from 0 to 263',
+        'prompt',
+        'prompt[0] is 999, but token ids are the integers from 0 to 263',
       ],
       [() => complete({ schedule: 'sudden' }), 'schedule', "schedule must be one of 'entropy', 'confidence'"],
       [
@@ -87,18 +87,18 @@ describe('what is wrong with a request', () => {
       ],
       [() => chat({ n: 0 }), 'n', 'n must be an integer from 1 to 128, not 0'],
       [() => chat({ presence_penalty: 1 }), 'presence_penalty', 'presence_penalty must be 0, not 1'],
-      [() => chat({ logit_bias: { 5: 1 } }), 'logit_bias', 'logit_bias must be an empty object'],
+      [() => chat({ logit_bias: { 5: 1 } }), 'logit_bias', 'logit_bias must be an object, each value 0'],
       [() => chat({ tools: [{}] }), 'tools', 'tools must be an empty list'],
       [
         () => chat({ response_format: { type: 'json_object' } }),
         'response_format',
         "response_format must be an object with type 'text'",
       ],
-      [() => chat({ messages: [] }), 'messages', 'messages must be a list'],
+      [() => chat({ messages: [] }), 'messages', 'messages must not be empty'],
       [
-        () => chat({ messages: [{ role: 'function', content: '' }] }),
+        () => chat({ messages: [{ role: 'wizard', content: '' }] }),
         'messages.0.role',
-        "messages.0.role must be 'system', 'developer', 'user', 'assistant' or 'tool', not 'function'",
+        "messages.0.role must be 'system', 'developer', 'user', 'assistant', 'tool' or 'function', not 'wizard'",
       ],
       [
         () => chat({ messages: [{ role: 'assistant', content: 'a' }] }),
@@ -321,6 +321,29 @@ async function metricsOf(url: string) {
   const samples = [...text.matchAll(/^(\w+) (\S+)$/gm)].map(([, name, value]) => [name, Number(value)]);
   return { response, text, metrics: Object.fromEntries(samples) as Record<string, number> };
 }
+
+test('a path or method that no route takes is told so, whatever comes with it', async () => {
+  const { url } = await serve({ apiKeys: ['key'], maxBodyBytes: 100 });
+  const types = ['application/json', 'text/plain', 'multipart/form-data; boundary=x'];
+  const bodies = [undefined, '', '{', 'a'.repeat(10_000)];
+  const ask = async (method: string, path: string, key: string) => {
+    const statuses = new Set<string>();
+    for (const type of types) {
+      for (const body of bodies) {
+        const headers = { 'content-type': type, authorization: `Bearer ${key}` };
+        const { status, headers: got } = await fetch(url + path, { method, headers, body });
+        statuses.add(`${status} ${got.get('allow')}`);
+      }
+    }
+    return [...statuses];
+  };
+  for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+    expect([method, await ask(method, '/v1/audio/transcriptions', 'key')]).toEqual([method, ['404 null']]);
+    expect([method, await ask(method, '/v1/models/nano', 'key')]).toEqual([method, ['405 GET, HEAD']]);
+  }
+  expect(await ask('PUT', '/v1/chat/completions', 'key')).toEqual(['405 POST']);
+  expect(await ask('PUT', '/v1/chat/completions', 'wrong')).toEqual(['401 null']);
+});
 
 test('metrics count requests, tokens, steps and rows', async () => {
   const { url } = await serve();

@@ -1,7 +1,10 @@
 import { createConfig, lintFromString } from '@redocly/openapi-core';
+import fastify from 'fastify';
 import { post, serve } from './served';
 
 jest.mock('../../lib/binding');
+
+const user = { role: 'user', content: 'a' };
 
 interface Operation {
   readonly operationId: string;
@@ -81,4 +84,26 @@ test('answers come in the media types that the document names', async () => {
     expect(await type(path, { ...body, stream: true })).toBe('text/event-stream');
   }
   expect(await type('/v1/denoise', { length: 1 })).toBe('text/event-stream');
+});
+
+test('a null that the server takes is one in the document', async () => {
+  const { url } = await serve();
+  const { paths } = JSON.parse(await read(url));
+  const few = { max_tokens: 1, steps: 1 };
+  const schedule = { type: 'blocks', length: 2, schedule: null };
+  for (const [path, body] of [
+    ['/v1/completions', { prompt: null, ...few }],
+    ['/v1/completions', { prompt: 'a', ...few, schedule }],
+    ['/v1/chat/completions', { messages: [{ role: 'assistant', content: null }, user], ...few }],
+    ['/v1/infill', { length: 1, prefix: null, suffix: null, seed: null, steps: null }],
+  ] as const) {
+    const { schema } = paths[path].post.requestBody.content['application/json'];
+    const reader = fastify({ ajv: { customOptions: { coerceTypes: false, strict: false } } });
+    reader.post('/', { schema: { body: schema } }, async () => 'right');
+    expect([body, (await reader.inject({ method: 'POST', url: '/', payload: body })).body]).toEqual([
+      body,
+      'right',
+    ]);
+    expect([body, (await post(url + path, body)).status]).toEqual([body, 200]);
+  }
 });

@@ -1,8 +1,9 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { RND1 } from '../../model';
+import { tokenList } from '../../validate';
 import type { AnswerToken, Piece } from '../answer-text';
 import type { Context } from '../context';
-import { ApiError } from '../errors';
+import { ApiError, asFieldError } from '../errors';
 import { newTokens } from '../fields';
 import { absentNulls } from '../nulls';
 import { answer, type Format, openBatch, type Prompt } from '../openai';
@@ -60,7 +61,7 @@ function refuse(body: CompletionBody): void {
 
 function promptsOf(body: CompletionBody, context: Context): Prompt[] {
   const { model } = context;
-  const { prompt } = body;
+  const prompt = body.prompt ?? '';
   const list: readonly (string | number[])[] =
     typeof prompt === 'string' ? [prompt] : isIds(prompt) ? [prompt] : (prompt as string[] | number[][]);
   context.checkCount(list.length * (body.n ?? 1));
@@ -71,7 +72,8 @@ function promptsOf(body: CompletionBody, context: Context): Prompt[] {
   });
 }
 
-const isIds = (prompt: CompletionBody['prompt']): prompt is number[] => typeof prompt[0] === 'number';
+const isIds = (prompt: NonNullable<CompletionBody['prompt']>): prompt is number[] =>
+  typeof prompt[0] === 'number';
 
 function textPrompt(text: string, body: CompletionBody, model: RND1): Prompt {
   const { suffix, max_tokens } = body;
@@ -97,6 +99,11 @@ function tokenPrompt(prefix: number[], body: CompletionBody, { model, settings }
   }
   const maxNewTokens = newTokens(body.max_tokens, true, model);
   const banned = [model.config.tokens.maskTokenId];
+  try {
+    tokenList('prompt', prefix, model.config.model.vocabulary);
+  } catch (error) {
+    throw asFieldError(error);
+  }
   return {
     text: model.tokenizer?.decode(prefix) ?? '',
     frames: (sampling) => model.denoiseTokens({ ...sampling, prefix, maxNewTokens, banned, stopAtEos: true }),
