@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { printableText } from '../printable';
+import { printableMessage } from '../printable';
 
 /** A part of a secret that is so long is one, too: what others quote of it may have been cut. */
 const leastLength = 8;
@@ -27,7 +27,7 @@ export class Secrets {
   text(text: string): string {
     let out = text;
     for (const secret of this.#secrets) out = without(out, secret);
-    return printableText(
+    return printableMessage(
       out
         .replace(/\b([a-z][a-z\d+.-]*:\/\/)[^\s/@"'<>]*@/gi, '$1***@')
         .replace(/(\bhttps?:\/\/[^\s?"'<>]+)\?[^\s"'<>]*/gi, '$1?***'),
