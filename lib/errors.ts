@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { printableText } from './printable';
+import { printableMessage } from './printable';
 
 /** Why an operation failed. Wrong arguments are `TypeError`s and `RangeError`s instead. */
 export type RND1ErrorCode =
@@ -51,7 +51,7 @@ export class RND1Error extends Error {
 
   constructor(code: RND1ErrorCode, message: string, options?: { cause?: unknown }) {
     // It may quote what a file or the hub says, and be shown in a terminal.
-    super(printableText(message), options);
+    super(printableMessage(message), options);
     this.code = code;
   }
 }

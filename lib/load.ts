@@ -14,7 +14,7 @@ import { downloadCheckpoint } from './hub/download';
 import { isRepository } from './hub/repository';
 import { checkHubOptions } from './hub/settings';
 import { loadNames, loadRequestNames } from './option-names';
-import { printableText } from './printable';
+import { printableMessage } from './printable';
 import { readSettings } from './settings';
 import type { Tokenizer } from './tokenizer';
 import type {
@@ -127,7 +127,7 @@ export async function loadModel(
     weightBytes: session.info.weightBytes,
     mapped: mapped && session.info.device === 'cpu',
     unknownTensors: selected.unknown,
-    warnings: [...warnings, ...manifest.warnings, ...selected.warnings].map(printableText),
+    warnings: [...warnings, ...manifest.warnings, ...selected.warnings].map(printableMessage),
   };
   return { native, session, config, tokenizer, info, maxRowsPerStep, promptTimeout };
 }

@@ -4,6 +4,8 @@ const direction = '\\u061C\\u200E\\u200F\\u202A-\\u202E\\u2066-\\u2069';
 const notInNames = /[\p{Control}\p{Format}\p{Line_Separator}\p{Paragraph_Separator}\p{Surrogate}]/gu;
 /** Text may hold joiners of emoji and of scripts, marks that show a direction, newlines and tabs. */
 const notInText = /(?![\n\t])\p{Control}|[\u202A-\u202E\u2066-\u2069]/gu;
+/** What no message needs: marks of direction that text may hold, and line separators that are no newlines. */
+const notInMessages = /[\u061C\u200E\u200F\u2028\u2029]/g;
 const notInJson = new RegExp(`[\\u007F-\\u009F\\u2028\\u2029${direction}]`, 'g');
 
 /** A control as a visible symbol; U+FFFD where it has none. */
@@ -24,6 +26,11 @@ export function printableName(text: string): string {
 /** A text, as `printableName`; newlines and tabs stay, and what scripts and emoji are joined with. */
 export function printableText(text: string): string {
   return text.replace(/\r\n?/g, '\n').replace(notInText, visible);
+}
+
+/** A message that may quote names and texts, as `printableText`; marks of direction and line separators go, too. */
+export function printableMessage(text: string): string {
+  return printableText(text).replace(notInMessages, visible);
 }
 
 /** JSON that says the same and holds nothing that could steer a terminal: `JSON.stringify` escapes less. */

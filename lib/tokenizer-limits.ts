@@ -24,6 +24,19 @@ const wordLimit = 256;
 const stepLimit = 64;
 /** UTF-16 units of one pattern. */
 const patternLimit = 2 ** 14;
+/** UTF-16 units of what a model puts before or behind the parts of a word, as `##` and `</w>`. */
+const affixLimit = 64;
+
+/** How many times as many UTF-16 units a normal form may have as the text; applied again, it changes nothing. */
+const normalForms: ReadonlyMap<unknown, number> = new Map([
+  ['NFC', 3],
+  ['NFD', 4],
+  ['NFKC', 18],
+  ['NFKD', 18],
+  ['Precompiled', 18],
+  ['BertNormalizer', 4],
+  ['Lowercase', 2],
+]);
 
 /**
  * Patterns that are known to take no more than the square of a text's length, as tokenizer.json spells them: those of
@@ -54,11 +67,13 @@ export function checkTokenizerLimits(definition: Json, config: Json = {}): void 
   ] as const) {
     if (steps.length > stepLimit)
       throw new Error(`its ${part} has ${steps.length} steps of at most ${stepLimit}`);
-    if (growthOf(steps) > limit)
+    if (growthOf(steps) * formGrowthOf(steps) > limit)
       throw new Error(`its ${part} may make a text more than ${limit} times as long`);
     const long = patternsOf(steps).find((pattern) => pattern.length > patternLimit);
     if (long !== undefined) throw new Error(`its ${part} has a pattern of ${long.length} characters`);
+    checkLengths(steps);
   }
+  checkAffixes((model ?? {}) as Json);
   const byteLevel = (decoder as Json | null | undefined)?.type === 'ByteLevel';
   checkCount(definition.added_tokens, byteLevel ? byteLevelAddedLimit : addedLimit, 'added tokens');
   checkCount(config.additional_special_tokens, addedLimit, 'additional_special_tokens');
@@ -66,6 +81,22 @@ export function checkTokenizerLimits(definition: Json, config: Json = {}): void 
   const decoded = longestToken(definition) * growthOf(decoders);
   if (decoded > decodedTokenLimit) {
     throw new Error(`a token may be decoded to ${decoded} characters, of at most ${decodedTokenLimit}`);
+  }
+}
+
+/** Pieces of no length would never come to an end. */
+function checkLengths(steps: readonly Json[]): void {
+  for (const { type, length } of steps) {
+    if (type !== 'FixedLength' || (Number.isInteger(length) && (length as number) > 0)) continue;
+    throw new Error(`the length of FixedLength must be a positive integer, not ${quote(String(length))}`);
+  }
+}
+
+/** They are added to each part of a word. */
+function checkAffixes(model: Json): void {
+  for (const key of ['continuing_subword_prefix', 'continuing_subword_suffix', 'end_of_word_suffix']) {
+    const { length } = String(model[key] ?? '');
+    if (length > affixLimit) throw new Error(`its ${key} has ${length} characters, of at most ${affixLimit}`);
   }
 }
 
@@ -113,10 +144,13 @@ export function hasUnknownNormalizer({ normalizer }: Json): boolean {
 
 /** Whether a text of a few thousand characters becomes tokens in a few dozen milliseconds. */
 export function isBounded(definition: Json): boolean {
-  const steps = [
+  const all = [
     ...stepsOf(definition.normalizer, 'normalizers'),
     ...stepsOf(definition.pre_tokenizer, 'pretokenizers'),
   ];
+  // The letters of a text's bytes, which most tokenizers work on, are no more than its own; those of letters are.
+  const first = all.findIndex(({ type }) => type === 'ByteLevel');
+  const steps = all.filter((_, i) => i !== first);
   return (
     isQuick((definition.model ?? {}) as Json) &&
     growthOf(steps) <= 2 &&
@@ -160,7 +194,22 @@ function growthOf(steps: readonly Json[]): number {
   return steps.reduce((product, step) => product * stepGrowth(step), 1);
 }
 
-function stepGrowth({ type, pattern, content, replacement, str_rep, prepend, suffix }: Json): number {
+/** The same of normal forms, which grow again only what was written between them. */
+function formGrowthOf(steps: readonly Json[]): number {
+  let product = 1;
+  let form = 1;
+  for (const step of steps) {
+    form = Math.max(form, normalForms.get(step.type) ?? 1);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII has no other form
+    if (step.type !== 'Replace' || /^[\x00-\x7f]*$/.test(String(step.content ?? ''))) continue;
+    product *= form;
+    form = 1;
+  }
+  return product * form;
+}
+
+function stepGrowth(step: Json): number {
+  const { type, pattern, content, replacement, str_rep, prepend, suffix } = step;
   switch (type) {
     case 'Replace': {
       const written = String(content ?? '');
@@ -175,7 +224,14 @@ function stepGrowth({ type, pattern, content, replacement, str_rep, prepend, suf
       return consumes ? Math.max(1, written.length) : written.length + 1;
     }
     case 'Metaspace':
-      return Math.max(replacement === '' ? 2 : 1, String(str_rep ?? replacement ?? '').length);
+      // One more may come before each piece, and pieces may be split again.
+      return Math.max(1, String(str_rep ?? replacement ?? '').length) + 1;
+    case 'ByteLevel':
+      // Three bytes of a character, and a space before it.
+      return step.add_prefix_space === true ? 4 : 3;
+    case 'CTC':
+      // An empty delimiter lies between any two characters.
+      return step.cleanup && String(step.word_delimiter_token ?? '') === '' ? 2 : 1;
     case 'BPEDecoder':
       return suffix === undefined || suffix === null || suffix === '' ? 2 : 1;
     case 'Prepend':

@@ -3,6 +3,8 @@ import { printableJson } from '../printable';
 
 /** Token ids and counts end up in 32-bit integers. */
 const INTEGER_LIMIT = 2 ** 31 - 1;
+/** Tokens of a list: each step looks them up for each position. Published models have up to ten. */
+const LIST_LIMIT = 1000;
 /** Sizes of a model, far beyond any; their products stay exact. */
 const SIZE_LIMIT = 2 ** 24;
 
@@ -86,8 +88,10 @@ export class Fields {
     const value = this.get(key);
     if (value === undefined) return undefined;
     const ids: unknown[] = Array.isArray(value) ? value : [value];
-    if (ids.every((id): id is number => isToken(id, vocabulary))) return [...new Set(ids)];
-    throw this.invalid(key, `a token id below vocab_size ${vocabulary}, or a list of such ids`);
+    if (ids.length <= LIST_LIMIT && ids.every((id): id is number => isToken(id, vocabulary))) {
+      return [...new Set(ids)];
+    }
+    throw this.invalid(key, `a token id below vocab_size ${vocabulary}, or a list of up to ${LIST_LIMIT}`);
   }
 }
 

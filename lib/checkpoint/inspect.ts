@@ -1,7 +1,7 @@
 import type { FloatType, QuantizedType } from '../../types/native';
 import type { ModelConfig } from '../config';
 import { withJSON } from '../json';
-import { printableText } from '../printable';
+import { printableMessage } from '../printable';
 import { readSettings } from '../settings';
 import { optionsObject, stringOption } from '../validate';
 import { type ManifestTensor, readManifest } from './manifest';
@@ -77,6 +77,6 @@ export async function inspectCheckpoint(
     parameters: { total, active: total - idle },
     metadata: manifest.metadata,
     tokenizer: tokenizer !== null,
-    warnings: [...warnings, ...manifest.warnings, ...selected.warnings].map(printableText),
+    warnings: [...warnings, ...manifest.warnings, ...selected.warnings].map(printableMessage),
   });
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { RND1Error } from '../errors';
+import { printableName } from '../printable';
 import { checkFolder, fileSize, readText } from './files';
 import { firstFew, quote } from './format';
 import { ENTRY_LIMIT, JsonReader } from './json-reader';
@@ -143,10 +144,16 @@ export function parseIndex(text: string, path: string): ShardIndex {
   return { weightMap, totalSize };
 }
 
-/** A relative path of plain names. Backslash and colon are refused because Windows gives them a meaning. */
+/**
+ * A relative path of plain names that a file system takes. Backslash and colon are refused because Windows gives them a
+ * meaning, control characters because paths are shown.
+ */
 function isInside(file: string): boolean {
   return (
-    !/[\\:\0]/.test(file) && file.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
+    file.length <= 1024 &&
+    printableName(file) === file &&
+    !/[\\:]/.test(file) &&
+    file.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && part.length <= 255)
   );
 }
 

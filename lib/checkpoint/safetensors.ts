@@ -119,7 +119,8 @@ function readTensor(reader: JsonReader, name: string, dataStart: number, where: 
   if (range.length !== 2 || begin === undefined || end === undefined || end < begin) {
     throw error(`has data_offsets ${shapeText(range)}, expected [begin, end] with begin ≤ end`);
   }
-  const elements = shape.reduce((product, size) => product * size, 1);
+  // Also where a later size is 0: the format's own readers count in 64 bits.
+  const elements = shape.reduce((product, size) => (product < 2 ** 64 ? product * size : Infinity), 1);
   const needed = (elements * bits) / 8;
   if (!Number.isSafeInteger(elements) || !Number.isSafeInteger(needed)) {
     throw error(`has shape ${shapeText(shape)} of ${dtype}, which is not a whole number of bytes below 2^53`);

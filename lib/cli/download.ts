@@ -65,7 +65,7 @@ async function download(repo: string, flags: DownloadFlags): Promise<void> {
     });
     waiting?.close();
     view?.close();
-    process.stdout.write(`${folder}\n`);
+    process.stdout.write(`${process.stdout.isTTY ? printableName(folder) : folder}\n`);
   } finally {
     waiting?.close();
     view?.close();

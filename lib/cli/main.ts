@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
-import { printableText } from '../printable';
+import { printableMessage } from '../printable';
 import { UsageError } from './input';
 import { Interrupted } from './interrupt';
 import { optionName } from './options';
@@ -29,9 +29,9 @@ async function main(argv: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? done : wrongUsage;
     if (error instanceof Interrupted) return error.exitCode;
     const message = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`rnd1: ${printableText(asOptions(message))}\n`);
+    process.stderr.write(`rnd1: ${printableMessage(asOptions(message))}\n`);
     if (process.env.RND1_DEBUG && error instanceof Error) {
-      process.stderr.write(`${printableText(String(error.stack))}\n`);
+      process.stderr.write(`${printableMessage(String(error.stack))}\n`);
     }
     const wrong = error instanceof UsageError || error instanceof TypeError || error instanceof RangeError;
     return wrong ? wrongUsage : failure;

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { printableMessage } from '../printable';
 import { addCompletion } from './completion';
 import { addDownload } from './download';
 import { addFill } from './fill';
@@ -40,7 +41,11 @@ export function createProgram(): Command {
     .configureOutput({
       outputError: (text, write) => {
         const hint = text.includes('too many arguments') ? ' A text of several words needs quotes.' : '';
-        write(text.replace(/^error: /, 'rnd1: ').replace(/\n$/, `${hint}\n`));
+        write(
+          printableMessage(text)
+            .replace(/^error: /, 'rnd1: ')
+            .replace(/\n$/, `${hint}\n`),
+        );
       },
     })
     .showHelpAfterError('`rnd1 help`, or `rnd1 help <command>`, tells how.')

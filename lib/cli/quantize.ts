@@ -65,7 +65,7 @@ async function quantize(input: string, output: string, flags: QuantizeFlags): Pr
   const { bytes, sourceBytes, files, resumed } = report;
   const again = resumed > 0 ? `, ${resumed} of them from an earlier run` : '';
   process.stdout.write(
-    `${output}: ${dtype}, ${formatBytes(bytes)} of ${formatBytes(sourceBytes)}, ${files} ${files === 1 ? 'file' : 'files'}${again}\n`,
+    `${printableName(output)}: ${dtype}, ${formatBytes(bytes)} of ${formatBytes(sourceBytes)}, ${files} ${files === 1 ? 'file' : 'files'}${again}\n`,
   );
 }
 

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { printableText } from '../printable';
+import { printableMessage } from '../printable';
 
 /** A part of a secret that is so long is one, too: what others quote of it may have been cut. */
 const leastLength = 8;
@@ -16,7 +16,8 @@ export class Secrets {
       secret,
       encodeURIComponent(secret),
       JSON.stringify(secret).slice(1, -1),
-      Buffer.from(secret).toString('base64'),
+      Buffer.from(secret).toString('hex'),
+      ...inBase64(secret),
     ]);
     // What is shorter than a word would be found everywhere.
     this.#secrets = [...new Set(forms)].filter((form) => form.length >= 4).map(lowerCase);
@@ -26,7 +27,7 @@ export class Secrets {
   text(text: string): string {
     let out = text;
     for (const secret of this.#secrets) out = without(out, secret);
-    return printableText(
+    return printableMessage(
       out
         .replace(/\b([a-z][a-z\d+.-]*:\/\/)[^\s/@"'<>]*@/gi, '$1***@')
         .replace(/(\bhttps?:\/\/[^\s?"'<>]+)\?[^\s"'<>]*/gi, '$1?***'),
@@ -58,17 +59,38 @@ export class Secrets {
   }
 }
 
-/** `text` without a secret or the beginning of it; `secret` is in lower case. */
+/** What of a secret is its own in Base64, wherever in a text that was encoded it stands. */
+function inBase64(secret: string): string[] {
+  const forms = [0, 1, 2].map((before) => {
+    const text = Buffer.from(' '.repeat(before) + secret)
+      .toString('base64')
+      .replace(/=+$/, '');
+    // The letters at both ends hold bits of what stands beside it.
+    const end = (before + Buffer.byteLength(secret)) % 3 === 0 ? text.length : text.length - 1;
+    return text.slice([0, 2, 3][before], end);
+  });
+  return forms.flatMap((form) => [form, form.replaceAll('+', '-').replaceAll('/', '_')]);
+}
+
+/** `text` without a secret or parts of it; `secret` is in lower case. */
 function without(text: string, secret: string): string {
   const searched = lowerCase(text);
-  const start = secret.slice(0, leastLength);
-  let out = '';
-  let at = 0;
-  for (let found = searched.indexOf(start); found !== -1; found = searched.indexOf(start, at)) {
-    let length = start.length;
-    while (length < secret.length && searched[found + length] === secret[length]) length++;
-    out += `${text.slice(at, found)}***`;
-    at = found + length;
+  const length = Math.min(leastLength, secret.length);
+  // Places of the text, and where a part of the secret that begins there ends.
+  const parts = new Map<number, number>();
+  for (let start = 0; start + length <= secret.length; start++) {
+    const part = secret.slice(start, start + length);
+    for (let at = searched.indexOf(part); at !== -1; at = searched.indexOf(part, at + 1)) {
+      parts.set(at, at + length);
+    }
   }
-  return out + text.slice(at);
+  let out = '';
+  let done = 0;
+  let open = false;
+  for (const [start, end] of [...parts].sort(([a], [b]) => a - b)) {
+    if (!open || start > done) out += `${text.slice(done, start)}***`;
+    open = true;
+    done = Math.max(done, end);
+  }
+  return out + text.slice(done);
 }

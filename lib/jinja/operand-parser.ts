@@ -143,6 +143,7 @@ export abstract class OperandParser {
     const { line } = stream.current;
     const positional: Expression[] = [];
     const named: (readonly [string, Expression])[] = [];
+    const names = new Set<string>();
     let rest: Expression | null = null;
     let namedRest: Expression | null = null;
     const refuse = (wrong: boolean) => wrong && stream.fail('these arguments stand in a wrong order', line);
@@ -161,7 +162,8 @@ export abstract class OperandParser {
         refuse(namedRest !== null);
         const name = stream.next().value;
         stream.next();
-        if (named.some(([other]) => other === name)) stream.fail(`the argument ${name} is given twice`);
+        if (names.has(name)) stream.fail(`the argument ${name} is given twice`);
+        names.add(name);
         named.push([name, this.expression()]);
       } else {
         refuse(rest !== null || namedRest !== null || named.length > 0);

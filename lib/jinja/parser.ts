@@ -165,13 +165,15 @@ class Parser extends ExpressionParser {
   private parameters(): Pick<Signature, 'parameters' | 'defaults'> {
     const { stream } = this;
     const parameters: string[] = [];
+    const names = new Set<string>();
     const defaults: Expression[] = [];
     stream.expect('operator', '(');
     while (!stream.isOperator(')')) {
       if (parameters.length > 0) stream.expect('operator', ',');
       const { value } = stream.expect('name');
       if (/^([Tt]rue|[Ff]alse|[Nn]one)$/.test(value)) stream.fail(`${value} cannot be a parameter`);
-      if (parameters.includes(value)) stream.fail(`the parameter ${value} stands twice`);
+      if (names.has(value)) stream.fail(`the parameter ${value} stands twice`);
+      names.add(value);
       parameters.push(value);
       if (stream.skip('operator', '=')) defaults.push(this.expression());
       else if (defaults.length > 0) stream.fail('a parameter without default follows one that has a default');

@@ -85,9 +85,13 @@ function jinjaTemplate(sources: TemplateSources, config: Readonly<Record<string,
   };
 }
 
+/** What is told of an error: a template may put texts of any length into it. */
+const messageLimit = 1000;
+
 /** An error with its line, but for those that the template words itself. */
 function explain(error: unknown): string {
-  const { message } = error as Error;
+  const { message: whole } = error as Error;
+  const message = whole.length > messageLimit ? `${whole.slice(0, messageLimit)}…` : whole;
   const line = error instanceof TemplateError && error.kind !== 'raised' ? error.line : null;
   return line === null ? message : `line ${line}: ${message}`;
 }

@@ -1,5 +1,5 @@
 import { RND1Error } from '../errors';
-import { printableText } from '../printable';
+import { printableMessage } from '../printable';
 
 /** The `error` object of an answer, as OpenAI's API has it. */
 export interface ErrorBody {
@@ -25,7 +25,7 @@ export class ApiError extends Error {
       cause,
     }: { param?: string | null; headers?: Record<string, string>; cause?: unknown } = {},
   ) {
-    super(printableText(message), { cause });
+    super(printableMessage(message), { cause });
     this.param = param;
     this.headers = headers;
   }

@@ -318,6 +318,25 @@ describe('inspect', () => {
     expect(failed.stderr).toContain('title');
     expect(failed.stderr).not.toMatch(steers);
   });
+
+  test('shows arguments that would steer a terminal without doing so', async () => {
+    const hostile = '\x1b]0;title\x07\x9b31m\u202E\u200F\u2028';
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must not be there
+    const steers = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u200f\u2028\u202e]/;
+    for (const args of [
+      [hostile],
+      ['help', hostile],
+      ['inspect', hostile],
+      ['generate', 'a', `--${hostile}`],
+      ['generate', 'a', '--steps', hostile],
+      ['generate', '--file', hostile],
+    ]) {
+      const { code, stderr } = await rnd1(args);
+      expect(code).toBeGreaterThan(0);
+      expect(stderr).toContain('␛]0;title␇');
+      expect(stderr).not.toMatch(steers);
+    }
+  });
 });
 
 test('contradictions in a checkpoint are told on standard error, unless it is to be quiet', async () => {

@@ -51,6 +51,13 @@ async function convert(out: string, killAt?: number) {
   return code === null ? null : JSON.parse(stdout);
 }
 
+test('a name that would steer a terminal is shown without doing so', async () => {
+  const out = `${newPath()}\x1b]0;title\x07`;
+  const { stdout } = await rnd1(['quantize', nano, out, '--dtype', 'q8']);
+  expect(stdout).toMatch(/^.*␛\]0;title␇: q8, /);
+  expect(existsSync(out)).toBe(true);
+});
+
 test('writes a checkpoint that says what it is, loads and answers', async () => {
   const out = newPath();
   const { code, stdout, stderr } = await rnd1(['quantize', nano, out, '--dtype', 'q4']);

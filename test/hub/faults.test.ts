@@ -250,17 +250,24 @@ describe('a list that means harm', () => {
     expect(existsSync(bench.model())).toBe(false);
   });
 
-  test.each(['../evil.safetensors', '/etc/evil', 'a/../../evil', '..\\evil', 'C:evil', 'a//b'])(
-    'an index that leads to %s is refused',
-    async (path) => {
-      const index = Buffer.from(JSON.stringify({ weight_map: { 'model.norm.weight': path } }));
-      bench.commit = bench.hub.add(repo, { ...nano, 'model.safetensors.index.json': index, [path]: content });
-      const error = await rejection(download());
-      expect(error).toMatchObject({ code: 'invalid_checkpoint' });
-      expect(error.message).toContain('not a path inside the folder');
-      expect(bench.resolved().filter((name) => name.includes('evil'))).toEqual([]);
-    },
-  );
+  test.each([
+    '../evil.safetensors',
+    '/etc/evil',
+    'a/../../evil',
+    '..\\evil',
+    'C:evil',
+    'a//b',
+    'evil\u202e',
+    'evil\x1b[2J',
+    'evil'.repeat(64),
+  ])('an index that leads to %j is refused', async (path) => {
+    const index = Buffer.from(JSON.stringify({ weight_map: { 'model.norm.weight': path } }));
+    bench.commit = bench.hub.add(repo, { ...nano, 'model.safetensors.index.json': index, [path]: content });
+    const error = await rejection(download());
+    expect(error).toMatchObject({ code: 'invalid_checkpoint' });
+    expect(error.message).toContain('not a path inside the folder');
+    expect(bench.resolved().filter((name) => name.includes('evil'))).toEqual([]);
+  });
 
   test('files that nobody wants may have any name', async () => {
     bench.hub.editList = (entries) => [

@@ -101,6 +101,8 @@ describe('Secrets', () => {
     [`a ${token} b ${token}`, 'a *** b ***'],
     [token.toUpperCase(), '***'],
     [`cut ${token.slice(0, 12)}… off`, 'cut ***… off'],
+    [`its end ${token.slice(5)}, its middle ${token.slice(8, 18)}.`, 'its end ***, its middle ***.'],
+    [Buffer.from(`a${token}`).toString('hex'), '61***'],
     ['pass%20word', '***'],
     ['https://user:word@host/path', 'https://***@host/path'],
     ['see http://host/a?sig=1&key=2, ok', 'see http://host/a?*** ok'],
@@ -109,6 +111,13 @@ describe('Secrets', () => {
     ['plain text: 1/2? yes@no', 'plain text: 1/2? yes@no'],
   ])('%s', (text, clean) => {
     expect(secrets.text(text)).toBe(clean);
+  });
+
+  test.each(['', 'x', 'xy', 'Bearer ', 'a:'])('in Base64 behind %p', (before) => {
+    for (const encoding of ['base64', 'base64url'] as const) {
+      const text = secrets.text(Buffer.from(`${before}${token}`).toString(encoding));
+      expect(text).toMatch(/^.{0,12}\*\*\*.{0,3}$/);
+    }
   });
 
   test('leaves errors what they are, and drops what they carry', () => {

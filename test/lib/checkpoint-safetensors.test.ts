@@ -201,6 +201,7 @@ describe('tensors whose bytes do not fit', () => {
     ['too few bytes', { a: F32([2, 3], 0, 20) }, 20, 'has 20 bytes, but shape [2, 3] of F32 needs 24'],
     ['too many bytes', { a: F32([2, 3], 0, 28) }, 28, 'has 28 bytes, but shape [2, 3] of F32 needs 24'],
     ['an overflowing shape', { a: F32([2 ** 40, 2 ** 40], 0, 0) }, 0, 'below 2^53'],
+    ['one that overflows before it is 0', { a: F32([2 ** 40, 2 ** 40, 0], 0, 0) }, 0, 'below 2^53'],
     [
       'a count beyond 2^53 whose bytes are not',
       { a: { dtype: 'F4', shape: [3, 3002399751580331], data_offsets: [0, 2 ** 52] } },

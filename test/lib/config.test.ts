@@ -173,12 +173,13 @@ describe('a missing or malformed configuration', () => {
     ['pad_token_id', 1.5, 'a token id'],
     ['bos_token_id', '1', 'a token id'],
     ['eos_token_id', 512, 'a token id below vocab_size 512'],
-    ['eos_token_id', [5, 512], 'a list of such ids'],
-    ['eos_token_id', [[5]], 'a list of such ids'],
+    ['eos_token_id', [5, 512], 'a list of up to 1000'],
+    ['eos_token_id', [[5]], 'a list of up to 1000'],
+    ['eos_token_id', Array(1001).fill(5), 'a list of up to 1000'],
   ])('with %s %p', async (key, value, expected) => {
     const message = await failure(() => read({ [key]: value }, {}), 'invalid_checkpoint');
     expect(message).toMatch(new RegExp(`${key} must be .*${expected}`));
-    expect(message).toContain(JSON.stringify(value));
+    expect(message).toContain(JSON.stringify(value).slice(0, 100));
   });
 
   test.each([

@@ -1,6 +1,6 @@
 import { quote as quoteName } from '../../lib/checkpoint/format';
 import { RND1Error } from '../../lib/errors';
-import { printableJson, printableName, printableText } from '../../lib/printable';
+import { printableJson, printableMessage, printableName, printableText } from '../../lib/printable';
 import { quote } from '../../lib/validate';
 
 /** Turns red, asks the terminal for an answer (in 7 and 8 bits), overrides the direction, rings, ends a string. */
@@ -28,8 +28,15 @@ describe('what is shown in a terminal', () => {
     expect(printableName('Modell ünï 模型 👩🏽')).toBe('Modell ünï 模型 👩🏽');
   });
 
+  test('keeps lines and joiners of a message, and no marks that it may quote', () => {
+    const said = printableMessage('a\r\nb\u2028c \u200Fא\u061C\u200E 👩\u200D💻');
+    expect(said).toBe('a\nb\uFFFDc \uFFFDא\uFFFD\uFFFD 👩\u200D💻');
+    expect(new RND1Error('io', 'a\u200F\u2028b').message).toBe('a\uFFFD\uFFFDb');
+  });
+
   test.each([
     ['a text', printableText(hostile)],
+    ['a message', printableMessage(hostile)],
     ['a name', printableName(hostile)],
     ['JSON', printableJson(JSON.stringify([hostile]))],
     ['a quoted name', quoteName(hostile)],

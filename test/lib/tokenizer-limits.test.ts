@@ -23,6 +23,10 @@ const normalizers = (...list: Json[]): Json => ({
   ...nano,
   normalizer: { type: 'Sequence', normalizers: list },
 });
+const preTokenizers = (...list: Json[]): Json => ({
+  ...nano,
+  pre_tokenizer: { type: 'Sequence', pretokenizers: list },
+});
 const times = <T>(count: number, value: T): T[] => Array.from({ length: count }, () => value);
 
 const sentencePiece = decoders(
@@ -38,6 +42,9 @@ test.each<[string, Json]>([
   ['one like Llama 2', sentencePiece],
   ['a part that is missing', { ...nano, decoder: null, normalizer: undefined }],
   ['patterns without repetition', decoders(regex('[a-c]\\.\\p{L}^$', 'x'), regex('\\n', ' '))],
+  ['normal forms, again and again', normalizers(...times(20, { type: 'NFKD' }), { type: 'NFC' })],
+  ['what Albert does', normalizers(text('``', '"'), { type: 'NFKD' }, { type: 'Lowercase' })],
+  ['pieces of a length', preTokenizers({ type: 'FixedLength', length: 3 }, { type: 'ByteLevel' })],
   ['sequences in sequences', decoders({ type: 'Sequence', decoders: [text('a', 'b'), null] })],
 ])('%s may be decoded on the main thread', (_, definition) => {
   expect(() => checkTokenizerLimits(definition)).not.toThrow();
@@ -75,6 +82,43 @@ test.each<[string, Json, string]>([
     'a normalizer that prepends',
     normalizers({ type: 'Prepend', prepend: 'a'.repeat(2000) }),
     'its normalizer',
+  ],
+  [
+    'a normal form of what is written',
+    normalizers(text('a', '\ufdfa'.repeat(60)), { type: 'NFKD' }),
+    'its normalizer may make',
+  ],
+  [
+    'normal forms of what is written',
+    normalizers(
+      ...times(3, text('\u0627', '\ufdfa')),
+      ...times(3, [{ type: 'NFKC' }, text('a', 'é')]).flat(),
+      {
+        type: 'NFKD',
+      },
+    ),
+    'its normalizer may make',
+  ],
+  ['letters of letters', preTokenizers(...times(7, { type: 'ByteLevel' })), 'its pre_tokenizer may make'],
+  [
+    'marks before every character',
+    preTokenizers(...times(11, [{ type: 'Metaspace' }, { type: 'Split', pattern: { Regex: '.' } }]).flat()),
+    'its pre_tokenizer may make',
+  ],
+  [
+    'spaces for a delimiter that is empty',
+    decoders(...times(7, { type: 'CTC', cleanup: true })),
+    'its decoder may make',
+  ],
+  ...[0, -1, 0.5, null, '3'].map((length): [string, Json, string] => [
+    `pieces of length ${length}`,
+    preTokenizers({ type: 'FixedLength', length }),
+    `the length of FixedLength must be a positive integer, not "${length}"`,
+  ]),
+  [
+    'a long end of words',
+    { ...nano, model: { vocab: {}, end_of_word_suffix: 'a'.repeat(65) } },
+    'its end_of_word_suffix has 65 characters, of at most 64',
   ],
   ['many steps', decoders(...times(65, text('a', 'b'))), 'its decoder has 65 steps of at most 64'],
   ['a long pattern', normalizers(regex('a'.repeat(20_000), 'b')), 'its normalizer has a pattern of 20000'],
@@ -137,6 +181,8 @@ test('short texts are left to the calling thread where all patterns are known', 
   expect(isBounded(split('\\s+'))).toBe(false);
   expect(isBounded(normalizers(regex('(a+)+$', '')))).toBe(false);
   expect(isBounded(normalizers(text('a', 'aaa')))).toBe(false);
+  expect(isBounded(preTokenizers({ type: 'ByteLevel' }))).toBe(true);
+  expect(isBounded(preTokenizers(...times(2, { type: 'ByteLevel' })))).toBe(false);
 });
 
 test('of models other than BPE only those with short words are', () => {

@@ -200,6 +200,11 @@ test('messages that a template refuses are the client’s fault, a template that
   expect(await response.json()).toMatchObject({
     error: { code: 'chat_template_failed', message: expect.stringContaining('users only') },
   });
+  const long = await serve({ chatTemplate: { template: "{{ raise_exception('x' * 9000) }}" } }, undefined);
+  const told = await (await post(`${long.url}/v1/chat/completions`, { messages: [system] })).json();
+  expect(told).toMatchObject({
+    error: { message: expect.stringMatching(/^the chat template refuses the messages: x{1000}…$/) },
+  });
   const failing = await serve({ chatTemplate: { template: '\n{{ messages.x.y }}' } }, undefined);
   const refused = await post(`${failing.url}/v1/chat/completions`, { messages: [system] });
   expect(await refused.json()).toMatchObject({
