@@ -4,8 +4,7 @@ import type { FloatType, QuantizedType, Session, SessionDescription } from '../t
 import { abortable } from './abort';
 import { chooseArithmetic } from './arithmetic';
 import { loadBinding, type Native } from './binding';
-import { readManifest } from './checkpoint/manifest';
-import { selectTensors } from './checkpoint/tensors';
+import { readCheckpoint } from './checkpoint/read';
 import type { ModelConfig } from './config';
 import { chooseDevice, refusedByGpus } from './device';
 import { embeddedFolder } from './embedded';
@@ -14,8 +13,6 @@ import { downloadCheckpoint } from './hub/download';
 import { isRepository } from './hub/repository';
 import { checkHubOptions } from './hub/settings';
 import { loadNames, loadRequestNames } from './option-names';
-import { printableText } from './printable';
-import { readSettings } from './settings';
 import type { Tokenizer } from './tokenizer';
 import type {
   Device,
@@ -91,9 +88,7 @@ export async function loadModel(
     signal,
     onProgress: onProgress && downloadReport(onProgress),
   });
-  const { config, tokenizer, warnings } = await readSettings(folder);
-  const manifest = await readManifest(folder);
-  const selected = selectTensors(manifest, config.model, config.quantization);
+  const { config, tokenizer, manifest, selected, warnings } = await readCheckpoint(folder);
   signal?.throwIfAborted();
   const { arithmetic, weights, quantize } = chooseArithmetic(folder, dtype, selected);
   const refused = refusedByGpus(weights);
@@ -127,7 +122,7 @@ export async function loadModel(
     weightBytes: session.info.weightBytes,
     mapped: mapped && session.info.device === 'cpu',
     unknownTensors: selected.unknown,
-    warnings: [...warnings, ...manifest.warnings, ...selected.warnings].map(printableText),
+    warnings,
   };
   return { native, session, config, tokenizer, info, maxRowsPerStep, promptTimeout };
 }

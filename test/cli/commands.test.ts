@@ -179,6 +179,12 @@ describe('--verbose and --threads', () => {
     expect(mapped.stderr).toContain('(the embedded model)');
   });
 
+  test('say of an inspection where the checkpoint lies', async () => {
+    const { stdout, stderr } = await rnd1(['inspect', nano, '--verbose']);
+    expect(stderr).toMatch(/^rnd1: model: .+ \(a folder\)\nrnd1: reading: [\d.]+ s\n$/);
+    expect(stdout).toBe((await rnd1(['inspect', nano])).stdout);
+  });
+
   test('more threads than cores become as many as there are, with a warning', async () => {
     const cores = availableParallelism();
     const warning = `rnd1: warning: --threads ${cores + 1} is more than this machine has cores: it becomes ${cores}\n`;
