@@ -86,6 +86,9 @@ vite \`ssr: { external: ['rnd1'] }\`, Next.js \`serverExternalPackages: ['rnd1']
 
 function remedy(root: PackageRoot, host: Host, attempts: readonly Attempt[]): string {
   const name = platformPackage(host);
+  if (attempts.some(({ error }) => (error as { code?: unknown } | null)?.code === 'ERR_DLOPEN_DISABLED'))
+    return `this Node.js may not load addons: start it without --no-addons, and with --allow-addons where it has
+--permission or --experimental-permission.`;
   if (root.folder !== null && existsSync(join(root.folder, 'CMakeLists.txt')))
     return 'run `npm install` in this checkout; it needs a C++20 compiler and CMake or Python.';
   if (host.platform === 'linux' && host.glibc === null)

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -93,6 +94,13 @@ test('a file that is no addon is named, with what the system says of it', () => 
   expect(message).toContain(
     `  local build in ${join(root, 'build')}: ${join(root, 'build/Release/rnd1.node')}: `,
   );
+});
+
+test('a Node.js that may load no addons is told apart', () => {
+  const script = `require(${JSON.stringify(resolve(__dirname, '../..'))}).system()`;
+  const { stderr } = spawnSync(process.execPath, ['--no-addons', '-e', script], { encoding: 'utf8' });
+  expect(stderr).toContain('Remedy: this Node.js may not load addons: start it without --no-addons');
+  expect(stderr).not.toContain('npm install');
 });
 
 test('this machine is described as it is', () => {
