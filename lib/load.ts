@@ -182,9 +182,12 @@ async function findFolder(place: string, options: DownloadOptions): Promise<stri
   return place;
 }
 
-/** A name that the hub does not know may be that of a folder, misspelt. */
+/** A name that the hub does not know, or cannot be asked about, may be that of a folder, misspelt. */
 function fail(place: string, error: unknown): never {
-  if (error instanceof RND1Error && ['access_denied', 'not_found', 'offline'].includes(error.code)) {
+  if (
+    error instanceof RND1Error &&
+    ['access_denied', 'not_found', 'offline', 'network'].includes(error.code)
+  ) {
     const message = `${quote(place)} is not a folder, and ${error.message}`;
     throw new RND1Error(error.code, message, { cause: error.cause });
   }

@@ -153,6 +153,10 @@ describe('texts in files', () => {
     [['infill', '--prefix-file', '-', '--suffix-file', '-', '-l', '1'], 2, 'both be standard input'],
     [['infill', '--tokens', '1', '--suffix-file', 'y', '-l', '1'], 2, 'exclude each other'],
     [['generate', '--file', 'no-such-file'], 1, 'no-such-file'],
+    [['generate', '--file', root], 1, `cannot read ${root}: EISDIR`],
+    [['fill', '--file', root], 1, `cannot read ${root}: EISDIR`],
+    [['generate', '-5+3'], 2, "unknown option '-5+3'; a text that begins with a hyphen goes behind --"],
+    [['help', 'generat'], 2, "there is no command 'generat'; did you mean generate?"],
   ])('%j fails', async (args, expected, part) => {
     const { code, stdout, stderr } = await rnd1(args);
     expect({ code, stdout }).toEqual({ code: expected, stdout: '' });
