@@ -254,6 +254,16 @@ describe('inspect', () => {
     expect(report.tensors).toHaveLength(report.tensorCount);
   });
 
+  test('has a line for each tensor in 80 columns, closer together where it must be', async () => {
+    const [report, plan] = [await inspectCheckpoint(nano), planOf('')];
+    expect(formatReport(report, plan, false, 80)).toMatch(
+      /\n {2}lm_head\.weight +bf16 1 × \[264, 128\] +67\.6 kB$/,
+    );
+    expect(formatReport(report, plan, false, 100)).toMatch(
+      /\n {2}lm_head\.weight +bf16 {2}1 × \[264, 128\] +67\.6 kB$/,
+    );
+  });
+
   test('fits 80 columns, and narrower terminals', async () => {
     const report = await inspectCheckpoint(nano);
     const plan = planOf('a reason that goes on and on '.repeat(5));
