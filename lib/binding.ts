@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import bindings from 'bindings';
+import { libraryProblem } from './elf';
 import { RND1Error } from './errors';
 import { type PackageRoot, packageRoot } from './package-root';
 import { describeHost, type Host, oldestGlibc, platformPackage, prebuiltFor, thisHost } from './platform';
@@ -16,8 +17,9 @@ interface Attempt {
   readonly error: unknown;
 }
 
-/** Where CMake and node-gyp put it, below the folder of a checkout. */
-const built = ['Release', 'Debug', ''].map((folder) => ['module_root', 'build', folder, 'bindings']);
+/** Where CMake and node-gyp put it, below the folder `build` of a checkout. */
+const configurations = ['Release', 'Debug', ''];
+const built = configurations.map((folder) => ['module_root', 'build', folder, 'bindings']);
 
 let loaded: Native | undefined;
 
@@ -38,6 +40,8 @@ export function findBinding(root: PackageRoot, host?: Host): Native {
   const { folder } = root;
   if (folder !== null && existsSync(join(folder, 'build'))) {
     try {
+      const paths = configurations.map((name) => join(folder, 'build', name, 'rnd1.node'));
+      refuseBroken(paths.find((path) => existsSync(path)));
       return bindings({ bindings: 'rnd1', module_root: folder, try: built }) as Native;
     } catch (error) {
       attempts.push({
@@ -59,7 +63,23 @@ function loadPackage(name: string, { require }: PackageRoot): Native {
   const installed = (require(`${name}/package.json`) as { version: string }).version;
   if (installed !== version)
     throw new Error(`it is installed as ${installed}, and rnd1 ${version} needs ${version}`);
+  refuseBroken(resolved(name, require));
   return require(name) as Native;
+}
+
+function resolved(name: string, { resolve }: PackageRoot['require']): string | undefined {
+  try {
+    return resolve(name);
+  } catch {
+    // Who requires it learns why.
+    return undefined;
+  }
+}
+
+/** A library that is cut short would end the process. */
+function refuseBroken(path: string | undefined): void {
+  const problem = path === undefined || process.platform !== 'linux' ? null : libraryProblem(path);
+  if (problem !== null) throw new Error(`${path}: ${problem}`);
 }
 
 function notFound(root: PackageRoot, host: Host, attempts: readonly Attempt[]): RND1Error {
@@ -86,6 +106,9 @@ vite \`ssr: { external: ['rnd1'] }\`, Next.js \`serverExternalPackages: ['rnd1']
 
 function remedy(root: PackageRoot, host: Host, attempts: readonly Attempt[]): string {
   const name = platformPackage(host);
+  if (attempts.some(({ error }) => (error as { code?: unknown } | null)?.code === 'ERR_DLOPEN_DISABLED'))
+    return `this Node.js may not load addons: start it without --no-addons, and with --allow-addons where it has
+--permission or --experimental-permission.`;
   if (root.folder !== null && existsSync(join(root.folder, 'CMakeLists.txt')))
     return 'run `npm install` in this checkout; it needs a C++20 compiler and CMake or Python.';
   if (host.platform === 'linux' && host.glibc === null)

@@ -4,8 +4,7 @@ import type { FloatType, QuantizedType, Session, SessionDescription } from '../t
 import { abortable } from './abort';
 import { chooseArithmetic } from './arithmetic';
 import { loadBinding, type Native } from './binding';
-import { readManifest } from './checkpoint/manifest';
-import { selectTensors } from './checkpoint/tensors';
+import { readCheckpoint } from './checkpoint/read';
 import type { ModelConfig } from './config';
 import { chooseDevice, refusedByGpus } from './device';
 import { embeddedFolder } from './embedded';
@@ -14,8 +13,6 @@ import { downloadCheckpoint } from './hub/download';
 import { isRepository } from './hub/repository';
 import { checkHubOptions } from './hub/settings';
 import { loadNames, loadRequestNames } from './option-names';
-import { printableMessage } from './printable';
-import { readSettings } from './settings';
 import type { Tokenizer } from './tokenizer';
 import type {
   Device,
@@ -91,9 +88,7 @@ export async function loadModel(
     signal,
     onProgress: onProgress && downloadReport(onProgress),
   });
-  const { config, tokenizer, warnings } = await readSettings(folder);
-  const manifest = await readManifest(folder);
-  const selected = selectTensors(manifest, config.model, config.quantization);
+  const { config, tokenizer, manifest, selected, warnings } = await readCheckpoint(folder);
   signal?.throwIfAborted();
   const { arithmetic, weights, quantize } = chooseArithmetic(folder, dtype, selected);
   const refused = refusedByGpus(weights);
@@ -127,7 +122,7 @@ export async function loadModel(
     weightBytes: session.info.weightBytes,
     mapped: mapped && session.info.device === 'cpu',
     unknownTensors: selected.unknown,
-    warnings: [...warnings, ...manifest.warnings, ...selected.warnings].map(printableMessage),
+    warnings,
   };
   return { native, session, config, tokenizer, info, maxRowsPerStep, promptTimeout };
 }
@@ -187,9 +182,12 @@ async function findFolder(place: string, options: DownloadOptions): Promise<stri
   return place;
 }
 
-/** A name that the hub does not know may be that of a folder, misspelt. */
+/** A name that the hub does not know, or cannot be asked about, may be that of a folder, misspelt. */
 function fail(place: string, error: unknown): never {
-  if (error instanceof RND1Error && ['access_denied', 'not_found', 'offline'].includes(error.code)) {
+  if (
+    error instanceof RND1Error &&
+    ['access_denied', 'not_found', 'offline', 'network'].includes(error.code)
+  ) {
     const message = `${quote(place)} is not a folder, and ${error.message}`;
     throw new RND1Error(error.code, message, { cause: error.cause });
   }

@@ -11,7 +11,7 @@ export interface PackageRoot {
   /** Whether this code runs from a bundle. */
   readonly bundled: boolean;
   /** Node.js's own `require`, which no bundler has replaced. */
-  readonly require: (name: string) => unknown;
+  readonly require: { (name: string): unknown; resolve(name: string): string };
 }
 
 /** Found once: neither moves while the program runs. */

@@ -108,7 +108,21 @@ export async function readText(path: string): Promise<string | null> {
     );
   }
   const bytes = await withFile(path, (handle) => readExactly(handle, path, 0, size));
+  refusePointer(bytes, path);
   return decodeUtf8(bytes, path);
+}
+
+/** How a file begins that stands for a large one. */
+const pointer = 'version https://git-lfs';
+
+/** Throws where Git LFS has not fetched the file itself. The first 8 bytes are enough to tell. */
+export function refusePointer(bytes: Uint8Array, path: string): void {
+  const start = Buffer.from(bytes.subarray(0, pointer.length)).toString('latin1');
+  if (start.length < 8 || !pointer.startsWith(start)) return;
+  throw new RND1Error(
+    'invalid_checkpoint',
+    `${path} is a Git LFS pointer, not the file itself: fetch that with \`git lfs pull\``,
+  );
 }
 
 /** The text of UTF-8 bytes; `invalid_checkpoint` naming `where` when they are not UTF-8. */

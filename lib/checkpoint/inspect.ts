@@ -1,11 +1,9 @@
 import type { FloatType, QuantizedType } from '../../types/native';
 import type { ModelConfig } from '../config';
 import { withJSON } from '../json';
-import { printableMessage } from '../printable';
-import { readSettings } from '../settings';
 import { optionsObject, stringOption } from '../validate';
-import { type ManifestTensor, readManifest } from './manifest';
-import { selectTensors } from './tensors';
+import type { ManifestTensor } from './manifest';
+import { readCheckpoint } from './read';
 
 /** What a checkpoint folder holds, from its configuration and headers alone. */
 export interface CheckpointReport {
@@ -58,9 +56,7 @@ export async function inspectCheckpoint(
 ): Promise<CheckpointReport> {
   stringOption('folder', folder);
   const { configFile } = optionsObject('options', options, { configFile: true });
-  const { config, tokenizer, warnings } = await readSettings(folder, configFile);
-  const manifest = await readManifest(folder);
-  const selected = selectTensors(manifest, config.model, config.quantization);
+  const { config, tokenizer, manifest, selected, warnings } = await readCheckpoint(folder, configFile);
   const { tensors, unknown, dtype, weights, bytes } = selected;
   const { layers, hidden, experts, expertsPerToken, expertWidth } = config.model;
   const total = tensors.reduce((sum, tensor) => sum + tensor.shape.reduce((a, b) => a * b, 1), 0);
@@ -77,6 +73,6 @@ export async function inspectCheckpoint(
     parameters: { total, active: total - idle },
     metadata: manifest.metadata,
     tokenizer: tokenizer !== null,
-    warnings: [...warnings, ...manifest.warnings, ...selected.warnings].map(printableMessage),
+    warnings,
   });
 }

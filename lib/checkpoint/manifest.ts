@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RND1Error } from '../errors';
 import { printableName } from '../printable';
@@ -59,7 +60,10 @@ export async function readManifest(folder: string): Promise<Manifest> {
 
   const index = await readText(indexPath);
   if (index === null) {
-    throw new RND1Error('invalid_checkpoint', `${folder} has neither ${SINGLE_FILE} nor ${INDEX_FILE}`);
+    throw new RND1Error(
+      'invalid_checkpoint',
+      `${folder} has neither ${SINGLE_FILE} nor ${INDEX_FILE}${await othersIn(folder)}`,
+    );
   }
   const shardIndex = parseIndex(index, indexPath);
   const { weightMap } = shardIndex;
@@ -76,6 +80,13 @@ export async function readManifest(folder: string): Promise<Manifest> {
   }
   const manifest = await readFiles(folder, shards);
   return { ...manifest, warnings: indexWarnings(shardIndex, shards, manifest, indexPath) };
+}
+
+/** Weights that a folder has in other files, for a message. */
+async function othersIn(folder: string): Promise<string> {
+  const names = await readdir(folder).catch(() => []);
+  const others = names.filter((name) => /\.(safetensors|bin|pth?|ckpt|gguf)$/.test(name)).sort();
+  return others.length === 0 ? '' : `; what it has is not read: ${firstFew(others.map(quote))}`;
 }
 
 async function readFiles(folder: string, names: readonly string[]): Promise<Manifest> {

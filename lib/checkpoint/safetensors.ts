@@ -1,6 +1,6 @@
 import { RND1Error } from '../errors';
 import { bitsOf } from './dtype';
-import { decodeUtf8, fileSize, readExactly, withFile } from './files';
+import { decodeUtf8, fileSize, readExactly, refusePointer, withFile } from './files';
 import { quote, shapeText } from './format';
 import { JsonReader } from './json-reader';
 
@@ -72,12 +72,7 @@ export function parseHeader(json: Uint8Array, fileBytes: number, where: string):
 function headerLength(start: Uint8Array, fileBytes: number, path: string): number {
   const view = new DataView(start.buffer, start.byteOffset, 8);
   const length = view.getBigUint64(0, true);
-  if (new TextDecoder().decode(start) === 'version ') {
-    throw new RND1Error(
-      'invalid_checkpoint',
-      `${path} looks like a Git LFS pointer, not the weights themselves: fetch them with \`git lfs pull\``,
-    );
-  }
+  refusePointer(start, path);
   if (length > HEADER_LIMIT) {
     throw new RND1Error(
       'invalid_checkpoint',

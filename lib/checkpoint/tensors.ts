@@ -28,12 +28,13 @@ export interface SelectedTensors {
   readonly warnings: readonly string[];
 }
 
+const embeddingName = 'model.embed_tokens.weight';
 const headName = 'lm_head.weight';
 
 /** Every tensor that a model of this configuration needs: embedding, layers, final norm, untied head. */
 export function* expectedTensors(config: NativeConfig): Generator<ExpectedTensor> {
   const { layers, hidden, heads, keyValueHeads, headDim, experts, expertWidth, vocabulary } = config;
-  yield { name: 'model.embed_tokens.weight', shape: [vocabulary, hidden] };
+  yield { name: embeddingName, shape: [vocabulary, hidden] };
   for (let layer = 0; layer < layers; layer++) {
     const prefix = `model.layers.${layer}`;
     yield { name: `${prefix}.input_layernorm.weight`, shape: [hidden] };
@@ -84,7 +85,7 @@ export function selectTensors(
     const tensor =
       quantization !== null && isQuantizable(name)
         ? selection.quantized(name, shape, quantization)
-        : selection.wide(name, shape);
+        : selection.wide(name, shape, name === embeddingName ? storedEmbedding(manifest, config) : name);
     if (tensor !== null) tensors.push(tensor);
   }
   selection.check(count);
@@ -95,10 +96,15 @@ export function selectTensors(
     weights: quantization?.dtype ?? selection.wideDtype(),
     bytes: selection.bytes,
     warnings:
-      config.tieWordEmbeddings && manifest.tensors.has(headName)
+      config.tieWordEmbeddings && selection.isUnknown(headName)
         ? [`${manifest.folder}: ${headName} is ignored: tie_word_embeddings is true`]
         : [],
   };
+}
+
+/** Of a head and an embedding that are one tensor, some writers keep the head, whose name comes first. */
+function storedEmbedding({ tensors }: Manifest, { tieWordEmbeddings }: NativeConfig): string {
+  return tieWordEmbeddings && !tensors.has(embeddingName) && tensors.has(headName) ? headName : embeddingName;
 }
 
 /** The files say which format they are in; config.json must say the same. */
@@ -126,8 +132,9 @@ class Selection {
     this.#unknown = new Set(manifest.tensors.keys());
   }
 
-  wide(name: string, shape: readonly number[]): NativeTensor | null {
-    const found = this.#take(name, shape);
+  /** `stored`: its name in the checkpoint. */
+  wide(name: string, shape: readonly number[], stored: string): NativeTensor | null {
+    const found = this.#take(stored, shape);
     if (found === null) return null;
     const dtype = floatTypeOf(found.dtype);
     if (dtype === undefined) return this.#refuse(found, 'none of F32, F16, BF16');
@@ -161,6 +168,10 @@ class Selection {
       );
     }
     if (this.#wrong.length > 0) throw new RND1Error('invalid_checkpoint', firstFew(this.#wrong, 3));
+  }
+
+  isUnknown(name: string): boolean {
+    return this.#unknown.has(name);
   }
 
   unknown(): string[] {

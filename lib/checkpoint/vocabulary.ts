@@ -26,8 +26,9 @@ export function readVocabulary(
   limit: number,
   warn: (message: string) => void,
 ): Vocabulary {
+  checkKinds(definition, config);
   const tokens = new Tokens(limit);
-  const vocab = (definition.model as Json | undefined)?.vocab ?? {};
+  const { vocab } = definition.model as { vocab: Json | unknown[] };
   // Of Unigram, a list of pieces with their scores, which may hold a piece more than once.
   if (Array.isArray(vocab))
     vocab.forEach((piece, id) => void tokens.add(String([piece].flat()[0]), id, true));
@@ -52,6 +53,35 @@ export function readVocabulary(
   if (others > warnedTokens)
     warn(`${others - warnedTokens} more tokens have other ids in tokenizer_config.json`);
   return { added, size: tokens.size };
+}
+
+const isRecord = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const isToken = (value: unknown) => isRecord(value) && typeof value.content === 'string';
+const isMerge = (value: unknown) =>
+  [value].flat().every((part) => typeof part === 'string') && [1, 2].includes([value].flat().length);
+
+/** What the tokenizer library takes for granted. */
+function checkKinds({ model, added_tokens }: Json, { added_tokens_decoder }: Json): void {
+  const demand = (holds: boolean, what: string) => {
+    if (!holds) throw new Error(what);
+  };
+  const { vocab, merges, type } = isRecord(model) ? model : {};
+  demand(typeof vocab === 'object' && vocab !== null, 'model.vocab must be an object or a list');
+  demand(
+    (merges === undefined && type !== 'BPE') || (Array.isArray(merges) && merges.every(isMerge)),
+    'model.merges must be a list of pairs of tokens',
+  );
+  const added = added_tokens ?? [];
+  demand(
+    Array.isArray(added) && added.every(isToken),
+    'added_tokens must be a list of objects with a content',
+  );
+  const named = added_tokens_decoder ?? {};
+  demand(
+    isRecord(named) && Object.values(named).every(isToken),
+    'added_tokens_decoder of tokenizer_config.json must be an object of objects with a content',
+  );
 }
 
 /** Tokens and their ids, one each. */

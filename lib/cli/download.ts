@@ -1,13 +1,16 @@
 import type { Command } from 'commander';
-import { downloadCheckpoint } from '../index';
+import { formatBytes } from '../format-bytes';
+import { type DownloadProgress, downloadCheckpoint } from '../index';
 import { printableName } from '../printable';
 import { DownloadView } from './download-view';
 import { Interruption } from './interrupt';
+import { say } from './loading';
 import { addHubOptions, type HubFlags, hubOf } from './options';
 import { Waiting } from './progress';
 
 interface DownloadFlags extends HubFlags {
   readonly quiet?: boolean;
+  readonly verbose?: boolean;
 }
 
 const manual = `
@@ -45,6 +48,7 @@ export function addDownload(program: Command): void {
   addHubOptions(command)
     .optionsGroup('Output:')
     .option('-q, --quiet', 'no progress on standard error')
+    .option('--verbose', 'say on standard error what came from where, and how long it took')
     .addHelpText('after', manual)
     .action(download);
 }
@@ -53,11 +57,14 @@ async function download(repo: string, flags: DownloadFlags): Promise<void> {
   using interruption = new Interruption();
   const view = flags.quiet ? null : new DownloadView(process.stderr);
   const waiting = flags.quiet ? null : new Waiting(process.stderr);
+  const start = performance.now();
+  let last: DownloadProgress | null = null;
   waiting?.begin(`looking up ${printableName(repo)}`);
   try {
     const folder = await downloadCheckpoint(repo, {
       ...hubOf(flags),
       onProgress(progress) {
+        last = progress;
         waiting?.close();
         view?.update(progress);
       },
@@ -66,8 +73,17 @@ async function download(repo: string, flags: DownloadFlags): Promise<void> {
     waiting?.close();
     view?.close();
     process.stdout.write(`${process.stdout.isTTY ? printableName(folder) : folder}\n`);
+    if (flags.verbose) {
+      say(`model: ${repo}, ${contentsOf(last)}`);
+      say(`download: ${((performance.now() - start) / 1000).toFixed(2)} s`);
+    }
   } finally {
     waiting?.close();
     view?.close();
   }
+}
+
+/** What the last report of a download tells; there is none where nothing had to come. */
+function contentsOf(last: DownloadProgress | null): string {
+  return last === null ? 'in the cache already' : `${last.totalFiles} files, ${formatBytes(last.totalBytes)}`;
 }

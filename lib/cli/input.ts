@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
+import { ioError } from '../checkpoint/files';
 import { formatBytes } from '../format-bytes';
 
 /** A wrong command line: exit code 2. */
@@ -61,7 +62,9 @@ export async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
 
 /** All of a text file, as `decodeText` reads it. */
 export async function readTextFile(path: string): Promise<string> {
-  return readStream(createReadStream(path), path);
+  return readStream(createReadStream(path), path).catch((error) => {
+    throw error instanceof UsageError ? error : ioError(path, error);
+  });
 }
 
 /** Text of a file, or of standard input for `-`, without the one newline that ends a file. */

@@ -12,7 +12,7 @@ import {
 } from '../index';
 import { printableJson, printableName } from '../printable';
 import { UsageError } from './input';
-import { cappedThreads, isOnHub, warnOf } from './loading';
+import { cappedThreads, isOnHub, say, sourceOf, warnOf } from './loading';
 import { addModelOptions, hubOf, type ModelFlags } from './options';
 import { Waiting } from './progress';
 import { type DevicePlan, formatReport, type Problem, reportObject } from './report';
@@ -20,6 +20,7 @@ import { type DevicePlan, formatReport, type Problem, reportObject } from './rep
 interface InspectFlags extends ModelFlags {
   readonly tensors?: boolean;
   readonly json?: boolean;
+  readonly verbose?: boolean;
 }
 
 const manual = `
@@ -51,6 +52,7 @@ export function addInspect(program: Command): void {
     .optionsGroup('Output:')
     .option('--tensors', 'list every tensor, instead of a summary')
     .option('--json', 'one JSON object')
+    .option('--verbose', 'say on standard error where the checkpoint lies, and how long reading it took')
     .addHelpText('after', manual)
     .action(inspect);
 }
@@ -61,10 +63,12 @@ async function inspect(folder: string | undefined, flags: InspectFlags): Promise
   }
   const place = folder ?? flags.model;
   const waiting = new Waiting(process.stderr);
+  const start = performance.now();
   if (place !== undefined) waiting.begin(`reading ${printableName(place)}`);
   const report = await findFolder(place ?? embeddedFolder, flags)
     .then((found) => inspectCheckpoint(found))
     .finally(() => waiting.close());
+  const taken = ((performance.now() - start) / 1000).toFixed(2);
   const plan = planDevice(report, flags);
   const all = flags.tensors === true;
   const out = flags.json
@@ -72,6 +76,10 @@ async function inspect(folder: string | undefined, flags: InspectFlags): Promise
     : formatReport(report, plan, all, Math.max(20, process.stdout.columns || 80));
   process.stdout.write(`${out}\n`);
   warnOf(report.warnings);
+  if (flags.verbose) {
+    say(`model: ${report.folder} (${sourceOf(place)})`);
+    say(`reading: ${taken} s`);
+  }
 }
 
 /** What is no folder but may be a name on the hub is looked up in the cache. */

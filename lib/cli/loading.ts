@@ -51,6 +51,10 @@ export async function loadModel(flags: LoadFlags, signal: AbortSignal): Promise<
 /** Whether a model is named as the hub does, and no such folder is here. */
 export const isOnHub = (place: string) => !existsSync(place) && isRepository(place);
 
+/** What kind of place a model comes from, for `--verbose`. */
+export const sourceOf = (place: string | undefined) =>
+  place === undefined ? 'the embedded model' : isOnHub(place) ? `the hub's ${place}` : 'a folder';
+
 /** As many threads as there are cores at most: more only get in each other's way. Says so. */
 export function cappedThreads(threads: number | undefined): number | undefined {
   const cores = availableParallelism();
@@ -99,8 +103,6 @@ class LoadTimes {
 /** Where a model comes from, what it runs on, and why. */
 function describeLoad({ info, tokenizer }: RND1, flags: LoadFlags, times: LoadTimes): string[] {
   const { model: place, device, mmap } = flags;
-  const source =
-    place === undefined ? 'the embedded model' : isOnHub(place) ? `the hub's ${place}` : 'a folder';
   const why =
     device !== undefined && device !== 'auto'
       ? `--device ${device} asks for it`
@@ -116,7 +118,7 @@ function describeLoad({ info, tokenizer }: RND1, flags: LoadFlags, times: LoadTi
         ? `: they take ${info.mapped ? 'more than' : 'at most'} half of the free memory`
         : '';
   return [
-    `model: ${info.folder} (${source})`,
+    `model: ${info.folder} (${sourceOf(place)})`,
     `tokenizer: ${tokenizer === null ? 'none, only ids can be used' : 'tokenizer.json'}`,
     `device: ${info.device} (${info.instructionSet}), ${info.threads} threads, ${info.dtype} arithmetic; ${why}`,
     `weights: ${weights}, ${how}${because}`,

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
 import { printableMessage } from '../printable';
+import { nearest } from '../validate';
 import { UsageError } from './input';
 import { Interrupted } from './interrupt';
 import { optionName } from './options';
@@ -15,12 +16,17 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     const program = createProgram();
     const [, , first, topic] = argv;
+    const names = program.commands.map((command) => command.name());
     if (
       first === 'help' &&
       topic !== undefined &&
-      !program.commands.some((command) => command.name() === topic)
+      !topic.startsWith('-') &&
+      ![...names, 'help'].includes(topic)
     ) {
-      throw new UsageError(`there is no command '${topic}'`);
+      const meant = nearest(topic, names);
+      throw new UsageError(
+        `there is no command '${topic}'${meant === null ? '' : `; did you mean ${meant}?`}`,
+      );
     }
     await program.parseAsync(argv as string[]);
     return done;

@@ -40,7 +40,11 @@ export function createProgram(): Command {
     .addHelpText('after', overview)
     .configureOutput({
       outputError: (text, write) => {
-        const hint = text.includes('too many arguments') ? ' A text of several words needs quotes.' : '';
+        const hint = text.includes('too many arguments')
+          ? ' A text of several words needs quotes.'
+          : /unknown option '-[^-A-Za-z]/.test(text)
+            ? '; a text that begins with a hyphen goes behind --'
+            : '';
         write(
           printableMessage(text)
             .replace(/^error: /, 'rnd1: ')

@@ -1,10 +1,11 @@
+import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
 import { formatBytes } from '../format-bytes';
 import { type LoadProgress, quantizeCheckpoint } from '../index';
 import { printableName } from '../printable';
 import { integer } from './input';
 import { Interruption } from './interrupt';
-import { cappedThreads } from './loading';
+import { cappedThreads, say, warnOf } from './loading';
 import { ProgressLine, Waiting } from './progress';
 import { bar } from './render';
 
@@ -13,6 +14,7 @@ interface QuantizeFlags {
   readonly group?: string;
   readonly threads?: number;
   readonly quiet?: boolean;
+  readonly verbose?: boolean;
 }
 
 const manual = `
@@ -44,25 +46,35 @@ export function addQuantize(program: Command): void {
     )
     .option('--threads <count>', 'compute threads (default: one per core)', integer(1))
     .option('-q, --quiet', 'print nothing but errors')
+    .option('--verbose', 'say on standard error what was read and written, and how long it took')
     .addHelpText('after', manual)
     .action(quantize);
 }
 
 async function quantize(input: string, output: string, flags: QuantizeFlags): Promise<void> {
-  const { dtype, threads, quiet } = flags;
+  const { dtype, quiet, verbose } = flags;
   const group = flags.group === undefined ? undefined : flags.group === '32' ? 32 : 64;
   using interruption = new Interruption();
   const progress = quiet ? null : new QuantizingBar();
+  const threads = cappedThreads(flags.threads);
+  const start = performance.now();
   progress?.begin(`reading ${printableName(input)}`);
   const report = await quantizeCheckpoint(input, output, {
     dtype,
     group,
-    threads: cappedThreads(threads),
+    threads,
     signal: interruption.signal,
     onProgress: progress?.update,
   }).finally(() => progress?.close());
+  const { bytes, sourceBytes, files, resumed, warnings } = report;
+  if (!quiet) warnOf(warnings);
+  if (verbose) {
+    say(`read: ${input}, ${formatBytes(sourceBytes)} of weights`);
+    say(`written: ${output}, ${formatBytes(bytes)} in groups of ${report.group} columns`);
+    const taken = ((performance.now() - start) / 1000).toFixed(2);
+    say(`quantizing: ${taken} s, ${threads ?? availableParallelism()} threads`);
+  }
   if (quiet) return;
-  const { bytes, sourceBytes, files, resumed } = report;
   const again = resumed > 0 ? `, ${resumed} of them from an earlier run` : '';
   process.stdout.write(
     `${printableName(output)}: ${dtype}, ${formatBytes(bytes)} of ${formatBytes(sourceBytes)}, ${files} ${files === 1 ? 'file' : 'files'}${again}\n`,

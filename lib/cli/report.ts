@@ -2,7 +2,7 @@ import { relative } from 'node:path';
 import { formatBytes } from '../format-bytes';
 import type { CheckpointReport } from '../index';
 import { printableName } from '../printable';
-import { textWidth, wrap } from './width';
+import { pad, textWidth, wrap } from './width';
 
 /** Which device a model would run on, and why. */
 export interface DevicePlan {
@@ -73,17 +73,17 @@ function groupTensors(report: CheckpointReport): TensorGroup[] {
 }
 
 /** Columns as wide as their widest entry; those in `right` are aligned to the right. */
-function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
+function table(rows: readonly (readonly string[])[], right: readonly number[], gap: string): string[] {
   const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+    Math.max(...rows.map((row) => textWidth(row[column] ?? ''))),
   );
   return rows.map((row) =>
     row
       .map((entry, column) => {
         const width = widths[column] as number;
-        return right.includes(column) ? entry.padStart(width) : entry.padEnd(width);
+        return pad(entry, width, right.includes(column) ? 'start' : 'end');
       })
-      .join('  ')
+      .join(gap)
       .trimEnd(),
   );
 }
@@ -196,6 +196,8 @@ export function formatReport(
         `${group.count} × ${group.shape}`,
         formatBytes(group.bytes),
       ]);
+  const wide = table(rows, [3], '  ');
+  const fits = wide.every((row) => textWidth(row) <= columns);
   const ignoredNames =
     unknown.length > 0 && !all
       ? ['', 'Ignored:', ...unknown.flatMap((name) => fitRow(`  ${name}`, columns))]
@@ -206,7 +208,7 @@ export function formatReport(
     ...lines,
     '',
     all ? 'Tensors (bytes):' : 'Tensors:',
-    ...table(rows, [3]).flatMap((row) => fitRow(row, columns)),
+    ...(fits ? wide : table(rows, [3], ' ')).flatMap((row) => fitRow(row, columns)),
     ...ignoredNames,
   ].join('\n');
 }

@@ -72,6 +72,25 @@ export function truncate(text: string, columns: number): string {
   return columns > 0 ? `${out}…` : '';
 }
 
+/** As many graphemes as fit, and one at least. */
+function startOf(word: string, columns: number): string {
+  const [first = '', ...others] = graphemes(word);
+  let head = first;
+  let width = graphemeWidth(first);
+  for (const grapheme of others) {
+    width += graphemeWidth(grapheme);
+    if (width > columns) break;
+    head += grapheme;
+  }
+  return head;
+}
+
+/** Fills a text up with spaces, before it or behind it. */
+export function pad(text: string, columns: number, side: 'start' | 'end' = 'end'): string {
+  const spaces = ' '.repeat(Math.max(0, columns - textWidth(text)));
+  return side === 'start' ? spaces + text : text + spaces;
+}
+
 /** Cuts a text into lines of at most `columns`, at spaces where there are any; the rest of a word that is longer follows. */
 export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
@@ -82,7 +101,8 @@ export function wrap(text: string, columns: number): string[] {
       line = '';
     }
     while (line === '' && textWidth(word) > columns) {
-      const head = graphemes(word).slice(0, Math.max(1, columns)).join('');
+      const head = startOf(word, columns);
+      if (head === word) break;
       lines.push(head);
       word = word.slice(head.length);
     }

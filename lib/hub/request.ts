@@ -120,7 +120,7 @@ export async function request(
   headers: Record<string, string>,
   { subject, watch, accept = [] }: { subject: Subject; watch: Watch; accept?: readonly number[] },
 ): Promise<Response> {
-  const { endpoint, token } = subject.settings;
+  const { endpoint, token, timeout } = subject.settings;
   const { origin } = new URL(endpoint);
   let target = new URL(url, `${endpoint}/`);
   // Neither links nor redirects to another host get the token, nor what such a host redirects to.
@@ -131,9 +131,11 @@ export async function request(
       ...headers,
       ...(own && token !== null ? { authorization: `Bearer ${token}` } : {}),
     };
-    const response = await fetchThroughProxy(target, all, watch.signal).catch((error) => {
-      throw watch.explain(error);
-    });
+    const response = await fetchThroughProxy(target, all, { signal: watch.signal, timeout }).catch(
+      (error) => {
+        throw watch.explain(error);
+      },
+    );
     watch.touch();
     const location = /^30[12378]$/.test(String(response.status)) ? response.headers.get('location') : null;
     if (location === null) {

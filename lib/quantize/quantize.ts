@@ -6,13 +6,12 @@ import type { NativeFloatTensor, NativeTensor } from '../../types/native';
 import { abortable } from '../abort';
 import { loadBinding } from '../binding';
 import { pythonJson, readText } from '../checkpoint/files';
-import { type Manifest, readManifest } from '../checkpoint/manifest';
+import type { Manifest } from '../checkpoint/manifest';
 import { formatKey, type Quantization, quantizationConfig } from '../checkpoint/quantization';
-import { selectTensors } from '../checkpoint/tensors';
+import { readCheckpoint } from '../checkpoint/read';
 import type { ModelConfig } from '../config';
 import { RND1Error } from '../errors';
 import { quantizeNames } from '../option-names';
-import { readSettings } from '../settings';
 import type { LoadProgress, QuantizeOptions } from '../types';
 import { integerOption, optionsObject, quote, signalOption, stringOption, wordOption } from '../validate';
 import { layoutShards, type ShardLayout } from './layout';
@@ -34,6 +33,8 @@ export interface QuantizeReport {
   readonly files: number;
   /** Files that an earlier, interrupted run had finished already. */
   readonly resumed: number;
+  /** Contradictions between the files that were read; docs/checkpoints.md lists them. */
+  readonly warnings: readonly string[];
 }
 
 /** Files of a checkpoint that come along as they are. */
@@ -73,10 +74,8 @@ export async function quantizeCheckpoint(
   if ((await canonical(input)) === (await canonical(output))) {
     throw new RangeError(`output must be another folder than the input ${quote(input)}`);
   }
-  const { config } = await readSettings(input);
-  const manifest = await readManifest(input);
-  const { tensors } = selectTensors(manifest, config.model, config.quantization);
-  const shards = layoutShards(tensors.map(wide(input)), quantization, shardBytes);
+  const { config, manifest, selected, warnings } = await readCheckpoint(input);
+  const shards = layoutShards(selected.tensors.map(wide(input)), quantization, shardBytes);
 
   const folder = await OutputFolder.examine(
     output,
@@ -110,6 +109,7 @@ export async function quantizeCheckpoint(
     sourceBytes: sum(shards, (shard) => shard.sourceBytes),
     files: shards.length,
     resumed: done.size,
+    warnings,
   };
 }
 

@@ -102,7 +102,11 @@ function specialTokens(config: Readonly<Record<string, unknown>>): Record<string
   for (const [name, value] of Object.entries(config)) {
     if (/^[a-z]+_token$/.test(name)) tokens[name] = contentOf(value);
   }
-  const { additional_special_tokens: additional } = config;
+  const { additional_special_tokens: additional, extra_special_tokens: extra } = config;
+  // Those that one model alone has, by the names that its template gives them.
+  if (typeof extra === 'object' && extra !== null && !Array.isArray(extra)) {
+    for (const [name, value] of Object.entries(extra)) tokens[name] = contentOf(value);
+  }
   if (Array.isArray(additional)) tokens.additional_special_tokens = additional.map(contentOf);
   return tokens;
 }

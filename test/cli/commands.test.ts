@@ -153,6 +153,10 @@ describe('texts in files', () => {
     [['infill', '--prefix-file', '-', '--suffix-file', '-', '-l', '1'], 2, 'both be standard input'],
     [['infill', '--tokens', '1', '--suffix-file', 'y', '-l', '1'], 2, 'exclude each other'],
     [['generate', '--file', 'no-such-file'], 1, 'no-such-file'],
+    [['generate', '--file', root], 1, `cannot read ${root}: EISDIR`],
+    [['fill', '--file', root], 1, `cannot read ${root}: EISDIR`],
+    [['generate', '-5+3'], 2, "unknown option '-5+3'; a text that begins with a hyphen goes behind --"],
+    [['help', 'generat'], 2, "there is no command 'generat'; did you mean generate?"],
   ])('%j fails', async (args, expected, part) => {
     const { code, stdout, stderr } = await rnd1(args);
     expect({ code, stdout }).toEqual({ code: expected, stdout: '' });
@@ -177,6 +181,12 @@ describe('--verbose and --threads', () => {
     expect(mapped.stderr).toContain('mapped files, as --mmap asks');
     expect(mapped.stderr).toContain('--device cpu asks for it');
     expect(mapped.stderr).toContain('(the embedded model)');
+  });
+
+  test('say of an inspection where the checkpoint lies', async () => {
+    const { stdout, stderr } = await rnd1(['inspect', nano, '--verbose']);
+    expect(stderr).toMatch(/^rnd1: model: .+ \(a folder\)\nrnd1: reading: [\d.]+ s\n$/);
+    expect(stdout).toBe((await rnd1(['inspect', nano])).stdout);
   });
 
   test('more threads than cores become as many as there are, with a warning', async () => {
@@ -242,6 +252,16 @@ describe('inspect', () => {
       wouldRun: { device: 'cpu', threads: 1, dtype: 'f32' },
     });
     expect(report.tensors).toHaveLength(report.tensorCount);
+  });
+
+  test('has a line for each tensor in 80 columns, closer together where it must be', async () => {
+    const [report, plan] = [await inspectCheckpoint(nano), planOf('')];
+    expect(formatReport(report, plan, false, 80)).toMatch(
+      /\n {2}lm_head\.weight +bf16 1 × \[264, 128\] +67\.6 kB$/,
+    );
+    expect(formatReport(report, plan, false, 100)).toMatch(
+      /\n {2}lm_head\.weight +bf16 {2}1 × \[264, 128\] +67\.6 kB$/,
+    );
   });
 
   test('fits 80 columns, and narrower terminals', async () => {

@@ -57,6 +57,15 @@ describe('rnd1 download', () => {
     expect(await run(args)).toEqual({ code: 0, stdout: `${place}\n`, stderr: '' });
   });
 
+  test('--verbose tells what it came to, and how long it took', async () => {
+    const first = await run(['download', repo, '--quiet', '--verbose']);
+    expect(first.stderr).toMatch(/^rnd1: model: org\/nano, 8 files, 3\.72 MB\nrnd1: download: [\d.]+ s\n$/);
+    const again = await run(['download', repo, '--verbose', '--revision', commit]);
+    expect(again.stderr).toMatch(
+      /^rnd1: model: org\/nano, in the cache already\nrnd1: download: [\d.]+ s\n$/,
+    );
+  });
+
   test('--token and HF_TOKEN open what is not public', async () => {
     hub.add('org/gated', shardedNano(), 'gated');
     const refused = await run(['download', 'org/gated', '-q']);

@@ -58,6 +58,24 @@ test('a name that would steer a terminal is shown without doing so', async () =>
   expect(existsSync(out)).toBe(true);
 });
 
+test('warns of contradictions as commands that load do, and tells what it did', async () => {
+  const [input, out] = [newPath(), newPath()];
+  cpSync(nano, input, { recursive: true });
+  writeFileSync(join(input, 'model.safetensors.index.json'), '{}');
+  const { warnings } = await inspectCheckpoint(input);
+  expect(warnings).toEqual([expect.stringContaining('model.safetensors.index.json is not read')]);
+  const { stderr } = await rnd1(['quantize', input, out, '--dtype', 'q8', '--threads', '1', '--verbose']);
+  expect(stderr.split('\n')).toEqual([
+    `rnd1: warning: ${warnings[0]}`,
+    `rnd1: read: ${input}, 3.69 MB of weights`,
+    `rnd1: written: ${out}, 1.97 MB in groups of 64 columns`,
+    expect.stringMatching(/^rnd1: quantizing: [\d.]+ s, 1 threads?$/),
+    '',
+  ]);
+  const quiet = await rnd1(['quantize', input, newPath(), '--dtype', 'q8', '--quiet']);
+  expect(quiet).toMatchObject({ code: 0, stdout: '', stderr: '' });
+});
+
 test('writes a checkpoint that says what it is, loads and answers', async () => {
   const out = newPath();
   const { code, stdout, stderr } = await rnd1(['quantize', nano, out, '--dtype', 'q4']);

@@ -1,4 +1,4 @@
-import { graphemeWidth, textWidth, truncate } from '../../lib/cli/width';
+import { graphemeWidth, pad, textWidth, truncate, wrap } from '../../lib/cli/width';
 
 describe('columns of text', () => {
   test.each([
@@ -47,4 +47,21 @@ describe('columns of text', () => {
     expect(truncate('漢字漢字', 4)).toBe('漢…');
     expect(truncate('hello', 0)).toBe('');
   });
+});
+
+test.each([
+  ['漢字'.repeat(5), 7, ['漢字漢', '字漢字', '漢字漢', '字']],
+  ['ab 漢字漢', 5, ['ab', '漢字', '漢']],
+  ['e\u0301'.repeat(3), 2, ['e\u0301e\u0301', 'e\u0301']],
+  ['👨‍👩‍👧👨‍👩‍👧', 3, ['👨‍👩‍👧', '👨‍👩‍👧']],
+  ['漢字', 1, ['漢', '字']],
+  ['a b', 80, ['a b']],
+])('words that are too long are cut by columns: %j in %i', (text, columns, lines) => {
+  expect(wrap(text, columns)).toEqual(lines);
+});
+
+test('spaces fill a text up to a number of columns', () => {
+  expect(pad('漢', 4)).toBe('漢  ');
+  expect(pad('漢e\u0301', 4, 'start')).toBe(' 漢e\u0301');
+  expect(pad('abc', 2)).toBe('abc');
 });

@@ -24,6 +24,12 @@ describe('what the hub refuses', () => {
     const error = await rejection(RND1.load('models/nanoo'));
     expect(error).toMatchObject({ code: 'not_found', cause: { statusCode: 401 } });
     expect(error.message).toContain("'models/nanoo' is not a folder, and there is no models/nanoo at main");
+    process.env.HF_ENDPOINT = 'http://127.0.0.1:2';
+    const unreachable = await rejection(RND1.load('models/nanoo'));
+    expect(unreachable.code).toBe('network');
+    expect(unreachable.message).toMatch(
+      /^'models\/nanoo' is not a folder, and models\/nanoo at main: connect/,
+    );
   });
 
   test('a revision that there is not', async () => {

@@ -1,5 +1,6 @@
 import { createServer, type IncomingHttpHeaders, request } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { proxyFor, proxySecrets } from '../../lib/hub/proxy';
 import { download, firstShard, rejection, Workbench } from './workbench';
@@ -174,5 +175,60 @@ describe('a download through a proxy', () => {
     await expect(download()).rejects.toThrow(/^http_proxy must be the address/);
     await expect(download({ offline: true })).rejects.toMatchObject({ code: 'offline' });
     expect(bench.hub.requests).toEqual([]);
+  });
+});
+
+describe('a tunnel that a proxy does not make', () => {
+  new Workbench();
+  const connections = new Set<Socket>();
+  let asked = 0;
+  let answer: (socket: Socket) => void = () => {};
+  const proxy = createTcpServer((socket) => {
+    connections.add(socket.on('error', () => {}).on('close', () => connections.delete(socket)));
+    socket.once('data', () => {
+      asked += 1;
+      answer(socket);
+    });
+  });
+
+  beforeAll(() => new Promise<void>((done) => void proxy.listen(0, '127.0.0.1', done)));
+  beforeEach(() => {
+    asked = 0;
+    process.env.HF_ENDPOINT = 'https://hub.invalid';
+    process.env.HTTPS_PROXY = `http://me:secretword@127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  });
+  afterAll(() => void proxy.close());
+
+  /** All connections end by themselves, and there are no new ones. */
+  async function quiet(): Promise<void> {
+    while (connections.size > 0) await sleep(20);
+    await sleep(100);
+    expect(connections.size).toBe(0);
+  }
+
+  test.each<[string, (socket: Socket) => void, string]>([
+    [
+      'refused',
+      (socket) => socket.end('HTTP/1.1 407 No\r\n\r\n'),
+      'it answers 407 to the request for a tunnel',
+    ],
+    ['broken off', (socket) => socket.destroy(), 'other side closed'],
+    ['garbled', (socket) => socket.end('hello\r\n\r\n'), 'Response does not match the HTTP/1.1 protocol'],
+  ])('is named: %s', async (_, way, problem) => {
+    answer = way;
+    const error = await rejection(download());
+    expect(error).toMatchObject({ name: 'RND1Error', code: 'network' });
+    expect(error.message).toContain(`through the proxy of HTTPS_PROXY: ${problem}`);
+    expect(inspect(error, { depth: 20 })).not.toContain('secretword');
+    expect(asked).toBe(3);
+    await quiet();
+    expect(asked).toBe(3);
+  });
+
+  test('is waited for as long as other answers, and no longer', async () => {
+    answer = () => {};
+    const error = await rejection(download({}, { timeout: 300 }));
+    expect(error.message).toContain('nothing has come for 0.3 s');
+    await quiet();
   });
 });

@@ -1,8 +1,10 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { findBinding } from '../../lib/binding';
+import { libraryProblem } from '../../lib/elf';
 import { type Host, thisHost } from '../../lib/platform';
 
 // What is said when there is no addon. That it is found where it is, every other test shows.
@@ -93,6 +95,32 @@ test('a file that is no addon is named, with what the system says of it', () => 
   expect(message).toContain(
     `  local build in ${join(root, 'build')}: ${join(root, 'build/Release/rnd1.node')}: `,
   );
+});
+
+test('a library that is cut short, or for another processor, is named and not loaded', () => {
+  const path = join(root, 'build/Release/rnd1.node');
+  mkdirSync(join(root, 'build/Release'), { recursive: true });
+  const elf = Buffer.alloc(4096);
+  elf.write('\x7fELF\x02\x01', 'latin1');
+  elf.writeUInt16LE(process.arch === 'arm64' ? 183 : 62, 18);
+  elf.writeBigUInt64LE(4000n, 40);
+  elf.writeUInt16LE(64, 58);
+  elf.writeUInt16LE(2, 60);
+  writeFileSync(path, elf);
+  expect(libraryProblem(path)).toBe('it is cut short: it has 4096 of 4128 bytes');
+  if (process.platform === 'linux')
+    expect(failure(glibc).message).toContain(`${path}: it is cut short: it has 4096 of 4128 bytes`);
+  writeFileSync(path, Buffer.concat([elf, Buffer.alloc(32)]));
+  expect(libraryProblem(path)).toBeNull();
+  expect(libraryProblem(path, process.arch === 'arm64' ? 'x64' : 'arm64')).toMatch(/^it is for another kind/);
+  expect(libraryProblem(resolve(__dirname, '../../build/Release/rnd1.node'))).toBeNull();
+});
+
+test('a Node.js that may load no addons is told apart', () => {
+  const script = `require(${JSON.stringify(resolve(__dirname, '../..'))}).system()`;
+  const { stderr } = spawnSync(process.execPath, ['--no-addons', '-e', script], { encoding: 'utf8' });
+  expect(stderr).toContain('Remedy: this Node.js may not load addons: start it without --no-addons');
+  expect(stderr).not.toContain('npm install');
 });
 
 test('this machine is described as it is', () => {

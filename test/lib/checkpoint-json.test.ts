@@ -85,6 +85,19 @@ describe('JSON is bounded', () => {
   });
 });
 
+test.each(['config.json', 'tokenizer.json', 'chat_template.jinja'])(
+  'a Git LFS pointer in place of %s is called that',
+  async (name) => {
+    const text = 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n';
+    const path = join(temporaryFolder({ [name]: text }), name);
+    expect(await failure(() => readText(path), 'invalid_checkpoint')).toBe(
+      `${path} is a Git LFS pointer, not the file itself: fetch that with \`git lfs pull\``,
+    );
+    const other = join(temporaryFolder({ [name]: 'version 2' }), name);
+    expect(await readText(other)).toBe('version 2');
+  },
+);
+
 describe('a key that stands twice', () => {
   test('is warned of where both say the same', async () => {
     const warnings: string[] = [];

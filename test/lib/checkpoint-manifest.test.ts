@@ -209,6 +209,20 @@ describe('a folder', () => {
     expect(message).toBe(`${folder} has neither model.safetensors nor ${INDEX}`);
   });
 
+  test.each([
+    [['pytorch_model.bin'], '"pytorch_model.bin"'],
+    [
+      ['model-2-of-2.safetensors', 'model-1-of-2.safetensors'],
+      '"model-1-of-2.safetensors", "model-2-of-2.safetensors"',
+    ],
+  ])('whose weights are in files that are not read: %j', async (names, told) => {
+    const folder = temporaryFolder(Object.fromEntries(['README.md', ...names].map((name) => [name, 'x'])));
+    const message = await failure(() => readManifest(folder), 'invalid_checkpoint');
+    expect(message).toBe(
+      `${folder} has neither model.safetensors nor ${INDEX}; what it has is not read: ${told}`,
+    );
+  });
+
   test('that does not exist, or is a file', async () => {
     const folder = temporaryFolder({ file: 'x' });
     expect(await failure(() => readManifest(join(folder, 'nowhere')), 'io')).toContain('nowhere');

@@ -136,6 +136,31 @@ describe('tokens and ids', () => {
     expect(message).toContain(problem);
   });
 
+  test.each<[string, string, (json: Json) => unknown]>([
+    ['model.vocab', 'tokenizer.json', (json) => Object.assign(json, { model: null })],
+    ['model.vocab', 'tokenizer.json', (json) => Object.assign(json.model, { vocab: 'x' })],
+    ['model.merges', 'tokenizer.json', (json) => Object.assign(json.model, { merges: null })],
+    ['model.merges', 'tokenizer.json', (json) => Object.assign(json.model, { merges: [['a', 'b', 'c']] })],
+    ['added_tokens', 'tokenizer.json', (json) => Object.assign(json, { added_tokens: {} })],
+    ['added_tokens', 'tokenizer.json', (json) => json.added_tokens.push(null)],
+    ['added_tokens', 'tokenizer.json', (json) => json.added_tokens.push({ id: 260 })],
+    [
+      'added_tokens_decoder of tokenizer_config.json',
+      'tokenizer_config.json',
+      (json) => Object.assign(json, { added_tokens_decoder: ['<|x|>'] }),
+    ],
+    [
+      'added_tokens_decoder of tokenizer_config.json',
+      'tokenizer_config.json',
+      (json) => Object.assign(json.added_tokens_decoder, { 260: '<|x|>' }),
+    ],
+  ])('of another kind are refused: %s', async (key, name, change) => {
+    const folder = copyWith({ [name]: change });
+    expect(await refusal(folder)).toContain(
+      `${join(folder, 'tokenizer.json')} cannot be used: ${key} must be`,
+    );
+  });
+
   test('the same token in both places is one', async () => {
     const folder = copyWith({
       'tokenizer.json': (json) => Object.assign(json.model.vocab, { '<|mask|>': 259 }),
@@ -195,18 +220,19 @@ describe('a head that is tied to the embedding', () => {
   const tied = () =>
     copyWith({ 'config.json': (json) => Object.assign(json, { tie_word_embeddings: true }) });
 
-  /** The weights without the head. */
-  function headless(): Buffer {
+  /** The weights without the head, the embedding under any name. */
+  function headless(embedding = 'model.embed_tokens.weight'): Buffer {
     const { 'lm_head.weight': _, __metadata__: __, ...others } = header;
     let at = 0;
     const data: Buffer[] = [];
-    for (const tensor of Object.values(others)) {
+    const tensors = Object.entries(others).map(([name, tensor]) => {
       const [begin = 0, end = 0] = tensor.data_offsets;
-      tensor.data_offsets = [at, at + end - begin];
+      const offsets = [at, at + end - begin];
       at += end - begin;
       data.push(file.subarray(start + begin, start + end));
-    }
-    return Buffer.concat([safetensors(others, 0), ...data]);
+      return [name === 'model.embed_tokens.weight' ? embedding : name, { ...tensor, data_offsets: offsets }];
+    });
+    return Buffer.concat([safetensors(Object.fromEntries(tensors), 0), ...data]);
   }
 
   test('may be stored, and is ignored', async () => {
@@ -214,6 +240,17 @@ describe('a head that is tied to the embedding', () => {
     expect(await warningsOf(folder)).toEqual([
       `${folder}: lm_head.weight is ignored: tie_word_embeddings is true`,
     ]);
+  });
+
+  test('may be what is stored of the two', async () => {
+    const [usual, other] = [tied(), tied()];
+    writeFileSync(join(usual, 'model.safetensors'), headless());
+    writeFileSync(join(other, 'model.safetensors'), headless('lm_head.weight'));
+    expect(await warningsOf(other)).toEqual([]);
+    const [expected, found] = await Promise.all([inspectCheckpoint(usual), inspectCheckpoint(other)]);
+    expect(found).toMatchObject({ unknown: [], bytes: expected.bytes, parameters: expected.parameters });
+    cpSync(join(nano, 'config.json'), join(other, 'config.json'));
+    expect(await refusal(other)).toContain('are missing: "model.embed_tokens.weight"');
   });
 
   test('may be listed in an index and lie in no shard, unlike one that is not tied', async () => {

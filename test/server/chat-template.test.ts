@@ -113,6 +113,19 @@ test('tools and documents are None where a request has none', async () => {
   );
 });
 
+test('special tokens that one model alone has go by their own names', async () => {
+  const folder = folderWith({
+    'chat_template.jinja':
+      '{{ image_token }}{{ audio_end }}{{ additional_special_tokens }}{{ messages|length }}',
+    'tokenizer_config.json': {
+      extra_special_tokens: { image_token: '<|mask|>', audio_end: { content: '<|im_end|>' }, messages: 'x' },
+      additional_special_tokens: ['<|im_start|>'],
+    },
+  });
+  const prompt = await promptOf({}, folder, { messages: [user] });
+  expect(prompt).toBe("<|mask|><|im_end|>['<|im_start|>']1");
+});
+
 test('another one, or none, can be asked for', async () => {
   const folder = folderWith({ 'chat_template.jinja': source });
   const body = { messages: [user] };

@@ -50,11 +50,12 @@ export function showFigures(texts) {
  * @param {Recording} recording
  */
 export function aboutRun(recording) {
-  const { start, end, frames } = recording;
+  const { start, end, frames, draws } = recording;
   const { written, seconds } = recording.figuresAt(frames.length);
   const count = end === null ? written : Math.max(written, end.usage.completion_tokens);
   const took = duration(end === null ? seconds : end.elapsed_ms / 1000);
-  return `${plural(count, 'token')} in ${plural(frames.length, 'step')}, ${took}, seed ${start.seed}`;
+  const seed = draws ? `, seed ${start.seed}` : '';
+  return `${plural(count, 'token')} in ${plural(frames.length, 'step')}, ${took}${seed}`;
 }
 
 /** Whether a Sudoku came out right; nothing for a text. @param {Recording} run @param {Puzzle | null} puzzle */

@@ -145,6 +145,7 @@ function begin(recording, puzzle, name, withRival) {
   title = name;
   settled = false;
   againButton.disabled = false;
+  againButton.textContent = recording.draws ? 'Again, same seed' : 'Again';
   player.begin();
   player.dwell = dwellOf(pace.value, withRival ? recording.holes.length : recording.start.steps);
   showCell(null);
@@ -280,7 +281,7 @@ document.addEventListener('keydown', (event) => {
 });
 againButton.addEventListener('click', () => {
   if (lane.recording === null) return;
-  composer.setSeed(lane.recording.start.seed);
+  if (lane.recording.draws) composer.setSeed(lane.recording.start.seed);
   void run();
 });
 guesses.addEventListener('change', show);

@@ -1,5 +1,6 @@
 import { denoise } from './client.js';
 import { Recording } from './recording.js';
+import { draws } from './request.js';
 
 /**
  * @import { DenoiseRequest, Start } from './contract.d.ts'
@@ -56,7 +57,7 @@ export async function race(request, { lane, rival, signal, onOpen, onMessage }) 
 async function follow(request, { lane, signal, onMessage }, onStart) {
   for await (const { event, data } of denoise(request, signal)) {
     if (signal.aborted) return;
-    if (event === 'start') onStart(new Recording(data));
+    if (event === 'start') onStart(new Recording(data, { draws: draws(request) }));
     else if (event === 'frame') lane.recording?.add(data);
     else if (event === 'end' && lane.recording !== null) lane.recording.end = data;
     onMessage();

@@ -26,9 +26,13 @@ export class Recording {
   /** @type {Map<number, Commit>} */
   #commits = new Map();
 
-  /** @param {Start} start */
-  constructor(start) {
+  /**
+   * @param {Start} start
+   * @param {{ draws?: boolean }} [run] whether anything is drawn in it: its seed matters
+   */
+  constructor(start, { draws = true } = {}) {
     this.start = start;
+    this.draws = draws;
     /** Positions that were masked at the start. */
     this.holes = start.tokens.filter(({ masked }) => masked).map(({ position }) => position);
   }

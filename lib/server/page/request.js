@@ -26,6 +26,23 @@ export class FormError extends Error {
   }
 }
 
+/** Schedules that draw no positions. */
+const steady = ['entropy', 'confidence', 'margin', 'entropy-bounded', 'threshold'];
+
+/**
+ * Whether anything of a run is drawn, so that its seed matters; a form of which one cannot tell may.
+ *
+ * @param {{ temperature?: string | number, schedule?: Schedule }} settings of a form or a request
+ * @returns {boolean}
+ */
+export function draws({ temperature = 0, schedule = 'entropy' }) {
+  if (typeof schedule !== 'string') {
+    const { type, schedule: inner } = schedule;
+    return draws({ temperature, schedule: type === 'blocks' ? inner : type });
+  }
+  return Number(String(temperature).replace(',', '.')) !== 0 || !steady.includes(schedule);
+}
+
 /**
  * The request that a form stands for.
  *
@@ -68,7 +85,7 @@ function settingsOf(form) {
     steps: integer(form, 'steps', 'The number of steps', 1),
     schedule: scheduleOf(form),
     temperature: number(form, 'temperature', 'The temperature', 0, 100) ?? 0,
-    seed: seedOf(form.seed),
+    seed: draws(form) ? seedOf(form.seed) : undefined,
   };
 }
 

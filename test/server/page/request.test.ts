@@ -1,4 +1,4 @@
-import { FormError, requestOf } from '../../../lib/server/page/request.js';
+import { draws, FormError, requestOf } from '../../../lib/server/page/request.js';
 import { makePuzzle } from '../../../lib/server/page/sudoku.js';
 
 const form = {
@@ -73,8 +73,24 @@ test('empty fields leave the choice to the server', () => {
 });
 
 test('seeds: numbers while JavaScript has them, text beyond', () => {
-  expect(requestOf({ ...form, seed: ' 7 ' }).seed).toBe(7);
-  expect(requestOf({ ...form, seed: '18446744073709551615' }).seed).toBe('18446744073709551615');
+  const hot = { ...form, temperature: '0,7' };
+  expect(requestOf({ ...hot, seed: ' 7 ' }).seed).toBe(7);
+  expect(requestOf({ ...hot, seed: '18446744073709551615' }).seed).toBe('18446744073709551615');
+});
+
+test.each([
+  [{}, false],
+  [{ schedule: 'threshold' }, false],
+  [{ schedule: 'margin', blocks: '8' }, false],
+  [{ temperature: '0,1' }, true],
+  [{ schedule: 'random' }, true],
+  [{ schedule: 'random', blocks: '8' }, true],
+  [{ schedule: 'waves' }, true],
+])('%j: whether anything is drawn, so that a seed is sent: %j', (fields, drawn) => {
+  const filled = { ...form, ...fields, seed: '7' };
+  expect(draws(filled)).toBe(drawn);
+  expect(draws(requestOf(filled))).toBe(drawn);
+  expect(requestOf(filled).seed).toBe(drawn ? 7 : undefined);
 });
 
 test.each([
@@ -90,8 +106,8 @@ test.each([
   [{ schedule: 'threshold', tau: '0' }, 'tau'],
   [{ schedule: 'threshold', tau: '101' }, 'tau'],
   [{ blocks: '0' }, 'blocks'],
-  [{ seed: '18446744073709551616' }, 'seed'],
-  [{ seed: '-1' }, 'seed'],
+  [{ temperature: '1', seed: '18446744073709551616' }, 'seed'],
+  [{ temperature: '1', seed: '-1' }, 'seed'],
 ])('%j is not sent, and says which field is wrong', (fields, field) => {
   let error: unknown;
   try {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { scheduleTable, startingSchedule } from '../../../lib/schedule-table';
+import { drawsPositions, scheduleTable, startingSchedule } from '../../../lib/schedule-table';
+import { draws } from '../../../lib/server/page/request.js';
 
 // The page words the schedules that it knows; one that is not in its form comes from /v1/models.
 
@@ -18,6 +19,12 @@ test('the form has the schedules of the table, and begins as it says', () => {
     startingSchedule.type,
   ]);
   expect(html).toContain('name="blocks"');
+});
+
+test('those that draw positions are those of the table', () => {
+  const types = scheduleTable.map(({ type }) => type).filter((type) => type !== 'blocks');
+  for (const type of types)
+    expect(draws({ schedule: type })).toBe(drawsPositions({ type } as Parameters<typeof drawsPositions>[0]));
 });
 
 test('the numbers that it shows are those of the table', () => {
