@@ -5,7 +5,7 @@
 #include <string>
 
 #include "model/config.h"
-#include "model/weights.h"
+#include "checkpoint/manifest.h"
 
 namespace rnd1::bench {
 

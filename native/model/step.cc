@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "model/graph.h"
+#include "model/prediction.h"
 
 namespace rnd1 {
 
@@ -21,11 +22,11 @@ void Model::packScores(std::span<const StepCanvas> canvases, const BatchShape& s
       const auto rows = static_cast<int32_t>(canvas.masked.size());
       for (int32_t m = 0; m < rows; ++m) {
         const int32_t position = canvas.masked[m];
-        batch_.scored.host[first + m] = {static_cast<int32_t>(i), position, canvas.tokens[position]};
+        batch_.scored.host[first + m] = scoreRow(static_cast<int32_t>(i), position, canvas.tokens[position]);
         batch_.eligible.host[first + m] = canvas.eligible[m];
-        // The logits of position i − 1 predict position i; position 0 has none, any row will do.
+        // Where nothing predicts a position, any row will do.
         if (!plain) batch_.gatherFiltered.host[count + m] = gathered;
-        batch_.gather.host[gathered++] = batch_.offsets.host[i] + std::max(position - 1, 0);
+        batch_.gather.host[gathered++] = batch_.offsets.host[i] + std::max(predictingPosition(position), 0);
       }
       count += rows;
       batch_.unmask.host[i] = {first, rows, canvas.unmask};

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "allocations.h"
+#include "backend/registry.h"
 #include "core/error.h"
 #include "model_support.h"
 

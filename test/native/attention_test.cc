@@ -185,6 +185,14 @@ void specialValues() {
   });
 }
 
+void unknownMask() {
+  forEachBackend([](Backend& backend) {
+    const auto other = static_cast<AttentionMask>(static_cast<int>(AttentionMask::full) + 1);
+    expectThrows<Error>([&] { backend.attention({}, {}, {}, {1, 1, 4}, {}, {}, other, 1, {}, nullptr); },
+                        "a mask that is not implemented");
+  });
+}
+
 const DeviceTests attentionTests{
     {"attention: head sizes, groups and lengths against float64", matchesOracle},
     {"attention: packed canvases do not see each other", severalCanvases},
@@ -193,6 +201,7 @@ const DeviceTests attentionTests{
     {"attention: the log-sum-exp is optional", optionalLogSumExp},
     {"attention: a canvas has the same bits in any batch, with any number of threads", canvasesStandAlone},
     {"attention: NaN stays in its canvas", specialValues},
+    {"attention: a mask that is not implemented is refused", unknownMask},
 };
 
 }  // namespace

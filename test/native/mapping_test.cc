@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <string>
 
+#include "backend/registry.h"
 #include "core/error.h"
 #include "io/mapped_file.h"
 #include "tiny_model.h"

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "backend/registry.h"
 #include "core/error.h"
 #include "model_support.h"
 

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "allocations.h"
+#include "backend/registry.h"
 #include "quantized_support.h"
 
 namespace rnd1::test {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "backend/cpu/quantized_products.h"
+#include "backend/cpu/quantized/quantized_ops.h"
 #include "backends.h"
 #include "core/quantized.h"
 

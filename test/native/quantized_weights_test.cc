@@ -3,8 +3,10 @@
 #include <filesystem>
 #include <fstream>
 
+#include "backend/registry.h"
 #include "core/error.h"
-#include "model/quantize.h"
+#include "checkpoint/quantize.h"
+#include "checkpoint/shard_writer.h"
 #include "model_support.h"
 
 namespace rnd1::test {

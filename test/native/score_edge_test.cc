@@ -164,7 +164,7 @@ void positionZero() {
     Matrix x = noise.matrix(3, 20, backend.dtype());
     // There is no row before it: whatever stands in its place is not looked at.
     x.at(1, 0) = std::nanf("");
-    const std::vector<ScoreRow> rows{{0, 4, 9}, {1, 0, 17}, {1, 1, 9}};
+    const std::vector<ScoreRow> rows{{0, 4, 9}, {1, 0, 17, false}, {1, 1, 9}};
     const std::vector<SamplingPlan> plans{plan(1), plan(1, 0, 0, false)};
     const auto hidden = scoreHidden(backend, x, head, rows, plans);
     Matrix logits = noise.matrix(3, 31);

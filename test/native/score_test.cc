@@ -83,10 +83,9 @@ void plainScores() {
         std::copy_n(weights.row(row - vocabulary / 2), 45, weights.row(row));
       const HostWeight head(weights, DType::bf16, 1);
       auto rows = scoreRows(70, 3);
-      rows[5].position = 0;
-      rows[5].token = 12;
+      rows[5] = {rows[5].canvas, 0, 12, false};
       const auto actual = scoreHidden(backend, x, head, rows, plans);
-      expect(actual[5].token == 12 && actual[5].entropy == 0, "position 0 keeps its token");
+      expect(actual[5].token == 12 && actual[5].entropy == 0, "a position that is not predicted keeps its token");
       const Weight placed = backend.place(head.mapped());
       const DeviceMatrix input(backend, x);
       const DeviceMatrix product(backend, 70, vocabulary);

@@ -3,6 +3,7 @@
 #include <limits>
 #include <utility>
 
+#include "backend/registry.h"
 #include "core/error.h"
 #include "core/quantized.h"
 #include "core/sizes.h"

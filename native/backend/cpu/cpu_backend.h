@@ -6,10 +6,11 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/buffer.h"
-#include "backend/cpu/kernels.h"
-#include "backend/cpu/quantized_products.h"
+#include "backend/cpu/float/kernels.h"
+#include "backend/cpu/partition.h"
+#include "backend/cpu/quantized/quantized_ops.h"
 #include "backend/cpu/sampling.h"
-#include "backend/selection.h"
+#include "backend/unmask.h"
 #include "core/parallel.h"
 
 namespace rnd1::cpu {
@@ -23,19 +24,6 @@ constexpr int64_t cachedRowBytes = 384 << 10, cachedPackedBytes = 640 << 10;
 
 // Weight rows that are converted at once, where they cannot be used in place.
 constexpr int64_t convertedColumns = 24;
-
-/** What register tiles of every instruction set divide. */
-constexpr int64_t tileMultiple = 12;
-
-constexpr int64_t blocksOf(int64_t count, int64_t block) { return (count + block - 1) / block; }
-
-/** `count` in about `parts` parts, each a multiple of tileMultiple between it and `most`. */
-constexpr int64_t partOf(int64_t count, int64_t parts, int64_t most) {
-  // Nothing makes no parts, and dividing by their size must stay possible.
-  if (count <= 0 || most <= 0) return tileMultiple;
-  const int64_t part = blocksOf(blocksOf(count, parts), tileMultiple) * tileMultiple;
-  return part < most ? part : most;
-}
 
 /**
  * Rows of so many bytes, rounded up to an odd number of lines of 64: rows a power of two apart would push
@@ -76,6 +64,8 @@ class CpuBackend final : public Backend {
   void releaseHost(void* memory) noexcept override { release(memory); }
   int64_t bucket(int64_t count, int64_t) const override { return count; }
   void expectWeights(int64_t, int64_t) override {}
+  bool accepts(DType) const override { return true; }
+  bool copiesOnPlace() const override { return false; }
   Weight place(const Weight& mapped) override;
   void reserve(const Limits& limits) override;
 
@@ -141,14 +131,10 @@ class CpuBackend final : public Backend {
   void reserveLogits(int64_t rows, int64_t vocabulary);
   /** A norm's scale as f32. */
   const float* widenedVector(const Weight& weight, Buffer<float>& buffer) const;
-  /** forEach, or a plain loop when the job is too small to be worth waking anybody. */
+  /** job(item, thread) for each item, on the pool where that pays. */
   template <typename Job>
   void parallel(int64_t items, int64_t operations, Job&& job) {
-    if (operations < worthSharing) {
-      for (int64_t item = 0; item < items; ++item) job(item, 0);
-    } else {
-      pool_.forEach(items, job);
-    }
+    forEachItem(pool_, items, operations, worthSharing, job);
   }
   /** Rows slots[r] / divisor of x, side by side in `scratch`. */
   RowSource gather(const RowSource& x, const int32_t* slots, int64_t rows, int64_t divisor, int64_t columns,

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "backend/cpu/cpu_backend.h"
-#include "backend/cpu/quantized_products.h"
+#include "backend/cpu/quantized/quantized_ops.h"
 
 namespace rnd1::cpu {
 namespace {

@@ -3,12 +3,12 @@
 #include <cfloat>
 #include <cmath>
 
-#include "backend/cpu/products.h"
+#include "backend/cpu/matmul.h"
 
 namespace rnd1::cpu {
 namespace {
 
-/** Position 0 has no logits. */
+/** Of a row without logits. */
 Score unpredicted(const ScoreRow& row) { return {row.token, -FLT_MAX, 0, -FLT_MAX, true}; }
 
 }  // namespace
@@ -17,10 +17,10 @@ void CpuBackend::scoreRows(Tensor logits, bool givenLogits, std::span<const Scor
                            std::span<const SamplingPlan> plans, std::span<Score> scores) {
   parallel(logits.rows, logits.rows * logits.columns * 8, [&](int64_t row, int thread) {
     const ScoreRow& scored = rows[row];
-    scores[row] = scored.position == 0 ? unpredicted(scored)
-                                       : scratch_[thread].sampler.score(
-                                             kernels_, {logits.row(row), static_cast<size_t>(logits.columns)},
-                                             givenLogits, scored, plans[scored.canvas]);
+    scores[row] = scored.predicted ? scratch_[thread].sampler.score(
+                                         kernels_, {logits.row(row), static_cast<size_t>(logits.columns)},
+                                         givenLogits, scored, plans[scored.canvas])
+                                   : unpredicted(scored);
   });
 }
 
@@ -46,7 +46,7 @@ void CpuBackend::scoreParts(Tensor x, const Weight& head, int64_t rowParts, Rows
     const RowStatistics* parts = statistics_.data() + row * columnParts;
     RowStatistics total = parts[0];
     for (int64_t part = 1; part < columnParts; ++part) addStatistics(total, parts[part]);
-    scores[row] = rows[row].position == 0 ? unpredicted(rows[row]) : greedyScore(total, false);
+    scores[row] = rows[row].predicted ? greedyScore(total, false) : unpredicted(rows[row]);
   }
 }
 

@@ -185,8 +185,9 @@ void CudaBackend::normRope(Tensor qkv, const HeadLayout& layout, const Weight& q
 }
 
 void CudaBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout,
-                            CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask, float scale,
+                            CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask mask, float scale,
                             Tensor out, float* logSumExp) {
+  checkMask(mask);
   const AttentionArguments given{query, key, value, out, layout, queryOffsets, keyOffsets, scale, logSumExp};
   if (attentionSuitsMma(dtype_, layout.headDim)) {
     attentionMma(stream(), dtype_, given, grown(narrowHeads_, attentionScratch(given)));

@@ -5,7 +5,7 @@
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
 #include "backend/cuda/mma_tile.h"
-#include "backend/cuda/product_tile.h"
+#include "backend/cuda/matmul_tile.h"
 #include "backend/cuda/wide_tile.h"
 
 namespace rnd1::cuda {

@@ -272,7 +272,7 @@ __global__ void __launch_bounds__(scoreThreads, 4) scoreKernel(ScoreArguments gi
   if (index >= given.logits.liveRows()) return;
   const ScoreRow scored = given.rows[index];
   Score score;
-  if (scored.position == 0) {
+  if (!scored.predicted) {
     score.token = scored.token;
     score.confidence = score.margin = -FLT_MAX;
   } else {

@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "core/quantized.h"
 #include "input.h"
-#include "model/quantize.h"
+#include "checkpoint/shard_writer.h"
 #include "temporary.h"
 
 namespace rnd1::fuzz {

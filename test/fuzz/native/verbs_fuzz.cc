@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/registry.h"
 #include "core/quantized.h"
 #include "input.h"
 
