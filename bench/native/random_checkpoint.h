@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
-#include "model/config.h"
 #include "checkpoint/manifest.h"
+#include "model/config.h"
 
 namespace rnd1::bench {
 

@@ -14,7 +14,7 @@
 
 namespace rnd1 {
 
-/** The largest shapes that verbs will see until the next `reserve`. */
+/** The largest shapes that ops will see until the next `reserve`. */
 struct Limits {
   int64_t rows = 0;  // packed rows
   int64_t scoredRows = 0;
@@ -28,7 +28,7 @@ struct Limits {
   bool filters = false;  // top-k, top-p or draws
 };
 
-/** What makes two sequences of verbs the same calls with the same arguments, memory being the same. */
+/** What makes two sequences of ops the same calls with the same arguments, memory being the same. */
 struct SequenceKey {
   int64_t rows = 0;
   int64_t canvases = 0;
@@ -42,11 +42,11 @@ struct TracedLaunch {
   double seconds = 0;
 };
 
-/** What a device reaches at best: the limits that benches compare verbs with. */
+/** What a device reaches at best: the limits that benches compare ops with. */
 struct Peaks {
   double copyBytesPerSecond = 0;         // bytes read and bytes written, of memory far larger than the caches
   double matrixOperationsPerSecond = 0;  // a multiply-add is two; from registers, with the instructions that
-                                         // products in this arithmetic use
+                                         // matmuls in this compute dtype use
   double integerOperationsPerSecond = 0;  // the same of bytes, for quantized weights; 0 where there are none
 };
 
@@ -56,7 +56,7 @@ class Backend : public Ops {
   virtual std::string device() const = 0;          // "cpu", "cuda:0"
   virtual std::string instructionSet() const = 0;  // "avx2"; the GPU's name
   virtual int threads() const = 0;
-  virtual DType dtype() const = 0;  // of the arithmetic
+  virtual DType dtype() const = 0;  // of the compute dtype
 
   // Memory. `allocate` gives 64-byte aligned memory and throws out_of_memory; `release` takes null.
   virtual void* allocate(size_t bytes) = 0;
@@ -86,18 +86,18 @@ class Backend : public Ops {
   virtual void reserve(const Limits& limits) = 0;
 
   /**
-   * With how many rows or canvases verbs should be called for `count` of `most` that there may be: the same
-   * number serves many counts where steps are recorded, and Tensor::live or empty canvases make up for it;
-   * elsewhere `count` itself. Never below it; bucket(n, n) ≥ bucket(m, n) for m ≤ n.
+   * With how many rows or canvases ops should be called for `count` of `max` that there may be: the same
+   * number serves many counts where steps are recorded, and Tensor::validRows or empty canvases make up for
+   * it; elsewhere `count` itself. Never below it; bucket(n, n) ≥ bucket(m, n) for m ≤ n.
    */
-  virtual int64_t bucket(int64_t count, int64_t most) const = 0;
+  virtual int64_t bucket(int64_t count, int64_t max) const = 0;
 
   /**
-   * Runs `verbs`: calls of verbs below, none of which takes host memory. The same key promises the same calls
+   * Runs `ops`: calls of ops below, none of which takes host memory. The same key promises the same calls
    * with the same arguments as long as nothing was allocated or released, so that a backend may record them
-   * once and replay them, without calling `verbs`.
+   * once and replay them, without calling `ops`.
    */
-  virtual void runSequence(const SequenceKey&, const std::function<void()>& verbs) { verbs(); }
+  virtual void runSequence(const SequenceKey&, const std::function<void()>& ops) { ops(); }
 
   /** From here on launches of this thread are timed, and sequences are not recorded. */
   virtual void startTrace() {}

@@ -8,12 +8,13 @@
 #include "core/tensor.h"
 
 /**
- * The operations of a forward pass, about a dozen. The graph (native/model/graph.cc) is written once over them; fusion
- * lives inside an op. Rows of several canvases are packed one after another; offsets say where each begins.
+ * The operations of a forward pass, about a dozen. The graph (native/model/graph.cc) is written once over
+ * them; fusion lives inside an op. Rows of several canvases are packed one after another; offsets say where
+ * each begins.
  *
  * All pointers are memory of the backend unless said otherwise. Ops may run asynchronously until
- * `Backend::synchronize`. After `Backend::reserve` they neither allocate nor throw, but for errors of a device.
- * Any element of a result depends on its own row (attention: on its own canvas) alone, bit for bit,
+ * `Backend::synchronize`. After `Backend::reserve` they neither allocate nor throw, but for errors of a
+ * device. Any element of a result depends on its own row (attention: on its own canvas) alone, bit for bit,
  * whatever the batch or the number of threads.
  */
 namespace rnd1 {
@@ -29,7 +30,7 @@ enum class AttentionMask { full };
 /** Throws Error unsupported_model for a mask that is not implemented: none may be ignored. */
 void checkMask(AttentionMask mask);
 
-/** How the columns of the QKV product divide into heads: queries, then keys, then values. */
+/** How the columns of the QKV matmul divide into heads: queries, then keys, then values. */
 struct HeadLayout {
   int64_t heads = 0;
   int64_t keyValueHeads = 0;
@@ -57,12 +58,12 @@ struct Dispatch {
   int64_t rows = 0;
   int64_t expertsPerToken = 0;
   int64_t experts = 0;
-  float* routerLogits = nullptr;  // (rows, experts), before the softmax
-  int32_t* expertIds = nullptr;   // (rows, k), best first
-  float* weights = nullptr;       // (rows, k)
-  int32_t* offsets = nullptr;     // (experts + 1): expert e has the slots [offsets[e], offsets[e + 1])
-  int32_t* slots = nullptr;       // (rows · k), ascending within an expert
-  const int32_t* live = nullptr;  // as in Tensor: how many of the rows there are; set by `route`
+  float* routerLogits = nullptr;       // (rows, experts), before the softmax
+  int32_t* expertIds = nullptr;        // (rows, k), best first
+  float* weights = nullptr;            // (rows, k)
+  int32_t* offsets = nullptr;          // (experts + 1): expert e has the slots [offsets[e], offsets[e + 1])
+  int32_t* slots = nullptr;            // (rows · k), ascending within an expert
+  const int32_t* validRows = nullptr;  // as in Tensor: how many of the rows there are; set by `route`
 };
 
 class Ops {
@@ -76,7 +77,7 @@ class Ops {
   virtual void addRmsNorm(Tensor residual, const Tensor* delta, const Weight& scale, float epsilon,
                           Tensor out) = 0;
 
-  /** out[:, columns of weight i] = x · weights[i]ᵀ, the products side by side. */
+  /** out[:, columns of weight i] = x · weights[i]ᵀ, side by side. */
   virtual void matmul(Tensor x, std::span<const Weight> weights, Tensor out) = 0;
 
   /**
@@ -95,7 +96,7 @@ class Ops {
                          CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask mask,
                          float scale, Tensor out, float* logSumExp) = 0;
 
-  /** Router product, softmax over all experts, the best k (ties: lower id), grouping by expert. Fills
+  /** Router matmul, softmax over all experts, the best k (ties: lower id), grouping by expert. Fills
    * `dispatch`. */
   virtual void route(Tensor x, const Weight& router, const RouteOptions& options, Dispatch& dispatch) = 0;
 
@@ -116,12 +117,12 @@ class Ops {
   virtual void logits(Tensor x, const Weight& head, Tensor out) = 0;
 
   /**
-   * Scores of x · headᵀ. Row r of x predicts rows[r]. `plain`: all plans are (SamplingPlan::plain), and the
-   * logits need not exist anywhere. A row's scores do not depend on the rows beside it, but `plain` may
-   * change their rounding.
+   * Scores of x · headᵀ. Row r of x predicts rows[r]. `greedyUnfiltered`: all plans are
+   * (SamplingPlan::greedyUnfiltered), and the logits need not exist anywhere. A row's scores do not depend on
+   * the rows beside it, but `greedyUnfiltered` may change their rounding.
    */
   virtual void score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
-                     std::span<const SamplingPlan> plans, bool plain, std::span<Score> scores) = 0;
+                     std::span<const SamplingPlan> plans, bool greedyUnfiltered, std::span<Score> scores) = 0;
 
   /** The same on given logits (rows, vocabulary), where −∞ is allowed and counts as banned. Overwrites them.
    */
@@ -129,7 +130,7 @@ class Ops {
                            std::span<Score> scores) = 0;
 
   /**
-   * The selection rule, canvas by canvas: sets `committed` of the scores whose `eligible` byte is set and
+   * The unmasking rule, canvas by canvas: sets `committed` of the scores whose `eligible` byte is set and
    * that the canvas' plan commits, and clears it in all its others. A canvas with a score that is not finite
    * commits nothing or anything.
    */

@@ -18,7 +18,7 @@ struct SamplingPlan {
 
   bool filters(int64_t vocabulary) const { return (topK > 0 && topK < vocabulary) || (topP > 0 && topP < 1); }
   /** The argmax of all tokens: no row of logits needs to exist as a whole. */
-  bool plain(int64_t vocabulary) const { return greedy && !filters(vocabulary); }
+  bool greedyUnfiltered(int64_t vocabulary) const { return greedy && !filters(vocabulary); }
 };
 
 /** One masked position. */

@@ -7,8 +7,8 @@
 
 namespace rnd1 {
 
-void PositionSelector::select(const UnmaskPlan& plan, std::span<const ScoreRow> rows,
-                              std::span<const uint8_t> eligible, std::span<Score> scores) {
+void Unmasker::unmask(const UnmaskPlan& plan, std::span<const ScoreRow> rows,
+                      std::span<const uint8_t> eligible, std::span<Score> scores) {
   order_.clear();
   keys_.resize(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {

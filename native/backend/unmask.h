@@ -7,17 +7,17 @@
 
 namespace rnd1 {
 
-/** The selection rule of docs/architecture.md, "Schedules": Backend::unmask for scores in host memory. */
-class PositionSelector {
+/** The unmasking rule of docs/architecture.md, "Schedules": Backend::unmask for scores in host memory. */
+class Unmasker {
  public:
-  /** Room for that many scored rows, so that `select` does not allocate. */
+  /** Room for that many scored rows, so that `unmask` does not allocate. */
   void reserve(int64_t rows) {
     order_.reserve(static_cast<size_t>(rows));
     keys_.reserve(static_cast<size_t>(rows));
   }
 
   /** Sets `committed` of every score. The three are aligned. */
-  void select(const UnmaskPlan& plan, std::span<const ScoreRow> rows, std::span<const uint8_t> eligible,
+  void unmask(const UnmaskPlan& plan, std::span<const ScoreRow> rows, std::span<const uint8_t> eligible,
               std::span<Score> scores);
 
  private:

@@ -8,16 +8,16 @@ namespace rnd1 {
 namespace {
 
 /** Of memory that is allocated at once. */
-constexpr int64_t mostBlockBytes = 256 << 20;
+constexpr int64_t maxBlockBytes = 256 << 20;
 
 /** Of what is added before it is read: what is called ready runs no further ahead. */
-constexpr int64_t mostWaitingBytes = 32 << 20;
+constexpr int64_t maxWaitingBytes = 32 << 20;
 
 /** One read, of one thread. */
 constexpr int64_t readBytes = 4 << 20;
 
 /** Disks answer many readers faster than few, also where there are few processors. */
-constexpr int fewestReaders = 4;
+constexpr int minReaders = 4;
 
 }  // namespace
 
@@ -31,8 +31,8 @@ Copies::Copies(Backend& backend, const std::vector<File>& files, int64_t expecte
       owned_(owned),
       abort_(abort),
       files_(files),
-      pool_(std::max(backend.threads(), fewestReaders)),
-      blockBytes_(std::min(expectedBytes, mostBlockBytes)) {
+      pool_(std::max(backend.threads(), minReaders)),
+      blockBytes_(std::min(expectedBytes, maxBlockBytes)) {
   // Block by block the system would grant more than it has, and end the process later.
   if (all) backend.release(backend.allocate(static_cast<size_t>(expectedBytes)));
 }
@@ -52,7 +52,7 @@ std::byte* Copies::add(size_t file, uint64_t offset, int64_t bytes) {
                         offset + static_cast<uint64_t>(first),
                         {target + first, static_cast<size_t>(std::min(readBytes, bytes - first))}});
   waitingBytes_ += bytes;
-  if (waitingBytes_ >= mostWaitingBytes) finish();
+  if (waitingBytes_ >= maxWaitingBytes) finish();
   return target;
 }
 

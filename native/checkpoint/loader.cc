@@ -10,7 +10,7 @@ namespace rnd1 {
 namespace {
 
 /** Of a tensor; no disk holds as many. */
-constexpr int64_t mostElements = int64_t{1} << 52;
+constexpr int64_t maxElements = int64_t{1} << 52;
 
 std::string describe(const std::vector<int64_t>& shape) {
   std::string text = "[";
@@ -22,7 +22,7 @@ std::string describe(const std::vector<int64_t>& shape) {
 bool isPossible(const std::vector<int64_t>& shape) {
   int64_t elements = 1;
   for (const int64_t size : shape) {
-    if (size < 0 || size > mostElements / elements) return false;
+    if (size < 0 || size > maxElements / elements) return false;
     elements *= std::max<int64_t>(size, 1);
   }
   return true;
@@ -56,8 +56,8 @@ void checkInside(const File& file, const std::string& name, uint64_t offset, int
 }  // namespace
 
 Loader::Loader(const Manifest& manifest, std::vector<std::optional<MappedFile>>& mapped, Backend& backend,
-       int64_t totalTensors, std::vector<OwnedMemory>& owned,
-       const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort)
+               int64_t totalTensors, std::vector<OwnedMemory>& owned,
+               const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort)
     : manifest_(manifest),
       mapped_(mapped),
       backend_(backend),
@@ -158,8 +158,7 @@ const uint16_t* Loader::scalesAt(const std::string& name, FileOffset from, int64
   const std::byte* scales = bytesAt(name, from, count * static_cast<int64_t>(sizeof(uint16_t)), copy);
   if (from.offset % alignof(uint16_t) != 0)
     throw Error(ErrorCode::invalidCheckpoint, files_[from.file].path() + ": tensor " + name +
-                                                  " begins at the odd byte " +
-                                                  std::to_string(from.offset));
+                                                  " begins at the odd byte " + std::to_string(from.offset));
   return reinterpret_cast<const uint16_t*>(scales);
 }
 

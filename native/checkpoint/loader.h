@@ -16,15 +16,15 @@
 namespace rnd1 {
 
 /**
- * Finds the tensors of a manifest by name, checks them, and hands their bytes, mapped, copied or quantized, to the
- * backend. Throws Error invalid_checkpoint naming file and tensor, unsupported_model for a format that the backend does
- * not accept, io, out_of_memory, aborted.
+ * Finds the tensors of a manifest by name, checks them, and hands their bytes, mapped, copied or quantized,
+ * to the backend. Throws Error invalid_checkpoint naming file and tensor, unsupported_model for a format that
+ * the backend does not accept, io, out_of_memory, aborted.
  */
 class Loader {
  public:
   /**
-   * `mapped`, by file of the manifest, and `owned` receive what must stay as long as the weights do. `totalTensors`, that
-   * will be asked for, is what progress is reported of.
+   * `mapped`, by file of the manifest, and `owned` receive what must stay as long as the weights do.
+   * `totalTensors`, that will be asked for, is what progress is reported of.
    */
   Loader(const Manifest& manifest, std::vector<std::optional<MappedFile>>& mapped, Backend& backend,
          int64_t totalTensors, std::vector<OwnedMemory>& owned,
@@ -42,7 +42,8 @@ class Loader {
  private:
   void checkFormats() const;
   const TensorLocation& find(const std::string& name, const std::vector<int64_t>& shape) const;
-  /** A tensor of the file, quantized while it is read: a file that is cut meanwhile is an error, as for copies. */
+  /** A tensor of the file, quantized while it is read: a file that is cut meanwhile is an error, as for
+   * copies. */
   Weight quantized(const std::string& name, const TensorLocation& location);
   /** Where bytes of the file are mapped, or where a copy of them will be. */
   const std::byte* bytesAt(const std::string& name, FileOffset from, int64_t length, bool copy);

@@ -23,13 +23,13 @@ struct TensorLocation {
   size_t file = 0;
   uint64_t offset = 0;
   DType dtype = DType::f32;
-  std::vector<int64_t> shape;  // of the numbers it stands for, also where it is quantized
+  std::vector<int64_t> shape;  // of the matrix, also where it is quantized
   // Of quantized tensors: the layout is that of core/quantized.h.
   int32_t group = 0;
   FileOffset scales{}, minimums{};
 };
 
-/** How wide weights of products are quantized. */
+/** How the weights of matmuls are quantized. */
 struct Quantization {
   DType dtype = DType::q8;
   int32_t group = 64;  // 64 or 32
@@ -39,7 +39,7 @@ struct Quantization {
 struct Manifest {
   std::vector<std::string> files;
   std::unordered_map<std::string, TensorLocation> tensors;
-  std::optional<Quantization> quantize;  // what is wide in the files is to be quantized while it is loaded
+  std::optional<Quantization> quantize;  // quantize on loading what is not quantized in the files
   bool copied = false;  // weights are copied into memory of the backend's, also where it could use the files
 };
 

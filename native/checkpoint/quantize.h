@@ -3,21 +3,21 @@
 #include <string>
 
 #include "backend/backend.h"
+#include "checkpoint/manifest.h"
 #include "core/abort.h"
 #include "core/error.h"
 #include "core/parallel.h"
 #include "io/file.h"
-#include "checkpoint/manifest.h"
 
 namespace rnd1 {
 
 /**
- * Quantizes a wide weight, which lies in the file from `offset` on (its `data` is not looked at), into memory
- * of the backend, which the caller releases by `Weight::data`. Reads and quantizes by the threads of the
- * pool, a few panels at a time. Throws Error io, out_of_memory, aborted, or invalid_checkpoint naming `where`
- * when the weight holds what has no scale.
+ * Quantizes a matrix that lies in the file from `offset` on (`matrix.data` is not read), into memory of the
+ * backend, which the caller releases by `Weight::data`. Reads and quantizes by the threads of the pool, a few
+ * panels at a time. Throws Error io, out_of_memory, aborted, or invalid_checkpoint naming `where` when the
+ * weight holds what has no scale.
  */
-Weight quantize(const File& file, uint64_t offset, const Weight& wide, const Quantization& quantization,
+Weight quantize(const File& file, uint64_t offset, const Weight& matrix, const Quantization& quantization,
                 const std::string& where, Backend& backend, ThreadPool& pool, const AbortFlag& abort);
 
 /** What is thrown for a tensor that holds what has no scale; `where` names file and tensor. */

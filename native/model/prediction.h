@@ -4,7 +4,8 @@
 
 #include "backend/sampling.h"
 
-/** Which logits predict which position: RND1 keeps the shift of the autoregressive model that it was made from. */
+/** Which logits predict which position: RND1 keeps the shift of the autoregressive model that it was made
+ * from. */
 namespace rnd1 {
 
 /** The position whose logits predict the token at `position`; negative where nothing does. */

@@ -21,8 +21,10 @@ Weights::Weights(const Config& config, const Manifest& manifest, Backend& backen
     const std::string attention = prefix + "self_attn.";
     layer.inputNorm = loader.loadUnquantized(prefix + "input_layernorm.weight", {hidden});
     layer.queryKeyValue[0] = loader.loadMatmul(attention + "q_proj.weight", {heads.queryColumns(), hidden});
-    layer.queryKeyValue[1] = loader.loadMatmul(attention + "k_proj.weight", {heads.keyValueColumns(), hidden});
-    layer.queryKeyValue[2] = loader.loadMatmul(attention + "v_proj.weight", {heads.keyValueColumns(), hidden});
+    layer.queryKeyValue[1] =
+        loader.loadMatmul(attention + "k_proj.weight", {heads.keyValueColumns(), hidden});
+    layer.queryKeyValue[2] =
+        loader.loadMatmul(attention + "v_proj.weight", {heads.keyValueColumns(), hidden});
     layer.attentionOutput = loader.loadMatmul(attention + "o_proj.weight", {hidden, heads.queryColumns()});
     layer.queryNorm = loader.loadUnquantized(attention + "q_norm.weight", {config.headDim});
     layer.keyNorm = loader.loadUnquantized(attention + "k_norm.weight", {config.headDim});
@@ -37,7 +39,8 @@ Weights::Weights(const Config& config, const Manifest& manifest, Backend& backen
     }
   }
   finalNorm = loader.loadUnquantized("model.norm.weight", {hidden});
-  head = config.tieWordEmbeddings ? embedding : loader.loadMatmul("lm_head.weight", {config.vocabulary, hidden});
+  head =
+      config.tieWordEmbeddings ? embedding : loader.loadMatmul("lm_head.weight", {config.vocabulary, hidden});
   bytes = loader.bytes();
   checkFiles();
 }

@@ -27,7 +27,7 @@ struct LayerWeights {
 class Weights {
  public:
   /**
-   * Projections, experts and an untied head may be quantized, or become so; everything else is wide. Throws
+   * Projections, experts and an untied head may be quantized, or become so; nothing else may. Throws
    * Error invalid_checkpoint naming file and tensor, unsupported_model for quantized weights on a GPU, io,
    * out_of_memory, aborted.
    */

@@ -6,8 +6,8 @@
 
 #include "backend/registry.h"
 #include "core/random.h"
-#include "napi/convert.h"
 #include "model/prediction.h"
+#include "napi/convert.h"
 #include "napi/manifest.h"
 #include "napi/progress.h"
 #include "napi/promise.h"
@@ -20,7 +20,8 @@ namespace {
 bool scoreAndUnmask(OwnedStep& step, std::vector<float>& rows, int64_t vocabulary) {
   StepCanvas canvas = step.view();
   std::vector<ScoreRow> scoreRows;
-  for (const int32_t position : canvas.masked) scoreRows.push_back(scoreRow(0, position, canvas.tokens[position]));
+  for (const int32_t position : canvas.masked)
+    scoreRows.push_back(scoreRow(0, position, canvas.tokens[position]));
   const auto backend = makeCpuBackend(DType::f32, 1);
   Limits limits;
   limits.scoredRows = static_cast<int64_t>(scoreRows.size());

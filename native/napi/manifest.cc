@@ -98,7 +98,7 @@ Shard readShard(const Napi::Object& description) {
       throw Napi::RangeError::New(env, "tensor " + tensor.name + " is in a file that `files` does not list");
     tensor.data = readOffset(object, "data");
     if (isQuantized(tensor.source.dtype))
-      throw Napi::RangeError::New(env, "tensor " + tensor.name + ": dtype must be a wide one");
+      throw Napi::RangeError::New(env, "tensor " + tensor.name + ": dtype must be f32, f16 or bf16");
     int64_t elements = 1;
     for (const int64_t size : tensor.source.shape) {
       if (size < 1 || size > (int64_t{1} << 48) / elements)

@@ -17,14 +17,14 @@ void append(Matrix& target, const Matrix& rows) {
   target.values.insert(target.values.end(), rows.values.begin(), rows.values.end());
 }
 
-Packed packed(Noise& noise, const HeadLayout& layout, DType arithmetic, std::span<const int64_t> lengths,
+Packed packed(Noise& noise, const HeadLayout& layout, DType computeDtype, std::span<const int64_t> lengths,
               float deviation = 1) {
   Packed result;
   result.layout = layout;
   for (const int64_t length : lengths) {
-    append(result.query, noise.matrix(length, layout.queryColumns(), arithmetic, deviation));
-    append(result.key, noise.matrix(length, layout.keyValueColumns(), arithmetic, deviation));
-    append(result.value, noise.matrix(length, layout.keyValueColumns(), arithmetic));
+    append(result.query, noise.matrix(length, layout.queryColumns(), computeDtype, deviation));
+    append(result.key, noise.matrix(length, layout.keyValueColumns(), computeDtype, deviation));
+    append(result.value, noise.matrix(length, layout.keyValueColumns(), computeDtype));
     result.queryOffsets.push_back(static_cast<int32_t>(result.query.rows));
     result.keyOffsets.push_back(static_cast<int32_t>(result.key.rows));
   }
@@ -188,8 +188,11 @@ void specialValues() {
 void unknownMask() {
   forEachBackend([](Backend& backend) {
     const auto other = static_cast<AttentionMask>(static_cast<int>(AttentionMask::full) + 1);
-    expectThrows<Error>([&] { backend.attention({}, {}, {}, {1, 1, 4}, {}, {}, other, 1, {}, nullptr); },
-                        "a mask that is not implemented");
+    expectThrows<Error>(
+        [&] {
+          backend.attention({}, {}, {}, {1, 1, 4}, {}, {}, other, 1, {}, nullptr);
+        },
+        "a mask that is not implemented");
   });
 }
 

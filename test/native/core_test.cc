@@ -21,7 +21,7 @@ struct Format {
   int mantissaBits;
 
   int bias() const { return (1 << (exponentBits - 1)) - 1; }
-  int leastExponent() const { return 1 - bias(); }
+  int minExponent() const { return 1 - bias(); }
 };
 
 constexpr Format formats[] = {{DType::f16, 5, 10}, {DType::bf16, 8, 7}};
@@ -48,7 +48,7 @@ double valueOf(const Format& format, uint16_t bits) {
 /** The nearest value of the format, ties to even: a multiple of the spacing at that magnitude. */
 double nearest(const Format& format, double value) {
   if (value == 0 || !std::isfinite(value)) return value;
-  const int exponent = std::max(std::ilogb(value), format.leastExponent());
+  const int exponent = std::max(std::ilogb(value), format.minExponent());
   const double rounded = std::ldexp(std::nearbyint(std::ldexp(value, format.mantissaBits - exponent)),
                                     exponent - format.mantissaBits);
   const double limit = std::ldexp(1, format.bias() + 1);
@@ -217,7 +217,7 @@ void errorCodes() {
 
 const Tests coreTests{
     {"dtype: all 65,536 patterns of f16 and bf16 both ways", everyPattern},
-    {"dtype: rounding to nearest, ties to even, against double arithmetic", roundsToNearest},
+    {"dtype: rounding to nearest, ties to even, against double computeDtype", roundsToNearest},
     {"dtype: sizes and names", dtypeSizes},
     {"random: the published vectors of Philox 4x32-10", philoxVectors},
     {"random: uniform numbers lie inside (0, 1), evenly", uniformIsOpen},

@@ -25,10 +25,10 @@ struct ExpertSet {
     return result;
   }
 
-  oracle::Expert values(int64_t expert, DType arithmetic) const {
+  oracle::Expert values(int64_t expert, DType computeDtype) const {
     const auto first = static_cast<size_t>(expert) * 3;
-    return {weights[first].values(arithmetic), weights[first + 1].values(arithmetic),
-            weights[first + 2].values(arithmetic)};
+    return {weights[first].values(computeDtype), weights[first + 1].values(computeDtype),
+            weights[first + 2].values(computeDtype)};
   }
 
   std::vector<HostWeight> weights;  // gate, up, down of every expert

@@ -107,8 +107,8 @@ void rowsStandAlone() {
     const int64_t inner = 203;
     const int64_t columns = 57;
     const auto alone = make(1);
-    const DType arithmetic = alone->dtype();
-    const Matrix x = noise.matrix(129, inner, arithmetic);
+    const DType computeDtype = alone->dtype();
+    const Matrix x = noise.matrix(129, inner, computeDtype);
     for (const DType dtype : allDTypes) {
       const HostWeight weight(noise.matrix(columns, inner), dtype, 1);
       const auto run = [&](Backend& backend, const Matrix& rows) {

@@ -47,7 +47,7 @@ void forwardMatches() {
                              options.tieWordEmbeddings ? ", tied" : ""));
       TinyModel tiny(seed++, options);
       const auto model = tiny.load(make(2));
-      const DType arithmetic = model->backend().dtype();
+      const DType computeDtype = model->backend().dtype();
       Noise noise(seed);
       std::vector<std::vector<int32_t>> canvases;
       for (const int64_t length : {1, 7, 33}) canvases.push_back(randomTokens(noise, length));
@@ -55,8 +55,8 @@ void forwardMatches() {
       for (size_t i = 0; i < canvases.size(); ++i) {
         const Scope canvas(text("canvas of ", canvases[i].size()));
         expectRouted(passes[i], tiny.config().expertsPerToken);
-        expectPass(passes[i], oracle::model(tiny, arithmetic, canvases[i], passes[i].expertIds),
-                   modelTolerance(arithmetic));
+        expectPass(passes[i], oracle::model(tiny, computeDtype, canvases[i], passes[i].expertIds),
+                   modelTolerance(computeDtype));
       }
     }
   });

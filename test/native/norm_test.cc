@@ -89,7 +89,7 @@ RopeCase ropeCase(Noise& noise, int64_t rows, int64_t headDim, int64_t heads, in
 void normRopeMatches() {
   forEachBackend([](Backend& backend) {
     Noise noise(13);
-    const DType arithmetic = backend.dtype();
+    const DType computeDtype = backend.dtype();
     for (const int64_t headDim : {2, 20, 32, 40, 64, 128})
       for (const int64_t rows : {1, 7, 33, 129}) {
         const Scope scope(text("head ", headDim, ", ", rows, " rows"));
@@ -107,13 +107,13 @@ void normRopeMatches() {
         expectClose(actual,
                     oracle::normRope(given.qkv, given.layout, queryNorm.vector(), keyNorm.vector(), epsilon,
                                      given.positions, rotary),
-                    tolerance(arithmetic, Rounding::inside), "qkv");
-        expectRounded(actual, arithmetic, "qkv");
+                    tolerance(computeDtype, Rounding::inside), "qkv");
+        expectRounded(actual, computeDtype, "qkv");
         // Values are rounded and nothing else.
         const int64_t first = given.layout.queryColumns() + given.layout.keyValueColumns();
         for (int64_t row = 0; row < rows; ++row)
           for (int64_t column = first; column < given.layout.columns(); ++column)
-            expect(actual.at(row, column) == roundTo(arithmetic, given.qkv.at(row, column)),
+            expect(actual.at(row, column) == roundTo(computeDtype, given.qkv.at(row, column)),
                    text("value at ", row, ", ", column));
       }
   });

@@ -115,10 +115,9 @@ DoubleMatrix expertsOracle(const Matrix& x, const ExpertSet& experts, const Disp
   return out;
 }
 
-Matrix run(cpu::QuantizedProducts& verbs, const Matrix& x, const ExpertSet& experts,
-           const Dispatch& dispatch) {
+Matrix run(cpu::QuantizedOps& ops, const Matrix& x, const ExpertSet& experts, const Dispatch& dispatch) {
   HostMatrix input(x), out(x.rows, x.columns);
-  verbs.experts(input.tensor(), experts.mapped, dispatch, out.tensor());
+  ops.experts(input.tensor(), experts.mapped, dispatch, out.tensor());
   return out.host();
 }
 
@@ -136,7 +135,7 @@ void matchOracle() {
         Matrix first;
         forEachQuantizedKernels([&](const cpu::QuantizedKernels& kernels) {
           Products products(kernels, 2, limitsOf(rows, shape));
-          const Matrix actual = run(products.verbs, x, experts, routes.dispatch);
+          const Matrix actual = run(products.ops, x, experts, routes.dispatch);
           expectClose(actual, expected, requantizedTolerance, "experts");
           if (first.values.empty()) first = actual;
           expectSameBits(actual.values, first.values, "against the first table");
@@ -155,10 +154,10 @@ void rowsStandAlone() {
   const Routes routes(noise, rows, shape, chosen);
   forEachQuantizedKernels([&](const cpu::QuantizedKernels& kernels) {
     Products alone(kernels, 1, limitsOf(rows, shape));
-    const Matrix whole = run(alone.verbs, x, experts, routes.dispatch);
+    const Matrix whole = run(alone.ops, x, experts, routes.dispatch);
     for (const int threads : {2, 3, 5}) {
       Products others(kernels, threads, limitsOf(rows, shape));
-      expectSameBits(run(others.verbs, x, experts, routes.dispatch).values, whole.values,
+      expectSameBits(run(others.ops, x, experts, routes.dispatch).values, whole.values,
                      text(threads, " threads"));
     }
     for (const int64_t count : {1, 2, 7, 60})
@@ -167,7 +166,7 @@ void rowsStandAlone() {
         Routes part(noise, count, shape, {begin, begin + count * shape.expertsPerToken});
         std::copy_n(routes.dispatch.weights + first * shape.expertsPerToken, count * shape.expertsPerToken,
                     part.dispatch.weights);
-        expectSameBits(run(alone.verbs, rowRange(x, first, count), experts, part.dispatch).values,
+        expectSameBits(run(alone.ops, rowRange(x, first, count), experts, part.dispatch).values,
                        rowRange(whole, first, count).values, text(count, " rows from ", first));
       }
   });
@@ -189,8 +188,8 @@ void notFinite() {
     for (int64_t column = 0; column < shape.hidden; ++column) bad.at(9, column) *= 1e25f;
     forEachQuantizedKernels([&](const cpu::QuantizedKernels& kernels) {
       Products products(kernels, 2, limitsOf(rows, shape));
-      const Matrix good = run(products.verbs, x, experts, routes.dispatch);
-      const Matrix actual = run(products.verbs, bad, experts, routes.dispatch);
+      const Matrix good = run(products.ops, x, experts, routes.dispatch);
+      const Matrix actual = run(products.ops, bad, experts, routes.dispatch);
       for (int64_t row = 0; row < rows; ++row)
         if (row == 2 || row == 7 || row == 9) {
           for (int64_t column = 0; column < shape.hidden; ++column)
@@ -218,7 +217,7 @@ void denseMatchesOracle() {
         for (const int threads : {1, 3}) {
           Products products(kernels, threads, limitsOf(rows, {72, 168, 0, 0}));
           HostMatrix input(x), out(rows, shape.hidden);
-          products.verbs.mlp(input.tensor(), expert.mapped[0], out.tensor());
+          products.ops.mlp(input.tensor(), expert.mapped[0], out.tensor());
           const Matrix actual = out.host();
           expectClose(actual, expected, requantizedTolerance, "mlp");
           if (first.values.empty()) first = actual;
@@ -238,8 +237,8 @@ void allocateNothing() {
   forEachQuantizedKernels([&](const cpu::QuantizedKernels& kernels) {
     Products products(kernels, 3, limitsOf(rows, shape));
     const int64_t before = allocationCount();
-    products.verbs.experts(input.tensor(), experts.mapped, routes.dispatch, out.tensor());
-    products.verbs.mlp(input.tensor(), experts.mapped[0], out.tensor());
+    products.ops.experts(input.tensor(), experts.mapped, routes.dispatch, out.tensor());
+    products.ops.mlp(input.tensor(), experts.mapped[0], out.tensor());
     const int64_t after = allocationCount();
     expectEqual(after, before, "calls of operator new");
   });

@@ -19,7 +19,7 @@ struct Shape {
 };
 
 /** Products of every table with one weight: near float64, and the same bits in all of them. */
-void expectProducts(const Matrix& x, const QuantizedMatrix& weight, const QuantizedKind& kind) {
+void expectMatmuls(const Matrix& x, const QuantizedMatrix& weight, const QuantizedKind& kind) {
   const Weight mapped = weight.mapped();
   const DoubleMatrix expected = oracle::matmul(throughBytes(x, kind.group), weight.values());
   Matrix first;
@@ -40,7 +40,7 @@ void matchesOracle() {
         const Scope scope(text(nameOf(kind), ", ", rows, " × ", shape.inner, " → ", shape.columns));
         const QuantizedMatrix weight(noise.matrix(shape.columns, shape.inner), kind,
                                      static_cast<size_t>(rows % 4));
-        expectProducts(noise.matrix(rows, shape.inner), weight, kind);
+        expectMatmuls(noise.matrix(rows, shape.inner), weight, kind);
       }
 }
 
@@ -50,7 +50,7 @@ void everyTileHeight() {
     const QuantizedMatrix weight(noise.matrix(35, 96), kind);
     for (int64_t rows = 4; rows <= 13; ++rows) {
       const Scope scope(text(nameOf(kind), ", ", rows, " rows"));
-      expectProducts(noise.matrix(rows, 96), weight, kind);
+      expectMatmuls(noise.matrix(rows, 96), weight, kind);
     }
   }
 }
@@ -66,7 +66,7 @@ void extremes() {
     for (int64_t row = 0; row < x.rows; ++row)
       for (int64_t column = 0; column < x.columns; ++column)
         x.at(row, column) = row == 0 ? 1.5f : row == 1 ? -1.5f : noise.uniform() < 0.5 ? 3.0f : -3.0f;
-    expectProducts(x, weight, kind);
+    expectMatmuls(x, weight, kind);
   }
 }
 
@@ -208,7 +208,7 @@ void allocatesNothing() {
   forEachQuantizedKernels([&](const cpu::QuantizedKernels& kernels) {
     Products products(kernels, 2, limitsOf(300, 320));
     const int64_t before = allocationCount();
-    products.verbs.matmul(input.tensor(), {&mapped, 1}, out.tensor());
+    products.ops.matmul(input.tensor(), {&mapped, 1}, out.tensor());
     const int64_t after = allocationCount();
     expectEqual(after, before, "calls of operator new");
   });

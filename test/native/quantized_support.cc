@@ -69,7 +69,7 @@ Matrix Products::matmul(const Matrix& x, std::span<const Weight> weights) {
   int64_t columns = 0;
   for (const Weight& weight : weights) columns += weight.rows;
   HostMatrix input(x), out(x.rows, columns);
-  verbs.matmul(input.tensor(), weights, out.tensor());
+  ops.matmul(input.tensor(), weights, out.tensor());
   return out.host();
 }
 

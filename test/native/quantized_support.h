@@ -4,7 +4,7 @@
 #include "backends.h"
 #include "core/quantized.h"
 
-/** Quantized weights in host memory, and what the verbs on them mean in float64. */
+/** Quantized weights in host memory, and what the ops on them mean in float64. */
 namespace rnd1::test {
 
 /** What a test asks of a quantized weight. */
@@ -43,14 +43,14 @@ Matrix throughBytes(const Matrix& x, int64_t group);
 /** Kernels with a pool of their own. */
 struct Products {
   Products(const cpu::QuantizedKernels& kernels, int threads, const Limits& limits)
-      : pool(threads), verbs(pool, kernels) {
-    verbs.reserve(limits);
+      : pool(threads), ops(pool, kernels) {
+    ops.reserve(limits);
   }
 
   Matrix matmul(const Matrix& x, std::span<const Weight> weights);
 
   ThreadPool pool;
-  cpu::QuantizedProducts verbs;
+  cpu::QuantizedOps ops;
 };
 
 /** body(kernels) for every table that this machine can run; failures name it. */

@@ -1,18 +1,19 @@
-// Quantized weights in files: written by fillShard, mapped by Weights, or made while a wide model is loaded.
+// Quantized weights in files: written by fillShard, mapped by Weights, or made while a unquantized model is
+// loaded.
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "backend/registry.h"
-#include "core/error.h"
 #include "checkpoint/quantize.h"
 #include "checkpoint/shard_writer.h"
+#include "core/error.h"
 #include "model_support.h"
 
 namespace rnd1::test {
 namespace {
 
-bool isProduct(const std::string& name) { return name.ends_with("_proj.weight") || name == "lm_head.weight"; }
+bool isMatmul(const std::string& name) { return name.ends_with("_proj.weight") || name == "lm_head.weight"; }
 
 /** A quantized copy of a tiny model. */
 struct QuantizedFile {
@@ -21,14 +22,14 @@ struct QuantizedFile {
   std::optional<TemporaryFile> file;
 
   QuantizedFile(TinyModel& tiny, const Quantization& quantization) {
-    const Manifest wide = tiny.manifest();
-    shard.sources = wide.files;
+    const Manifest unquantized = tiny.manifest();
+    shard.sources = unquantized.files;
     uint64_t end = 6;  // scales at even places, integers at odd ones where it happens
-    for (const auto& [name, source] : wide.tensors) {
+    for (const auto& [name, source] : unquantized.tensors) {
       ShardTensor tensor{name, source, {}, end, 0, {}};
       TensorLocation location = source;
       location.offset = end;
-      if (isProduct(name)) {
+      if (isMatmul(name)) {
         const QuantizedShape shape{quantization.dtype, source.shape[0], source.shape[1],
                                    quantizedGroup(source.shape[1], quantization.group)};
         tensor.quantized = shape;
@@ -83,13 +84,13 @@ void loadsWhatItWrites() {
     const QuantizedFile file(tiny, quantization);
     file.fill();
     const auto mapped = loaded(tiny, file.manifest);
-    Manifest wide = tiny.manifest();
-    wide.quantize = quantization;
-    const auto made = loaded(tiny, wide, 3);
+    Manifest unquantized = tiny.manifest();
+    unquantized.quantize = quantization;
+    const auto made = loaded(tiny, unquantized, 3);
     expectEqual(mapped->weightBytes(), made->weightBytes(), "bytes");
     const Matrix logits = logitsOf(*mapped);
     expectSameBits(logits.values, logitsOf(*made).values, "quantized while loading");
-    // And near the wide one: the kernels' own tests say how near.
+    // And near the unquantized one: the kernels' own tests say how near.
     const Matrix exact = logitsOf(*tiny.load(makeCpuBackend(DType::f32, 1)));
     double error = 0, power = 0;
     for (size_t i = 0; i < exact.values.size(); ++i) {
@@ -114,13 +115,13 @@ void fillsTheSameWhateverTheThreads() {
   expect(!content(one.shard.path).empty(), "the file is empty");
 }
 
-void tiedHeadsStayWide() {
+void tiedHeadsStayUnquantized() {
   TinyModel tiny(84, {true, true, {DType::bf16}});
-  Manifest wide = tiny.manifest();
-  const auto plain = loaded(tiny, wide);
-  wide.quantize = Quantization{DType::q8, 64};
-  const auto quantized = loaded(tiny, wide);
-  expect(quantized->weightBytes() < plain->weightBytes(), "nothing is quantized");
+  Manifest unquantized = tiny.manifest();
+  const auto loadedAsIs = loaded(tiny, unquantized);
+  unquantized.quantize = Quantization{DType::q8, 64};
+  const auto quantized = loaded(tiny, unquantized);
+  expect(quantized->weightBytes() < loadedAsIs->weightBytes(), "nothing is quantized");
   expect(quantized->weightBytes() > tiny.config().vocabulary * tiny.config().hidden * 2, "the embedding is");
 }
 
@@ -217,20 +218,20 @@ void namesWhatHasNoScale() {
     stream.write("\xff\x7f", 2);
   }
   expectError([&] { file.fill(); }, ErrorCode::invalidCheckpoint, {name, path, "NaN", "q8"});
-  Manifest wide = tiny.manifest();
-  wide.quantize = Quantization{DType::q4, 64};
-  expectError([&] { loaded(tiny, wide); }, ErrorCode::invalidCheckpoint, {name, path, "NaN", "q4"});
+  Manifest unquantized = tiny.manifest();
+  unquantized.quantize = Quantization{DType::q4, 64};
+  expectError([&] { loaded(tiny, unquantized); }, ErrorCode::invalidCheckpoint, {name, path, "NaN", "q4"});
 }
 
 void quantizingAborts() {
   TinyModel tiny(89);
-  Manifest wide = tiny.manifest();
-  wide.quantize = Quantization{DType::q4, 64};
+  Manifest unquantized = tiny.manifest();
+  unquantized.quantize = Quantization{DType::q4, 64};
   AbortFlag abort;
   expectError(
       [&] {
         const Model model(
-            tiny.config(), makeCpuBackend(DType::f32, 2), wide,
+            tiny.config(), makeCpuBackend(DType::f32, 2), unquantized,
             [&](const LoadProgress& progress) {
               if (progress.tensors >= 5) abort.abort();
             },
@@ -240,9 +241,9 @@ void quantizingAborts() {
 }
 
 const Tests quantizedWeightsTests{
-    {"quantized weights: a written file and a wide one give the same bits", loadsWhatItWrites},
+    {"quantized weights: a written file and a unquantized one give the same bits", loadsWhatItWrites},
     {"quantized weights: files do not depend on threads", fillsTheSameWhateverTheThreads},
-    {"quantized weights: a tied head stays wide", tiedHeadsStayWide},
+    {"quantized weights: a tied head stays unquantized", tiedHeadsStayUnquantized},
     {"quantized weights: bent manifests are named", refusesManifests},
     {"quantized weights: filling reports progress", reportsProgress},
     {"quantized weights: filling fails by name", fillingFails},

@@ -77,15 +77,15 @@ void forEachShape(Body&& body) {
 
 /** Squared error of a group under the plain choice: the range of the values in even steps. */
 double plainError(const Matrix& values, int64_t row, int64_t first, int64_t end) {
-  double least = INFINITY, most = -INFINITY, error = 0;
+  double min = INFINITY, max = -INFINITY, error = 0;
   for (int64_t i = first; i < end; ++i) {
-    least = std::min<double>(least, values.at(row, i));
-    most = std::max<double>(most, values.at(row, i));
+    min = std::min<double>(min, values.at(row, i));
+    max = std::max<double>(max, values.at(row, i));
   }
-  const double step = (most - least) / 15;
+  const double step = (max - min) / 15;
   for (int64_t i = first; i < end; ++i) {
     const double value = values.at(row, i);
-    const double off = step > 0 ? least + step * std::round((value - least) / step) - value : 0;
+    const double off = step > 0 ? min + step * std::round((value - min) / step) - value : 0;
     error += off * off;
   }
   return error;
@@ -95,7 +95,7 @@ void choosesTheNearest() {
   forEachShape([](DType dtype, int32_t group, const Matrix& values) {
     const Quantized q(dtype, group, values);
     expect(q.good, "it cannot be quantized");
-    const int least = dtype == DType::q8 ? 1 : 0, most = dtype == DType::q8 ? 255 : 15;
+    const int min = dtype == DType::q8 ? 1 : 0, max = dtype == DType::q8 ? 255 : 15;
     for (int64_t row = 0; row < values.rows; ++row)
       for (int64_t g = 0; g < q.shape.groups(); ++g) {
         const int64_t first = g * group, end = std::min(first + group, values.columns);
@@ -104,7 +104,7 @@ void choosesTheNearest() {
           const double value = values.at(row, column);
           magnitude = std::max(magnitude, std::fabs(value));
           const double exact =
-              std::min<double>(std::max<double>((value - q.minimum(row, g)) / q.scale(row, g), least), most);
+              std::min<double>(std::max<double>((value - q.minimum(row, g)) / q.scale(row, g), min), max);
           // Half a step, and what f32 leaves open where two are as near.
           if (!expect(std::fabs(q.stored(row, column) - exact) <= 0.5 + 1e-4,
                       text("row ", row, " column ", column, " is ", q.stored(row, column), ", not ", exact)))
@@ -214,7 +214,7 @@ void holdsExtremes() {
 void losesLittle() {
   Noise noise(73);
   const Matrix values = noise.matrix(64, 2048);
-  for (const auto& [dtype, group, most] :
+  for (const auto& [dtype, group, max] :
        {std::tuple{DType::q8, 64, 4e-5}, {DType::q4, 64, 7.5e-3}, {DType::q4, 32, 5.7e-3}}) {
     const Matrix back = Quantized(dtype, group, values).dequantized();
     double error = 0, power = 0;
@@ -222,7 +222,7 @@ void losesLittle() {
       error += std::pow(static_cast<double>(back.values[i]) - values.values[i], 2);
       power += std::pow(static_cast<double>(values.values[i]), 2);
     }
-    expect(error / power <= most, text(dtypeName(dtype), ", groups of ", group, ": NMSE ", error / power));
+    expect(error / power <= max, text(dtypeName(dtype), ", groups of ", group, ": NMSE ", error / power));
   }
 }
 

@@ -186,8 +186,8 @@ void temperatureZero() {
     Noise noise(49);
     const Matrix logits = noise.matrix(7, 53);
     const auto rows = scoreRows(7);
-    const SamplingPlan least = plan(1e-8f);
-    const auto expected = scoreLogits(backend, logits, rows, {&least, 1});
+    const SamplingPlan coldest = plan(1e-8f);
+    const auto expected = scoreLogits(backend, logits, rows, {&coldest, 1});
     for (const Score& score : expected) {
       expect(score.finite, "finite");
       expectEqual(score.entropy, 0.0f, "entropy");

@@ -15,7 +15,7 @@ Limits limitsOf(int64_t rows, int64_t inner, int64_t vocabulary) {
   return limits;
 }
 
-/** What a verb that scores takes, in memory of the backend. */
+/** What an op that scores takes, in memory of the backend. */
 class ScoreMemory {
  public:
   ScoreMemory(Backend& backend, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans)
@@ -76,9 +76,10 @@ std::vector<Score> scoreHidden(Backend& backend, const Matrix& x, const Weight& 
   backend.reserve(limitsOf(x.rows, x.columns, placed.rows));
   const DeviceMatrix input(backend, x);
   const ScoreMemory memory(backend, rows, plans);
-  const bool plain = std::all_of(plans.begin(), plans.end(),
-                                 [&](const SamplingPlan& plan) { return plan.plain(placed.rows); });
-  backend.score(input, placed, memory.rows(), memory.plans(), plain, memory.scores());
+  const bool greedyUnfiltered = std::all_of(plans.begin(), plans.end(), [&](const SamplingPlan& plan) {
+    return plan.greedyUnfiltered(placed.rows);
+  });
+  backend.score(input, placed, memory.rows(), memory.plans(), greedyUnfiltered, memory.scores());
   return memory.host();
 }
 
@@ -110,7 +111,7 @@ void expectScores(const std::vector<Score>& actual, const Matrix& logits, std::s
     expected[1].at(row, 0) = truth.entropy;
     expected[2].at(row, 0) = truth.margin;
   }
-  // Scores are f32 in every arithmetic.
+  // Scores are f32 in every compute dtype.
   const double bound = tolerance(DType::f32, Rounding::none);
   expectClose(numbers[0], expected[0], bound, "confidence", location);
   expectClose(numbers[1], expected[1], bound, "entropy", location);

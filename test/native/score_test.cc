@@ -67,8 +67,8 @@ void scoreMatches() {
   });
 }
 
-/** Plain plans need no logits; what they give is what the logits give. */
-void plainScores() {
+/** Greedy unfiltered plans need no logits; what they give is what the logits give. */
+void greedyUnfilteredScores() {
   forEachBackend([](Backend& backend) {
     Noise noise(47);
     std::vector<SamplingPlan> plans{plan(1), plan(0.7f), plan(3.0f)};
@@ -85,7 +85,8 @@ void plainScores() {
       auto rows = scoreRows(70, 3);
       rows[5] = {rows[5].canvas, 0, 12, false};
       const auto actual = scoreHidden(backend, x, head, rows, plans);
-      expect(actual[5].token == 12 && actual[5].entropy == 0, "a position that is not predicted keeps its token");
+      expect(actual[5].token == 12 && actual[5].entropy == 0,
+             "a position that is not predicted keeps its token");
       const Weight placed = backend.place(head.mapped());
       const DeviceMatrix input(backend, x);
       const DeviceMatrix product(backend, 70, vocabulary);
@@ -218,7 +219,7 @@ const DeviceTests scoreTests{
     {"scoreLogits: every kind of plan against float64", scoreLogitsMatches},
     {"scoreLogits: 1, 7, 33 and 129 rows of canvases with plans of their own", oddRows},
     {"score: the head's product is scored, every weight type", scoreMatches},
-    {"score: plain plans are scored without logits, and alike", plainScores},
+    {"score: greedy unfiltered plans are scored without logits, and alike", greedyUnfilteredScores},
     {"score: a large vocabulary and many rows", largeVocabulary},
     {"score: greedy decisions and bits do not depend on whether rows of logits exist", greedyAlone},
     {"scoreLogits: draws depend on seed, round, position and token, not on the row", drawsDiffer},

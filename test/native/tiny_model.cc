@@ -89,9 +89,9 @@ std::unique_ptr<Model> TinyModel::load(std::unique_ptr<Backend> backend) {
       config_, std::move(backend), manifest(), [](const LoadProgress&) {}, never);
 }
 
-Matrix TinyModel::tensor(const std::string& name, DType arithmetic) const {
+Matrix TinyModel::tensor(const std::string& name, DType computeDtype) const {
   Matrix result = values_.at(name);
-  for (float& value : result.values) value = roundTo(arithmetic, value);
+  for (float& value : result.values) value = roundTo(computeDtype, value);
   return result;
 }
 
@@ -151,7 +151,7 @@ void addTo(DoubleMatrix& target, const DoubleMatrix& delta) {
 }
 
 /** q, k and v side by side, normed and rotated; then attention and its output projection. */
-DoubleMatrix attentionBlock(const TinyModel& tiny, DType arithmetic, const std::string& prefix,
+DoubleMatrix attentionBlock(const TinyModel& tiny, DType computeDtype, const std::string& prefix,
                             const DoubleMatrix& normed) {
   const Config& config = tiny.config();
   const HeadLayout layout = config.headLayout();
@@ -159,7 +159,7 @@ DoubleMatrix attentionBlock(const TinyModel& tiny, DType arithmetic, const std::
   int64_t first = 0;
   for (const char* name : {"q_proj", "k_proj", "v_proj"}) {
     const DoubleMatrix part =
-        matmul(normed, tiny.tensor(prefix + "self_attn." + name + ".weight", arithmetic));
+        matmul(normed, tiny.tensor(prefix + "self_attn." + name + ".weight", computeDtype));
     for (int64_t row = 0; row < normed.rows; ++row)
       std::copy(part.row(row), part.row(row) + part.columns, qkv.row(row) + first);
     first += part.columns;
@@ -175,12 +175,12 @@ DoubleMatrix attentionBlock(const TinyModel& tiny, DType arithmetic, const std::
   const auto attended = attention(columnRange(qkv, 0, keys), columnRange(qkv, keys, layout.keyValueColumns()),
                                   columnRange(qkv, values, layout.keyValueColumns()), layout, offsets,
                                   offsets, 1 / std::sqrt(static_cast<double>(config.headDim)));
-  return matmul(attended.out, tiny.tensor(prefix + "self_attn.o_proj.weight", arithmetic));
+  return matmul(attended.out, tiny.tensor(prefix + "self_attn.o_proj.weight", computeDtype));
 }
 
 }  // namespace
 
-ModelPass model(const TinyModel& tiny, DType arithmetic, std::span<const int32_t> tokens,
+ModelPass model(const TinyModel& tiny, DType computeDtype, std::span<const int32_t> tokens,
                 std::span<const int32_t> expertIds) {
   const Config& config = tiny.config();
   const auto rows = static_cast<int64_t>(tokens.size());
@@ -197,9 +197,9 @@ ModelPass model(const TinyModel& tiny, DType arithmetic, std::span<const int32_t
   };
   for (int64_t layer = 0; layer < config.layers; ++layer) {
     const std::string prefix = layerName(layer);
-    addTo(residual, attentionBlock(tiny, arithmetic, prefix, norm(prefix + "input_layernorm.weight")));
+    addTo(residual, attentionBlock(tiny, computeDtype, prefix, norm(prefix + "input_layernorm.weight")));
     const DoubleMatrix normed = norm(prefix + "post_attention_layernorm.weight");
-    pass.routerLogits.push_back(matmul(normed, tiny.tensor(prefix + "mlp.gate.weight", arithmetic)));
+    pass.routerLogits.push_back(matmul(normed, tiny.tensor(prefix + "mlp.gate.weight", computeDtype)));
     const DoubleMatrix probabilities = softmax(pass.routerLogits.back());
     DoubleMatrix weights(rows, config.expertsPerToken);
     for (int64_t row = 0; row < rows; ++row) {
@@ -210,9 +210,9 @@ ModelPass model(const TinyModel& tiny, DType arithmetic, std::span<const int32_t
       for (int64_t rank = 0; rank < config.expertsPerToken; ++rank) {
         if (config.normTopkProb) weights.at(row, rank) /= sum;
         const std::string name = prefix + "mlp.experts." + std::to_string(ids[rank]) + ".";
-        const Expert expert{tiny.tensor(name + "gate_proj.weight", arithmetic),
-                            tiny.tensor(name + "up_proj.weight", arithmetic),
-                            tiny.tensor(name + "down_proj.weight", arithmetic)};
+        const Expert expert{tiny.tensor(name + "gate_proj.weight", computeDtype),
+                            tiny.tensor(name + "up_proj.weight", computeDtype),
+                            tiny.tensor(name + "down_proj.weight", computeDtype)};
         const auto part = mlp(normed.row(row), expert);
         for (int64_t column = 0; column < config.hidden; ++column)
           residual.at(row, column) += weights.at(row, rank) * part[static_cast<size_t>(column)];
@@ -224,7 +224,7 @@ ModelPass model(const TinyModel& tiny, DType arithmetic, std::span<const int32_t
   const DoubleMatrix last = norm("model.norm.weight");
   pass.hidden.push_back(last);
   const char* head = config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight";
-  pass.logits = matmul(last, tiny.tensor(head, arithmetic));
+  pass.logits = matmul(last, tiny.tensor(head, computeDtype));
   return pass;
 }
 

@@ -30,8 +30,8 @@ class TinyModel {
   /** With the file written; tests may bend it. */
   Manifest manifest();
   std::unique_ptr<Model> load(std::unique_ptr<Backend> backend);
-  /** A tensor as the arithmetic sees it. Norms and the embedding are never rounded. */
-  Matrix tensor(const std::string& name, DType arithmetic) const;
+  /** A tensor as the compute dtype sees it. Norms and the embedding are never rounded. */
+  Matrix tensor(const std::string& name, DType computeDtype) const;
 
  private:
   void add(Noise& noise, const std::string& name, int64_t rows, int64_t columns, float deviation,
@@ -66,7 +66,7 @@ struct ModelPass {
 };
 
 /** The model on one canvas, with the experts given: (layers, rows, k). */
-ModelPass model(const TinyModel& tiny, DType arithmetic, std::span<const int32_t> tokens,
+ModelPass model(const TinyModel& tiny, DType computeDtype, std::span<const int32_t> tokens,
                 std::span<const int32_t> expertIds);
 
 }  // namespace oracle

@@ -1,4 +1,4 @@
-// Every verb at the shapes of RND1-30B: GPUs against the CPU. Without a GPU it says so and tries nothing.
+// Every op at the shapes of RND1-30B: GPUs against the CPU. Without a GPU it says so and tries nothing.
 #include <cstdio>
 #include <thread>
 
@@ -30,7 +30,7 @@ class TrueShapes {
  public:
   TrueShapes(Backend& gpu, Backend& cpu) : gpu_(gpu), cpu_(cpu), dtype_(gpu.dtype()) {}
 
-  /** run(backend) on both; the CPU's result, which the tests of verbs hold to float64, is the truth. */
+  /** run(backend) on both; the CPU's result, which the tests of ops hold to float64, is the truth. */
   template <typename Run>
   void compare(const char* what, Rounding rounding, Run&& run) {
     const Matrix expected = run(cpu_);
@@ -167,12 +167,12 @@ void forEachGpu(Body&& body) {
 }
 
 /** The same at every number of rows. */
-template <void (TrueShapes::*verb)(int64_t)>
+template <void (TrueShapes::*op)(int64_t)>
 void atEveryRowCount() {
   forEachGpu([](TrueShapes& shapes) {
     for (const int64_t rows : rowCounts) {
       const Scope count(text(rows, " rows"));
-      (shapes.*verb)(rows);
+      (shapes.*op)(rows);
     }
   });
 }

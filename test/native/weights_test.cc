@@ -169,10 +169,10 @@ void loadingAborts() {
 }
 
 void copiesWeights() {
-  // Of a file that is quantized while it is loaded, what stays wide is copied.
-  const std::optional<Quantization> wide, bytes = Quantization{DType::q8, 32};
-  for (const auto& [arithmetic, quantize] :
-       {std::pair(DType::f32, wide), std::pair(DType::bf16, wide), std::pair(DType::bf16, bytes)}) {
+  // Of a file that is quantized while it is loaded, what stays unquantized is copied.
+  const std::optional<Quantization> none, bytes = Quantization{DType::q8, 32};
+  for (const auto& [computeDtype, quantize] :
+       {std::pair(DType::f32, none), std::pair(DType::bf16, none), std::pair(DType::bf16, bytes)}) {
     TinyModel tiny(95, {true, false, {DType::bf16, DType::f32, DType::f16}});
     const std::vector<std::vector<int32_t>> canvas{{3, 1, 4, 1, 5}};
     const AbortFlag never;
@@ -181,7 +181,7 @@ void copiesWeights() {
     const auto load = [&](bool copied) {
       manifest.copied = copied;
       return std::make_unique<Model>(
-          tiny.config(), makeCpuBackend(arithmetic, 1), manifest, [](const LoadProgress&) {}, never);
+          tiny.config(), makeCpuBackend(computeDtype, 1), manifest, [](const LoadProgress&) {}, never);
     };
     const auto mapped = load(false), copied = load(true);
     expectEqual(copied->weightBytes(), mapped->weightBytes(), "weight bytes");
@@ -198,22 +198,22 @@ void copiesWeights() {
 }
 
 void refusesSizes() {
-  const int64_t large = int64_t{1} << 40, most = std::numeric_limits<int64_t>::max();
+  const int64_t large = int64_t{1} << 40, max = std::numeric_limits<int64_t>::max();
   const auto refuse = [](const auto& body, const char* what) { expectThrows<Error>(body, what); };
   refuse([&] { Weight(nullptr, DType::f32, large, large).bytes(); }, "rows · columns");
-  refuse([&] { Weight(nullptr, DType::f32, 1, most / 2); }, "columns · 4");
+  refuse([&] { Weight(nullptr, DType::f32, 1, max / 2); }, "columns · 4");
   for (const DType dtype : {DType::q8, DType::q4})
     for (const auto& [rows, columns] :
-         {std::pair(large, large), std::pair(most, int64_t{1}), std::pair(int64_t{1}, most)}) {
+         {std::pair(large, large), std::pair(max, int64_t{1}), std::pair(int64_t{1}, max)}) {
       const QuantizedShape shape{dtype, rows, columns, 64};
       refuse([&] { shape.dataBytes(); }, "bytes");
       refuse([&] { shape.scaleCount(); }, "scales");
       refuse([&] { quantizedWeight(shape, nullptr, nullptr, nullptr).bytes(); }, "all bytes");
     }
   expectEqual(sizeProduct(3, 5, 7), int64_t{105}, "product");
-  expectEqual(sizeSum(most - 1, 1), most, "sum");
-  refuse([&] { sizeProduct(3, most / 2, 1); }, "product");
-  refuse([&] { sizeSum(most, 1); }, "sum");
+  expectEqual(sizeSum(max - 1, 1), max, "sum");
+  refuse([&] { sizeProduct(3, max / 2, 1); }, "product");
+  refuse([&] { sizeSum(max, 1); }, "sum");
   Noise noise(96);
   TinyModel tiny(96);
   const auto model = tiny.load(makeCpuBackend(DType::f32, 1));

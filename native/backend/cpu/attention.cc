@@ -5,8 +5,8 @@
 namespace rnd1::cpu {
 
 void CpuBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout,
-                           CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask mask, float scale,
-                           Tensor out, float* logSumExp) {
+                           CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask mask,
+                           float scale, Tensor out, float* logSumExp) {
   checkMask(mask);
   const int64_t group = layout.heads / layout.keyValueHeads;
   for (int64_t canvas = 0; canvas < queryOffsets.count; ++canvas) {
@@ -34,7 +34,7 @@ void CpuBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLay
                block.first = first;
                block.count = std::min(part, rows - first);
                block.scale = scale;
-               block.arithmetic = arithmetic_;
+               block.computeDtype = computeDtype_;
                block.scratch = scratch_[thread].attention.data();
                block.out = out.row(firstQuery) + queryColumn;
                block.outStride = out.stride;

@@ -39,7 +39,7 @@ void* allocateAligned(size_t bytes) {
 CpuBackend::CpuBackend(DType dtype, int threads, const Kernels& kernels)
     : kernels_(kernels),
       dtype_(dtype),
-      arithmetic_(static_cast<uint8_t>(dtype)),
+      computeDtype_(static_cast<uint8_t>(dtype)),
       packs_((kernels.multipliesBf16 && dtype == DType::bf16) ||
              (kernels.multipliesF16 && dtype == DType::f16)),
       pool_(threads),
@@ -59,7 +59,7 @@ void CpuBackend::download(void* host, const void* source, size_t bytes) {
 
 Weight CpuBackend::place(const Weight& mapped) {
   if (mapped.quantized() && !quantized_)
-    quantized_ = std::make_unique<QuantizedProducts>(pool_, quantizedKernels(kernels_.name));
+    quantized_ = std::make_unique<QuantizedOps>(pool_, quantizedKernels(kernels_.name));
   return mapped;
 }
 
@@ -84,7 +84,7 @@ void CpuBackend::reserve(const Limits& limits) {
   factors_.reserve(sizeProduct(limits.rows, limits.expertsPerToken));
   statistics_.reserve(sizeProduct(limits.scoredRows, blocksOf(limits.vocabulary, statisticsColumns)));
   if (limits.filters) reserveLogits(limits.scoredRows, limits.vocabulary);
-  selector_.reserve(limits.scoredRows);
+  unmasker_.reserve(limits.scoredRows);
 }
 
 void CpuBackend::reserveLogits(int64_t rows, int64_t vocabulary) {

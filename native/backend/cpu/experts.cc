@@ -40,7 +40,7 @@ void CpuBackend::gateUpBlock(const RowSource& x, int64_t rows, const ExpertWeigh
       const WeightRows upRows = weightRows(weights.up, column, count, inPlace,
                                            scratch.weights.data() + convertedColumns * inner * 4);
       kernels_.gateUp(rowsFrom(x, row), std::min(block, rows - row), gateRows, upRows, count, inner,
-                      arithmetic_, activated.row(row) + column, activated.stride);
+                      computeDtype_, activated.row(row) + column, activated.stride);
     }
 }
 
@@ -51,7 +51,7 @@ void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const
   const int64_t slots = dispatch.rows * k;
   const int64_t width = weights[0].gate.rows;
   const auto count = static_cast<int64_t>(weights.size());
-  const RowSource source = productRows(x);
+  const RowSource source = matmulRows(x);
   const int64_t block = rowBlock(x.columns);
   // Each part of an expert gathers its rows anew.
   const int64_t part = partOf(width, blocksOf(itemsPerThread * threads(), expertsHit(dispatch)), width);
@@ -66,7 +66,7 @@ void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const
                   activated.rowRange(first, rows), scratch_[thread]);
     }
   });
-  const RowSource hidden = productRows({activated.data, slots, activated.columns, activated.stride});
+  const RowSource hidden = matmulRows({activated.data, slots, activated.columns, activated.stride});
   int32_t* targets = targets_.data();
   float* factors = factors_.data();
   for (int64_t row = 0; row < slots; ++row) {

@@ -1,25 +1,25 @@
-// Products on the CPU: which form rows and weights take, and how the work is cut.
+// Matmuls on the CPU: the form that rows and weights take, and how the work is split.
 #include "backend/cpu/matmul.h"
 
 namespace rnd1::cpu {
 namespace {
 
 // Output columns that one thread works on at a time.
-constexpr int64_t productColumns = 96;
+constexpr int64_t matmulColumns = 96;
 
 // As many rows share one widening of a weight at least; fewer widen it in registers.
 constexpr int64_t worthWidening = 8;
 
 }  // namespace
 
-RowSource CpuBackend::productRows(Tensor x) {
+RowSource CpuBackend::matmulRows(Tensor x) {
   if (!packs_) return {x.data, x.stride * 4, formatF32};
   const int64_t stride = rowBytes(x.columns);
   parallel(x.rows, x.rows * x.columns, [&](int64_t row, int) {
-    kernels_.narrow(x.row(row), formatF32, arithmetic_, x.columns,
+    kernels_.narrow(x.row(row), formatF32, computeDtype_, x.columns,
                     reinterpret_cast<uint16_t*>(packed_.data() + row * stride));
   });
-  return {packed_.data(), stride, arithmetic_};
+  return {packed_.data(), stride, computeDtype_};
 }
 
 bool CpuBackend::usedInPlace(const Weight& weight, int64_t rows) const {
@@ -37,12 +37,12 @@ WeightRows CpuBackend::weightRows(const Weight& weight, int64_t first, int64_t c
   for (int64_t row = 0; row < count; ++row, source += weight.strideBytes) {
     std::byte* target = scratch + row * bytes;
     if (packs_) {
-      kernels_.narrow(source, format, arithmetic_, weight.columns, reinterpret_cast<uint16_t*>(target));
+      kernels_.narrow(source, format, computeDtype_, weight.columns, reinterpret_cast<uint16_t*>(target));
     } else {
-      kernels_.widen(source, format, arithmetic_, weight.columns, reinterpret_cast<float*>(target));
+      kernels_.widen(source, format, computeDtype_, weight.columns, reinterpret_cast<float*>(target));
     }
   }
-  return {scratch, bytes, packs_ ? arithmetic_ : uint8_t{formatF32}};
+  return {scratch, bytes, packs_ ? computeDtype_ : uint8_t{formatF32}};
 }
 
 int64_t CpuBackend::rowBlock(int64_t inner) const {
@@ -60,8 +60,8 @@ void CpuBackend::multiplyBlock(const RowSource& x, int64_t rows, const Weight& w
 
 void CpuBackend::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
   if (weights[0].quantized()) return quantized_->matmul(x, weights, out);
-  const RowSource source = productRows(x);
-  const int64_t columnPart = partOf(out.columns, 4 * threads(), productColumns);
+  const RowSource source = matmulRows(x);
+  const int64_t columnPart = partOf(out.columns, 4 * threads(), matmulColumns);
   // Parts that share rows follow one another: the rows stay in the cache.
   const int64_t rowPart = rowBlock(x.columns);
   const int64_t rowParts = blocksOf(x.rows, rowPart);

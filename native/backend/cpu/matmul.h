@@ -4,7 +4,7 @@
 
 #include "backend/cpu/cpu_backend.h"
 
-/** How verbs cut products into what kernels take. */
+/** How matmuls are cut into what kernels take. */
 namespace rnd1::cpu {
 
 inline RowSource rowsFrom(const RowSource& x, int64_t first) {

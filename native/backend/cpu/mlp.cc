@@ -13,7 +13,7 @@ constexpr int64_t expertColumns = 48;
 
 void CpuBackend::mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) {
   if (weights.gate.quantized()) return quantized_->mlp(x, weights, out);
-  const RowSource source = productRows(x);
+  const RowSource source = matmulRows(x);
   const int64_t width = weights.gate.rows;
   const int64_t part = partOf(width, 4 * threads(), expertColumns);
   parallel(blocksOf(width, part), 2 * x.rows * x.columns * width, [&](int64_t item, int thread) {

@@ -22,7 +22,7 @@ void CpuBackend::addRmsNorm(Tensor residual, const Tensor* delta, const Weight& 
   const float* factors = widenedVector(scale, firstVector_);
   parallel(residual.rows, 4 * residual.rows * residual.columns, [&](int64_t row, int) {
     kernels_.addRmsNorm(residual.row(row), delta ? delta->row(row) : nullptr, factors, epsilon,
-                        residual.columns, arithmetic_, out.row(row));
+                        residual.columns, computeDtype_, out.row(row));
   });
 }
 
@@ -36,8 +36,8 @@ void CpuBackend::normRope(Tensor qkv, const HeadLayout& layout, const Weight& qu
     float* head = qkv.row(row);
     for (int64_t i = 0; i < layout.heads + layout.keyValueHeads; ++i, head += layout.headDim)
       kernels_.normRopeHead(head, i < layout.heads ? queryScale : keyScale, epsilon, cosines, cosines + half,
-                            half, arithmetic_);
-    kernels_.round(arithmetic_, layout.keyValueColumns(), head);
+                            half, computeDtype_);
+    kernels_.round(computeDtype_, layout.keyValueColumns(), head);
   });
 }
 

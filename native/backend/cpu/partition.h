@@ -33,8 +33,8 @@ struct RowBlock {
   int64_t tileRows(int64_t tile) const { return tileStart(tile + 1) - tileStart(tile); }
 };
 
-/** job(item, thread) for each item: on the pool, or in a plain loop where fewer than `worthSharing` operations do not
- * pay for waking it. */
+/** job(item, thread) for each item: on the pool, or in a plain loop where fewer than `worthSharing`
+ * operations do not pay for waking it. */
 template <typename Job>
 void forEachItem(ThreadPool& pool, int64_t items, int64_t operations, int64_t worthSharing, Job&& job) {
   if (operations < worthSharing) {

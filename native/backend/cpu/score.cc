@@ -1,4 +1,4 @@
-// Scores and the selection on the CPU.
+// Scores and unmasking on the CPU.
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
@@ -64,7 +64,7 @@ void CpuBackend::scoreFused(Tensor x, const Weight& head, std::span<const ScoreR
         },
         rows, plans, scores);
   } else {
-    const RowSource source = productRows(x);
+    const RowSource source = matmulRows(x);
     scoreParts(
         x, head, blocksOf(x.rows, rowPart),
         [&](int64_t part) {
@@ -79,8 +79,8 @@ void CpuBackend::scoreFused(Tensor x, const Weight& head, std::span<const ScoreR
 }
 
 void CpuBackend::score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
-                       std::span<const SamplingPlan> plans, bool plain, std::span<Score> scores) {
-  if (plain) return scoreFused(x, head, rows, plans, scores);
+                       std::span<const SamplingPlan> plans, bool greedyUnfiltered, std::span<Score> scores) {
+  if (greedyUnfiltered) return scoreFused(x, head, rows, plans, scores);
   reserveLogits(x.rows, head.rows);
   const int64_t chunk = scoreChunkRows(head.rows);
   for (int64_t first = 0; first < x.rows; first += chunk) {
@@ -99,7 +99,7 @@ void CpuBackend::scoreLogits(Tensor logits, std::span<const ScoreRow> rows,
 void CpuBackend::unmask(std::span<const UnmaskCanvas> canvases, std::span<const ScoreRow> rows,
                         std::span<const uint8_t> eligible, std::span<Score> scores) {
   for (const UnmaskCanvas& canvas : canvases)
-    selector_.select(canvas.plan, rows.subspan(canvas.first, canvas.count),
+    unmasker_.unmask(canvas.plan, rows.subspan(canvas.first, canvas.count),
                      eligible.subspan(canvas.first, canvas.count),
                      scores.subspan(canvas.first, canvas.count));
 }

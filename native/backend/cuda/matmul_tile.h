@@ -8,13 +8,13 @@ namespace rnd1::cuda {
  * A tile of x · weightᵀ by multiply-adds in f32, for any dtype and any shape: 256 threads, 4 × 4 results
  * each. Sums run along `inner` in pieces of 16, so they depend on nothing but the two rows.
  */
-constexpr int productThreads = 256;
+constexpr int matmulThreads = 256;
 constexpr int tileRows = 64;
 constexpr int tileColumns = 64;
 constexpr int tileInner = 16;
 
 template <int products>
-struct ProductMemory {
+struct MatmulMemory {
   float x[tileInner][tileRows + 4];
   float weights[products][tileInner][tileColumns + 4];
 };
@@ -35,8 +35,8 @@ using Sums = float[4][4];
  * source: the row of x that this thread loads (thread / 4), or null; columns: how many of weights' rows there
  * are.
  */
-template <int products, DType arithmetic>
-__device__ __forceinline__ void multiplyTile(ProductMemory<products>& shared, const float* source,
+template <int products, DType computeDtype>
+__device__ __forceinline__ void multiplyTile(MatmulMemory<products>& shared, const float* source,
                                              const WeightTile (&weights)[products], int32_t columns,
                                              int32_t inner, Sums (&sums)[products]) {
   const int thread = static_cast<int>(threadIdx.x);
@@ -53,7 +53,7 @@ __device__ __forceinline__ void multiplyTile(ProductMemory<products>& shared, co
       for (int p = 0; p < products; ++p)
         shared.weights[p][loadInner + i][loadRow] =
             loadRow < columns && inside
-                ? rounded<arithmetic>(element(weights[p].dtype, weights[p].from(loadRow).data, at))
+                ? rounded<computeDtype>(element(weights[p].dtype, weights[p].from(loadRow).data, at))
                 : 0.0f;
     }
     __syncthreads();

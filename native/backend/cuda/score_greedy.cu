@@ -1,6 +1,6 @@
-// Plain scores (argmax, log-probability, entropy, margin) of x · headᵀ without the logits: every block of the
-// product goes over its tiles of the vocabulary and keeps only running maxima and sums; a second kernel joins
-// what the blocks have found.
+// Greedy scores (argmax, log-probability, entropy, margin) of x · headᵀ without the logits: every block of
+// the matmul goes over its tiles of the vocabulary and keeps only running maxima and sums; a second kernel
+// joins what the blocks have found.
 #include <cfloat>
 
 #include "backend/cuda/device/exponential.h"
@@ -8,34 +8,34 @@
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
-#include "backend/cuda/mma_tile.h"
 #include "backend/cuda/matmul_tile.h"
+#include "backend/cuda/mma_tile.h"
 
 namespace rnd1::cuda {
 namespace {
 
 // Always: how a row's tokens are shared out, and so the order of its sums, must not depend on other rows.
-constexpr int plainRows = 64;
-constexpr int plainColumns = 64;
+constexpr int greedyRows = 64;
+constexpr int greedyColumns = 64;
 constexpr int tilesPerBlock = 4;
 constexpr int joinThreads = 128;  // four warps, a row each
-constexpr int tileStride = plainColumns + 1;
+constexpr int tileStride = greedyColumns + 1;
 
-static_assert(plainRows == tileRows && plainColumns == tileColumns && plainColumns == mmaColumns);
+static_assert(greedyRows == tileRows && greedyColumns == tileColumns && greedyColumns == mmaColumns);
 
-struct PlainArguments {
+struct GreedyArguments {
   Tensor x;
   WeightTile head;
   int32_t vocabulary;
   const ScoreRow* rows;
   const SamplingPlan* plans;
-  PlainPartial* partials;  // (rows, parts)
+  GreedyPartial* partials;  // (rows, parts)
   int32_t parts;
   Score* scores;
 };
 
 /** Sums relative to a maximum, moved to a larger one. */
-__device__ __forceinline__ void rescale(PlainPartial& partial, float maximum) {
+__device__ __forceinline__ void rescale(GreedyPartial& partial, float maximum) {
   if (partial.maximum > -INFINITY) {
     const double factor = exponential(exactDifference(partial.maximum, maximum)).value();
     const double difference = static_cast<double>(partial.maximum) - maximum;
@@ -45,11 +45,11 @@ __device__ __forceinline__ void rescale(PlainPartial& partial, float maximum) {
   partial.maximum = maximum;
 }
 
-__device__ __forceinline__ void merge(PlainPartial& partial, PlainPartial other) {
+__device__ __forceinline__ void merge(GreedyPartial& partial, GreedyPartial other) {
   partial.bad |= other.bad;
   other.bad = partial.bad;
   if (other.maximum > partial.maximum || (other.maximum == partial.maximum && other.token < partial.token)) {
-    const PlainPartial lower = partial;
+    const GreedyPartial lower = partial;
     partial = other;
     other = lower;
   }
@@ -61,8 +61,8 @@ __device__ __forceinline__ void merge(PlainPartial& partial, PlainPartial other)
 }
 
 /** With the lane whose number differs in `bits`; both get the result. */
-__device__ __forceinline__ void mergeLanes(PlainPartial& partial, int bits) {
-  PlainPartial other;
+__device__ __forceinline__ void mergeLanes(GreedyPartial& partial, int bits) {
+  GreedyPartial other;
   other.sum = __shfl_xor_sync(allLanes, partial.sum, bits);
   other.weighted = __shfl_xor_sync(allLanes, partial.weighted, bits);
   other.maximum = __shfl_xor_sync(allLanes, partial.maximum, bits);
@@ -75,27 +75,27 @@ __device__ __forceinline__ void mergeLanes(PlainPartial& partial, int bits) {
 /** A thread's share of a row's tokens: every `threadsPerRow`-th. Those of a row are neighbours in a warp. */
 template <int threads>
 struct RowShare {
-  static constexpr int threadsPerRow = threads / plainRows;
+  static constexpr int threadsPerRow = threads / greedyRows;
 
-  const PlainArguments& given;
+  const GreedyArguments& given;
   int64_t row;  // of x
   int part;
   bool wanted;
   SamplingPlan plan;
   float temperature = 1;
-  PlainPartial partial;
+  GreedyPartial partial;
 
-  __device__ RowShare(const PlainArguments& given, int64_t firstRow)
+  __device__ RowShare(const GreedyArguments& given, int64_t firstRow)
       : given(given),
         row(firstRow + threadIdx.x / threadsPerRow),
         part(static_cast<int>(threadIdx.x) % threadsPerRow),
-        wanted(row < given.x.liveRows() && given.rows[row].predicted) {
+        wanted(row < given.x.validRowCount() && given.rows[row].predicted) {
     if (!wanted) return;
     plan = given.plans[given.rows[row].canvas];
     temperature = fmaxf(plan.temperature, 1e-8f);
   }
 
-  /** The logits of this row in a tile (plainRows, tileStride), of tokens from `first` on. */
+  /** The logits of this row in a tile (greedyRows, tileStride), of tokens from `first` on. */
   __device__ void look(float* tile, int32_t first, int32_t columns) {
     float* logits = tile + threadIdx.x / threadsPerRow * tileStride;
     if (wanted) {
@@ -148,14 +148,15 @@ struct RowShare {
 
 /** product(first token, columns, tile) leaves the logits of a tile behind, once it is called by all. */
 template <int threads, typename Product>
-__device__ __forceinline__ void scoreTiles(const PlainArguments& given, float* tile, Product product) {
-  const int64_t firstRow = int64_t{blockIdx.x} * plainRows;
-  if (firstRow >= given.x.liveRows()) return;
+__device__ __forceinline__ void scoreTiles(const GreedyArguments& given, float* tile, Product product) {
+  const int64_t firstRow = int64_t{blockIdx.x} * greedyRows;
+  if (firstRow >= given.x.validRowCount()) return;
   RowShare<threads> share(given, firstRow);
   for (int i = 0; i < tilesPerBlock; ++i) {
-    const int32_t first = (static_cast<int32_t>(blockIdx.y) * tilesPerBlock + i) * plainColumns;
+    const int32_t first = (static_cast<int32_t>(blockIdx.y) * tilesPerBlock + i) * greedyColumns;
     if (first >= given.vocabulary) break;
-    const int32_t columns = given.vocabulary - first < plainColumns ? given.vocabulary - first : plainColumns;
+    const int32_t columns =
+        given.vocabulary - first < greedyColumns ? given.vocabulary - first : greedyColumns;
     product(firstRow, first, columns);
     __syncthreads();
     share.look(tile, first, columns);
@@ -165,19 +166,19 @@ __device__ __forceinline__ void scoreTiles(const PlainArguments& given, float* t
 }
 
 /** The source row for the loaders of a tile of x. */
-__device__ __forceinline__ const float* liveRow(const Tensor& x, int64_t row) {
-  return row < x.liveRows() ? x.row(row) : nullptr;
+__device__ __forceinline__ const float* validRow(const Tensor& x, int64_t row) {
+  return row < x.validRowCount() ? x.row(row) : nullptr;
 }
 
-template <DType arithmetic>
-__global__ void __launch_bounds__(productThreads) plainKernel(PlainArguments given) {
-  auto& shared = *reinterpret_cast<ProductMemory<1>*>(sharedMemory());
+template <DType computeDtype>
+__global__ void __launch_bounds__(matmulThreads) greedyKernel(GreedyArguments given) {
+  auto& shared = *reinterpret_cast<MatmulMemory<1>*>(sharedMemory());
   auto* tile = reinterpret_cast<float*>(sharedMemory());  // in the place of what has been multiplied
-  scoreTiles<productThreads>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
+  scoreTiles<matmulThreads>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
     const WeightTile weights[1] = {given.head.from(first)};
     Sums sums[1];
-    multiplyTile<1, arithmetic>(shared, liveRow(given.x, firstRow + threadIdx.x / 4), weights, columns,
-                                static_cast<int32_t>(given.x.columns), sums);
+    multiplyTile<1, computeDtype>(shared, validRow(given.x, firstRow + threadIdx.x / 4), weights, columns,
+                                  static_cast<int32_t>(given.x.columns), sums);
     __syncthreads();
     for (int i = 0; i < 4; ++i)
       for (int j = 0; j < 4; ++j)
@@ -186,31 +187,31 @@ __global__ void __launch_bounds__(productThreads) plainKernel(PlainArguments giv
 }
 
 template <DType type>
-__global__ void __launch_bounds__(mmaThreads) plainMmaKernel(PlainArguments given) {
-  auto& shared = *reinterpret_cast<MmaMemory<1, plainRows>*>(sharedMemory());
+__global__ void __launch_bounds__(mmaThreads) greedyMmaKernel(GreedyArguments given) {
+  auto& shared = *reinterpret_cast<MmaMemory<1, greedyRows>*>(sharedMemory());
   auto* tile = reinterpret_cast<float*>(sharedMemory());
   scoreTiles<mmaThreads>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
     const WeightTile weights[1] = {given.head.from(first)};
-    FragmentC sums[1][plainRows / 8];
-    multiplyMmaTile<1, plainRows, type>(shared, liveRow(given.x, firstRow + XLoader<plainRows>::row()),
-                                        weights, columns, static_cast<int32_t>(given.x.columns), sums);
+    FragmentC sums[1][greedyRows / 8];
+    multiplyMmaTile<1, greedyRows, type>(shared, validRow(given.x, firstRow + XLoader<greedyRows>::row()),
+                                         weights, columns, static_cast<int32_t>(given.x.columns), sums);
     __syncthreads();
-    forEachMmaResult<plainRows>(
+    forEachMmaResult<greedyRows>(
         [&](int r, int c, int n, int i) { tile[r * tileStride + c] = sums[0][n].values[i]; });
   });
 }
 
-__global__ void __launch_bounds__(joinThreads) joinKernel(PlainArguments given) {
+__global__ void __launch_bounds__(joinThreads) joinKernel(GreedyArguments given) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int64_t row = int64_t{blockIdx.x} * (joinThreads / 32) + threadIdx.x / 32;
-  if (row >= given.x.liveRows()) return;
+  if (row >= given.x.validRowCount()) return;
   const ScoreRow scored = given.rows[row];
   Score score;
   if (!scored.predicted) {
     score.token = scored.token;
     score.confidence = score.margin = -FLT_MAX;
   } else {
-    PlainPartial partial;
+    GreedyPartial partial;
     for (int32_t part = lane; part < given.parts; part += 32)
       merge(partial, given.partials[row * given.parts + part]);
     for (int bits = 16; bits > 0; bits /= 2) mergeLanes(partial, bits);
@@ -229,36 +230,36 @@ __global__ void __launch_bounds__(joinThreads) joinKernel(PlainArguments given) 
 
 }  // namespace
 
-int64_t plainParts(int64_t vocabulary) {
-  return (vocabulary + tilesPerBlock * plainColumns - 1) / (tilesPerBlock * plainColumns);
+int64_t greedyParts(int64_t vocabulary) {
+  return (vocabulary + tilesPerBlock * greedyColumns - 1) / (tilesPerBlock * greedyColumns);
 }
 
-void scorePlain(cudaStream_t stream, DType arithmetic, Tensor x, const Weight& head, const ScoreRow* rows,
-                const SamplingPlan* plans, PlainPartial* partials, Score* scores) {
-  const auto parts = static_cast<int32_t>(plainParts(head.rows));
-  const PlainArguments given{x,
-                             {head.data, head.strideBytes, head.dtype},
-                             static_cast<int32_t>(head.rows),
-                             rows,
-                             plans,
-                             partials,
-                             parts,
-                             scores};
+void scoreGreedy(cudaStream_t stream, DType computeDtype, Tensor x, const Weight& head, const ScoreRow* rows,
+                 const SamplingPlan* plans, GreedyPartial* partials, Score* scores) {
+  const auto parts = static_cast<int32_t>(greedyParts(head.rows));
+  const GreedyArguments given{x,
+                              {head.data, head.strideBytes, head.dtype},
+                              static_cast<int32_t>(head.rows),
+                              rows,
+                              plans,
+                              partials,
+                              parts,
+                              scores};
   // Blocks that share a part of the head follow each other: it is read from memory once.
-  const dim3 blocks(blocksFor(x.rows, plainRows), static_cast<unsigned>(parts));
-  if (suitsMma(arithmetic, head)) {
-    const Grid grid{blocks, mmaThreads, sizeof(MmaMemory<1, plainRows>)};
-    if (arithmetic == DType::bf16) {
-      launch(stream, "score (plain)", grid, plainMmaKernel<DType::bf16>, given);
+  const dim3 blocks(blocksFor(x.rows, greedyRows), static_cast<unsigned>(parts));
+  if (suitsMma(computeDtype, head)) {
+    const Grid grid{blocks, mmaThreads, sizeof(MmaMemory<1, greedyRows>)};
+    if (computeDtype == DType::bf16) {
+      launch(stream, "score (greedy)", grid, greedyMmaKernel<DType::bf16>, given);
     } else {
-      launch(stream, "score (plain)", grid, plainMmaKernel<DType::f16>, given);
+      launch(stream, "score (greedy)", grid, greedyMmaKernel<DType::f16>, given);
     }
   } else {
-    constexpr size_t tileBytes = plainRows * tileStride * sizeof(float);
-    const Grid grid{blocks, productThreads,
-                    sizeof(ProductMemory<1>) > tileBytes ? sizeof(ProductMemory<1>) : tileBytes};
-    dispatchDType(arithmetic,
-                  [&]<DType type>() { launch(stream, "score (plain)", grid, plainKernel<type>, given); });
+    constexpr size_t tileBytes = greedyRows * tileStride * sizeof(float);
+    const Grid grid{blocks, matmulThreads,
+                    sizeof(MatmulMemory<1>) > tileBytes ? sizeof(MatmulMemory<1>) : tileBytes};
+    dispatchDType(computeDtype,
+                  [&]<DType type>() { launch(stream, "score (greedy)", grid, greedyKernel<type>, given); });
   }
   launch(stream, "score (join)", {dim3(blocksFor(x.rows, joinThreads / 32)), joinThreads}, joinKernel, given);
 }

@@ -85,7 +85,7 @@ static inline void packPanel(const float* rows, int64_t rowStride, int64_t steps
 
 /** One row of scores becomes weights, rounded; its running maximum and total move on. Returns what earlier
  * sums are to be multiplied by. */
-static inline float softmaxRow(float* scores, int64_t count, bool firstBlock, uint8_t arithmetic,
+static inline float softmaxRow(float* scores, int64_t count, bool firstBlock, uint8_t computeDtype,
                                float* maximumSoFar, float* totalSoFar) {
   for (int64_t j = count; j < keyBlock; ++j) scores[j] = -__builtin_inff();
   F best = splat(*maximumSoFar);
@@ -95,7 +95,7 @@ static inline float softmaxRow(float* scores, int64_t count, bool firstBlock, ui
   for (int64_t j = 0; j < keyBlock; j += lanes) {
     const F probability = exponential(load(scores + j) - newMaximum);
     total += probability;
-    store(scores + j, roundTo(arithmetic, probability));
+    store(scores + j, roundTo(computeDtype, probability));
   }
   // The first block has nothing to rescale, and −∞ − −∞ would be NaN.
   const float correction = firstBlock ? 0.0f : exponential(splat(*maximumSoFar - newMaximum))[0];
@@ -167,7 +167,7 @@ static void attentionOf(const AttentionBlock& block) {
         float* row = scores + q * keyBlock;
         for (int64_t j = 0; j < keyBlock; j += lanes) store(row + j, load(row + j) * block.scale);
         const float correction =
-            softmaxRow(row, count, first == 0, block.arithmetic, &maxima[r + q], &totals[r + q]);
+            softmaxRow(row, count, first == 0, block.computeDtype, &maxima[r + q], &totals[r + q]);
         if (correction != 1.0f)
           for (int64_t d = 0; d < width; d += lanes)
             store(tileSums + q * width + d, load(tileSums + q * width + d) * correction);
@@ -188,7 +188,7 @@ static void attentionOf(const AttentionBlock& block) {
     float* out = block.out + queryOffset(index, block.outStride);
     const float factor = 1.0f / totals[r];
     for (int64_t d = 0; d < headDim; ++d) out[d] = sums[r * width + d] * factor;
-    round(block.arithmetic, headDim, out);
+    round(block.computeDtype, headDim, out);
     if (block.logSumExp)
       block.logSumExp[index / block.group * block.logSumExpStride + index % block.group] =
           maxima[r] + __builtin_logf(totals[r]);
@@ -197,7 +197,7 @@ static void attentionOf(const AttentionBlock& block) {
 
 static void attention(const AttentionBlock& block) {
 #ifdef RND1_MULTIPLIES_BF16
-  if (block.arithmetic == formatBf16) return attentionOf<Bf16Units>(block);
+  if (block.computeDtype == formatBf16) return attentionOf<Bf16Units>(block);
 #endif
   attentionOf<WideUnits>(block);
 }

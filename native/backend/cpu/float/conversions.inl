@@ -1,25 +1,25 @@
-// Between the formats of weights and of arithmetic. Included by kernels.inl only.
+// Between the formats of weights and of compute dtype. Included by kernels.inl only.
 
 template <typename Load>
-static inline void convert(Load loadVector, int64_t elementBytes, const void* source, uint8_t arithmetic,
+static inline void convert(Load loadVector, int64_t elementBytes, const void* source, uint8_t computeDtype,
                            int64_t count, float* out) {
   const char* bytes = static_cast<const char*>(source);
   int64_t i = 0;
   for (; i + lanes <= count; i += lanes)
-    store(out + i, roundTo(arithmetic, loadVector(bytes + i * elementBytes)));
+    store(out + i, roundTo(computeDtype, loadVector(bytes + i * elementBytes)));
   if (i < count) {
     char last[lanes * 4] = {};
     __builtin_memcpy(last, bytes + i * elementBytes, static_cast<size_t>((count - i) * elementBytes));
-    storeFirst(out + i, roundTo(arithmetic, loadVector(last)), count - i);
+    storeFirst(out + i, roundTo(computeDtype, loadVector(last)), count - i);
   }
 }
 
-static void widen(const void* source, uint8_t format, uint8_t arithmetic, int64_t count, float* out) {
-  if (format == arithmetic) arithmetic = formatF32;
+static void widen(const void* source, uint8_t format, uint8_t computeDtype, int64_t count, float* out) {
+  if (format == computeDtype) computeDtype = formatF32;
   if (format == formatBf16) {
-    convert([](const char* p) { return bf16ToF32(p); }, 2, source, arithmetic, count, out);
+    convert([](const char* p) { return bf16ToF32(p); }, 2, source, computeDtype, count, out);
   } else if (format == formatF16) {
-    convert([](const char* p) { return f16ToF32(p); }, 2, source, arithmetic, count, out);
+    convert([](const char* p) { return f16ToF32(p); }, 2, source, computeDtype, count, out);
   } else {
     convert(
         [](const char* p) {
@@ -27,12 +27,12 @@ static void widen(const void* source, uint8_t format, uint8_t arithmetic, int64_
           __builtin_memcpy(&vector, p, sizeof vector);
           return vector;
         },
-        4, source, arithmetic, count, out);
+        4, source, computeDtype, count, out);
   }
 }
 
-static void round(uint8_t arithmetic, int64_t count, float* values) {
-  if (arithmetic != formatF32) widen(values, formatF32, arithmetic, count, values);
+static void round(uint8_t computeDtype, int64_t count, float* values) {
+  if (computeDtype != formatF32) widen(values, formatF32, computeDtype, count, values);
 }
 
 static void narrow(const void* source, uint8_t format, uint8_t to, int64_t count, uint16_t* out) {

@@ -19,7 +19,7 @@ enum : uint8_t { formatF32 = 0, formatF16 = 1, formatBf16 = 2 };
 constexpr int64_t keyBlock = 64;
 constexpr int64_t attentionRows = 240;
 
-/** Rows of x: f32, or packed as bf16 or f16 where a unit has products of those. */
+/** Activation rows: f32, or bf16 or f16 where the instruction set multiplies that type natively. */
 struct RowSource {
   const void* data;
   int64_t strideBytes;
@@ -46,7 +46,7 @@ struct AttentionBlock {
   int64_t group, headDim, keys;
   int64_t first, count;  // indices [first, first + count); count ≤ attentionRows
   float scale;
-  uint8_t arithmetic;
+  uint8_t computeDtype;
   float* scratch;  // attentionScratch(headDim) floats of cpu_backend.h, aligned to 64 bytes
   float* out;      // as query
   int64_t outStride;
@@ -68,17 +68,17 @@ struct RowStatistics {
 struct Kernels {
   const char* name;
 
-  /** Whether products in this arithmetic take rows and weights of it; all others take rows of f32. */
+  /** Whether matmuls in this compute dtype take rows and weights of it; all others take rows of f32. */
   bool multipliesBf16, multipliesF16;
 
-  /** out[i] = source[i] widened to f32 and rounded to `arithmetic`; the source may be unaligned. */
-  void (*widen)(const void* source, uint8_t format, uint8_t arithmetic, int64_t count, float* out);
+  /** out[i] = source[i] widened to f32 and rounded to `computeDtype`; the source may be unaligned. */
+  void (*widen)(const void* source, uint8_t format, uint8_t computeDtype, int64_t count, float* out);
 
-  /** out[i] = source[i] rounded to a format that products take; the source may be unaligned. */
+  /** out[i] = source[i] rounded to a format that matmuls take; the source may be unaligned. */
   void (*narrow)(const void* source, uint8_t format, uint8_t to, int64_t count, uint16_t* out);
 
   /** In place. */
-  void (*round)(uint8_t arithmetic, int64_t count, float* values);
+  void (*round)(uint8_t computeDtype, int64_t count, float* values);
 
   /** out[r · outStride + c] = x[r] · weights[c], `inner` long. */
   void (*multiply)(const RowSource& x, int64_t rows, const WeightRows& weights, int64_t columns,
@@ -91,15 +91,15 @@ struct Kernels {
 
   /** out[r · outStride + c] = round(silu(x[r] · gate[c]) · (x[r] · up[c])). */
   void (*gateUp)(const RowSource& x, int64_t rows, const WeightRows& gate, const WeightRows& up,
-                 int64_t columns, int64_t inner, uint8_t arithmetic, float* out, int64_t outStride);
+                 int64_t columns, int64_t inner, uint8_t computeDtype, float* out, int64_t outStride);
 
   /** residual += delta (when not null); out = round(residual / rms · scale). */
   void (*addRmsNorm)(float* residual, const float* delta, const float* scale, float epsilon, int64_t count,
-                     uint8_t arithmetic, float* out);
+                     uint8_t computeDtype, float* out);
 
   /** One head: RMSNorm, rotary embedding with cosines[half], sines[half], rounding. Columns: 2 · half. */
   void (*normRopeHead)(float* head, const float* scale, float epsilon, const float* cosines,
-                       const float* sines, int64_t half, uint8_t arithmetic);
+                       const float* sines, int64_t half, uint8_t computeDtype);
 
   void (*attention)(const AttentionBlock& block);
 
@@ -107,11 +107,11 @@ struct Kernels {
   void (*statistics)(float* logits, int64_t count, float temperature, RowStatistics* statistics);
 
   /**
-   * multiplyAddsPerRound(arithmetic) multiply-adds, `rounds` times, in registers, with the instructions of
-   * products; gives what must not be optimised away.
+   * multiplyAddsPerRound(compute dtype) multiply-adds, `rounds` times, in registers, with the instructions of
+   * matmuls; returns what must not be optimised away.
    */
-  float (*multiplyAddLoop)(uint8_t arithmetic, int64_t rounds);
-  int64_t (*multiplyAddsPerRound)(uint8_t arithmetic);
+  float (*multiplyAddLoop)(uint8_t computeDtype, int64_t rounds);
+  int64_t (*multiplyAddsPerRound)(uint8_t computeDtype);
 };
 
 // Null when not built for this processor family.

@@ -1,5 +1,5 @@
 // The kernels, compiled once per instruction set. The including unit defines RND1_ISA (a namespace of its
-// own), RND1_LANES, and the register tile of products, RND1_TILE_ROWS · RND1_TILE_COLUMNS, and includes the
+// own), RND1_LANES, and the register tile of matmuls, RND1_TILE_ROWS · RND1_TILE_COLUMNS, and includes the
 // intrinsics it needs on x86-64. Everything here is static.
 
 #if defined(__aarch64__)

@@ -19,7 +19,7 @@ struct TilePiece {
   int64_t inner;  // elements of the piece
   // Lines that will be needed soon, of some rows, and after how many elements the next ones are asked for.
   const char* ahead = nullptr;
-  int64_t aheadRows = 0, aheadStride = 0;
+  int64_t prefetchRows = 0, prefetchStride = 0;
   int64_t elementsEach = 0;
 };
 
@@ -46,7 +46,8 @@ static void multiplyTile(const TilePiece& piece, float* result) {
     int64_t end = whole;
     if constexpr (fetches) {
       // Not into the first level, which the tile fills.
-      for (int64_t i = 0; i < piece.aheadRows; ++i) __builtin_prefetch(ahead + i * piece.aheadStride, 0, 2);
+      for (int64_t i = 0; i < piece.prefetchRows; ++i)
+        __builtin_prefetch(ahead + i * piece.prefetchStride, 0, 2);
       ahead += lineBytes;
       if (k + piece.elementsEach < end) end = k + piece.elementsEach;
     }
@@ -162,8 +163,8 @@ static inline void multiplyRows(const Tiles& tiles, const RowSource& x, int64_t 
   alignas(64) float result[tileSums];
   alignas(64) float waiting[waitingRows * tileColumns + tileSums];
   // Of nearly equal size, in whole lines of either format.
-  const int64_t most = pieceBytes / tiles.xBytes;
-  const int64_t pieces = inner > most ? (inner + most - 1) / most : 1;
+  const int64_t max = pieceBytes / tiles.xBytes;
+  const int64_t pieces = inner > max ? (inner + max - 1) / max : 1;
   const int64_t pieceElements = ((inner + pieces - 1) / pieces + 31) / 32 * 32;
   const int64_t rows = end - first, rowTiles = (rows + tileRows - 1) / tileRows;
   TilePiece piece;
@@ -173,7 +174,7 @@ static inline void multiplyRows(const Tiles& tiles, const RowSource& x, int64_t 
     piece.inner = inner - start < pieceElements ? inner - start : pieceElements;
     const Sharing sharing = shareOf(rowTiles, piece.inner, tiles.weightBytes);
     piece.elementsEach = sharing.elementsEach;
-    piece.aheadStride = weights.rows[1] - weights.rows[0];
+    piece.prefetchStride = weights.rows[1] - weights.rows[0];
     const int64_t next = last ? weights.ahead : (start + pieceElements) * tiles.weightBytes;
     for (int c = 0; c < tileColumns; ++c) {
       piece.weights[c] = weights.rows[c] + start * tiles.weightBytes;
@@ -188,7 +189,7 @@ static inline void multiplyRows(const Tiles& tiles, const RowSource& x, int64_t 
       const bool fetches = turn >= 0 && row < tileColumns;
       if (fetches) {
         piece.ahead = weights.rows[row] + next + turn % sharing.tiles * sharing.lines * lineBytes;
-        piece.aheadRows = sharing.rows < tileColumns - row ? sharing.rows : tileColumns - row;
+        piece.prefetchRows = sharing.rows < tileColumns - row ? sharing.rows : tileColumns - row;
       }
       const Tile multiplyTile = (fetches ? tiles.fetching : tiles.plain)[count - 1];
       float* sums = waiting + r * tileColumns;
@@ -263,7 +264,7 @@ static void multiplyAccumulate(const RowSource& x, const int32_t* targets, const
 }
 
 static void gateUp(const RowSource& x, int64_t rows, const WeightRows& gate, const WeightRows& up,
-                   int64_t columns, int64_t inner, uint8_t arithmetic, float* out, int64_t outStride) {
+                   int64_t columns, int64_t inner, uint8_t computeDtype, float* out, int64_t outStride) {
   const Tiles& tiles = chooseTiles(x.format, gate.format);
   // The gates of some rows wait for their other sides. Whole vectors are read of them.
   alignas(64) float gates[waitingRows * tileColumns + lanes];
@@ -279,7 +280,7 @@ static void gateUp(const RowSource& x, int64_t rows, const WeightRows& gate, con
         alignas(64) float activated[tileSums];
         for (int i = 0; i < count * tileColumns; i += static_cast<int>(lanes)) {
           const F g = load(gates + (r - first) * tileColumns + i), u = load(result + i);
-          store(activated + i, roundTo(arithmetic, g / (exponential(-g) + 1.0f) * u));
+          store(activated + i, roundTo(computeDtype, g / (exponential(-g) + 1.0f) * u));
         }
         for (int i = 0; i < count; ++i)
           storeColumns(out + (r + i) * outStride + c, activated + i * tileColumns, upTile.width);

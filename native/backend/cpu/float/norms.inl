@@ -16,16 +16,16 @@ static inline float inverseRms(const float* values, int64_t count, float epsilon
 }
 
 static void addRmsNorm(float* residual, const float* delta, const float* scale, float epsilon, int64_t count,
-                       uint8_t arithmetic, float* out) {
+                       uint8_t computeDtype, float* out) {
   if (delta)
     for (int64_t i = 0; i < count; ++i) residual[i] += delta[i];
   const float factor = inverseRms(residual, count, epsilon);
   for (int64_t i = 0; i < count; ++i) out[i] = residual[i] * factor * scale[i];
-  round(arithmetic, count, out);
+  round(computeDtype, count, out);
 }
 
 static void normRopeHead(float* head, const float* scale, float epsilon, const float* cosines,
-                         const float* sines, int64_t half, uint8_t arithmetic) {
+                         const float* sines, int64_t half, uint8_t computeDtype) {
   const float factor = inverseRms(head, 2 * half, epsilon);
   for (int64_t i = 0; i < half; ++i) {
     const float low = head[i] * factor * scale[i];
@@ -33,5 +33,5 @@ static void normRopeHead(float* head, const float* scale, float epsilon, const f
     head[i] = low * cosines[i] - high * sines[i];
     head[i + half] = high * cosines[i] + low * sines[i];
   }
-  round(arithmetic, 2 * half, head);
+  round(computeDtype, 2 * half, head);
 }

@@ -1,4 +1,4 @@
-// What products read, `step` elements at a time, and how they multiply it. Included by kernels.inl only.
+// What matmuls read, `step` elements at a time, and how they multiply it. Included by kernels.inl only.
 //
 // An operand type has: xBytes and weightBytes, of an element; Vector, `step` elements; loadX, loadWeight and
 // their forms for the `count` < step last elements; accumulate(sums, x, weight), which adds step / lanes

@@ -1,4 +1,4 @@
-// How fast products could be. Included by kernels.inl only.
+// Peak multiply-add throughput, for benchmarks. Included by kernels.inl only.
 
 // Units with a latency of four to six need ten or twelve sums; SSE2 and AVX2 have 16 registers for all.
 constexpr int64_t independentSums = 12;
@@ -19,27 +19,27 @@ static float accumulateLoop(int64_t rounds, const char* x, const char* weight) {
   return sum(total);
 }
 
-static float multiplyAddLoop(uint8_t arithmetic, int64_t rounds) {
+static float multiplyAddLoop(uint8_t computeDtype, int64_t rounds) {
   float values[2 * lanes];
   for (int64_t i = 0; i < 2 * lanes; ++i) values[i] = 0.5f;
   const char* source = reinterpret_cast<const char*>(values);
 #ifdef RND1_MULTIPLIES_BF16
-  if (arithmetic == formatBf16) return accumulateLoop<Bf16>(rounds, source, source + 4);
+  if (computeDtype == formatBf16) return accumulateLoop<Bf16>(rounds, source, source + 4);
 #endif
 #ifdef RND1_MULTIPLIES_F16
-  if (arithmetic == formatF16) return accumulateLoop<F16>(rounds, source, source + 4);
+  if (computeDtype == formatF16) return accumulateLoop<F16>(rounds, source, source + 4);
 #endif
-  (void)arithmetic;
+  (void)computeDtype;
   return accumulateLoop<F32>(rounds, source, source + 4);
 }
 
-static int64_t multiplyAddsPerRound(uint8_t arithmetic) {
+static int64_t multiplyAddsPerRound(uint8_t computeDtype) {
 #ifdef RND1_MULTIPLIES_BF16
-  if (arithmetic == formatBf16) return independentSums * Bf16::step;
+  if (computeDtype == formatBf16) return independentSums * Bf16::step;
 #endif
 #ifdef RND1_MULTIPLIES_F16
-  if (arithmetic == formatF16) return independentSums * F16::step;
+  if (computeDtype == formatF16) return independentSums * F16::step;
 #endif
-  (void)arithmetic;
+  (void)computeDtype;
   return independentSums * lanes;
 }

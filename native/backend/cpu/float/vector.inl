@@ -160,8 +160,8 @@ static inline F roundToF16(F value) {
 }
 #endif
 
-static inline F roundTo(uint8_t arithmetic, F value) {
-  if (arithmetic == formatBf16) return roundToBf16(value);
-  if (arithmetic == formatF16) return roundToF16(value);
+static inline F roundTo(uint8_t computeDtype, F value) {
+  if (computeDtype == formatBf16) return roundToBf16(value);
+  if (computeDtype == formatF16) return roundToF16(value);
   return value;
 }

@@ -12,13 +12,13 @@ constexpr int64_t rowsWorthReading = 8;
 
 }  // namespace
 
-void QuantizedProducts::quantizeRows(Tensor x, const QuantizedFormat& format) {
+void QuantizedOps::quantizeRows(Tensor x, const QuantizedFormat& format) {
   parallel(x.rows, 8 * x.rows * x.columns, [&](int64_t row, int) {
     kernels_.quantize(x.row(row), x.columns, format.group, format.offsetFactor(), rows_.row(row, format));
   });
 }
 
-void QuantizedProducts::gather(const RowBlock& block, const QuantizedFormat& format, ByteRows& into) {
+void QuantizedOps::gather(const RowBlock& block, const QuantizedFormat& format, ByteRows& into) {
   const int64_t columns = format.paddedColumns(), groups = format.groups();
   for (int64_t tile = 0; tile < block.tiles; ++tile) {
     const int64_t first = block.tileStart(tile), rows = block.tileRows(tile);
@@ -35,7 +35,7 @@ void QuantizedProducts::gather(const RowBlock& block, const QuantizedFormat& for
   }
 }
 
-void QuantizedProducts::planGateUp(const ExpertWeights& weights, std::span<const int32_t> offsets) {
+void QuantizedOps::planGateUp(const ExpertWeights& weights, std::span<const int32_t> offsets) {
   const QuantizedFormat format(weights.gate);
   const auto blocksOf = [&](size_t expert) {
     return RowBlocks(offsets[expert + 1] - offsets[expert], format.paddedColumns(), kernels_.tileRows);
@@ -67,8 +67,8 @@ void QuantizedProducts::planGateUp(const ExpertWeights& weights, std::span<const
   }
 }
 
-void QuantizedProducts::gateUp(const GateUp& work, const ExpertWeights& weights, const ByteRows& x,
-                               int64_t firstRow, Scratch& scratch) {
+void QuantizedOps::gateUp(const GateUp& work, const ExpertWeights& weights, const ByteRows& x,
+                          int64_t firstRow, Scratch& scratch) {
   const QuantizedFormat format(weights.gate), downFormat(weights.down);
   const RowBlock& block = work.block;
   const auto pairAt = [&](int64_t panel) {
@@ -94,8 +94,8 @@ void QuantizedProducts::gateUp(const GateUp& work, const ExpertWeights& weights,
   }
 }
 
-void QuantizedProducts::experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch,
-                                Tensor out) {
+void QuantizedOps::experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch,
+                           Tensor out) {
   const int64_t slots = dispatch.rows * dispatch.expertsPerToken;
   if (slots == 0) return;
   const QuantizedFormat format(weights[0].gate), downFormat(weights[0].down);
@@ -150,7 +150,7 @@ void QuantizedProducts::experts(Tensor x, std::span<const ExpertWeights> weights
   });
 }
 
-void QuantizedProducts::mlp(Tensor x, const ExpertWeights& weights, Tensor out) {
+void QuantizedOps::mlp(Tensor x, const ExpertWeights& weights, Tensor out) {
   if (x.rows == 0) return;
   const QuantizedFormat format(weights.gate);
   const RowBlocks blocks(x.rows, format.paddedColumns(), kernels_.tileRows);

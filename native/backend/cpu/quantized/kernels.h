@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 /**
- * The inner loops of products with quantized weights (core/quantized.h has their layout), as one table of
+ * The inner loops of matmuls with quantized weights (core/quantized.h has their layout), as one table of
  * functions per instruction set, beside that of kernels.h and under the same rules: no C++ library headers
  * here.
  *
@@ -40,7 +40,7 @@ struct PanelView {
 };
 
 /** Memory that will be needed next and should be on its way, split evenly over the groups of a call. */
-struct Ahead {
+struct Prefetch {
   const uint8_t* first[2];
   int64_t bytesPerGroup;  // of each
 };
@@ -48,7 +48,7 @@ struct Ahead {
 /** Two panels whose products with a tile are wanted; they may be the same one. */
 struct PanelPair {
   PanelView panels[2];
-  Ahead ahead;
+  Prefetch prefetch;
   int64_t groups;
   int64_t group;   // columns, 64 or 32
   uint8_t format;  // formatQ8, formatQ4

@@ -1,6 +1,6 @@
-// The kernels of quantized products, compiled once per instruction set. The including unit defines RND1_ISA
-// (a namespace of its own), RND1_ISA_NAME, RND1_LANES and RND1_TILE_ROWS, and includes the intrinsics it
-// needs. Everything here is static.
+// The kernels of matmuls with quantized weights, compiled once per instruction set. The including unit
+// defines RND1_ISA (a namespace of its own), RND1_ISA_NAME, RND1_LANES and RND1_TILE_ROWS, and includes the
+// intrinsics it needs. Everything here is static.
 
 namespace rnd1::cpu::RND1_ISA {
 namespace {
@@ -152,7 +152,7 @@ static void multiplyRows(const QuantizedTile& x, const PanelPair& weights, float
   constexpr bool hasMinimums = format == formatQ4;
   const int64_t groups = weights.groups, group = weights.group;
   const int64_t groupBytes = group / (format == formatQ8 ? 4 : 8) * lineBytes;
-  const int64_t aheadBytes = weights.ahead.bytesPerGroup;
+  const int64_t prefetchBytes = weights.prefetch.bytesPerGroup;
   for (int firstPanel = 0; firstPanel < 2; firstPanel += panelsAtOnce) {
     PanelView panels[panelsAtOnce];
     const uint8_t* values[panelsAtOnce];
@@ -160,7 +160,7 @@ static void multiplyRows(const QuantizedTile& x, const PanelPair& weights, float
     for (int p = 0; p < panelsAtOnce; ++p) {
       panels[p] = weights.panels[firstPanel + p];
       values[p] = panels[p].values;
-      ahead[p] = weights.ahead.first[firstPanel + p];
+      ahead[p] = weights.prefetch.first[firstPanel + p];
     }
     const int8_t* activations = x.values;
     const int32_t* offsets = x.offsets;
@@ -169,7 +169,7 @@ static void multiplyRows(const QuantizedTile& x, const PanelPair& weights, float
     F totals[rows][vectors] = {};
     for (int64_t g = 0; g < groups; ++g) {
       for (int p = 0; p < panelsAtOnce; ++p)
-        for (const uint8_t* end = ahead[p] + aheadBytes; ahead[p] < end; ahead[p] += lineBytes)
+        for (const uint8_t* end = ahead[p] + prefetchBytes; ahead[p] < end; ahead[p] += lineBytes)
           __builtin_prefetch(ahead[p], 0, 2);  // not into the first level, where the tile lies
       I sums[rows][vectors];
 #pragma GCC unroll 16

@@ -1,9 +1,8 @@
-#include "backend/cpu/quantized/quantized_ops.h"
-
 #include <algorithm>
 #include <cstring>
 
 #include "backend/cpu/quantized/panels.h"
+#include "backend/cpu/quantized/quantized_ops.h"
 
 namespace rnd1::cpu {
 namespace {
@@ -24,9 +23,9 @@ constexpr int64_t padded(int64_t columns) { return blocksOf(columns, 64) * 64; }
 
 }  // namespace
 
-RowBlocks::RowBlocks(int64_t rows, int64_t paddedColumns, int64_t tileRows, int64_t most)
+RowBlocks::RowBlocks(int64_t rows, int64_t paddedColumns, int64_t tileRows, int64_t max)
     : rows_(rows),
-      count_(blocksOf(rows, std::min(std::clamp(blockBytes / paddedColumns, tileRows, mostBlockRows), most))),
+      count_(blocksOf(rows, std::min(std::clamp(blockBytes / paddedColumns, tileRows, maxBlockRows), max))),
       tileRows_(tileRows) {}
 
 RowBlock RowBlocks::operator[](int64_t block) const {
@@ -60,10 +59,10 @@ QuantizedTile ByteRows::tile(int64_t first, int64_t rows, const QuantizedFormat&
           rows};
 }
 
-QuantizedProducts::QuantizedProducts(ThreadPool& pool, const QuantizedKernels& kernels)
+QuantizedOps::QuantizedOps(ThreadPool& pool, const QuantizedKernels& kernels)
     : pool_(pool), kernels_(kernels), scratch_(static_cast<size_t>(pool.threads())) {}
 
-void QuantizedProducts::reserve(const Limits& limits) {
+void QuantizedOps::reserve(const Limits& limits) {
   const int64_t slots = sizeProduct(limits.rows, limits.expertsPerToken);
   const int64_t innerValues = sizeProduct(limits.rows, padded(limits.innerColumns));
   rows_.reserve(innerValues);
@@ -73,8 +72,8 @@ void QuantizedProducts::reserve(const Limits& limits) {
   grow(slotWeights_, slots);
   for (Scratch& scratch : scratch_) {
     scratch.rows.reserve(std::max(blockBytes, kernels_.tileRows * padded(limits.innerColumns)));
-    grow(scratch.activated, mostBlockRows * activatedColumns);
-    grow(scratch.sums, mostBlockRows * panelPair);
+    grow(scratch.activated, maxBlockRows * activatedColumns);
+    grow(scratch.sums, maxBlockRows * panelPair);
     if (limits.expertsPerToken > 0) grow(scratch.combined, sizeProduct(limits.rows, panelPair));
   }
   // Every expert has a block, every block of rows one more, and every thread as many parts as it should find.
@@ -84,7 +83,7 @@ void QuantizedProducts::reserve(const Limits& limits) {
   work_.reserve(static_cast<size_t>(blocks + itemsPerThread * pool_.threads()));
 }
 
-void QuantizedProducts::quantizeTiles(Tensor x, const RowBlocks& blocks, const QuantizedFormat& format) {
+void QuantizedOps::quantizeTiles(Tensor x, const RowBlocks& blocks, const QuantizedFormat& format) {
   const auto job = [&](const RowBlock& block, int64_t tile) {
     const int64_t first = block.first + block.tileStart(tile), rows = block.tileRows(tile);
     for (int64_t r = 0; r < rows; ++r)
@@ -102,29 +101,29 @@ void QuantizedProducts::quantizeTiles(Tensor x, const RowBlocks& blocks, const Q
   }
 }
 
-void QuantizedProducts::multiplyBlock(const ByteRows& rows, int64_t firstRow, const RowBlock& block,
-                                      const PanelPair& pair, const PanelPair& next,
-                                      const QuantizedFormat& format, float* sums) const {
+void QuantizedOps::multiplyBlock(const ByteRows& rows, int64_t firstRow, const RowBlock& block,
+                                 const PanelPair& pair, const PanelPair& next, const QuantizedFormat& format,
+                                 float* sums) const {
   constexpr int64_t line = 64;
   const int64_t wanted = next.groups * next.group / (format.dtype == formatQ8 ? 4 : 8) * line;
   const int64_t perGroup = blocksOf(wanted / line, block.tiles * pair.groups) * line;
   PanelPair panels = pair;
-  panels.ahead = next.ahead;
-  panels.ahead.bytesPerGroup = perGroup;
+  panels.prefetch = next.prefetch;
+  panels.prefetch.bytesPerGroup = perGroup;
   int64_t fetched = 0;
   for (int64_t tile = 0; tile < block.tiles; ++tile) {
     const int64_t first = block.tileStart(tile);
-    if (fetched >= wanted) panels.ahead.bytesPerGroup = 0;
+    if (fetched >= wanted) panels.prefetch.bytesPerGroup = 0;
     kernels_.multiply(rows.tile(firstRow + first, block.tileRows(tile), format), panels,
                       sums + first * panelPair);
     fetched += pair.groups * perGroup;
-    for (int p = 0; p < 2; ++p) panels.ahead.first[p] = next.ahead.first[p] + fetched;
+    for (int p = 0; p < 2; ++p) panels.prefetch.first[p] = next.prefetch.first[p] + fetched;
   }
 }
 
-void QuantizedProducts::multiplyPairs(const ByteRows& rows, const RowBlock& block, const Weight& weight,
-                                      const QuantizedFormat& format, int64_t pair, int64_t end, float* out,
-                                      int64_t stride, int thread) {
+void QuantizedOps::multiplyPairs(const ByteRows& rows, const RowBlock& block, const Weight& weight,
+                                 const QuantizedFormat& format, int64_t pair, int64_t end, float* out,
+                                 int64_t stride, int thread) {
   const int64_t own = pairsOf(weight);
   float* sums = scratch_[static_cast<size_t>(thread)].sums.data();
   for (; pair < end; ++pair, out += panelPair) {
@@ -137,22 +136,21 @@ void QuantizedProducts::multiplyPairs(const ByteRows& rows, const RowBlock& bloc
   }
 }
 
-RowBlocks QuantizedProducts::takeRows(Tensor x, const Weight& weight, int64_t most) {
+RowBlocks QuantizedOps::takeRows(Tensor x, const Weight& weight, int64_t max) {
   const QuantizedFormat format(weight);
-  const RowBlocks blocks(x.rows, format.paddedColumns(), kernels_.tileRows, most);
+  const RowBlocks blocks(x.rows, format.paddedColumns(), kernels_.tileRows, max);
   quantizeTiles(x, blocks, format);
   return blocks;
 }
 
-void QuantizedProducts::multiplyPart(const RowBlock& block, const Weight& weight, int64_t first,
-                                     int64_t columns, float* out, int64_t stride, int thread) {
+void QuantizedOps::multiplyPart(const RowBlock& block, const Weight& weight, int64_t first, int64_t columns,
+                                float* out, int64_t stride, int thread) {
   multiplyPairs(rows_, block, weight, QuantizedFormat(weight), first / panelPair,
                 blocksOf(first + columns, panelPair), out, stride, thread);
 }
 
-void QuantizedProducts::multiplyTiles(const ByteRows& rows, const RowBlocks& blocks,
-                                      std::span<const Weight> weights, const QuantizedFormat& format,
-                                      Tensor out) {
+void QuantizedOps::multiplyTiles(const ByteRows& rows, const RowBlocks& blocks,
+                                 std::span<const Weight> weights, const QuantizedFormat& format, Tensor out) {
   int64_t pairs = 0, columns = 0;
   for (const Weight& weight : weights) {
     pairs += pairsOf(weight);
@@ -178,7 +176,7 @@ void QuantizedProducts::multiplyTiles(const ByteRows& rows, const RowBlocks& blo
   });
 }
 
-void QuantizedProducts::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
+void QuantizedOps::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
   if (x.rows == 0) return;
   int64_t column = 0;
   while (!weights.empty()) {

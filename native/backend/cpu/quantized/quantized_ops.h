@@ -11,13 +11,13 @@
 
 namespace rnd1::cpu {
 
-constexpr int64_t mostBlockRows = 256;
+constexpr int64_t maxBlockRows = 256;
 
-/** How `rows` rows divide into blocks of at most `most`: a function of their number, their length and `most`.
+/** How `rows` rows divide into blocks of at most `max`: a function of their number, their length and `max`.
  */
 class RowBlocks {
  public:
-  RowBlocks(int64_t rows, int64_t paddedColumns, int64_t tileRows, int64_t most = mostBlockRows);
+  RowBlocks(int64_t rows, int64_t paddedColumns, int64_t tileRows, int64_t max = maxBlockRows);
   int64_t count() const { return count_; }
   RowBlock operator[](int64_t block) const;
 
@@ -25,7 +25,7 @@ class RowBlocks {
   int64_t rows_, count_, tileRows_;
 };
 
-/** What a product needs to know of the weights it meets; the same for all weights of one product. */
+/** What a matmul needs to know of its weights; the same for all weights of one call. */
 struct QuantizedFormat {
   uint8_t dtype = formatQ8;
   int64_t group = 64;
@@ -63,26 +63,26 @@ class ByteRows {
 };
 
 /**
- * The verbs on quantized weights: activations become bytes once, weights stream through the cache once per
+ * The ops on quantized weights: activations become bytes once, weights stream through the cache once per
  * block of rows, and the experts of a layer never exist as f32 rows beyond one thread's block. Any element of
  * a result depends on its own row alone, bit for bit, whatever the rows beside it, the threads or the
  * instruction set.
  */
-class QuantizedProducts {
+class QuantizedOps {
  public:
-  QuantizedProducts(ThreadPool& pool, const QuantizedKernels& kernels);
+  QuantizedOps(ThreadPool& pool, const QuantizedKernels& kernels);
 
   const char* instructionSet() const { return kernels_.name; }
 
-  /** Sizes the scratch memory: no verb allocates after it. */
+  /** Sizes the scratch memory: no op allocates after it. */
   void reserve(const Limits& limits);
 
-  /** out[:, columns of weight i] = x · weights[i]ᵀ, the products side by side. */
+  /** out[:, columns of weight i] = x · weights[i]ᵀ, side by side. */
   void matmul(Tensor x, std::span<const Weight> weights, Tensor out);
 
-  /** Takes the rows of x as bytes, in blocks of at most `most`, which `multiplyPart` can then be asked for.
+  /** Takes the rows of x as bytes, in blocks of at most `max`, which `multiplyPart` can then be asked for.
    */
-  RowBlocks takeRows(Tensor x, const Weight& weight, int64_t most);
+  RowBlocks takeRows(Tensor x, const Weight& weight, int64_t max);
   /**
    * out[r · stride + c] = row r of the block · weight[first + c], for `columns` of them; `first` is a
    * multiple of panelPair. Any thread may ask, under its own number.

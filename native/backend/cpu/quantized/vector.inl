@@ -1,5 +1,5 @@
 // Vectors of RND1_LANES outputs, and products of bytes on them, for one instruction set. Included by
-// quantized_kernels.inl only.
+// kernels.inl only.
 //
 // A line is RND1_LANES rows × 4 columns of a panel. Weights made of a line meet four activations, the same
 // for all rows: dot(sums, weights, quad) adds four products to each row's integer.
