@@ -34,7 +34,7 @@ EXPECTED = {
     "normRope": 5,
     "narrow": 2.2,
     "attention": 9,
-    "score (plain)": 1500,
+    "score (greedy)": 1500,
 }
 EXPECTED_H200 = {"experts (gate, up)": 240, "experts (down)": 120}
 EXPECTED_STEP = {"H100": 34e-3, "H200": 28e-3}
