@@ -53,7 +53,7 @@
       "target_name": "rnd1_avx2",
       "type": "static_library",
       "variables": { "instruction_set": ["-mavx2", "-mfma", "-mf16c"] },
-      "sources": ["native/backend/cpu/kernels_avx2.cc", "native/backend/cpu/quantized_kernels_avx2.cc"],
+      "sources": ["native/backend/cpu/float/kernels_avx2.cc", "native/backend/cpu/quantized/quantized_kernels_avx2.cc"],
       "conditions": [
         ["target_arch=='x64'", {
           "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
@@ -65,7 +65,7 @@
       "target_name": "rnd1_dotprod",
       "type": "static_library",
       "variables": { "instruction_set": ["-march=armv8.2-a+dotprod"] },
-      "sources": ["native/backend/cpu/quantized_kernels_dotprod.cc"],
+      "sources": ["native/backend/cpu/quantized/quantized_kernels_dotprod.cc"],
       "conditions": [
         ["target_arch=='arm64'", {
           "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
@@ -77,7 +77,7 @@
       "target_name": "rnd1_avxvnni",
       "type": "static_library",
       "variables": { "instruction_set": ["-mavxvnni", "-mavx2", "-mfma", "-mf16c"] },
-      "sources": ["native/backend/cpu/quantized_kernels_avxvnni.cc"],
+      "sources": ["native/backend/cpu/quantized/quantized_kernels_avxvnni.cc"],
       "conditions": [
         ["target_arch=='x64'", {
           "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
@@ -93,7 +93,7 @@
           "-mavx512vnni", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c"
         ]
       },
-      "sources": ["native/backend/cpu/quantized_kernels_avx512vnni.cc"],
+      "sources": ["native/backend/cpu/quantized/quantized_kernels_avx512vnni.cc"],
       "conditions": [
         ["target_arch=='x64'", {
           "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
@@ -105,7 +105,7 @@
       "target_name": "rnd1_avx512",
       "type": "static_library",
       "variables": { "instruction_set": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c"] },
-      "sources": ["native/backend/cpu/kernels_avx512.cc"],
+      "sources": ["native/backend/cpu/float/kernels_avx512.cc"],
       "conditions": [
         ["target_arch=='x64'", {
           "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
@@ -119,7 +119,7 @@
       "variables": {
         "instruction_set": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512bf16", "-mfma", "-mf16c"]
       },
-      "sources": ["native/backend/cpu/kernels_avx512bf16.cc"],
+      "sources": ["native/backend/cpu/float/kernels_avx512bf16.cc"],
       "conditions": [
         ["target_arch=='x64'", {
           "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
@@ -131,7 +131,7 @@
       "target_name": "rnd1_neonf16",
       "type": "static_library",
       "variables": { "instruction_set": ["-march=armv8.2-a+fp16fml"] },
-      "sources": ["native/backend/cpu/kernels_neonf16.cc"],
+      "sources": ["native/backend/cpu/float/kernels_neonf16.cc"],
       "conditions": [
         ["target_arch=='arm64'", {
           "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
@@ -143,7 +143,7 @@
       "target_name": "rnd1_neonbf16",
       "type": "static_library",
       "variables": { "instruction_set": ["-march=armv8.2-a+bf16+fp16fml"] },
-      "sources": ["native/backend/cpu/kernels_neonbf16.cc"],
+      "sources": ["native/backend/cpu/float/kernels_neonbf16.cc"],
       "conditions": [
         ["target_arch=='arm64'", {
           "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],

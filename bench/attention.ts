@@ -7,7 +7,7 @@
 import { kernelBench } from './support/kernel-bench';
 
 kernelBench({
-  verb: 'attention',
+  op: 'attention',
   rows: { cpu: '256,1024', cuda: '256,4096,16384' },
   sizes: ['canvases', 'heads', 'key-value-heads', 'head-dim'],
   peer: 'attention.py',

@@ -7,7 +7,7 @@
 import { kernelBench } from './support/kernel-bench';
 
 kernelBench({
-  verb: 'experts',
+  op: 'experts',
   rows: { cpu: '64,256', cuda: '64,256,8192' },
   sizes: ['routing', 'hidden', 'experts', 'experts-per-token', 'expert-width'],
   peer: 'experts.py',

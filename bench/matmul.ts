@@ -7,7 +7,7 @@
 import { kernelBench } from './support/kernel-bench';
 
 kernelBench({
-  verb: 'matmul',
+  op: 'matmul',
   rows: { cpu: '64,256', cuda: '64,256,4096' },
   sizes: ['hidden', 'heads', 'key-value-heads', 'head-dim'],
   peer: 'matmul.py',

@@ -7,7 +7,7 @@
 import { kernelBench } from './support/kernel-bench';
 
 kernelBench({
-  verb: 'route',
+  op: 'route',
   rows: { cpu: '64,256', cuda: '256,4096' },
   sizes: ['hidden', 'experts', 'experts-per-token'],
 });

@@ -7,7 +7,7 @@
 import { kernelBench } from './support/kernel-bench';
 
 kernelBench({
-  verb: 'score',
+  op: 'score',
   rows: { cpu: '64', cuda: '32,256' },
   sizes: ['hidden', 'vocabulary'],
   peer: 'score.py',

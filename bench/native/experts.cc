@@ -38,8 +38,8 @@ void benchExperts(const Bench& bench) {
   const int64_t expertBytes =
       2 * Weights::bytes(options.weights, width, hidden) + Weights::bytes(options.weights, hidden, width);
   Weights memory(backend, options.weights);
-  Weights wide(backend, isQuantized(options.weights) ? DType::bf16 : options.weights);
-  const Weight router = wide.add(options.experts, hidden);
+  Weights unquantized(backend, isQuantized(options.weights) ? DType::bf16 : options.weights);
+  const Weight router = unquantized.add(options.experts, hidden);
   std::vector<std::vector<ExpertWeights>> copies(
       static_cast<size_t>(coldCopies(options.experts * expertBytes)));
   for (auto& copy : copies)

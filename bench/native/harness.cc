@@ -13,7 +13,7 @@ namespace {
 
 /** What one measurement should take at least: far above what a clock or a synchronization costs. */
 constexpr double worthMeasuring = 0.02;
-constexpr int64_t mostCalls = 1000;
+constexpr int64_t maxCalls = 1000;
 
 /** One flat JSON object, field by field. */
 class Line {
@@ -95,10 +95,10 @@ class Calls {
   /** The same of calls that GPUs record and replay as one: their work is timed, not their launches. */
   double together(int64_t calls) {
     if (backend_.device() == "cpu" || !measured_.sequence) return oneByOne(calls);
-    const auto verbs = [&] {
+    const auto ops = [&] {
       for (int64_t call = 0; call < calls; ++call) measured_.call(call);
     };
-    const auto run = [&] { backend_.runSequence({key_, 0, false}, verbs); };
+    const auto run = [&] { backend_.runSequence({key_, 0, false}, ops); };
     // The first run of a key is an ordinary one, the second is recorded.
     if (recorded_ != calls) {
       key_ = nextKey++;
@@ -137,7 +137,7 @@ void Bench::report(const Case& measured) const {
   Calls run(backend, measured);
   run.oneByOne(1);
   const double once = std::max(run.oneByOne(1), 1e-9);
-  const auto calls = std::clamp(static_cast<int64_t>(worthMeasuring / once) + 1, int64_t{1}, mostCalls);
+  const auto calls = std::clamp(static_cast<int64_t>(worthMeasuring / once) + 1, int64_t{1}, maxCalls);
   std::vector<double> seconds;
   std::vector<Peaks> peaks;
   for (int i = 0; i < options.runs; ++i) {

@@ -12,13 +12,13 @@
 
 namespace rnd1::bench {
 
-/** A verb at one size. */
+/** An op at one size. */
 struct Case {
   std::string name;                                    // "qkv"; what distinguishes it within its bench
   std::vector<std::pair<std::string, int64_t>> shape;  // {"rows", 256}, …
   double operations = 0;                               // a multiply-add is two
   double bytes = 0;                             // that any implementation must read or write, once each
-  std::function<void(int64_t)> call = nullptr;  // the verb; it is told how many calls went before
+  std::function<void(int64_t)> call = nullptr;  // the op; it is told how many calls went before
   bool sequence = true;  // calls may be recorded together: they take no host memory and wait for nothing
 };
 
@@ -49,7 +49,7 @@ class Bench {
   const Options& options;
 };
 
-// One file per verb; `registry` in main.cc names them.
+// One file per op; `registry` in main.cc names them.
 void benchAttention(const Bench& bench);
 void benchExperts(const Bench& bench);
 void benchMatmul(const Bench& bench);

@@ -17,7 +17,7 @@ constexpr int64_t patternLength = 1 << 18;
 
 /** More than the last cache of any processor or GPU we know of. */
 constexpr int64_t beyondCaches = int64_t{512} << 20;
-constexpr int64_t mostCopies = 32;
+constexpr int64_t maxCopies = 32;
 
 }  // namespace
 
@@ -99,7 +99,7 @@ Weight Weights::add(int64_t rows, int64_t columns) {
 }
 
 int64_t coldCopies(int64_t bytes) {
-  return std::clamp(beyondCaches / std::max<int64_t>(bytes, 1), int64_t{1}, mostCopies);
+  return std::clamp(beyondCaches / std::max<int64_t>(bytes, 1), int64_t{1}, maxCopies);
 }
 
 }  // namespace rnd1::bench

@@ -38,7 +38,7 @@ std::vector<float> randomValues(int64_t count, float amplitude, DType dtype);
 /** Values as a checkpoint of `dtype` (f32, f16 or bf16) stores them. */
 std::vector<std::byte> bytesOf(const std::vector<float>& values, DType dtype);
 
-/** Random activations, rounded to the arithmetic as verbs leave them. */
+/** Random activations, rounded to the compute dtype as ops leave them. */
 class DeviceMatrix {
  public:
   DeviceMatrix(Backend& backend, int64_t rows, int64_t columns, float amplitude = 1)

@@ -57,34 +57,34 @@ DType dtypeNamed(const std::string& name, std::string_view value) {
 /** Borders between tiles of a GPU's products: Backend::setBorder. */
 constexpr const char* borderNames[] = {"few-rows", "many-rows", "few-expert-rows", "many-expert-rows"};
 
-void atMost(const char* name, double value, double most) {
-  if (value > most) {
+void atMost(const char* name, double value, double max) {
+  if (value > max) {
     std::ostringstream text;
-    text << name << " must be at most " << std::setprecision(12) << most << ", not " << value;
+    text << name << " must be at most " << std::setprecision(12) << max << ", not " << value;
     refuse(text.str());
   }
 }
 
 /** Of no use beyond, and where sizes are multiplied they overflow. */
 void checkLimits(const Options& options) {
-  constexpr double most = 1 << 24, experts = 1 << 16;
+  constexpr double max = 1 << 24, experts = 1 << 16;
   const auto check = [](const char* name, int64_t value, double limit) {
     atMost(name, static_cast<double>(value), limit);
   };
-  for (const int64_t rows : options.rows) check("--rows", rows, most);
+  for (const int64_t rows : options.rows) check("--rows", rows, max);
   for (const BatchSize& size : options.cases) {
     check("--cases", size.length, 40960);
-    check("--cases", size.canvases, most / static_cast<double>(size.length));
+    check("--cases", size.canvases, max / static_cast<double>(size.length));
   }
   for (const int64_t rows : options.rows)
-    check("--canvases", options.canvases, most / static_cast<double>(rows));
+    check("--canvases", options.canvases, max / static_cast<double>(rows));
   check("--hidden", options.hidden, 1 << 16);
   check("--heads", options.heads, 1 << 12);
   check("--key-value-heads", options.keyValueHeads, 1 << 12);
   check("--head-dim", options.headDim, 1 << 12);
   check("--experts", options.experts, experts);
   check("--expert-width", options.expertWidth, 1 << 18);
-  check("--vocabulary", options.vocabulary, most);
+  check("--vocabulary", options.vocabulary, max);
   check("--layers", options.layers, 1024);
   check("--threads", options.threads, 4096);
   atMost("--effort", options.effort, 100);
@@ -117,7 +117,7 @@ const char* const usage =
     "rnd1_bench step --cases 1x64,4x256 …: whole steps of batches of equal canvases\n";
 
 Options parseOptions(std::span<const char* const> arguments) {
-  if (arguments.empty()) refuse(std::string("which verb?\n") + usage);
+  if (arguments.empty()) refuse(std::string("which op?\n") + usage);
   Options options;
   options.bench = arguments[0];
 

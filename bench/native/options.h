@@ -18,10 +18,10 @@ struct BatchSize {
 
 /** What to measure, and at which sizes; RND1's own unless said otherwise. */
 struct Options {
-  std::string bench;  // the verb
+  std::string bench;  // the op
   std::string device = "cpu";
-  DType dtype = DType::bf16;    // of the arithmetic
-  DType weights = DType::bf16;  // as the checkpoint stores them; routers and norms stay wide
+  DType dtype = DType::bf16;    // of the compute dtype
+  DType weights = DType::bf16;  // as the checkpoint stores them; routers and norms stay unquantized
   int threads = 1;
   int runs = 5;
   double effort = 1;  // of measuring the peaks
@@ -43,7 +43,7 @@ struct Options {
   int64_t layers = 48;
 };
 
-/** `VERB --rows 64,256 [--device cuda:0] …`: `usage` names them all. Throws Error invalid_argument. */
+/** `OP --rows 64,256 [--device cuda:0] …`: `usage` names them all. Throws Error invalid_argument. */
 Options parseOptions(std::span<const char* const> arguments);
 
 extern const char* const usage;

@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
+#include "checkpoint/manifest.h"
 #include "model/config.h"
-#include "model/weights.h"
 
 namespace rnd1::bench {
 

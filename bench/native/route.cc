@@ -1,4 +1,4 @@
-// Router product, softmax, best k, grouping by expert.
+// Router matmul, softmax, best k, grouping by expert.
 #include "dispatching.h"
 
 namespace rnd1::bench {

@@ -1,4 +1,4 @@
-// The end of a step: head product and scores of the masked rows, then the selection. The selection alone,
+// The end of a step: LM head and scores of the masked rows, then unmasking. Unmasking alone,
 // too.
 #include "harness.h"
 #include "memory.h"
@@ -80,7 +80,7 @@ void benchScore(const Bench& bench) {
       measured.bytes = static_cast<double>(headBytes + count * options.hidden * 4);
       const DeviceArray<SamplingPlan> placed(backend, std::span<const SamplingPlan>(&plan, 1));
       measured.call = [&](int64_t) {
-        backend.score(x, head, rows.rows(), {placed.data(), 1}, plan.plain(options.vocabulary),
+        backend.score(x, head, rows.rows(), {placed.data(), 1}, plan.greedyUnfiltered(options.vocabulary),
                       rows.results());
         rows.unmask();
       };

@@ -1,4 +1,4 @@
-// Whole steps of a model: embed, layers, scores, selection. Its weights are random and all of them have
+// Whole steps of a model: embed, layers, scores, unmasking. Its weights are random and all of them have
 // memory of their own in the backend, but the checkpoint they are read from is one region of random numbers,
 // at another offset for each: RND1-30B needs a file of 0.7 GB instead of 61.
 #include <algorithm>

@@ -43,7 +43,7 @@ export interface Figure {
   readonly baselines: readonly Baseline[];
 }
 
-/** A case of a verb. */
+/** A case of an op. */
 export interface KernelFigure extends Figure {
   /** Medians of what was measured in turns with it. */
   readonly peaks: Peaks;

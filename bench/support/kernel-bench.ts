@@ -11,7 +11,7 @@ import { formatPeaks, formatSeconds, formatTable, nothing, rateCells, rateColumn
 /** What one microscript measures. */
 export interface KernelBench {
   /** As rnd1_bench names it. */
-  readonly verb: string;
+  readonly op: string;
   /** What `--rows` is without being given. */
   readonly rows: { readonly cpu: string; readonly cuda: string };
   /** Size options that mean something here, beside `--rows`. */
@@ -45,15 +45,15 @@ export function kernelBench(bench: KernelBench): void {
     const args = Object.entries(options).flatMap(([name, value]) =>
       value === undefined ? [] : [`--${name}`, value],
     );
-    const printed = runBench(program ?? buildBench(), [bench.verb, ...args]);
+    const printed = runBench(program ?? buildBench(), [bench.op, ...args]);
     const weights = options.weights as string;
     const figures = withBaselines(printed.figures, { peer: bench.peer, device, args }).map((figure) => ({
       ...figure,
       peaks: peaksFor(weights, figure.peaks),
     }));
     const measured = { ...printed, peaks: peaksFor(weights, printed.peaks), figures };
-    print(bench.verb, measured, weights);
-    if (json) record(json, bench.verb, measured, weights);
+    print(bench.op, measured, weights);
+    if (json) record(json, bench.op, measured, weights);
   });
 }
 
@@ -74,12 +74,12 @@ function baselineCell({ baselines, seconds }: Figure): string {
   return `${(best.seconds / seconds).toFixed(2)} × (${best.name}, ${formatSeconds(best.seconds)})`;
 }
 
-function print(verb: string, measured: Measured, weights: string): void {
+function print(op: string, measured: Measured, weights: string): void {
   const { device, instructionSet, threads, dtype, peaks, figures } = measured;
   const { constant, varying } = splitSizes(figures);
   const where =
     device === 'cpu' ? `cpu (${instructionSet}), ${threads} threads` : `${device} (${instructionSet})`;
-  console.log(`${verb}: ${where}, ${dtype} on ${weights} weights`);
+  console.log(`${op}: ${where}, ${dtype} on ${weights} weights`);
   console.log(`in this run: ${formatPeaks(peaks)}`);
   if (constant.length > 0) {
     console.log(constant.map((name) => `${spaced(name)} ${figures[0]?.shape[name]}`).join(', '));
@@ -100,10 +100,10 @@ function spaced(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
-function record(file: string, verb: string, measured: Measured, weights: string): void {
+function record(file: string, op: string, measured: Measured, weights: string): void {
   const { figures, peaks, device, ...place } = measured;
   writeJson(file, {
-    bench: verb,
+    bench: op,
     ...circumstances(device),
     device,
     ...place,

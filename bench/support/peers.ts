@@ -10,7 +10,7 @@ interface PeerLine extends Baseline {
 }
 
 export interface PeerRun {
-  /** A script of bench/peers; none for verbs that have no peer. */
+  /** A script of bench/peers; none for ops that have no peer. */
   readonly peer: string | undefined;
   readonly device: string;
   readonly args: readonly string[];

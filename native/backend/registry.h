@@ -24,6 +24,15 @@ struct CudaStatus {
 CudaStatus cudaStatus();
 std::unique_ptr<Backend> makeCudaBackend(DType dtype, int ordinal);
 
+/** CPU instruction sets this machine can run, best first: a subset of avx512, avx2, baseline. */
+std::vector<std::string> cpuInstructionSets();
+
+/** Those that this build has kernels for, whether or not this machine can run them. */
+std::vector<std::string> compiledInstructionSets();
+
+/** `instructionSet`: one of the above, or empty for the best (or what RND1_CPU names). Throws on others. */
+std::unique_ptr<Backend> makeCpuBackend(DType dtype, int threads, const std::string& instructionSet = "");
+
 /** `device`: "cpu", "cuda" or "cuda:N". Throws Error cuda_unavailable or invalid_argument. */
 std::unique_ptr<Backend> makeBackend(const std::string& device, DType dtype, int threads);
 

@@ -3,19 +3,32 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <stdexcept>
 
 namespace rnd1 {
 
 /**
- * Formats of weights; the first three also of arithmetic. Raw values are shared with the kernels.
+ * Formats of weights; the first three also of compute dtype. Raw values are shared with the kernels.
  * q8 and q4 are integers with scales, laid out as core/quantized.h says.
  */
 enum class DType : uint8_t { f32 = 0, f16 = 1, bf16 = 2, q8 = 3, q4 = 4 };
 
 constexpr bool isQuantized(DType dtype) { return dtype == DType::q8 || dtype == DType::q4; }
 
-/** Bytes of one number; not for quantized ones, which share their scales. */
-constexpr size_t dtypeSize(DType dtype) { return dtype == DType::f32 ? 4 : 2; }
+/** Bytes of one number. Throws std::logic_error for quantized ones, which share their scales. */
+constexpr size_t dtypeSize(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return 4;
+    case DType::f16:
+    case DType::bf16:
+      return 2;
+    case DType::q8:
+    case DType::q4:
+      break;
+  }
+  throw std::logic_error("a quantized number has no size of its own");
+}
 
 constexpr const char* dtypeName(DType dtype) {
   switch (dtype) {

@@ -35,7 +35,7 @@ float nearest(float value) {
   return (value + shift) - shift;
 }
 
-float clampTo(float value, float least, float most) { return std::min(std::max(value, least), most); }
+float clampTo(float value, float min, float max) { return std::min(std::max(value, min), max); }
 
 /** The f16 nearest to a scale, kept away from 0 and infinity, sign and all. */
 uint16_t scaleBits(float scale) {
@@ -48,27 +48,27 @@ float sumLanes(const std::array<float, lanes>& sums) {
 }
 
 struct Range {
-  float least, most;
+  float min, max;
 };
 
 Range rangeOf(const Group& values, int64_t count) {
-  std::array<float, lanes> least, most;
-  std::copy_n(values.begin(), lanes, least.begin());
-  most = least;
+  std::array<float, lanes> min, max;
+  std::copy_n(values.begin(), lanes, min.begin());
+  max = min;
   for (int64_t first = lanes; first < count; first += lanes)
     for (int64_t lane = 0; lane < lanes; ++lane) {
-      least[lane] = std::min(least[lane], values[first + lane]);
-      most[lane] = std::max(most[lane], values[first + lane]);
+      min[lane] = std::min(min[lane], values[first + lane]);
+      max[lane] = std::max(max[lane], values[first + lane]);
     }
-  return {*std::min_element(least.begin(), least.end()), *std::max_element(most.begin(), most.end())};
+  return {*std::min_element(min.begin(), min.end()), *std::max_element(max.begin(), max.end())};
 }
 
 /** stored[i] = round((values[i] − minimum) / scale) + zero, within least … top. */
-void store(const Group& values, int64_t count, float scale, float minimum, float zero, float least, float top,
+void store(const Group& values, int64_t count, float scale, float minimum, float zero, float min, float top,
            Group& stored) {
   const float inverse = 1 / scale;
   for (int64_t i = 0; i < count; ++i)
-    stored[i] = clampTo(nearest((values[i] - minimum) * inverse) + zero, least, top);
+    stored[i] = clampTo(nearest((values[i] - minimum) * inverse) + zero, min, top);
 }
 
 /** Σ a, Σ a², Σ a·b over a group. */
@@ -104,7 +104,7 @@ constexpr float tryStep = 0.04f;
 
 /** q4 with the fixed zero point 8: the largest magnitude becomes −8, which uses all sixteen values. */
 Choice chooseSymmetric(const Group& values, int64_t count, Range range) {
-  const float extreme = -range.least > range.most ? range.least : range.most;
+  const float extreme = -range.min > range.max ? range.min : range.max;
   Choice best;
   float bestGain = -1;
   Group stored;
@@ -134,8 +134,8 @@ Choice chooseAffine(const Group& values, int64_t count, Range range, const Momen
   Group stored;
   for (int attempt = 0; attempt < tries; ++attempt) {
     const float shrink = 1 - tryStep * static_cast<float>(attempt);
-    const float middle = 0.5f * (range.least + range.most);
-    const float scale = shrink * (range.most - range.least) / 15;
+    const float middle = 0.5f * (range.min + range.max);
+    const float scale = shrink * (range.max - range.min) / 15;
     if (!(scale >= smallestScale)) break;
     store(values, count, scale, middle - 7.5f * scale, 0, 0, 15, stored);
     const Moments moments = momentsOf(stored, values, count, 0);
@@ -151,7 +151,7 @@ Choice chooseAffine(const Group& values, int64_t count, Range range, const Momen
   }
   if (bestError == INFINITY) {
     // All values are (nearly) the same: the minimum says it all.
-    best = {scaleBits((range.most - range.least) / 15), floatToF16(range.least)};
+    best = {scaleBits((range.max - range.min) / 15), floatToF16(range.min)};
   }
   return best;
 }
@@ -191,7 +191,7 @@ bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType s
       // What is missing repeats a value that is there and so does not widen the range; no sum counts it.
       std::fill(values.begin() + present, values.begin() + shape.group, values[0]);
       const Range range = rangeOf(values, shape.group);
-      const float magnitude = std::max(-range.least, range.most);
+      const float magnitude = std::max(-range.min, range.max);
       const Moments own = momentsOf(values, values, present, 0);
       // Comparisons skip NaN, sums do not.
       if (!(own.square < INFINITY) || magnitude > largest) return false;

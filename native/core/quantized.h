@@ -75,8 +75,8 @@ struct QuantizedPanel {
  * Quantizes up to 16 rows, `strideBytes` apart, of a weight of the given shape: q8 to the nearest integers
  * under the group's largest magnitude, q4 with the scale (and minimum) of the least squared error among a
  * few. Scales are rounded to f16 before integers are chosen, so that their rounding costs nothing. `source`
- * may be unaligned, its dtype is a wide one. False when a number is NaN or infinite, or too large for f16
- * scales: then the panel means nothing.
+ * may be unaligned, its dtype is not a quantized one. False when a number is NaN or infinite, or too large
+ * for f16 scales: then the panel means nothing.
  */
 bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType sourceDtype,
                    int64_t strideBytes, int64_t rows, const QuantizedPanel& panel);

@@ -10,16 +10,16 @@ namespace rnd1 {
 
 /**
  * A borrowed view of f32 activations, row-major, in the memory of a backend.
- * Values that feed a product are already rounded to the arithmetic dtype by the verb that wrote them.
+ * Values that feed a matmul are already rounded to the compute dtype by the op that wrote them.
  */
 struct Tensor {
   float* data = nullptr;
   int64_t rows = 0;
   int64_t columns = 0;
   int64_t stride = 0;  // elements from one row to the next
-  // How many rows there are, where that is only known when a verb runs (Backend::bucket): the first
-  // min(rows, *live − before). In the memory of the backend; null: all.
-  const int32_t* live = nullptr;
+  // How many rows there are, where that is only known when an op runs (Backend::bucket): the first
+  // min(rows, *validRows − before). In the memory of the backend; null: all.
+  const int32_t* validRows = nullptr;
   int64_t before = 0;
 
   // constexpr, here and below, is what kernels may call.
@@ -29,24 +29,23 @@ struct Tensor {
       : data(data), rows(rows), columns(columns), stride(stride) {}
 
   constexpr float* row(int64_t index) const { return data + index * stride; }
-  constexpr Tensor firstRows(int64_t count) const { return rowRange(0, count); }
   constexpr Tensor rowRange(int64_t first, int64_t count) const {
-    return Tensor(row(first), count, columns, stride).alive(live, before + first);
+    return Tensor(row(first), count, columns, stride).limitedTo(validRows, before + first);
   }
   constexpr Tensor columnRange(int64_t first, int64_t count) const {
-    return Tensor(data + first, rows, count, stride).alive(live, before);
+    return Tensor(data + first, rows, count, stride).limitedTo(validRows, before);
   }
   /** The same with a count of its rows to come. */
-  constexpr Tensor alive(const int32_t* count, int64_t rowsBefore = 0) const {
+  constexpr Tensor limitedTo(const int32_t* count, int64_t rowsBefore = 0) const {
     Tensor tensor = *this;
-    tensor.live = count;
+    tensor.validRows = count;
     tensor.before = rowsBefore;
     return tensor;
   }
-  /** To be called where `live` can be read: on the backend's device, when the rows are there. */
-  constexpr int64_t liveRows() const {
-    if (!live) return rows;
-    const int64_t left = *live - before;
+  /** To be called where `validRows` can be read: on the backend's device, when the rows are there. */
+  constexpr int64_t validRowCount() const {
+    if (!validRows) return rows;
+    const int64_t left = *validRows - before;
     return left < 0 ? 0 : left < rows ? left : rows;
   }
 };

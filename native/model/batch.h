@@ -4,7 +4,7 @@
 
 namespace rnd1 {
 
-/** An array that exists twice: on the host, to be filled, and in the backend, for verbs. */
+/** An array that exists twice: on the host, to be filled, and in the backend, for ops. */
 template <typename T>
 struct Part {
   T* host = nullptr;
@@ -33,14 +33,16 @@ class Batch {
   void arrange(const BatchShape& shape);
   void upload() const;
 
-  /** Rows of the batch; rows that are scored; of those, rows that are plain, and the others. */
-  enum Count { allRows, scoredRows, plainRows, filteredRows, countOfCounts };
+  /** Rows of the batch; rows that are scored; of those, rows that are greedy and unfiltered, and the others.
+   */
+  enum Count { allRows, scoredRows, greedyRows, filteredRows, countOfCounts };
 
-  Part<int32_t> counts;          // (countOfCounts)
-  Part<int32_t> tokens;          // (rows)
-  Part<int32_t> positions;       // (rows)
-  Part<int32_t> offsets;         // (canvases + 1): those that do not exist are empty
-  Part<int32_t> gather;          // (rows): the rows whose logits predict the scored ones, plain ones first
+  Part<int32_t> counts;     // (countOfCounts)
+  Part<int32_t> tokens;     // (rows)
+  Part<int32_t> positions;  // (rows)
+  Part<int32_t> offsets;    // (canvases + 1): those that do not exist are empty
+  Part<int32_t>
+      gather;  // (rows): the rows whose logits predict the scored ones, greedy unfiltered ones first
   Part<int32_t> gatherFiltered;  // (rows): indices into those
   Part<ScoreRow> scored;         // (rows), then (rows) for filtered ones if there are any
   Part<uint8_t> eligible;        // like scored

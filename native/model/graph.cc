@@ -114,7 +114,7 @@ Model::Rows Model::pack(std::span<Canvas> canvases, const BatchShape& shape) {
   batch_.counts.host[Batch::allRows] = row;
   Rows rows;
   rows.count = shape.rows;
-  rows.live = batch_.counts.device + Batch::allRows;
+  rows.validRows = batch_.counts.device + Batch::allRows;
   rows.canvases = {batch_.offsets.device, shape.canvases};
   return rows;
 }
@@ -126,7 +126,7 @@ Tensor Model::runLayers(const Rows& rows, const AbortFlag& abort, const Capture*
   const Workspace& work = workspace_;
   const HeadLayout layout = config_.headLayout();
   const auto tensor = [&](const Buffer<float>& buffer, int64_t columns) {
-    return Tensor(buffer.data(), rows.count, columns).alive(rows.live);
+    return Tensor(buffer.data(), rows.count, columns).limitedTo(rows.validRows);
   };
   Tensor residual = tensor(work.residual, config_.hidden);
   Tensor normed = tensor(work.normed, config_.hidden);
@@ -158,7 +158,7 @@ Tensor Model::runLayers(const Rows& rows, const AbortFlag& abort, const Capture*
     if (rows.wanted && index + 1 == weights_.layers.size()) {
       // Nothing looks at the other rows any more. Their queries, keys and values have been used.
       const auto wanted = [&](const Buffer<float>& buffer, int64_t columns) {
-        return Tensor(buffer.data(), rows.wantedCount, columns).alive(rows.wantedLive);
+        return Tensor(buffer.data(), rows.wantedCount, columns).limitedTo(rows.wantedValidRows);
       };
       const Tensor attendedThere = wanted(work.qkv, attended.columns);
       const Tensor residualThere = wanted(work.gathered, residual.columns);

@@ -69,12 +69,12 @@ class Model {
   /** What the layers run over. */
   struct Rows {
     int64_t count = 0;
-    const int32_t* live = nullptr;
+    const int32_t* validRows = nullptr;
     CanvasOffsets canvases;
     // The rows whose final states are wanted: the last layer's MLP runs for these alone. Null: all.
     const int32_t* wanted = nullptr;
     int64_t wantedCount = 0;
-    const int32_t* wantedLive = nullptr;
+    const int32_t* wantedValidRows = nullptr;
   };
 
   template <typename Canvas>
@@ -83,7 +83,7 @@ class Model {
   Tensor runLayers(const Rows& rows, const AbortFlag& abort, const Capture* capture);
   /** The logits that canvases of a forward pass ask for. */
   void fetchLogits(Tensor normed, std::span<const ForwardCanvas> canvases, const AbortFlag& abort);
-  /** Lists what is to be scored, plain canvases first. */
+  /** Lists what is to be scored, greedy unfiltered canvases first. */
   void packScores(std::span<const StepCanvas> canvases, const BatchShape& shape);
   void scoreAndUnmask(Tensor normed, const BatchShape& shape);
   /** Runs `pass`. Before it throws, the backend has ended what it was given: it reads the batch no more. */

@@ -1,31 +1,33 @@
-// A step: the layers, then scores and the selection, all of it one sequence that a backend may record. The
+// A step: the layers, then scores and unmasking, all of it one sequence that a backend may record. The
 // host sends one block and fetches the scores.
 #include <algorithm>
 #include <functional>
 
 #include "model/graph.h"
+#include "model/prediction.h"
 
 namespace rnd1 {
 
-/** plain canvases first: their rows are scored without logits, whatever canvases are beside them. */
+/** Greedy unfiltered canvases first: their rows are scored without logits, whatever canvases are beside them.
+ */
 void Model::packScores(std::span<const StepCanvas> canvases, const BatchShape& shape) {
-  int32_t counts[2] = {0, 0};  // of plain rows, of filtered ones
+  int32_t counts[2] = {0, 0};  // of greedy unfiltered rows, of the others
   int32_t gathered = 0;
   int32_t* banned = batch_.banned.host;
-  for (const bool plain : {true, false})
+  for (const bool greedy : {true, false})
     for (size_t i = 0; i < canvases.size(); ++i) {
       const StepCanvas& canvas = canvases[i];
-      if (canvas.sampling.plain(config_.vocabulary) != plain) continue;
-      int32_t& count = counts[plain ? 0 : 1];
-      const auto first = static_cast<int32_t>(plain ? 0 : shape.rows) + count;
+      if (canvas.sampling.greedyUnfiltered(config_.vocabulary) != greedy) continue;
+      int32_t& count = counts[greedy ? 0 : 1];
+      const auto first = static_cast<int32_t>(greedy ? 0 : shape.rows) + count;
       const auto rows = static_cast<int32_t>(canvas.masked.size());
       for (int32_t m = 0; m < rows; ++m) {
         const int32_t position = canvas.masked[m];
-        batch_.scored.host[first + m] = {static_cast<int32_t>(i), position, canvas.tokens[position]};
+        batch_.scored.host[first + m] = scoreRow(static_cast<int32_t>(i), position, canvas.tokens[position]);
         batch_.eligible.host[first + m] = canvas.eligible[m];
-        // The logits of position i − 1 predict position i; position 0 has none, any row will do.
-        if (!plain) batch_.gatherFiltered.host[count + m] = gathered;
-        batch_.gather.host[gathered++] = batch_.offsets.host[i] + std::max(position - 1, 0);
+        // Where nothing predicts a position, any row will do.
+        if (!greedy) batch_.gatherFiltered.host[count + m] = gathered;
+        batch_.gather.host[gathered++] = batch_.offsets.host[i] + std::max(predictingPosition(position), 0);
       }
       count += rows;
       batch_.unmask.host[i] = {first, rows, canvas.unmask};
@@ -36,7 +38,7 @@ void Model::packScores(std::span<const StepCanvas> canvases, const BatchShape& s
       banned += ids.size();
     }
   batch_.counts.host[Batch::scoredRows] = gathered;
-  batch_.counts.host[Batch::plainRows] = counts[0];
+  batch_.counts.host[Batch::greedyRows] = counts[0];
   batch_.counts.host[Batch::filteredRows] = counts[1];
 }
 
@@ -50,9 +52,9 @@ void Model::scoreAndUnmask(Tensor normed, const BatchShape& shape) {
   const std::span<const SamplingPlan> plans(batch_.sampling.device, shape.canvases);
   const auto rowsOf = [&](float* data, Batch::Count count) {
     const int64_t rows = backend_->bucket(batch_.counts.host[count], shape.rows);
-    return Tensor(data, rows, normed.columns).alive(batch_.counts.device + count);
+    return Tensor(data, rows, normed.columns).limitedTo(batch_.counts.device + count);
   };
-  backend_->score(rowsOf(normed.data, Batch::plainRows), weights_.head, scored(0), plans, true, scores(0));
+  backend_->score(rowsOf(normed.data, Batch::greedyRows), weights_.head, scored(0), plans, true, scores(0));
   if (shape.filters) {
     const Tensor filtered = rowsOf(workspace_.gathered.data(), Batch::filteredRows);
     backend_->gatherRows(normed, batch_.gatherFiltered.device, filtered);
@@ -74,7 +76,7 @@ void Model::step(std::span<StepCanvas> canvases, const AbortFlag& abort) {
     rows += size;
     length = std::max(length, size);
     scored += static_cast<int64_t>(canvas.masked.size());
-    shape.filters = shape.filters || !canvas.sampling.plain(config_.vocabulary);
+    shape.filters = shape.filters || !canvas.sampling.greedyUnfiltered(config_.vocabulary);
     shape.banned += static_cast<int64_t>(canvas.sampling.banned.size());
   }
   shape.rows = backend_->bucket(rows, rows);
@@ -84,9 +86,9 @@ void Model::step(std::span<StepCanvas> canvases, const AbortFlag& abort) {
   packScores(canvases, shape);
   packed.wanted = batch_.gather.device;
   packed.wantedCount = backend_->bucket(scored, shape.rows);
-  packed.wantedLive = batch_.counts.device + Batch::scoredRows;
+  packed.wantedValidRows = batch_.counts.device + Batch::scoredRows;
 
-  const auto verbs = [&] {
+  const auto ops = [&] {
     const Tensor normed = runLayers(packed, abort, nullptr);
     abort.throwIfAborted();
     scoreAndUnmask(normed, shape);
@@ -98,8 +100,8 @@ void Model::step(std::span<StepCanvas> canvases, const AbortFlag& abort) {
   settled([&] {
     batch_.upload();
     // By reference: a function object of its own would allocate.
-    backend_->runSequence({shape.rows, shape.canvases, shape.filters}, std::cref(verbs));
-    fetch(0, Batch::plainRows);
+    backend_->runSequence({shape.rows, shape.canvases, shape.filters}, std::cref(ops));
+    fetch(0, Batch::greedyRows);
     fetch(1, Batch::filteredRows);
     backend_->synchronize();
   });

@@ -95,18 +95,18 @@ Napi::TypeError wrongType(Napi::Env env, const char* name, const char* expected)
   return Napi::TypeError::New(env, std::string(name) + " must be " + expected);
 }
 
-int64_t asInteger(const Napi::Value& value, const char* name, int64_t least, int64_t most) {
+int64_t asInteger(const Napi::Value& value, const char* name, int64_t min, int64_t max) {
   if (!value.IsNumber()) throw wrongType(value.Env(), name, "a number");
   const double number = value.As<Napi::Number>().DoubleValue();
-  if (!(number >= static_cast<double>(least) && number <= static_cast<double>(most)) ||
+  if (!(number >= static_cast<double>(min) && number <= static_cast<double>(max)) ||
       number != std::floor(number))
-    throw outOfRange(value.Env(), std::string(name) + " must be an integer from " + std::to_string(least) +
-                                      " to " + std::to_string(most));
+    throw outOfRange(value.Env(), std::string(name) + " must be an integer from " + std::to_string(min) +
+                                      " to " + std::to_string(max));
   return static_cast<int64_t>(number);
 }
 
-int64_t readInteger(const Napi::Object& object, const char* name, int64_t least, int64_t most) {
-  return asInteger(object.Get(name), name, least, most);
+int64_t readInteger(const Napi::Object& object, const char* name, int64_t min, int64_t max) {
+  return asInteger(object.Get(name), name, min, max);
 }
 
 std::string readString(const Napi::Object& object, const char* name) {
@@ -152,18 +152,18 @@ void checkIds(const std::vector<int32_t>& ids, int64_t limit, const char* what) 
 }
 
 Config readConfig(const Napi::Object& object) {
-  constexpr int64_t most = int64_t{1} << 24;
+  constexpr int64_t max = int64_t{1} << 24;
   Config config;
-  config.layers = readInteger(object, "layers", 1, most);
-  config.hidden = readInteger(object, "hidden", 1, most);
-  config.heads = readInteger(object, "heads", 1, most);
-  config.keyValueHeads = readInteger(object, "keyValueHeads", 1, most);
-  config.headDim = readInteger(object, "headDim", 1, most);
-  config.experts = readInteger(object, "experts", 1, most);
-  config.expertsPerToken = readInteger(object, "expertsPerToken", 1, most);
-  config.expertWidth = readInteger(object, "expertWidth", 1, most);
-  config.vocabulary = readInteger(object, "vocabulary", 1, most);
-  config.maxPositions = readInteger(object, "maxPositions", 1, most);
+  config.layers = readInteger(object, "layers", 1, max);
+  config.hidden = readInteger(object, "hidden", 1, max);
+  config.heads = readInteger(object, "heads", 1, max);
+  config.keyValueHeads = readInteger(object, "keyValueHeads", 1, max);
+  config.headDim = readInteger(object, "headDim", 1, max);
+  config.experts = readInteger(object, "experts", 1, max);
+  config.expertsPerToken = readInteger(object, "expertsPerToken", 1, max);
+  config.expertWidth = readInteger(object, "expertWidth", 1, max);
+  config.vocabulary = readInteger(object, "vocabulary", 1, max);
+  config.maxPositions = readInteger(object, "maxPositions", 1, max);
   config.rmsNormEpsilon = static_cast<float>(readNumber(object, "rmsNormEpsilon"));
   config.ropeTheta = readNumber(object, "ropeTheta");
   config.normTopkProb = readBoolean(object, "normTopkProb");

@@ -21,8 +21,8 @@ Config readConfig(const Napi::Object& object);
 DType readDType(const Napi::Object& object, const char* name,
                 std::initializer_list<DType> allowed = {DType::f32, DType::f16, DType::bf16});
 /** `name` names the value in the error. */
-int64_t asInteger(const Napi::Value& value, const char* name, int64_t least, int64_t most);
-int64_t readInteger(const Napi::Object& object, const char* name, int64_t least, int64_t most);
+int64_t asInteger(const Napi::Value& value, const char* name, int64_t min, int64_t max);
+int64_t readInteger(const Napi::Object& object, const char* name, int64_t min, int64_t max);
 std::string readString(const Napi::Object& object, const char* name);
 /** A copy of an Int32Array; `optional`: null gives an empty vector. */
 std::vector<int32_t> readIntegers(const Napi::Object& object, const char* name, bool optional = false);

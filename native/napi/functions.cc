@@ -6,6 +6,7 @@
 
 #include "backend/registry.h"
 #include "core/random.h"
+#include "model/prediction.h"
 #include "napi/convert.h"
 #include "napi/manifest.h"
 #include "napi/progress.h"
@@ -19,7 +20,8 @@ namespace {
 bool scoreAndUnmask(OwnedStep& step, std::vector<float>& rows, int64_t vocabulary) {
   StepCanvas canvas = step.view();
   std::vector<ScoreRow> scoreRows;
-  for (const int32_t position : canvas.masked) scoreRows.push_back({0, position, canvas.tokens[position]});
+  for (const int32_t position : canvas.masked)
+    scoreRows.push_back(scoreRow(0, position, canvas.tokens[position]));
   const auto backend = makeCpuBackend(DType::f32, 1);
   Limits limits;
   limits.scoredRows = static_cast<int64_t>(scoreRows.size());
@@ -55,7 +57,7 @@ Napi::Value scoreAndUnmask(const Napi::CallbackInfo& info) {
     auto rows = std::make_shared<std::vector<float>>();
     rows->reserve(step->masked.size() * static_cast<size_t>(vocabulary));
     for (const int32_t position : step->masked) {
-      const float* row = logits.Data() + std::max(position - 1, 0) * vocabulary;
+      const float* row = logits.Data() + std::max(predictingPosition(position), 0) * vocabulary;
       rows->insert(rows->end(), row, row + vocabulary);
     }
     auto finite = std::make_shared<bool>(false);

@@ -23,7 +23,7 @@ uint64_t readOffset(const Napi::Object& object, const char* name) {
   return static_cast<uint64_t>(readInteger(object, name, 0, int64_t{1} << 52));
 }
 
-Place readPlace(const Napi::Object& tensor, const char* name) {
+FileOffset readFileOffset(const Napi::Object& tensor, const char* name) {
   const Napi::Object place = asObject(tensor.Get(name), name);
   return {static_cast<size_t>(readInteger(place, "file", 0, int64_t{1} << 31)), readOffset(place, "offset")};
 }
@@ -35,8 +35,8 @@ TensorLocation readLocation(const Napi::Object& tensor) {
   if (tensor.Has("scales")) {
     location.dtype = readQuantizedDType(tensor);
     location.group = readGroup(tensor);
-    location.scales = readPlace(tensor, "scales");
-    if (hasMinimums(location.dtype)) location.minimums = readPlace(tensor, "minimums");
+    location.scales = readFileOffset(tensor, "scales");
+    if (hasMinimums(location.dtype)) location.minimums = readFileOffset(tensor, "minimums");
   } else {
     location.dtype = readDType(tensor, "dtype");
   }
@@ -98,7 +98,7 @@ Shard readShard(const Napi::Object& description) {
       throw Napi::RangeError::New(env, "tensor " + tensor.name + " is in a file that `files` does not list");
     tensor.data = readOffset(object, "data");
     if (isQuantized(tensor.source.dtype))
-      throw Napi::RangeError::New(env, "tensor " + tensor.name + ": dtype must be a wide one");
+      throw Napi::RangeError::New(env, "tensor " + tensor.name + ": dtype must be f32, f16 or bf16");
     int64_t elements = 1;
     for (const int64_t size : tensor.source.shape) {
       if (size < 1 || size > (int64_t{1} << 48) / elements)

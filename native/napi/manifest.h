@@ -2,8 +2,8 @@
 
 #include <napi.h>
 
-#include "model/quantize.h"
-#include "model/weights.h"
+#include "checkpoint/manifest.h"
+#include "checkpoint/shard_writer.h"
 
 namespace rnd1::napi {
 

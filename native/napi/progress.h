@@ -4,7 +4,7 @@
 
 #include <functional>
 
-#include "model/weights.h"
+#include "checkpoint/manifest.h"
 
 namespace rnd1::napi {
 

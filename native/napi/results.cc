@@ -10,7 +10,7 @@ namespace rnd1::napi {
 namespace {
 
 /** Elements of a typed array: the engine of Node.js 20 ends the process beyond it. */
-constexpr int64_t mostElements = (int64_t{1} << 32) - 1;
+constexpr int64_t maxElements = (int64_t{1} << 32) - 1;
 
 template <typename T>
 constexpr napi_typedarray_type typeOf = std::is_same_v<T, float>     ? napi_float32_array
@@ -53,7 +53,7 @@ ArrayInTheMaking<T>::ArrayInTheMaking(Napi::Env env, const char* name, int64_t c
   const auto bytes = static_cast<size_t>(sizeProduct(count, sizeof(T)));
   // Node-API ends the process where memory is short: whether there is enough has to be known before.
   // Volatile, or a compiler would take it for granted.
-  void* volatile probe = count > mostElements ? nullptr : std::malloc(bytes + 1);
+  void* volatile probe = count > maxElements ? nullptr : std::malloc(bytes + 1);
   if (!probe)
     throw Error(ErrorCode::outOfMemory,
                 std::string(name) + ": there is no room for an array of " + std::to_string(count));

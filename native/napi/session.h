@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "model/graph.h"
-#include "model/runner.h"
+#include "napi/runner.h"
 
 namespace rnd1::napi {
 

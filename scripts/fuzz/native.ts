@@ -9,7 +9,7 @@ import { findProgram } from '../toolchain';
 const folder = 'build-fuzz';
 
 /** Executables of test/fuzz/native; each has a folder of kept inputs there. */
-const names = ['load', 'shard', 'score', 'verbs'] as const;
+const names = ['load', 'shard', 'score', 'ops'] as const;
 
 /** Errors for sizes that memory cannot hold are part of what is tried. */
 const limits = {

@@ -98,7 +98,7 @@ function rehearseAllStages(): void {
     '  2 x 8',
   ];
   check(
-    'the summary tells of steps, launches, verbs and borders in 80 lines',
+    'the summary tells of steps, launches, ops and borders in 80 lines',
     expected.every((part) => run.summary.includes(part)) && run.summary.trimEnd().split('\n').length <= 80,
     run,
   );

@@ -4,10 +4,10 @@
 # stages (without any: smoke test bench)
 #   smoke     the GPU, its driver, whether the programs start; peaks
 #   test      every test of a backend, each in a process of its own
-#   bench     whole steps of RND1-30B, verbs, PyTorch beside them
+#   bench     whole steps of RND1-30B, ops, PyTorch beside them
 #   profile   Nsight Compute over the launches of a step
 #   sanitize  compute-sanitizer over small tests
-#   variants  verbs with other borders between tiles
+#   variants  ops with other borders between tiles
 #   node      the JavaScript stack, where gpu-kit-node lies beside this folder
 #   all       all of these
 #
@@ -198,19 +198,19 @@ test_one_by_one() {
 
 bench() {
   begin 240
-  local verb
+  local op
   run bench step 150 bench-step.jsonl "$kit_programs/rnd1_bench" step --device "$device" --cases "$step_cases" \
     --runs 5 "${step_effort[@]}" "${sizes[@]}"
-  for verb in experts matmul attention route norms score; do
-    run bench "$verb" 60 "bench-$verb.jsonl" "$kit_programs/rnd1_bench" "$verb" --device "$device" --rows "$verb_rows" \
+  for op in experts matmul attention route norms score; do
+    run bench "$op" 60 "bench-$op.jsonl" "$kit_programs/rnd1_bench" "$op" --device "$device" --rows "$op_rows" \
       --runs 3 "${effort[@]}" "${sizes[@]}"
   done
   if ! timeout -k 5 60 "$python" -c 'import torch; raise SystemExit(not torch.cuda.is_available())' 2>/dev/null; then
     cannot bench 'PyTorch' 'there is no PyTorch with a GPU'
     return
   fi
-  for verb in peaks matmul experts attention score; do
-    run bench "torch $verb" 60 "torch-$verb.jsonl" "$python" "$kit/peers/$verb.py" --device "$device" --rows "$verb_rows"
+  for op in peaks matmul experts attention score; do
+    run bench "torch $op" 60 "torch-$op.jsonl" "$python" "$kit/peers/$op.py" --device "$device" --rows "$op_rows"
   done
 }
 
@@ -244,12 +244,12 @@ sanitize() {
   done
 }
 
-# variant ROUND VALUE VERB BORDER ROWS [OPTION…]: the verb with its border there.
+# variant ROUND VALUE OP BORDER ROWS [OPTION…]: the op with its border there.
 variant() {
-  local round=$1 value=$2 verb=$3 border=$4 rows=$5
+  local round=$1 value=$2 op=$3 border=$4 rows=$5
   shift 5
-  run variants "$verb --$border $value, round $round" 60 "variant-$verb-$border-$value-$round.jsonl" \
-    "$kit_programs/rnd1_bench" "$verb" --device "$device" --rows "$rows" --runs 3 "--$border" "$value" "$@" \
+  run variants "$op --$border $value, round $round" 60 "variant-$op-$border-$value-$round.jsonl" \
+    "$kit_programs/rnd1_bench" "$op" --device "$device" --rows "$rows" --runs 3 "--$border" "$value" "$@" \
     "${effort[@]}" "${sizes[@]}"
 }
 
@@ -285,12 +285,12 @@ if [ -n "${simulated:-}" ]; then
   sizes=(--layers 2 --hidden 64 --heads 4 --key-value-heads 2 --head-dim 32 --experts 8 --experts-per-token 2
     --expert-width 48 --vocabulary 300)
   effort=(--effort 0.00001) step_effort=(--effort 0.00001)
-  step_cases=1x8,2x8 verb_rows=8 few_row_rows=8,40 matmul_border_rows=8,40 expert_border_rows=16 few_border_rows=16
+  step_cases=1x8,2x8 op_rows=8 few_row_rows=8,40 matmul_border_rows=8,40 expert_border_rows=16 few_border_rows=16
 else
   sizes=()
   # The headline is set against the copy of its own run: that has to be true.
   effort=(--effort 0.1) step_effort=(--effort 1)
-  step_cases=1x256,1x64,4x256,32x256 verb_rows=32,64,256,1024,4096,8192
+  step_cases=1x256,1x64,4x256,32x256 op_rows=32,64,256,1024,4096,8192
   few_row_rows=16,32,64,128 matmul_border_rows=128,256,512,1024 expert_border_rows=512,1024,2048,4096 few_border_rows=256,512,1024
 fi
 

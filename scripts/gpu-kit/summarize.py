@@ -34,7 +34,7 @@ EXPECTED = {
     "normRope": 5,
     "narrow": 2.2,
     "attention": 9,
-    "score (plain)": 1500,
+    "score (greedy)": 1500,
 }
 EXPECTED_H200 = {"experts (gate, up)": 240, "experts (down)": 120}
 EXPECTED_STEP = {"H100": 34e-3, "H200": 28e-3}
@@ -192,12 +192,12 @@ class Summary:
             )
         self.say(f"  others {time(small)}; together {time(total)}, one by one and not as a graph")
 
-    def verbs(self):
+    def ops(self):
         rows = [256, 8192]
         said = False
-        for verb in ("experts", "matmul", "attention", "route", "norms", "score"):
-            lines = lines_of(self.folder, f"bench-{verb}.jsonl", "case", "seconds", "bytes", "operations", "copyBytesPerSecond")
-            peers = lines_of(self.folder, f"torch-{verb}.jsonl", "case", "name", "seconds")
+        for op in ("experts", "matmul", "attention", "route", "norms", "score"):
+            lines = lines_of(self.folder, f"bench-{op}.jsonl", "case", "seconds", "bytes", "operations", "copyBytesPerSecond")
+            peers = lines_of(self.folder, f"torch-{op}.jsonl", "case", "name", "seconds")
             sizes = {self.rows_of(line) for line in lines}
             chosen = [size for size in rows if size in sizes] or sorted(sizes)[:1]
             for line in lines:
@@ -205,17 +205,17 @@ class Summary:
                     continue
                 if not said:
                     self.say()
-                    self.say("verb                             rows      time  of copy  of mma  of cuBLAS  best of torch")
+                    self.say("op                             rows      time  of copy  of mma  of cuBLAS  best of torch")
                     said = True
-                self.say(self.verb(verb, line, peers))
+                self.say(self.op(op, line, peers))
 
     @staticmethod
     def rows_of(line):
         return line["shape"].get("rows", line["shape"].get("length"))
 
-    def verb(self, verb, line, peers):
+    def op(self, op, line, peers):
         rate = line["operations"] / line["seconds"]
-        products = verb in ("experts", "matmul", "attention", "score") and line["operations"] > 0
+        products = op in ("experts", "matmul", "attention", "score") and line["operations"] > 0
         copy = line["bytes"] / line["copyBytesPerSecond"] / line["seconds"]
         mma = percent(rate / line["matrixOperationsPerSecond"]) if products else "–"
         cublas = percent(rate / self.cublas()) if products and self.cublas() else "–"
@@ -228,7 +228,7 @@ class Summary:
         best = min(same, key=lambda peer: peer["seconds"], default=None)
         beside = f"{best['seconds'] / line['seconds']:.2f} x ({best['name']})" if best else "–"
         return (
-            f"{verb + ' ' + line['case']:<31} {self.rows_of(line):>5} {time(line['seconds']):>9} {percent(copy):>8} "
+            f"{op + ' ' + line['case']:<31} {self.rows_of(line):>5} {time(line['seconds']):>9} {percent(copy):>8} "
             f"{mma:>7} {cublas:>10}  {beside}"
         )
 
@@ -255,7 +255,7 @@ class Summary:
 
     def print(self):
         # What matters most comes first, for the last lines may be left out.
-        for part in (self.machine, self.verdicts, self.steps, self.launches, self.variants, self.verbs):
+        for part in (self.machine, self.verdicts, self.steps, self.launches, self.variants, self.ops):
             try:
                 part()
             except Exception as error:  # pylint: disable=broad-except

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "allocations.h"
+#include "backend/registry.h"
 #include "core/error.h"
 #include "model_support.h"
 
@@ -10,7 +11,7 @@ namespace rnd1::test {
 namespace {
 
 /** Far more than there are: a count that never ends is a failure too. */
-constexpr int64_t most = 100'000;
+constexpr int64_t max = 100'000;
 
 /** An ending that a lack of memory may have. */
 bool saysOutOfMemory(const std::function<void()>& body, const std::string& what) {
@@ -33,7 +34,7 @@ void failEach(const std::string& what, const std::function<void()>& body) {
   }
   body();  // what is made once, and kept
   int64_t number = 0, failed = 0;
-  for (bool happened = true; happened && number < most; ++number) {
+  for (bool happened = true; happened && number < max; ++number) {
     const std::string which = text(what, ", allocation ", number);
     const int64_t before = liveAllocations();
     {
@@ -44,7 +45,7 @@ void failEach(const std::string& what, const std::function<void()>& body) {
     const int64_t left = liveAllocations() - before;
     if (left != 0) expect(false, text(which, ": ", left, " left behind"));
   }
-  expect(number < most, what + ": no end");
+  expect(number < max, what + ": no end");
   expect(failed > 10, text(what, ": only ", failed, " failures"));
 }
 

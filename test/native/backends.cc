@@ -27,7 +27,7 @@ HostWeight::HostWeight(const Matrix& values, DType dtype, size_t misalignment, i
     }
 }
 
-Matrix HostWeight::values(DType arithmetic) const {
+Matrix HostWeight::values(DType computeDtype) const {
   Matrix result(rows_, columns_);
   for (int64_t row = 0; row < rows_; ++row)
     for (int64_t column = 0; column < columns_; ++column) {
@@ -41,7 +41,7 @@ Matrix HostWeight::values(DType arithmetic) const {
         std::memcpy(&half, source, 2);
         value = dtype_ == DType::bf16 ? bf16ToFloat(half) : f16ToFloat(half);
       }
-      result.at(row, column) = roundTo(arithmetic, value);
+      result.at(row, column) = roundTo(computeDtype, value);
     }
   return result;
 }

@@ -18,10 +18,10 @@ namespace rnd1::test {
 
 constexpr DType allDTypes[] = {DType::f32, DType::f16, DType::bf16};
 
-/** body(backend) for every instruction set and arithmetic; failures name both. */
+/** body(backend) for every instruction set and compute dtype; failures name both. */
 void forEachBackend(const std::function<void(Backend&)>& body, int threads = 2);
 
-/** make(threads) for every instruction set and arithmetic: for tests that compare thread counts. */
+/** make(threads) for every instruction set and compute dtype: for tests that compare thread counts. */
 using BackendFactory = std::function<std::unique_ptr<Backend>(int threads)>;
 void forEachFactory(const std::function<void(const BackendFactory&)>& body);
 
@@ -54,7 +54,7 @@ class Noise {
   std::mt19937_64 engine_;
 };
 
-/** Memory of a backend, initially 0xff everywhere: what a verb leaves unwritten is NaN or −1. */
+/** Memory of a backend, initially 0xff everywhere: what an op leaves unwritten is NaN or −1. */
 template <typename T>
 class DeviceArray {
  public:
@@ -140,8 +140,8 @@ class HostWeight {
  public:
   HostWeight(const Matrix& values, DType dtype, size_t misalignment = 0, int64_t rowPadding = 0);
 
-  /** What a product in this arithmetic sees. */
-  Matrix values(DType arithmetic = DType::f32) const;
+  /** What a product in this compute dtype sees. */
+  Matrix values(DType computeDtype = DType::f32) const;
   std::vector<float> vector() const { return values().values; }
   Weight mapped() const;
 

@@ -27,7 +27,7 @@ void expectClose(const Matrix& actual, const DoubleMatrix& expected, double boun
         worstError = std::abs(difference);
       }
     }
-    const double scale = std::max({rowEnergy, average, leastEnergy});
+    const double scale = std::max({rowEnergy, average, minEnergy});
     if (!expect(error <= bound * scale,
                 text(what, ": row ", row, " of ", expected.rows, ": NMSE ",
                      error / std::max(rowEnergy, average), " > ", bound, "; worst at column ", worst, ": ",
@@ -49,12 +49,12 @@ void expectSameBits(std::span<const float> actual, std::span<const float> expect
   }
 }
 
-void expectRounded(const Matrix& values, DType arithmetic, const std::string& what, Location location) {
+void expectRounded(const Matrix& values, DType computeDtype, const std::string& what, Location location) {
   countExpectation();
   for (size_t index = 0; index < values.values.size(); ++index) {
     const float value = values.values[index];
-    if (roundTo(arithmetic, value) == value) continue;
-    fail(text(what, ": element ", index, ": ", value, " is not a value of ", dtypeName(arithmetic)),
+    if (roundTo(computeDtype, value) == value) continue;
+    fail(text(what, ": element ", index, ": ", value, " is not a value of ", dtypeName(computeDtype)),
          location);
     return;
   }

@@ -39,15 +39,15 @@ struct Grid {
 using Matrix = Grid<float>;
 using DoubleMatrix = Grid<double>;
 
-/** Whether a verb rounds between its inputs and its result, or accumulates in f32 all the way. */
+/** Whether an op rounds between its inputs and its result, or accumulates in f32 all the way. */
 enum class Rounding { none, inside };
 
 /**
  * The largest normalised mean squared error against float64, of any row. Where the result passes through an
  * exponential, its argument's size is the condition: f32 knows an argument of 500 to 500 · 2⁻²⁴ only.
  */
-constexpr double tolerance(DType arithmetic, Rounding rounding, double exponent = 0) {
-  const double base = arithmetic == DType::f32 || rounding == Rounding::none ? 1e-11 : 5e-5;
+constexpr double tolerance(DType computeDtype, Rounding rounding, double exponent = 0) {
+  const double base = computeDtype == DType::f32 || rounding == Rounding::none ? 1e-11 : 5e-5;
   const double conditioned = exponent * 0x1p-23 * exponent * 0x1p-23;
   return conditioned > base ? conditioned : base;
 }
@@ -56,14 +56,14 @@ constexpr double tolerance(DType arithmetic, Rounding rounding, double exponent 
 constexpr double requantizedTolerance = 1e-6;
 
 /** The same for the logits and hidden states of a whole model, with the same routing. */
-constexpr double modelTolerance(DType arithmetic) { return arithmetic == DType::f32 ? 1e-10 : 5e-3; }
+constexpr double modelTolerance(DType computeDtype) { return computeDtype == DType::f32 ? 1e-10 : 5e-3; }
 
 /** Two candidates closer than this, in nats, may change places between f32 and float64. */
 constexpr double decisionSlack = 2e-5;
 
 /** Mean squares below this count as this: 10⁻⁶ is nothing beside activations, log-probabilities and
  * entropies. */
-constexpr double leastEnergy = 1e-12;
+constexpr double minEnergy = 1e-12;
 
 /**
  * NMSE of every row within the bound. A row whose own energy is below the average counts as average: a result
@@ -77,7 +77,7 @@ void expectSameBits(std::span<const float> actual, std::span<const float> expect
                     Location location = Location::current());
 
 /** Every value is one that the dtype can hold. */
-void expectRounded(const Matrix& values, DType arithmetic, const std::string& what,
+void expectRounded(const Matrix& values, DType computeDtype, const std::string& what,
                    Location location = Location::current());
 
 }  // namespace rnd1::test

@@ -2,7 +2,7 @@
 #include <exception>
 #include <iostream>
 
-#include "backend/backend.h"
+#include "backend/registry.h"
 #include "harness.h"
 
 namespace rnd1::test {

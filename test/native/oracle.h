@@ -8,8 +8,8 @@
 #include "comparison.h"
 
 /**
- * What every verb computes, as plain loops in float64. Inputs are the values that the verb really sees:
- * already rounded to the arithmetic.
+ * What every op computes, as plain loops in float64. Inputs are the values that the op really sees:
+ * already rounded to the compute dtype.
  */
 namespace rnd1::test::oracle {
 

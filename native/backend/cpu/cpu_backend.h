@@ -6,10 +6,11 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/buffer.h"
-#include "backend/cpu/kernels.h"
-#include "backend/cpu/quantized_products.h"
+#include "backend/cpu/float/kernels.h"
+#include "backend/cpu/partition.h"
+#include "backend/cpu/quantized/quantized_ops.h"
 #include "backend/cpu/sampling.h"
-#include "backend/selection.h"
+#include "backend/unmask.h"
 #include "core/parallel.h"
 
 namespace rnd1::cpu {
@@ -23,19 +24,6 @@ constexpr int64_t cachedRowBytes = 384 << 10, cachedPackedBytes = 640 << 10;
 
 // Weight rows that are converted at once, where they cannot be used in place.
 constexpr int64_t convertedColumns = 24;
-
-/** What register tiles of every instruction set divide. */
-constexpr int64_t tileMultiple = 12;
-
-constexpr int64_t blocksOf(int64_t count, int64_t block) { return (count + block - 1) / block; }
-
-/** `count` in about `parts` parts, each a multiple of tileMultiple between it and `most`. */
-constexpr int64_t partOf(int64_t count, int64_t parts, int64_t most) {
-  // Nothing makes no parts, and dividing by their size must stay possible.
-  if (count <= 0 || most <= 0) return tileMultiple;
-  const int64_t part = blocksOf(blocksOf(count, parts), tileMultiple) * tileMultiple;
-  return part < most ? part : most;
-}
 
 /**
  * Rows of so many bytes, rounded up to an odd number of lines of 64: rows a power of two apart would push
@@ -57,7 +45,7 @@ constexpr int64_t scoreChunkRows(int64_t vocabulary) {
 /** Rows whose logits of one block of the vocabulary exist at the same time, in the cache. */
 constexpr int64_t scoredAtOnce = 96;
 
-/** The verbs on host memory: splits the work into items for the pool, kernels do the rest. */
+/** The ops on host memory: splits the work into items for the pool, kernels do the rest. */
 class CpuBackend final : public Backend {
  public:
   CpuBackend(DType dtype, int threads, const Kernels& kernels);
@@ -76,6 +64,8 @@ class CpuBackend final : public Backend {
   void releaseHost(void* memory) noexcept override { release(memory); }
   int64_t bucket(int64_t count, int64_t) const override { return count; }
   void expectWeights(int64_t, int64_t) override {}
+  bool accepts(DType) const override { return true; }
+  bool copiesOnPlace() const override { return false; }
   Weight place(const Weight& mapped) override;
   void reserve(const Limits& limits) override;
 
@@ -95,7 +85,7 @@ class CpuBackend final : public Backend {
   void gatherRows(Tensor x, const int32_t* rows, Tensor out) override;
   void logits(Tensor x, const Weight& head, Tensor out) override;
   void score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
-             std::span<const SamplingPlan> plans, bool plain, std::span<Score> scores) override;
+             std::span<const SamplingPlan> plans, bool greedyUnfiltered, std::span<Score> scores) override;
   void scoreLogits(Tensor logits, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
                    std::span<Score> scores) override;
   void unmask(std::span<const UnmaskCanvas> canvases, std::span<const ScoreRow> rows,
@@ -112,16 +102,16 @@ class CpuBackend final : public Backend {
     RowSampler sampler;
   };
 
-  /** x as products take it: where it lies, or packed in 16 bits. The packed rows live until the next call. */
-  RowSource productRows(Tensor x);
-  /** Whether products read this weight where it lies. */
+  /** x as matmuls take it: in place, or packed in 16 bits, valid until the next call. */
+  RowSource matmulRows(Tensor x);
+  /** Whether matmuls read this weight in place. */
   bool usedInPlace(const Weight& weight, int64_t rows) const;
-  /** Rows [first, first + count) of a weight as products take them: in place, or converted into `scratch`. */
+  /** Rows [first, first + count) of a weight as matmuls take them: in place, or converted into `scratch`. */
   WeightRows weightRows(const Weight& weight, int64_t first, int64_t count, bool inPlace,
                         std::byte* scratch) const;
   /** Bytes from one packed or gathered row to the next. */
   int64_t rowBytes(int64_t columns) const { return spreadBytes(columns * elementBytes()); }
-  /** Bytes of an element of what products take. */
+  /** Bytes of an element of what matmuls take. */
   int64_t elementBytes() const { return packs_ ? 2 : 4; }
   /** Bytes of rows that stay in the second-level cache. */
   int64_t cachedBytes() const {
@@ -141,14 +131,10 @@ class CpuBackend final : public Backend {
   void reserveLogits(int64_t rows, int64_t vocabulary);
   /** A norm's scale as f32. */
   const float* widenedVector(const Weight& weight, Buffer<float>& buffer) const;
-  /** forEach, or a plain loop when the job is too small to be worth waking anybody. */
+  /** job(item, thread) for each item, on the pool where that pays. */
   template <typename Job>
   void parallel(int64_t items, int64_t operations, Job&& job) {
-    if (operations < worthSharing) {
-      for (int64_t item = 0; item < items; ++item) job(item, 0);
-    } else {
-      pool_.forEach(items, job);
-    }
+    forEachItem(pool_, items, operations, worthSharing, job);
   }
   /** Rows slots[r] / divisor of x, side by side in `scratch`. */
   RowSource gather(const RowSource& x, const int32_t* slots, int64_t rows, int64_t divisor, int64_t columns,
@@ -173,18 +159,18 @@ class CpuBackend final : public Backend {
 
   const Kernels& kernels_;
   const DType dtype_;
-  const uint8_t arithmetic_;
-  const bool packs_;  // products take rows of the arithmetic's 16 bits
+  const uint8_t computeDtype_;
+  const bool packs_;  // matmuls take rows of the compute dtype's 16 bits
   ThreadPool pool_;
-  std::unique_ptr<QuantizedProducts> quantized_;  // once a quantized weight was placed
+  std::unique_ptr<QuantizedOps> quantized_;  // once a quantized weight was placed
   std::vector<Scratch> scratch_;
   Buffer<float> firstVector_, secondVector_;  // norms, widened
-  Buffer<std::byte> packed_;                  // the rows of the running product, in 16 bits
+  Buffer<std::byte> packed_;                  // the rows of the running matmul, in 16 bits
   Buffer<int32_t> targets_;                   // of slots by expert: their rows of the output
   Buffer<float> factors_;                     // and their weights
   Buffer<float> logitsChunk_;
   Buffer<RowStatistics> statistics_;  // (scored rows, blocks of the vocabulary)
-  PositionSelector selector_;
+  Unmasker unmasker_;
 };
 
 }  // namespace rnd1::cpu

@@ -1,59 +1,10 @@
-// The mixture of experts on the CPU: route, experts, and the dense MLP, which is one expert with all rows.
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <limits>
 
-#include "backend/cpu/products.h"
+#include "backend/cpu/matmul.h"
 
 namespace rnd1::cpu {
 namespace {
-
-// Columns of gate and up that one thread works on at a time.
-constexpr int64_t expertColumns = 48;
-
-/** The best k of one row, best first, ties to the lower id. */
-void selectExperts(const float* logits, int64_t experts, int64_t k, int32_t* ids) {
-  for (int64_t rank = 0; rank < k; ++rank) {
-    int32_t best = -1;
-    for (int32_t expert = 0; expert < experts; ++expert) {
-      if (best >= 0 && !(logits[expert] > logits[best])) continue;
-      if (std::find(ids, ids + rank, expert) == ids + rank) best = expert;
-    }
-    ids[rank] = best;
-  }
-}
-
-/** The softmax over all experts at the chosen ids. */
-void routingWeights(const float* logits, int64_t experts, const int32_t* ids, int64_t k, bool normalise,
-                    float* weights) {
-  float maximum = -std::numeric_limits<float>::infinity();
-  for (int64_t expert = 0; expert < experts; ++expert) maximum = std::max(maximum, logits[expert]);
-  float sum = 0;
-  for (int64_t expert = 0; expert < experts; ++expert) sum += std::exp(logits[expert] - maximum);
-  float chosen = 0;
-  for (int64_t rank = 0; rank < k; ++rank) {
-    weights[rank] = std::exp(logits[ids[rank]] - maximum) / sum;
-    chosen += weights[rank];
-  }
-  if (!normalise) return;
-  for (int64_t rank = 0; rank < k; ++rank) weights[rank] /= chosen;
-}
-
-/** Counting sort of the slots by expert, ascending within each. */
-void groupByExpert(Dispatch& dispatch) {
-  const int64_t slots = dispatch.rows * dispatch.expertsPerToken;
-  std::fill(dispatch.offsets, dispatch.offsets + dispatch.experts + 1, 0);
-  for (int64_t slot = 0; slot < slots; ++slot) ++dispatch.offsets[dispatch.expertIds[slot] + 1];
-  for (int64_t expert = 0; expert < dispatch.experts; ++expert)
-    dispatch.offsets[expert + 1] += dispatch.offsets[expert];
-  // Each start moves to its end while filling; moving all of them one place up restores the starts.
-  for (int64_t slot = 0; slot < slots; ++slot)
-    dispatch.slots[dispatch.offsets[dispatch.expertIds[slot]]++] = static_cast<int32_t>(slot);
-  for (int64_t expert = dispatch.experts; expert > 0; --expert)
-    dispatch.offsets[expert] = dispatch.offsets[expert - 1];
-  dispatch.offsets[0] = 0;
-}
 
 /** Experts with slots; 1 where there are no slots at all. */
 int64_t expertsHit(const Dispatch& dispatch) {
@@ -64,26 +15,6 @@ int64_t expertsHit(const Dispatch& dispatch) {
 }
 
 }  // namespace
-
-void CpuBackend::route(Tensor x, const Weight& router, const RouteOptions& options, Dispatch& dispatch) {
-  const int64_t k = options.expertsPerToken;
-  const int64_t experts = router.rows;
-  dispatch.rows = x.rows;
-  dispatch.experts = experts;
-  dispatch.expertsPerToken = k;
-  matmul(x, {&router, 1}, Tensor(dispatch.routerLogits, x.rows, experts));
-  parallel(x.rows, x.rows * experts * (8 + k), [&](int64_t row, int) {
-    const float* logits = dispatch.routerLogits + row * experts;
-    int32_t* ids = dispatch.expertIds + row * k;
-    if (options.forcedExperts) {
-      std::copy_n(options.forcedExperts + row * k, k, ids);
-    } else {
-      selectExperts(logits, experts, k, ids);
-    }
-    routingWeights(logits, experts, ids, k, options.normalise, dispatch.weights + row * k);
-  });
-  groupByExpert(dispatch);
-}
 
 RowSource CpuBackend::gather(const RowSource& x, const int32_t* slots, int64_t rows, int64_t divisor,
                              int64_t columns, Scratch& scratch) const {
@@ -109,7 +40,7 @@ void CpuBackend::gateUpBlock(const RowSource& x, int64_t rows, const ExpertWeigh
       const WeightRows upRows = weightRows(weights.up, column, count, inPlace,
                                            scratch.weights.data() + convertedColumns * inner * 4);
       kernels_.gateUp(rowsFrom(x, row), std::min(block, rows - row), gateRows, upRows, count, inner,
-                      arithmetic_, activated.row(row) + column, activated.stride);
+                      computeDtype_, activated.row(row) + column, activated.stride);
     }
 }
 
@@ -120,7 +51,7 @@ void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const
   const int64_t slots = dispatch.rows * k;
   const int64_t width = weights[0].gate.rows;
   const auto count = static_cast<int64_t>(weights.size());
-  const RowSource source = productRows(x);
+  const RowSource source = matmulRows(x);
   const int64_t block = rowBlock(x.columns);
   // Each part of an expert gathers its rows anew.
   const int64_t part = partOf(width, blocksOf(itemsPerThread * threads(), expertsHit(dispatch)), width);
@@ -135,7 +66,7 @@ void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const
                   activated.rowRange(first, rows), scratch_[thread]);
     }
   });
-  const RowSource hidden = productRows({activated.data, slots, activated.columns, activated.stride});
+  const RowSource hidden = matmulRows({activated.data, slots, activated.columns, activated.stride});
   int32_t* targets = targets_.data();
   float* factors = factors_.data();
   for (int64_t row = 0; row < slots; ++row) {
@@ -161,18 +92,6 @@ void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const
           });
     }
   });
-}
-
-void CpuBackend::mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) {
-  if (weights.gate.quantized()) return quantized_->mlp(x, weights, out);
-  const RowSource source = productRows(x);
-  const int64_t width = weights.gate.rows;
-  const int64_t part = partOf(width, 4 * threads(), expertColumns);
-  parallel(blocksOf(width, part), 2 * x.rows * x.columns * width, [&](int64_t item, int thread) {
-    gateUpBlock(source, x.rows, weights, item * part, std::min(part, width - item * part), activated,
-                scratch_[thread]);
-  });
-  matmul(activated, {&weights.down, 1}, out);
 }
 
 }  // namespace rnd1::cpu

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "backend/cpu/cpu_backend.h"
-#include "backend/cpu/quantized_products.h"
+#include "backend/cpu/quantized/quantized_ops.h"
 
 namespace rnd1::cpu {
 namespace {
@@ -20,7 +20,7 @@ double secondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/** The median of several runs, as benches take it of verbs, after one that does not count. */
+/** The median of several runs, as benches take it of ops, after one that does not count. */
 template <typename Job>
 double medianSeconds(Job&& job) {
   job();
@@ -63,7 +63,7 @@ Peaks CpuBackend::measurePeaks(double effort) {
   std::vector<float> results(static_cast<size_t>(workers));
   const double seconds = medianSeconds([&] {
     pool_.forEach(workers, [&](int64_t worker, int) {
-      results[static_cast<size_t>(worker)] = kernels_.multiplyAddLoop(arithmetic_, rounds);
+      results[static_cast<size_t>(worker)] = kernels_.multiplyAddLoop(computeDtype_, rounds);
     });
   });
   const QuantizedKernels& integers = quantizedKernels(kernels_.name);
@@ -76,7 +76,7 @@ Peaks CpuBackend::measurePeaks(double effort) {
   });
   peaks.integerOperationsPerSecond =
       2 * static_cast<double>(workers * rounds * integers.integerMultiplyAdds) / integerSeconds;
-  const int64_t multiplyAdds = workers * rounds * kernels_.multiplyAddsPerRound(arithmetic_);
+  const int64_t multiplyAdds = workers * rounds * kernels_.multiplyAddsPerRound(computeDtype_);
   peaks.matrixOperationsPerSecond = 2 * static_cast<double>(multiplyAdds) / seconds;
   return peaks;
 }

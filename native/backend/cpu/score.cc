@@ -1,14 +1,14 @@
-// Scores and the selection on the CPU.
+// Scores and unmasking on the CPU.
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
 
-#include "backend/cpu/products.h"
+#include "backend/cpu/matmul.h"
 
 namespace rnd1::cpu {
 namespace {
 
-/** Position 0 has no logits. */
+/** Of a row without logits. */
 Score unpredicted(const ScoreRow& row) { return {row.token, -FLT_MAX, 0, -FLT_MAX, true}; }
 
 }  // namespace
@@ -17,10 +17,10 @@ void CpuBackend::scoreRows(Tensor logits, bool givenLogits, std::span<const Scor
                            std::span<const SamplingPlan> plans, std::span<Score> scores) {
   parallel(logits.rows, logits.rows * logits.columns * 8, [&](int64_t row, int thread) {
     const ScoreRow& scored = rows[row];
-    scores[row] = scored.position == 0 ? unpredicted(scored)
-                                       : scratch_[thread].sampler.score(
-                                             kernels_, {logits.row(row), static_cast<size_t>(logits.columns)},
-                                             givenLogits, scored, plans[scored.canvas]);
+    scores[row] = scored.predicted ? scratch_[thread].sampler.score(
+                                         kernels_, {logits.row(row), static_cast<size_t>(logits.columns)},
+                                         givenLogits, scored, plans[scored.canvas])
+                                   : unpredicted(scored);
   });
 }
 
@@ -46,7 +46,7 @@ void CpuBackend::scoreParts(Tensor x, const Weight& head, int64_t rowParts, Rows
     const RowStatistics* parts = statistics_.data() + row * columnParts;
     RowStatistics total = parts[0];
     for (int64_t part = 1; part < columnParts; ++part) addStatistics(total, parts[part]);
-    scores[row] = rows[row].position == 0 ? unpredicted(rows[row]) : greedyScore(total, false);
+    scores[row] = rows[row].predicted ? greedyScore(total, false) : unpredicted(rows[row]);
   }
 }
 
@@ -64,7 +64,7 @@ void CpuBackend::scoreFused(Tensor x, const Weight& head, std::span<const ScoreR
         },
         rows, plans, scores);
   } else {
-    const RowSource source = productRows(x);
+    const RowSource source = matmulRows(x);
     scoreParts(
         x, head, blocksOf(x.rows, rowPart),
         [&](int64_t part) {
@@ -79,8 +79,8 @@ void CpuBackend::scoreFused(Tensor x, const Weight& head, std::span<const ScoreR
 }
 
 void CpuBackend::score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
-                       std::span<const SamplingPlan> plans, bool plain, std::span<Score> scores) {
-  if (plain) return scoreFused(x, head, rows, plans, scores);
+                       std::span<const SamplingPlan> plans, bool greedyUnfiltered, std::span<Score> scores) {
+  if (greedyUnfiltered) return scoreFused(x, head, rows, plans, scores);
   reserveLogits(x.rows, head.rows);
   const int64_t chunk = scoreChunkRows(head.rows);
   for (int64_t first = 0; first < x.rows; first += chunk) {
@@ -99,7 +99,7 @@ void CpuBackend::scoreLogits(Tensor logits, std::span<const ScoreRow> rows,
 void CpuBackend::unmask(std::span<const UnmaskCanvas> canvases, std::span<const ScoreRow> rows,
                         std::span<const uint8_t> eligible, std::span<Score> scores) {
   for (const UnmaskCanvas& canvas : canvases)
-    selector_.select(canvas.plan, rows.subspan(canvas.first, canvas.count),
+    unmasker_.unmask(canvas.plan, rows.subspan(canvas.first, canvas.count),
                      eligible.subspan(canvas.first, canvas.count),
                      scores.subspan(canvas.first, canvas.count));
 }

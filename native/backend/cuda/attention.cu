@@ -31,7 +31,7 @@ __device__ __forceinline__ void loadRows(const Tensor& source, int64_t firstRow,
   }
 }
 
-template <DType arithmetic>
+template <DType computeDtype>
 __global__ void __launch_bounds__(attentionThreads) attentionKernel(AttentionArguments given) {
   const int64_t headDim = given.layout.headDim, stride = headDim + 1;
   auto* queries = reinterpret_cast<float*>(sharedMemory());
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(attentionThreads) attentionKernel(AttentionArg
     for (int i = 0; i < keyTile / threadsPerQuery; ++i) {
       const float probability = expf(scores[i] - newMaximum);
       sum += probability;
-      probabilities[query * (keyTile + 1) + part + i * threadsPerQuery] = rounded<arithmetic>(probability);
+      probabilities[query * (keyTile + 1) + part + i * threadsPerQuery] = rounded<computeDtype>(probability);
     }
     sum = amongNeighbours(sum, [](float a, float b) { return a + b; });
     // The first tile has nothing to rescale, and −∞ − −∞ would be NaN.
@@ -97,19 +97,19 @@ __global__ void __launch_bounds__(attentionThreads) attentionKernel(AttentionArg
   if (query >= mine.rows) return;
   float* out = given.out.row(mine.firstRow + query) + head * headDim;
   for (int64_t d = part; d < headDim; d += threadsPerQuery)
-    out[d] = rounded<arithmetic>(sums[query * headDim + d] / total);
+    out[d] = rounded<computeDtype>(sums[query * headDim + d] / total);
   if (given.logSumExp && part == 0)
     given.logSumExp[(mine.firstRow + query) * given.layout.heads + head] = maximum + logf(total);
 }
 
 }  // namespace
 
-void attentionAnyHead(cudaStream_t stream, DType arithmetic, const AttentionArguments& given) {
+void attentionAnyHead(cudaStream_t stream, DType computeDtype, const AttentionArguments& given) {
   const HeadLayout& layout = given.layout;
-  const Grid grid{dim3(static_cast<unsigned>(tilesAtMost(given.query.rows, given.queries.count, queryTile)),
+  const Grid grid{dim3(static_cast<unsigned>(maxTiles(given.query.rows, given.queries.count, queryTile)),
                        static_cast<unsigned>(layout.heads)),
                   attentionThreads, static_cast<size_t>(sharedFloats(layout.headDim)) * sizeof(float)};
-  dispatchDType(arithmetic,
+  dispatchDType(computeDtype,
                 [&]<DType type>() { launch(stream, "attention", grid, attentionKernel<type>, given); });
 }
 

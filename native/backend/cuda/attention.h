@@ -16,17 +16,18 @@ struct AttentionArguments {
 };
 
 /** Any dtype, any head size. */
-void attentionAnyHead(cudaStream_t stream, DType arithmetic, const AttentionArguments& given);
+void attentionAnyHead(cudaStream_t stream, DType computeDtype, const AttentionArguments& given);
 
-/** Whether attention goes to tensor cores: 16-bit arithmetic and heads of 64 or 128. */
-constexpr bool attentionSuitsMma(DType arithmetic, int64_t headDim) {
-  return arithmetic != DType::f32 && (headDim == 64 || headDim == 128);
+/** Whether attention goes to tensor cores: 16-bit compute dtype and heads of 64 or 128. */
+constexpr bool attentionSuitsMma(DType computeDtype, int64_t headDim) {
+  return computeDtype != DType::f32 && (headDim == 64 || headDim == 128);
 }
 
 /** Values of scratch that attentionMma needs. */
 int64_t attentionScratch(const AttentionArguments& given);
 
 /** scratch: queries, keys and values in 16 bits. */
-void attentionMma(cudaStream_t stream, DType arithmetic, const AttentionArguments& given, uint16_t* scratch);
+void attentionMma(cudaStream_t stream, DType computeDtype, const AttentionArguments& given,
+                  uint16_t* scratch);
 
 }  // namespace rnd1::cuda

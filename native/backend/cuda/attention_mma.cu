@@ -157,7 +157,7 @@ __global__ void __launch_bounds__(attentionThreads)
 
 template <int headDim, DType type>
 void launchHead(cudaStream_t stream, const AttentionArguments& given, const NarrowHeads& heads) {
-  const Grid grid{dim3(static_cast<unsigned>(tilesAtMost(given.query.rows, given.queries.count, queryTile)),
+  const Grid grid{dim3(static_cast<unsigned>(maxTiles(given.query.rows, given.queries.count, queryTile)),
                        static_cast<unsigned>(given.layout.heads)),
                   attentionThreads, 4 * keyTile * headDim * sizeof(uint16_t)};
   launch(stream, "attention", grid, attentionMmaKernel<headDim, type>, given, heads);
@@ -169,17 +169,18 @@ int64_t attentionScratch(const AttentionArguments& given) {
   return given.query.rows * given.layout.queryColumns() + 2 * given.key.rows * given.layout.keyValueColumns();
 }
 
-void attentionMma(cudaStream_t stream, DType arithmetic, const AttentionArguments& given, uint16_t* scratch) {
+void attentionMma(cudaStream_t stream, DType computeDtype, const AttentionArguments& given,
+                  uint16_t* scratch) {
   const int64_t queryColumns = given.layout.queryColumns(), keyColumns = given.layout.keyValueColumns();
   NarrowHeads heads;
   heads.query = {scratch, queryColumns};
   heads.key = {scratch + given.query.rows * queryColumns, keyColumns};
   heads.value = {heads.key.data + given.key.rows * keyColumns, keyColumns};
-  narrow(stream, arithmetic, given.query, heads.query);
-  narrow(stream, arithmetic, given.key, heads.key);
-  narrow(stream, arithmetic, given.value, heads.value);
+  narrow(stream, computeDtype, given.query, heads.query);
+  narrow(stream, computeDtype, given.key, heads.key);
+  narrow(stream, computeDtype, given.value, heads.value);
   const bool wide = given.layout.headDim == 128;
-  if (arithmetic == DType::bf16) {
+  if (computeDtype == DType::bf16) {
     wide ? launchHead<128, DType::bf16>(stream, given, heads)
          : launchHead<64, DType::bf16>(stream, given, heads);
   } else {

@@ -12,9 +12,9 @@ constexpr int64_t scoreChunkRows(int64_t vocabulary) {
 }
 
 /** Rows whose partial scores exist at the same time: at most 64 MiB of them. */
-int64_t plainChunkRows(int64_t vocabulary) {
+int64_t greedyChunkRows(int64_t vocabulary) {
   const auto rowBytes =
-      plainParts(std::max<int64_t>(vocabulary, 1)) * static_cast<int64_t>(sizeof(PlainPartial));
+      greedyParts(std::max<int64_t>(vocabulary, 1)) * static_cast<int64_t>(sizeof(GreedyPartial));
   return std::max<int64_t>((int64_t{64} << 20) / rowBytes / 64 * 64, 64);
 }
 
@@ -86,12 +86,12 @@ void CudaBackend::releaseHost(void* memory) noexcept {
   cudaFreeHost(memory);
 }
 
-int64_t CudaBackend::bucket(int64_t, int64_t most) const {
+int64_t CudaBackend::bucket(int64_t, int64_t max) const {
   // Steps of a quarter of the power of two below: up to 25 % of a launch's blocks may have nothing to do.
-  if (most < 2) return most;
-  const int64_t below = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(most - 1)));
+  if (max < 2) return max;
+  const int64_t below = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(max - 1)));
   const int64_t step = std::max<int64_t>(below / 4, 1);
-  return (most + step - 1) / step * step;
+  return (max + step - 1) / step * step;
 }
 
 void CudaBackend::expectWeights(int64_t bytes, int64_t tensors) {
@@ -126,18 +126,18 @@ void CudaBackend::reserve(const Limits& limits) {
   grown(products_, limits.rows * limits.expertsPerToken * limits.expertColumns);
   if (limits.scoredRows == 0) return;
   const int64_t rows = std::max(limits.rows, limits.scoredRows);
-  grown(partials_, std::min(rows, plainChunkRows(limits.vocabulary)) * plainParts(limits.vocabulary));
+  grown(partials_, std::min(rows, greedyChunkRows(limits.vocabulary)) * greedyParts(limits.vocabulary));
   grown(keys_, 2 * rows);
   if (limits.filters)
     grown(logitsChunk_, std::min(rows, scoreChunkRows(limits.vocabulary)) * limits.vocabulary);
 }
 
-void CudaBackend::runSequence(const SequenceKey& key, const std::function<void()>& verbs) {
+void CudaBackend::runSequence(const SequenceKey& key, const std::function<void()>& ops) {
   if (trace_.running()) {
     trace_.mark(stream());
-    verbs();
+    ops();
   } else {
-    recordings_.run(stream(), key, verbs);
+    recordings_.run(stream(), key, ops);
   }
 }
 
@@ -175,7 +175,7 @@ void CudaBackend::addRmsNorm(Tensor residual, const Tensor* delta, const Weight&
 
 void CudaBackend::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
   if (trace_.running()) trace_.context = std::to_string(out.columns) + " x " + std::to_string(x.columns);
-  product(stream(), dtype_, borders_, x, weights, out, narrowRows(x));
+  cuda::matmul(stream(), dtype_, borders_, x, weights, out, narrowRows(x));
   trace_.context.clear();
 }
 
@@ -185,8 +185,9 @@ void CudaBackend::normRope(Tensor qkv, const HeadLayout& layout, const Weight& q
 }
 
 void CudaBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout,
-                            CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask, float scale,
-                            Tensor out, float* logSumExp) {
+                            CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask mask,
+                            float scale, Tensor out, float* logSumExp) {
+  checkMask(mask);
   const AttentionArguments given{query, key, value, out, layout, queryOffsets, keyOffsets, scale, logSumExp};
   if (attentionSuitsMma(dtype_, layout.headDim)) {
     attentionMma(stream(), dtype_, given, grown(narrowHeads_, attentionScratch(given)));
@@ -197,7 +198,7 @@ void CudaBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLa
 
 void CudaBackend::route(Tensor x, const Weight& router, const RouteOptions& options, Dispatch& dispatch) {
   dispatch.rows = x.rows;
-  dispatch.live = x.live;
+  dispatch.validRows = x.validRows;
   dispatch.experts = router.rows;
   dispatch.expertsPerToken = options.expertsPerToken;
   matmul(x, {&router, 1}, Tensor(dispatch.routerLogits, x.rows, router.rows));
@@ -241,7 +242,8 @@ void CudaBackend::mlp(Tensor x, const ExpertWeights& weights, Tensor activated, 
   const ExpertTable table = tableOf({&weights, 1});
   const ExpertScratch scratch = expertScratch(x, activated, 1);
   gateUp(stream(), dtype_, borders_, x, table, Dispatch(), activated, scratch);
-  down(stream(), dtype_, borders_, activated.alive(x.live, x.before), table, Dispatch(), out, scratch);
+  down(stream(), dtype_, borders_, activated.limitedTo(x.validRows, x.before), table, Dispatch(), out,
+       scratch);
 }
 
 void CudaBackend::gatherRows(Tensor x, const int32_t* rows, Tensor out) {
@@ -251,16 +253,17 @@ void CudaBackend::gatherRows(Tensor x, const int32_t* rows, Tensor out) {
 void CudaBackend::logits(Tensor x, const Weight& head, Tensor out) { matmul(x, {&head, 1}, out); }
 
 void CudaBackend::score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
-                        std::span<const SamplingPlan> plans, bool plain, std::span<Score> scores) {
-  const int64_t chunk = plain ? plainChunkRows(head.rows) : scoreChunkRows(head.rows);
+                        std::span<const SamplingPlan> plans, bool greedyUnfiltered, std::span<Score> scores) {
+  const int64_t chunk = greedyUnfiltered ? greedyChunkRows(head.rows) : scoreChunkRows(head.rows);
   for (int64_t first = 0; first < x.rows; first += chunk) {
     const Tensor part = x.rowRange(first, std::min(chunk, x.rows - first));
-    if (plain) {
-      scorePlain(stream(), dtype_, part, head, rows.data() + first, plans.data(), partials_.data(),
-                 scores.data() + first);
+    if (greedyUnfiltered) {
+      scoreGreedy(stream(), dtype_, part, head, rows.data() + first, plans.data(), partials_.data(),
+                  scores.data() + first);
       continue;
     }
-    const Tensor logits = Tensor(logitsChunk_.data(), part.rows, head.rows).alive(part.live, part.before);
+    const Tensor logits =
+        Tensor(logitsChunk_.data(), part.rows, head.rows).limitedTo(part.validRows, part.before);
     matmul(part, {&head, 1}, logits);
     scoreRows(stream(), logits, false, rows.data() + first, plans.data(), scores.data() + first);
   }

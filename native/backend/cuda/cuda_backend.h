@@ -27,7 +27,7 @@ class Stream {
   cudaStream_t stream_ = nullptr;
 };
 
-/** The verbs on one GPU: everything runs in order on one stream. */
+/** The ops on one GPU: everything runs in order on one stream. */
 class CudaBackend final : public Backend {
  public:
   /** Throws Error cuda_unavailable or cuda_error. */
@@ -45,11 +45,13 @@ class CudaBackend final : public Backend {
   void synchronize() override;
   void* allocateHost(size_t bytes) override;
   void releaseHost(void* memory) noexcept override;
-  int64_t bucket(int64_t count, int64_t most) const override;
+  int64_t bucket(int64_t count, int64_t max) const override;
   void expectWeights(int64_t bytes, int64_t tensors) override;
+  bool accepts(DType format) const override { return !isQuantized(format); }
+  bool copiesOnPlace() const override { return true; }
   Weight place(const Weight& mapped) override;
   void reserve(const Limits& limits) override;
-  void runSequence(const SequenceKey& key, const std::function<void()>& verbs) override;
+  void runSequence(const SequenceKey& key, const std::function<void()>& ops) override;
   void startTrace() override { trace_.start(stream()); }
   std::vector<TracedLaunch> finishTrace() override { return trace_.finish(stream()); }
   bool setBorder(std::string_view name, int64_t value) override;
@@ -70,7 +72,7 @@ class CudaBackend final : public Backend {
   void gatherRows(Tensor x, const int32_t* rows, Tensor out) override;
   void logits(Tensor x, const Weight& head, Tensor out) override;
   void score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
-             std::span<const SamplingPlan> plans, bool plain, std::span<Score> scores) override;
+             std::span<const SamplingPlan> plans, bool greedyUnfiltered, std::span<Score> scores) override;
   void scoreLogits(Tensor logits, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
                    std::span<Score> scores) override;
   void unmask(std::span<const UnmaskCanvas> canvases, std::span<const ScoreRow> rows,
@@ -104,8 +106,8 @@ class CudaBackend final : public Backend {
   std::unordered_map<const std::byte*, CachedTable> tables_;  // by the first expert's gate
   Scratch<float> products_;  // (slots, hidden): every slot's output before they are added
   Scratch<float> logitsChunk_;
-  Scratch<PlainPartial> partials_;                                // (rows, parts of the vocabulary)
-  Scratch<uint64_t> keys_;                                        // of the selection
+  Scratch<GreedyPartial> partials_;                               // (rows, parts of the vocabulary)
+  Scratch<uint64_t> keys_;                                        // of unmasking
   Scratch<uint16_t> narrowRows_, narrowActivated_, narrowHeads_;  // activations in 16 bits
   Recordings recordings_;
   LaunchTrace trace_;

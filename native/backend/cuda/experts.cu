@@ -4,8 +4,8 @@
 #include "backend/cuda/device/tiles.h"
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
+#include "backend/cuda/matmul_tile.h"
 #include "backend/cuda/mma_tile.h"
-#include "backend/cuda/product_tile.h"
 #include "backend/cuda/wide_tile.h"
 
 namespace rnd1::cuda {
@@ -27,7 +27,7 @@ __device__ __forceinline__ GroupTile expertTile(const ExpertArguments& given, in
   if (given.offsets) return tileOf(given.offsets, given.count, static_cast<int32_t>(blockIdx.y), rows);
   GroupTile tile;
   tile.firstRow = static_cast<int32_t>(blockIdx.y) * rows;
-  const auto left = static_cast<int32_t>(given.x.liveRows()) - tile.firstRow;
+  const auto left = static_cast<int32_t>(given.x.validRowCount()) - tile.firstRow;
   tile.rows = left <= 0 ? 0 : left < rows ? left : rows;
   return tile;
 }
@@ -64,29 +64,29 @@ __device__ __forceinline__ const float* sourceRow(const ExpertArguments& given, 
 }
 
 /** Gate and up: SwiGLU, rounded. Down: as it is. */
-template <int products, DType arithmetic>
+template <int products, DType computeDtype>
 __device__ __forceinline__ float resultOf(float first, float second) {
-  return products == 2 ? rounded<arithmetic>(silu(first) * second) : first;
+  return products == 2 ? rounded<computeDtype>(silu(first) * second) : first;
 }
 
-template <int products, DType arithmetic>
-__global__ void __launch_bounds__(productThreads) expertKernel(ExpertArguments given) {
-  auto& shared = *reinterpret_cast<ProductMemory<products>*>(sharedMemory());
+template <int products, DType computeDtype>
+__global__ void __launch_bounds__(matmulThreads) expertKernel(ExpertArguments given) {
+  auto& shared = *reinterpret_cast<MatmulMemory<products>*>(sharedMemory());
   const GroupTile tile = expertTile(given, tileRows);
   if (tile.rows == 0) return;
   const int32_t column = static_cast<int32_t>(blockIdx.x) * tileColumns;
   const int32_t columns = given.width - column;
   const ExpertTiles<products> tiles(given.experts[tile.group], column);
   Sums sums[products];
-  multiplyTile<products, arithmetic>(shared, sourceRow(given, tile, static_cast<int32_t>(threadIdx.x / 4)),
-                                     tiles.weights, columns, static_cast<int32_t>(given.x.columns), sums);
+  multiplyTile<products, computeDtype>(shared, sourceRow(given, tile, static_cast<int32_t>(threadIdx.x / 4)),
+                                       tiles.weights, columns, static_cast<int32_t>(given.x.columns), sums);
   for (int i = 0; i < 4; ++i) {
     const int32_t r = static_cast<int32_t>(threadIdx.x / 16) * 4 + i;
     if (r >= tile.rows) continue;
     float* out = given.out.row(slotOf(given, tile.firstRow + r)) + column;
     for (int j = 0; j < 4; ++j) {
       const int32_t c = static_cast<int32_t>(threadIdx.x % 16) * 4 + j;
-      if (c < columns) out[c] = resultOf<products, arithmetic>(sums[0][i][j], sums[products - 1][i][j]);
+      if (c < columns) out[c] = resultOf<products, computeDtype>(sums[0][i][j], sums[products - 1][i][j]);
     }
   }
 }
@@ -137,15 +137,15 @@ __global__ void __launch_bounds__(wideThreads)
 }
 
 Grid expertGrid(const ExpertArguments& given, int columns, int rows, unsigned threads, size_t sharedBytes) {
-  const int64_t tiles = given.offsets ? tilesAtMost(given.out.rows, given.count, rows)
-                                      : int64_t{blocksFor(given.out.rows, rows)};
+  const int64_t tiles =
+      given.offsets ? maxTiles(given.out.rows, given.count, rows) : int64_t{blocksFor(given.out.rows, rows)};
   return {dim3(blocksFor(given.width, columns), static_cast<unsigned>(tiles)), threads, sharedBytes};
 }
 
 template <int products, int rows>
-void launchMma(cudaStream_t stream, const char* what, DType arithmetic, const ExpertArguments& given) {
+void launchMma(cudaStream_t stream, const char* what, DType computeDtype, const ExpertArguments& given) {
   const Grid grid = expertGrid(given, mmaColumns, rows, mmaThreads, sizeof(MmaMemory<products, rows>));
-  if (arithmetic == DType::bf16) {
+  if (computeDtype == DType::bf16) {
     launch(stream, what, grid, expertMmaKernel<products, rows, DType::bf16>, given);
   } else {
     launch(stream, what, grid, expertMmaKernel<products, rows, DType::f16>, given);
@@ -153,10 +153,10 @@ void launchMma(cudaStream_t stream, const char* what, DType arithmetic, const Ex
 }
 
 template <int products>
-void launchWide(cudaStream_t stream, const char* what, DType arithmetic, const ExpertArguments& given,
+void launchWide(cudaStream_t stream, const char* what, DType computeDtype, const ExpertArguments& given,
                 Narrow x, Narrow activated) {
   const Grid grid = expertGrid(given, wideColumns<products>, wideRows, wideThreads, sizeof(WideMemory));
-  if (arithmetic == DType::bf16) {
+  if (computeDtype == DType::bf16) {
     launch(stream, what, grid, expertWideKernel<products, DType::bf16>, given, x, activated);
   } else {
     launch(stream, what, grid, expertWideKernel<products, DType::f16>, given, x, activated);
@@ -169,19 +169,19 @@ bool goesWide(const ExpertTable& table, const Borders& borders, int64_t slots) {
 }
 
 template <int products>
-void launchExperts(cudaStream_t stream, const char* what, DType arithmetic, const Borders& borders, bool mma,
-                   const ExpertArguments& given) {
+void launchExperts(cudaStream_t stream, const char* what, DType computeDtype, const Borders& borders,
+                   bool mma, const ExpertArguments& given) {
   if (mma) {
     // With few rows an expert's weights, not its products, take the time: smaller tiles waste less.
     if (borders.fewSlots(given.out.rows, given.count)) {
-      launchMma<products, 32>(stream, what, arithmetic, given);
+      launchMma<products, 32>(stream, what, computeDtype, given);
     } else {
-      launchMma<products, 64>(stream, what, arithmetic, given);
+      launchMma<products, 64>(stream, what, computeDtype, given);
     }
     return;
   }
-  const Grid grid = expertGrid(given, tileColumns, tileRows, productThreads, sizeof(ProductMemory<products>));
-  dispatchDType(arithmetic,
+  const Grid grid = expertGrid(given, tileColumns, tileRows, matmulThreads, sizeof(MatmulMemory<products>));
+  dispatchDType(computeDtype,
                 [&]<DType type>() { launch(stream, what, grid, expertKernel<products, type>, given); });
 }
 
@@ -196,7 +196,7 @@ __device__ __forceinline__ int nextRank(const int32_t* ids, int64_t k, int32_t l
 __global__ void __launch_bounds__(combineThreads)
     combineKernel(Tensor products, Dispatch dispatch, Tensor out) {
   const int64_t row = blockIdx.x;
-  if (row >= out.liveRows()) return;
+  if (row >= out.validRowCount()) return;
   const int64_t k = dispatch.expertsPerToken;
   const int32_t* ids = dispatch.expertIds + row * k;
   for (int64_t column = threadIdx.x; column < out.columns; column += combineThreads) {
@@ -226,33 +226,34 @@ ExpertArguments argumentsOf(Tensor x, const ExpertTable& table, const Dispatch& 
 
 }  // namespace
 
-void gateUp(cudaStream_t stream, DType arithmetic, const Borders& borders, Tensor x, const ExpertTable& table,
-            const Dispatch& dispatch, Tensor activated, const ExpertScratch& scratch) {
+void gateUp(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor x,
+            const ExpertTable& table, const Dispatch& dispatch, Tensor activated,
+            const ExpertScratch& scratch) {
   ExpertArguments given = argumentsOf(x, table, dispatch, activated);
   if (dispatch.slots) given.divisor = static_cast<int32_t>(dispatch.expertsPerToken);
   if (!goesWide(table, borders, activated.rows)) {
-    launchExperts<2>(stream, "experts (gate, up)", arithmetic, borders, table.gateUpMma, given);
+    launchExperts<2>(stream, "experts (gate, up)", computeDtype, borders, table.gateUpMma, given);
     return;
   }
   const Narrow narrowX{scratch.x, narrowStride(x.columns)};
-  narrow(stream, arithmetic, x, narrowX);
+  narrow(stream, computeDtype, x, narrowX);
   // The last values of a row of `activated` may have no column: products multiply them by zeros.
   const Narrow narrowActivated{scratch.activated, narrowStride(activated.columns)};
   if (narrowActivated.stride > activated.columns)
     check(cudaMemsetAsync(scratch.activated, 0,
                           static_cast<size_t>(activated.rows * narrowActivated.stride) * 2, stream),
           "experts (gate, up)");
-  launchWide<2>(stream, "experts (gate, up)", arithmetic, given, narrowX, narrowActivated);
+  launchWide<2>(stream, "experts (gate, up)", computeDtype, given, narrowX, narrowActivated);
 }
 
-void down(cudaStream_t stream, DType arithmetic, const Borders& borders, Tensor activated,
+void down(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor activated,
           const ExpertTable& table, const Dispatch& dispatch, Tensor products, const ExpertScratch& scratch) {
   const ExpertArguments given = argumentsOf(activated, table, dispatch, products);
   if (goesWide(table, borders, activated.rows)) {
-    launchWide<1>(stream, "experts (down)", arithmetic, given,
+    launchWide<1>(stream, "experts (down)", computeDtype, given,
                   {scratch.activated, narrowStride(activated.columns)}, {});
   } else {
-    launchExperts<1>(stream, "experts (down)", arithmetic, borders, table.downMma, given);
+    launchExperts<1>(stream, "experts (down)", computeDtype, borders, table.downMma, given);
   }
 }
 

@@ -10,7 +10,7 @@
 #include "backend/cuda/attention.h"
 
 /**
- * The launchers, one or a few per verb of backend.h, which says what they compute. All pointers are memory of
+ * The launchers, one or a few per op of backend.h, which says what they compute. All pointers are memory of
  * the device, all work goes to `stream` and nothing waits. Counts of rows shape a launch; offsets, row lists
  * and routes are data of the device.
  */
@@ -18,13 +18,14 @@ namespace rnd1::cuda {
 
 void embed(cudaStream_t stream, const int32_t* tokens, const Weight& table, Tensor out);
 void gatherRows(cudaStream_t stream, Tensor x, const int32_t* rows, Tensor out);
-void addRmsNorm(cudaStream_t stream, DType arithmetic, Tensor residual, const Tensor* delta,
+void addRmsNorm(cudaStream_t stream, DType computeDtype, Tensor residual, const Tensor* delta,
                 const Weight& scale, float epsilon, Tensor out);
-void normRope(cudaStream_t stream, DType arithmetic, Tensor qkv, const HeadLayout& layout,
+void normRope(cudaStream_t stream, DType computeDtype, Tensor qkv, const HeadLayout& layout,
               const Weight& queryNorm, const Weight& keyNorm, float epsilon, const int32_t* positions,
               Tensor rotary);
 
-/** Activations in the arithmetic's 16-bit type: rows of `stride` values, a multiple of 8, zeros at the end.
+/** Activations in the compute dtype's 16-bit type: rows of `stride` values, a multiple of 8, zeros at the
+ * end.
  */
 struct Narrow {
   uint16_t* data = nullptr;
@@ -33,13 +34,13 @@ struct Narrow {
 
 constexpr int64_t narrowStride(int64_t columns) { return (columns + 7) / 8 * 8; }
 
-/** out = x in 16 bits: exact, as verbs have rounded x already. */
-void narrow(cudaStream_t stream, DType arithmetic, Tensor x, Narrow out);
+/** out = x in 16 bits: exact, as ops have rounded x already. */
+void narrow(cudaStream_t stream, DType computeDtype, Tensor x, Narrow out);
 
-/** Where one way to compute a product gives way to another. All give the same bits. */
+/** Where one way to compute a matmul gives way to another. All give the same bits. */
 struct Borders {
-  int64_t fewRows = 32;    // up to so many rows, tiles of a product have 32, then 64
-  int64_t manyRows = 512;  // from so many rows on the arithmetic of a product takes longer than its weights
+  int64_t fewRows = 32;    // up to so many rows, tiles of a matmul have 32, then 64
+  int64_t manyRows = 512;  // from so many rows on the arithmetic of a matmul takes longer than its weights
   int64_t fewExpertRows = 32;  // the same two of rows per expert, on average
   int64_t manyExpertRows = 96;
 
@@ -47,26 +48,26 @@ struct Borders {
   bool fewSlots(int64_t slots, int64_t experts) const { return slots <= fewExpertRows * experts; }
 };
 
-/** out = x · weightsᵀ, the products side by side. narrowed: scratch for x; null where it has few rows. */
-void product(cudaStream_t stream, DType arithmetic, const Borders& borders, Tensor x,
-             std::span<const Weight> weights, Tensor out, uint16_t* narrowed);
+/** out = x · weightsᵀ, side by side. narrowed: scratch for x; null where it has few rows. */
+void matmul(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor x,
+            std::span<const Weight> weights, Tensor out, uint16_t* narrowed);
 
 /** The best k experts of every row and their weights, from dispatch.routerLogits. */
 void selectExperts(cudaStream_t stream, const RouteOptions& options, const Dispatch& dispatch);
 /** dispatch.offsets and dispatch.slots from dispatch.expertIds. */
 void groupByExpert(cudaStream_t stream, const Dispatch& dispatch);
 
-/** Whether a product can go to tensor cores. Decided by dtypes alone, so that it is the same for every batch.
+/** Whether a matmul can go to tensor cores. Decided by dtypes alone, so that it is the same for every batch.
  */
-inline bool suitsMma(DType arithmetic, const Weight& weight) {
-  return arithmetic != DType::f32 && weight.dtype == arithmetic;
+inline bool suitsMma(DType computeDtype, const Weight& weight) {
+  return computeDtype != DType::f32 && weight.dtype == computeDtype;
 }
 
 /** The matrices of all experts of a layer. */
 struct ExpertTable {
   const ExpertWeights* experts = nullptr;  // (count), memory of the device, as are the matrices
   int64_t count = 0;
-  bool gateUpMma = false, downMma = false;  // all matrices are of the arithmetic's 16-bit type
+  bool gateUpMma = false, downMma = false;  // all matrices are of the compute dtype's 16-bit type
 };
 
 /** Scratch of experts with many slots: x, and what gate and up give, in 16 bits. */
@@ -76,23 +77,24 @@ struct ExpertScratch {
 };
 
 /** activated[slot] = round(silu(gate · x) ∘ (up · x)); slots null: one expert, slot = row. */
-void gateUp(cudaStream_t stream, DType arithmetic, const Borders& borders, Tensor x, const ExpertTable& table,
-            const Dispatch& dispatch, Tensor activated, const ExpertScratch& scratch);
+void gateUp(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor x,
+            const ExpertTable& table, const Dispatch& dispatch, Tensor activated,
+            const ExpertScratch& scratch);
 /** products[slot] = down · activated[slot]. */
-void down(cudaStream_t stream, DType arithmetic, const Borders& borders, Tensor activated,
+void down(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor activated,
           const ExpertTable& table, const Dispatch& dispatch, Tensor products, const ExpertScratch& scratch);
 /** out[row] = Σ weight · products[slot], in ascending order of expert. */
 void combine(cudaStream_t stream, Tensor products, const Dispatch& dispatch, Tensor out);
 
 /** See Backend::measurePeaks. Waits for the stream. */
-Peaks measurePeaks(cudaStream_t stream, DType arithmetic, int multiprocessors, double effort);
+Peaks measurePeaks(cudaStream_t stream, DType computeDtype, int multiprocessors, double effort);
 
 /** Scores of given logits, which are overwritten. `givenLogits`: −∞ is allowed. */
 void scoreRows(cudaStream_t stream, Tensor logits, bool givenLogits, const ScoreRow* rows,
                const SamplingPlan* plans, Score* scores);
 
 /** What a part of the vocabulary says about one row of logits. */
-struct PlainPartial {
+struct GreedyPartial {
   double sum = 0;       // Σ exp(z − maximum)
   double weighted = 0;  // Σ exp(z − maximum) · (z − maximum)
   float maximum = -INFINITY;
@@ -102,11 +104,12 @@ struct PlainPartial {
 };
 
 /** Into how many parts a vocabulary is divided. */
-int64_t plainParts(int64_t vocabulary);
+int64_t greedyParts(int64_t vocabulary);
 
-/** Scores of x · headᵀ for plain plans. partials: (x.rows, plainParts), scratch. */
-void scorePlain(cudaStream_t stream, DType arithmetic, Tensor x, const Weight& head, const ScoreRow* rows,
-                const SamplingPlan* plans, PlainPartial* partials, Score* scores);
+/** Scores of x · headᵀ for plans that are all greedy and unfiltered. partials: (x.rows, greedyParts),
+ * scratch. */
+void scoreGreedy(cudaStream_t stream, DType computeDtype, Tensor x, const Weight& head, const ScoreRow* rows,
+                 const SamplingPlan* plans, GreedyPartial* partials, Score* scores);
 
 /** Backend::unmask. keys: scratch, one for each score. */
 void unmask(cudaStream_t stream, const UnmaskCanvas* canvases, int64_t count, const ScoreRow* rows,

@@ -5,12 +5,12 @@
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/device/tiles.h"
 #include "backend/cuda/kernels.h"
-#include "backend/cuda/product_tile.h"
+#include "backend/cuda/matmul_tile.h"
 
 namespace rnd1::cuda {
 
 /**
- * A tile of x · weightᵀ on tensor cores, for weights of the arithmetic's own 16-bit type: 64 weight rows,
+ * A tile of x · weightᵀ on tensor cores, for weights of the compute dtype's own 16-bit type: 64 weight rows,
  * which are the wide operand of mma.m16n8k16, by `rows` rows of x. Four warps, 16 weight rows each. Weights
  * stream through `stages` buffers by asynchronous copies, every byte once per tile; x is narrowed on its way
  * through registers. Sums run along `inner` in steps of 16, whatever the tile: they depend on nothing but the

@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(threads)
   out[int64_t{blockIdx.x} * threads + threadIdx.x] = total;
 }
 
-/** The median of several runs, as benches take it of verbs, after one that does not count. */
+/** The median of several runs, as benches take it of ops, after one that does not count. */
 template <typename Launch>
 double secondsPerLaunch(cudaStream_t stream, Launch&& launchOnce) {
   const auto run = [&] {
@@ -90,22 +90,22 @@ double copyRate(cudaStream_t stream, double effort) {
   return 2 * static_cast<double>(bytes) / seconds;
 }
 
-double matrixRate(cudaStream_t stream, DType arithmetic, int multiprocessors, double effort) {
+double matrixRate(cudaStream_t stream, DType computeDtype, int multiprocessors, double effort) {
   const int blocks = multiprocessors * blocksPerMultiprocessor;
   const int64_t rounds = std::max<int64_t>(static_cast<int64_t>(loopRounds * effort), 1);
   Scratch<float> out;
   out.reserve(int64_t{blocks} * threads);
   const Grid grid{dim3(static_cast<unsigned>(blocks)), threads};
   const double seconds = secondsPerLaunch(stream, [&] {
-    if (arithmetic == DType::f32) {
+    if (computeDtype == DType::f32) {
       launch(stream, "measurePeaks", grid, multiplyAddLoopKernel, rounds, 0.5f, 0.5f, out.data());
-    } else if (arithmetic == DType::f16) {
+    } else if (computeDtype == DType::f16) {
       launch(stream, "measurePeaks", grid, mmaLoopKernel<DType::f16>, rounds, out.data());
     } else {
       launch(stream, "measurePeaks", grid, mmaLoopKernel<DType::bf16>, rounds, out.data());
     }
   });
-  const double multiplyAdds = arithmetic == DType::f32
+  const double multiplyAdds = computeDtype == DType::f32
                                   ? static_cast<double>(threads) * scalarSums
                                   : static_cast<double>(threads) / 32 * sums * 16 * 8 * 16;
   return 2 * multiplyAdds * static_cast<double>(blocks) * static_cast<double>(rounds) / seconds;
@@ -113,8 +113,8 @@ double matrixRate(cudaStream_t stream, DType arithmetic, int multiprocessors, do
 
 }  // namespace
 
-Peaks measurePeaks(cudaStream_t stream, DType arithmetic, int multiprocessors, double effort) {
-  return {copyRate(stream, effort), matrixRate(stream, arithmetic, multiprocessors, effort)};
+Peaks measurePeaks(cudaStream_t stream, DType computeDtype, int multiprocessors, double effort) {
+  return {copyRate(stream, effort), matrixRate(stream, computeDtype, multiprocessors, effort)};
 }
 
 }  // namespace rnd1::cuda

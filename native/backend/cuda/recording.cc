@@ -4,28 +4,28 @@
 
 namespace rnd1::cuda {
 
-void Recordings::run(cudaStream_t stream, const SequenceKey& key, const std::function<void()>& verbs) {
+void Recordings::run(cudaStream_t stream, const SequenceKey& key, const std::function<void()>& ops) {
   const auto found = known_.find(key);
   if (found == known_.end()) {
-    verbs();
+    ops();
     // After it: running may have moved memory.
-    if (known_.size() >= most) {
+    if (known_.size() >= maxKnown) {
       check(cudaStreamSynchronize(stream), "running on the GPU");
       known_.clear();
     }
     known_.emplace(key, nullptr);
     return;
   }
-  if (!found->second) found->second = record(stream, verbs);
+  if (!found->second) found->second = record(stream, ops);
   check(cudaGraphLaunch(found->second.get(), stream), "launching a recorded step");
 }
 
-Recordings::Graph Recordings::record(cudaStream_t stream, const std::function<void()>& verbs) {
+Recordings::Graph Recordings::record(cudaStream_t stream, const std::function<void()>& ops) {
   check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording a step");
   cudaGraph_t graph = nullptr;
   recording_ = true;
   try {
-    verbs();
+    ops();
     recording_ = false;
   } catch (...) {
     recording_ = false;

@@ -17,9 +17,9 @@ namespace rnd1::cuda {
 class Recordings {
  public:
   /** Throws Error cuda_error where the calls of a key ask for more memory than when they were first made. */
-  void run(cudaStream_t stream, const SequenceKey& key, const std::function<void()>& verbs);
+  void run(cudaStream_t stream, const SequenceKey& key, const std::function<void()>& ops);
 
-  /** Whether `verbs` are being recorded: memory may not move then. */
+  /** Whether `ops` are being recorded: memory may not move then. */
   bool recording() const { return recording_; }
 
   /** To be called when memory moves. The stream must be idle. While something is recorded it does nothing. */
@@ -34,9 +34,9 @@ class Recordings {
   using Graph = std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, Destroy>;
 
   /** Canvases of ever new lengths must not fill the memory. */
-  static constexpr size_t most = 32;
+  static constexpr size_t maxKnown = 32;
 
-  Graph record(cudaStream_t stream, const std::function<void()>& verbs);
+  Graph record(cudaStream_t stream, const std::function<void()>& ops);
 
   std::map<SequenceKey, Graph> known_;  // null: has run once
   bool recording_ = false;

@@ -20,14 +20,14 @@ __device__ __forceinline__ bool chosen(const int32_t* ids, int64_t count, int32_
   return false;
 }
 
-__device__ __forceinline__ int64_t liveRows(const Dispatch& dispatch) {
-  return Tensor(nullptr, dispatch.rows, 0).alive(dispatch.live).liveRows();
+__device__ __forceinline__ int64_t validRowCount(const Dispatch& dispatch) {
+  return Tensor(nullptr, dispatch.rows, 0).limitedTo(dispatch.validRows).validRowCount();
 }
 
 __global__ void __launch_bounds__(selectThreads) selectKernel(RouteOptions options, Dispatch dispatch) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int64_t row = int64_t{blockIdx.x} * (selectThreads / 32) + threadIdx.x / 32;
-  if (row >= liveRows(dispatch)) return;
+  if (row >= validRowCount(dispatch)) return;
   const int64_t k = dispatch.expertsPerToken;
   const auto experts = static_cast<int32_t>(dispatch.experts);
   const float* logits = dispatch.routerLogits + row * experts;
@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(selectThreads) selectKernel(RouteOptions optio
 __global__ void __launch_bounds__(groupThreads) groupKernel(Dispatch dispatch) {
   auto* scratch = reinterpret_cast<int32_t*>(sharedMemory());  // (groupThreads / 32)
   const auto expert = static_cast<int32_t>(blockIdx.x);
-  const auto slots = static_cast<int32_t>(liveRows(dispatch) * dispatch.expertsPerToken);
+  const auto slots = static_cast<int32_t>(validRowCount(dispatch) * dispatch.expertsPerToken);
   const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
 
   int32_t before = 0;

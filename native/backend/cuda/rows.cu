@@ -1,4 +1,4 @@
-// Verbs that go row by row: embed, gatherRows, addRmsNorm, normRope. All are bound by memory.
+// Ops that go row by row: embed, gatherRows, addRmsNorm, normRope. All are bound by memory.
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/device/reduce.h"
 #include "backend/cuda/device/shared.h"
@@ -13,7 +13,7 @@ constexpr int headThreads = 128;  // four warps, a head each
 
 __global__ void __launch_bounds__(rowThreads) embedKernel(const int32_t* tokens, Weight table, Tensor out) {
   const int64_t row = blockIdx.x;
-  if (row >= out.liveRows()) return;
+  if (row >= out.validRowCount()) return;
   const std::byte* source = table.data + tokens[row] * table.strideBytes;
   for (int64_t column = threadIdx.x; column < out.columns; column += rowThreads)
     out.row(row)[column] = element(table.dtype, source, column);
@@ -21,7 +21,7 @@ __global__ void __launch_bounds__(rowThreads) embedKernel(const int32_t* tokens,
 
 __global__ void __launch_bounds__(rowThreads) gatherKernel(Tensor x, const int32_t* rows, Tensor out) {
   const int64_t row = blockIdx.x;
-  if (row >= out.liveRows()) return;
+  if (row >= out.validRowCount()) return;
   const float* source = x.row(rows[row]);
   for (int64_t column = threadIdx.x; column < out.columns; column += rowThreads)
     out.row(row)[column] = source[column];
@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(rowThreads) gatherKernel(Tensor x, const int32
 template <DType type>
 __global__ void __launch_bounds__(rowThreads) narrowKernel(Tensor x, Narrow out) {
   const int64_t row = blockIdx.x;
-  if (row >= x.liveRows()) return;
+  if (row >= x.validRowCount()) return;
   const float* source = x.row(row);
   auto* target = reinterpret_cast<uint32_t*>(out.data + row * out.stride);
   for (int64_t column = int64_t{threadIdx.x} * 2; column < out.stride; column += rowThreads * 2)
@@ -38,12 +38,12 @@ __global__ void __launch_bounds__(rowThreads) narrowKernel(Tensor x, Narrow out)
                                     column + 1 < x.columns ? source[column + 1] : 0.0f);
 }
 
-template <DType arithmetic>
+template <DType computeDtype>
 __global__ void __launch_bounds__(rowThreads)
     addRmsNormKernel(Tensor residual, Tensor delta, Weight scale, float epsilon, Tensor out) {
   auto* scratch = reinterpret_cast<float*>(sharedMemory());
   const int64_t row = blockIdx.x;
-  if (row >= residual.liveRows()) return;
+  if (row >= residual.validRowCount()) return;
   const int64_t columns = residual.columns;
   float* stream = residual.row(row);
   float squares = 0;
@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(rowThreads)
   const float factor = 1.0f / sqrtf(squares / static_cast<float>(columns) + epsilon);
   for (int64_t column = threadIdx.x; column < columns; column += rowThreads)
     out.row(row)[column] =
-        rounded<arithmetic>(stream[column] * factor * element(scale.dtype, scale.data, column));
+        rounded<computeDtype>(stream[column] * factor * element(scale.dtype, scale.data, column));
 }
 
 struct NormRopeArguments {
@@ -68,17 +68,17 @@ struct NormRopeArguments {
 };
 
 /** A warp per head and row: queries and keys are normed and rotated, values only rounded. */
-template <DType arithmetic>
+template <DType computeDtype>
 __global__ void __launch_bounds__(headThreads) normRopeKernel(NormRopeArguments given) {
   const HeadLayout& layout = given.layout;
   const int64_t heads = layout.heads + 2 * layout.keyValueHeads;
   const int64_t index = int64_t{blockIdx.x} * (headThreads / 32) + threadIdx.x / 32;
-  if (index >= given.qkv.liveRows() * heads) return;
+  if (index >= given.qkv.validRowCount() * heads) return;
   const int64_t row = index / heads, head = index % heads;
   float* values = given.qkv.row(row) + head * layout.headDim;
   const int lane = static_cast<int>(threadIdx.x % 32);
   if (head >= layout.heads + layout.keyValueHeads) {
-    for (int64_t i = lane; i < layout.headDim; i += 32) values[i] = rounded<arithmetic>(values[i]);
+    for (int64_t i = lane; i < layout.headDim; i += 32) values[i] = rounded<computeDtype>(values[i]);
     return;
   }
   const Weight& scale = head < layout.heads ? given.queryNorm : given.keyNorm;
@@ -90,8 +90,8 @@ __global__ void __launch_bounds__(headThreads) normRopeKernel(NormRopeArguments 
   for (int64_t i = lane; i < half; i += 32) {
     const float low = values[i] * factor * element(scale.dtype, scale.data, i);
     const float high = values[i + half] * factor * element(scale.dtype, scale.data, i + half);
-    values[i] = rounded<arithmetic>(low * cosines[i] - high * cosines[half + i]);
-    values[i + half] = rounded<arithmetic>(high * cosines[i] + low * cosines[half + i]);
+    values[i] = rounded<computeDtype>(low * cosines[i] - high * cosines[half + i]);
+    values[i + half] = rounded<computeDtype>(high * cosines[i] + low * cosines[half + i]);
   }
 }
 
@@ -105,31 +105,31 @@ void gatherRows(cudaStream_t stream, Tensor x, const int32_t* rows, Tensor out) 
   launch(stream, "gatherRows", {dim3(blocksFor(out.rows, 1)), rowThreads}, gatherKernel, x, rows, out);
 }
 
-void narrow(cudaStream_t stream, DType arithmetic, Tensor x, Narrow out) {
+void narrow(cudaStream_t stream, DType computeDtype, Tensor x, Narrow out) {
   const Grid grid{dim3(blocksFor(x.rows, 1)), rowThreads};
-  if (arithmetic == DType::bf16) {
+  if (computeDtype == DType::bf16) {
     launch(stream, "narrow", grid, narrowKernel<DType::bf16>, x, out);
   } else {
     launch(stream, "narrow", grid, narrowKernel<DType::f16>, x, out);
   }
 }
 
-void addRmsNorm(cudaStream_t stream, DType arithmetic, Tensor residual, const Tensor* delta,
+void addRmsNorm(cudaStream_t stream, DType computeDtype, Tensor residual, const Tensor* delta,
                 const Weight& scale, float epsilon, Tensor out) {
   const Grid grid{dim3(blocksFor(residual.rows, 1)), rowThreads, rowThreads / 32 * sizeof(float)};
-  dispatchDType(arithmetic, [&]<DType type>() {
+  dispatchDType(computeDtype, [&]<DType type>() {
     launch(stream, "addRmsNorm", grid, addRmsNormKernel<type>, residual, delta ? *delta : Tensor(), scale,
            epsilon, out);
   });
 }
 
-void normRope(cudaStream_t stream, DType arithmetic, Tensor qkv, const HeadLayout& layout,
+void normRope(cudaStream_t stream, DType computeDtype, Tensor qkv, const HeadLayout& layout,
               const Weight& queryNorm, const Weight& keyNorm, float epsilon, const int32_t* positions,
               Tensor rotary) {
   const NormRopeArguments given{qkv, rotary, layout, queryNorm, keyNorm, epsilon, positions};
   const int64_t heads = qkv.rows * (layout.heads + 2 * layout.keyValueHeads);
   const Grid grid{dim3(blocksFor(heads, headThreads / 32)), headThreads};
-  dispatchDType(arithmetic,
+  dispatchDType(computeDtype,
                 [&]<DType type>() { launch(stream, "normRope", grid, normRopeKernel<type>, given); });
 }
 

@@ -178,7 +178,7 @@ __device__ int32_t draw(const Draw& given, double logSum) {
     }
   });
   const Row& row = given.row;
-  const float least = row.reduce(best, [](float a, float b) { return fmaxf(a, b); }) - Draw::slack;
+  const float bound = row.reduce(best, [](float a, float b) { return fmaxf(a, b); }) - Draw::slack;
   double value = -INFINITY;
   int32_t token = INT32_MAX;
   const auto look = [&](int32_t id, float logit, float u) {
@@ -188,11 +188,11 @@ __device__ int32_t draw(const Draw& given, double logSum) {
       token = id;
     }
   };
-  if (second >= least) {
+  if (second >= bound) {
     given.forEach([&](int32_t id, float logit, float u) {
-      if (given.approximateKey(logit, u) >= least) look(id, logit, u);
+      if (given.approximateKey(logit, u) >= bound) look(id, logit, u);
     });
-  } else if (best >= least) {
+  } else if (best >= bound) {
     look(bestId, row.logits[bestId], bestU);
   }
   const double winner = row.reduce(value, [](double a, double b) { return a > b ? a : b; });
@@ -269,10 +269,10 @@ __device__ Score scoreRow(const ScoreArguments& given, const Row& row, const Sco
 // Without a number of blocks, ptxas spills rather than take the registers that there are.
 __global__ void __launch_bounds__(scoreThreads, 4) scoreKernel(ScoreArguments given) {
   const int64_t index = blockIdx.x;
-  if (index >= given.logits.liveRows()) return;
+  if (index >= given.logits.validRowCount()) return;
   const ScoreRow scored = given.rows[index];
   Score score;
-  if (scored.position == 0) {
+  if (!scored.predicted) {
     score.token = scored.token;
     score.confidence = score.margin = -FLT_MAX;
   } else {

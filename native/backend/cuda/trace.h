@@ -32,7 +32,7 @@ class LaunchTrace {
   /** The trace of this thread's launches; null: none. */
   static LaunchTrace* active();
 
-  /** What is being computed, for the names of launches that serve several verbs: "5120 x 2048". */
+  /** What is being computed, for the names of launches that serve several ops: "5120 x 2048". */
   std::string context;
 
  private:

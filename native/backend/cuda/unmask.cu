@@ -1,5 +1,5 @@
-// The selection rule (docs/architecture.md, "Schedules") where the scores are: a block per canvas sorts its
-// rows, best first, and commits as many as the plan says. It decides exactly as backend/selection.cc does.
+// The unmasking rule (docs/architecture.md, "Schedules") where the scores are: a block per canvas sorts its
+// rows, best first, and commits as many as the plan says. It decides exactly as backend/unmask.cc does.
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/device/philox.h"
 #include "backend/cuda/device/reduce.h"

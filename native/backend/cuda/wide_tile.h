@@ -5,7 +5,7 @@
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/device/tiles.h"
 #include "backend/cuda/kernels.h"
-#include "backend/cuda/product_tile.h"
+#include "backend/cuda/matmul_tile.h"
 
 namespace rnd1::cuda {
 

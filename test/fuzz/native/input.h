@@ -16,14 +16,14 @@ namespace rnd1::fuzz {
 using Input = FuzzedDataProvider;
 
 /** Mostly one of the sizes at which code decides, otherwise any up to `most`. */
-inline int64_t smallSize(Input& input, int64_t least, int64_t most) {
+inline int64_t smallSize(Input& input, int64_t min, int64_t max) {
   constexpr int64_t edges[] = {1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 96, 128};
-  const int64_t size = input.ConsumeBool() ? input.PickValueInArray(edges)
-                                           : input.ConsumeIntegralInRange<int64_t>(least, most);
-  return std::min(std::max(size, least), most);
+  const int64_t size =
+      input.ConsumeBool() ? input.PickValueInArray(edges) : input.ConsumeIntegralInRange<int64_t>(min, max);
+  return std::min(std::max(size, min), max);
 }
 
-/** Also the numbers that break arithmetic. */
+/** Also the numbers that break compute dtype. */
 inline int64_t anySize(Input& input) {
   constexpr int64_t edges[] = {0,
                                -1,

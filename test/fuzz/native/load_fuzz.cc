@@ -28,7 +28,7 @@ class Writer {
   explicit Writer(Checkpoint& checkpoint, DType dtype, Input& input)
       : checkpoint_(checkpoint), dtype_(dtype), input_(input) {}
 
-  void wide(const std::string& name, std::vector<int64_t> shape, DType dtype) {
+  void unquantized(const std::string& name, std::vector<int64_t> shape, DType dtype) {
     int64_t count = 1;
     for (const int64_t size : shape) count *= size;
     const uint64_t offset = append(weightBytes(input_, dtype, count));
@@ -37,7 +37,7 @@ class Writer {
 
   /** Of a product: quantized where the checkpoint is. */
   void product(const std::string& name, int64_t rows, int64_t columns) {
-    if (!isQuantized(dtype_)) return wide(name, {rows, columns}, dtype_);
+    if (!isQuantized(dtype_)) return unquantized(name, {rows, columns}, dtype_);
     const QuantizedShape shape{dtype_, rows, columns, quantizedGroup(columns, 64)};
     TensorLocation location{0, 0, dtype_, {rows, columns}};
     location.group = shape.group;
@@ -84,23 +84,23 @@ Checkpoint makeCheckpoint(Input& input) {
   config.normTopkProb = input.ConsumeBool();
   config.tieWordEmbeddings = input.ConsumeBool();
   constexpr DType dtypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8, DType::q4};
-  const DType dtype = input.PickValueInArray(dtypes), plain = isQuantized(dtype) ? DType::bf16 : dtype;
+  const DType dtype = input.PickValueInArray(dtypes), other = isQuantized(dtype) ? DType::bf16 : dtype;
   const HeadLayout heads = config.headLayout();
   Writer writer(made, dtype, input);
   made.content.resize(input.ConsumeIntegralInRange<size_t>(0, 9));
-  writer.wide("model.embed_tokens.weight", {config.vocabulary, config.hidden}, plain);
+  writer.unquantized("model.embed_tokens.weight", {config.vocabulary, config.hidden}, other);
   for (int64_t index = 0; index < config.layers; ++index) {
     const std::string prefix = "model.layers." + std::to_string(index) + ".";
     const std::string attention = prefix + "self_attn.";
-    writer.wide(prefix + "input_layernorm.weight", {config.hidden}, plain);
-    writer.wide(prefix + "post_attention_layernorm.weight", {config.hidden}, plain);
+    writer.unquantized(prefix + "input_layernorm.weight", {config.hidden}, other);
+    writer.unquantized(prefix + "post_attention_layernorm.weight", {config.hidden}, other);
     writer.product(attention + "q_proj.weight", heads.queryColumns(), config.hidden);
     writer.product(attention + "k_proj.weight", heads.keyValueColumns(), config.hidden);
     writer.product(attention + "v_proj.weight", heads.keyValueColumns(), config.hidden);
     writer.product(attention + "o_proj.weight", config.hidden, heads.queryColumns());
-    writer.wide(attention + "q_norm.weight", {config.headDim}, plain);
-    writer.wide(attention + "k_norm.weight", {config.headDim}, plain);
-    writer.wide(prefix + "mlp.gate.weight", {config.experts, config.hidden}, plain);
+    writer.unquantized(attention + "q_norm.weight", {config.headDim}, other);
+    writer.unquantized(attention + "k_norm.weight", {config.headDim}, other);
+    writer.unquantized(prefix + "mlp.gate.weight", {config.experts, config.hidden}, other);
     for (int64_t expert = 0; expert < config.experts; ++expert) {
       const std::string name = prefix + "mlp.experts." + std::to_string(expert) + ".";
       writer.product(name + "gate_proj.weight", config.expertWidth, config.hidden);
@@ -108,7 +108,7 @@ Checkpoint makeCheckpoint(Input& input) {
       writer.product(name + "down_proj.weight", config.hidden, config.expertWidth);
     }
   }
-  writer.wide("model.norm.weight", {config.hidden}, plain);
+  writer.unquantized("model.norm.weight", {config.hidden}, other);
   if (!config.tieWordEmbeddings) writer.product("lm_head.weight", config.vocabulary, config.hidden);
   return made;
 }
@@ -199,13 +199,13 @@ void run(Input& input) {
   const TemporaryFile file(checkpoint.content);
   manifest.files = {file.path()};
   if (input.ConsumeBool()) manifest.files.push_back(file.path());
-  const DType arithmetic = wideDType(input);
+  const DType compute dtype = wideDType(input);
   const bool cut = input.ConsumeBool();
   const AbortFlag never;
   try {
     Model model(
-        checkpoint.config, makeBackend("cpu", arithmetic, input.ConsumeIntegralInRange<int>(1, 2)), manifest,
-        [](const LoadProgress&) {}, never);
+        checkpoint.config, makeBackend("cpu", compute dtype, input.ConsumeIntegralInRange<int>(1, 2)),
+        manifest, [](const LoadProgress&) {}, never);
     stepOnce(model, input);
     if (cut && ::truncate(file.path().c_str(), input.ConsumeIntegralInRange<off_t>(0, 1000)) != 0)
       std::abort();

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/registry.h"
 #include "input.h"
 
 namespace rnd1::fuzz {
@@ -55,7 +55,8 @@ void run(Input& input) {
   std::vector<uint8_t> eligible;
   const bool fromFirst = input.ConsumeBool();
   for (int64_t row = 0; row < rows; ++row) {
-    scoreRows.push_back({0, static_cast<int32_t>(row + (fromFirst ? 0 : 1)), 0});
+    const auto position = static_cast<int32_t>(row + (fromFirst ? 0 : 1));
+    scoreRows.push_back({0, position, 0, position > 0});
     eligible.push_back(input.ConsumeBool() ? 1 : 0);
   }
   std::vector<Score> scores(static_cast<size_t>(rows));

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/shard_writer.h"
 #include "core/error.h"
 #include "core/quantized.h"
 #include "input.h"
-#include "model/quantize.h"
 #include "temporary.h"
 
 namespace rnd1::fuzz {

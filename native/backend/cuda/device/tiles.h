@@ -16,7 +16,7 @@ struct GroupTile {
 
 /** How many tiles a launch needs at most, whatever the offsets turn out to be: they are data of the device.
  */
-constexpr int64_t tilesAtMost(int64_t rows, int64_t groups, int64_t tileRows) {
+constexpr int64_t maxTiles(int64_t rows, int64_t groups, int64_t tileRows) {
   return rows / tileRows + groups;
 }
 

@@ -1,0 +1,78 @@
+#include "backend/cpu/cpu_features.h"
+
+#include <cstddef>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
+namespace rnd1::cpu {
+namespace {
+
+#if defined(__x86_64__)
+// __builtin_cpu_supports asks the system for its consent as well, but GCC 12 and clang 16 do not know all
+// names in it: those are read from the processor, and the consent shows in avx2's and avx512f's.
+
+bool hasF16c() {
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
+}
+
+/** A bit of EAX in leaf 7, subleaf 1. */
+bool hasLeaf7Bit(unsigned bit) {
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & (1u << bit));
+}
+
+CpuFeatures detect() {
+  __builtin_cpu_init();
+  CpuFeatures features;
+  const bool fma = __builtin_cpu_supports("fma");
+  features.avx2 = __builtin_cpu_supports("avx2") && fma && hasF16c();
+  features.avxVnni = features.avx2 && hasLeaf7Bit(4);
+  features.avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && fma;
+  features.avx512Bf16 = features.avx512 && hasLeaf7Bit(5);
+  features.avx512Vnni = features.avx512 && features.avx2 && __builtin_cpu_supports("avx512vnni");
+  return features;
+}
+#elif defined(__aarch64__) && defined(__linux__)
+CpuFeatures detect() {
+  // HWCAP_ASIMDFHM, HWCAP2_BF16 and HWCAP_ASIMDDP, some of which older headers lack.
+  const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
+  CpuFeatures features;
+  features.neonF16 = first & (1ul << 23);
+  features.neonBf16 = features.neonF16 && (second & (1ul << 14));
+  features.neonDot = first & (1ul << 20);
+  return features;
+}
+#elif defined(__aarch64__) && defined(__APPLE__)
+bool hasFeature(const char* name) {
+  int has = 0;
+  size_t size = sizeof has;
+  return sysctlbyname(name, &has, &size, nullptr, 0) == 0 && has != 0;
+}
+
+CpuFeatures detect() {
+  CpuFeatures features;
+  features.neonF16 = hasFeature("hw.optional.arm.FEAT_FHM");
+  features.neonBf16 = features.neonF16 && hasFeature("hw.optional.arm.FEAT_BF16");
+  features.neonDot = true;  // every 64-bit Mac
+  return features;
+}
+#else
+CpuFeatures detect() { return {}; }
+#endif
+
+}  // namespace
+
+const CpuFeatures& cpuFeatures() {
+  static const CpuFeatures features = detect();
+  return features;
+}
+
+}  // namespace rnd1::cpu

@@ -1,0 +1,125 @@
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * The inner loops of the CPU backend, as one table of functions per instruction set. The .inl files hold the
+ * code; kernels_*.cc compile it with different flags. Nothing here may include C++ library headers: their
+ * inline functions would be merged across units, and older processors would meet newer instructions.
+ *
+ * Order of accumulation depends on the length of the dot product alone, never on the number of rows.
+ */
+namespace rnd1::cpu {
+
+/** Values of DType. */
+enum : uint8_t { formatF32 = 0, formatF16 = 1, formatBf16 = 2 };
+
+/** Keys per block of the online softmax, and pairs of query and head that share one pass over them. */
+constexpr int64_t keyBlock = 64;
+constexpr int64_t attentionRows = 240;
+
+/** Activation rows: f32, or bf16 or f16 where the instruction set multiplies that type natively. */
+struct RowSource {
+  const void* data;
+  int64_t strideBytes;
+  uint8_t format;
+};
+
+/** Rows of a weight, one for each output column, at any alignment: f32, bf16 that is widened when loaded, or
+ * what is multiplied as it is. */
+struct WeightRows {
+  const void* data;
+  int64_t strideBytes;
+  uint8_t format;
+};
+
+/**
+ * Queries of the heads that share one key/value head, against all keys of their canvas. Query and head are
+ * one index: query · group + head.
+ */
+struct AttentionBlock {
+  const float* query;  // (queries, stride): the heads of the group side by side
+  const float* key;    // (keys, stride): one head
+  const float* value;  // likewise
+  int64_t queryStride, keyStride, valueStride;
+  int64_t group, headDim, keys;
+  int64_t first, count;  // indices [first, first + count); count ≤ attentionRows
+  float scale;
+  uint8_t computeDtype;
+  float* scratch;  // attentionScratch(headDim) floats of cpu_backend.h, aligned to 64 bytes
+  float* out;      // as query
+  int64_t outStride;
+  float* logSumExp;  // (queries, stride), null when not wanted
+  int64_t logSumExpStride;
+};
+
+/** What `score` needs of some logits of one row. */
+struct RowStatistics {
+  float maximum;
+  float second;    // the next largest, equal to `maximum` on ties
+  int32_t argmax;  // lowest id
+  bool notFinite;  // NaN or +∞ somewhere
+  int64_t minusInfinities;
+  double sum;       // Σ exp(z − maximum)
+  double weighted;  // Σ exp(z − maximum) · (z − maximum)
+};
+
+struct Kernels {
+  const char* name;
+
+  /** Whether matmuls in this compute dtype take rows and weights of it; all others take rows of f32. */
+  bool multipliesBf16, multipliesF16;
+
+  /** out[i] = source[i] widened to f32 and rounded to `computeDtype`; the source may be unaligned. */
+  void (*widen)(const void* source, uint8_t format, uint8_t computeDtype, int64_t count, float* out);
+
+  /** out[i] = source[i] rounded to a format that matmuls take; the source may be unaligned. */
+  void (*narrow)(const void* source, uint8_t format, uint8_t to, int64_t count, uint16_t* out);
+
+  /** In place. */
+  void (*round)(uint8_t computeDtype, int64_t count, float* values);
+
+  /** out[r · outStride + c] = x[r] · weights[c], `inner` long. */
+  void (*multiply)(const RowSource& x, int64_t rows, const WeightRows& weights, int64_t columns,
+                   int64_t inner, float* out, int64_t outStride);
+
+  /** out[targets[r] · outStride + c] += factors[r] · (x[r] · weights[c]). */
+  void (*multiplyAccumulate)(const RowSource& x, const int32_t* targets, const float* factors, int64_t rows,
+                             const WeightRows& weights, int64_t columns, int64_t inner, float* out,
+                             int64_t outStride);
+
+  /** out[r · outStride + c] = round(silu(x[r] · gate[c]) · (x[r] · up[c])). */
+  void (*gateUp)(const RowSource& x, int64_t rows, const WeightRows& gate, const WeightRows& up,
+                 int64_t columns, int64_t inner, uint8_t computeDtype, float* out, int64_t outStride);
+
+  /** residual += delta (when not null); out = round(residual / rms · scale). */
+  void (*addRmsNorm)(float* residual, const float* delta, const float* scale, float epsilon, int64_t count,
+                     uint8_t computeDtype, float* out);
+
+  /** One head: RMSNorm, rotary embedding with cosines[half], sines[half], rounding. Columns: 2 · half. */
+  void (*normRopeHead)(float* head, const float* scale, float epsilon, const float* cosines,
+                       const float* sines, int64_t half, uint8_t computeDtype);
+
+  void (*attention)(const AttentionBlock& block);
+
+  /** logits[i] /= temperature (when not 1), then the statistics; sums only when all is finite or −∞. */
+  void (*statistics)(float* logits, int64_t count, float temperature, RowStatistics* statistics);
+
+  /**
+   * multiplyAddsPerRound(compute dtype) multiply-adds, `rounds` times, in registers, with the instructions of
+   * matmuls; returns what must not be optimised away.
+   */
+  float (*multiplyAddLoop)(uint8_t computeDtype, int64_t rounds);
+  int64_t (*multiplyAddsPerRound)(uint8_t computeDtype);
+};
+
+// Null when not built for this processor family.
+const Kernels* baselineKernels();
+const Kernels* avx2Kernels();
+const Kernels* avx512Kernels();
+const Kernels* avx512Bf16Kernels();
+const Kernels* neonF16Kernels();
+const Kernels* neonBf16Kernels();
+
+}  // namespace rnd1::cpu

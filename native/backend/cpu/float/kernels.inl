@@ -1,0 +1,43 @@
+// The kernels, compiled once per instruction set. The including unit defines RND1_ISA (a namespace of its
+// own), RND1_LANES, and the register tile of matmuls, RND1_TILE_ROWS · RND1_TILE_COLUMNS, and includes the
+// intrinsics it needs on x86-64. Everything here is static.
+
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace rnd1::cpu::RND1_ISA {
+namespace {
+
+// Each file uses those before it.
+// clang-format off
+#include "backend/cpu/float/vector.inl"
+#include "backend/cpu/float/shuffles.inl"
+#include "backend/cpu/float/operands.inl"
+#include "backend/cpu/float/conversions.inl"
+#include "backend/cpu/float/matmul.inl"
+#include "backend/cpu/float/norms.inl"
+#include "backend/cpu/float/attention.inl"
+#include "backend/cpu/float/statistics.inl"
+#include "backend/cpu/float/peak.inl"
+// clang-format on
+
+#ifdef RND1_MULTIPLIES_BF16
+constexpr bool multipliesBf16 = true;
+#else
+constexpr bool multipliesBf16 = false;
+#endif
+#ifdef RND1_MULTIPLIES_F16
+constexpr bool multipliesF16 = true;
+#else
+constexpr bool multipliesF16 = false;
+#endif
+
+constexpr Kernels table = {
+    RND1_ISA_NAME, multipliesBf16, multipliesF16,      widen,           narrow,
+    round,         multiply,       multiplyAccumulate, gateUp,          addRmsNorm,
+    normRopeHead,  attention,      statistics,         multiplyAddLoop, multiplyAddsPerRound,
+};
+
+}  // namespace
+}  // namespace rnd1::cpu::RND1_ISA

@@ -1,0 +1,27 @@
+// Compiled with the flags of kernels_avx512.cc and -mavx512bf16 on x86-64; elsewhere, and with compilers that
+// do not know it, there is nothing to compile.
+#include "backend/cpu/float/kernels.h"
+
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__) && \
+    defined(__AVX512BF16__)
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12's own header trips this one (GCC bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#include <immintrin.h>
+
+#define RND1_ISA avx512bf16
+#define RND1_ISA_NAME "avx512bf16"
+#define RND1_LANES 16
+#define RND1_TILE_ROWS 4
+#define RND1_TILE_COLUMNS 6
+#include "backend/cpu/float/kernels.inl"
+
+namespace rnd1::cpu {
+const Kernels* avx512Bf16Kernels() { return &avx512bf16::table; }
+}  // namespace rnd1::cpu
+#else
+namespace rnd1::cpu {
+const Kernels* avx512Bf16Kernels() { return nullptr; }
+}  // namespace rnd1::cpu
+#endif

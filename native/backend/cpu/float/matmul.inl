@@ -1,0 +1,290 @@
+// Products of rows with the rows of a weight, in register tiles. Included by kernels.inl only.
+
+constexpr int tileRows = RND1_TILE_ROWS;
+constexpr int tileColumns = RND1_TILE_COLUMNS;
+// Sums are written by whole vectors.
+constexpr int tileSums = (tileRows * tileColumns + lanes - 1) / lanes * lanes + lanes;
+
+constexpr int64_t lineBytes = 64;
+
+// A row is multiplied in pieces of so many bytes: a tile's weights and rows then fit the first-level cache.
+constexpr int64_t pieceBytes = 4096;
+// Rows whose sums wait in memory between pieces.
+constexpr int64_t waitingRows = 96;
+
+/** One tile and one piece of its rows. */
+struct TilePiece {
+  const char* x[tileRows];
+  const char* weights[tileColumns];
+  int64_t inner;  // elements of the piece
+  // Lines that will be needed soon, of some rows, and after how many elements the next ones are asked for.
+  const char* ahead = nullptr;
+  int64_t prefetchRows = 0, prefetchStride = 0;
+  int64_t elementsEach = 0;
+};
+
+/**
+ * result[r][c] = x[r] · weights[c] for all tileColumns columns. Each sum runs along the piece in lanes, then
+ * pairwise across them. Whole vectors are written.
+ */
+template <typename Operand, int rows, bool fetches>
+static void multiplyTile(const TilePiece& piece, float* result) {
+  constexpr int count = rows * tileColumns;
+  const auto at = [](int r, int c) { return r * tileColumns + c; };
+  F sums[count] = {};
+  const char* x[rows];
+  const char* weights[tileColumns];
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) x[r] = piece.x[r];
+#pragma GCC unroll 8
+  for (int c = 0; c < tileColumns; ++c) weights[c] = piece.weights[c];
+  const int64_t inner = piece.inner;
+  const int64_t whole = inner & -Operand::step;
+  [[maybe_unused]] const char* ahead = piece.ahead;
+  int64_t k = 0;
+  while (k < whole) {
+    int64_t end = whole;
+    if constexpr (fetches) {
+      // Not into the first level, which the tile fills.
+      for (int64_t i = 0; i < piece.prefetchRows; ++i)
+        __builtin_prefetch(ahead + i * piece.prefetchStride, 0, 2);
+      ahead += lineBytes;
+      if (k + piece.elementsEach < end) end = k + piece.elementsEach;
+    }
+    for (; k < end; k += Operand::step) {
+      typename Operand::Vector vectors[rows];
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; ++r) vectors[r] = Operand::loadX(x[r] + k * Operand::xBytes);
+#pragma GCC unroll 8
+      for (int c = 0; c < tileColumns; ++c) {
+        const auto weight = Operand::loadWeight(weights[c] + k * Operand::weightBytes);
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; ++r)
+          sums[at(r, c)] = Operand::accumulate(sums[at(r, c)], vectors[r], weight);
+      }
+    }
+  }
+  if (k < inner) {
+    typename Operand::Vector vectors[rows];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r) vectors[r] = Operand::loadLastX(x[r] + k * Operand::xBytes, inner - k);
+#pragma GCC unroll 8
+    for (int c = 0; c < tileColumns; ++c) {
+      const auto weight = Operand::loadLastWeight(weights[c] + k * Operand::weightBytes, inner - k);
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; ++r) sums[at(r, c)] = Operand::accumulate(sums[at(r, c)], vectors[r], weight);
+    }
+  }
+  sumEach<count>(sums, result);
+}
+
+typedef void (*Tile)(const TilePiece& piece, float* result);
+
+/** Tiles of 1 to tileRows rows. */
+template <typename Operand, bool fetches>
+constexpr Tile tilesOfRows[4] = {multiplyTile<Operand, 1, fetches>, multiplyTile<Operand, 2, fetches>,
+                                 multiplyTile<Operand, 3, fetches>,
+                                 multiplyTile<Operand, (tileRows < 4 ? tileRows : 4), fetches>};
+
+/** Tiles for one kind of operands. */
+struct Tiles {
+  const Tile* plain;
+  const Tile* fetching;  // what is ahead
+  int64_t xBytes, weightBytes;
+};
+
+template <typename Operand>
+constexpr Tiles tilesOf = {tilesOfRows<Operand, false>, tilesOfRows<Operand, true>, Operand::xBytes,
+                           Operand::weightBytes};
+
+static inline const Tiles& chooseTiles(uint8_t rowFormat, uint8_t weightFormat) {
+#ifdef RND1_MULTIPLIES_BF16
+  if (rowFormat == formatBf16) return tilesOf<Bf16>;
+#endif
+#ifdef RND1_MULTIPLIES_F16
+  if (rowFormat == formatF16) return tilesOf<F16>;
+#endif
+  (void)rowFormat;
+  return weightFormat == formatBf16 ? tilesOf<WidenedBf16> : tilesOf<F32>;
+}
+
+/** The rows of a weight that one tile takes. */
+struct TileWeights {
+  const char* rows[tileColumns];
+  int64_t width;  // how many columns count; the last one fills up the rest
+  int64_t ahead;  // bytes to the rows of the next tile
+};
+
+/**
+ * How tiles of rows share the fetching of the weights that come next. Spread over the products it costs
+ * little; asked for at once, it would take the place of all other misses. The first tile fetches nothing: it
+ * waits for its own weights.
+ */
+struct Sharing {
+  int64_t rows = 0;          // of the weights, which tiles fetch side by side,
+  int64_t tiles = 1;         // so many tiles one behind the other,
+  int64_t lines = 0;         // each so many lines of every row
+  int64_t elementsEach = 0;  // see TilePiece
+};
+
+static inline Sharing shareOf(int64_t rowTiles, int64_t inner, int64_t weightBytes) {
+  const int64_t sharing = rowTiles - 1, elements = lineBytes / weightBytes;
+  if (sharing < 1) return {};
+  const int64_t all = (inner + elements - 1) / elements;
+  if (sharing < tileColumns) return {(tileColumns + sharing - 1) / sharing, 1, all, elements};
+  const int64_t tiles = sharing / tileColumns, lines = (all + tiles - 1) / tiles;
+  return {1, tiles, lines, (all + lines - 1) / lines * elements};
+}
+
+static inline const char* rowOf(const RowSource& x, int64_t row) {
+  return static_cast<const char*>(x.data) + row * x.strideBytes;
+}
+
+/** `columns` are left from `column` on; a tile takes every `apart`th, and touches the one after its last. */
+static inline TileWeights tileOf(const WeightRows& weights, int64_t column, int64_t columns,
+                                 int64_t apart = 1) {
+  TileWeights tile;
+  tile.width = columns < tileColumns ? columns : tileColumns;
+  tile.ahead = (apart == 1 ? tileColumns : 1) * weights.strideBytes;
+  for (int64_t i = 0; i < tileColumns; ++i)
+    tile.rows[i] = static_cast<const char*>(weights.data) +
+                   (column + (i < tile.width ? i : tile.width - 1) * apart) * weights.strideBytes;
+  return tile;
+}
+
+/**
+ * emit(first row, rows, result) for the rows [first, end) of x, at most waitingRows. A weight is read from
+ * memory for the first of them and from the cache for the rest. The beginnings of what comes next are touched
+ * before: the processor's own prefetchers then find the streams they follow already started.
+ */
+template <typename Emit>
+static inline void multiplyRows(const Tiles& tiles, const RowSource& x, int64_t first, int64_t end,
+                                const TileWeights& weights, int64_t inner, Emit emit) {
+  alignas(64) float result[tileSums];
+  alignas(64) float waiting[waitingRows * tileColumns + tileSums];
+  // Of nearly equal size, in whole lines of either format.
+  const int64_t max = pieceBytes / tiles.xBytes;
+  const int64_t pieces = inner > max ? (inner + max - 1) / max : 1;
+  const int64_t pieceElements = ((inner + pieces - 1) / pieces + 31) / 32 * 32;
+  const int64_t rows = end - first, rowTiles = (rows + tileRows - 1) / tileRows;
+  TilePiece piece;
+  for (int64_t p = 0; p < pieces; ++p) {
+    const int64_t start = p * pieceElements;
+    const bool last = p + 1 == pieces;
+    piece.inner = inner - start < pieceElements ? inner - start : pieceElements;
+    const Sharing sharing = shareOf(rowTiles, piece.inner, tiles.weightBytes);
+    piece.elementsEach = sharing.elementsEach;
+    piece.prefetchStride = weights.rows[1] - weights.rows[0];
+    const int64_t next = last ? weights.ahead : (start + pieceElements) * tiles.weightBytes;
+    for (int c = 0; c < tileColumns; ++c) {
+      piece.weights[c] = weights.rows[c] + start * tiles.weightBytes;
+      __builtin_prefetch(weights.rows[c] + next, 0, 2);
+    }
+    for (int64_t tile = 0; tile < rowTiles; ++tile) {
+      // Tiles of nearly equal size: one of a single row would leave most of the multipliers idle.
+      const int64_t r = tile * rows / rowTiles;
+      const int count = static_cast<int>((tile + 1) * rows / rowTiles - r);
+      for (int i = 0; i < count; ++i) piece.x[i] = rowOf(x, first + r + i) + start * tiles.xBytes;
+      const int64_t turn = tile - 1, row = turn / sharing.tiles * sharing.rows;
+      const bool fetches = turn >= 0 && row < tileColumns;
+      if (fetches) {
+        piece.ahead = weights.rows[row] + next + turn % sharing.tiles * sharing.lines * lineBytes;
+        piece.prefetchRows = sharing.rows < tileColumns - row ? sharing.rows : tileColumns - row;
+      }
+      const Tile multiplyTile = (fetches ? tiles.fetching : tiles.plain)[count - 1];
+      float* sums = waiting + r * tileColumns;
+      if (p == 0 && !last) {
+        multiplyTile(piece, sums);
+        continue;
+      }
+      multiplyTile(piece, result);
+      if (p > 0) {
+        float* target = last ? result : sums;
+        for (int i = 0; i < count * tileColumns; ++i) target[i] = sums[i] + result[i];
+      }
+      if (last) emit(first + r, count, result);
+    }
+  }
+}
+
+/** emit(r, values) for all rows of x, which may be more than can wait. */
+template <typename Emit>
+static inline void multiplyColumns(const Tiles& tiles, const RowSource& x, int64_t rows,
+                                   const TileWeights& weights, int64_t inner, Emit emit) {
+  for (int64_t first = 0; first < rows; first += waitingRows)
+    multiplyRows(tiles, x, first, first + waitingRows < rows ? first + waitingRows : rows, weights, inner,
+                 [&](int64_t r, int count, const float* result) {
+                   for (int i = 0; i < count; ++i) emit(r + i, result + i * tileColumns);
+                 });
+}
+
+static inline void storeColumns(float* target, const float* values, int64_t width) {
+  if (width == tileColumns) {
+    __builtin_memcpy(target, values, tileColumns * 4);
+  } else {
+    for (int64_t i = 0; i < width; ++i) target[i] = values[i];
+  }
+}
+
+static void multiply(const RowSource& x, int64_t rows, const WeightRows& weights, int64_t columns,
+                     int64_t inner, float* out, int64_t outStride) {
+  const Tiles& tiles = chooseTiles(x.format, weights.format);
+  for (int64_t c = 0; c < columns; c += tileColumns) {
+    const TileWeights tile = tileOf(weights, c, columns - c);
+    multiplyColumns(tiles, x, rows, tile, inner, [&](int64_t r, const float* values) {
+      storeColumns(out + r * outStride + c, values, tile.width);
+    });
+  }
+}
+
+static void multiplyAccumulate(const RowSource& x, const int32_t* targets, const float* factors, int64_t rows,
+                               const WeightRows& weights, int64_t columns, int64_t inner, float* out,
+                               int64_t outStride) {
+  const Tiles& tiles = chooseTiles(x.format, weights.format);
+  const auto add = [&](int64_t r, int64_t c, int64_t apart, int64_t width, const float* values) {
+    float* target = out + targets[r] * outStride + c;
+    for (int64_t i = 0; i < width; ++i) {
+      const float product = factors[r] * values[i];
+      target[i * apart] += product;
+    }
+  };
+  // A single tile of rows waits for memory, which is read fastest along streams that go on from tile to tile:
+  // its columns lie far apart.
+  const int64_t apart = rows <= tileRows ? columns / tileColumns : 0;
+  for (int64_t c = 0; c < apart; ++c)
+    multiplyColumns(tiles, x, rows, tileOf(weights, c, tileColumns, apart), inner,
+                    [&](int64_t r, const float* values) { add(r, c, apart, tileColumns, values); });
+  for (int64_t c = apart * tileColumns; c < columns; c += tileColumns) {
+    const TileWeights tile = tileOf(weights, c, columns - c);
+    multiplyColumns(tiles, x, rows, tile, inner, [&](int64_t r, const float* values) {
+      // The compiler unrolls what it knows the length of.
+      tile.width == tileColumns ? add(r, c, 1, tileColumns, values) : add(r, c, 1, tile.width, values);
+    });
+  }
+}
+
+static void gateUp(const RowSource& x, int64_t rows, const WeightRows& gate, const WeightRows& up,
+                   int64_t columns, int64_t inner, uint8_t computeDtype, float* out, int64_t outStride) {
+  const Tiles& tiles = chooseTiles(x.format, gate.format);
+  // The gates of some rows wait for their other sides. Whole vectors are read of them.
+  alignas(64) float gates[waitingRows * tileColumns + lanes];
+  for (int64_t c = 0; c < columns; c += tileColumns) {
+    const TileWeights gateTile = tileOf(gate, c, columns - c), upTile = tileOf(up, c, columns - c);
+    for (int64_t first = 0; first < rows; first += waitingRows) {
+      const int64_t end = first + waitingRows < rows ? first + waitingRows : rows;
+      multiplyRows(tiles, x, first, end, gateTile, inner, [&](int64_t r, int count, const float* result) {
+        __builtin_memcpy(gates + (r - first) * tileColumns, result,
+                         static_cast<size_t>(count) * tileColumns * 4);
+      });
+      multiplyRows(tiles, x, first, end, upTile, inner, [&](int64_t r, int count, const float* result) {
+        alignas(64) float activated[tileSums];
+        for (int i = 0; i < count * tileColumns; i += static_cast<int>(lanes)) {
+          const F g = load(gates + (r - first) * tileColumns + i), u = load(result + i);
+          store(activated + i, roundTo(computeDtype, g / (exponential(-g) + 1.0f) * u));
+        }
+        for (int i = 0; i < count; ++i)
+          storeColumns(out + (r + i) * outStride + c, activated + i * tileColumns, upTile.width);
+      });
+    }
+  }
+}

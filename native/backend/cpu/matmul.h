@@ -1,0 +1,27 @@
+#pragma once
+
+#include <algorithm>
+
+#include "backend/cpu/cpu_backend.h"
+
+/** How matmuls are cut into what kernels take. */
+namespace rnd1::cpu {
+
+inline RowSource rowsFrom(const RowSource& x, int64_t first) {
+  return {static_cast<const std::byte*>(x.data) + first * x.strideBytes, x.strideBytes, x.format};
+}
+
+template <typename Job>
+void CpuBackend::forEachBlock(const Weight& weight, int64_t rows, int64_t first, int64_t columns,
+                              Scratch& scratch, Job&& job) const {
+  const bool inPlace = usedInPlace(weight, rows);
+  const int64_t block = rowBlock(weight.columns), step = inPlace ? columns : convertedColumns;
+  for (int64_t row = 0; row < rows; row += block)
+    for (int64_t column = first; column < first + columns; column += step) {
+      const int64_t count = std::min(step, first + columns - column);
+      job(row, std::min(block, rows - row), column, count,
+          weightRows(weight, column, count, inPlace, scratch.weights.data()));
+    }
+}
+
+}  // namespace rnd1::cpu

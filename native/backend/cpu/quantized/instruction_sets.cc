@@ -1,0 +1,34 @@
+// Which kernels for quantized weights this machine can run.
+#include "backend/cpu/cpu_features.h"
+#include "backend/cpu/quantized/quantized_ops.h"
+
+namespace rnd1::cpu {
+
+std::vector<const QuantizedKernels*> runnableQuantizedKernels() {
+  const CpuFeatures& features = cpuFeatures();
+  std::vector<const QuantizedKernels*> runnable;
+  const auto add = [&](const QuantizedKernels* kernels, bool runs) {
+    if (kernels && runs) runnable.push_back(kernels);
+  };
+  add(quantizedAvx512VnniKernels(), features.avx512Vnni);
+  add(quantizedAvxVnniKernels(), features.avxVnni);
+  add(quantizedAvx2Kernels(), features.avx2);
+  add(quantizedDotprodKernels(), features.neonDot);
+  add(quantizedBaselineKernels(), true);
+  return runnable;
+}
+
+const QuantizedKernels& quantizedKernels(const std::string& instructionSet) {
+  // What the float kernels of a name may use, these may use as well, and VNNI where the processor has it.
+  const auto allowed = [&](const std::string& name) {
+    if (instructionSet.starts_with("avx512")) return true;
+    if (instructionSet == "avx2") return !name.starts_with("avx512");
+    // On arm64 the float kernels' names tell of no products of bytes.
+    return name == "baseline" || name == "dotprod";
+  };
+  for (const QuantizedKernels* kernels : runnableQuantizedKernels())
+    if (allowed(kernels->name)) return *kernels;
+  return *quantizedBaselineKernels();
+}
+
+}  // namespace rnd1::cpu

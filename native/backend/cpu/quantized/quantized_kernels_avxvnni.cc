@@ -1,0 +1,20 @@
+// Compiled with -mavxvnni -mavx2 -mfma -mf16c on x86-64; elsewhere there is nothing to compile.
+#include "backend/cpu/quantized/kernels.h"
+
+#if defined(__AVXVNNI__) && defined(__FMA__) && defined(__F16C__)
+#include <immintrin.h>
+
+#define RND1_ISA quantized_avxvnni
+#define RND1_ISA_NAME "avxvnni"
+#define RND1_LANES 8
+#define RND1_TILE_ROWS 6
+#include "backend/cpu/quantized/kernels.inl"
+
+namespace rnd1::cpu {
+const QuantizedKernels* quantizedAvxVnniKernels() { return &quantized_avxvnni::table; }
+}  // namespace rnd1::cpu
+#else
+namespace rnd1::cpu {
+const QuantizedKernels* quantizedAvxVnniKernels() { return nullptr; }
+}  // namespace rnd1::cpu
+#endif

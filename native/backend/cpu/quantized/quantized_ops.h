@@ -1,0 +1,160 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/partition.h"
+#include "backend/cpu/quantized/kernels.h"
+#include "core/parallel.h"
+
+namespace rnd1::cpu {
+
+constexpr int64_t maxBlockRows = 256;
+
+/** How `rows` rows divide into blocks of at most `max`: a function of their number, their length and `max`.
+ */
+class RowBlocks {
+ public:
+  RowBlocks(int64_t rows, int64_t paddedColumns, int64_t tileRows, int64_t max = maxBlockRows);
+  int64_t count() const { return count_; }
+  RowBlock operator[](int64_t block) const;
+
+ private:
+  int64_t rows_, count_, tileRows_;
+};
+
+/** What a matmul needs to know of its weights; the same for all weights of one call. */
+struct QuantizedFormat {
+  uint8_t dtype = formatQ8;
+  int64_t group = 64;
+  int64_t columns = 0;
+
+  explicit QuantizedFormat(const Weight& weight);
+  bool operator==(const QuantizedFormat&) const = default;
+
+  int64_t groups() const { return (columns + group - 1) / group; }
+  int64_t paddedColumns() const { return groups() * group; }
+  /** What `QuantizedKernels::quantize` multiplies sums with: the zero point of q8, or q4's minimums will do.
+   */
+  int32_t offsetFactor() const { return dtype == formatQ8 ? -128 : 1; }
+};
+
+/** Columns of gate and up that one block of an expert's rows takes at once: the largest group. */
+constexpr int64_t activatedColumns = 64;
+
+/** Rows of activations as bytes: row-major, or in the tiles of their blocks. Never shrinks. */
+class ByteRows {
+ public:
+  /** values: padded columns of all rows. */
+  void reserve(int64_t values);
+
+  /** Row by row. */
+  QuantizedRow row(int64_t index, const QuantizedFormat& format) { return inTile(index, 1, 0, 0, format); }
+  /** Row r of a tile that starts at row `first` and has `rows` of them; columns from `column` on. */
+  QuantizedRow inTile(int64_t first, int64_t rows, int64_t r, int64_t column, const QuantizedFormat& format);
+  QuantizedTile tile(int64_t first, int64_t rows, const QuantizedFormat& format) const;
+
+ private:
+  std::vector<int8_t> values_;
+  std::vector<float> scales_;
+  std::vector<int32_t> offsets_;
+};
+
+/**
+ * The ops on quantized weights: activations become bytes once, weights stream through the cache once per
+ * block of rows, and the experts of a layer never exist as f32 rows beyond one thread's block. Any element of
+ * a result depends on its own row alone, bit for bit, whatever the rows beside it, the threads or the
+ * instruction set.
+ */
+class QuantizedOps {
+ public:
+  QuantizedOps(ThreadPool& pool, const QuantizedKernels& kernels);
+
+  const char* instructionSet() const { return kernels_.name; }
+
+  /** Sizes the scratch memory: no op allocates after it. */
+  void reserve(const Limits& limits);
+
+  /** out[:, columns of weight i] = x · weights[i]ᵀ, side by side. */
+  void matmul(Tensor x, std::span<const Weight> weights, Tensor out);
+
+  /** Takes the rows of x as bytes, in blocks of at most `max`, which `multiplyPart` can then be asked for.
+   */
+  RowBlocks takeRows(Tensor x, const Weight& weight, int64_t max);
+  /**
+   * out[r · stride + c] = row r of the block · weight[first + c], for `columns` of them; `first` is a
+   * multiple of panelPair. Any thread may ask, under its own number.
+   */
+  void multiplyPart(const RowBlock& block, const Weight& weight, int64_t first, int64_t columns, float* out,
+                    int64_t stride, int thread);
+
+  /** out = Σ over the row's experts, in order of id: weight · down(silu(gate · x) ∘ (up · x)). */
+  void experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch, Tensor out);
+
+  /** out = down(silu(gate · x) ∘ (up · x)). */
+  void mlp(Tensor x, const ExpertWeights& weights, Tensor out);
+
+ private:
+  /** Work of the first half of an MLP: a block of an expert's rows and a range of its columns. */
+  struct GateUp {
+    int32_t expert;
+    int32_t firstColumn, columns;
+    RowBlock block;  // of all rows in the order of the dispatch
+  };
+
+  /** One thread's own memory. */
+  struct Scratch {
+    ByteRows rows;                 // of one block, gathered
+    std::vector<float> activated;  // (rows of a block, activatedColumns)
+    std::vector<float> sums;       // (rows of a block, panelPair)
+    std::vector<float> combined;   // (rows, panelPair): a few columns of what experts add up to
+  };
+
+  template <typename Job>
+  void parallel(int64_t items, int64_t operations, Job&& job) {
+    forEachItem(pool_, items, operations, worthSharing_, job);
+  }
+
+  void quantizeRows(Tensor x, const QuantizedFormat& format);
+  void quantizeTiles(Tensor x, const RowBlocks& blocks, const QuantizedFormat& format);
+  /**
+   * sums[r] = the products of a block's row r with a pair of panels. Tiles of the block stand in `rows` from
+   * row `firstRow` on. Meanwhile `next` comes into the cache.
+   */
+  void multiplyBlock(const ByteRows& rows, int64_t firstRow, const RowBlock& block, const PanelPair& pair,
+                     const PanelPair& next, const QuantizedFormat& format, float* sums) const;
+  /** Pairs of panels [pair, end) of a weight times a block of rows: out[r · stride], from column 0 on. */
+  void multiplyPairs(const ByteRows& rows, const RowBlock& block, const Weight& weight,
+                     const QuantizedFormat& format, int64_t pair, int64_t end, float* out, int64_t stride,
+                     int thread);
+  /** out[:, columns of weight i] = rows · weights[i]ᵀ for weights of one format; rows in tiles. */
+  void multiplyTiles(const ByteRows& rows, const RowBlocks& blocks, std::span<const Weight> weights,
+                     const QuantizedFormat& format, Tensor out);
+  /** A block of slots out of row-major rows, into tiles. */
+  void gather(const RowBlock& block, const QuantizedFormat& format, ByteRows& into);
+  /** Divides the rows of every expert, and its columns where that is too much for one item. */
+  void planGateUp(const ExpertWeights& weights, std::span<const int32_t> offsets);
+  /** activated_[rows of the work] = silu(gate · x) ∘ (up · x), as bytes; x in tiles from row `firstRow`. */
+  void gateUp(const GateUp& work, const ExpertWeights& weights, const ByteRows& x, int64_t firstRow,
+              Scratch& scratch);
+
+  static constexpr int64_t worthSharing_ = 1 << 17;
+
+  ThreadPool& pool_;
+  const QuantizedKernels& kernels_;
+  ByteRows rows_, activated_;
+  std::vector<Scratch> scratch_;
+  std::vector<GateUp> work_;
+  std::vector<int32_t> slotRows_;   // the row of each slot, in the order of the dispatch
+  std::vector<float> slotWeights_;  // its routing weight
+};
+
+/** The best kernels that this machine can run under the name of an instruction set (`cpuInstructionSets`). */
+const QuantizedKernels& quantizedKernels(const std::string& instructionSet);
+
+/** All that this machine can run, best first. */
+std::vector<const QuantizedKernels*> runnableQuantizedKernels();
+
+}  // namespace rnd1::cpu

@@ -1,0 +1,153 @@
+// matmul and logits: x · weightᵀ for several weights side by side, four to a launch.
+#include <algorithm>
+
+#include "backend/cuda/device/shared.h"
+#include "backend/cuda/kernels.h"
+#include "backend/cuda/launch.h"
+#include "backend/cuda/matmul_tile.h"
+#include "backend/cuda/mma_tile.h"
+#include "backend/cuda/wide_tile.h"
+
+namespace rnd1::cuda {
+namespace {
+
+constexpr int maxWeights = 4;
+
+struct MatmulArguments {
+  Tensor x, out;
+  WeightTile weights[maxWeights];
+  int32_t columns[maxWeights];      // rows of each weight
+  int32_t firstTile[maxWeights];    // of the grid's x
+  int32_t firstColumn[maxWeights];  // of out
+  int32_t count;
+};
+
+/** What a block of the grid computes: weight rows from `column` on. */
+struct ColumnTile {
+  WeightTile weight;
+  int32_t columns;  // that there are from there on
+  int32_t out;      // the first column of out
+};
+
+__device__ __forceinline__ ColumnTile columnTile(const MatmulArguments& given, int32_t tile, int32_t width) {
+  int which = 0;
+  while (which + 1 < given.count && tile >= given.firstTile[which + 1]) ++which;
+  const int32_t column = (tile - given.firstTile[which]) * width;
+  return {given.weights[which].from(column), given.columns[which] - column,
+          given.firstColumn[which] + column};
+}
+
+template <DType computeDtype>
+__global__ void __launch_bounds__(matmulThreads) matmulKernel(MatmulArguments given) {
+  auto& shared = *reinterpret_cast<MatmulMemory<1>*>(sharedMemory());
+  const ColumnTile tile = columnTile(given, static_cast<int32_t>(blockIdx.x), tileColumns);
+  const WeightTile weights[1] = {tile.weight};
+  const int64_t row = int64_t{blockIdx.y} * tileRows, loaded = row + threadIdx.x / 4;
+  const int64_t valid = given.x.validRowCount();
+  if (row >= valid) return;
+  Sums sums[1];
+  multiplyTile<1, computeDtype>(shared, loaded < valid ? given.x.row(loaded) : nullptr, weights, tile.columns,
+                                static_cast<int32_t>(given.x.columns), sums);
+  for (int i = 0; i < 4; ++i) {
+    const int64_t r = row + threadIdx.x / 16 * 4 + i;
+    if (r >= valid) continue;
+    for (int j = 0; j < 4; ++j) {
+      const int32_t c = static_cast<int32_t>(threadIdx.x % 16) * 4 + j;
+      if (c < tile.columns) given.out.row(r)[tile.out + c] = sums[0][i][j];
+    }
+  }
+}
+
+template <int rows, DType type>
+__global__ void __launch_bounds__(mmaThreads) matmulMmaKernel(MatmulArguments given) {
+  auto& shared = *reinterpret_cast<MmaMemory<1, rows>*>(sharedMemory());
+  const ColumnTile tile = columnTile(given, static_cast<int32_t>(blockIdx.x), mmaColumns);
+  const WeightTile weights[1] = {tile.weight};
+  const int64_t row = int64_t{blockIdx.y} * rows, loaded = row + XLoader<rows>::row();
+  const int64_t valid = given.x.validRowCount();
+  if (row >= valid) return;
+  FragmentC sums[1][rows / 8];
+  multiplyMmaTile<1, rows, type>(shared, loaded < valid ? given.x.row(loaded) : nullptr, weights,
+                                 tile.columns, static_cast<int32_t>(given.x.columns), sums);
+  forEachMmaResult<rows>([&](int r, int c, int n, int i) {
+    if (row + r < valid && c < tile.columns) given.out.row(row + r)[tile.out + c] = sums[0][n].values[i];
+  });
+}
+
+template <DType type>
+__global__ void __launch_bounds__(wideThreads) matmulWideKernel(MatmulArguments given, Narrow x) {
+  auto& shared = *reinterpret_cast<WideMemory*>(sharedMemory());
+  const ColumnTile tile = columnTile(given, static_cast<int32_t>(blockIdx.x), wideColumns<1>);
+  const WeightTile weights[1] = {tile.weight};
+  const int64_t first = int64_t{blockIdx.y} * wideRows, valid = given.x.validRowCount();
+  if (first >= valid) return;
+  const int64_t mine = first + threadIdx.x;
+  shared.rows[threadIdx.x] = mine < valid ? static_cast<int32_t>(mine) : -1;
+  WideSums sums;
+  multiplyWideTile<1, type>(shared, x, weights, tile.columns, static_cast<int32_t>(given.x.columns), sums);
+  forEachWideResult<1>(sums, [&](int r, int c, float value, float) {
+    if (first + r < valid && c < tile.columns) given.out.row(first + r)[tile.out + c] = value;
+  });
+}
+
+void launchWide(cudaStream_t stream, DType computeDtype, unsigned tiles, const MatmulArguments& given,
+                Narrow x) {
+  const Grid grid{dim3(tiles, blocksFor(given.x.rows, wideRows)), wideThreads, sizeof(WideMemory)};
+  if (computeDtype == DType::bf16) {
+    launch(stream, "matmul", grid, matmulWideKernel<DType::bf16>, given, x);
+  } else {
+    launch(stream, "matmul", grid, matmulWideKernel<DType::f16>, given, x);
+  }
+}
+
+template <int rows>
+void launchMma(cudaStream_t stream, DType computeDtype, unsigned tiles, const MatmulArguments& given) {
+  const Grid grid{dim3(tiles, blocksFor(given.x.rows, rows)), mmaThreads, sizeof(MmaMemory<1, rows>)};
+  if (computeDtype == DType::bf16) {
+    launch(stream, "matmul", grid, matmulMmaKernel<rows, DType::bf16>, given);
+  } else {
+    launch(stream, "matmul", grid, matmulMmaKernel<rows, DType::f16>, given);
+  }
+}
+
+}  // namespace
+
+void matmul(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor x,
+            std::span<const Weight> weights, Tensor out, uint16_t* narrowed) {
+  static_assert(tileColumns == mmaColumns && wideRows == wideThreads);
+  const bool mma = std::all_of(weights.begin(), weights.end(),
+                               [&](const Weight& weight) { return suitsMma(computeDtype, weight); });
+  const bool wide = mma && narrowed;
+  const Narrow narrowX{narrowed, narrowStride(x.columns)};
+  if (wide) narrow(stream, computeDtype, x, narrowX);
+  int64_t column = 0;
+  while (!weights.empty()) {
+    MatmulArguments given{};
+    given.x = x;
+    given.out = out;
+    unsigned tiles = 0;
+    for (; !weights.empty() && given.count < maxWeights; weights = weights.subspan(1)) {
+      const Weight& weight = weights[0];
+      const int32_t index = given.count++;
+      given.weights[index] = {weight.data, weight.strideBytes, weight.dtype};
+      given.columns[index] = static_cast<int32_t>(weight.rows);
+      given.firstTile[index] = static_cast<int32_t>(tiles);
+      given.firstColumn[index] = static_cast<int32_t>(column);
+      tiles += blocksFor(weight.rows, wide ? wideColumns<1> : tileColumns);
+      column += weight.rows;
+    }
+    if (!mma) {
+      const Grid grid{dim3(tiles, blocksFor(x.rows, tileRows)), matmulThreads, sizeof(MatmulMemory<1>)};
+      dispatchDType(computeDtype,
+                    [&]<DType type>() { launch(stream, "matmul", grid, matmulKernel<type>, given); });
+    } else if (wide) {
+      launchWide(stream, computeDtype, tiles, given, narrowX);
+    } else if (x.rows <= borders.fewRows) {
+      launchMma<32>(stream, computeDtype, tiles, given);
+    } else {
+      launchMma<64>(stream, computeDtype, tiles, given);
+    }
+  }
+}
+
+}  // namespace rnd1::cuda

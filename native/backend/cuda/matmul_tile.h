@@ -1,0 +1,73 @@
+#pragma once
+
+#include "backend/cuda/device/numbers.h"
+
+namespace rnd1::cuda {
+
+/**
+ * A tile of x · weightᵀ by multiply-adds in f32, for any dtype and any shape: 256 threads, 4 × 4 results
+ * each. Sums run along `inner` in pieces of 16, so they depend on nothing but the two rows.
+ */
+constexpr int matmulThreads = 256;
+constexpr int tileRows = 64;
+constexpr int tileColumns = 64;
+constexpr int tileInner = 16;
+
+template <int products>
+struct MatmulMemory {
+  float x[tileInner][tileRows + 4];
+  float weights[products][tileInner][tileColumns + 4];
+};
+
+/** Rows of one weight from some row on. */
+struct WeightTile {
+  const std::byte* data;
+  int64_t strideBytes;
+  DType dtype;
+
+  __device__ WeightTile from(int64_t row) const { return {data + row * strideBytes, strideBytes, dtype}; }
+};
+
+using Sums = float[4][4];
+
+/**
+ * sums[p][i][j] = x[r] · weights[p][c] with r = 4 · (thread / 16) + i, c = 4 · (thread % 16) + j.
+ * source: the row of x that this thread loads (thread / 4), or null; columns: how many of weights' rows there
+ * are.
+ */
+template <int products, DType computeDtype>
+__device__ __forceinline__ void multiplyTile(MatmulMemory<products>& shared, const float* source,
+                                             const WeightTile (&weights)[products], int32_t columns,
+                                             int32_t inner, Sums (&sums)[products]) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const int loadRow = thread / 4, loadInner = thread % 4 * 4;
+  const int firstRow = thread / 16 * 4, firstColumn = thread % 16 * 4;
+  for (int p = 0; p < products; ++p)
+    for (int i = 0; i < 4; ++i)
+      for (int j = 0; j < 4; ++j) sums[p][i][j] = 0;
+  for (int32_t k = 0; k < inner; k += tileInner) {
+    for (int i = 0; i < 4; ++i) {
+      const int32_t at = k + loadInner + i;
+      const bool inside = at < inner;
+      shared.x[loadInner + i][loadRow] = source && inside ? source[at] : 0.0f;
+      for (int p = 0; p < products; ++p)
+        shared.weights[p][loadInner + i][loadRow] =
+            loadRow < columns && inside
+                ? rounded<computeDtype>(element(weights[p].dtype, weights[p].from(loadRow).data, at))
+                : 0.0f;
+    }
+    __syncthreads();
+    Sums partial[products] = {};
+    for (int step = 0; step < tileInner; ++step)
+      for (int p = 0; p < products; ++p)
+        for (int i = 0; i < 4; ++i)
+          for (int j = 0; j < 4; ++j)
+            partial[p][i][j] += shared.x[step][firstRow + i] * shared.weights[p][step][firstColumn + j];
+    for (int p = 0; p < products; ++p)
+      for (int i = 0; i < 4; ++i)
+        for (int j = 0; j < 4; ++j) sums[p][i][j] += partial[p][i][j];
+    __syncthreads();
+  }
+}
+
+}  // namespace rnd1::cuda

@@ -1,0 +1,267 @@
+// Greedy scores (argmax, log-probability, entropy, margin) of x · headᵀ without the logits: every block of
+// the matmul goes over its tiles of the vocabulary and keeps only running maxima and sums; a second kernel
+// joins what the blocks have found.
+#include <cfloat>
+
+#include "backend/cuda/device/exponential.h"
+#include "backend/cuda/device/reduce.h"
+#include "backend/cuda/device/shared.h"
+#include "backend/cuda/kernels.h"
+#include "backend/cuda/launch.h"
+#include "backend/cuda/matmul_tile.h"
+#include "backend/cuda/mma_tile.h"
+
+namespace rnd1::cuda {
+namespace {
+
+// Always: how a row's tokens are shared out, and so the order of its sums, must not depend on other rows.
+constexpr int greedyRows = 64;
+constexpr int greedyColumns = 64;
+constexpr int tilesPerBlock = 4;
+constexpr int joinThreads = 128;  // four warps, a row each
+constexpr int tileStride = greedyColumns + 1;
+
+static_assert(greedyRows == tileRows && greedyColumns == tileColumns && greedyColumns == mmaColumns);
+
+struct GreedyArguments {
+  Tensor x;
+  WeightTile head;
+  int32_t vocabulary;
+  const ScoreRow* rows;
+  const SamplingPlan* plans;
+  GreedyPartial* partials;  // (rows, parts)
+  int32_t parts;
+  Score* scores;
+};
+
+/** Sums relative to a maximum, moved to a larger one. */
+__device__ __forceinline__ void rescale(GreedyPartial& partial, float maximum) {
+  if (partial.maximum > -INFINITY) {
+    const double factor = exponential(exactDifference(partial.maximum, maximum)).value();
+    const double difference = static_cast<double>(partial.maximum) - maximum;
+    partial.weighted = (partial.weighted + partial.sum * difference) * factor;
+    partial.sum *= factor;
+  }
+  partial.maximum = maximum;
+}
+
+__device__ __forceinline__ void merge(GreedyPartial& partial, GreedyPartial other) {
+  partial.bad |= other.bad;
+  other.bad = partial.bad;
+  if (other.maximum > partial.maximum || (other.maximum == partial.maximum && other.token < partial.token)) {
+    const GreedyPartial lower = partial;
+    partial = other;
+    other = lower;
+  }
+  if (other.maximum == -INFINITY) return;
+  partial.second = fmaxf(partial.second, other.maximum);
+  rescale(other, partial.maximum);
+  partial.sum += other.sum;
+  partial.weighted += other.weighted;
+}
+
+/** With the lane whose number differs in `bits`; both get the result. */
+__device__ __forceinline__ void mergeLanes(GreedyPartial& partial, int bits) {
+  GreedyPartial other;
+  other.sum = __shfl_xor_sync(allLanes, partial.sum, bits);
+  other.weighted = __shfl_xor_sync(allLanes, partial.weighted, bits);
+  other.maximum = __shfl_xor_sync(allLanes, partial.maximum, bits);
+  other.second = __shfl_xor_sync(allLanes, partial.second, bits);
+  other.token = __shfl_xor_sync(allLanes, partial.token, bits);
+  other.bad = __shfl_xor_sync(allLanes, partial.bad, bits);
+  merge(partial, other);
+}
+
+/** A thread's share of a row's tokens: every `threadsPerRow`-th. Those of a row are neighbours in a warp. */
+template <int threads>
+struct RowShare {
+  static constexpr int threadsPerRow = threads / greedyRows;
+
+  const GreedyArguments& given;
+  int64_t row;  // of x
+  int part;
+  bool wanted;
+  SamplingPlan plan;
+  float temperature = 1;
+  GreedyPartial partial;
+
+  __device__ RowShare(const GreedyArguments& given, int64_t firstRow)
+      : given(given),
+        row(firstRow + threadIdx.x / threadsPerRow),
+        part(static_cast<int>(threadIdx.x) % threadsPerRow),
+        wanted(row < given.x.validRowCount() && given.rows[row].predicted) {
+    if (!wanted) return;
+    plan = given.plans[given.rows[row].canvas];
+    temperature = fmaxf(plan.temperature, 1e-8f);
+  }
+
+  /** The logits of this row in a tile (greedyRows, tileStride), of tokens from `first` on. */
+  __device__ void look(float* tile, int32_t first, int32_t columns) {
+    float* logits = tile + threadIdx.x / threadsPerRow * tileStride;
+    if (wanted) {
+      // What is banned counts as well: NaN anywhere fails the canvas.
+      for (int c = part; c < columns; c += threadsPerRow) {
+        const float logit = logits[c] / temperature;
+        if (!(fabsf(logit) < INFINITY)) partial.bad = 1;
+        logits[c] = logit;
+      }
+    }
+    __syncwarp();
+    if (wanted)
+      for (size_t i = static_cast<size_t>(part); i < plan.banned.size(); i += threadsPerRow) {
+        const int32_t column = plan.banned[i] - first;
+        if (column >= 0 && column < columns) logits[column] = -INFINITY;
+      }
+    __syncwarp();
+    if (wanted) add(logits, first, columns);
+  }
+
+  /** The maximum of all first, so that what has been added is rescaled once at most. */
+  __device__ void add(const float* logits, int32_t first, int32_t columns) {
+    float maximum = partial.maximum;
+    for (int c = part; c < columns; c += threadsPerRow) {
+      partial.second = fmaxf(partial.second, fminf(maximum, logits[c]));
+      // Tokens come in ascending order: the first of equals stays.
+      if (logits[c] > maximum) {
+        maximum = logits[c];
+        partial.token = first + c;
+      }
+    }
+    if (maximum > partial.maximum) rescale(partial, maximum);
+    TwoFloats sum, weighted;
+    for (int c = part; c < columns; c += threadsPerRow) {
+      const float difference = logits[c] - maximum;
+      const float probability = expf(difference);
+      if (!(probability > 0)) continue;  // banned or far away: 0 · −∞ would be NaN
+      sum = plus(sum, {probability, 0});
+      weighted = plus(weighted, {probability * difference, 0});
+    }
+    partial.sum += sum.value();
+    partial.weighted += weighted.value();
+  }
+
+  __device__ void write() {
+    for (int bits = threadsPerRow / 2; bits > 0; bits /= 2) mergeLanes(partial, bits);
+    if (wanted && part == 0) given.partials[row * given.parts + blockIdx.y] = partial;
+  }
+};
+
+/** product(first token, columns, tile) leaves the logits of a tile behind, once it is called by all. */
+template <int threads, typename Product>
+__device__ __forceinline__ void scoreTiles(const GreedyArguments& given, float* tile, Product product) {
+  const int64_t firstRow = int64_t{blockIdx.x} * greedyRows;
+  if (firstRow >= given.x.validRowCount()) return;
+  RowShare<threads> share(given, firstRow);
+  for (int i = 0; i < tilesPerBlock; ++i) {
+    const int32_t first = (static_cast<int32_t>(blockIdx.y) * tilesPerBlock + i) * greedyColumns;
+    if (first >= given.vocabulary) break;
+    const int32_t columns =
+        given.vocabulary - first < greedyColumns ? given.vocabulary - first : greedyColumns;
+    product(firstRow, first, columns);
+    __syncthreads();
+    share.look(tile, first, columns);
+    __syncthreads();  // the next product overwrites the tile
+  }
+  share.write();
+}
+
+/** The source row for the loaders of a tile of x. */
+__device__ __forceinline__ const float* validRow(const Tensor& x, int64_t row) {
+  return row < x.validRowCount() ? x.row(row) : nullptr;
+}
+
+template <DType computeDtype>
+__global__ void __launch_bounds__(matmulThreads) greedyKernel(GreedyArguments given) {
+  auto& shared = *reinterpret_cast<MatmulMemory<1>*>(sharedMemory());
+  auto* tile = reinterpret_cast<float*>(sharedMemory());  // in the place of what has been multiplied
+  scoreTiles<matmulThreads>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
+    const WeightTile weights[1] = {given.head.from(first)};
+    Sums sums[1];
+    multiplyTile<1, computeDtype>(shared, validRow(given.x, firstRow + threadIdx.x / 4), weights, columns,
+                                  static_cast<int32_t>(given.x.columns), sums);
+    __syncthreads();
+    for (int i = 0; i < 4; ++i)
+      for (int j = 0; j < 4; ++j)
+        tile[(threadIdx.x / 16 * 4 + i) * tileStride + threadIdx.x % 16 * 4 + j] = sums[0][i][j];
+  });
+}
+
+template <DType type>
+__global__ void __launch_bounds__(mmaThreads) greedyMmaKernel(GreedyArguments given) {
+  auto& shared = *reinterpret_cast<MmaMemory<1, greedyRows>*>(sharedMemory());
+  auto* tile = reinterpret_cast<float*>(sharedMemory());
+  scoreTiles<mmaThreads>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
+    const WeightTile weights[1] = {given.head.from(first)};
+    FragmentC sums[1][greedyRows / 8];
+    multiplyMmaTile<1, greedyRows, type>(shared, validRow(given.x, firstRow + XLoader<greedyRows>::row()),
+                                         weights, columns, static_cast<int32_t>(given.x.columns), sums);
+    __syncthreads();
+    forEachMmaResult<greedyRows>(
+        [&](int r, int c, int n, int i) { tile[r * tileStride + c] = sums[0][n].values[i]; });
+  });
+}
+
+__global__ void __launch_bounds__(joinThreads) joinKernel(GreedyArguments given) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int64_t row = int64_t{blockIdx.x} * (joinThreads / 32) + threadIdx.x / 32;
+  if (row >= given.x.validRowCount()) return;
+  const ScoreRow scored = given.rows[row];
+  Score score;
+  if (!scored.predicted) {
+    score.token = scored.token;
+    score.confidence = score.margin = -FLT_MAX;
+  } else {
+    GreedyPartial partial;
+    for (int32_t part = lane; part < given.parts; part += 32)
+      merge(partial, given.partials[row * given.parts + part]);
+    for (int bits = 16; bits > 0; bits /= 2) mergeLanes(partial, bits);
+    score.finite = partial.bad == 0 && partial.maximum > -INFINITY;
+    if (score.finite) {
+      const double logSum = log(partial.sum);
+      score.token = partial.token;
+      score.confidence = static_cast<float>(-logSum);
+      score.entropy = static_cast<float>(logSum - partial.weighted / partial.sum);
+      score.margin =
+          static_cast<float>((1 - exp(static_cast<double>(partial.second) - partial.maximum)) / partial.sum);
+    }
+  }
+  if (lane == 0) given.scores[row] = score;
+}
+
+}  // namespace
+
+int64_t greedyParts(int64_t vocabulary) {
+  return (vocabulary + tilesPerBlock * greedyColumns - 1) / (tilesPerBlock * greedyColumns);
+}
+
+void scoreGreedy(cudaStream_t stream, DType computeDtype, Tensor x, const Weight& head, const ScoreRow* rows,
+                 const SamplingPlan* plans, GreedyPartial* partials, Score* scores) {
+  const auto parts = static_cast<int32_t>(greedyParts(head.rows));
+  const GreedyArguments given{x,
+                              {head.data, head.strideBytes, head.dtype},
+                              static_cast<int32_t>(head.rows),
+                              rows,
+                              plans,
+                              partials,
+                              parts,
+                              scores};
+  // Blocks that share a part of the head follow each other: it is read from memory once.
+  const dim3 blocks(blocksFor(x.rows, greedyRows), static_cast<unsigned>(parts));
+  if (suitsMma(computeDtype, head)) {
+    const Grid grid{blocks, mmaThreads, sizeof(MmaMemory<1, greedyRows>)};
+    if (computeDtype == DType::bf16) {
+      launch(stream, "score (greedy)", grid, greedyMmaKernel<DType::bf16>, given);
+    } else {
+      launch(stream, "score (greedy)", grid, greedyMmaKernel<DType::f16>, given);
+    }
+  } else {
+    constexpr size_t tileBytes = greedyRows * tileStride * sizeof(float);
+    const Grid grid{blocks, matmulThreads,
+                    sizeof(MatmulMemory<1>) > tileBytes ? sizeof(MatmulMemory<1>) : tileBytes};
+    dispatchDType(computeDtype,
+                  [&]<DType type>() { launch(stream, "score (greedy)", grid, greedyKernel<type>, given); });
+  }
+  launch(stream, "score (join)", {dim3(blocksFor(x.rows, joinThreads / 32)), joinThreads}, joinKernel, given);
+}
+
+}  // namespace rnd1::cuda

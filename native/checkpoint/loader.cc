@@ -1,0 +1,192 @@
+#include "checkpoint/loader.h"
+
+#include <algorithm>
+
+#include "checkpoint/quantize.h"
+#include "core/error.h"
+#include "core/quantized.h"
+
+namespace rnd1 {
+namespace {
+
+/** Of a tensor; no disk holds as many. */
+constexpr int64_t maxElements = int64_t{1} << 52;
+
+std::string describe(const std::vector<int64_t>& shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+/** Whether all that follows from these sizes, with scales and padding, fits into an int64_t. */
+bool isPossible(const std::vector<int64_t>& shape) {
+  int64_t elements = 1;
+  for (const int64_t size : shape) {
+    if (size < 0 || size > maxElements / elements) return false;
+    elements *= std::max<int64_t>(size, 1);
+  }
+  return true;
+}
+
+/** Without memory; minimums that are not null stand for some. */
+Weight view(const TensorLocation& location) {
+  const std::vector<int64_t>& shape = location.shape;
+  const int64_t rows = shape.size() == 2 ? shape[0] : 1;
+  const int64_t columns = shape.empty() ? 1 : shape.back();
+  if (!isQuantized(location.dtype)) return Weight(nullptr, location.dtype, rows, columns);
+  static constexpr uint16_t some = 0;
+  return quantizedWeight({location.dtype, rows, columns, location.group}, nullptr, nullptr,
+                         hasMinimums(location.dtype) ? &some : nullptr);
+}
+
+/** Throws where not all of a tensor's `length` bytes from `offset` on are inside the file. */
+void checkInside(uint64_t fileBytes, const std::string& path, const std::string& name, uint64_t offset,
+                 int64_t length) {
+  const auto bytes = static_cast<uint64_t>(length);
+  if (offset <= fileBytes && bytes <= fileBytes - offset) return;
+  throw Error(ErrorCode::invalidCheckpoint, path + ": tensor " + name + " ends at byte " +
+                                                std::to_string(offset + bytes) + ", the file at " +
+                                                std::to_string(fileBytes));
+}
+
+void checkInside(const File& file, const std::string& name, uint64_t offset, int64_t length) {
+  checkInside(file.size(), file.path(), name, offset, length);
+}
+
+}  // namespace
+
+Loader::Loader(const Manifest& manifest, std::vector<std::optional<MappedFile>>& mapped, Backend& backend,
+               int64_t totalTensors, std::vector<OwnedMemory>& owned,
+               const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort)
+    : manifest_(manifest),
+      mapped_(mapped),
+      backend_(backend),
+      owned_(owned),
+      onProgress_(onProgress),
+      abort_(abort) {
+  checkFormats();
+  progress_.totalTensors = totalTensors;
+  files_.reserve(manifest.files.size());
+  for (const std::string& path : manifest.files) files_.emplace_back(path, File::Mode::read);
+  for (const auto& [name, location] : manifest.tensors) {
+    if (!isPossible(location.shape))
+      throw Error(ErrorCode::invalidCheckpoint,
+                  "tensor " + name + " has the impossible shape " + describe(location.shape));
+    if (isQuantized(location.dtype) && location.group != 32 && location.group != 64)
+      throw Error(ErrorCode::invalidCheckpoint,
+                  "tensor " + name + " has groups of " + std::to_string(location.group) + ", not 64 or 32");
+    progress_.totalBytes = sizeSum(progress_.totalBytes, view(location).bytes());
+  }
+  if (manifest.quantize) pool_.emplace(backend.threads());
+  backend.expectWeights(progress_.totalBytes, totalTensors);
+  if (manifest.copied && !backend.copiesOnPlace())
+    copies_.emplace(backend, files_, progress_.totalBytes, !manifest.quantize, owned, abort);
+}
+
+void Loader::checkFormats() const {
+  const auto check = [&](DType dtype) {
+    if (backend_.accepts(dtype)) return;
+    throw Error(ErrorCode::unsupportedModel,
+                std::string(dtypeName(dtype)) + " weights run on the CPU only for now");
+  };
+  if (manifest_.quantize) check(manifest_.quantize->dtype);
+  for (const auto& [name, location] : manifest_.tensors) check(location.dtype);
+}
+
+Weight Loader::loadUnquantized(const std::string& name, const std::vector<int64_t>& shape) {
+  const TensorLocation& location = find(name, shape);
+  if (isQuantized(location.dtype))
+    throw Error(ErrorCode::invalidCheckpoint, files_[location.file].path() + ": tensor " + name +
+                                                  " is quantized, which only weights of a matmul may be");
+  const Weight weight = locate(name, location, copies_.has_value());
+  const Weight placed = backend_.place(weight);
+  advance(weight.bytes(), placed.bytes());
+  return placed;
+}
+
+Weight Loader::loadMatmul(const std::string& name, const std::vector<int64_t>& shape) {
+  const TensorLocation& location = find(name, shape);
+  const bool quantizes = manifest_.quantize && !isQuantized(location.dtype);
+  const Weight weight = quantizes ? quantized(name, location) : locate(name, location, copies_.has_value());
+  const Weight placed = backend_.place(weight);
+  advance(view(location).bytes(), placed.bytes());
+  return placed;
+}
+
+const TensorLocation& Loader::find(const std::string& name, const std::vector<int64_t>& shape) const {
+  abort_.throwIfAborted();
+  const auto found = manifest_.tensors.find(name);
+  if (found == manifest_.tensors.end())
+    throw Error(ErrorCode::invalidCheckpoint, "tensor " + name + " is missing");
+  const TensorLocation& location = found->second;
+  for (const size_t file : {location.file, location.scales.file, location.minimums.file})
+    if (file >= files_.size())
+      throw Error(ErrorCode::invalidCheckpoint,
+                  "tensor " + name + " is in a file that the manifest does not list");
+  if (location.shape != shape)
+    throw Error(ErrorCode::invalidCheckpoint, files_[location.file].path() + ": tensor " + name +
+                                                  " has the shape " + describe(location.shape) +
+                                                  ", expected " + describe(shape));
+  return location;
+}
+
+Weight Loader::quantized(const std::string& name, const TensorLocation& location) {
+  const Weight source = view(location);
+  const File& file = files_[location.file];
+  checkInside(file, name, location.offset, source.bytes());
+  file.willNeed(location.offset, static_cast<uint64_t>(source.bytes()));
+  const Weight weight = quantize(file, location.offset, source, *manifest_.quantize,
+                                 file.path() + ": tensor " + name, backend_, *pool_, abort_);
+  owned_.push_back(ownedMemory(backend_, const_cast<std::byte*>(weight.data)));
+  return weight;
+}
+
+const std::byte* Loader::bytesAt(const std::string& name, FileOffset from, int64_t length, bool copy) {
+  const File& file = files_[from.file];
+  checkInside(file, name, from.offset, length);
+  if (copy) return copies_->add(from.file, from.offset, length);
+  std::optional<MappedFile>& mapped = mapped_[from.file];
+  if (!mapped) mapped.emplace(File(file.path(), File::Mode::read));
+  // Its own size: the file may be another one by now, or a shorter one.
+  const std::span<const std::byte> bytes = mapped->bytes();
+  checkInside(bytes.size(), file.path(), name, from.offset, length);
+  mapped->willNeed(from.offset, static_cast<size_t>(length));
+  return bytes.data() + from.offset;
+}
+
+const uint16_t* Loader::scalesAt(const std::string& name, FileOffset from, int64_t count, bool copy) {
+  const std::byte* scales = bytesAt(name, from, count * static_cast<int64_t>(sizeof(uint16_t)), copy);
+  if (from.offset % alignof(uint16_t) != 0)
+    throw Error(ErrorCode::invalidCheckpoint, files_[from.file].path() + ": tensor " + name +
+                                                  " begins at the odd byte " + std::to_string(from.offset));
+  return reinterpret_cast<const uint16_t*>(scales);
+}
+
+Weight Loader::locate(const std::string& name, const TensorLocation& location, bool copy) {
+  Weight weight = view(location);
+  const FileOffset from{location.file, location.offset};
+  if (!weight.quantized()) {
+    weight.data = bytesAt(name, from, weight.bytes(), copy);
+    return weight;
+  }
+  const QuantizedShape shape{weight.dtype, weight.rows, weight.columns, weight.group};
+  weight.data = bytesAt(name, from, shape.dataBytes(), copy);
+  weight.scales = scalesAt(name + ".scales", location.scales, shape.scaleCount(), copy);
+  if (weight.minimums)
+    weight.minimums = scalesAt(name + ".minimums", location.minimums, shape.scaleCount(), copy);
+  return weight;
+}
+
+void Loader::advance(int64_t read, int64_t resident) {
+  progress_.bytes += read;
+  bytes_ += resident;
+  ++progress_.tensors;
+  if (copies_ && progress_.tensors == progress_.totalTensors) copies_->finish();
+  // Enough events for a smooth bar, few enough for a model of twenty thousand tensors.
+  if (progress_.tensors == progress_.totalTensors ||
+      progress_.tensors * 200 / progress_.totalTensors !=
+          (progress_.tensors - 1) * 200 / progress_.totalTensors)
+    onProgress_(progress_);
+}
+
+}  // namespace rnd1

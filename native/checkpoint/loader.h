@@ -1,0 +1,68 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "checkpoint/copies.h"
+#include "checkpoint/manifest.h"
+#include "core/abort.h"
+#include "core/parallel.h"
+#include "io/mapped_file.h"
+
+namespace rnd1 {
+
+/**
+ * Finds the tensors of a manifest by name, checks them, and hands their bytes, mapped, copied or quantized,
+ * to the backend. Throws Error invalid_checkpoint naming file and tensor, unsupported_model for a format that
+ * the backend does not accept, io, out_of_memory, aborted.
+ */
+class Loader {
+ public:
+  /**
+   * `mapped`, by file of the manifest, and `owned` receive what must stay as long as the weights do.
+   * `totalTensors`, that will be asked for, is what progress is reported of.
+   */
+  Loader(const Manifest& manifest, std::vector<std::optional<MappedFile>>& mapped, Backend& backend,
+         int64_t totalTensors, std::vector<OwnedMemory>& owned,
+         const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort);
+
+  /** A weight that is never quantized. */
+  Weight loadUnquantized(const std::string& name, const std::vector<int64_t>& shape);
+
+  /** The weight of a matmul, which may be quantized. */
+  Weight loadMatmul(const std::string& name, const std::vector<int64_t>& shape);
+
+  /** Bytes of all weights so far, as they are in memory. */
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  void checkFormats() const;
+  const TensorLocation& find(const std::string& name, const std::vector<int64_t>& shape) const;
+  /** A tensor of the file, quantized while it is read: a file that is cut meanwhile is an error, as for
+   * copies. */
+  Weight quantized(const std::string& name, const TensorLocation& location);
+  /** Where bytes of the file are mapped, or where a copy of them will be. */
+  const std::byte* bytesAt(const std::string& name, FileOffset from, int64_t length, bool copy);
+  const uint16_t* scalesAt(const std::string& name, FileOffset from, int64_t count, bool copy);
+  Weight locate(const std::string& name, const TensorLocation& location, bool copy);
+  /** One more tensor is there: bytes of the file, and in memory. */
+  void advance(int64_t read, int64_t resident);
+
+  const Manifest& manifest_;
+  std::vector<std::optional<MappedFile>>& mapped_;  // by file, where weights are used in it
+  std::vector<File> files_;
+  Backend& backend_;
+  std::vector<OwnedMemory>& owned_;
+  const std::function<void(const LoadProgress&)>& onProgress_;
+  const AbortFlag& abort_;
+  std::optional<Copies> copies_;  // where weights are not used in the files
+  std::optional<ThreadPool> pool_;
+  LoadProgress progress_;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace rnd1

@@ -1,0 +1,211 @@
+#include "backends.h"
+
+namespace rnd1::test {
+namespace {
+
+/** Packed canvases and what attention sees of them. */
+struct Packed {
+  HeadLayout layout;
+  Matrix query, key, value;
+  std::vector<int32_t> queryOffsets{0};
+  std::vector<int32_t> keyOffsets{0};
+};
+
+void append(Matrix& target, const Matrix& rows) {
+  target.columns = rows.columns;
+  target.rows += rows.rows;
+  target.values.insert(target.values.end(), rows.values.begin(), rows.values.end());
+}
+
+Packed packed(Noise& noise, const HeadLayout& layout, DType computeDtype, std::span<const int64_t> lengths,
+              float deviation = 1) {
+  Packed result;
+  result.layout = layout;
+  for (const int64_t length : lengths) {
+    append(result.query, noise.matrix(length, layout.queryColumns(), computeDtype, deviation));
+    append(result.key, noise.matrix(length, layout.keyValueColumns(), computeDtype, deviation));
+    append(result.value, noise.matrix(length, layout.keyValueColumns(), computeDtype));
+    result.queryOffsets.push_back(static_cast<int32_t>(result.query.rows));
+    result.keyOffsets.push_back(static_cast<int32_t>(result.key.rows));
+  }
+  return result;
+}
+
+/** One canvas of a batch. */
+Packed canvasOf(const Packed& batch, size_t canvas) {
+  const int64_t query = batch.queryOffsets[canvas];
+  const int64_t key = batch.keyOffsets[canvas];
+  Packed result;
+  result.layout = batch.layout;
+  result.query = rowRange(batch.query, query, batch.queryOffsets[canvas + 1] - query);
+  result.key = rowRange(batch.key, key, batch.keyOffsets[canvas + 1] - key);
+  result.value = rowRange(batch.value, key, batch.keyOffsets[canvas + 1] - key);
+  result.queryOffsets.push_back(static_cast<int32_t>(result.query.rows));
+  result.keyOffsets.push_back(static_cast<int32_t>(result.key.rows));
+  return result;
+}
+
+struct Result {
+  Matrix out;
+  Matrix logSumExp;
+};
+
+float scaleOf(const HeadLayout& layout) { return 1 / std::sqrt(static_cast<float>(layout.headDim)); }
+
+Result run(Backend& backend, const Packed& given, bool wantLogSumExp = true) {
+  Limits limits;
+  limits.rows = given.query.rows;
+  limits.innerColumns = given.layout.queryColumns();
+  limits.headDim = given.layout.headDim;
+  backend.reserve(limits);
+  const DeviceMatrix query(backend, given.query, 5);
+  const DeviceMatrix key(backend, given.key, 7);
+  const DeviceMatrix value(backend, given.value, 7);
+  const DeviceArray<int32_t> queryOffsets(backend, given.queryOffsets);
+  const DeviceArray<int32_t> keyOffsets(backend, given.keyOffsets);
+  const auto canvases = static_cast<int64_t>(given.queryOffsets.size()) - 1;
+  const DeviceMatrix out(backend, given.query.rows, given.layout.queryColumns());
+  const DeviceMatrix logSumExp(backend, given.query.rows, given.layout.heads, 0);
+  backend.attention(query, key, value, given.layout, {queryOffsets.data(), canvases},
+                    {keyOffsets.data(), canvases}, AttentionMask::full, scaleOf(given.layout), out,
+                    wantLogSumExp ? logSumExp.tensor().data : nullptr);
+  return {out.host(), wantLogSumExp ? logSumExp.host() : Matrix()};
+}
+
+/** `largestScore` is about what scale · q kᵀ comes to. */
+void expectMatches(Backend& backend, const Packed& given, double largestScore = 0) {
+  const Result actual = run(backend, given);
+  const oracle::Attention expected =
+      oracle::attention(given.query, given.key, given.value, given.layout, given.queryOffsets,
+                        given.keyOffsets, scaleOf(given.layout));
+  expectClose(actual.out, expected.out, tolerance(backend.dtype(), Rounding::inside, largestScore),
+              "attention");
+  expectRounded(actual.out, backend.dtype(), "attention");
+  expectClose(actual.logSumExp, expected.logSumExp, tolerance(backend.dtype(), Rounding::none),
+              "log-sum-exp");
+}
+
+void matchesOracle() {
+  constexpr HeadLayout layouts[] = {{4, 2, 32}, {2, 2, 64}, {4, 1, 128}, {3, 1, 40}, {2, 1, 20}, {1, 1, 3}};
+  forEachBackend([&](Backend& backend) {
+    Noise noise(21);
+    for (const HeadLayout& layout : layouts)
+      for (const int64_t length : {1, 7, 33, 129}) {
+        const Scope scope(text("head ", layout.headDim, ", ", length, " rows"));
+        const int64_t lengths[] = {length};
+        expectMatches(backend, packed(noise, layout, backend.dtype(), lengths));
+      }
+  });
+}
+
+void severalCanvases() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(22);
+    for (const int64_t headDim : {32, 20}) {
+      const int64_t lengths[] = {1, 7, 33, 65, 1, 129, 16};
+      expectMatches(backend, packed(noise, {4, 2, headDim}, backend.dtype(), lengths));
+    }
+  });
+}
+
+void fewerQueries() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(23);
+    const HeadLayout layout{4, 2, 32};
+    const int64_t lengths[] = {9, 70, 5};
+    Packed given = packed(noise, layout, backend.dtype(), lengths);
+    const int32_t queries[] = {2, 33, 5};
+    given.query = Matrix();
+    given.queryOffsets = {0};
+    for (const int32_t count : queries) {
+      append(given.query, noise.matrix(count, layout.queryColumns(), backend.dtype()));
+      given.queryOffsets.push_back(static_cast<int32_t>(given.query.rows));
+    }
+    expectMatches(backend, given);
+  });
+}
+
+void largeScores() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(24);
+    const int64_t lengths[] = {150};
+    expectMatches(backend, packed(noise, {2, 1, 64}, backend.dtype(), lengths, 12), 500);
+  });
+}
+
+void optionalLogSumExp() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(25);
+    const int64_t lengths[] = {19};
+    const Packed given = packed(noise, {2, 1, 32}, backend.dtype(), lengths);
+    expectSameBits(run(backend, given, false).out.values, run(backend, given).out.values, "without it");
+  });
+}
+
+void canvasesStandAlone() {
+  forEachFactory([](const BackendFactory& make) {
+    Noise noise(26);
+    const auto alone = make(1);
+    for (const int64_t headDim : {20, 64, 128}) {
+      const int64_t lengths[] = {33, 1, 129, 7, 64};
+      const Packed batch = packed(noise, {4, 2, headDim}, alone->dtype(), lengths);
+      const Result whole = run(*alone, batch);
+      for (const int threads : {2, 3}) {
+        const Result other = run(*make(threads), batch);
+        expectSameBits(other.out.values, whole.out.values, text(threads, " threads"));
+        expectSameBits(other.logSumExp.values, whole.logSumExp.values,
+                       text(threads, " threads, log-sum-exp"));
+      }
+      for (size_t canvas = 0; canvas < std::size(lengths); ++canvas)
+        expectSameBits(run(*alone, canvasOf(batch, canvas)).out.values,
+                       rowRange(whole.out, batch.queryOffsets[canvas], lengths[canvas]).values,
+                       text("canvas ", canvas, " alone"));
+      // A query sees its canvas, not the queries beside it.
+      Packed one = canvasOf(batch, 2);
+      one.query = rowRange(one.query, 100, 1);
+      one.queryOffsets[1] = 1;
+      expectSameBits(run(*alone, one).out.values, rowRange(whole.out, batch.queryOffsets[2] + 100, 1).values,
+                     "one query alone");
+    }
+  });
+}
+
+void specialValues() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(27);
+    const int64_t lengths[] = {7, 40, 33};
+    Packed batch = packed(noise, {2, 1, 32}, backend.dtype(), lengths);
+    const Result clean = run(backend, batch);
+    batch.key.at(20, 3) = std::nanf("");
+    const Result actual = run(backend, batch);
+    expectSameBits(rowRange(actual.out, 0, 7).values, rowRange(clean.out, 0, 7).values, "canvas before");
+    expectSameBits(rowRange(actual.out, 47, 33).values, rowRange(clean.out, 47, 33).values, "canvas behind");
+    for (int64_t row = 7; row < 47; ++row)
+      expect(std::isnan(actual.out.at(row, 0)), text("row ", row, " of the canvas hides the NaN"));
+  });
+}
+
+void unknownMask() {
+  forEachBackend([](Backend& backend) {
+    const auto other = static_cast<AttentionMask>(static_cast<int>(AttentionMask::full) + 1);
+    expectThrows<Error>(
+        [&] {
+          backend.attention({}, {}, {}, {1, 1, 4}, {}, {}, other, 1, {}, nullptr);
+        },
+        "a mask that is not implemented");
+  });
+}
+
+const DeviceTests attentionTests{
+    {"attention: head sizes, groups and lengths against float64", matchesOracle},
+    {"attention: packed canvases do not see each other", severalCanvases},
+    {"attention: queries need not be keys", fewerQueries},
+    {"attention: scores far apart neither overflow nor vanish", largeScores},
+    {"attention: the log-sum-exp is optional", optionalLogSumExp},
+    {"attention: a canvas has the same bits in any batch, with any number of threads", canvasesStandAlone},
+    {"attention: NaN stays in its canvas", specialValues},
+    {"attention: a mask that is not implemented is refused", unknownMask},
+};
+
+}  // namespace
+}  // namespace rnd1::test

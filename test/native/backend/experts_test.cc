@@ -1,0 +1,223 @@
+#include <algorithm>
+
+#include "route_support.h"
+
+namespace rnd1::test {
+namespace {
+
+/** Experts of all weight types, and their values as products see them. */
+struct ExpertSet {
+  ExpertSet(Noise& noise, int64_t count, int64_t hidden, int64_t width, std::span<const DType> dtypes) {
+    for (int64_t expert = 0; expert < count; ++expert) {
+      const DType dtype = dtypes[static_cast<size_t>(expert) % dtypes.size()];
+      const auto misalignment = static_cast<size_t>(expert % 4);
+      weights.emplace_back(noise.matrix(width, hidden, DType::f32, 0.3f), dtype, misalignment);
+      weights.emplace_back(noise.matrix(width, hidden, DType::f32, 0.3f), dtype, 3 - misalignment);
+      weights.emplace_back(noise.matrix(hidden, width, DType::f32, 0.3f), dtype, misalignment);
+    }
+  }
+
+  std::vector<ExpertWeights> placed(Backend& backend) const {
+    std::vector<ExpertWeights> result;
+    for (size_t i = 0; i < weights.size(); i += 3)
+      result.push_back({backend.place(weights[i].mapped()), backend.place(weights[i + 1].mapped()),
+                        backend.place(weights[i + 2].mapped())});
+    return result;
+  }
+
+  oracle::Expert values(int64_t expert, DType computeDtype) const {
+    const auto first = static_cast<size_t>(expert) * 3;
+    return {weights[first].values(computeDtype), weights[first + 1].values(computeDtype),
+            weights[first + 2].values(computeDtype)};
+  }
+
+  std::vector<HostWeight> weights;  // gate, up, down of every expert
+};
+
+struct ExpertsCase {
+  int64_t hidden, width, experts, expertsPerToken;
+};
+
+/** Routes x as forced and runs the experts. */
+Matrix runExperts(Backend& backend, const ExpertsCase& shape, const ExpertSet& experts,
+                  const HostWeight& router, const Matrix& x, const std::vector<int32_t>& forced,
+                  Routing* routing = nullptr) {
+  backend.reserve(limitsOf(x.rows, shape.hidden, shape.width, shape.experts, shape.expertsPerToken));
+  const DeviceMatrix input(backend, x);
+  DeviceDispatch dispatch(backend, x.rows, shape.experts, shape.expertsPerToken);
+  const DeviceArray<int32_t> forcedIds(backend, forced);
+  const RouteOptions options{shape.expertsPerToken, true, forced.empty() ? nullptr : forcedIds.data()};
+  backend.route(input, backend.place(router.mapped()), options, dispatch.view);
+  const DeviceMatrix activated(backend, x.rows * shape.expertsPerToken, shape.width);
+  const DeviceMatrix out(backend, x.rows, shape.hidden);
+  const auto placed = experts.placed(backend);
+  backend.experts(input, placed, dispatch.view, activated, out);
+  if (routing) {
+    *routing = hostOf(dispatch);
+    expectRounded(activated.host(), backend.dtype(), "activation");
+  }
+  return out.host();
+}
+
+void expectExperts(Backend& backend, const ExpertsCase& shape, const ExpertSet& experts,
+                   const HostWeight& router, const Matrix& x, const std::vector<int32_t>& forced = {}) {
+  Routing routing;
+  const Matrix actual = runExperts(backend, shape, experts, router, x, forced, &routing);
+  const DoubleMatrix wide = x;
+  DoubleMatrix expected(x.rows, shape.hidden);
+  std::vector<oracle::Expert> values;
+  for (int64_t expert = 0; expert < shape.experts; ++expert)
+    values.push_back(experts.values(expert, backend.dtype()));
+  for (int64_t row = 0; row < x.rows; ++row)
+    for (int64_t rank = 0; rank < shape.expertsPerToken; ++rank) {
+      const auto slot = static_cast<size_t>(row * shape.expertsPerToken + rank);
+      const auto part = oracle::mlp(wide.row(row), values[static_cast<size_t>(routing.ids[slot])]);
+      for (int64_t column = 0; column < shape.hidden; ++column)
+        expected.at(row, column) += routing.weights.values[slot] * part[static_cast<size_t>(column)];
+    }
+  expectClose(actual, expected, tolerance(backend.dtype(), Rounding::inside), "experts");
+}
+
+constexpr ExpertsCase oddExperts{45, 19, 6, 2};
+
+void expertsMatch() {
+  constexpr ExpertsCase shapes[] = {oddExperts, {64, 33, 5, 1}, {40, 24, 4, 4}, {32, 16, 9, 3}, {1, 1, 2, 1}};
+  forEachBackend([&](Backend& backend) {
+    Noise noise(35);
+    for (const int64_t rows : {1, 7, 33, 129})
+      for (const ExpertsCase& shape : shapes) {
+        const Scope scope(text(rows, " rows, ", shape.expertsPerToken, " of ", shape.experts));
+        const ExpertSet experts(noise, shape.experts, shape.hidden, shape.width, allDTypes);
+        const HostWeight router(noise.matrix(shape.experts, shape.hidden), DType::f32);
+        expectExperts(backend, shape, experts, router, noise.matrix(rows, shape.hidden, backend.dtype()));
+      }
+  });
+}
+
+void crowdedExperts() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(36);
+    const ExpertsCase shape{45, 19, 11, 1};
+    const ExpertSet experts(noise, shape.experts, shape.hidden, shape.width, allDTypes);
+    const HostWeight router(noise.matrix(shape.experts, shape.hidden), DType::f32);
+    for (const int64_t rows : {1, 33, 129})
+      for (const int32_t only : {0, 4, 10}) {
+        const Scope scope(text(rows, " rows, expert ", only));
+        const std::vector<int32_t> forced(static_cast<size_t>(rows), only);
+        expectExperts(backend, shape, experts, router, noise.matrix(rows, shape.hidden, backend.dtype()),
+                      forced);
+      }
+  });
+}
+
+void expertsStandAlone() {
+  forEachFactory([](const BackendFactory& make) {
+    Noise noise(37);
+    const auto alone = make(1);
+    const ExpertSet experts(noise, oddExperts.experts, oddExperts.hidden, oddExperts.width, allDTypes);
+    const HostWeight router(noise.matrix(oddExperts.experts, oddExperts.hidden), DType::bf16);
+    const Matrix x = noise.matrix(129, oddExperts.hidden, alone->dtype());
+    Routing routing;
+    const Matrix whole = runExperts(*alone, oddExperts, experts, router, x, {}, &routing);
+    for (const int threads : {2, 3}) {
+      Routing other;
+      const Matrix actual = runExperts(*make(threads), oddExperts, experts, router, x, {}, &other);
+      expectSameBits(actual.values, whole.values, text(threads, " threads"));
+      expect(other.ids == routing.ids, text("routing with ", threads, " threads"));
+    }
+    for (const int64_t count : {1, 2, 7, 33})
+      for (const int64_t first : {0, 50, 96}) {
+        Routing other;
+        const Matrix actual =
+            runExperts(*alone, oddExperts, experts, router, rowRange(x, first, count), {}, &other);
+        const auto what = text(count, " rows from ", first);
+        expectSameBits(actual.values, rowRange(whole, first, count).values, what);
+        expectSameBits(other.logits.values, rowRange(routing.logits, first, count).values, what + ": logits");
+        expectSameBits(other.weights.values, rowRange(routing.weights, first, count).values,
+                       what + ": weights");
+      }
+  });
+}
+
+/** So many rows per expert that backends may go another way: the bits of a row stay what they are alone. */
+void manyRows() {
+  forEachBackend([](Backend& backend) {
+    for (const int64_t width : {20, 104}) {
+      Noise noise(39);
+      const ExpertsCase shape{75, width, 3, 2};
+      const DType one[] = {backend.dtype()};
+      const ExpertSet experts(noise, shape.experts, shape.hidden, shape.width, one);
+      const HostWeight router(noise.matrix(shape.experts, shape.hidden), DType::bf16);
+      const Matrix x = noise.matrix(200, shape.hidden, backend.dtype());
+      const Matrix whole = runExperts(backend, shape, experts, router, x, {});
+      for (const int64_t first : {0, 95, 190})
+        expectSameBits(runExperts(backend, shape, experts, router, rowRange(x, first, 10), {}).values,
+                       rowRange(whole, first, 10).values, text("10 rows from ", first, ", width ", width));
+    }
+  });
+}
+
+void specialValues() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(38);
+    const ExpertSet experts(noise, oddExperts.experts, oddExperts.hidden, oddExperts.width, allDTypes);
+    const HostWeight router(noise.matrix(oddExperts.experts, oddExperts.hidden), DType::bf16);
+    Matrix x = noise.matrix(9, oddExperts.hidden, backend.dtype());
+    const Matrix clean = runExperts(backend, oddExperts, experts, router, x, {});
+    x.at(4, 11) = std::nanf("");
+    const Matrix actual = runExperts(backend, oddExperts, experts, router, x, {});
+    for (int64_t row = 0; row < 9; ++row) {
+      if (row == 4) {
+        expect(std::isnan(actual.at(row, 0)), "the NaN is lost");
+      } else {
+        expectSameBits(rowRange(actual, row, 1).values, rowRange(clean, row, 1).values, text("row ", row));
+      }
+    }
+  });
+}
+
+void mlpMatches() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(39);
+    for (const DType dtype : allDTypes) {
+      const ExpertSet dense(noise, 1, 45, 70, {&dtype, 1});
+      const ExpertWeights placed = dense.placed(backend)[0];
+      const oracle::Expert values = dense.values(0, backend.dtype());
+      Matrix whole;
+      const Matrix all = noise.matrix(129, 45, backend.dtype());
+      for (const int64_t rows : {129, 33, 7, 1}) {
+        const Scope scope(text(dtypeName(dtype), " weights, ", rows, " rows"));
+        const Matrix x = rowRange(all, 0, rows);
+        backend.reserve(limitsOf(rows, 45, 70, 1, 1));
+        const DeviceMatrix input(backend, x);
+        const DeviceMatrix activated(backend, rows, 70);
+        const DeviceMatrix out(backend, rows, 45);
+        backend.mlp(input, placed, activated, out);
+        const DoubleMatrix wide = x;
+        DoubleMatrix expected(rows, 45);
+        for (int64_t row = 0; row < rows; ++row) {
+          const auto part = oracle::mlp(wide.row(row), values);
+          std::copy(part.begin(), part.end(), expected.row(row));
+        }
+        const Matrix actual = out.host();
+        expectClose(actual, expected, tolerance(backend.dtype(), Rounding::inside), "mlp");
+        // For many rows a backend may keep them elsewhere: they are scratch.
+        if (rows < 129) expectRounded(activated.host(), backend.dtype(), "activation");
+        if (rows == 129) whole = actual;
+        expectSameBits(actual.values, rowRange(whole, 0, rows).values, "alone");
+      }
+    }
+  });
+}
+
+const DeviceTests expertsTests{
+    {"experts: odd sizes, every weight type, k from 1 to all, against float64", expertsMatch},
+    {"experts: all rows pick one expert, most experts are picked by nobody", crowdedExperts},
+    {"experts: a row has the same bits in any batch, with any number of threads", expertsStandAlone},
+    {"experts: many rows have the bits of few", manyRows},
+    {"experts: NaN stays in its row", specialValues},
+    {"mlp: odd sizes and every weight type against float64, rows stand alone", mlpMatches},
+};
+
+}  // namespace
+}  // namespace rnd1::test

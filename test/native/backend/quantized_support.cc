@@ -1,0 +1,99 @@
+#include "quantized_support.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace rnd1::test {
+
+std::string nameOf(const QuantizedKind& kind) {
+  return text(dtypeName(kind.dtype), ", groups of ", kind.group);
+}
+
+QuantizedMatrix::QuantizedMatrix(const Matrix& values, const QuantizedKind& kind, size_t misalignment)
+    : shape_{kind.dtype, values.rows, values.columns, kind.group},
+      misalignment_(misalignment),
+      // Nothing behind the last byte: a read beyond it is a read beyond the file.
+      data_(misalignment + static_cast<size_t>(shape_.dataBytes())),
+      scales_(misalignment + static_cast<size_t>(shape_.scaleCount())),
+      minimums_(hasMinimums(kind.dtype) ? scales_.size() : 0) {
+  for (int64_t panel = 0; panel < shape_.panels(); ++panel) {
+    const int64_t scales = static_cast<int64_t>(misalignment_) + panel * shape_.panelScales();
+    const QuantizedPanel target{data_.data() + misalignment_ + panel * shape_.panelBytes(),
+                                scales_.data() + scales,
+                                hasMinimums(kind.dtype) ? minimums_.data() + scales : nullptr};
+    expect(
+        quantizePanel(shape_, reinterpret_cast<const std::byte*>(values.row(panel * panelRows)), DType::f32,
+                      values.columns * 4, std::min(panelRows, values.rows - panel * panelRows), target),
+        "the weights can be quantized");
+  }
+}
+
+void QuantizedMatrix::makeExtreme(Noise& noise) {
+  for (uint8_t& byte : data_) {
+    if (shape_.dtype == DType::q8) {
+      byte = noise.uniform() < 0.5 ? 0 : 255;
+    } else {
+      byte = static_cast<uint8_t>((noise.uniform() < 0.5 ? 0 : 0x0f) | (noise.uniform() < 0.5 ? 0 : 0xf0));
+    }
+  }
+}
+
+Weight QuantizedMatrix::mapped() const {
+  return quantizedWeight(shape_, data_.data() + misalignment_, scales_.data() + misalignment_,
+                         minimums_.empty() ? nullptr : minimums_.data() + misalignment_);
+}
+
+Matrix QuantizedMatrix::values() const {
+  Matrix result(shape_.rows, shape_.columns);
+  dequantizeRows(mapped(), 0, shape_.rows, result.values.data(), shape_.columns);
+  return result;
+}
+
+Matrix throughBytes(const Matrix& x, int64_t group) {
+  Matrix result(x.rows, x.columns);
+  for (int64_t row = 0; row < x.rows; ++row)
+    for (int64_t first = 0; first < x.columns; first += group) {
+      const int64_t end = std::min(first + group, x.columns);
+      float largest = 0;
+      for (int64_t column = first; column < end; ++column)
+        largest = std::max(largest, std::abs(x.at(row, column)));
+      for (int64_t column = first; column < end; ++column) {
+        const float inverse = largest > 0 ? 127 / largest : 0;
+        result.at(row, column) = largest / 127 * std::nearbyint(x.at(row, column) * inverse);
+      }
+    }
+  return result;
+}
+
+Matrix Products::matmul(const Matrix& x, std::span<const Weight> weights) {
+  int64_t columns = 0;
+  for (const Weight& weight : weights) columns += weight.rows;
+  HostMatrix input(x), out(x.rows, columns);
+  ops.matmul(input.tensor(), weights, out.tensor());
+  return out.host();
+}
+
+void forEachQuantizedKernels(const std::function<void(const cpu::QuantizedKernels&)>& body) {
+  for (const cpu::QuantizedKernels* kernels : cpu::runnableQuantizedKernels()) {
+    const Scope scope(kernels->name);
+    body(*kernels);
+  }
+}
+
+Matrix HostMatrix::host(Location location) const {
+  Matrix result(rows_, columns_);
+  bool untouched = true;
+  for (int64_t row = 0; row < rows_; ++row)
+    for (int64_t column = 0; column < stride_; ++column) {
+      const float value = values_[static_cast<size_t>(row * stride_ + column)];
+      if (column < columns_) {
+        result.at(row, column) = value;
+      } else {
+        untouched = untouched && std::isnan(value);
+      }
+    }
+  expect(untouched, "something was written between the rows", location);
+  return result;
+}
+
+}  // namespace rnd1::test

@@ -1,0 +1,255 @@
+// Quantized weights in files: written by fillShard, mapped by Weights, or made while a unquantized model is
+// loaded.
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "backend/registry.h"
+#include "checkpoint/quantize.h"
+#include "checkpoint/shard_writer.h"
+#include "core/error.h"
+#include "model_support.h"
+
+namespace rnd1::test {
+namespace {
+
+bool isMatmul(const std::string& name) { return name.ends_with("_proj.weight") || name == "lm_head.weight"; }
+
+/** A quantized copy of a tiny model. */
+struct QuantizedFile {
+  Shard shard;
+  Manifest manifest;
+  std::optional<TemporaryFile> file;
+
+  QuantizedFile(TinyModel& tiny, const Quantization& quantization) {
+    const Manifest unquantized = tiny.manifest();
+    shard.sources = unquantized.files;
+    uint64_t end = 6;  // scales at even places, integers at odd ones where it happens
+    for (const auto& [name, source] : unquantized.tensors) {
+      ShardTensor tensor{name, source, {}, end, 0, {}};
+      TensorLocation location = source;
+      location.offset = end;
+      if (isMatmul(name)) {
+        const QuantizedShape shape{quantization.dtype, source.shape[0], source.shape[1],
+                                   quantizedGroup(source.shape[1], quantization.group)};
+        tensor.quantized = shape;
+        end += static_cast<uint64_t>(shape.dataBytes());
+        tensor.scales = end;
+        end += static_cast<uint64_t>(shape.scaleCount()) * 2;
+        if (hasMinimums(shape.dtype)) {
+          tensor.minimums = end;
+          end += static_cast<uint64_t>(shape.scaleCount()) * 2;
+        }
+        location.dtype = shape.dtype;
+        location.group = shape.group;
+        location.scales = {0, tensor.scales};
+        location.minimums = {0, tensor.minimums.value_or(0)};
+      } else {
+        uint64_t bytes = dtypeSize(source.dtype);
+        for (const int64_t size : source.shape) bytes *= static_cast<uint64_t>(size);
+        end += bytes;
+      }
+      shard.tensors.push_back(tensor);
+      manifest.tensors[name] = location;
+    }
+    file.emplace(std::span<const std::byte>{});
+    shard.path = file->path();
+    manifest.files = {shard.path};
+  }
+
+  void fill(int threads = 2) const {
+    const AbortFlag never;
+    fillShard(
+        shard, threads, [](const LoadProgress&) {}, never);
+  }
+};
+
+std::unique_ptr<Model> loaded(const TinyModel& tiny, const Manifest& manifest, int threads = 2) {
+  const AbortFlag never;
+  return std::make_unique<Model>(
+      tiny.config(), makeCpuBackend(DType::f32, threads), manifest, [](const LoadProgress&) {}, never);
+}
+
+Matrix logitsOf(Model& model) {
+  Noise noise(82);
+  return forward(model, {randomTokens(noise, 19)})[0].logits;
+}
+
+constexpr Quantization quantizations[] = {{DType::q8, 64}, {DType::q4, 64}, {DType::q4, 32}};
+
+void loadsWhatItWrites() {
+  for (const Quantization& quantization : quantizations) {
+    const Scope scope(text(dtypeName(quantization.dtype), ", groups of ", quantization.group));
+    TinyModel tiny(81, {true, false, {DType::bf16, DType::f32, DType::f16}});
+    const QuantizedFile file(tiny, quantization);
+    file.fill();
+    const auto mapped = loaded(tiny, file.manifest);
+    Manifest unquantized = tiny.manifest();
+    unquantized.quantize = quantization;
+    const auto made = loaded(tiny, unquantized, 3);
+    expectEqual(mapped->weightBytes(), made->weightBytes(), "bytes");
+    const Matrix logits = logitsOf(*mapped);
+    expectSameBits(logits.values, logitsOf(*made).values, "quantized while loading");
+    // And near the unquantized one: the kernels' own tests say how near.
+    const Matrix exact = logitsOf(*tiny.load(makeCpuBackend(DType::f32, 1)));
+    double error = 0, power = 0;
+    for (size_t i = 0; i < exact.values.size(); ++i) {
+      error += std::pow(static_cast<double>(logits.values[i]) - exact.values[i], 2);
+      power += std::pow(static_cast<double>(exact.values[i]), 2);
+    }
+    expect(error > 0 && error < (quantization.dtype == DType::q8 ? 0.02 : 0.3) * power,
+           text("NMSE ", error / power));
+  }
+}
+
+void fillsTheSameWhateverTheThreads() {
+  TinyModel tiny(83);
+  const auto content = [](const std::string& path) {
+    std::ifstream stream(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(stream), {});
+  };
+  const QuantizedFile one(tiny, {DType::q4, 64}), many(tiny, {DType::q4, 64});
+  one.fill(1);
+  many.fill(7);
+  expect(content(one.shard.path) == content(many.shard.path), "the files differ");
+  expect(!content(one.shard.path).empty(), "the file is empty");
+}
+
+void tiedHeadsStayUnquantized() {
+  TinyModel tiny(84, {true, true, {DType::bf16}});
+  Manifest unquantized = tiny.manifest();
+  const auto loadedAsIs = loaded(tiny, unquantized);
+  unquantized.quantize = Quantization{DType::q8, 64};
+  const auto quantized = loaded(tiny, unquantized);
+  expect(quantized->weightBytes() < loadedAsIs->weightBytes(), "nothing is quantized");
+  expect(quantized->weightBytes() > tiny.config().vocabulary * tiny.config().hidden * 2, "the embedding is");
+}
+
+template <typename Body>
+void expectError(Body&& body, ErrorCode code, std::initializer_list<std::string> words,
+                 Location location = Location::current()) {
+  try {
+    body();
+    fail("it is accepted", location);
+  } catch (const Error& error) {
+    expectEqual(std::string(errorCodeName(error.code())), errorCodeName(code), error.what(), location);
+    for (const std::string& word : words)
+      expect(std::string(error.what()).find(word) != std::string::npos,
+             text("\"", error.what(), "\" does not name ", word), location);
+  }
+}
+
+void refusesManifests() {
+  TinyModel tiny(85);
+  const QuantizedFile file(tiny, {DType::q4, 64});
+  file.fill();
+  const std::string name = "model.layers.1.mlp.experts.4.up_proj.weight", path = file.shard.path;
+  const uint64_t size = std::filesystem::file_size(path);
+  const auto refuse = [&](const auto& change, std::initializer_list<std::string> words,
+                          Location location = Location::current()) {
+    Manifest bent = file.manifest;
+    change(bent.tensors.at(name));
+    expectError([&] { loaded(tiny, bent); }, ErrorCode::invalidCheckpoint, words, location);
+  };
+  refuse([](TensorLocation& tensor) { tensor.group = 48; }, {name, "48"});
+  refuse([](TensorLocation& tensor) { tensor.group = 0; }, {name});
+  refuse([](TensorLocation& tensor) { tensor.shape = {27, 64}; }, {name, path, "[27, 64]"});
+  refuse([&](TensorLocation& tensor) { tensor.offset = size - 10; }, {name, path});
+  refuse([&](TensorLocation& tensor) { tensor.offset = ~uint64_t{0}; }, {name, path});
+  refuse([&](TensorLocation& tensor) { tensor.scales.offset = size - 10; }, {name + ".scales", path});
+  refuse([&](TensorLocation& tensor) { tensor.minimums.offset = size; }, {name + ".minimums", path});
+  refuse([](TensorLocation& tensor) { tensor.scales.offset |= 1; }, {name + ".scales", "odd"});
+  refuse([](TensorLocation& tensor) { tensor.minimums.file = 1; }, {name});
+  Manifest bent = file.manifest;
+  TensorLocation& norm = bent.tensors.at("model.norm.weight");
+  norm.dtype = DType::q8;
+  norm.group = 64;
+  expectError([&] { loaded(tiny, bent); }, ErrorCode::invalidCheckpoint, {"model.norm.weight", path});
+}
+
+void reportsProgress() {
+  TinyModel tiny(86);
+  const QuantizedFile file(tiny, {DType::q8, 64});
+  std::vector<LoadProgress> events;
+  const AbortFlag never;
+  fillShard(
+      file.shard, 3, [&](const LoadProgress& progress) { events.push_back(progress); }, never);
+  for (size_t i = 1; i < events.size(); ++i) expect(events[i].bytes >= events[i - 1].bytes, "it goes back");
+  if (!expect(!events.empty(), "no events")) return;
+  expectEqual(events.back().bytes, events.back().totalBytes, "bytes");
+  expectEqual(events.back().tensors, static_cast<int64_t>(file.shard.tensors.size()), "tensors");
+}
+
+void fillingFails() {
+  TinyModel tiny(87);
+  const QuantizedFile file(tiny, {DType::q4, 64});
+  const auto fill = [](const Shard& shard, const AbortFlag& abort = {}) {
+    fillShard(
+        shard, 2, [](const LoadProgress&) {}, abort);
+  };
+  Shard missing = file.shard;
+  missing.sources = {"/nonexistent/a.safetensors"};
+  expectError([&] { fill(missing); }, ErrorCode::io, {"/nonexistent/a.safetensors"});
+  Shard nowhere = file.shard;
+  nowhere.path = "/nonexistent/b.safetensors";
+  expectError([&] { fill(nowhere); }, ErrorCode::io, {"/nonexistent/b.safetensors"});
+  Shard beyond = file.shard;
+  beyond.tensors[5].source.offset = std::filesystem::file_size(file.shard.sources[0]) - 3;
+  expectError([&] { fill(beyond); }, ErrorCode::io, {file.shard.sources[0], "too early"});
+  // A full disk: the device that is always full, where there is one.
+  if (std::filesystem::exists("/dev/full")) {
+    Shard full = file.shard;
+    full.path = "/dev/full";
+    expectError([&] { fill(full); }, ErrorCode::io, {"/dev/full"});
+  }
+  AbortFlag aborted;
+  aborted.abort();
+  expectError([&] { fill(file.shard, aborted); }, ErrorCode::aborted, {});
+}
+
+void namesWhatHasNoScale() {
+  TinyModel tiny(88);
+  const QuantizedFile file(tiny, {DType::q8, 64});
+  // NaN in the middle of one weight.
+  const std::string name = "model.layers.2.self_attn.k_proj.weight", path = file.shard.sources[0];
+  {
+    std::fstream stream(path, std::ios::binary | std::ios::in | std::ios::out);
+    stream.seekp(static_cast<std::streamoff>(tiny.manifest().tensors.at(name).offset + 100));
+    stream.write("\xff\x7f", 2);
+  }
+  expectError([&] { file.fill(); }, ErrorCode::invalidCheckpoint, {name, path, "NaN", "q8"});
+  Manifest unquantized = tiny.manifest();
+  unquantized.quantize = Quantization{DType::q4, 64};
+  expectError([&] { loaded(tiny, unquantized); }, ErrorCode::invalidCheckpoint, {name, path, "NaN", "q4"});
+}
+
+void quantizingAborts() {
+  TinyModel tiny(89);
+  Manifest unquantized = tiny.manifest();
+  unquantized.quantize = Quantization{DType::q4, 64};
+  AbortFlag abort;
+  expectError(
+      [&] {
+        const Model model(
+            tiny.config(), makeCpuBackend(DType::f32, 2), unquantized,
+            [&](const LoadProgress& progress) {
+              if (progress.tensors >= 5) abort.abort();
+            },
+            abort);
+      },
+      ErrorCode::aborted, {});
+}
+
+const Tests quantizedWeightsTests{
+    {"quantized weights: a written file and a unquantized one give the same bits", loadsWhatItWrites},
+    {"quantized weights: files do not depend on threads", fillsTheSameWhateverTheThreads},
+    {"quantized weights: a tied head stays unquantized", tiedHeadsStayUnquantized},
+    {"quantized weights: bent manifests are named", refusesManifests},
+    {"quantized weights: filling reports progress", reportsProgress},
+    {"quantized weights: filling fails by name", fillingFails},
+    {"quantized weights: NaN is named", namesWhatHasNoScale},
+    {"quantized weights: quantizing aborts", quantizingAborts},
+};
+
+}  // namespace
+}  // namespace rnd1::test

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backends.h"
+#include "model/graph.h"
+#include "temporary_file.h"
+
+/** Small random models in a file, and the whole of DESIGN's model in float64. */
+namespace rnd1::test {
+
+struct TinyOptions {
+  bool normTopkProb = true;
+  bool tieWordEmbeddings = false;
+  std::vector<DType> dtypes = {DType::bf16};  // of the tensors, in turn
+};
+
+class TinyModel {
+ public:
+  explicit TinyModel(uint64_t seed, const TinyOptions& options = {});
+
+  /** NaN in the embedding of a token, before the first `load`. */
+  void spoilToken(int32_t token);
+
+  const Config& config() const { return config_; }
+  /** With the file written; tests may bend it. */
+  Manifest manifest();
+  std::unique_ptr<Model> load(std::unique_ptr<Backend> backend);
+  /** A tensor as the compute dtype sees it. Norms and the embedding are never rounded. */
+  Matrix tensor(const std::string& name, DType computeDtype) const;
+
+ private:
+  void add(Noise& noise, const std::string& name, int64_t rows, int64_t columns, float deviation,
+           float mean = 0);
+
+  Config config_;
+  TinyOptions options_;
+  std::vector<std::string> order_;
+  std::map<std::string, Matrix> values_;
+  std::map<std::string, DType> dtypes_;
+  std::optional<TemporaryFile> file_;
+};
+
+/** What a forward pass returns for all rows of one canvas. */
+struct Pass {
+  std::vector<Matrix> hidden;        // (layers + 2) × (rows, hidden)
+  std::vector<Matrix> routerLogits;  // layers × (rows, experts)
+  std::vector<int32_t> expertIds;    // (layers, rows, k)
+  std::vector<Matrix> expertWeights;
+  Matrix logits;
+};
+
+/** Forward passes over canvases, packed; `forced` per canvas, or empty. */
+std::vector<Pass> forward(Model& model, const std::vector<std::vector<int32_t>>& canvases,
+                          const std::vector<std::vector<int32_t>>& forced = {});
+
+namespace oracle {
+
+struct ModelPass {
+  std::vector<DoubleMatrix> hidden, routerLogits, expertWeights;
+  DoubleMatrix logits;
+};
+
+/** The model on one canvas, with the experts given: (layers, rows, k). */
+ModelPass model(const TinyModel& tiny, DType computeDtype, std::span<const int32_t> tokens,
+                std::span<const int32_t> expertIds);
+
+}  // namespace oracle
+}  // namespace rnd1::test
