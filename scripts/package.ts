@@ -38,8 +38,8 @@ function main(): void {
 
   if (values.build === undefined) buildTypeScript();
   const addon = buildPortableAddon(values.build ?? null);
-  const origin = findOrigin(values.build ?? 'build-package');
   const { contents, errors, warnings } = inspectAddon(addon);
+  const origin = findOrigin(values.build ?? 'build-package', contents.cuda !== null);
   const tarballs = [packMain(checkout, out), packPlatform(checkout, addon, contents, origin, out)];
 
   report(contents, origin, tarballs);

@@ -1,7 +1,8 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { POST } from '../examples/route-handler';
-import { start } from './cli/rnd1';
+import { gridOf, isSolution, linesOf } from '../examples/support/sudoku';
+import { rnd1, start } from './cli/rnd1';
 
 // What the examples say, not only that they end: test/readme.test.ts holds the same of those that pages show.
 
@@ -96,4 +97,14 @@ describe('the route handler', () => {
     await reader.read();
     await expect(reader.cancel()).resolves.toBeUndefined();
   });
+});
+
+test('puzzle.txt is solved by the command that docs/models.md shows', async () => {
+  const path = 'examples/puzzle.txt';
+  const args = ['fill', '--file', path, '--hole', '.', '--tokens-per-hole', '1'];
+  const { code, stdout } = await rnd1(args, { cwd: root });
+  expect(code).toBe(0);
+  const puzzle = gridOf(linesOf(readFileSync(join(root, path), 'utf8').replaceAll('.', '0')));
+  expect(puzzle.filter((digit) => digit === 0)).toHaveLength(18);
+  expect(isSolution(gridOf(linesOf(stdout)), puzzle)).toBe(true);
 });

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BuildError, capture, root } from '../command';
+import { BuildError, capture, root, say } from '../command';
 import { buildNativePrograms, nativeProgramsUnavailable } from '../native-programs';
 import { findProgram } from '../toolchain';
 import type { BuildOrigin } from './stage';
@@ -18,8 +18,15 @@ export function buildPortableAddon(folder: string | null): string {
   const unavailable = nativeProgramsUnavailable();
   if (unavailable) throw new BuildError(unavailable);
   const settings: string[] = [];
-  if (folder === null)
-    settings.push(`RND1_CUDA=${process.env.RND1_CUDA ?? (findProgram('nvcc') ? 'ON' : 'OFF')}`);
+  if (folder === null) {
+    const cuda = process.env.RND1_CUDA ?? (findProgram('nvcc') ? 'ON' : 'OFF');
+    settings.push(`RND1_CUDA=${cuda}`);
+    say(
+      cuda === 'OFF'
+        ? 'Building the addon for packages, for a minute or so.'
+        : 'Building the addon for packages, with CUDA, for five minutes or so; RND1_CUDA=OFF leaves CUDA out.',
+    );
+  }
   if (process.platform === 'darwin') settings.push(`CMAKE_OSX_DEPLOYMENT_TARGET=${oldestMacos}`);
   const build = folder ?? 'build-package';
   buildNativePrograms({ folder: build, targets: ['rnd1_portable'], settings });
@@ -28,12 +35,13 @@ export function buildPortableAddon(folder: string | null): string {
   return addon;
 }
 
-/** What git and CMake know of a build folder's addon. */
-export function findOrigin(folder: string): BuildOrigin {
+/** What git and CMake know of a build folder's addon. `cuda`: CUDA is in it; a folder may know a compiler of old. */
+export function findOrigin(folder: string, cuda: boolean): BuildOrigin {
   const head = capture('git', ['rev-parse', 'HEAD']);
   const changes = capture('git', ['status', '--porcelain']).output.trim() !== '';
   const commit = head.ok ? `${head.output.trim()}${changes ? '+changes' : ''}` : null;
-  return { commit, compilers: ['CXX', 'CUDA'].flatMap((language) => findCompiler(folder, language)) };
+  const languages = cuda ? ['CXX', 'CUDA'] : ['CXX'];
+  return { commit, compilers: languages.flatMap((language) => findCompiler(folder, language)) };
 }
 
 /** CMake writes down what it has found: `GNU 12.2.0`. */

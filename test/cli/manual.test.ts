@@ -57,7 +57,7 @@ describe('the examples of the manuals run', () => {
     const shim = `#!/bin/sh\nexec "${process.execPath}" "${join(root, 'dist/cli/main.js')}" "$@"\n`;
     writeFileSync(join(folder, 'bin', 'rnd1'), shim, { mode: 0o755 });
     symlinkSync(join(root, 'models'), join(folder, 'models'));
-    copyFileSync(join(__dirname, 'puzzle.txt'), join(folder, 'puzzle.txt'));
+    copyFileSync(join(root, 'examples', 'puzzle.txt'), join(folder, 'puzzle.txt'));
     writeFileSync(join(folder, 'question.txt'), 'What is 47+38?\n');
     await rnd1(['download', 'radicalnumerics/RND1-Base-0910'], { env: environment() });
   });
