@@ -1,5 +1,5 @@
 import type { StepCanvas, StepResult } from '../types/native';
-import type { Canvas } from './canvas';
+import { type Canvas, endsText } from './canvas';
 import { RND1Error } from './errors';
 import { toJSON, withJSON } from './json';
 import type { Sampling } from './options';
@@ -186,11 +186,6 @@ function textEnded(canvas: Canvas, state: State): boolean {
     if (endsText(canvas, state.tokens[position] as number)) return true;
   }
   return false;
-}
-
-/** Whether a token ends a text: EOS, or pad, which is what RND1 writes after the end. */
-export function endsText({ special }: Pick<Canvas, 'special'>, token: number): boolean {
-  return special.eos.includes(token) || token === special.pad;
 }
 
 function maskOf(length: number, masked: Int32Array): Uint8Array {

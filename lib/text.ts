@@ -1,5 +1,4 @@
-import { buildCanvas, type Canvas, type CanvasModel, checkCanvas } from './canvas';
-import { endsText } from './denoise';
+import { buildCanvas, type Canvas, type CanvasModel, checkCanvas, endsText } from './canvas';
 import { infillInputNames } from './option-names';
 import { withoutBrokenEnd } from './token-bytes';
 import type { Tokenizer } from './tokenizer';

@@ -9,6 +9,7 @@ import {
   quantizedParts,
 } from '../../lib/checkpoint/quantization';
 import { expectedTensors } from '../../lib/checkpoint/tensors';
+import { safetensorsHeader, shardName, splitShards, type WrittenTensor } from '../../lib/checkpoint/writing';
 import { distributionOf, RandomWeights } from './random-weights';
 
 /** The sizes of a model, as lib/config.ts reads them. */
@@ -25,13 +26,8 @@ export interface CheckpointOptions {
   readonly signal?: AbortSignal;
 }
 
-interface Tensor {
-  readonly name: string;
-  /** As safetensors spells it. */
-  readonly dtype: string;
-  readonly shape: readonly number[];
+interface Tensor extends WrittenTensor {
   readonly index: number;
-  readonly bytes: number;
   /** Of scales and minimums. */
   readonly value?: number;
 }
@@ -64,7 +60,11 @@ export async function writeCheckpoint(folder: string, options: CheckpointOptions
 
 async function writeFiles(folder: string, options: CheckpointOptions): Promise<number> {
   const { sizes, onProgress } = options;
-  const shards = split(tensorsOf(sizes, options.quantization), options.shardBytes);
+  const shards = splitShards(
+    tensorsOf(sizes, options.quantization),
+    ({ bytes }) => bytes,
+    options.shardBytes,
+  );
   const totalBytes = shards.flat().reduce((sum, { bytes }) => sum + bytes, 0);
   const random = new RandomWeights(options.seed);
   const buffer = new Uint32Array(bufferBytes / 4);
@@ -74,7 +74,7 @@ async function writeFiles(folder: string, options: CheckpointOptions): Promise<n
     const file = shardName(index, shards.length);
     const handle = await open(join(folder, file), 'wx');
     try {
-      await writeAll(handle, header(tensors));
+      await writeAll(handle, safetensorsHeader(tensors, { format: 'pt' }));
       for (const tensor of tensors) {
         weightMap[tensor.name] = file;
         for (const piece of piecesOf(random, tensor, buffer)) {
@@ -129,41 +129,6 @@ function tensorsOf(sizes: Sizes, quantization?: Quantization): Tensor[] {
     return minimums === null ? parts : [...parts, { ...minimums, value: (-scale * (values - 1)) / 2 }];
   });
   return tensors.map((tensor, index) => ({ ...tensor, index }));
-}
-
-function split(tensors: readonly Tensor[], shardBytes: number): Tensor[][] {
-  const shards: Tensor[][] = [[]];
-  let bytes = 0;
-  for (const tensor of tensors) {
-    if (bytes > 0 && bytes + tensor.bytes > shardBytes) {
-      shards.push([]);
-      bytes = 0;
-    }
-    shards.at(-1)?.push(tensor);
-    bytes += tensor.bytes;
-  }
-  return shards;
-}
-
-function shardName(index: number, count: number): string {
-  if (count === 1) return 'model.safetensors';
-  const digits = (number: number) => String(number).padStart(5, '0');
-  return `model-${digits(index + 1)}-of-${digits(count)}.safetensors`;
-}
-
-/** Length, then JSON, padded so that tensors are aligned. */
-function header(tensors: readonly Tensor[]): Buffer {
-  const entries: Record<string, unknown> = { __metadata__: { format: 'pt' } };
-  let end = 0;
-  for (const { name, dtype, shape, bytes } of tensors) {
-    entries[name] = { dtype, shape, data_offsets: [end, end + bytes] };
-    end += bytes;
-  }
-  const json = JSON.stringify(entries);
-  const text = Buffer.from(json.padEnd(Math.ceil(json.length / 64) * 64 + 56));
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(text.length));
-  return Buffer.concat([length, text]);
 }
 
 /** As RND1's own, with the special tokens at the end of the vocabulary. */

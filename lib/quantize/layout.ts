@@ -1,5 +1,6 @@
 import type { NativeFloatTensor, ShardTensor } from '../../types/native';
 import { formatKey, isQuantizable, type Quantization, quantizedParts } from '../checkpoint/quantization';
+import { safetensorsHeader, shardName, splitShards, type WrittenTensor } from '../checkpoint/writing';
 
 /** One file of a quantized checkpoint. */
 export interface ShardLayout {
@@ -16,11 +17,7 @@ export interface ShardLayout {
 }
 
 /** A tensor of the file, and what to tell when its place is known. */
-interface Entry {
-  readonly name: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly bytes: number;
+interface Entry extends WrittenTensor {
   offset: number;
 }
 
@@ -36,27 +33,16 @@ interface Conversion {
   } | null;
 }
 
-/** Tensors begin at multiples of this, as long as those before them allow. */
-const alignment = 64;
-
 /** What the files of a quantized checkpoint hold, and where: it depends on the arguments alone. */
 export function layoutShards(
   tensors: readonly NativeFloatTensor[],
   quantization: Quantization,
   shardBytes: number,
 ): ShardLayout[] {
-  const shards: Conversion[][] = [];
-  let room = 0;
-  for (const tensor of tensors) {
-    const conversion = convert(tensor, quantization);
-    const bytes = entriesOf(conversion).reduce((sum, entry) => sum + entry.bytes, 0);
-    if (shards.length === 0 || bytes > room) {
-      shards.push([]);
-      room = shardBytes;
-    }
-    shards.at(-1)?.push(conversion);
-    room -= bytes;
-  }
+  const conversions = tensors.map((tensor) => convert(tensor, quantization));
+  const bytesOf = (conversion: Conversion) =>
+    entriesOf(conversion).reduce((sum, entry) => sum + entry.bytes, 0);
+  const shards = splitShards(conversions, bytesOf, shardBytes);
   return shards.map((shard, index) => layout(shard, shardName(index, shards.length), quantization));
 }
 
@@ -101,7 +87,9 @@ function layout(conversions: readonly Conversion[], name: string, quantization: 
     entry.offset = end;
     end += entry.bytes;
   }
-  const header = headerOf(entries, quantization);
+  const { dtype, group } = quantization;
+  const metadata = { format: 'pt', [formatKey]: dtype, 'rnd1.group': String(group) };
+  const header = safetensorsHeader(entries, metadata);
   return {
     name,
     header,
@@ -119,29 +107,4 @@ function layout(conversions: readonly Conversion[], name: string, quantization: 
     })),
     names: entries.map((entry) => entry.name),
   };
-}
-
-function headerOf(entries: readonly Entry[], { dtype, group }: Quantization): Buffer {
-  const fields: Record<string, unknown> = {
-    __metadata__: { format: 'pt', [formatKey]: dtype, 'rnd1.group': String(group) },
-  };
-  for (const entry of entries) {
-    fields[entry.name] = {
-      dtype: entry.dtype,
-      shape: entry.shape,
-      data_offsets: [entry.offset, entry.offset + entry.bytes],
-    };
-  }
-  const json = Buffer.from(JSON.stringify(fields));
-  const length = Math.ceil((8 + json.length) / alignment) * alignment;
-  const header = Buffer.alloc(length, ' ');
-  header.writeBigUInt64LE(BigInt(length - 8));
-  json.copy(header, 8);
-  return header;
-}
-
-function shardName(index: number, count: number): string {
-  if (count === 1) return 'model.safetensors';
-  const digits = (number: number) => String(number).padStart(5, '0');
-  return `model-${digits(index + 1)}-of-${digits(count)}.safetensors`;
 }

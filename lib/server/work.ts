@@ -1,3 +1,4 @@
+import { endTokens } from '../canvas';
 import type { RND1 } from '../model';
 import type { TextFrame, TextResult, TokenFrame, TokenResult } from '../types';
 import type { Context } from './context';
@@ -72,18 +73,13 @@ export async function begin(model: RND1, frames: Frames, options: WorkOptions): 
   const last = length - 1;
   const reserved =
     options.text && reservesEnd(model) && length > 1 && positions.length > 0 && initial.masked[last] === 0;
+  const { eosTokenIds: eos, padTokenId: pad } = model.config.tokens;
   return {
     initial,
     positions,
     promptTokens: length - positions.length - (reserved ? 1 : 0),
     seed: options.seed,
-    ends: new Set(options.mayEnd ? endsOf(model) : []),
+    ends: new Set(options.mayEnd ? endTokens({ eos, pad }) : []),
     frames,
   };
-}
-
-/** EOS and pad, which is what RND1 writes after the end. */
-function endsOf({ config }: RND1): number[] {
-  const { eosTokenIds, padTokenId } = config.tokens;
-  return padTokenId === null ? [...eosTokenIds] : [...eosTokenIds, padTokenId];
 }
