@@ -162,7 +162,7 @@ describe('programs run', () => {
   test('of the first page, which has ten lines', async () => {
     const { code, stdout } = await runProgram('README.md');
     expect(code.trimEnd().split('\n').length).toBeLessThanOrEqual(10);
-    expect(stdout).toMatch(/^85 after \d+ forward passes\nnretnal$/);
+    expect(stdout).toMatch(/^85 after [2-5] forward passes\nnretnal\n$/);
   });
 
   test('of the page on the library', async () => {

@@ -170,7 +170,8 @@ What is printed:
   if that is a terminal.
   --json prints a line for each step: {"type":"step", step, steps, forwards, tokens,
   masked, committed, predicted, confidence, entropy, text, written}; arrays are as long as
-  the canvas (committed: positions), and what was not scored in a step is null.
+  the canvas (committed: positions; confidence: log-probabilities; entropy: nats), and
+  what was not scored in a step is null.
   The last line is {"type":"result", text, written, tokens, positions, seed, steps,
   forwards, finishReason, seconds}, or after a signal {"type":"result", text, tokens,
   masked, positions, steps, forwards, finishReason: "interrupted", seconds}. With
