@@ -79,7 +79,7 @@ inline std::vector<std::byte> weightBytes(Input& input, DType dtype, int64_t cou
   return bytes;
 }
 
-inline DType wideDType(Input& input) {
+inline DType unquantizedDType(Input& input) {
   constexpr DType dtypes[] = {DType::f32, DType::f16, DType::bf16};
   return input.PickValueInArray(dtypes);
 }

@@ -199,12 +199,12 @@ void run(Input& input) {
   const TemporaryFile file(checkpoint.content);
   manifest.files = {file.path()};
   if (input.ConsumeBool()) manifest.files.push_back(file.path());
-  const DType compute dtype = wideDType(input);
+  const DType computeDtype = unquantizedDType(input);
   const bool cut = input.ConsumeBool();
   const AbortFlag never;
   try {
     Model model(
-        checkpoint.config, makeBackend("cpu", compute dtype, input.ConsumeIntegralInRange<int>(1, 2)),
+        checkpoint.config, makeBackend("cpu", computeDtype, input.ConsumeIntegralInRange<int>(1, 2)),
         manifest, [](const LoadProgress&) {}, never);
     stepOnce(model, input);
     if (cut && ::truncate(file.path().c_str(), input.ConsumeIntegralInRange<off_t>(0, 1000)) != 0)

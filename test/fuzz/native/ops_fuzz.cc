@@ -22,7 +22,7 @@ struct OwnedWeight {
 
 OwnedWeight makeWeight(Input& input, int64_t rows, int64_t columns, bool quantized) {
   OwnedWeight made;
-  const DType dtype = wideDType(input);
+  const DType dtype = unquantizedDType(input);
   made.bytes = weightBytes(input, dtype, rows * columns);
   made.weight = Weight(made.bytes.data(), dtype, rows, columns);
   if (!quantized) return made;
@@ -140,7 +140,7 @@ void experts(Input& input, Backend& backend) {
 
 void run(Input& input) {
   const auto sets = cpuInstructionSets();
-  const auto backend = makeCpuBackend(wideDType(input), input.ConsumeIntegralInRange<int>(1, 2),
+  const auto backend = makeCpuBackend(unquantizedDType(input), input.ConsumeIntegralInRange<int>(1, 2),
                                       sets[input.ConsumeIntegralInRange<size_t>(0, sets.size() - 1)]);
   switch (input.ConsumeIntegralInRange<int>(0, 2)) {
     case 0:

@@ -16,7 +16,7 @@ namespace {
 
 /** What is quantized must come back as near as its format allows, or be refused. */
 void roundTrip(Input& input) {
-  const DType source = wideDType(input);
+  const DType source = unquantizedDType(input);
   const QuantizedShape shape{input.ConsumeBool() ? DType::q8 : DType::q4, smallSize(input, 1, 16),
                              smallSize(input, 1, 200), input.ConsumeBool() ? 64 : 32};
   const bool minimums = shape.dtype == DType::q4 && input.ConsumeBool();
@@ -46,7 +46,7 @@ void fill(Input& input) {
   for (int count = input.ConsumeIntegralInRange<int>(1, 4); count > 0; --count) {
     ShardTensor tensor;
     tensor.name = "tensor " + std::to_string(count);
-    tensor.source.dtype = wideDType(input);
+    tensor.source.dtype = unquantizedDType(input);
     const bool wild = input.ConsumeIntegralInRange<int>(0, 3) == 0;
     // native/napi lets no more through.
     const auto size = [&] {
