@@ -4,6 +4,7 @@ import { RND1Error } from '../errors';
 import type { RND1 } from '../model';
 import { setOwner } from '../owners';
 import type { Tokenizer } from '../tokenizer';
+import { quote } from '../validate';
 import { Call, ClientGone } from './call';
 import { clientOf } from './clients';
 import { ApiError, asApiError } from './errors';
@@ -81,7 +82,7 @@ export class Context {
   checkModel(name: string | null | undefined): void {
     const { modelName } = this.settings;
     if (name === undefined || name === null || name === modelName) return;
-    throw new ApiError(404, 'model_not_found', `there is no model '${name}' here, but '${modelName}'`, {
+    throw new ApiError(404, 'model_not_found', `there is no model ${quote(name)} here, but '${modelName}'`, {
       param: 'model',
     });
   }

@@ -9,6 +9,12 @@ export interface ErrorBody {
   readonly code: string | null;
 }
 
+/** UTF-16 units of a message, and of a field's name: what a client has sent need not all come back. */
+const messageLimit = 2000;
+const paramLimit = 200;
+
+const cut = (text: string, limit: number) => (text.length > limit ? `${text.slice(0, limit - 1)}…` : text);
+
 /** A failure that a client is told about. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
@@ -25,8 +31,8 @@ export class ApiError extends Error {
       cause,
     }: { param?: string | null; headers?: Record<string, string>; cause?: unknown } = {},
   ) {
-    super(printableMessage(message), { cause });
-    this.param = param;
+    super(cut(printableMessage(message), messageLimit), { cause });
+    this.param = param === null ? null : cut(param, paramLimit);
     this.headers = headers;
   }
 

@@ -211,3 +211,21 @@ test('values that ask for what is not done are refused by name', async () => {
   }
   expect(sessionOf().batches).toEqual([]);
 });
+
+test('errors quote what a client has sent in short', async () => {
+  const served = await serve();
+  const long = 'a'.repeat(5000);
+  for (const [fields, param] of [
+    [{ model: long }, 'model'],
+    [{ [long]: 1 }, `${'a'.repeat(199)}…`],
+    [{ messages: [{ ...user, [long]: long, role: long }] }, expect.any(String)],
+    [{ schedule: long }, 'schedule'],
+    [{ logit_bias: { [long]: 1 } }, expect.any(String)],
+  ] as const) {
+    const response = await post(`${served.url}/v1/chat/completions`, { messages: [user], ...fields });
+    expect(response.status).toBeGreaterThanOrEqual(400);
+    const { error } = (await response.json()) as { error: { message: string; param: string } };
+    expect(error.param).toEqual(param);
+    expect(error.message.length).toBeLessThanOrEqual(2000);
+  }
+});
