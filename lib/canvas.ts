@@ -68,7 +68,12 @@ export function buildCanvas(options: CanvasOptions, model: CanvasModel): Canvas 
   const region = regionLength(options, model, prefix.length, others, bosSlot);
   const length = others + region;
   if (length > maxPositions) {
-    throw new RangeError(`the canvas would have ${length} tokens, but the model attends to ${maxPositions}`);
+    const name = options.length === undefined ? 'maxNewTokens' : 'length';
+    const most = (options[name] ?? 0) - (length - maxPositions);
+    const remedy = most > 0 ? `: ${name} may be ${most} at most here` : '';
+    throw new RangeError(
+      `the canvas would have ${length} tokens, but the model attends to ${maxPositions}${remedy}`,
+    );
   }
 
   const tokens = new Int32Array(length).fill(mask);

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { Session } from '../types/native';
 import { abortable } from './abort';
 import { Batcher } from './batcher';

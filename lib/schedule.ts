@@ -1,5 +1,11 @@
 import type { StepPlan } from '../types/native';
-import { plainTypes, type ScheduleParameter, scheduleEntry, scheduleTable } from './schedule-table';
+import {
+  plainTypes,
+  type ScheduleEntry,
+  type ScheduleParameter,
+  scheduleEntry,
+  scheduleTable,
+} from './schedule-table';
 import type { Schedule, SimpleSchedule } from './types';
 import { integerOption, numberOption, optionsObject, quote, wordOption } from './validate';
 
@@ -25,15 +31,30 @@ export interface Block {
 
 const types = scheduleTable.map(({ type }) => type);
 
+/** A schedule that is given by its name alone. */
+function plainType(name: string): ScheduleEntry['type'] {
+  const plain = plainTypes.find((type) => type === name);
+  if (plain !== undefined) return plain;
+  // The command line writes `entropy-bounded=0.01`.
+  const entry = scheduleTable.find(({ type }) => type === name.split('=', 1)[0]);
+  if (entry !== undefined) throw new TypeError(`schedule must be ${objectForm(entry)}, not ${quote(name)}`);
+  const words = plainTypes.map((type) => `'${type}'`).join(', ');
+  const objects = scheduleTable.filter(({ parameter }) => parameter !== null).map(objectForm);
+  throw new TypeError(`schedule must be one of ${words}, or ${objects.join(', ')}, not ${quote(name)}`);
+}
+
+/** How a program writes a schedule, with a value to begin with. */
+function objectForm({ type, parameter }: ScheduleEntry): string {
+  return parameter === null ? `'${type}'` : `{ type: '${type}', ${parameter.name}: ${parameter.suggested} }`;
+}
+
 /** Validates a schedule; `blockLength` is null without blocks. */
 export function readSchedule(schedule: Schedule = 'entropy'): { rule: Rule; blockLength: number | null } {
   if (typeof schedule !== 'string' && (typeof schedule !== 'object' || schedule === null)) {
     throw new TypeError(`schedule must be a name or an object with a type, not ${quote(schedule)}`);
   }
   const type =
-    typeof schedule === 'string'
-      ? wordOption('schedule', schedule, plainTypes)
-      : wordOption('schedule.type', schedule.type, types);
+    typeof schedule === 'string' ? plainType(schedule) : wordOption('schedule.type', schedule.type, types);
   const { plan, parameter } = scheduleEntry(type);
   const given = typeof schedule === 'string' ? {} : (schedule as Record<string, unknown>);
   const names = {

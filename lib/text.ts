@@ -188,7 +188,7 @@ function piecesCanvas(
     // Checked here as well, so that an absurd length ends before it fills the memory.
     if (start + piece.length > maxPositions) {
       throw new RangeError(
-        `a hole of ${piece.length} tokens at ${start}: the model attends to ${maxPositions}`,
+        `a hole of ${piece.length} tokens behind ${start} others is too long: the model attends to ${maxPositions}`,
       );
     }
     for (let i = 0; i < piece.length; i++) {

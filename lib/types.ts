@@ -47,7 +47,7 @@ export type Schedule =
 
 /** What every denoising call understands. */
 export interface SamplingOptions {
-  /** Rounds. @default min(num_diffusion_steps of generation_config.json or config.json, masked positions) */
+  /** Rounds; 0 counts as 1. @default min(num_diffusion_steps of generation_config.json or config.json, masked positions) */
   readonly steps?: number;
   /** @default 'entropy' */
   readonly schedule?: Schedule;

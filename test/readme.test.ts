@@ -54,6 +54,7 @@ const elsewhere: Record<string, string> = {
   'npx tsx bench/score.ts': 'test/bench, at sizes that take no time',
   'npx tsx bench/serve.ts': 'test/bench, at sizes that take no time',
   'npx --no rnd1': 'test/packages: it needs a project where the package is installed',
+  'npm install -D @types/node': 'test/packages has the types, without a registry',
   './rnd1 serve': 'test/cli/serve.test.ts: it does not end by itself',
   './rnd1 serve --port 8081': 'likewise',
   'npx tsx bench/step.ts --model radicalnumerics/RND1-Base-0910': 'test/bench, on the embedded model',

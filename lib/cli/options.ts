@@ -106,7 +106,7 @@ export function addSamplingOptions(command: Command): Command {
     .option(
       '-s, --steps <count>',
       'rounds at most: fewer are faster, more are surer (default: what the checkpoint says)',
-      integer(0),
+      integer(1),
     )
     .option(
       '--schedule <schedule>',

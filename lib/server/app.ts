@@ -128,7 +128,10 @@ function addErrors(app: FastifyInstance): void {
   const notFound = (request: FastifyRequest): never => {
     const path = pathOf(request);
     const methods = methodsOf(path);
-    if (methods.length === 0) throw new ApiError(404, 'not_found', `there is no ${request.method} ${path}`);
+    if (methods.length === 0) {
+      const meant = methodsOf(`/v1${path}`).length > 0 ? `, but /v1${path}` : '';
+      throw new ApiError(404, 'not_found', `there is no ${request.method} ${path}${meant}`);
+    }
     const allow = methods.join(', ');
     throw new ApiError(405, 'method_not_allowed', `${path} takes ${allow}, not ${request.method}`, {
       headers: { allow },
@@ -187,7 +190,8 @@ function fromFramework(error: FastifyError): ApiError {
     FST_ERR_BAD_URL: 'invalid_url',
     FST_ERR_MAX_PARAM_LENGTH: 'invalid_url',
   };
-  return new ApiError(statusCode, codes[code] ?? 'bad_request', message, { cause: error });
+  const text = code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' ? `${message}: send application/json` : message;
+  return new ApiError(statusCode, codes[code] ?? 'bad_request', text, { cause: error });
 }
 
 /** Clients write into it what they like. */

@@ -176,4 +176,12 @@ describe('schedules as options', () => {
     expect(read).toThrow(kind);
     expect(read).toThrow(quoted);
   });
+
+  test.each([
+    ['entropy-bounded', "schedule must be { type: 'entropy-bounded', gamma: 0.01 }, not 'entropy-bounded'"],
+    ['threshold=0.9', "schedule must be { type: 'threshold', tau: 0.9 }, not 'threshold=0.9'"],
+    ['entropi', "'random', or { type: 'entropy-bounded', gamma: 0.01 }, { type: 'threshold', tau: 0.9 }"],
+  ])('%s says what it takes', (name, message) => {
+    expect(() => readSchedule(name as never)).toThrow(message);
+  });
 });

@@ -78,7 +78,6 @@ export const wrong = async (): Promise<rnd1.RND1> => rnd1.RND1.load('folder', { 
     compilerOptions: {
       module: 'node16',
       target: 'ES2022',
-      lib: ['ES2022', 'ESNext.Disposable', 'DOM'],
       strict: true,
       noEmit: true,
       types: [],

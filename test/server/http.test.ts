@@ -22,6 +22,12 @@ describe('what is wrong with a request', () => {
       ask('/v1/chat/completions', { messages: [{ role: 'user', content: 'a' }], ...fields });
     const complete = (fields: object) => ask('/v1/completions', { prompt: 'a', ...fields });
     expect(await ask('/v1/nothing', {})).toEqual([404, 'not_found', null, 'there is no POST /v1/nothing']);
+    expect(await ask('/completions', {})).toEqual([
+      404,
+      'not_found',
+      null,
+      'there is no POST /completions, but /v1/completions',
+    ]);
     expect(await complete({ model: 'gpt-4' })).toEqual([
       404,
       'model_not_found',
@@ -33,7 +39,7 @@ describe('what is wrong with a request', () => {
       415,
       'unsupported_media_type',
       null,
-      text,
+      expect.stringContaining('send application/json'),
     ]);
     expect(await complete({ prompt: 'a'.repeat(1000) })).toEqual([413, 'body_too_large', null, text]);
     expect(await complete({ max_tokens: 120 })).toEqual([
