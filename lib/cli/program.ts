@@ -25,7 +25,7 @@ Examples:
   $ rnd1 inspect --json
 
 \`rnd1 help <command>\` is the manual of a command. In a checkout of the project, rnd1 is
-./rnd1; where it is installed for a program, npx --no rnd1.`;
+./rnd1; where it is installed for a program, npx --no -- rnd1.`;
 
 /** The command line of `rnd1`. Errors are thrown, the process never exits from inside. */
 export function createProgram(): Command {
