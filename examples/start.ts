@@ -9,7 +9,7 @@ import { boardOf } from './support/board';
 import { addition, reversal, sorting, subtraction } from './support/questions';
 import { Random } from './support/random';
 import { type Grid, gridOf, isSolution, linesOf, makePuzzle, templateOf } from './support/sudoku';
-import { forwards, sum, watch } from './support/watch';
+import { forwards, watch } from './support/watch';
 
 const holes = 18;
 /** All tokens of which the model is so certain are committed at once: as right as one a step, in far fewer passes. */
@@ -18,6 +18,8 @@ const terminal = process.stdout.isTTY === true && process.env.TERM !== 'dumb';
 const coloured = terminal && !process.env.NO_COLOR;
 const paint = (code: number, text: string) => (coloured ? `\x1b[${code}m${text}\x1b[0m` : text);
 const verdict = (right: boolean) => (right ? paint(32, 'right') : paint(31, 'wrong'));
+const timeOf = (milliseconds: number) =>
+  milliseconds < 999.5 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
 const print = (text = '') => process.stdout.write(`${text}\n`);
 
 async function main(): Promise<void> {
@@ -37,7 +39,8 @@ async function main(): Promise<void> {
       ...(await solve(model, makePuzzle(random, holes))),
     ];
     const right = verdicts.filter(Boolean).length;
-    print(`\n${right} of ${verdicts.length} answers are right. More: \`./rnd1 --help\`. RND1 itself, 61 GB:`);
+    print(`\n${right} of ${verdicts.length} answers are right. More: \`./rnd1 --help\`.`);
+    print('RND1 itself, of 61 GB:');
     print("  ./rnd1 generate --model radicalnumerics/RND1-Base-0910 'Why is the sky blue?'");
   } finally {
     await model.dispose();
@@ -52,7 +55,8 @@ async function askQuestions(model: RND1, random: Random): Promise<boolean[]> {
     const answer = result.text.trim();
     const right = check(answer);
     verdicts.push(right);
-    const cost = `${forwards(result.forwards)}: ${sum(committed)} tokens, ${milliseconds.toFixed(0)} ms`;
+    const tokens = committed.reduce((total, count) => total + count, 0);
+    const cost = `${tokens} tokens in ${forwards(result.forwards)}, ${timeOf(milliseconds)}`;
     print(`  ${text.padEnd(22)}${answer.padEnd(17)}${verdict(right)}  ${paint(2, cost)}`);
   }
   return verdicts;
@@ -70,7 +74,7 @@ async function solve(model: RND1, puzzle: Grid): Promise<boolean[]> {
   }
   const rights = runs.map(({ states }) => isSolution(gridOf(states.at(-1) as string[]), puzzle));
   const told = runs.map(({ result, milliseconds }, i) => {
-    const cost = `${forwards(result.forwards)}: ${milliseconds.toFixed(0)} ms`.padEnd(19);
+    const cost = `${forwards(result.forwards)}: ${timeOf(milliseconds)}`.padEnd(19);
     return `${verdict(rights[i] as boolean)}  ${paint(2, cost)}`;
   });
   print(`\n${inColumns('', ...told).trimEnd()}`);

@@ -4,6 +4,7 @@ import type { FloatType, QuantizedType, Session, SessionDescription } from '../t
 import { abortable } from './abort';
 import { chooseArithmetic } from './arithmetic';
 import { loadBinding, type Native } from './binding';
+import { ioError } from './checkpoint/files';
 import { readCheckpoint } from './checkpoint/read';
 import type { ModelConfig } from './config';
 import { chooseDevice, refusedByGpus } from './device';
@@ -173,12 +174,19 @@ function readLoadOptions(given: LoadOptions | undefined) {
 
 /** A folder on disk, else the folder of a model that the hub has under this name. */
 async function findFolder(place: string, options: DownloadOptions): Promise<string> {
+  const expected = 'expected the folder of a checkpoint, or owner/name of one on the hub';
   const stats = await stat(place).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw ioError(place, error);
     if (error.code === 'ENOENT' && isRepository(place)) return null;
-    throw new RND1Error('io', `${quote(place)} is not a folder`, { cause: error });
+    throw new RND1Error('io', `${quote(place)} is not a folder: ${expected}`, {
+      cause: error,
+    });
   });
   if (stats === null) return downloadCheckpoint(place, options).catch((error) => fail(place, error));
-  if (!stats.isDirectory()) throw new RND1Error('io', `${quote(place)} is not a folder`);
+  if (!stats.isDirectory()) {
+    const kind = stats.isFile() ? 'is a file, not a folder' : 'is not a folder';
+    throw new RND1Error('io', `${quote(place)} ${kind}: ${expected}`);
+  }
   return place;
 }
 

@@ -35,7 +35,7 @@ export function manualPage(): string {
   return `# Command line
 
 What \`--help\` says. In a checkout of this repository the command is \`./rnd1\`; where the package is installed,
-\`npx --no rnd1\`, which runs nothing but what is installed. \`npm run docs\` writes this page.
+\`npx --no -- rnd1\`, which runs nothing but what is installed. \`npm run docs\` writes this page.
 
 ${contents.join('\n')}
 

@@ -56,6 +56,17 @@ const told: Record<string, (lines: string[]) => void> = {
   },
 };
 
+test('the tour of npm start fits 80 columns', async () => {
+  const { code, stdout, stderr } = await start(
+    process.execPath,
+    ['--require', 'tsx/cjs', 'examples/start.ts', '7'],
+    { cwd: root },
+  );
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toContain('of 6 answers are right');
+  expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+});
+
 test('every example has its test', () => {
   const examples = readdirSync(join(root, 'examples')).filter((name) => /\.m?[jt]s$/.test(name));
   expect([...Object.keys(told), ...shown].sort()).toEqual(examples.sort());

@@ -55,6 +55,7 @@ const elsewhere: Record<string, string> = {
   'npx tsx bench/serve.ts': 'test/bench, at sizes that take no time',
   'npx --no rnd1': 'test/packages: it needs a project where the package is installed',
   'npm install -D @types/node': 'test/packages has the types, without a registry',
+  'npx --no -- rnd1': 'test/packages: it needs a project where the package is installed',
   './rnd1 serve': 'test/cli/serve.test.ts: it does not end by itself',
   './rnd1 serve --port 8081': 'likewise',
   'npx tsx bench/step.ts --model radicalnumerics/RND1-Base-0910': 'test/bench, on the embedded model',
@@ -187,7 +188,7 @@ describe('for strangers', () => {
       ),
     );
     const texts = [...files, ...pages].filter((file) => /\.(md|ts|mjs|js|html|ya?ml)$/.test(file));
-    const wrong = /npx (-y |--yes )?rnd1\b/;
+    const wrong = /npx (-y |--yes |--no )?rnd1\b/;
     expect(texts.length).toBeGreaterThan(150);
     expect(texts.filter((file) => wrong.test(read(file)))).toEqual([]);
     const installs = /npm (i|install|add) (-g )?rnd1\b/;

@@ -25,12 +25,5 @@ export async function watch(
   }
 }
 
-/** `13 + 17 + 1`, cut in the middle when it is long. */
-export function sum(committed: readonly number[]): string {
-  return committed.length <= 8
-    ? committed.join(' + ')
-    : `${committed.slice(0, 4).join(' + ')} + … + ${committed.slice(-2).join(' + ')}`;
-}
-
 /** `1 forward`, `2 forwards`. */
 export const forwards = (count: number) => `${count} forward${count === 1 ? '' : 's'}`;

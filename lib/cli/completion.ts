@@ -50,8 +50,9 @@ complete -c rnd1 -f -a '(__rnd1_complete)'`,
 };
 
 const manual = `
-The script asks the program itself, so that it stays right when the program changes. It
-completes commands, options and the words of options; elsewhere names of files.
+The script asks the program itself, so that it stays right when the program
+changes. It completes commands, options and the words of options; elsewhere
+names of files.
 
 To install it:
   bash  rnd1 completion bash > ~/.local/share/bash-completion/completions/rnd1

@@ -14,24 +14,28 @@ interface DownloadFlags extends HubFlags {
 }
 
 const manual = `
-Fetches what a model needs (configuration, tokenizer, weights) from the Hugging Face hub
-into the cache that all Hugging Face libraries share, and prints the folder. A model that
-is there already is not fetched again. What Ctrl-C or a failure leaves is gone on with
-the next time. Models are also fetched by --model of the other commands.
+Fetches what a model needs (configuration, tokenizer, weights) from the Hugging
+Face hub into the cache that all Hugging Face libraries share, and prints the
+folder. A model that is there already is not fetched again. What Ctrl-C or a
+failure leaves is gone on with the next time. Models are also fetched by --model
+of the other commands.
 
 Environment:
   HF_HOME, HF_HUB_CACHE     where the cache is
-  HF_TOKEN                  for private and gated models; better here than as an option,
-                            which other users of the machine can see
+  HF_TOKEN                  for private and gated models; better here than as an
+                            option, which other users of the machine can see
   HF_ENDPOINT               another hub
   HF_HUB_OFFLINE=1          nothing is fetched
-  HF_HUB_DOWNLOAD_TIMEOUT   seconds of silence before a request is made again (30)
+  HF_HUB_DOWNLOAD_TIMEOUT   seconds of silence before a request is made
+                            again (30)
   HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY
-                            the proxy, as http://user:password@host:port, and hosts to
-                            be reached without it; docs/checkpoints.md tells more
+                            the proxy, as http://user:password@host:port,
+                            and hosts to be reached without it;
+                            docs/checkpoints.md tells more
 
 Exit codes:
-  0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).
+  0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by
+  SIGHUP).
 
 Examples:
   $ rnd1 download radicalnumerics/RND1-Base-0910

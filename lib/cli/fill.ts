@@ -31,7 +31,8 @@ interface FillFlags extends ModelFlags, SamplingFlags, OutputFlags, TokenFlags {
 const manual = `${schedulesHelp}${outputHelp}
 
 Examples:
-  $ rnd1 fill $'Question: Reverse di_mo_d\\nAnswer: dnomaid' --hole _ --tokens-per-hole 1
+  $ rnd1 fill $'Question: Reverse di_mo_d\\nAnswer: dnomaid' \\
+      --hole _ --tokens-per-hole 1
   $ rnd1 fill --file puzzle.txt --hole . --tokens-per-hole 1
   $ rnd1 fill --tokens 81,117,_,_,116 --json`;
 

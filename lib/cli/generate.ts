@@ -35,10 +35,10 @@ interface GenerateFlags extends ModelFlags, SamplingFlags, OutputFlags, TokenFla
 
 const epilogue = `
 Prompt:
-  An argument, a file (--file), or standard input (\`-\`, or nothing when piped); of the
-  last two the newline at the end is left out.
-  In task mode it is put as the model was taught, "Question: {prompt}\\nAnswer:", and the
-  space after "Answer:" is not printed.
+  An argument, a file (--file), or standard input (\`-\`, or nothing when
+  piped); of the last two the newline at the end is left out.
+  In task mode it is put as the model was taught,
+  "Question: {prompt}\\nAnswer:", and the space after "Answer:" is not printed.
 `;
 
 const manual = `${epilogue}${schedulesHelp}${outputHelp}

@@ -36,8 +36,9 @@ interface InfillFlags extends ModelFlags, SamplingFlags, OutputFlags, TokenFlags
 const manual = `${schedulesHelp}${outputHelp}
 
 Examples:
-  $ rnd1 infill --prefix 'Question: What is 40+' --suffix $'?\\nAnswer: 42' --length 1
-  $ rnd1 infill --prefix $'Question: Reverse window\\nAnswer: ' --suffix $'\\n' --length 6
+  $ rnd1 infill --prefix 'Question: What is 40+' --suffix $'?\\nAnswer: 42' -l 1
+  $ rnd1 infill --prefix $'Question: Reverse window\\nAnswer: ' \\
+      --suffix $'\\n' --length 6
   $ rnd1 infill --tokens 81,117,101 --suffix-tokens 105,111,110 --length 2`;
 
 /** `rnd1 infill` */

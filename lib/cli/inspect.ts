@@ -24,10 +24,11 @@ interface InspectFlags extends ModelFlags {
 }
 
 const manual = `
-Active parameters are those that take part in the computation of one token: of the
-experts only as many as each token is routed to. Tensors that the model does not need are
-ignored, and listed. Nothing but headers and configuration is read, and nothing fetched: a
-model of the Hugging Face hub must be in the cache (\`rnd1 download\`).
+Active parameters are those that take part in the computation of one token: of
+the experts only as many as each token is routed to. Tensors that the model does
+not need are ignored, and listed. Nothing but headers and configuration is read,
+and nothing fetched: a model of the Hugging Face hub must be in the cache
+(\`rnd1 download\`).
 
 Exit codes: 0 done, 1 failure, 2 wrong usage.
 

@@ -120,7 +120,8 @@ function describeLoad({ info, tokenizer }: RND1, flags: LoadFlags, times: LoadTi
   return [
     `model: ${info.folder} (${sourceOf(place)})`,
     `tokenizer: ${tokenizer === null ? 'none, only ids can be used' : 'tokenizer.json'}`,
-    `device: ${info.device} (${info.instructionSet}), ${info.threads} threads, ${info.dtype} arithmetic; ${why}`,
+    `device: ${info.device} (${info.instructionSet}), ${info.threads} threads, ${info.dtype} arithmetic`,
+    `why there: ${why}`,
     `weights: ${weights}, ${how}${because}`,
     `loading: ${times.describe()}`,
   ];

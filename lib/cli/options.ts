@@ -157,30 +157,33 @@ export function addTokenOptions(command: Command, what: string): Command {
 }
 
 /** The section of a manual on `--schedule`. */
-export const schedulesHelp = `\nSchedules:\n${scheduleGrammar(80)
+export const schedulesHelp = `\nSchedules:\n${scheduleGrammar(78)
   .map((line) => `  ${line}`)
   .join('\n')}\n`;
 
 /** The section of a manual on what is printed and returned. */
 export const outputHelp = `
 What is printed:
-  In a terminal the canvas is drawn while it unmasks: masked positions as ░, what the
-  last step committed highlighted. Then the text is printed. NO_COLOR turns colours off.
-  Piped, only the text is printed; progress and summary go to standard error, and only
-  if that is a terminal.
-  --json prints a line for each step: {"type":"step", step, steps, forwards, tokens,
-  masked, committed, predicted, confidence, entropy, text, written}; arrays are as long as
-  the canvas (committed: positions; confidence: log-probabilities; entropy: nats), and
-  what was not scored in a step is null.
-  The last line is {"type":"result", text, written, tokens, positions, seed, steps,
-  forwards, finishReason, seconds}, or after a signal {"type":"result", text, tokens,
-  masked, positions, steps, forwards, finishReason: "interrupted", seconds}. With
-  --tokens there is no text.
+  In a terminal the canvas is drawn while it unmasks: masked positions as ░,
+  what the last step committed highlighted. Then the text is printed. NO_COLOR
+  turns colours off.
+  Piped, only the text is printed; progress and summary go to standard error,
+  and only if that is a terminal.
+  --json prints a line for each step: {"type":"step", step, steps, forwards,
+  tokens, masked, committed, predicted, confidence, entropy, text, written};
+  arrays are as long as the canvas (committed: positions; confidence:
+  log-probabilities; entropy: nats), and what was not scored in a step is null.
+  The last line is {"type":"result", text, written, tokens, positions, seed,
+  steps, forwards, finishReason, seconds}, or after a signal {"type":"result",
+  text, tokens, masked, positions, steps, forwards, finishReason: "interrupted",
+  seconds}. With --tokens there is no text.
 
 Exit codes:
-  0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).
-  Ctrl-C stops, prints what is there so far (masked positions as ░) and exits with 130;
-  a second Ctrl-C ends at once. RND1_DEBUG=1 adds stack traces to messages.`;
+  0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by
+  SIGHUP).
+  Ctrl-C stops, prints what is there so far (masked positions as ░) and exits
+  with 130; a second Ctrl-C ends at once. RND1_DEBUG=1 adds stack traces to
+  messages.`;
 
 /** The flags of the hub as the library's options. */
 export function hubOf({ revision, cacheDir, token }: HubFlags): HubOptions {

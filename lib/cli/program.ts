@@ -12,20 +12,22 @@ import { addServe } from './serve';
 const { version } = require('../../package.json') as { version: string };
 
 const overview = `
-Without --model, the embedded nano model is used: it is of teaching size and knows sums
-below 100, sorting and reversing letters, and small Sudokus. RND1 itself has 30B
-parameters (61 GB of bf16): --model radicalnumerics/RND1-Base-0910 fetches it from the
-Hugging Face hub the first time; --model takes the folder of a checkpoint, too.
-\`rnd1 quantize\` makes 18 GB of it, which a machine with 24 GB holds.
+Without --model, the embedded nano model is used: it is of teaching size and
+knows sums below 100, sorting and reversing letters, and small Sudokus. RND1
+itself has 30B parameters (61 GB of bf16); this fetches it from the Hugging Face
+hub the first time: --model radicalnumerics/RND1-Base-0910. --model takes the
+folder of a checkpoint, too. \`rnd1 quantize\` makes 18 GB of it, which a machine
+with 24 GB holds.
 
 Examples:
   $ rnd1 generate 'What is 47+38?'
   $ echo 'Reverse lantern' | rnd1 generate
-  $ rnd1 fill $'Question: Reverse di_mo_d\\nAnswer: dnomaid' --hole _ --tokens-per-hole 1
+  $ rnd1 fill $'Question: Reverse di_mo_d\\nAnswer: dnomaid' \\
+      --hole _ --tokens-per-hole 1
   $ rnd1 inspect --json
 
-\`rnd1 help <command>\` is the manual of a command. In a checkout of the project, rnd1 is
-./rnd1; where it is installed for a program, npx --no rnd1.`;
+\`rnd1 help <command>\` is the manual of a command. In a checkout of the
+project, rnd1 is ./rnd1; where it is installed for a program, npx --no -- rnd1.`;
 
 /** The command line of `rnd1`. Errors are thrown, the process never exits from inside. */
 export function createProgram(): Command {

@@ -18,15 +18,17 @@ interface QuantizeFlags {
 }
 
 const manual = `
-The weights of projections, experts and the head become integers with a scale for each
-group of columns: q8 takes 8.25 bits for a weight, q4 4.5 (5 with --group 32). Router,
-norms and embeddings stay as they are. docs/quantization.md tells the layout, and how far
-the results are from those of the original.
+The weights of projections, experts and the head become integers with a scale
+for each group of columns: q8 takes 8.25 bits for a weight, q4 4.5 (5 with
+--group 32). Router, norms and embeddings stay as they are. docs/quantization.md
+tells the layout, and how far the results are from those of the original.
 
-The checkpoint is read piece by piece, whatever its size. Interrupted, even by a power cut,
-the same command goes on where it was; until the end there is nothing that loads.
+The checkpoint is read piece by piece, whatever its size. Interrupted, even by a
+power cut, the same command goes on where it was; until the end there is nothing
+that loads.
 
-Exit codes: 0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).
+Exit codes: 0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM,
+129 by SIGHUP).
 
 Examples:
   $ rnd1 quantize models/nano nano-q4 --dtype q4

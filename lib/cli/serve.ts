@@ -37,22 +37,23 @@ interface ServeFlags extends ModelFlags {
 const manual = `
 What is there:
   /                     a page on which a text unmasks
-  /v1/chat/completions  /v1/completions  /v1/models   as OpenAI's clients expect them
+  /v1/chat/completions  /v1/completions  /v1/models
+                        as OpenAI's clients expect them
   /v1/denoise           every step as an event: masks, guesses, commits
   /v1/infill  /v1/fill  text between two texts, and into holes
   /openapi.json  /healthz  /readyz  /metrics
 
-  Requests share the steps of the model, and each gets the text it would get alone.
-  docs/server.md tells all fields.
+  Requests share the steps of the model, and each gets the text it would get
+  alone. docs/server.md tells all fields.
 
 What is printed:
-  The address on standard output; logs on standard error: in a terminal short lines for
-  people, elsewhere a JSON object a line. --log-format decides for itself. Prompts and
-  answers are in them only with --log-prompts.
+  The address on standard output; logs on standard error: in a terminal short
+  lines for people, elsewhere a JSON object a line. --log-format decides for
+  itself. Prompts and answers are in them only with --log-prompts.
 
 Exit codes:
-  0 after Ctrl-C or SIGTERM, once running requests have ended; 1 failure, 2 wrong usage.
-  A second signal ends at once.
+  0 after Ctrl-C or SIGTERM, once running requests have ended; 1 failure,
+  2 wrong usage. A second signal ends at once.
 
 Examples:
   $ rnd1 serve

@@ -172,7 +172,8 @@ describe('--verbose and --threads', () => {
     expect(lines).toEqual([
       `rnd1: model: ${nano} (a folder)`,
       'rnd1: tokenizer: tokenizer.json',
-      expect.stringMatching(/^rnd1: device: cpu \(\w+\), \d+ threads?, bf16 arithmetic; .+/),
+      expect.stringMatching(/^rnd1: device: cpu \(\w+\), \d+ threads?, bf16 arithmetic$/),
+      expect.stringMatching(/^rnd1: why there: .+/),
       'rnd1: weights: 3.69 MB, bf16, copied: they take at most half of the free memory',
       expect.stringMatching(/^rnd1: loading: configuration and tokenizer [\d.]+ s, weights [\d.]+ s$/),
       expect.stringMatching(/^rnd1: \d+ tokens in \d+ forwards?, [\d.]+ s, [\d.]+ tokens\/s$/),

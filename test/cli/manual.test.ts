@@ -18,6 +18,7 @@ const manualOf = async (command: string) => (await rnd1(['help', command])).stdo
 test('the program introduces itself, asked or unasked', async () => {
   const asked = await rnd1(['--help']);
   expect(asked).toMatchObject({ code: 0, stderr: '' });
+  expect(asked.stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
   for (const command of commands) expect(asked.stdout).toMatch(new RegExp(`^  ${command} .+`, 'm'));
   expect(await rnd1(['help'])).toEqual(asked);
   expect(await rnd1([])).toEqual({ code: 2, stdout: '', stderr: asked.stdout });
@@ -41,7 +42,7 @@ test.each(commands)('%s has a manual of options, output, exit codes and examples
     .commands.find((candidate) => candidate.name() === command)
     ?.options.filter((option) => !option.description);
   expect(bare).toEqual([]);
-  expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
+  expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
 });
 
 describe('the examples of the manuals run', () => {
@@ -75,14 +76,16 @@ describe('the examples of the manuals run', () => {
 
   test.each(['', ...commands])('rnd1 help %s', async (command) => {
     const { stdout } = command === '' ? await rnd1(['--help']) : await rnd1(['help', command]);
-    const examples = stdout.split('\n').flatMap((line) => /^ {2}\$ (.+)$/.exec(line)?.[1] ?? []);
+    // A long one goes on behind a backslash.
+    const lines = stdout.replaceAll(/ \\\n +/g, ' ').split('\n');
+    const examples = lines.flatMap((line) => /^ {2}\$ (.+)$/.exec(line)?.[1] ?? []);
     expect(examples.length).toBeGreaterThan(0);
     // A server goes on until it is told to end, and logs JSON; any port will do.
     const env = { ...environment(), PORT: '0' };
     // Logs of a server, and what --verbose says.
     const unexpected = (stderr: string) =>
       stderr.replace(
-        /^(\{.*\}|rnd1: (model|tokenizer|device|weights|loading): .+|rnd1: \d+ tokens in .+)\n/gm,
+        /^(\{.*\}|rnd1: (model|tokenizer|device|why there|weights|loading): .+|rnd1: \d+ tokens in .+)\n/gm,
         '',
       );
     for (const example of examples) {

@@ -147,7 +147,9 @@ describe('load', () => {
     async (path) => {
       const error = await RND1.load(path).catch((reason: unknown) => reason);
       expect(error).toMatchObject({ name: 'RND1Error', code: 'io' });
-      expect((error as Error).message).toContain(path);
+      const kind = path === __filename ? 'is a file, not a folder' : 'is not a folder';
+      const expected = 'expected the folder of a checkpoint, or owner/name of one on the hub';
+      expect((error as Error).message).toBe(`'${path}' ${kind}: ${expected}`);
     },
   );
 
