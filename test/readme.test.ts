@@ -53,7 +53,6 @@ const elsewhere: Record<string, string> = {
   'npx tsx bench/norms.ts': 'test/bench, at sizes that take no time',
   'npx tsx bench/score.ts': 'test/bench, at sizes that take no time',
   'npx tsx bench/serve.ts': 'test/bench, at sizes that take no time',
-  'npx --no rnd1': 'test/packages: it needs a project where the package is installed',
   'npm install -D @types/node': 'test/packages has the types, without a registry',
   'npx --no -- rnd1': 'test/packages: it needs a project where the package is installed',
   './rnd1 serve': 'test/cli/serve.test.ts: it does not end by itself',
