@@ -54,7 +54,7 @@ export function addInfill(program: Command): void {
     .option('--suffix <text>', 'what comes after')
     .option('--prefix-file <path>', 'a file that holds it; `-` is standard input')
     .option('--suffix-file <path>', 'likewise')
-    .requiredOption('-l, --length <count>', 'tokens to write, exactly', integer(1));
+    .requiredOption('-l, --length <count>', 'tokens to write, exactly (required)', integer(1));
   addTokenOptions(command, 'ids before: 1,2,3, or @file, or - for standard input; prints all ids')
     .option('--suffix-tokens <ids>', 'ids after')
     .option('--add-eos', 'the reserved slot after them holds the end of the text instead of padding')

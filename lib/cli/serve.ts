@@ -187,7 +187,9 @@ async function run(
     logPrompts: limits.logPrompts,
   });
   try {
-    const url = await server.listen({ host, port });
+    const url = await server.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
+      throw cannotListen(error, host, port);
+    });
     process.stdout.write(`${welcome(url, server.modelName)}\n`);
     if (apiKeys.length === 0 && !isLoopbackAddress(host)) warnOpen(host);
     await aborted(signal);
@@ -235,4 +237,15 @@ function keysOf({ apiKey = [] }: ServeFlags): string[] {
 async function templateOf({ chatTemplate }: ServeFlags): Promise<ChatTemplate> {
   if (chatTemplate === undefined) return 'auto';
   return chatTemplate === 'task' ? 'task' : { template: await readTextFile(chatTemplate) };
+}
+
+/** The usual reasons, with what helps. */
+function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: `port ${port} is in use: --port takes another one, 0 any that is free`,
+    EADDRNOTAVAIL: `this machine has no address ${printableName(host)}: --host takes one of its own`,
+    EACCES: `port ${port} is not allowed to this user: --port takes another one`,
+  };
+  const reason = reasons[error.code ?? ''];
+  return reason === undefined ? error : new Error(reason, { cause: error });
 }

@@ -127,3 +127,15 @@ test('says what is wrong with its options', async () => {
   });
   expect(await wrong('--host', '256.0.0.1', '--port', '0')).toMatchObject({ code: 1 });
 });
+
+test('says why it cannot listen, and what helps', async () => {
+  const { child, url, ended } = await serve([]);
+  const { port } = new URL(url);
+  const { code, stderr } = await rnd1(['serve', '--port', port]);
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: `rnd1: port ${port} is in use: --port takes another one, 0 any that is free\n`,
+  });
+  child.kill('SIGTERM');
+  await ended;
+});
