@@ -42,7 +42,9 @@ export function addQuantize(program: Command): void {
     .description('Writes a quantized copy of a checkpoint, which runs on the CPU.')
     .argument('<in>', 'folder of the checkpoint')
     .argument('<out>', 'a new or empty folder')
-    .addOption(new Option('--dtype <type>', 'q8 or q4 (required)').choices(['q8', 'q4']).makeOptionMandatory())
+    .addOption(
+      new Option('--dtype <type>', 'q8 or q4 (required)').choices(['q8', 'q4']).makeOptionMandatory(),
+    )
     .addOption(
       new Option('--group <columns>', 'columns that share a scale (default: 64)').choices(['64', '32']),
     )
