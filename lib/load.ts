@@ -142,6 +142,8 @@ function readArguments(given: string | LoadRequest | undefined, more: LoadOption
       `path must be a string, not ${quote(given)}, where options come second; or put all in one object`,
     );
   }
+  if (!('model' in given) && ['path', 'folder', 'modelPath'].some((name) => name in given))
+    throw new TypeError('options name the folder, or a name on the hub, as `model`');
   const { model, ...options } = optionsObject('options', given, loadRequestNames);
   return { path: model === undefined ? undefined : stringOption('model', model), options };
 }

@@ -91,15 +91,9 @@ export class RND1 {
   /** @hidden Where the texts of prompts become tokens. */
   readonly textWorkers: TextWorkers;
 
-  private constructor({
-    native,
-    session,
-    config,
-    tokenizer,
-    info,
-    maxRowsPerStep,
-    promptTimeout,
-  }: LoadedModel) {
+  private constructor(loaded: LoadedModel) {
+    if (loaded?.session === undefined) throw new TypeError('a model is made by RND1.load, not by new');
+    const { native, session, config, tokenizer, info, maxRowsPerStep, promptTimeout } = loaded;
     this.#native = native;
     this.#session = session;
     this.#batcher = new Batcher(session, () => new native.AbortFlag(), {

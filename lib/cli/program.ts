@@ -42,15 +42,10 @@ export function createProgram(): Command {
     .addHelpText('after', overview)
     .configureOutput({
       outputError: (text, write) => {
-        const hint = text.includes('too many arguments')
-          ? ' A text of several words needs quotes.'
-          : /unknown option '-[^-A-Za-z]/.test(text)
-            ? '; a text that begins with a hyphen goes behind --'
-            : '';
         write(
           printableMessage(text)
             .replace(/^error: /, 'rnd1: ')
-            .replace(/\n$/, `${hint}\n`),
+            .replace(/\n$/, `${hintFor(text)}\n`),
         );
       },
     })
@@ -60,4 +55,17 @@ export function createProgram(): Command {
   const commands = [addGenerate, addInfill, addFill, addServe, addInspect, addDownload, addQuantize];
   for (const add of [...commands, addCompletion]) add(program);
   return program;
+}
+
+/** What a wrong command line may have meant, where Commander itself does not say. */
+function hintFor(message: string): string {
+  if (/too many arguments for '(generate|fill)'/.test(message))
+    return ' A text of several words needs quotes.';
+  if (/unknown (option '-v'|command 'version')/.test(message)) return '; did you mean --version?';
+  const camel = /unknown option '--([a-z]+(?:[A-Z][a-z]+)+)/.exec(message)?.[1];
+  if (camel !== undefined && !message.includes('Did you mean'))
+    return `; did you mean --${camel.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}?`;
+  return /unknown option '-[^-A-Za-z]/.test(message)
+    ? '; a text that begins with a hyphen goes behind --'
+    : '';
 }

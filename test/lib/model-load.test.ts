@@ -205,3 +205,8 @@ describe('a checkpoint without tokenizer', () => {
     }
   });
 });
+
+test('says how a model is made, to whoever tries something else', async () => {
+  expect(() => new (RND1 as unknown as new () => RND1)()).toThrow('made by RND1.load');
+  await expect(RND1.load({ path: 'models/nano' } as never)).rejects.toThrow('as `model`');
+});
