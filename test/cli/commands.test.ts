@@ -389,7 +389,12 @@ describe('exit codes', () => {
     ['too many arguments', 2, ['generate', 'x', 'y'], 'needs quotes'],
     ['an argument of a command that takes none', 2, ['serve', 'x'], 'Expected 0 arguments but got 1.\n'],
     ['another name of --version', 2, ['-v'], 'did you mean --version?'],
-    ["the library's name of an option", 2, ['generate', 'x', '--maxNewTokens=3'], 'did you mean --max-new-tokens?'],
+    [
+      "the library's name of an option",
+      2,
+      ['generate', 'x', '--maxNewTokens=3'],
+      'did you mean --max-new-tokens?',
+    ],
     ['help on nothing', 2, ['help', 'nope'], "no command 'nope'"],
     ['a missing option', 2, ['infill', '--prefix', 'x'], '--length'],
     ['options that exclude each other', 2, ['generate', 'x', '--tokens', '1'], '--tokens'],
