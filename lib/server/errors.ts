@@ -77,7 +77,10 @@ const fieldNames: Readonly<Record<string, string>> = {
 export function asFieldError(error: unknown): unknown {
   if (!(error instanceof TypeError || error instanceof RangeError)) return error;
   const names = new RegExp(`\\b(${Object.keys(fieldNames).join('|')})\\b`, 'g');
-  const message = error.message.replace(names, (name) => fieldNames[name] as string);
+  const message = error.message
+    // The library counts a slot that the field does not.
+    .replace(/: maxNewTokens may be \d+ at most here$/, '')
+    .replace(names, (name) => fieldNames[name] as string);
   const tooLong = message.includes('the model attends to');
   const param = /^([a-z_]+)(?:\[\d+\]|\.\w+)* (?:must|is|has|holds) /.exec(message)?.[1] ?? null;
   return new ApiError(400, tooLong ? 'context_length_exceeded' : 'invalid_value', message, {
