@@ -104,7 +104,7 @@ export class Batcher {
 
   /** After the microtasks, so that all who were woken by the same step are there for the next one. */
   #schedule(): void {
-    if (this.#scheduled || this.#running !== null || this.#waiting.items.length === 0) return;
+    if (this.#scheduled || this.#running !== null || this.#waiting.size === 0) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;

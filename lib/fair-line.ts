@@ -5,6 +5,12 @@ export interface InLine {
   readonly size: number;
 }
 
+/** One who waits, and when they came, counted up. */
+interface Place<T> {
+  readonly item: T;
+  readonly arrival: number;
+}
+
 /** What is small is charged as this share of the room, for a turn costs something whatever its size. */
 const leastShare = 1 / 16;
 
@@ -14,23 +20,40 @@ const leastShare = 1 / 16;
  * and Cheng, 1996), with equal weights.
  */
 export class FairLine<T extends InLine> {
-  /** Who came first stands first. */
-  #waiting: T[] = [];
+  /** By owner, none of them empty; of each who came first stands first. */
+  readonly #lines = new Map<string, Place<T>[]>();
   /** What each owner has had while others waited. */
   readonly #had = new Map<string, number>();
   /** Where the one who was served last began: who comes new begins there. */
   #now = 0;
+  #size = 0;
+  #arrivals = 0;
 
+  /** How many wait. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Those who wait, owner by owner. */
   get items(): readonly T[] {
-    return this.#waiting;
+    return [...this.#lines.values()].flatMap((line) => line.map(({ item }) => item));
   }
 
   add(item: T): void {
-    this.#waiting.push(item);
+    const place = { item, arrival: this.#arrivals++ };
+    const line = this.#lines.get(item.owner);
+    if (line === undefined) this.#lines.set(item.owner, [place]);
+    else line.push(place);
+    this.#size++;
   }
 
   remove(item: T): void {
-    this.#waiting = this.#waiting.filter((other) => other !== item);
+    const line = this.#lines.get(item.owner) ?? [];
+    const index = line.findIndex((place) => place.item === item);
+    if (index === -1) return;
+    line.splice(index, 1);
+    if (line.length === 0) this.#lines.delete(item.owner);
+    this.#size--;
   }
 
   /** Takes those who are next and have room in `room` together, at least one where any wait. */
@@ -42,21 +65,25 @@ export class FairLine<T extends InLine> {
       left -= next.size;
       taken.push(next);
       this.remove(next);
-      this.#now = this.#start(next);
+      this.#now = this.#start(next.owner);
       this.#had.set(next.owner, this.#now + Math.max(next.size, room * leastShare));
     }
-    if (this.#waiting.length === 0) this.#had.clear();
+    if (this.#size === 0) this.#had.clear();
     return taken;
   }
 
-  #start({ owner }: T): number {
+  #start(owner: string): number {
     return Math.max(this.#now, this.#had.get(owner) ?? 0);
   }
 
   #next(): T | undefined {
-    let best: T | undefined;
-    for (const item of this.#waiting)
-      if (best === undefined || this.#start(item) < this.#start(best)) best = item;
-    return best;
+    let best: { readonly place: Place<T>; readonly start: number } | undefined;
+    for (const [owner, line] of this.#lines) {
+      const place = line[0] as Place<T>;
+      const start = this.#start(owner);
+      const before = best === undefined ? -1 : start - best.start || place.arrival - best.place.arrival;
+      if (before < 0) best = { place, start };
+    }
+    return best?.place.item;
   }
 }

@@ -76,7 +76,7 @@ export class Lane<Ready, Request, Reply> {
 
   /** Requests that are not answered yet. */
   get pending(): number {
-    return this.#waiting.items.length + (this.#current === null ? 0 : 1);
+    return this.#waiting.size + (this.#current === null ? 0 : 1);
   }
 
   /** What the thread tells when it is ready; starts it where it does not run. */
