@@ -20,7 +20,7 @@ struct BatchSize {
 struct Options {
   std::string bench;  // the op
   std::string device = "cpu";
-  DType dtype = DType::bf16;    // of the compute dtype
+  DType dtype = DType::bf16;    // the compute dtype
   DType weights = DType::bf16;  // as the checkpoint stores them; routers and norms stay unquantized
   int threads = 1;
   int runs = 5;

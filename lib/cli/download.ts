@@ -4,7 +4,7 @@ import { type DownloadProgress, downloadCheckpoint } from '../index';
 import { printableName } from '../printable';
 import { DownloadView } from './download-view';
 import { Interruption } from './interrupt';
-import { say } from './loading';
+import { say, seconds } from './loading';
 import { addHubOptions, type HubFlags, hubOf } from './options';
 import { Waiting } from './progress';
 
@@ -79,7 +79,7 @@ async function download(repo: string, flags: DownloadFlags): Promise<void> {
     process.stdout.write(`${process.stdout.isTTY ? printableName(folder) : folder}\n`);
     if (flags.verbose) {
       say(`model: ${repo}, ${contentsOf(last)}`);
-      say(`download: ${((performance.now() - start) / 1000).toFixed(2)} s`);
+      say(`download: ${seconds(start)}`);
     }
   } finally {
     waiting?.close();

@@ -12,7 +12,7 @@ import {
 } from '../index';
 import { printableJson, printableName } from '../printable';
 import { UsageError } from './input';
-import { cappedThreads, isOnHub, say, sourceOf, warnOf } from './loading';
+import { cappedThreads, isOnHub, say, seconds, sourceOf, warnOf } from './loading';
 import { addModelOptions, hubOf, type ModelFlags } from './options';
 import { Waiting } from './progress';
 import { type DevicePlan, formatReport, type Problem, reportObject } from './report';
@@ -69,7 +69,7 @@ async function inspect(folder: string | undefined, flags: InspectFlags): Promise
   const report = await findFolder(place ?? embeddedFolder, flags)
     .then((found) => inspectCheckpoint(found))
     .finally(() => waiting.close());
-  const taken = ((performance.now() - start) / 1000).toFixed(2);
+  const taken = seconds(start);
   const plan = planDevice(report, flags);
   const all = flags.tensors === true;
   const out = flags.json
@@ -79,7 +79,7 @@ async function inspect(folder: string | undefined, flags: InspectFlags): Promise
   warnOf(report.warnings);
   if (flags.verbose) {
     say(`model: ${report.folder} (${sourceOf(place)})`);
-    say(`reading: ${taken} s`);
+    say(`reading: ${taken}`);
   }
 }
 

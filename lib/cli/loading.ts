@@ -75,6 +75,9 @@ export function say(text: string): void {
   process.stderr.write(`rnd1: ${printableName(text)}\n`);
 }
 
+/** The time from one point to another, both of `performance.now()`. */
+export const seconds = (from: number, to = performance.now()) => `${((to - from) / 1000).toFixed(2)} s`;
+
 /** When a load came to which point. */
 class LoadTimes {
   readonly #start = performance.now();
@@ -91,7 +94,6 @@ class LoadTimes {
     const end = performance.now();
     const fetched = this.#downloaded ?? this.#start;
     const read = this.#weights ?? end;
-    const seconds = (from: number, to: number) => `${((to - from) / 1000).toFixed(2)} s`;
     return [
       ...(this.#downloaded === null ? [] : [`download ${seconds(this.#start, fetched)}`]),
       `configuration and tokenizer ${seconds(fetched, read)}`,

@@ -5,7 +5,7 @@ import { type LoadProgress, quantizeCheckpoint } from '../index';
 import { printableName } from '../printable';
 import { integer } from './input';
 import { Interruption } from './interrupt';
-import { cappedThreads, say, warnOf } from './loading';
+import { cappedThreads, say, seconds, warnOf } from './loading';
 import { ProgressLine, Waiting } from './progress';
 import { bar } from './render';
 
@@ -75,8 +75,7 @@ async function quantize(input: string, output: string, flags: QuantizeFlags): Pr
   if (verbose) {
     say(`read: ${input}, ${formatBytes(sourceBytes)} of weights`);
     say(`written: ${output}, ${formatBytes(bytes)} in groups of ${report.group} columns`);
-    const taken = ((performance.now() - start) / 1000).toFixed(2);
-    say(`quantizing: ${taken} s, ${threads ?? availableParallelism()} threads`);
+    say(`quantizing: ${seconds(start)}, ${threads ?? availableParallelism()} threads`);
   }
   if (quiet) return;
   const again = resumed > 0 ? `, ${resumed} of them from an earlier run` : '';

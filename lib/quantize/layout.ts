@@ -16,20 +16,15 @@ export interface ShardLayout {
   readonly names: readonly string[];
 }
 
-/** A tensor of the file, and what to tell when its place is known. */
-interface Entry extends WrittenTensor {
-  offset: number;
-}
-
 /** A tensor of the model with the entries that it becomes. */
 interface Conversion {
   readonly source: NativeFloatTensor;
-  readonly data: Entry;
+  readonly data: WrittenTensor;
   readonly quantized: {
     readonly dtype: Quantization['dtype'];
     readonly group: Quantization['group'];
-    readonly scales: Entry;
-    readonly minimums: Entry | null;
+    readonly scales: WrittenTensor;
+    readonly minimums: WrittenTensor | null;
   } | null;
 }
 
@@ -54,24 +49,14 @@ function sourceBytes({ shape, dtype }: NativeFloatTensor): number {
 function convert(source: NativeFloatTensor, quantization: Quantization): Conversion {
   const { name, shape } = source;
   if (!isQuantizable(name)) {
-    const data = { name, dtype: source.dtype.toUpperCase(), shape, bytes: sourceBytes(source), offset: 0 };
+    const data = { name, dtype: source.dtype.toUpperCase(), shape, bytes: sourceBytes(source) };
     return { source, data, quantized: null };
   }
   const { group, data, scales, minimums } = quantizedParts(name, shape, quantization);
-  const entry = (part: typeof data): Entry => ({ ...part, offset: 0 });
-  return {
-    source,
-    data: entry(data),
-    quantized: {
-      dtype: quantization.dtype,
-      group,
-      scales: entry(scales),
-      minimums: minimums === null ? null : entry(minimums),
-    },
-  };
+  return { source, data, quantized: { dtype: quantization.dtype, group, scales, minimums } };
 }
 
-function entriesOf({ data, quantized }: Conversion): Entry[] {
+function entriesOf({ data, quantized }: Conversion): WrittenTensor[] {
   if (quantized === null) return [data];
   return quantized.minimums === null
     ? [data, quantized.scales]
@@ -80,29 +65,31 @@ function entriesOf({ data, quantized }: Conversion): Entry[] {
 
 function layout(conversions: readonly Conversion[], name: string, quantization: Quantization): ShardLayout {
   // Integers first: their sizes are multiples of the alignment, so that all of them are aligned.
-  const rank = ({ dtype }: Entry) => (dtype === 'U8' ? 0 : dtype === 'F32' ? 1 : 2);
+  const rank = ({ dtype }: WrittenTensor) => (dtype === 'U8' ? 0 : dtype === 'F32' ? 1 : 2);
   const entries = conversions.flatMap(entriesOf).sort((a, b) => rank(a) - rank(b));
-  let end = 0;
-  for (const entry of entries) {
-    entry.offset = end;
-    end += entry.bytes;
-  }
   const { dtype, group } = quantization;
   const metadata = { format: 'pt', [formatKey]: dtype, 'rnd1.group': String(group) };
   const header = safetensorsHeader(entries, metadata);
+  let end = header.length;
+  const places = new Map<WrittenTensor, number>();
+  for (const entry of entries) {
+    places.set(entry, end);
+    end += entry.bytes;
+  }
+  const placeOf = (entry: WrittenTensor) => places.get(entry) as number;
   return {
     name,
     header,
-    bytes: header.length + end,
+    bytes: end,
     sourceBytes: conversions.reduce((sum, { source }) => sum + sourceBytes(source), 0),
     tensors: conversions.map(({ source, data, quantized }) => ({
       ...source,
-      data: header.length + data.offset,
+      data: placeOf(data),
       quantized: quantized && {
         dtype: quantized.dtype,
         group: quantized.group,
-        scales: header.length + quantized.scales.offset,
-        minimums: quantized.minimums && header.length + quantized.minimums.offset,
+        scales: placeOf(quantized.scales),
+        minimums: quantized.minimums && placeOf(quantized.minimums),
       },
     })),
     names: entries.map((entry) => entry.name),

@@ -42,16 +42,16 @@ export class NamedTemplates {
    * @throws ApiError 400 where there is none of that name, or neither a name nor a default
    */
   choose(name: unknown, tools: unknown): Template {
-    const names = firstFew([...this.sources.keys()].sort().map(quote), 10);
+    const names = () => firstFew([...this.sources.keys()].sort().map(quote), 10);
     if (name !== undefined && name !== null) {
       if (typeof name === 'string' && this.sources.has(name)) return this.#template(name);
-      throw refused(`there is no chat template ${quote(String(name))}, but ${names}`);
+      throw refused(`there is no chat template ${quote(String(name))}, but ${names()}`);
     }
     if (tools !== undefined && tools !== null && this.sources.has(toolsName))
       return this.#template(toolsName);
     if (this.sources.has(defaultName)) return this.#template(defaultName);
     throw refused(
-      `the checkpoint has chat templates without a default: name one of ${names} in chat_template_kwargs.chat_template`,
+      `the checkpoint has chat templates without a default: name one of ${names()} in chat_template_kwargs.chat_template`,
     );
   }
 

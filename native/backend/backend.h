@@ -56,7 +56,7 @@ class Backend : public Ops {
   virtual std::string device() const = 0;          // "cpu", "cuda:0"
   virtual std::string instructionSet() const = 0;  // "avx2"; the GPU's name
   virtual int threads() const = 0;
-  virtual DType dtype() const = 0;  // of the compute dtype
+  virtual DType dtype() const = 0;  // the compute dtype
 
   // Memory. `allocate` gives 64-byte aligned memory and throws out_of_memory; `release` takes null.
   virtual void* allocate(size_t bytes) = 0;

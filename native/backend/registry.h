@@ -24,7 +24,7 @@ struct CudaStatus {
 CudaStatus cudaStatus();
 std::unique_ptr<Backend> makeCudaBackend(DType dtype, int ordinal);
 
-/** CPU instruction sets this machine can run, best first: a subset of avx512, avx2, baseline. */
+/** CPU instruction sets this machine can run, best first. */
 std::vector<std::string> cpuInstructionSets();
 
 /** Those that this build has kernels for, whether or not this machine can run them. */

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cfloat>
 #include <cstdint>
 #include <span>
 
@@ -38,6 +39,14 @@ struct Score {
   bool finite = true;      // false: the row had NaN or infinity, the other fields mean nothing
   bool committed = false;  // by `unmask`
 };
+
+/** The score of a row that is not predicted. constexpr, so that kernels may call it. */
+constexpr Score unpredicted(const ScoreRow& row) {
+  Score score;
+  score.token = row.token;
+  score.confidence = score.margin = -FLT_MAX;
+  return score;
+}
 
 enum class UnmaskOrder { entropy, confidence, margin, random };
 enum class UnmaskLimit { keep, gamma, tau };

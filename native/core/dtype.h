@@ -8,7 +8,7 @@
 namespace rnd1 {
 
 /**
- * Formats of weights; the first three also of compute dtype. Raw values are shared with the kernels.
+ * Formats of weights; the first three are compute dtypes, too. Raw values are shared with the kernels.
  * q8 and q4 are integers with scales, laid out as core/quantized.h says.
  */
 enum class DType : uint8_t { f32 = 0, f16 = 1, bf16 = 2, q8 = 3, q4 = 4 };

@@ -1,17 +1,10 @@
 // Scores and unmasking on the CPU.
 #include <algorithm>
-#include <cfloat>
 #include <cmath>
 
 #include "backend/cpu/matmul.h"
 
 namespace rnd1::cpu {
-namespace {
-
-/** Of a row without logits. */
-Score unpredicted(const ScoreRow& row) { return {row.token, -FLT_MAX, 0, -FLT_MAX, true}; }
-
-}  // namespace
 
 void CpuBackend::scoreRows(Tensor logits, bool givenLogits, std::span<const ScoreRow> rows,
                            std::span<const SamplingPlan> plans, std::span<Score> scores) {

@@ -18,7 +18,7 @@ struct AttentionArguments {
 /** Any dtype, any head size. */
 void attentionAnyHead(cudaStream_t stream, DType computeDtype, const AttentionArguments& given);
 
-/** Whether attention goes to tensor cores: 16-bit compute dtype and heads of 64 or 128. */
+/** Whether attention goes to tensor cores: a 16-bit compute dtype and heads of 64 or 128. */
 constexpr bool attentionSuitsMma(DType computeDtype, int64_t headDim) {
   return computeDtype != DType::f32 && (headDim == 64 || headDim == 128);
 }

@@ -1,7 +1,6 @@
 // Scores of rows of logits: bans, temperature, top-k, top-p, log-softmax, argmax or draw. A block per row.
 // Filters do not sort: they search the bits of the value at which the selection is cut, with
 // sums of integers that come out the same in any order.
-#include <cfloat>
 
 #include "backend/cuda/device/exponential.h"
 #include "backend/cuda/device/philox.h"
@@ -273,8 +272,7 @@ __global__ void __launch_bounds__(scoreThreads, 4) scoreKernel(ScoreArguments gi
   const ScoreRow scored = given.rows[index];
   Score score;
   if (!scored.predicted) {
-    score.token = scored.token;
-    score.confidence = score.margin = -FLT_MAX;
+    score = unpredicted(scored);
   } else {
     const Row row{given.logits.row(index), static_cast<int32_t>(given.logits.columns),
                   *reinterpret_cast<ScoreMemory*>(sharedMemory())};

@@ -1,7 +1,6 @@
 // Greedy scores (argmax, log-probability, entropy, margin) of x · headᵀ without the logits: every block of
 // the matmul goes over its tiles of the vocabulary and keeps only running maxima and sums; a second kernel
 // joins what the blocks have found.
-#include <cfloat>
 
 #include "backend/cuda/device/exponential.h"
 #include "backend/cuda/device/reduce.h"
@@ -208,8 +207,7 @@ __global__ void __launch_bounds__(joinThreads) joinKernel(GreedyArguments given)
   const ScoreRow scored = given.rows[row];
   Score score;
   if (!scored.predicted) {
-    score.token = scored.token;
-    score.confidence = score.margin = -FLT_MAX;
+    score = unpredicted(scored);
   } else {
     GreedyPartial partial;
     for (int32_t part = lane; part < given.parts; part += 32)

@@ -15,7 +15,10 @@ namespace rnd1::fuzz {
 
 using Input = FuzzedDataProvider;
 
-/** Mostly one of the sizes at which code decides, otherwise any up to `most`. */
+/** What a target does with one input. */
+void run(Input& input);
+
+/** Mostly one of the sizes at which code decides, otherwise any up to `max`. */
 inline int64_t smallSize(Input& input, int64_t min, int64_t max) {
   constexpr int64_t edges[] = {1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 96, 128};
   const int64_t size =
@@ -23,7 +26,7 @@ inline int64_t smallSize(Input& input, int64_t min, int64_t max) {
   return std::min(std::max(size, min), max);
 }
 
-/** Also the numbers that break compute dtype. */
+/** Also the numbers that break arithmetic. */
 inline int64_t anySize(Input& input) {
   constexpr int64_t edges[] = {0,
                                -1,

@@ -180,6 +180,8 @@ void stepOnce(Model& model, Input& input) {
     if (canvas.finite && (score.token < 0 || score.token >= config.vocabulary)) std::abort();
 }
 
+}  // namespace
+
 void run(Input& input) {
   Checkpoint checkpoint = makeCheckpoint(input);
   for (int bends = input.ConsumeIntegralInRange<int>(0, 3); bends > 0; --bends) {
@@ -216,11 +218,4 @@ void run(Input& input) {
   }
 }
 
-}  // namespace
 }  // namespace rnd1::fuzz
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  rnd1::fuzz::Input input(data, size);
-  rnd1::fuzz::run(input);
-  return 0;
-}

@@ -138,6 +138,8 @@ void experts(Input& input, Backend& backend) {
     if (id < 0 || id >= count) std::abort();
 }
 
+}  // namespace
+
 void run(Input& input) {
   const auto sets = cpuInstructionSets();
   const auto backend = makeCpuBackend(unquantizedDType(input), input.ConsumeIntegralInRange<int>(1, 2),
@@ -152,11 +154,4 @@ void run(Input& input) {
   }
 }
 
-}  // namespace
 }  // namespace rnd1::fuzz
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  rnd1::fuzz::Input input(data, size);
-  rnd1::fuzz::run(input);
-  return 0;
-}

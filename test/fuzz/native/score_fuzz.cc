@@ -41,6 +41,8 @@ UnmaskPlan unmaskPlan(Input& input) {
   return plan;
 }
 
+}  // namespace
+
 void run(Input& input) {
   const int64_t rows = smallSize(input, 1, 130), vocabulary = smallSize(input, 1, 3000);
   std::vector<int32_t> banned;
@@ -78,11 +80,4 @@ void run(Input& input) {
     if (scores[i].committed && !eligible[i]) std::abort();
 }
 
-}  // namespace
 }  // namespace rnd1::fuzz
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  rnd1::fuzz::Input input(data, size);
-  rnd1::fuzz::run(input);
-  return 0;
-}

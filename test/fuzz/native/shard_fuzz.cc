@@ -80,10 +80,7 @@ void fill(Input& input) {
 }
 
 }  // namespace
-}  // namespace rnd1::fuzz
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  rnd1::fuzz::Input input(data, size);
-  input.ConsumeIntegralInRange<int>(0, 3) == 0 ? rnd1::fuzz::fill(input) : rnd1::fuzz::roundTrip(input);
-  return 0;
-}
+void run(Input& input) { input.ConsumeIntegralInRange<int>(0, 3) == 0 ? fill(input) : roundTrip(input); }
+
+}  // namespace rnd1::fuzz

@@ -1,4 +1,4 @@
-// Quantized weights in files: written by fillShard, mapped by Weights, or made while a unquantized model is
+// Quantized weights in files: written by fillShard, mapped by Weights, or made while an unquantized model is
 // loaded.
 #include <cstdlib>
 #include <filesystem>
@@ -241,7 +241,7 @@ void quantizingAborts() {
 }
 
 const Tests quantizedWeightsTests{
-    {"quantized weights: a written file and a unquantized one give the same bits", loadsWhatItWrites},
+    {"quantized weights: a written file and an unquantized one give the same bits", loadsWhatItWrites},
     {"quantized weights: files do not depend on threads", fillsTheSameWhateverTheThreads},
     {"quantized weights: a tied head stays unquantized", tiedHeadsStayUnquantized},
     {"quantized weights: bent manifests are named", refusesManifests},

@@ -107,7 +107,7 @@ struct Kernels {
   void (*statistics)(float* logits, int64_t count, float temperature, RowStatistics* statistics);
 
   /**
-   * multiplyAddsPerRound(compute dtype) multiply-adds, `rounds` times, in registers, with the instructions of
+   * multiplyAddsPerRound(computeDtype) multiply-adds, `rounds` times, in registers, with the instructions of
    * matmuls; returns what must not be optimised away.
    */
   float (*multiplyAddLoop)(uint8_t computeDtype, int64_t rounds);
