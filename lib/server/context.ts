@@ -9,7 +9,7 @@ import { Call, ClientGone } from './call';
 import { clientOf } from './clients';
 import { ApiError, asApiError } from './errors';
 import { eventStream } from './event-stream';
-import type { Metrics } from './metrics';
+import type { Cost, Metrics } from './metrics';
 import type { ServerSettings } from './options';
 import { Counts, type Leave, type Queue } from './queue';
 import type { TemplateWorker } from './template-worker';
@@ -127,8 +127,9 @@ export class Context {
     return entering;
   }
 
-  /** Logs prompts and answers, where that is asked for. */
-  answered(call: Call, prompts: readonly string[], answers: readonly string[]): void {
+  /** Counts what an answer has cost, canvas by canvas; logs prompts and answers where that is asked for. */
+  answered(call: Call, prompts: readonly string[], answers: readonly string[], costs: readonly Cost[]): void {
+    for (const cost of costs) this.metrics.onAnswer(cost);
     if (this.settings.logPrompts) call.request.log.info({ prompts, answers }, 'answer');
   }
 

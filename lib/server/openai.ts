@@ -1,16 +1,15 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyReply } from 'fastify';
 import type { SamplingOptions } from '../types';
 import type { Piece } from './answer-text';
 import { Answer, merge } from './answers';
 import type { Call } from './call';
 import type { Context } from './context';
-import { ApiError, asApiError } from './errors';
+import { ApiError } from './errors';
 import { event } from './event-stream';
 import { samplingOf, seedJSON, seedOf } from './fields';
-import type { Leave } from './queue';
+import { type AnswerFormat, layOut, type Queued, respond } from './respond';
 import type { ChatBody, CompletionBody } from './schemas';
-import { begin, type Frames } from './work';
+import type { CanvasPlan, Frames } from './work';
 
 /** One prompt of a request: how its frames are made, `n` times. */
 export interface Prompt {
@@ -37,11 +36,10 @@ export interface Format {
 /** The answers of one request, laid out and queued. */
 export interface Batch {
   readonly context: Context;
-  readonly call: Call;
   readonly body: CompletionBody | ChatBody;
+  readonly queued: Queued;
   readonly answers: readonly Answer[];
   readonly prompts: readonly Prompt[];
-  readonly entering: Promise<Leave>;
   readonly seed: bigint;
 }
 
@@ -53,116 +51,102 @@ export async function openBatch(
   prompts: readonly Prompt[],
   { mayEnd, skipSpace }: { readonly mayEnd: boolean; readonly skipSpace: boolean },
 ): Promise<Batch> {
-  const { model, settings } = context;
   const tokenizer = context.tokenizer();
   const n = body.n ?? 1;
-  const count = prompts.length * n;
-  context.checkCount(count);
   const seed = seedOf(body);
+  const plans = prompts.flatMap((prompt) =>
+    Array.from({ length: n }, (_, i): CanvasPlan => {
+      const own = BigInt.asUintN(64, seed + BigInt(i));
+      const frames = () => prompt.frames(samplingOf(body, own, call.signal));
+      return { seed: own, text: true, mayEnd, frames };
+    }),
+  );
+  const queued = await layOut(context, call, plans);
   // An empty string would end every answer before it begins: it asks for nothing.
   const stop = [body.stop ?? []].flat().filter((text) => text !== '');
-  const answers: Answer[] = [];
-  for (const prompt of prompts) {
-    for (let i = 0; i < n; i++) {
-      // Long canvases take milliseconds each, and there may be many: others have their turn in between.
-      if (answers.length > 0) await nextTurn();
-      const own = BigInt.asUintN(64, seed + BigInt(i));
-      const frames = prompt.frames(samplingOf(body, own, call.signal));
-      const work = await begin(model, frames, { ...settings, seed: own, text: true, mayEnd });
-      const reading = { skipSpace, stop, continues: prompt.text !== '' };
-      answers.push(new Answer(answers.length, work, tokenizer, reading));
-    }
-  }
-  return { context, call, body, answers, prompts, seed, entering: context.enter(call, count) };
+  const answers = queued.works.map((work, index) => {
+    const continues = prompts[Math.floor(index / n)]?.text !== '';
+    return new Answer(index, work, tokenizer, { skipSpace, stop, continues });
+  });
+  return { context, body, queued, answers, prompts, seed };
 }
 
 /** Answers with one JSON object, or with a stream of chunks where the request asks for it. */
 export async function answer(batch: Batch, format: Format, reply: FastifyReply): Promise<unknown> {
-  const { context, call, body } = batch;
+  const { context, queued, body } = batch;
+  const stream = body.stream === true;
   const { include_usage, include_obfuscation } = body.stream_options ?? {};
-  if (body.stream !== true && (include_usage || include_obfuscation)) {
+  if (!stream && (include_usage || include_obfuscation)) {
     throw new ApiError(400, 'invalid_value', 'stream_options goes with stream', { param: 'stream_options' });
   }
-  return body.stream === true ? context.stream(call, reply, chunks(batch, format)) : whole(batch, format);
+  return respond(context, queued, answerFormat(batch, format), reply, stream);
 }
 
-async function whole(batch: Batch, format: Format): Promise<Record<string, unknown>> {
-  const { answers, entering } = batch;
-  const leave = await entering;
-  try {
-    const pieces: Piece[][] = answers.map(() => []);
-    for await (const { index, value } of merge(answers.map((each) => each.pieces())))
-      pieces[index]?.push(value);
-    finished(batch, pieces);
-    return {
+/** A piece of one answer, or where it begins or ends. */
+interface Part {
+  readonly index: number;
+  readonly piece: Piece | 'begin' | 'end';
+}
+
+function answerFormat(batch: Batch, format: Format): AnswerFormat<Part, readonly (readonly Piece[])[]> {
+  const { answers, body } = batch;
+  const withUsage = body.stream_options?.include_usage === true;
+  const envelope = { ...head(batch, format, format.chunkObject), ...(withUsage ? { usage: null } : {}) };
+  return {
+    compute: () => compute(batch),
+    whole: (pieces) => ({
       ...head(batch, format, format.object),
       choices: answers.map(({ index, finish }) => ({
         index,
-        ...format.choice(pieces[index] as Piece[], index),
+        ...format.choice(pieces[index] as readonly Piece[], index),
         finish_reason: finish,
       })),
       usage: usage(batch),
-    };
-  } finally {
-    leave();
+    }),
+    opening: () => [],
+    event({ index, piece }) {
+      const choice =
+        piece === 'begin' ? format.opening(index) : format.chunk(piece === 'end' ? null : piece, index);
+      if (choice === null) return null;
+      const finish_reason = piece === 'end' ? answers[index]?.finish : null;
+      return event({ ...envelope, choices: [{ index, ...choice, finish_reason }] });
+    },
+    closing: () => [
+      ...(withUsage ? [event({ ...envelope, choices: [], usage: usage(batch) })] : []),
+      event('[DONE]'),
+    ],
+    failure: (error) => event({ error }),
+  };
+}
+
+/** All answers side by side; in the end the pieces of each. */
+async function* compute({ context, queued, answers, prompts }: Batch) {
+  const pieces: Piece[][] = answers.map(() => []);
+  for (const { index } of answers) yield { index, piece: 'begin' } as const;
+  for await (const { index, value } of merge(answers.map((each) => withEnd(each.pieces())))) {
+    if (value !== 'end') pieces[index]?.push(value);
+    yield { index, piece: value };
   }
-}
-
-async function* chunks(batch: Batch, format: Format): AsyncGenerator<string, void> {
-  const { answers, entering, body, context, call } = batch;
-  const withUsage = body.stream_options?.include_usage === true;
-  const envelope = { ...head(batch, format, format.chunkObject), ...(withUsage ? { usage: null } : {}) };
-  const chunk = (index: number, choice: Record<string, unknown>, finish: string | null = null) =>
-    event({ ...envelope, choices: [{ index, ...choice, finish_reason: finish }] });
-  try {
-    const pieces: Piece[][] = answers.map(() => []);
-    const leave = await entering;
-    try {
-      for (const { index } of answers) {
-        const opening = format.opening(index);
-        if (opening !== null) yield chunk(index, opening);
-      }
-      for await (const { index, value } of merge(answers.map((each) => withEnd(each.pieces())))) {
-        if (value !== null) pieces[index]?.push(value);
-        const choice = format.chunk(value, index);
-        if (choice !== null) yield chunk(index, choice, value === null ? answers[index]?.finish : null);
-      }
-    } finally {
-      leave();
-    }
-    finished(batch, pieces);
-    if (withUsage) yield event({ ...envelope, choices: [], usage: usage(batch) });
-    yield event('[DONE]');
-  } catch (error) {
-    context.failed(call, error);
-    yield event({ error: asApiError(error).body });
-  } finally {
-    for (const { work } of answers) await work.frames.return(undefined as never);
-  }
-}
-
-/** The values of a generator, then null. */
-async function* withEnd<T>(values: AsyncGenerator<T, void>): AsyncGenerator<T | null, void> {
-  yield* values;
-  yield null;
-}
-
-/** What the log and the metrics learn of answers. */
-function finished({ context, call, answers, prompts }: Batch, pieces: readonly (readonly Piece[])[]): void {
-  for (const { cost } of answers) context.metrics.onAnswer(cost);
-  const texts = pieces.map((list) => list.map(({ text }) => text).join(''));
   context.answered(
-    call,
+    queued.call,
     prompts.map(({ text }) => text),
-    texts,
+    pieces.map((list) => list.map(({ text }) => text).join('')),
+    answers.map(({ cost }) => cost),
   );
+  return pieces;
+}
+
+/** The values of a generator, then `end`. */
+async function* withEnd<T>(values: AsyncGenerator<T, void>): AsyncGenerator<T | 'end', void> {
+  yield* values;
+  yield 'end';
 }
 
 /** What whole answers and chunks begin with. */
-function head({ context, call, seed }: Batch, { prefix }: Format, object: string) {
+function head({ context, queued, seed }: Batch, { prefix }: Format, object: string) {
   const { modelName } = context.settings;
   return {
-    id: `${prefix}-${call.id}`,
+    id: `${prefix}-${queued.call.id}`,
     object,
     created: Math.floor(Date.now() / 1000),
     model: modelName,

@@ -1,5 +1,4 @@
 import { endTokens } from '../canvas';
-import type { RND1 } from '../model';
 import type { TextFrame, TextResult, TokenFrame, TokenResult } from '../types';
 import type { Context } from './context';
 import { ApiError, asFieldError } from './errors';
@@ -24,13 +23,15 @@ export interface Work {
   readonly frames: Frames;
 }
 
-export interface WorkOptions {
+/** A canvas that a request asks for. */
+export interface CanvasPlan {
   readonly seed: bigint;
-  readonly maxCanvasTokens: number;
-  /** Its last slot may be reserved, which the request has not given. */
+  /** Made of text: its last position may be the reserved end slot, which does not count as prompt. */
   readonly text: boolean;
   /** The text may end before its last position. */
   readonly mayEnd: boolean;
+  /** Its frames, with `initialFrame: true`. */
+  frames(): Frames;
 }
 
 /** UTF-16 units of several texts. */
@@ -52,34 +53,34 @@ export function checkTextLength(
 /**
  * Lays out a canvas and computes nothing yet.
  *
- * @param frames with `initialFrame: true`
  * @throws ApiError 400 for what the library says about its arguments, and for a canvas beyond the limit
  */
-export async function begin(model: RND1, frames: Frames, options: WorkOptions): Promise<Work> {
+export async function begin(plan: CanvasPlan, { model, settings }: Context): Promise<Work> {
+  const frames = plan.frames();
   const next = await frames.next().catch((error: unknown) => {
     throw asFieldError(error);
   });
   const initial = next.value as Frame;
   const { length } = initial.tokens;
-  if (length > options.maxCanvasTokens) {
+  if (length > settings.maxCanvasTokens) {
     await frames.return(undefined as never);
     throw new ApiError(
       400,
       'context_length_exceeded',
-      `the canvas would have ${length} tokens, but this server takes ${options.maxCanvasTokens}`,
+      `the canvas would have ${length} tokens, but this server takes ${settings.maxCanvasTokens}`,
     );
   }
   const positions = [...initial.masked.keys()].filter((position) => initial.masked[position] === 1);
   const last = length - 1;
   const reserved =
-    options.text && reservesEnd(model) && length > 1 && positions.length > 0 && initial.masked[last] === 0;
+    plan.text && reservesEnd(model) && length > 1 && positions.length > 0 && initial.masked[last] === 0;
   const { eosTokenIds: eos, padTokenId: pad } = model.config.tokens;
   return {
     initial,
     positions,
     promptTokens: length - positions.length - (reserved ? 1 : 0),
-    seed: options.seed,
-    ends: new Set(options.mayEnd ? endTokens({ eos, pad }) : []),
+    seed: plan.seed,
+    ends: new Set(plan.mayEnd ? endTokens({ eos, pad }) : []),
     frames,
   };
 }

@@ -1,14 +1,14 @@
 import type { FastifyInstance } from 'fastify';
 import type { RND1 } from '../../model';
 import type { SamplingOptions, Template } from '../../types';
+import { answerCanvas } from '../canvas-answer';
 import type { Context } from '../context';
 import { ApiError } from '../errors';
-import { newTokens, samplingOf, seedOf } from '../fields';
-import { frameEvents } from '../frame-events';
+import { newTokens } from '../fields';
 import { absentNulls } from '../nulls';
 import { frames, responses, streaming } from '../responses';
 import { type DenoiseBody, denoiseBody } from '../schemas';
-import { begin, checkTextLength, type Frames, lengthOf } from '../work';
+import type { Frames } from '../work';
 import { textsOf } from './infill';
 
 /** Fields that belong to one kind of canvas; the first of each kind names it. */
@@ -43,16 +43,13 @@ export function addDenoise(app: FastifyInstance, context: Context): void {
       const kind = kindOf(body);
       const { prompt, text, prefix, suffix } = body;
       const texts = [prompt ?? '', prefix ?? '', suffix ?? '', ...textsOf((text ?? '') as Template)];
-      checkTextLength(lengthOf(texts), context);
-      const seed = seedOf(body);
-      const steps = framesOf(model, kind, body, samplingOf(body, seed, call.signal));
-      const work = await begin(model, steps, {
-        seed,
-        maxCanvasTokens: settings.maxCanvasTokens,
+      return answerCanvas(context, call, reply, body, {
+        texts,
         text: kind !== 'tokens',
         mayEnd: kind === 'prompt',
+        stream: true,
+        framesOf: (sampling) => framesOf(model, kind, body, sampling),
       });
-      return context.stream(call, reply, frameEvents(context, call, work, context.enter(call, 1)));
     },
   );
 }

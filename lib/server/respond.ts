@@ -1,0 +1,122 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { FastifyReply } from 'fastify';
+import type { Call } from './call';
+import type { Context } from './context';
+import { asApiError } from './errors';
+import type { Leave } from './queue';
+import { begin, type CanvasPlan, type Work } from './work';
+
+/** Canvases of a request, laid out and queued. */
+export interface Queued {
+  readonly call: Call;
+  readonly works: readonly Work[];
+  /** Resolves when there is room to compute all of them. */
+  readonly entering: Promise<Leave>;
+}
+
+/**
+ * How a route computes its answer and writes it: whole, or as events.
+ *
+ * `Part`: what computing gives on the way; `Answer`: what it gives in the end.
+ */
+export interface AnswerFormat<Part, Answer> {
+  compute(): AsyncGenerator<Part, Answer, void>;
+  /** The whole answer as a JSON object. */
+  whole(answer: Answer): object;
+  /** Events before there is room to compute. */
+  opening(): readonly string[];
+  /** The event of a part; null where it says nothing. */
+  event(part: Part): string | null;
+  /** Events after the last part. */
+  closing(answer: Answer): readonly string[];
+  /** The event that ends a stream which fails. */
+  failure(error: object): string;
+}
+
+/**
+ * Lays out the canvases of a request and asks for places in the queue.
+ *
+ * @throws ApiError 400 for what the library refuses, 429 where the queue is full
+ */
+export async function layOut(context: Context, call: Call, plans: readonly CanvasPlan[]): Promise<Queued> {
+  context.checkCount(plans.length);
+  const works: Work[] = [];
+  for (const plan of plans) {
+    // A long canvas takes milliseconds, and there may be many: other requests have their turn in between.
+    if (works.length > 0) await nextTurn();
+    works.push(await begin(plan, context));
+  }
+  return { call, works, entering: context.enter(call, works.length) };
+}
+
+/** Computes an answer once there is room, and sends it as one JSON object or, with `stream`, event by event. */
+export async function respond<Part, Answer>(
+  context: Context,
+  queued: Queued,
+  format: AnswerFormat<Part, Answer>,
+  reply: FastifyReply,
+  stream: boolean,
+): Promise<unknown> {
+  return stream ? context.stream(queued.call, reply, events(context, queued, format)) : whole(queued, format);
+}
+
+async function whole<Part, Answer>(queued: Queued, format: AnswerFormat<Part, Answer>): Promise<object> {
+  try {
+    const leave = await queued.entering;
+    const parts = format.compute();
+    try {
+      for (;;) {
+        const next = await parts.next();
+        if (next.done) return format.whole(next.value);
+      }
+    } finally {
+      leave();
+    }
+  } finally {
+    await release(queued);
+  }
+}
+
+async function* events<Part, Answer>(
+  context: Context,
+  queued: Queued,
+  format: AnswerFormat<Part, Answer>,
+): AsyncGenerator<string, void> {
+  try {
+    yield* format.opening();
+    const leave = await queued.entering;
+    let answer: Answer;
+    try {
+      answer = yield* computed(format);
+    } finally {
+      leave();
+    }
+    yield* format.closing(answer);
+  } catch (error) {
+    context.failed(queued.call, error);
+    yield format.failure(asApiError(error).body);
+  } finally {
+    await release(queued);
+  }
+}
+
+async function* computed<Part, Answer>(
+  format: AnswerFormat<Part, Answer>,
+): AsyncGenerator<string, Answer, void> {
+  const parts = format.compute();
+  try {
+    for (;;) {
+      const next = await parts.next();
+      if (next.done) return next.value;
+      const event = format.event(next.value);
+      if (event !== null) yield event;
+    }
+  } finally {
+    await parts.return(undefined as never);
+  }
+}
+
+/** Gives up the canvases, whether or not they are finished. */
+async function release({ works }: Queued): Promise<void> {
+  for (const { frames } of works) await frames.return(undefined as never);
+}
