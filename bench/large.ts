@@ -54,7 +54,9 @@ async function main(): Promise<void> {
   try {
     const loadSeconds = elapsed();
     const { instructionSet, threads, dtype, weightDtype, weightBytes } = model.info;
-    console.log(`cpu (${instructionSet}), ${threads} threads, ${dtype} arithmetic on ${weightDtype} weights`);
+    console.log(
+      `cpu (${instructionSet}), ${threads} threads, compute dtype ${dtype}, ${weightDtype} weights`,
+    );
     console.log(`${formatBytes(weightBytes)} of weights, loaded in ${formatSeconds(loadSeconds)}`);
     const canvas = canvasKinds(model, count('length'))[1]?.make(1);
     if (canvas === undefined) throw new Error('there is no canvas with masks');

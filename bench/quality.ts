@@ -85,9 +85,9 @@ async function measure(
     const canvases = reference?.canvases ?? (await canvasesFor(model, count('canvases')));
     const opinion = await opinionOf(model, canvases);
     const { vocabulary, expertsPerToken } = model.config.model;
-    const { dtype: arithmetic, weightDtype, weightBytes } = model.info;
+    const { dtype: computeDtype, weightDtype, weightBytes } = model.info;
     const quality: Quality = {
-      weights: weightDtype.startsWith('q') ? weightDtype : `${arithmetic}`,
+      weights: weightDtype.startsWith('q') ? weightDtype : computeDtype,
       bytes: weightBytes,
       seconds: await timeOf(model, canvases),
       distance: reference && distance(reference.opinion, opinion, vocabulary, expertsPerToken),

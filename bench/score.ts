@@ -1,5 +1,5 @@
 /**
- * The end of a step: head product, scores and selection, for `--rows` masked positions.
+ * The end of a step: LM head, scores and unmasking, for `--rows` masked positions.
  *
  *     npx tsx bench/score.ts [--device cuda:0] [--dtype bf16] [--threads N] [--runs 5] [--json FILE]
  *         [--rows 64] [--hidden 2048] [--vocabulary 151936]

@@ -162,12 +162,12 @@ async function bench(dtype: string): Promise<unknown> {
   try {
     const { device, instructionSet, threads, weightDtype, weightBytes, mapped } = model.info;
     const loaded = Math.round(performance.now() - started);
-    const arithmetic = model.info.dtype;
-    const args = ['peaks', '--device', device, '--dtype', arithmetic, '--threads', String(threads)];
+    const computeDtype = model.info.dtype;
+    const args = ['peaks', '--device', device, '--dtype', computeDtype, '--threads', String(threads)];
     const { peaks } = runBench(values.program ?? buildBench(), [...args, '--effort', values.effort]);
     const where =
       device === 'cpu' ? `cpu (${instructionSet}), ${threads} threads` : `${device} (${instructionSet})`;
-    console.log(`step: ${where}, ${arithmetic} on ${weightDtype} weights`);
+    console.log(`step: ${where}, compute dtype ${computeDtype}, ${weightDtype} weights`);
     console.log(
       `in this run: ${formatPeaks(peaks)}; ${formatBytes(weightBytes)} of ${mapped ? 'mapped ' : ''}weights, loaded in ${loaded} ms`,
     );
@@ -180,7 +180,7 @@ async function bench(dtype: string): Promise<unknown> {
         device,
         instructionSet,
         threads,
-        dtype: arithmetic,
+        dtype: computeDtype,
         weights: weightDtype,
         weightBytes,
         mapped,

@@ -105,9 +105,9 @@ function isWord(text: string, start: number, end: number): boolean {
   );
 }
 
-function spaceBefore(text: string, start: number, least: number): number {
+function spaceBefore(text: string, start: number, min: number): number {
   let first = start;
-  while (first > least && whiteSpace.test(text.charAt(first - 1))) first--;
+  while (first > min && whiteSpace.test(text.charAt(first - 1))) first--;
   return first;
 }
 

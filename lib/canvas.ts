@@ -69,8 +69,8 @@ export function buildCanvas(options: CanvasOptions, model: CanvasModel): Canvas 
   const length = others + region;
   if (length > maxPositions) {
     const name = options.length === undefined ? 'maxNewTokens' : 'length';
-    const most = (options[name] ?? 0) - (length - maxPositions);
-    const remedy = most > 0 ? `: ${name} may be ${most} at most here` : '';
+    const max = (options[name] ?? 0) - (length - maxPositions);
+    const remedy = max > 0 ? `: ${name} may be ${max} at most here` : '';
     throw new RangeError(
       `the canvas would have ${length} tokens, but the model attends to ${maxPositions}${remedy}`,
     );
@@ -124,8 +124,8 @@ export function checkCanvas(
 /** Special tokens of a call: its options first, then the checkpoint's. */
 export function readSpecialTokens(options: SpecialTokenOptions, model: CanvasModel): SpecialTokens {
   const { vocabulary, special } = model;
-  const one = (name: string, value: number | null | undefined, otherwise: number | null) => {
-    if (value === undefined) return otherwise;
+  const one = (name: string, value: number | null | undefined, fallback: number | null) => {
+    if (value === undefined) return fallback;
     return value === null ? null : integerOption(name, value, 0, vocabulary - 1);
   };
   const mask = one('maskTokenId', options.maskTokenId, special.mask);
@@ -140,10 +140,10 @@ export function readSpecialTokens(options: SpecialTokenOptions, model: CanvasMod
 
 function readEos(
   value: number | readonly number[] | null | undefined,
-  otherwise: readonly number[],
+  fallback: readonly number[],
   vocabulary: number,
 ): readonly number[] {
-  if (value === undefined) return otherwise;
+  if (value === undefined) return fallback;
   if (value === null) return [];
   if (typeof value === 'number') return [integerOption('eosTokenId', value, 0, vocabulary - 1)];
   return [...tokenList('eosTokenId', value, vocabulary)];

@@ -38,7 +38,7 @@ export interface ModelConfig {
   readonly tokens: SpecialTokens;
   /** What options default to. */
   readonly generation: GenerationDefaults;
-  /** How the weights are quantized; null when they are wide. */
+  /** How the weights are quantized; null when they are not. */
   readonly quantization: Quantization | null;
   /** `dtype` or `torch_dtype` as written; the weights themselves decide. */
   readonly declaredDtype?: string;
@@ -144,13 +144,13 @@ function readTokens(sources: readonly Fields[], named: NamedTokens, vocabulary: 
   const first = <T>(
     key: string,
     read: (fields: Fields) => T | undefined,
-    otherwise: T | undefined,
+    fallback: T | undefined,
   ): T | undefined => {
     const value = sources.map(read).find((value) => value !== undefined);
-    return value ?? (sources.some((fields) => fields.has(key)) ? undefined : otherwise);
+    return value ?? (sources.some((fields) => fields.has(key)) ? undefined : fallback);
   };
-  const one = (key: string, otherwise: number | undefined) =>
-    first(key, (fields) => fields.optionalToken(key, vocabulary), otherwise);
+  const one = (key: string, fallback: number | undefined) =>
+    first(key, (fields) => fields.optionalToken(key, vocabulary), fallback);
   const maskTokenId = one('mask_token_id', named.mask);
   if (maskTokenId === undefined) {
     throw new RND1Error(

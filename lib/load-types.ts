@@ -1,5 +1,5 @@
 /**
- * The arithmetic of the model; `'auto'` is the checkpoint's own dtype. `'q8'` and `'q4'` quantize the weights of products
+ * The compute dtype; `'auto'` is the checkpoint's own dtype. `'q8'` and `'q4'` quantize the weights of products
  * to 8 or 4 bits while they are loaded (CPU only), and leave the rest in the checkpoint's own dtype; of a checkpoint that
  * is quantized already they must be what it holds, and the others name the arithmetic of what is not quantized.
  */

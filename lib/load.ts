@@ -2,10 +2,10 @@ import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { FloatType, QuantizedType, Session, SessionDescription } from '../types/native';
 import { abortable } from './abort';
-import { chooseArithmetic } from './arithmetic';
 import { loadBinding, type Native } from './binding';
 import { ioError } from './checkpoint/files';
 import { readCheckpoint } from './checkpoint/read';
+import { chooseDtypes } from './compute-dtype';
 import type { ModelConfig } from './config';
 import { chooseDevice, refusedByGpus } from './device';
 import { embeddedFolder } from './embedded';
@@ -48,7 +48,7 @@ export interface ModelInfo {
   readonly instructionSet: string;
   /** Compute threads. */
   readonly threads: number;
-  /** The arithmetic. */
+  /** The compute dtype. */
   readonly dtype: FloatType;
   /** The dtype of most of the weights, as they are in memory. */
   readonly weightDtype: FloatType | QuantizedType;
@@ -91,7 +91,7 @@ export async function loadModel(
   });
   const { config, tokenizer, manifest, selected, warnings } = await readCheckpoint(folder);
   signal?.throwIfAborted();
-  const { arithmetic, weights, quantize } = chooseArithmetic(folder, dtype, selected);
+  const { computeDtype, weights, quantize } = chooseDtypes(folder, dtype, selected);
   const refused = refusedByGpus(weights);
   if (refused !== null && device !== 'auto' && device !== 'cpu') {
     throw new RND1Error('unsupported_model', `${folder}: ${refused}, not on ${device}`);
@@ -108,7 +108,7 @@ export async function loadModel(
     quantize,
     copied: !mapped,
     device: chosen.device,
-    dtype: arithmetic,
+    dtype: computeDtype,
     threads,
   };
   const session = await openSession(native, description, onProgress, signal);

@@ -10,11 +10,11 @@ export interface ScheduleParameter {
   /** Whether it must be a whole number. */
   readonly whole: boolean;
   /** The smallest value that makes sense. */
-  readonly least: number;
+  readonly min: number;
   /** `least` itself is too small. */
-  readonly leastExcluded: boolean;
+  readonly minExcluded: boolean;
   /** null = no bound. */
-  readonly most: number | null;
+  readonly max: number | null;
   /** The library takes values below `least` too, as the reference does; forms and the command line do not. */
   readonly lenient: boolean;
   /** What to begin with. */
@@ -69,9 +69,9 @@ export const scheduleTable: readonly ScheduleEntry[] = [
       name: 'gamma',
       unit: 'nats',
       whole: false,
-      least: 0,
-      leastExcluded: false,
-      most: null,
+      min: 0,
+      minExcluded: false,
+      max: null,
       lenient: true,
       suggested: 0.01,
     },
@@ -84,9 +84,9 @@ export const scheduleTable: readonly ScheduleEntry[] = [
       name: 'tau',
       unit: 'shares of 1',
       whole: false,
-      least: 0,
-      leastExcluded: true,
-      most: 1,
+      min: 0,
+      minExcluded: true,
+      max: 1,
       lenient: false,
       suggested: 0.9,
     },
@@ -99,9 +99,9 @@ export const scheduleTable: readonly ScheduleEntry[] = [
       name: 'length',
       unit: 'tokens',
       whole: true,
-      least: 1,
-      leastExcluded: false,
-      most: null,
+      min: 1,
+      minExcluded: false,
+      max: null,
       lenient: false,
       suggested: 32,
     },

@@ -79,11 +79,11 @@ export function readSchedule(schedule: Schedule = 'entropy'): { rule: Rule; bloc
 
 function readParameter(parameter: ScheduleParameter, value: unknown): number {
   const name = `schedule.${parameter.name}`;
-  const [least, most] = [parameter.lenient ? -Infinity : parameter.least, parameter.most ?? undefined];
-  if (parameter.whole) return integerOption(name, value, least, most);
-  const number = numberOption(name, value, least, most);
-  if (parameter.leastExcluded && number === least) {
-    throw new RangeError(`${name} must be above ${least}, not ${quote(value)}`);
+  const [min, max] = [parameter.lenient ? -Infinity : parameter.min, parameter.max ?? undefined];
+  if (parameter.whole) return integerOption(name, value, min, max);
+  const number = numberOption(name, value, min, max);
+  if (parameter.minExcluded && number === min) {
+    throw new RangeError(`${name} must be above ${min}, not ${quote(value)}`);
   }
   return number;
 }

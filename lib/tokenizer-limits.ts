@@ -159,8 +159,8 @@ export function isBounded(definition: Json): boolean {
 }
 
 /** BPE takes no more than the square of a word's length; others look at all of its parts, again and again. */
-function isQuick({ type, merges, max_input_chars_per_word: most }: Json): boolean {
-  if (type === 'WordPiece') return typeof most === 'number' && most <= wordLimit;
+function isQuick({ type, merges, max_input_chars_per_word: max }: Json): boolean {
+  if (type === 'WordPiece') return typeof max === 'number' && max <= wordLimit;
   return type === 'BPE' || (type === undefined && Array.isArray(merges));
 }
 

@@ -56,10 +56,10 @@ function editDistance(a: string, b: string): number {
 }
 
 /** A finite number from `least` to `most`. */
-export function numberOption(name: string, value: unknown, least = -Infinity, most = Infinity): number {
+export function numberOption(name: string, value: unknown, min = -Infinity, max = Infinity): number {
   if (typeof value !== 'number') throw new TypeError(`${name} must be a number, not ${quote(value)}`);
-  if (!Number.isFinite(value) || value < least || value > most) {
-    throw new RangeError(`${name} must be ${interval('a finite number', least, most)}, not ${quote(value)}`);
+  if (!Number.isFinite(value) || value < min || value > max) {
+    throw new RangeError(`${name} must be ${interval('a finite number', min, max)}, not ${quote(value)}`);
   }
   return value;
 }
@@ -68,19 +68,19 @@ export function numberOption(name: string, value: unknown, least = -Infinity, mo
 export function integerOption(
   name: string,
   value: unknown,
-  least: number,
-  most = Number.MAX_SAFE_INTEGER,
+  min: number,
+  max = Number.MAX_SAFE_INTEGER,
 ): number {
   if (typeof value !== 'number') throw new TypeError(`${name} must be an integer, not ${quote(value)}`);
-  if (!Number.isSafeInteger(value) || value < least || value > most) {
-    const bound = most === Number.MAX_SAFE_INTEGER ? Infinity : most;
-    throw new RangeError(`${name} must be ${interval('an integer', least, bound)}, not ${quote(value)}`);
+  if (!Number.isSafeInteger(value) || value < min || value > max) {
+    const bound = max === Number.MAX_SAFE_INTEGER ? Infinity : max;
+    throw new RangeError(`${name} must be ${interval('an integer', min, bound)}, not ${quote(value)}`);
   }
   return value;
 }
 
-export function booleanOption(name: string, value: unknown, otherwise: boolean): boolean {
-  if (value === undefined) return otherwise;
+export function booleanOption(name: string, value: unknown, fallback: boolean): boolean {
+  if (value === undefined) return fallback;
   if (typeof value !== 'boolean') throw new TypeError(`${name} must be true or false, not ${quote(value)}`);
   return value;
 }
@@ -176,7 +176,7 @@ function isDetached(array: NodeJS.TypedArray): boolean {
   }
 }
 
-function interval(kind: string, least: number, most: number): string {
-  if (least === -Infinity) return most === Infinity ? kind : `${kind} up to ${most}`;
-  return most === Infinity ? `${kind}, at least ${least}` : `${kind} from ${least} to ${most}`;
+function interval(kind: string, min: number, max: number): string {
+  if (min === -Infinity) return max === Infinity ? kind : `${kind} up to ${max}`;
+  return max === Infinity ? `${kind}, at least ${min}` : `${kind} from ${min} to ${max}`;
 }

@@ -7,7 +7,7 @@
  * `TypeError`/`RangeError` for arguments that break this contract.
  */
 
-/** A dtype of weights or of arithmetic. */
+/** A dtype of weights, or a compute dtype. */
 export type FloatType = 'f32' | 'f16' | 'bf16';
 
 /** Integers with scales, laid out as docs/quantization.md says. */
@@ -26,7 +26,7 @@ export interface NativeConfig {
   readonly heads: number;
   /** Key and value heads of a layer; each serves heads / keyValueHeads query heads. */
   readonly keyValueHeads: number;
-  /** Width of a head. */
+  /** Columns of an attention head. */
   readonly headDim: number;
   /** Experts of a layer. */
   readonly experts: number;
@@ -80,13 +80,13 @@ export interface SessionDescription {
   readonly files: readonly string[];
   /** At least every tensor that the model needs; others are ignored. */
   readonly tensors: readonly NativeTensor[];
-  /** Quantizes the wide weights of products while they are loaded; by default everything stays as it is. */
+  /** Quantizes the unquantized weights of matmuls while they are loaded; by default everything stays as it is. */
   readonly quantize?: { readonly dtype: QuantizedType; readonly group: QuantizedGroup } | null;
   /** Copies the weights into memory of the process's own, instead of using the mapped files; not where it is left out. */
   readonly copied?: boolean;
   /** `'cpu'`, `'cuda'` or `'cuda:N'`. */
   readonly device: string;
-  /** The arithmetic (see docs/architecture.md), not the dtype of the weights. */
+  /** The compute dtype (see docs/architecture.md), not the dtype of the weights. */
   readonly dtype: FloatType;
   /** Compute threads, ≥ 1, the runner thread included. */
   readonly threads: number;

@@ -18,7 +18,7 @@ export interface Place {
   readonly device: string;
   readonly instructionSet: string;
   readonly threads: number;
-  /** The arithmetic. */
+  /** The compute dtype. */
   readonly dtype: string;
 }
 

@@ -31,13 +31,13 @@ export function kernelBench(bench: KernelBench): void {
     });
     const { json, program, ...given } = values as Record<string, string | undefined>;
     const device = given.device ?? 'cpu';
-    // Quantized weights leave the arithmetic of everything else to the checkpoint.
+    // Quantized weights leave the compute dtype of everything else to the checkpoint.
     const quantized = given.dtype === 'q8' || given.dtype === 'q4' ? given.dtype : undefined;
     const dtype = quantized ? 'bf16' : (given.dtype ?? 'bf16');
     const options: Record<string, string | undefined> = {
       rows: device.startsWith('cuda') ? bench.rows.cuda : bench.rows.cpu,
       threads: String(availableParallelism()),
-      // f16 arithmetic is for checkpoints of f16; f32 is tried on weights as they are.
+      // computing in f16 is for checkpoints of f16; f32 is tried on weights as they are.
       weights: quantized ?? (dtype === 'f16' ? 'f16' : 'bf16'),
       ...given,
       dtype,

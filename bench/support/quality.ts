@@ -103,11 +103,11 @@ function shared(reference: Opinion, other: Opinion, experts: number): number {
 }
 
 function logSumExp(logits: Float32Array): number {
-  let most = Number.NEGATIVE_INFINITY;
-  for (const value of logits) if (value > most) most = value;
+  let max = Number.NEGATIVE_INFINITY;
+  for (const value of logits) if (value > max) max = value;
   let sum = 0;
-  for (const value of logits) sum += Math.exp(value - most);
-  return most + Math.log(sum);
+  for (const value of logits) sum += Math.exp(value - max);
+  return max + Math.log(sum);
 }
 
 function argmax(logits: Float32Array): number {

@@ -36,7 +36,7 @@ export async function stepCost(model: RND1, canvases: readonly BenchCanvas[]): P
   const perRow = projections + router + expertsPerToken * expert;
   const multiplyAdds = layers * (rows * perRow + 2 * pairs * queries) + scored * hidden * vocabulary;
   const weights = layers * (projections + router + norms) + expertsHit * expert;
-  // Quantized weights have scales beside them, and tensors that stay wide: what an element takes on average.
+  // Quantized weights have scales beside them, and tensors that stay unquantized: what an element takes on average.
   const parameters =
     layers * (projections + router + norms + experts * expert) +
     hidden * (1 + (sizes.tieWordEmbeddings ? 1 : 2) * vocabulary);

@@ -56,8 +56,8 @@ export class Fields {
   }
 
   /** A required switch, or an optional one when `otherwise` is given. */
-  boolean(key: string, otherwise?: boolean): boolean {
-    const value = this.get(key) ?? otherwise;
+  boolean(key: string, fallback?: boolean): boolean {
+    const value = this.get(key) ?? fallback;
     if (typeof value === 'boolean') return value;
     throw this.invalid(key, 'true or false');
   }

@@ -22,7 +22,7 @@ export interface CheckpointReport {
   readonly tensors: readonly ManifestTensor[];
   /** Names of tensors that the model ignores. */
   readonly unknown: readonly string[];
-  /** The dtype of most bytes of wide tensors: what `dtype: 'auto'` means for the arithmetic. */
+  /** The dtype of most bytes of unquantized tensors: the compute dtype of `dtype: 'auto'`. */
   readonly dtype: FloatType;
   /** The dtype of the weights of products: `'q8'` or `'q4'` in a quantized checkpoint. */
   readonly weights: FloatType | QuantizedType;

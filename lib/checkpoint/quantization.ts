@@ -59,7 +59,7 @@ export function readQuantization(fields: Fields): Quantization | null {
   return { dtype, group };
 }
 
-/** Whether a weight is one that is quantized: projections, experts and the head; never the router, norms, embeddings. */
+/** Whether a weight is one that is quantized: projections, experts and the LM head; never the router, norms, embeddings. */
 export function isQuantizable(name: string): boolean {
   return name.endsWith('_proj.weight') || name === 'lm_head.weight';
 }

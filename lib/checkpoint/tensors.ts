@@ -18,7 +18,7 @@ export interface SelectedTensors {
   readonly tensors: readonly NativeTensor[];
   /** Names in the checkpoint that the model does not need. */
   readonly unknown: readonly string[];
-  /** The dtype of most bytes of wide tensors: what `dtype: 'auto'` means for the arithmetic. */
+  /** The dtype of most bytes of unquantized tensors: the compute dtype of `dtype: 'auto'`. */
   readonly dtype: FloatType;
   /** The dtype of the weights of products. */
   readonly weights: FloatType | QuantizedType;
@@ -31,7 +31,7 @@ export interface SelectedTensors {
 const embeddingName = 'model.embed_tokens.weight';
 const headName = 'lm_head.weight';
 
-/** Every tensor that a model of this configuration needs: embedding, layers, final norm, untied head. */
+/** Every tensor that a model of this configuration needs: embedding, layers, final norm, untied LM head. */
 export function* expectedTensors(config: NativeConfig): Generator<ExpectedTensor> {
   const { layers, hidden, heads, keyValueHeads, headDim, experts, expertWidth, vocabulary } = config;
   yield { name: embeddingName, shape: [vocabulary, hidden] };
@@ -85,7 +85,11 @@ export function selectTensors(
     const tensor =
       quantization !== null && isQuantizable(name)
         ? selection.quantized(name, shape, quantization)
-        : selection.wide(name, shape, name === embeddingName ? storedEmbedding(manifest, config) : name);
+        : selection.unquantized(
+            name,
+            shape,
+            name === embeddingName ? storedEmbedding(manifest, config) : name,
+          );
     if (tensor !== null) tensors.push(tensor);
   }
   selection.check(count);
@@ -102,7 +106,7 @@ export function selectTensors(
   };
 }
 
-/** Of a head and an embedding that are one tensor, some writers keep the head, whose name comes first. */
+/** Some writers store a tied embedding under the name of the LM head, which comes first in the alphabet. */
 function storedEmbedding({ tensors }: Manifest, { tieWordEmbeddings }: NativeConfig): string {
   return tieWordEmbeddings && !tensors.has(embeddingName) && tensors.has(headName) ? headName : embeddingName;
 }
@@ -133,7 +137,7 @@ class Selection {
   }
 
   /** `stored`: its name in the checkpoint. */
-  wide(name: string, shape: readonly number[], stored: string): NativeTensor | null {
+  unquantized(name: string, shape: readonly number[], stored: string): NativeTensor | null {
     const found = this.#take(stored, shape);
     if (found === null) return null;
     const dtype = floatTypeOf(found.dtype);
@@ -178,7 +182,7 @@ class Selection {
     return [...this.#unknown];
   }
 
-  /** The wide dtype of most bytes. */
+  /** The unquantized dtype of most bytes. */
   wideDtype(): FloatType {
     return [...this.#wideBytes].sort((a, b) => b[1] - a[1])[0]?.[0] ?? 'f32';
   }

@@ -135,21 +135,21 @@ export function parser<T>(parse: (text: string) => T): (text: string) => T {
 }
 
 /** An integer of at least `least`. */
-export const integer = (least: number) =>
+export const integer = (min: number) =>
   parser((text) => {
     const value = Number(text);
-    if (!/^[+-]?\d+$/.test(text) || !Number.isSafeInteger(value) || value < least) {
-      throw new RangeError(`Expected an integer of at least ${least}.`);
+    if (!/^[+-]?\d+$/.test(text) || !Number.isSafeInteger(value) || value < min) {
+      throw new RangeError(`Expected an integer of at least ${min}.`);
     }
     return value;
   });
 
 /** A finite number from `least` to `most`. */
-export const number = (least: number, most = Number.POSITIVE_INFINITY) =>
+export const number = (min: number, max = Number.POSITIVE_INFINITY) =>
   parser((text) => {
     const value = text.trim() === '' ? Number.NaN : Number(text);
-    if (!Number.isFinite(value) || value < least || value > most) {
-      const range = most === Number.POSITIVE_INFINITY ? `of at least ${least}` : `from ${least} to ${most}`;
+    if (!Number.isFinite(value) || value < min || value > max) {
+      const range = max === Number.POSITIVE_INFINITY ? `of at least ${min}` : `from ${min} to ${max}`;
       throw new RangeError(`Expected a number ${range}.`);
     }
     return value;

@@ -122,7 +122,7 @@ function describeLoad({ info, tokenizer }: RND1, flags: LoadFlags, times: LoadTi
   return [
     `model: ${info.folder} (${sourceOf(place)})`,
     `tokenizer: ${tokenizer === null ? 'none, only ids can be used' : 'tokenizer.json'}`,
-    `device: ${info.device} (${info.instructionSet}), ${info.threads} threads, ${info.dtype} arithmetic`,
+    `device: ${info.device} (${info.instructionSet}), ${info.threads} threads, compute dtype ${info.dtype}`,
     `why there: ${why}`,
     `weights: ${weights}, ${how}${because}`,
     `loading: ${times.describe()}`,

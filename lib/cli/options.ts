@@ -84,7 +84,7 @@ export function addModelOptions(command: Command): Command {
     .addOption(
       new Option(
         '--dtype <type>',
-        "the arithmetic; auto is the checkpoint's own, q8 and q4 quantize while loading (default: auto)",
+        "compute dtype; auto: the checkpoint's own; q8, q4: quantize while loading (default: auto)",
       ).choices(['auto', 'f32', 'f16', 'bf16', 'q8', 'q4']),
     )
     .option('--threads <count>', 'compute threads (default: one per core)', integer(1))

@@ -18,7 +18,7 @@ interface QuantizeFlags {
 }
 
 const manual = `
-The weights of projections, experts and the head become integers with a scale
+The weights of projections, experts and the LM head become integers with a scale
 for each group of columns: q8 takes 8.25 bits for a weight, q4 4.5 (5 with
 --group 32). Router, norms and embeddings stay as they are. docs/quantization.md
 tells the layout, and how far the results are from those of the original.

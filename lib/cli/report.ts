@@ -9,7 +9,7 @@ export interface DevicePlan {
   readonly device: string;
   readonly instructionSet: string;
   readonly threads: number;
-  /** Of the arithmetic. */
+  /** The compute dtype. */
   readonly dtype: string;
   /** Of the weights of products. */
   readonly weights: string;
@@ -99,7 +99,7 @@ function describeModel({ config }: CheckpointReport): [string, string][] {
       `${model.heads} query and ${model.keyValueHeads} key/value heads of ${model.headDim}, bidirectional`,
     ],
     ['experts', `${model.experts} of width ${model.expertWidth}, ${model.expertsPerToken} for each token`],
-    ['vocabulary', `${model.vocabulary}${model.tieWordEmbeddings ? ', head tied to the embedding' : ''}`],
+    ['vocabulary', `${model.vocabulary}${model.tieWordEmbeddings ? ', LM head tied to the embedding' : ''}`],
     ['longest canvas', `${model.maxPositions} tokens`],
     [
       'special tokens',
@@ -113,7 +113,7 @@ function describeWeights({ weights, config, bytes, parameters }: CheckpointRepor
   const quantization = config.quantization;
   if (quantization === null) return weights;
   const bits = ((8 * bytes) / parameters.total).toFixed(2);
-  return `${weights} in groups of ${quantization.group}, ${bits} bits a parameter with all that is wide`;
+  return `${weights} in groups of ${quantization.group}, ${bits} bits a parameter with all that stays unquantized`;
 }
 
 /** A table row that is too wide: its first entry on a line of its own, the others below it. */
@@ -169,7 +169,7 @@ export function formatReport(
       : ([
           [
             'would run on',
-            `${plan.device} (${plan.instructionSet}), ${plan.threads} threads, ${plan.dtype} arithmetic${plan.weights.startsWith('q') ? `, ${plan.weights} weights` : ''}`,
+            `${plan.device} (${plan.instructionSet}), ${plan.threads} threads, compute dtype ${plan.dtype}${plan.weights.startsWith('q') ? `, ${plan.weights} weights` : ''}`,
           ],
           ['because', plan.reason],
         ] as [string, string][])),

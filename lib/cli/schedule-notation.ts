@@ -64,17 +64,17 @@ function withParameter(entry: ScheduleEntry, text: string, whole: string): objec
   if (parameter === null || name !== type || rest.length > 0) return null;
   const value = argument === undefined || argument.trim() === '' ? Number.NaN : Number(argument);
   if (!Number.isFinite(value)) throw new TypeError(`schedule needs a number after '=', got '${whole}'`);
-  const tooSmall = value < parameter.least || (parameter.leastExcluded && value === parameter.least);
-  const tooLarge = parameter.most !== null && value > parameter.most;
+  const tooSmall = value < parameter.min || (parameter.minExcluded && value === parameter.min);
+  const tooLarge = parameter.max !== null && value > parameter.max;
   if (tooSmall || tooLarge || (parameter.whole && !Number.isInteger(value))) throw rangeError(entry, whole);
   return { type, [parameter.name]: value };
 }
 
 /** `threshold needs a number above 0 and up to 1, got 'threshold=2'` */
 function rangeError({ type, parameter }: ScheduleEntry, text: string): RangeError {
-  const { whole = true, least = 0, leastExcluded = false, most = null, unit = '' } = parameter ?? {};
-  const from = leastExcluded ? `above ${least}` : `of at least ${least}`;
-  const to = most === null ? '' : ` and up to ${most}`;
+  const { whole = true, min = 0, minExcluded = false, max = null, unit = '' } = parameter ?? {};
+  const from = minExcluded ? `above ${min}` : `of at least ${min}`;
+  const to = max === null ? '' : ` and up to ${max}`;
   const kind = whole ? `a whole number of ${unit}` : 'a number';
   return new RangeError(`${type} needs ${kind} ${from}${to}, got '${text}'`);
 }

@@ -75,7 +75,7 @@ export async function quantizeCheckpoint(
     throw new RangeError(`output must be another folder than the input ${quote(input)}`);
   }
   const { config, manifest, selected, warnings } = await readCheckpoint(input);
-  const shards = layoutShards(selected.tensors.map(wide(input)), quantization, shardBytes);
+  const shards = layoutShards(selected.tensors.map(unquantized(input)), quantization, shardBytes);
 
   const folder = await OutputFolder.examine(
     output,
@@ -135,7 +135,7 @@ async function canonical(path: string): Promise<string> {
   return realpath(path).catch(() => resolve(path));
 }
 
-function wide(folder: string) {
+function unquantized(folder: string) {
   return (tensor: NativeTensor): NativeFloatTensor => {
     if (tensor.dtype !== 'q8' && tensor.dtype !== 'q4') return tensor as NativeFloatTensor;
     throw new RND1Error(

@@ -96,12 +96,12 @@ export class Context {
 
   /** A request that never gets the places it needs is refused before anything is laid out for it. */
   checkCount(canvases: number): void {
-    const most = this.settings.maxRunningPerClient;
-    if (canvases <= most) return;
+    const max = this.settings.maxRunningPerClient;
+    if (canvases <= max) return;
     throw new ApiError(
       400,
       'too_many_canvases',
-      `the request makes ${canvases} canvases, but this server works on ${most} of a client at once`,
+      `the request makes ${canvases} canvases, but this server works on ${max} of a client at once`,
     );
   }
 

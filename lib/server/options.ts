@@ -95,14 +95,14 @@ const longest = (2 ** 31 - 1) / 1000;
 /** Validates options and fills in the defaults. Throws TypeError and RangeError that quote what is wrong. */
 export function readServerOptions(given: ServerOptions | undefined, model: RND1): ServerSettings {
   const options = optionsObject('options', given, names);
-  const seconds = (name: keyof ServerOptions, otherwise: number) =>
-    numberOption(name, options[name] ?? otherwise, 0, longest);
+  const seconds = (name: keyof ServerOptions, fallback: number) =>
+    numberOption(name, options[name] ?? fallback, 0, longest);
   const maxRunning = integerOption('maxRunning', options.maxRunning ?? 64, 1);
   const maxQueued = integerOption('maxQueued', options.maxQueued ?? 256, 0);
   // So that whoever comes second finds room.
   const half = Math.ceil(maxRunning / 2);
-  const otherwise = half + Math.ceil(maxQueued / 2);
-  const maxPerClient = integerOption('maxPerClient', options.maxPerClient ?? otherwise, 1);
+  const fallback = half + Math.ceil(maxQueued / 2);
+  const maxPerClient = integerOption('maxPerClient', options.maxPerClient ?? fallback, 1);
   return {
     modelName: nonEmpty('modelName', options.modelName ?? nameOf(model.info.folder)),
     apiKeys: keyList(options.apiKeys),

@@ -11,10 +11,10 @@ const strict = <T extends TProperties>(properties: T, $id: string): TObject<T> =
   Type.Object(properties, { additionalProperties: false, title: $id });
 
 const name = Type.String({ minLength: 1 });
-const parameterSchema = ({ whole, lenient, least, leastExcluded, most }: ScheduleParameter) =>
+const parameterSchema = ({ whole, lenient, min, minExcluded, max }: ScheduleParameter) =>
   (whole ? Type.Integer : Type.Number)({
-    ...(lenient ? {} : { [leastExcluded ? 'exclusiveMinimum' : 'minimum']: least }),
-    ...(most === null ? {} : { maximum: most }),
+    ...(lenient ? {} : { [minExcluded ? 'exclusiveMinimum' : 'minimum']: min }),
+    ...(max === null ? {} : { maximum: max }),
   });
 const plain = Type.Union(plainTypes.map((type) => Type.Literal(type)));
 const [simpleSchedule, blocks] = scheduleSchemas();

@@ -111,8 +111,8 @@ function expected(schema: JsonSchema): string {
       return 'null or missing';
     case 'array': {
       if (schema.maxItems === 0) return 'an empty list';
-      const most = schema.maxItems === undefined ? '' : ` of up to ${schema.maxItems}`;
-      return `a list${most}${schema.items?.type === undefined ? '' : `, each ${expected(schema.items)}`}`;
+      const max = schema.maxItems === undefined ? '' : ` of up to ${schema.maxItems}`;
+      return `a list${max}${schema.items?.type === undefined ? '' : `, each ${expected(schema.items)}`}`;
     }
     default: {
       const [each] = Object.values(schema.patternProperties ?? {});
@@ -131,8 +131,8 @@ function constants({ properties = {} }: JsonSchema): string {
 }
 
 function range({ minimum, exclusiveMinimum, maximum }: JsonSchema): string {
-  const least = exclusiveMinimum === undefined ? minimum : `above ${exclusiveMinimum}`;
-  if (least === undefined) return maximum === undefined ? '' : ` up to ${maximum}`;
-  if (maximum === undefined) return exclusiveMinimum === undefined ? ` of at least ${least}` : ` ${least}`;
-  return ` from ${least} to ${maximum}`;
+  const min = exclusiveMinimum === undefined ? minimum : `above ${exclusiveMinimum}`;
+  if (min === undefined) return maximum === undefined ? '' : ` up to ${maximum}`;
+  if (maximum === undefined) return exclusiveMinimum === undefined ? ` of at least ${min}` : ` ${min}`;
+  return ` from ${min} to ${maximum}`;
 }

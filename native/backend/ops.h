@@ -114,14 +114,14 @@ class Ops {
   virtual void gatherRows(Tensor x, const int32_t* rows, Tensor out) = 0;
 
   /** out = x · headᵀ, f32. */
-  virtual void logits(Tensor x, const Weight& head, Tensor out) = 0;
+  virtual void logits(Tensor x, const Weight& lmHead, Tensor out) = 0;
 
   /**
    * Scores of x · headᵀ. Row r of x predicts rows[r]. `greedyUnfiltered`: all plans are
    * (SamplingPlan::greedyUnfiltered), and the logits need not exist anywhere. A row's scores do not depend on
    * the rows beside it, but `greedyUnfiltered` may change their rounding.
    */
-  virtual void score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
+  virtual void score(Tensor x, const Weight& lmHead, std::span<const ScoreRow> rows,
                      std::span<const SamplingPlan> plans, bool greedyUnfiltered, std::span<Score> scores) = 0;
 
   /** The same on given logits (rows, vocabulary), where −∞ is allowed and counts as banned. Overwrites them.

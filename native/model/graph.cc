@@ -238,7 +238,7 @@ void Model::fetchLogits(Tensor normed, std::span<const ForwardCanvas> canvases, 
       const Tensor gathered(workspace_.gathered.data(), static_cast<int64_t>(count), config_.hidden);
       backend_->gatherRows(normed, batch_.gather.device, gathered);
       const Tensor logits(workspace_.logits.data(), static_cast<int64_t>(count), config_.vocabulary);
-      backend_->logits(gathered, weights_.head, logits);
+      backend_->logits(gathered, weights_.lmHead, logits);
       backend_->download(canvas.logits.data() + static_cast<int64_t>(first) * config_.vocabulary, logits.data,
                          count * static_cast<size_t>(config_.vocabulary) * sizeof(float));
     }

@@ -54,11 +54,11 @@ void Model::scoreAndUnmask(Tensor normed, const BatchShape& shape) {
     const int64_t rows = backend_->bucket(batch_.counts.host[count], shape.rows);
     return Tensor(data, rows, normed.columns).limitedTo(batch_.counts.device + count);
   };
-  backend_->score(rowsOf(normed.data, Batch::greedyRows), weights_.head, scored(0), plans, true, scores(0));
+  backend_->score(rowsOf(normed.data, Batch::greedyRows), weights_.lmHead, scored(0), plans, true, scores(0));
   if (shape.filters) {
     const Tensor filtered = rowsOf(workspace_.gathered.data(), Batch::filteredRows);
     backend_->gatherRows(normed, batch_.gatherFiltered.device, filtered);
-    backend_->score(filtered, weights_.head, scored(1), plans, false, scores(1));
+    backend_->score(filtered, weights_.lmHead, scored(1), plans, false, scores(1));
   }
   const auto regions = static_cast<size_t>(shape.filters ? 2 : 1);
   const size_t rows = regions * static_cast<size_t>(shape.rows);

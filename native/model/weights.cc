@@ -39,7 +39,7 @@ Weights::Weights(const Config& config, const Manifest& manifest, Backend& backen
     }
   }
   finalNorm = loader.loadUnquantized("model.norm.weight", {hidden});
-  head =
+  lmHead =
       config.tieWordEmbeddings ? embedding : loader.loadMatmul("lm_head.weight", {config.vocabulary, hidden});
   bytes = loader.bytes();
   checkFiles();

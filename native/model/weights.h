@@ -27,7 +27,7 @@ struct LayerWeights {
 class Weights {
  public:
   /**
-   * Projections, experts and an untied head may be quantized, or become so; nothing else may. Throws
+   * Projections, experts and an untied LM head may be quantized, or become so; nothing else may. Throws
    * Error invalid_checkpoint naming file and tensor, unsupported_model for quantized weights on a GPU, io,
    * out_of_memory, aborted.
    */
@@ -37,7 +37,7 @@ class Weights {
   Weight embedding;  // [vocabulary, hidden]
   std::vector<LayerWeights> layers;
   Weight finalNorm;  // (hidden)
-  Weight head;       // [vocabulary, hidden]; the embedding when tied
+  Weight lmHead;     // [vocabulary, hidden]; the embedding when tied
   int64_t bytes = 0;
 
   /** Throws Error io naming a file that weights are used in, if it was cut short or could not be read. */

@@ -62,7 +62,7 @@ if (unavailable) {
     for (const [i, figure] of figures.entries()) expect(lines[header + 1 + i]).toContain(figure.case);
   });
 
-  test('arithmetic and loads other than the default', async () => {
+  test('compute dtypes and loads other than the default', async () => {
     const sizes = sizeOptions('rows', 'hidden', 'experts', 'experts-per-token', 'expert-width');
     const skewed = await runScript('experts.ts', [
       ...common,

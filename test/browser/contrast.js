@@ -1,6 +1,6 @@
 // Evaluated in the page: the texts whose contrast against what is behind them is below 4.5 (WCAG 2.2, 1.4.3).
 (() => {
-  const least = 4.5;
+  const min = 4.5;
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   /** @param {string} colour @returns {number[]} */
   const rgba = (colour) => {
@@ -42,7 +42,7 @@
     const one = luminance(rgba(getComputedStyle(element).color));
     const other = luminance(behind(element));
     const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-    if (ratio < least) poor.push(`${words.slice(0, 40)}: ${ratio.toFixed(2)}`);
+    if (ratio < min) poor.push(`${words.slice(0, 40)}: ${ratio.toFixed(2)}`);
   }
   return poor;
 })();

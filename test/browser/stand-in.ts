@@ -17,7 +17,7 @@ const schedules = [
   {
     type: 'waves',
     commits: 'in waves of WIDTH',
-    parameter: { name: 'width', unit: 'tokens', least: 1, most: 9, suggested: 4 },
+    parameter: { name: 'width', unit: 'tokens', min: 1, max: 9, suggested: 4 },
   },
 ];
 

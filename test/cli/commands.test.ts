@@ -172,7 +172,7 @@ describe('--verbose and --threads', () => {
     expect(lines).toEqual([
       `rnd1: model: ${nano} (a folder)`,
       'rnd1: tokenizer: tokenizer.json',
-      expect.stringMatching(/^rnd1: device: cpu \(\w+\), \d+ threads?, bf16 arithmetic$/),
+      expect.stringMatching(/^rnd1: device: cpu \(\w+\), \d+ threads?, compute dtype bf16$/),
       expect.stringMatching(/^rnd1: why there: .+/),
       'rnd1: weights: 3.69 MB, bf16, copied: they take at most half of the free memory',
       expect.stringMatching(/^rnd1: loading: configuration and tokenizer [\d.]+ s, weights [\d.]+ s$/),
@@ -239,7 +239,7 @@ describe('inspect', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     for (const part of [nano, '1.84M in all, 662.91K active', '3.69 MB bf16', '8 of width 128', '[264, 128]'])
       expect(stdout).toContain(part);
-    expect(stdout).toMatch(/would run on +cpu \(\w+\), \d+ threads, bf16 arithmetic/);
+    expect(stdout).toMatch(/would run on +cpu \(\w+\), \d+ threads, compute dtype bf16/);
   });
 
   test('gives the same as an object, and every tensor where that is wanted', async () => {

@@ -90,7 +90,7 @@ test('writes a checkpoint that says what it is, loads and answers', async () => 
   ]);
   const described = await rnd1(['inspect', out]);
   expect(described.stdout).toMatch(/weights +q4 in groups of 64, 4\.75 bits a parameter/);
-  expect(described.stdout).toContain('bf16 arithmetic, q4 weights');
+  expect(described.stdout).toContain('compute dtype bf16, q4 weights');
   const { stdout: json } = await rnd1(['inspect', out, '--json']);
   expect(JSON.parse(json)).toMatchObject({
     weights: 'q4',
@@ -110,7 +110,7 @@ test('writes a checkpoint that says what it is, loads and answers', async () => 
   expect(other.stderr).toContain("dtype 'q8' is asked for, but the weights are q4 already");
 });
 
-test('a file, a copy of it and a wide checkpoint that is quantized while it loads give the same bits', async () => {
+test('a file, a copy of it and an unquantized checkpoint that is quantized while it loads give the same bits', async () => {
   for (const dtype of ['q8', 'q4'] as const) {
     const out = newPath();
     await rnd1(['quantize', nano, out, '--dtype', dtype, '--quiet']);

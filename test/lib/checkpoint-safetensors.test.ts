@@ -169,8 +169,8 @@ describe('a hostile header', () => {
     const tensor = '{"dtype":"U8","shape":[0],"data_offsets":[0,0]}';
     const header = (count: number) =>
       Buffer.from(`{${Array.from({ length: count }, (_, i) => `"${i}":${tensor}`).join()}}`);
-    const most = header(500_000);
-    expect(parseHeader(most, 8 + most.length, 'f').tensors).toHaveLength(500_000);
+    const max = header(500_000);
+    expect(parseHeader(max, 8 + max.length, 'f').tensors).toHaveLength(500_000);
     const over = header(500_001);
     const message = await failure(() => parseHeader(over, 8 + over.length, 'f'), 'invalid_checkpoint');
     expect(message).toContain('more than 500000 names');

@@ -176,12 +176,12 @@ describe('selecting quantized tensors', () => {
     expect(message).toContain(words);
   });
 
-  test('names a wide tensor that is integers', async () => {
+  test('names an unquantized tensor that is integers', async () => {
     const message = await refusal(await folderOf(q4, changed('model.norm.weight', { dtype: 'U8' })));
     expect(message).toContain('"model.norm.weight" is U8');
   });
 
-  test('names a wide weight where integers are said to be', async () => {
+  test('names an unquantized weight where integers are said to be', async () => {
     const { model } = await read({});
     const wide = [model.hidden, model.expertWidth];
     const message = await refusal(await folderOf(q4, changed(name, { dtype: 'BF16', shape: wide })));

@@ -38,11 +38,11 @@ describe.each(scheduleTable.map((entry) => [entry.type, entry] as const))('%s', 
   test('has the same bounds for all of them', () => {
     const { parameter } = entry;
     if (parameter === null) return;
-    const { least, leastExcluded, most, whole, lenient } = parameter;
+    const { min, minExcluded, max, whole, lenient } = parameter;
     const wrong = [
-      ...(lenient ? [] : [leastExcluded ? least : least - 1]),
-      ...(most === null ? [] : [most + 1]),
-      ...(whole ? [least + 0.5] : []),
+      ...(lenient ? [] : [minExcluded ? min : min - 1]),
+      ...(max === null ? [] : [max + 1]),
+      ...(whole ? [min + 0.5] : []),
     ];
     for (const value of wrong) {
       const beyond = objectOf(entry, value);

@@ -31,7 +31,7 @@ function expertIdsOf({ routing }: ForwardOutput): Int32Array {
 
 afterAll(closeModels);
 
-describe('rounded arithmetic', () => {
+describe('compute dtypes of 16 bits', () => {
   const routes: string[] = [];
   afterAll(() => process.stdout.write(`Routes that rounding changes:\n${routes.join('\n')}\n`));
 
@@ -46,7 +46,7 @@ describe('rounded arithmetic', () => {
 
       const error = normalisedError(forced.logits, exact.logits);
       expect(error).toBeLessThanOrEqual(5e-3);
-      // Above f32's own noise: the arithmetic was rounded indeed.
+      // Above f32's own noise: it did compute with 16 bits.
       expect(error).toBeGreaterThan(1e-9);
 
       const free = expertIdsOf(await rounded.forward(tokens, { routing: true }));

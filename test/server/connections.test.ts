@@ -35,10 +35,10 @@ const count = (text: string, part: string) => text.split(part).length - 1;
 describe('requests of one connection', () => {
   test('are answered one at a time, in order, however many come at once', async () => {
     let running = 0;
-    let most = 0;
+    let max = 0;
     const { url } = await listen(async ({ url: path }, response) => {
       running++;
-      most = Math.max(most, running);
+      max = Math.max(max, running);
       await wait(Number(path?.slice(1)) % 3);
       response.end(`<${path}>`);
       running--;
@@ -47,7 +47,7 @@ describe('requests of one connection', () => {
     const { socket, received } = open(url, paths.map(get).join(''));
     await until(() => received().includes('</299>'));
     expect(received().match(/<[^>]*>/g)).toEqual(paths.map((path) => `<${path}>`));
-    expect(most).toBe(1);
+    expect(max).toBe(1);
     socket.destroy();
   });
 

@@ -19,7 +19,7 @@ export interface ScheduleEntry {
   type: string;
   /** What a step commits. */
   commits: string;
-  parameter: { name: string; unit: string; least: number; most: number | null; suggested: number } | null;
+  parameter: { name: string; unit: string; min: number; max: number | null; suggested: number } | null;
 }
 
 /** A position of the canvas as a run begins. */

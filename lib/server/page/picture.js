@@ -175,11 +175,11 @@ function drawPlace({ x, y, width, height, cell }, type, histories, timetable) {
  * @param {Timetable} timetable
  */
 function drawCounter({ frames, committed }, width, timetable) {
-  const most = Math.max(1, ...committed);
+  const max = Math.max(1, ...committed);
   const digits = String(frames.length).length;
   const step = width / Math.max(timetable.frames, 12);
   const bars = committed.map((count, i) => {
-    const tall = Math.max(2, (count / most) * barsHeight);
+    const tall = Math.max(2, (count / max) * barsHeight);
     const there = timetable.during(i + 1);
     return `<rect class="fresh ${there}" x="${round(i * step)}" y="${round(22 + barsHeight - tall)}" width="${round(step * 0.8)}" height="${round(tall)}"/>`;
   });

@@ -69,6 +69,6 @@ const paces = { calm: [9000, 120, 900], brisk: [3500, 40, 350] };
  */
 export function dwellOf(pace, steps) {
   if (pace !== 'calm' && pace !== 'brisk') return 0;
-  const [whole, least, most] = /** @type {[number, number, number]} */ (paces[pace]);
-  return Math.min(most, Math.max(least, whole / Math.max(1, steps)));
+  const [whole, min, max] = /** @type {[number, number, number]} */ (paces[pace]);
+  return Math.min(max, Math.max(min, whole / Math.max(1, steps)));
 }

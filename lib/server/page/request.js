@@ -103,8 +103,8 @@ function scheduleOf(form) {
   }
   // One that only the server knows.
   if (form.entry?.parameter) {
-    const { name, least, most, suggested } = form.entry.parameter;
-    const value = number(form, 'parameter', `The schedule's ${name}`, least, most ?? Number.MAX_VALUE);
+    const { name, min, max, suggested } = form.entry.parameter;
+    const value = number(form, 'parameter', `The schedule's ${name}`, min, max ?? Number.MAX_VALUE);
     schedule = { type: form.schedule, [name]: value ?? suggested };
   }
   if (form.schedule === 'threshold') {
@@ -134,10 +134,10 @@ function seedOf(text) {
  * @param {Form} form
  * @param {'maxTokens' | 'tokensPerHole' | 'steps' | 'blocks'} field
  * @param {string} name
- * @param {number} least
+ * @param {number} min
  */
-function integer(form, field, name, least) {
-  const value = number(form, field, name, least, 1_000_000);
+function integer(form, field, name, min) {
+  const value = number(form, field, name, min, 1_000_000);
   if (value !== undefined && !Number.isInteger(value)) {
     throw new FormError(field, `${name} must be a whole number, not ${form[field]}.`);
   }
@@ -150,15 +150,15 @@ function integer(form, field, name, least) {
  * @param {Form} form
  * @param {Exclude<keyof Form, 'puzzle' | 'race' | 'entry'>} field
  * @param {string} name
- * @param {number} least
- * @param {number} most
+ * @param {number} min
+ * @param {number} max
  */
-function number(form, field, name, least, most) {
+function number(form, field, name, min, max) {
   const text = (form[field] ?? '').trim().replace(',', '.');
   if (text === '') return undefined;
   const value = Number(text);
   if (!Number.isFinite(value)) throw new FormError(field, `${name} must be a number, not “${form[field]}”.`);
-  if (value < least) throw new FormError(field, `${name} must be at least ${least}.`);
-  if (value > most) throw new FormError(field, `${name} must be at most ${most}.`);
+  if (value < min) throw new FormError(field, `${name} must be at least ${min}.`);
+  if (value > max) throw new FormError(field, `${name} must be at most ${max}.`);
   return value;
 }

@@ -85,16 +85,16 @@ function solve(layout, cells, digitsInOrder) {
  *
  * @param {Layout} layout
  * @param {readonly number[]} cells
- * @param {number} most no more are counted
+ * @param {number} max no more are counted
  * @returns {number}
  */
-export function countSolutions(layout, cells, most) {
+export function countSolutions(layout, cells, max) {
   const cell = cells.indexOf(0);
   if (cell === -1) return 1;
   let count = 0;
-  for (let digit = 1; digit <= layout.size && count < most; digit++) {
+  for (let digit = 1; digit <= layout.size && count < max; digit++) {
     if (!fits(layout, cells, cell, digit)) continue;
-    count += countSolutions(layout, cells.with(cell, digit), most - count);
+    count += countSolutions(layout, cells.with(cell, digit), max - count);
   }
   return count;
 }

@@ -48,11 +48,11 @@ export class Timeline {
       rival === null ? own : Math.max(own, rival.closed ? rival.frames.length : rival.holes.length);
     // Few steps make no broader bars than a finger.
     const width = Math.min(0.84, (48 * steps) / Math.max(1, this.#chart.clientWidth));
-    const most = Math.max(1, ...recording.committed);
+    const max = Math.max(1, ...recording.committed);
     this.#chart.setAttribute('viewBox', `0 0 ${Math.max(1, steps)} ${height}`);
     const bars = recording.committed.map((count, i) => {
       const bar = document.createElementNS(svg, 'rect');
-      const tall = Math.max(4, (count / most) * height);
+      const tall = Math.max(4, (count / max) * height);
       const place = { x: i + (1 - width) / 2, y: height - tall, width, height: tall };
       for (const [name, value] of Object.entries(place)) bar.setAttribute(name, String(value));
       bar.setAttribute('class', i + 1 === shown ? 'now' : i < shown ? 'past' : 'future');

@@ -36,7 +36,7 @@ constexpr int64_t attentionScratch(int64_t headDim) {
   return blocksOf(headDim, 32) * 32 * (2 * attentionRows + 3 * keyBlock) + 16 * keyBlock + 2 * attentionRows;
 }
 
-/** Rows whose logits exist at the same time: at most 64 MiB of them, but enough to read the head seldom. */
+/** Rows whose logits exist at the same time: at most 64 MiB, but enough to read the LM head seldom. */
 constexpr int64_t scoreChunkRows(int64_t vocabulary) {
   const int64_t rows = (int64_t{64} << 20) / 4 / (vocabulary > 0 ? vocabulary : 1);
   return rows < 16 ? 16 : rows;
@@ -83,8 +83,8 @@ class CpuBackend final : public Backend {
                Tensor out) override;
   void mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) override;
   void gatherRows(Tensor x, const int32_t* rows, Tensor out) override;
-  void logits(Tensor x, const Weight& head, Tensor out) override;
-  void score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
+  void logits(Tensor x, const Weight& lmHead, Tensor out) override;
+  void score(Tensor x, const Weight& lmHead, std::span<const ScoreRow> rows,
              std::span<const SamplingPlan> plans, bool greedyUnfiltered, std::span<Score> scores) override;
   void scoreLogits(Tensor logits, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
                    std::span<Score> scores) override;
@@ -145,14 +145,14 @@ class CpuBackend final : public Backend {
   /**
    * Greedy scores, block of the vocabulary by block: no row of logits ever exists. rowsOf(part) gives the
    * rows of one of `rowParts`, multiply(rows, first, columns, logits, thread) their products with a part of
-   * the head.
+   * the LM head.
    */
   template <typename RowsOf, typename Multiply>
-  void scoreParts(Tensor x, const Weight& head, int64_t rowParts, RowsOf&& rowsOf, Multiply&& multiply,
+  void scoreParts(Tensor x, const Weight& lmHead, int64_t rowParts, RowsOf&& rowsOf, Multiply&& multiply,
                   std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
                   std::span<Score> scores);
   /** Greedy scores. */
-  void scoreFused(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
+  void scoreFused(Tensor x, const Weight& lmHead, std::span<const ScoreRow> rows,
                   std::span<const SamplingPlan> plans, std::span<Score> scores);
   void scoreRows(Tensor logits, bool givenLogits, std::span<const ScoreRow> rows,
                  std::span<const SamplingPlan> plans, std::span<Score> scores);

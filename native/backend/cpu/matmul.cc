@@ -86,6 +86,6 @@ void CpuBackend::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
   });
 }
 
-void CpuBackend::logits(Tensor x, const Weight& head, Tensor out) { matmul(x, {&head, 1}, out); }
+void CpuBackend::logits(Tensor x, const Weight& lmHead, Tensor out) { matmul(x, {&lmHead, 1}, out); }
 
 }  // namespace rnd1::cpu

@@ -18,15 +18,15 @@ void CpuBackend::scoreRows(Tensor logits, bool givenLogits, std::span<const Scor
 }
 
 template <typename RowsOf, typename Multiply>
-void CpuBackend::scoreParts(Tensor x, const Weight& head, int64_t rowParts, RowsOf&& rowsOf,
+void CpuBackend::scoreParts(Tensor x, const Weight& lmHead, int64_t rowParts, RowsOf&& rowsOf,
                             Multiply&& multiply, std::span<const ScoreRow> rows,
                             std::span<const SamplingPlan> plans, std::span<Score> scores) {
-  const int64_t columnParts = blocksOf(head.rows, statisticsColumns);
-  // All rows pass a part of the head before the next part is read.
-  parallel(columnParts * rowParts, x.rows * x.columns * head.rows, [&](int64_t item, int thread) {
+  const int64_t columnParts = blocksOf(lmHead.rows, statisticsColumns);
+  // All rows pass a part of the LM head before the next part is read.
+  parallel(columnParts * rowParts, x.rows * x.columns * lmHead.rows, [&](int64_t item, int thread) {
     const int64_t part = item / rowParts;
     const int64_t first = part * statisticsColumns;
-    const int64_t columns = std::min(statisticsColumns, head.rows - first);
+    const int64_t columns = std::min(statisticsColumns, lmHead.rows - first);
     const RowBlock block = rowsOf(item % rowParts);
     float* logits = scratch_[thread].logits.data();
     multiply(block, first, columns, logits, thread);
@@ -43,43 +43,43 @@ void CpuBackend::scoreParts(Tensor x, const Weight& head, int64_t rowParts, Rows
   }
 }
 
-void CpuBackend::scoreFused(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
+void CpuBackend::scoreFused(Tensor x, const Weight& lmHead, std::span<const ScoreRow> rows,
                             std::span<const SamplingPlan> plans, std::span<Score> scores) {
-  const int64_t wantedParts = std::max<int64_t>(2 * threads() / blocksOf(head.rows, statisticsColumns), 1);
+  const int64_t wantedParts = std::max<int64_t>(2 * threads() / blocksOf(lmHead.rows, statisticsColumns), 1);
   const int64_t rowPart = partOf(x.rows, wantedParts, scoredAtOnce);
-  if (head.quantized()) {
+  if (lmHead.quantized()) {
     static_assert(statisticsColumns % panelPair == 0);
-    const RowBlocks blocks = quantized_->takeRows(x, head, rowPart);
+    const RowBlocks blocks = quantized_->takeRows(x, lmHead, rowPart);
     scoreParts(
-        x, head, blocks.count(), [&](int64_t part) { return blocks[part]; },
+        x, lmHead, blocks.count(), [&](int64_t part) { return blocks[part]; },
         [&](const RowBlock& block, int64_t first, int64_t columns, float* logits, int thread) {
-          quantized_->multiplyPart(block, head, first, columns, logits, columns, thread);
+          quantized_->multiplyPart(block, lmHead, first, columns, logits, columns, thread);
         },
         rows, plans, scores);
   } else {
     const RowSource source = matmulRows(x);
     scoreParts(
-        x, head, blocksOf(x.rows, rowPart),
+        x, lmHead, blocksOf(x.rows, rowPart),
         [&](int64_t part) {
           return RowBlock{part * rowPart, std::min(rowPart, x.rows - part * rowPart)};
         },
         [&](const RowBlock& block, int64_t first, int64_t columns, float* logits, int thread) {
-          multiplyBlock(rowsFrom(source, block.first), block.rows, head, first, columns, logits, columns,
+          multiplyBlock(rowsFrom(source, block.first), block.rows, lmHead, first, columns, logits, columns,
                         scratch_[thread]);
         },
         rows, plans, scores);
   }
 }
 
-void CpuBackend::score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
+void CpuBackend::score(Tensor x, const Weight& lmHead, std::span<const ScoreRow> rows,
                        std::span<const SamplingPlan> plans, bool greedyUnfiltered, std::span<Score> scores) {
-  if (greedyUnfiltered) return scoreFused(x, head, rows, plans, scores);
-  reserveLogits(x.rows, head.rows);
-  const int64_t chunk = scoreChunkRows(head.rows);
+  if (greedyUnfiltered) return scoreFused(x, lmHead, rows, plans, scores);
+  reserveLogits(x.rows, lmHead.rows);
+  const int64_t chunk = scoreChunkRows(lmHead.rows);
   for (int64_t first = 0; first < x.rows; first += chunk) {
     const int64_t count = std::min(chunk, x.rows - first);
-    const Tensor chunkLogits(logitsChunk_.data(), count, head.rows);
-    logits(x.rowRange(first, count), head, chunkLogits);
+    const Tensor chunkLogits(logitsChunk_.data(), count, lmHead.rows);
+    logits(x.rowRange(first, count), lmHead, chunkLogits);
     scoreRows(chunkLogits, false, rows.subspan(first, count), plans, scores.subspan(first, count));
   }
 }

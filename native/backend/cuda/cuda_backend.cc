@@ -250,21 +250,21 @@ void CudaBackend::gatherRows(Tensor x, const int32_t* rows, Tensor out) {
   cuda::gatherRows(stream(), x, rows, out);
 }
 
-void CudaBackend::logits(Tensor x, const Weight& head, Tensor out) { matmul(x, {&head, 1}, out); }
+void CudaBackend::logits(Tensor x, const Weight& lmHead, Tensor out) { matmul(x, {&lmHead, 1}, out); }
 
-void CudaBackend::score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
+void CudaBackend::score(Tensor x, const Weight& lmHead, std::span<const ScoreRow> rows,
                         std::span<const SamplingPlan> plans, bool greedyUnfiltered, std::span<Score> scores) {
-  const int64_t chunk = greedyUnfiltered ? greedyChunkRows(head.rows) : scoreChunkRows(head.rows);
+  const int64_t chunk = greedyUnfiltered ? greedyChunkRows(lmHead.rows) : scoreChunkRows(lmHead.rows);
   for (int64_t first = 0; first < x.rows; first += chunk) {
     const Tensor part = x.rowRange(first, std::min(chunk, x.rows - first));
     if (greedyUnfiltered) {
-      scoreGreedy(stream(), dtype_, part, head, rows.data() + first, plans.data(), partials_.data(),
+      scoreGreedy(stream(), dtype_, part, lmHead, rows.data() + first, plans.data(), partials_.data(),
                   scores.data() + first);
       continue;
     }
     const Tensor logits =
-        Tensor(logitsChunk_.data(), part.rows, head.rows).limitedTo(part.validRows, part.before);
-    matmul(part, {&head, 1}, logits);
+        Tensor(logitsChunk_.data(), part.rows, lmHead.rows).limitedTo(part.validRows, part.before);
+    matmul(part, {&lmHead, 1}, logits);
     scoreRows(stream(), logits, false, rows.data() + first, plans.data(), scores.data() + first);
   }
 }

@@ -70,8 +70,8 @@ class CudaBackend final : public Backend {
                Tensor out) override;
   void mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) override;
   void gatherRows(Tensor x, const int32_t* rows, Tensor out) override;
-  void logits(Tensor x, const Weight& head, Tensor out) override;
-  void score(Tensor x, const Weight& head, std::span<const ScoreRow> rows,
+  void logits(Tensor x, const Weight& lmHead, Tensor out) override;
+  void score(Tensor x, const Weight& lmHead, std::span<const ScoreRow> rows,
              std::span<const SamplingPlan> plans, bool greedyUnfiltered, std::span<Score> scores) override;
   void scoreLogits(Tensor logits, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
                    std::span<Score> scores) override;

@@ -108,8 +108,8 @@ int64_t greedyParts(int64_t vocabulary);
 
 /** Scores of x · headᵀ for plans that are all greedy and unfiltered. partials: (x.rows, greedyParts),
  * scratch. */
-void scoreGreedy(cudaStream_t stream, DType computeDtype, Tensor x, const Weight& head, const ScoreRow* rows,
-                 const SamplingPlan* plans, GreedyPartial* partials, Score* scores);
+void scoreGreedy(cudaStream_t stream, DType computeDtype, Tensor x, const Weight& lmHead,
+                 const ScoreRow* rows, const SamplingPlan* plans, GreedyPartial* partials, Score* scores);
 
 /** Backend::unmask. keys: scratch, one for each score. */
 void unmask(cudaStream_t stream, const UnmaskCanvas* canvases, int64_t count, const ScoreRow* rows,

@@ -24,7 +24,7 @@ static_assert(greedyRows == tileRows && greedyColumns == tileColumns && greedyCo
 
 struct GreedyArguments {
   Tensor x;
-  WeightTile head;
+  WeightTile lmHead;
   int32_t vocabulary;
   const ScoreRow* rows;
   const SamplingPlan* plans;
@@ -174,7 +174,7 @@ __global__ void __launch_bounds__(matmulThreads) greedyKernel(GreedyArguments gi
   auto& shared = *reinterpret_cast<MatmulMemory<1>*>(sharedMemory());
   auto* tile = reinterpret_cast<float*>(sharedMemory());  // in the place of what has been multiplied
   scoreTiles<matmulThreads>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
-    const WeightTile weights[1] = {given.head.from(first)};
+    const WeightTile weights[1] = {given.lmHead.from(first)};
     Sums sums[1];
     multiplyTile<1, computeDtype>(shared, validRow(given.x, firstRow + threadIdx.x / 4), weights, columns,
                                   static_cast<int32_t>(given.x.columns), sums);
@@ -190,7 +190,7 @@ __global__ void __launch_bounds__(mmaThreads) greedyMmaKernel(GreedyArguments gi
   auto& shared = *reinterpret_cast<MmaMemory<1, greedyRows>*>(sharedMemory());
   auto* tile = reinterpret_cast<float*>(sharedMemory());
   scoreTiles<mmaThreads>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
-    const WeightTile weights[1] = {given.head.from(first)};
+    const WeightTile weights[1] = {given.lmHead.from(first)};
     FragmentC sums[1][greedyRows / 8];
     multiplyMmaTile<1, greedyRows, type>(shared, validRow(given.x, firstRow + XLoader<greedyRows>::row()),
                                          weights, columns, static_cast<int32_t>(given.x.columns), sums);
@@ -232,20 +232,20 @@ int64_t greedyParts(int64_t vocabulary) {
   return (vocabulary + tilesPerBlock * greedyColumns - 1) / (tilesPerBlock * greedyColumns);
 }
 
-void scoreGreedy(cudaStream_t stream, DType computeDtype, Tensor x, const Weight& head, const ScoreRow* rows,
-                 const SamplingPlan* plans, GreedyPartial* partials, Score* scores) {
-  const auto parts = static_cast<int32_t>(greedyParts(head.rows));
+void scoreGreedy(cudaStream_t stream, DType computeDtype, Tensor x, const Weight& lmHead,
+                 const ScoreRow* rows, const SamplingPlan* plans, GreedyPartial* partials, Score* scores) {
+  const auto parts = static_cast<int32_t>(greedyParts(lmHead.rows));
   const GreedyArguments given{x,
-                              {head.data, head.strideBytes, head.dtype},
-                              static_cast<int32_t>(head.rows),
+                              {lmHead.data, lmHead.strideBytes, lmHead.dtype},
+                              static_cast<int32_t>(lmHead.rows),
                               rows,
                               plans,
                               partials,
                               parts,
                               scores};
-  // Blocks that share a part of the head follow each other: it is read from memory once.
+  // Blocks that share a part of the LM head follow each other: it is read from memory once.
   const dim3 blocks(blocksFor(x.rows, greedyRows), static_cast<unsigned>(parts));
-  if (suitsMma(computeDtype, head)) {
+  if (suitsMma(computeDtype, lmHead)) {
     const Grid grid{blocks, mmaThreads, sizeof(MmaMemory<1, greedyRows>)};
     if (computeDtype == DType::bf16) {
       launch(stream, "score (greedy)", grid, greedyMmaKernel<DType::bf16>, given);

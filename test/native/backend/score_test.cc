@@ -218,7 +218,7 @@ void rowsStandAlone() {
 const DeviceTests scoreTests{
     {"scoreLogits: every kind of plan against float64", scoreLogitsMatches},
     {"scoreLogits: 1, 7, 33 and 129 rows of canvases with plans of their own", oddRows},
-    {"score: the head's product is scored, every weight type", scoreMatches},
+    {"score: the LM head's logits are scored, every weight type", scoreMatches},
     {"score: greedy unfiltered plans are scored without logits, and alike", greedyUnfilteredScores},
     {"score: a large vocabulary and many rows", largeVocabulary},
     {"score: greedy decisions and bits do not depend on whether rows of logits exist", greedyAlone},

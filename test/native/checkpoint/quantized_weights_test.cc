@@ -243,7 +243,7 @@ void quantizingAborts() {
 const Tests quantizedWeightsTests{
     {"quantized weights: a written file and an unquantized one give the same bits", loadsWhatItWrites},
     {"quantized weights: files do not depend on threads", fillsTheSameWhateverTheThreads},
-    {"quantized weights: a tied head stays unquantized", tiedHeadsStayUnquantized},
+    {"quantized weights: a tied LM head stays unquantized", tiedHeadsStayUnquantized},
     {"quantized weights: bent manifests are named", refusesManifests},
     {"quantized weights: filling reports progress", reportsProgress},
     {"quantized weights: filling fails by name", fillingFails},

@@ -52,7 +52,7 @@ test.each([
 });
 
 test('a schedule that only the server knows has its parameter', () => {
-  const parameter = { name: 'width', unit: 'tokens', least: 1, most: 9, suggested: 4 };
+  const parameter = { name: 'width', unit: 'tokens', min: 1, max: 9, suggested: 4 };
   const other = {
     ...form,
     schedule: 'waves',

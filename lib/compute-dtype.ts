@@ -5,28 +5,28 @@ import { RND1Error } from './errors';
 import type { DType } from './types';
 
 /** What the `dtype` option comes to for a checkpoint. */
-export interface Arithmetic {
+export interface ChosenDtypes {
   /** Of everything but products with quantized weights. */
-  readonly arithmetic: FloatType;
+  readonly computeDtype: FloatType;
   /** The weights of products, once they are loaded. */
   readonly weights: FloatType | QuantizedType;
-  /** What wide weights become while they are loaded; null when they stay as they are. */
+  /** What unquantized weights become while they are loaded; null when they stay as they are. */
   readonly quantize: Quantization | null;
 }
 
 const isQuantized = (dtype: string): dtype is QuantizedType => dtype === 'q8' || dtype === 'q4';
 
 /** Throws `unsupported_model` when integers are asked for that are not the checkpoint's own. */
-export function chooseArithmetic(
+export function chooseDtypes(
   folder: string,
   asked: DType,
   { dtype, weights }: Pick<SelectedTensors, 'dtype' | 'weights'>,
-): Arithmetic {
-  if (!isQuantized(asked)) return { arithmetic: asked === 'auto' ? dtype : asked, weights, quantize: null };
+): ChosenDtypes {
+  if (!isQuantized(asked)) return { computeDtype: asked === 'auto' ? dtype : asked, weights, quantize: null };
   if (!isQuantized(weights)) {
-    return { arithmetic: dtype, weights: asked, quantize: { dtype: asked, group: 64 } };
+    return { computeDtype: dtype, weights: asked, quantize: { dtype: asked, group: 64 } };
   }
-  if (weights === asked) return { arithmetic: dtype, weights, quantize: null };
+  if (weights === asked) return { computeDtype: dtype, weights, quantize: null };
   throw new RND1Error(
     'unsupported_model',
     `${folder}: dtype '${asked}' is asked for, but the weights are ${weights} already; quantize the original checkpoint`,
