@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
 import { dirname, join, posix, relative, resolve } from 'node:path';
 
 const root = resolve(__dirname, '..');
@@ -122,5 +123,29 @@ describe('TypeScript imports', () => {
   test('lib imports nothing but itself, the contract and package.json', () => {
     const own = imports.filter(({ file }) => file.startsWith('lib/'));
     expect(own.filter(({ target }) => !/^(lib\/|types\/native|package\.json$)/.test(target))).toEqual([]);
+  });
+
+  // Which folder of lib may import which packages of others.
+  const packages: Record<string, RegExp> = {
+    '@fastify/cors': /^lib\/server\//,
+    '@fastify/swagger': /^lib\/server\//,
+    '@huggingface/hub': /^lib\/hub\//,
+    '@huggingface/tokenizers': /^lib\/tokenizer-parts\.ts$/,
+    '@sinclair/typebox': /^lib\/server\//,
+    bindings: /^lib\/binding\.ts$/,
+    commander: /^lib\/cli\//,
+    fastify: /^lib\/server\//,
+    'prom-client': /^lib\/server\//,
+    undici: /^lib\/hub\//,
+  };
+
+  test('each package is imported by the folder that it serves', () => {
+    const pattern =
+      /(?:\bfrom |\bimport |\brequire\(|\bimport\()'((?!node:)(?:@[\w.-]+\/)?[\w-][\w.-]*)(?:\/[^']*)?'/g;
+    const own = references(sources('lib', /\.([cm]?ts|mjs)$/), pattern).filter(
+      ({ target }) => !builtinModules.includes(target),
+    );
+    expect([...new Set(own.map(({ target }) => target))].sort()).toEqual(Object.keys(packages).sort());
+    expect(own.filter(({ file, target }) => !packages[target]?.test(file))).toEqual([]);
   });
 });
