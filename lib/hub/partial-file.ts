@@ -211,7 +211,7 @@ async function take(parts: readonly Part[], mine: string): Promise<void> {
   await touch(mine);
 }
 
-/** Releases `mine` if another owner took a larger part at the same time. */
+/** Releases `mine` if another owner took a larger part at the same time; returns whether. */
 async function givesWay(blob: string, mine: string): Promise<boolean> {
   const parts = await partsOf(blob);
   const ahead = parts.slice(
@@ -223,7 +223,7 @@ async function givesWay(blob: string, mine: string): Promise<boolean> {
   return true;
 }
 
-/** Renames a part to `HASH.incomplete`; deletes it if that file is larger. */
+/** Renames a part to `HASH.incomplete`; deletes it if empty or smaller than that file. */
 async function putToRest(blob: string, path: string): Promise<void> {
   const resting = blob + suffix;
   const bytes = (await sizeOf(path)) ?? 0;

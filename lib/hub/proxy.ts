@@ -2,7 +2,7 @@ import { BlockList, isIP } from 'node:net';
 
 /** A proxy that an environment variable names. */
 export interface ProxyServer {
-  /** Name of the variable, in the case that is set. */
+  /** Name of the variable that is set, such as `https_proxy`. */
   readonly variable: string;
   /** Its address, without user and password. */
   readonly url: string;
@@ -59,7 +59,7 @@ function variable(name: string, environment: Environment): { name: string; value
   return value === '' ? null : { name: named, value };
 }
 
-/** Whether NO_PROXY lists a host: by name (or that of a parent domain), with or without a port, by address or network. */
+/** Whether NO_PROXY lists a host: by name (or a parent domain), with or without a port, by address or network. */
 function isExcluded(target: URL, list: string): boolean {
   const host = target.hostname.replace(/^\[|\]$/g, '').toLowerCase();
   const port = target.port || (target.protocol === 'https:' ? '443' : '80');

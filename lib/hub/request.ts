@@ -77,7 +77,7 @@ export class Watch {
     else outer.addEventListener('abort', this.#follow, { once: true });
   }
 
-  /** Restarts the timeout after `bytes` of a body. */
+  /** Restarts the timeout after `bytes` of a body; throws if they are too slow. */
   touch(bytes = 0): void {
     this.#timer.refresh();
     this.#bytes += bytes;

@@ -58,7 +58,7 @@ export async function hubSettings(options: HubOptions): Promise<HubSettings> {
   return settings;
 }
 
-/** Secrets for error messages. */
+/** The secrets that no error may quote. */
 export function secretsOf({ token }: HubSettings): Secrets {
   return new Secrets([...(token === null ? [] : [token]), ...proxySecrets()]);
 }
