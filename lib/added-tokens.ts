@@ -6,7 +6,7 @@ export interface AddedToken {
   readonly single_word?: boolean;
   /** White space before it belongs to it. */
   readonly lstrip?: boolean;
-  /** White space behind it belongs to it. */
+  /** White space after it belongs to it. */
   readonly rstrip?: boolean;
 }
 

@@ -24,7 +24,7 @@ const wordLimit = 256;
 const stepLimit = 64;
 /** UTF-16 units of one pattern. */
 const patternLimit = 2 ** 14;
-/** UTF-16 units of what a model adds to the parts of a word, such as `##` and `</w>`. */
+/** UTF-16 units of affixes that a model adds to the parts of a word, such as `##` and `</w>`. */
 const affixLimit = 64;
 
 /** Factor by which a normal form may lengthen a text in UTF-16 units; applied again, it changes nothing. */
@@ -195,7 +195,7 @@ function growthOf(steps: readonly Json[]): number {
   return steps.reduce((product, step) => product * stepGrowth(step), 1);
 }
 
-/** The same for normal forms, which lengthen again only what steps between them inserted. */
+/** The same for normal forms, which lengthen again only text that steps between them insert. */
 function formGrowthOf(steps: readonly Json[]): number {
   let product = 1;
   let form = 1;

@@ -6,7 +6,7 @@ import { Fields } from './fields';
 export interface Quantization {
   /** 8 or 4 bits per weight. */
   readonly dtype: QuantizedType;
-  /** Columns that share a scale; 32 where 64 does not divide the columns of a weight. */
+  /** Columns that share a scale; 32 if 64 does not divide the columns of a weight. */
   readonly group: QuantizedGroup;
 }
 

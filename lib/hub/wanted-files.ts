@@ -33,7 +33,7 @@ export async function isComplete(folder: string): Promise<boolean> {
   return shards.length > 0;
 }
 
-/** Not every model has one, and other libraries may cache the weights alone. */
+/** Not every model has a tokenizer, and other libraries may not cache it. */
 export async function hasTokenizer(folder: string): Promise<boolean> {
   return (await fileSize(join(folder, TOKENIZER_FILE))) !== null;
 }
