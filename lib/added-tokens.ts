@@ -2,15 +2,15 @@
 export interface AddedToken {
   readonly id: number;
   readonly content: string;
-  /** Only where no word goes on at either side of it. */
+  /** Matches only if no word continues on either side. */
   readonly single_word?: boolean;
   /** White space before it belongs to it. */
   readonly lstrip?: boolean;
-  /** White space behind it belongs to it. */
+  /** White space after it belongs to it. */
   readonly rstrip?: boolean;
 }
 
-/** A stretch of a text: an added token's, or one (id null) that is left to the tokenizer's model. */
+/** A section of a text: an added token, or text (id null) for the tokenizer's model. */
 export interface Section {
   readonly id: number | null;
   readonly text: string;
@@ -21,22 +21,22 @@ interface Node {
   token: AddedToken | null;
 }
 
-/** UTF-16 units of all tokens of one search, as they are spelled: each may be a node of its own. */
+/** UTF-16 units of all tokens of one search, as they are spelled: each may need a node. */
 const spelledLimit = 2 ** 20;
 
-/** Letters, marks, digits and what joins words, as Rust's regular expressions have `\w`. */
+/** Letters, marks, digits and joining characters: `\w` of Rust's regular expressions. */
 const wordAtEnd = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
 const wordAtStart = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
 const whiteSpace = /\p{White_Space}/u;
 
 /**
- * Finds added tokens in texts as the Rust library `tokenizers` does: from left to right, the longest one where several
- * begin. A token that is not wanted where it stands stays text, and the search goes on behind it.
+ * Finds added tokens in texts as the Rust library `tokenizers` does: from left to right, the longest one if several
+ * begin. A token that `single_word` excludes stays text, and the search continues after it.
  */
 export class AddedTokens {
   readonly #root: Node = { next: new Map(), token: null };
 
-  /** @param spell how a text is spelled where tokens are looked for */
+  /** @param spell normalizes a token as the searched text is */
   constructor(tokens: readonly AddedToken[], spell: (content: string) => string = (content) => content) {
     let all = 0;
     for (const token of tokens) {
@@ -98,7 +98,7 @@ export class AddedTokens {
   }
 }
 
-/** Whether no word goes on before `start` or behind `end`. */
+/** Whether no word continues before `start` or after `end`. */
 function isWord(text: string, start: number, end: number): boolean {
   return (
     !wordAtEnd.test(text.slice(Math.max(0, start - 2), start)) && !wordAtStart.test(text.slice(end, end + 2))

@@ -8,19 +8,19 @@ import { refuseSharedMask, tokenWarnings } from './checkpoint/special-tokens';
 import { RND1Error } from './errors';
 import type { NamedTokens } from './tokenizer';
 
-/** The token ids that mean something to the loop. 0 is an id like any other; null and an empty list mean none. */
+/** The token ids with a meaning in generation. 0 is an id like any other; null and an empty list mean none. */
 export interface SpecialTokens {
-  /** What a masked position holds. */
+  /** The token of masked positions. */
   readonly maskTokenId: number;
   /** Any of these ends a text. */
   readonly eosTokenIds: readonly number[];
-  /** What the reserved slot at the end of a canvas holds; it ends a text, too. */
+  /** The token of the reserved slot at the end of a canvas; it ends a text, too. */
   readonly padTokenId: number | null;
-  /** What an unprompted canvas begins with. */
+  /** The first token of an unprompted canvas. */
   readonly bosTokenId: number | null;
 }
 
-/** What a checkpoint says about how to generate. */
+/** Defaults of a checkpoint for generation. */
 export interface GenerationDefaults {
   /** `max_new_tokens` of generation_config.json. */
   readonly maxNewTokens?: number;
@@ -36,30 +36,30 @@ export interface ModelConfig {
   readonly model: NativeConfig;
   /** Mask, end of text, padding, beginning of text. */
   readonly tokens: SpecialTokens;
-  /** What options default to. */
+  /** Defaults of options. */
   readonly generation: GenerationDefaults;
   /** How the weights are quantized; null when they are not. */
   readonly quantization: Quantization | null;
-  /** `dtype` or `torch_dtype` as written; the weights themselves decide. */
+  /** `dtype` or `torch_dtype` as written; weights have their own dtype. */
   readonly declaredDtype?: string;
-  /** config.json as it is. */
+  /** config.json, unchanged. */
   readonly raw: Readonly<Record<string, unknown>>;
-  /** generation_config.json as it is; empty when there is none. */
+  /** generation_config.json, unchanged; empty when there is none. */
   readonly rawGeneration: Readonly<Record<string, unknown>>;
 }
 
 export interface ReadConfigOptions {
   /** Name of the configuration file inside the folder. @default 'config.json' */
   readonly configFile?: string;
-  /** The special tokens that tokenizer_config.json names, given the vocabulary; they serve where no config has the key. */
+  /** Gets the special tokens of tokenizer_config.json, given `vocab_size`: used for keys that neither config has. */
   readonly namedTokens?: (vocabulary: number) => Promise<NamedTokens>;
-  /** Told of contradictions that leave no doubt. */
+  /** Called for contradictions that are resolved. */
   readonly warn?: (message: string) => void;
 }
 
 /**
- * Reads config.json and, where there is one, generation_config.json, which wins for token ids and steps.
- * Throws `unsupported_model` for what this package does not implement and `invalid_checkpoint` for values that
+ * Reads config.json and, if there is one, generation_config.json, which takes precedence for token ids and steps.
+ * Throws `unsupported_model` for unimplemented features and `invalid_checkpoint` for values that
  * are missing, of a wrong type or contradict each other, naming file, key and value.
  */
 export async function readConfig(folder: string, options: ReadConfigOptions = {}): Promise<ModelConfig> {
@@ -139,7 +139,7 @@ function readRopeTheta(fields: Fields): number {
   return theta;
 }
 
-/** The first of `sources` that has an id decides; the tokenizer only where none has the key, not even as null. */
+/** Uses the first of `sources` that has an id; the tokenizer only if none has the key, not even as null. */
 function readTokens(sources: readonly Fields[], named: NamedTokens, vocabulary: number): SpecialTokens {
   const first = <T>(
     key: string,
@@ -176,7 +176,7 @@ function readGeneration(generation: Fields, config: Fields): GenerationDefaults 
   if (taskTemplate !== undefined && !taskTemplate.includes('{prompt}')) {
     throw generation.invalid('task_template', 'a string that contains {prompt}');
   }
-  // Each of them makes a text longer by all of the prompt.
+  // Each of them repeats the whole prompt.
   if (taskTemplate !== undefined && taskTemplate.split('{prompt}').length > 17) {
     throw generation.invalid('task_template', 'a string that contains {prompt} at most 16 times');
   }

@@ -4,9 +4,9 @@ import { dirname, isAbsolute, join } from 'node:path';
 
 const { name } = require('../package.json') as { name: string };
 
-/** Where the code of this package lies, and how packages beside it are found. */
+/** The folder of this package, and how to resolve packages beside it. */
 export interface PackageRoot {
-  /** The checkout, or node_modules/rnd1. null where a bundler took the code in and no package is installed there. */
+  /** The checkout, or node_modules/rnd1. null if the code is bundled and no package is installed beside it. */
   readonly folder: string | null;
   /** Whether this code runs from a bundle. */
   readonly bundled: boolean;
@@ -14,7 +14,7 @@ export interface PackageRoot {
   readonly require: { (name: string): unknown; resolve(name: string): string };
 }
 
-/** Found once: neither moves while the program runs. */
+/** Found once: it does not change while the program runs. */
 export const packageRoot: PackageRoot = findRoot();
 
 function findRoot(): PackageRoot {
@@ -22,7 +22,7 @@ function findRoot(): PackageRoot {
   const own = typeof __dirname === 'string' && isAbsolute(__dirname) ? dirname(__dirname) : null;
   if (own !== null && existsSync(join(own, 'package.json')) && readName(own) === name)
     return { folder: own, bundled: false, require: createRequire(join(own, 'package.json')) };
-  // Of a program that has no file, such as node's prompt, only the working directory is known.
+  // For a program without a file, such as node's REPL, only the working directory is known.
   const places = [own, process.argv[1] === undefined ? process.cwd() : dirname(process.argv[1])];
   const requires = places
     .filter((place) => place !== null && isAbsolute(place))

@@ -1,16 +1,16 @@
 import { type ModelConfig, readConfig } from './config';
 import { Tokenizer } from './tokenizer';
 
-/** What a checkpoint folder says besides its weights. */
+/** Contents of a checkpoint folder besides its weights. */
 export interface Settings {
   readonly config: ModelConfig;
   /** null when there is no tokenizer.json. */
   readonly tokenizer: Tokenizer | null;
-  /** Contradictions that leave no doubt: docs/checkpoints.md. */
+  /** Contradictions whose resolution is clear: docs/checkpoints.md. */
   readonly warnings: readonly string[];
 }
 
-/** Reads both together: ids of the tokenizer are checked by the config, special tokens may be named by the tokenizer. */
+/** Reads both together: the config limits the ids of the tokenizer, which may name special tokens. */
 export async function readSettings(folder: string, configFile?: string): Promise<Settings> {
   let tokenizer: Tokenizer | null = null;
   const warnings: string[] = [];

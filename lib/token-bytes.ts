@@ -18,8 +18,8 @@ const bytesOfLetters: ReadonlyMap<string, number> = (() => {
 })();
 
 /**
- * Reads the bytes of tokens in order and says to which part of a text each character belongs: the one that holds its
- * first byte. Bytes that are not UTF-8 become U+FFFD, so that all parts joined are the text of all bytes.
+ * Decodes the bytes of tokens in order and assigns each character to the part of a text with its first byte. Bytes that
+ * are not UTF-8 become U+FFFD, so that all parts joined are the text of all bytes.
  */
 export class PartTexts {
   /** The text of each part. */
@@ -32,7 +32,7 @@ export class PartTexts {
     this.texts = new Array<string>(parts).fill('');
   }
 
-  /** Adds bytes that stand in a part; parts come in order. */
+  /** Adds bytes to a part; parts must come in order. */
   add(part: number, bytes: Uint8Array): void {
     const begun = this.#open;
     let text = this.#decoder.decode(bytes, { stream: true });
@@ -48,14 +48,14 @@ export class PartTexts {
     else this.#open = { part: begun !== null && open.length > bytes.length ? begun.part : part, bytes: open };
   }
 
-  /** What is unfinished stays so: a masked position or the end comes. */
+  /** Ends an unfinished character, which becomes U+FFFD. */
   flush(): void {
     const text = this.#decoder.decode();
     if (this.#open !== null) this.#append(this.#open.part, text);
     this.#open = null;
   }
 
-  /** Adds text that stands in a part. */
+  /** Adds text to a part. */
   write(part: number, text: string): void {
     this.flush();
     this.#append(part, text);
@@ -66,7 +66,7 @@ export class PartTexts {
   }
 }
 
-/** How many bytes at the end begin a character that needs more. */
+/** How many bytes at the end begin an unfinished character. */
 function unfinished(bytes: readonly number[]): number {
   for (let count = 1; count <= Math.min(3, bytes.length); count++) {
     const byte = bytes[bytes.length - count] as number;

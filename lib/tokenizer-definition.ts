@@ -1,9 +1,8 @@
 type Json = Record<string, unknown>;
 
 /**
- * A definition as the tokenizer library should read it: older files say with `add_prefix_space` what newer ones call
- * `prepend_scheme`, texts are split before each `▁` unless that is off, and a decoder of the scheme `never` takes no
- * space off the start.
+ * Adapts a definition to the tokenizer library: `add_prefix_space` of older files becomes `prepend_scheme`, texts are
+ * split before each `▁` unless that is off, and a decoder with the scheme `never` keeps a space at the start.
  */
 export function readableDefinition(definition: Json): Json {
   return {
@@ -20,8 +19,8 @@ export function readableDefinition(definition: Json): Json {
 }
 
 /**
- * What is done to a text that goes on after another one: the same, without what only the start of a text gets (a space
- * put before it) or loses (white space). Null where that makes no difference.
+ * The steps for a text that continues another one: the same, without those that add a space or remove white space
+ * only at the start of a text. Null if that makes no difference.
  */
 export function goingOn(definition: Json): Pick<Json, 'normalizer' | 'pre_tokenizer'> | null {
   let changed = false;
@@ -35,7 +34,7 @@ export function goingOn(definition: Json): Pick<Json, 'normalizer' | 'pre_tokeni
         changed = true;
         return null;
       case 'Replace':
-        // `^` matches nothing but the start.
+        // `^` matches only at the start.
         if (!String((step.pattern as Json | undefined)?.Regex ?? '').startsWith('^')) return step;
         changed = true;
         return null;
@@ -67,7 +66,7 @@ function schemeOf({ prepend_scheme, add_prefix_space }: Json): unknown {
   return prepend_scheme ?? (add_prefix_space === false ? 'never' : 'always');
 }
 
-/** Changes the steps that a normalizer, pre-tokenizer or decoder consists of; null takes one out. */
+/** Maps the steps of a normalizer, pre-tokenizer or decoder; null removes one. */
 function mapSteps(step: unknown, change: (step: Json) => Json | null): unknown {
   if (typeof step !== 'object' || step === null) return step;
   const own = step as Json;

@@ -2,32 +2,32 @@ import { quote } from './checkpoint/format';
 
 type Json = Record<string, unknown>;
 
-/** How many times as long decoding may make a text at most, all steps together. */
+/** Factor by which decoding may lengthen a text, all steps together. */
 const decoderGrowth = 64;
-/** The same of what becomes tokens. */
+/** The same for encoding. */
 const encoderGrowth = 1024;
 /** UTF-16 units of one token; the longest in published tokenizers are runs of a few hundred spaces. */
 const tokenLimit = 4096;
 /** Added tokens, and special tokens that tokenizer_config.json names. Gemma has 6,414. */
 const addedLimit = 10_000;
-/** The same where bytes become text: every token is compared with each of them. gpt-oss has about 1,100. */
+/** The same if decoding is byte-level: every token is compared with each. gpt-oss has about 1,100. */
 const byteLevelAddedLimit = 2048;
 /** UTF-16 units of all added tokens. */
 const addedLength = 2 ** 20;
-/** UTF-16 units of all pieces of a Unigram model: a node of its trie for each, where they share nothing. */
+/** UTF-16 units of all pieces of a Unigram model: each may need a node of its trie. */
 const pieceLimit = 2 ** 22;
 /** UTF-16 units that one token may be decoded to: texts are decoded in every step. */
 const decodedTokenLimit = 2 ** 15;
-/** A WordPiece model looks at every part of a word. */
+/** Characters of a word: WordPiece tries all its parts. */
 const wordLimit = 256;
-/** Steps of one part. */
+/** Steps of one part, such as the decoder. */
 const stepLimit = 64;
 /** UTF-16 units of one pattern. */
 const patternLimit = 2 ** 14;
-/** UTF-16 units of what a model puts before or behind the parts of a word, as `##` and `</w>`. */
+/** UTF-16 units of affixes that a model adds to the parts of a word, such as `##` and `</w>`. */
 const affixLimit = 64;
 
-/** How many times as many UTF-16 units a normal form may have as the text; applied again, it changes nothing. */
+/** Factor by which a normal form may lengthen a text in UTF-16 units; applied again, it changes nothing. */
 const normalForms: ReadonlyMap<unknown, number> = new Map([
   ['NFC', 3],
   ['NFD', 4],
@@ -39,8 +39,8 @@ const normalForms: ReadonlyMap<unknown, number> = new Map([
 ]);
 
 /**
- * Patterns that are known to take no more than the square of a text's length, as tokenizer.json spells them: those of
- * Qwen (and RND1) and Llama 3. They split texts of a few thousand characters at once.
+ * Patterns that are known to take at most quadratic time, as tokenizer.json spells them: those of Qwen (and RND1) and
+ * Llama 3. They split texts of a few thousand characters instantly.
  */
 const knownPatterns: ReadonlySet<string> = new Set([
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
@@ -48,8 +48,8 @@ const knownPatterns: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Throws where a tokenizer.json asks for more than the main thread can bound: decoding, which goes on there in every
- * step, must be linear in the number of tokens, and neither decoding nor normalizing may blow a text up.
+ * Throws if a tokenizer.json could block the main thread: decoding, which runs there in every step, must be linear in
+ * the number of tokens, and neither decoding nor normalizing may lengthen a text too much.
  */
 export function checkTokenizerLimits(definition: Json, config: Json = {}): void {
   const { normalizer, decoder, model } = definition;
@@ -57,7 +57,7 @@ export function checkTokenizerLimits(definition: Json, config: Json = {}): void 
   for (const pattern of patternsOf(decoders)) {
     if (isLinear(pattern)) continue;
     throw new Error(
-      `its decoder searches for ${quote(pattern)}: patterns of decoders must have no groups, repetitions and alternatives`,
+      `its decoder searches for ${quote(pattern)}: patterns of decoders must have no groups, repetitions or alternatives`,
     );
   }
   for (const [part, steps, limit] of [
@@ -66,7 +66,7 @@ export function checkTokenizerLimits(definition: Json, config: Json = {}): void 
     ['pre_tokenizer', stepsOf(definition.pre_tokenizer, 'pretokenizers'), encoderGrowth],
   ] as const) {
     if (steps.length > stepLimit)
-      throw new Error(`its ${part} has ${steps.length} steps of at most ${stepLimit}`);
+      throw new Error(`its ${part} has ${steps.length} steps; the limit is ${stepLimit}`);
     if (growthOf(steps) * formGrowthOf(steps) > limit)
       throw new Error(`its ${part} may make a text more than ${limit} times as long`);
     const long = patternsOf(steps).find((pattern) => pattern.length > patternLimit);
@@ -80,11 +80,11 @@ export function checkTokenizerLimits(definition: Json, config: Json = {}): void 
   checkTokens(definition.added_tokens as Json[], (model as Json | undefined)?.vocab);
   const decoded = longestToken(definition) * growthOf(decoders);
   if (decoded > decodedTokenLimit) {
-    throw new Error(`a token may be decoded to ${decoded} characters, of at most ${decodedTokenLimit}`);
+    throw new Error(`a token may be decoded to ${decoded} characters; the limit is ${decodedTokenLimit}`);
   }
 }
 
-/** Pieces of no length would never come to an end. */
+/** Splitting into empty pieces would never end. */
 function checkLengths(steps: readonly Json[]): void {
   for (const { type, length } of steps) {
     if (type !== 'FixedLength' || (Number.isInteger(length) && (length as number) > 0)) continue;
@@ -92,28 +92,29 @@ function checkLengths(steps: readonly Json[]): void {
   }
 }
 
-/** They are added to each part of a word. */
+/** Affixes are added to each part of a word. */
 function checkAffixes(model: Json): void {
   for (const key of ['continuing_subword_prefix', 'continuing_subword_suffix', 'end_of_word_suffix']) {
     const { length } = String(model[key] ?? '');
-    if (length > affixLimit) throw new Error(`its ${key} has ${length} characters, of at most ${affixLimit}`);
+    if (length > affixLimit)
+      throw new Error(`its ${key} has ${length} characters; the limit is ${affixLimit}`);
   }
 }
 
 function checkCount(list: unknown, limit: number, what: string): void {
   const count = Array.isArray(list) ? list.length : 0;
-  if (count > limit) throw new Error(`${count} ${what}, of at most ${limit}`);
+  if (count > limit) throw new Error(`${count} ${what}; the limit is ${limit}`);
 }
 
-/** Tokens are written into texts as they are. */
+/** Tokens are copied into texts unchanged. */
 function checkTokens(added: readonly Json[], vocab: unknown): void {
   const check = (token: unknown): number => {
     const { length } = String(token);
-    if (length > tokenLimit) throw new Error(`a token has ${length} characters, of at most ${tokenLimit}`);
+    if (length > tokenLimit) throw new Error(`a token has ${length} characters; the limit is ${tokenLimit}`);
     return length;
   };
   const all = added.reduce((sum, { content }) => sum + check(content), 0);
-  if (all > addedLength) throw new Error(`added tokens of ${all} characters, of at most ${addedLength}`);
+  if (all > addedLength) throw new Error(`added tokens of ${all} characters; the limit is ${addedLength}`);
   if (typeof vocab !== 'object' || vocab === null) return;
   if (!Array.isArray(vocab)) {
     for (const token of Object.keys(vocab)) check(token);
@@ -121,10 +122,10 @@ function checkTokens(added: readonly Json[], vocab: unknown): void {
   }
   let total = 0;
   for (const piece of vocab) total += check(Array.isArray(piece) ? piece[0] : piece);
-  if (total > pieceLimit) throw new Error(`its pieces have ${total} characters, of at most ${pieceLimit}`);
+  if (total > pieceLimit) throw new Error(`its pieces have ${total} characters; the limit is ${pieceLimit}`);
 }
 
-/** UTF-16 units of a text that one token stands for at most. */
+/** The most UTF-16 units of a text that one token can stand for. */
 export function longestToken(definition: Json): number {
   const { vocab } = (definition.model ?? {}) as Json;
   const tokens: unknown[] = Array.isArray(vocab)
@@ -136,19 +137,19 @@ export function longestToken(definition: Json): number {
   return longest;
 }
 
-/** Whether the normalizer, which added tokens pass when a tokenizer is made, takes time that nobody knows. */
+/** Whether the normalizer, which runs on added tokens when a tokenizer is made, may take unbounded time. */
 export function hasUnknownNormalizer({ normalizer }: Json): boolean {
   const steps = stepsOf(normalizer, 'normalizers');
   return growthOf(steps) > decoderGrowth || patternsOf(steps).some((pattern) => !isLinear(pattern));
 }
 
-/** Whether a text of a few thousand characters becomes tokens in a few dozen milliseconds. */
+/** Whether texts of a few thousand characters are encoded in a few dozen milliseconds. */
 export function isBounded(definition: Json): boolean {
   const all = [
     ...stepsOf(definition.normalizer, 'normalizers'),
     ...stepsOf(definition.pre_tokenizer, 'pretokenizers'),
   ];
-  // The letters of a text's bytes, which most tokenizers work on, are no more than its own; those of letters are.
+  // The first ByteLevel step, common in tokenizers, makes one letter of each byte; another would multiply those.
   const first = all.findIndex(({ type }) => type === 'ByteLevel');
   const steps = all.filter((_, i) => i !== first);
   return (
@@ -158,13 +159,13 @@ export function isBounded(definition: Json): boolean {
   );
 }
 
-/** BPE takes no more than the square of a word's length; others look at all of its parts, again and again. */
+/** BPE is at most quadratic in a word's length; others look at all of its parts repeatedly. */
 function isQuick({ type, merges, max_input_chars_per_word: max }: Json): boolean {
   if (type === 'WordPiece') return typeof max === 'number' && max <= wordLimit;
   return type === 'BPE' || (type === undefined && Array.isArray(merges));
 }
 
-/** A part of a tokenizer as the list of its steps; sequences may lie in sequences. */
+/** A part of a tokenizer as the list of its steps; sequences may be nested. */
 function stepsOf(part: unknown, key: string): Json[] {
   const steps: Json[] = [];
   const open: unknown[] = [part];
@@ -184,17 +185,17 @@ function patternsOf(steps: readonly Json[]): string[] {
   });
 }
 
-/** Literals, classes and anchors alone: nothing to go back to. */
+/** Whether a pattern has only literals, classes and anchors, so never backtracks. */
 function isLinear(pattern: string): boolean {
   return /^(?:[^\\[\](){}*+?|]|\\[pP]\{[^{}]*\}|\\[^1-9k]|\[(?:[^\\[\]&]|\\.)+\])*$/su.test(pattern);
 }
 
-/** How many times as long all steps may make a text. */
+/** Factor by which all steps may lengthen a text. */
 function growthOf(steps: readonly Json[]): number {
   return steps.reduce((product, step) => product * stepGrowth(step), 1);
 }
 
-/** The same of normal forms, which grow again only what was written between them. */
+/** The same for normal forms, which lengthen again only text that steps between them insert. */
 function formGrowthOf(steps: readonly Json[]): number {
   let product = 1;
   let form = 1;
@@ -213,24 +214,24 @@ function stepGrowth(step: Json): number {
   switch (type) {
     case 'Replace': {
       const written = String(content ?? '');
-      // `$&` and the like write what was found, or all around it, once more.
+      // `$&` and the like repeat the match or the text around it.
       if (/\$[&`'<\d]/.test(written)) return Infinity;
       const { String: text, Regex: regex } = (pattern ?? {}) as Json;
       if (regex === undefined && typeof text === 'string' && text !== '') {
         return Math.max(1, written.length / text.length);
       }
       const consumes = typeof regex === 'string' && isLinear(regex) && /^[^^$\\]+$/.test(regex);
-      // An empty match lies between any two characters.
+      // Any two characters have an empty match between them.
       return consumes ? Math.max(1, written.length) : written.length + 1;
     }
     case 'Metaspace':
-      // One more may come before each piece, and pieces may be split again.
+      // A mark may be added before each piece, and pieces may be split again.
       return Math.max(1, String(str_rep ?? replacement ?? '').length) + 1;
     case 'ByteLevel':
-      // Three bytes of a character, and a space before it.
+      // Up to three bytes per unit, and a space before it.
       return step.add_prefix_space === true ? 4 : 3;
     case 'CTC':
-      // An empty delimiter lies between any two characters.
+      // An empty delimiter matches between any two characters.
       return step.cleanup && String(step.word_delimiter_token ?? '') === '' ? 2 : 1;
     case 'BPEDecoder':
       return suffix === undefined || suffix === null || suffix === '' ? 2 : 1;

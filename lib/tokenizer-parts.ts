@@ -5,7 +5,7 @@ type Json = Record<string, unknown>;
 type Normalizer = ((text: string) => string) | null;
 type PreTokenizer = ((text: string, options: { section_index: number }) => string[]) | null;
 
-/** What is used of the class of that package, whose own declarations only ES modules can import. */
+/** The used members of the package's `Tokenizer`, whose declarations only ES modules can import. */
 export interface Implementation {
   readonly normalizer: Normalizer;
   readonly pre_tokenizer: PreTokenizer;
@@ -25,27 +25,27 @@ const { Tokenizer: Implementation } = require('@huggingface/tokenizers') as {
   Tokenizer: new (definition: Json, config: Json) => Implementation;
 };
 
-/** What is done to a text before its pieces become tokens. */
+/** The steps on a text before its pieces become tokens. */
 export interface Steps {
   readonly normalizer: Normalizer;
   readonly preTokenizer: PreTokenizer;
 }
 
-/** Everything that a tokenizer is made of. */
+/** All parts of a tokenizer. */
 export interface Parts {
   readonly implementation: Implementation;
-  /** At the start of a text, and for what goes on after another one. */
+  /** For the start of a text, and for text that continues another. */
   readonly steps: { readonly start: Steps; readonly within: Steps };
-  /** Added tokens that are found in the text as it is, and those that are found in the normalized one. */
+  /** Added tokens to find in the text as it is, and those to find in the normalized one. */
   readonly added: { readonly plain: AddedTokens; readonly normalized: AddedTokens };
   /** Ids of the added tokens by their content. */
   readonly addedIds: ReadonlyMap<string, number>;
-  /** A token of letters that other tokens may go on after; null where the start of a text loses nothing. */
+  /** A token of letters to decode before continuing ones; null if nothing is removed at the start of a text. */
   readonly anchor: number | null;
   readonly path: string;
 }
 
-/** Everything that tokenizer.json makes, with what tokenizer_config.json adds. Throws where it cannot be used. */
+/** Makes the parts from tokenizer.json and tokenizer_config.json. Throws if they cannot be used. */
 export function partsOf(given: Json & { added_tokens: Json[] }, config: Json, path: string): Parts {
   const definition = readableDefinition(given);
   const implementation = new Implementation(definition, config);
@@ -72,7 +72,7 @@ export function partsOf(given: Json & { added_tokens: Json[] }, config: Json, pa
   };
 }
 
-/** The steps for a text that goes on after another one; null where they are the same as at the start. */
+/** The steps for a text that continues another one; null if they are the same as at the start. */
 function stepsWithin(definition: Json, config: Json): Steps | null {
   const changed = goingOn(definition);
   if (changed === null) return null;
@@ -84,7 +84,7 @@ function stepsWithin(definition: Json, config: Json): Steps | null {
   return { normalizer, preTokenizer: pre_tokenizer };
 }
 
-/** The model makes no added token of what was not found to be one: those with `single_word` may not be wanted. */
+/** Undoes changes by added tokens to the model, which must not make those that the search rejected (`single_word`). */
 function forgetAdded({ model }: Implementation, { added_tokens, model: given }: Json): void {
   const { vocab } = given as { vocab: unknown };
   if (Array.isArray(vocab)) return;
@@ -97,7 +97,7 @@ function forgetAdded({ model }: Implementation, { added_tokens, model: given }: 
   }
 }
 
-/** A byte order mark inside a text is a character of it. */
+/** Keeps byte order marks, which are characters of a text. */
 function keepByteOrderMarks({ decoder }: Implementation): void {
   if (decoder === null) return;
   for (const step of [decoder, ...(decoder.decoders ?? [])]) {

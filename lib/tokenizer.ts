@@ -11,19 +11,19 @@ import { tryTokenizer } from './worker/text-workers';
 
 type Json = Record<string, unknown>;
 
-/** What stands for a masked position in text. */
+/** The sign for a masked position in text. */
 export const MASK_SYMBOL = '░';
 
 /** A larger id would make the table of tokens huge. */
 const ID_LIMIT = 1 << 24;
 
-/** UTF-16 units that a normalizer may make of a text that is much shorter. */
+/** UTF-16 units that a normalizer may make of a much shorter text. */
 const normalizedLimit = 2 ** 20;
 
 /** Options of `Tokenizer.encode`. */
 export interface EncodeOptions {
   /**
-   * The text goes on after another one: it gets no space before it that only the start of a text gets.
+   * The text continues another one: it gets no space that is put only before the start of a text.
    *
    * @default false
    */
@@ -35,14 +35,14 @@ export interface DecodeOptions {
   /** Leave out special tokens such as end of text and padding. @default false */
   readonly skipSpecialTokens?: boolean;
   /**
-   * The tokens go on after others: a space that only the start of a text loses is kept.
+   * The tokens continue others: a space that is dropped only at the start of a text is kept.
    *
    * @default false
    */
   readonly continues?: boolean;
 }
 
-/** Ids of the special tokens that tokenizer_config.json names; undefined where it names none. */
+/** Ids of the special tokens that tokenizer_config.json names; undefined if it names none. */
 export interface NamedTokens {
   /** End of text. */
   readonly eos?: number;
@@ -50,13 +50,13 @@ export interface NamedTokens {
   readonly pad?: number;
   /** Beginning of text. */
   readonly bos?: number;
-  /** What a masked position holds. */
+  /** Masked position. */
   readonly mask?: number;
 }
 
 /**
- * The tokenizer of a checkpoint: tokenizer.json, with tokenizer_config.json where there is one.
- * Text is never cleaned up: what was encoded is decoded to the same text, after the tokenizer's own normalization.
+ * The tokenizer of a checkpoint: tokenizer.json, with tokenizer_config.json if there is one.
+ * Text is never cleaned up: encoded text is decoded to the same text, after the tokenizer's own normalization.
  */
 export class Tokenizer {
   private constructor(
@@ -65,18 +65,17 @@ export class Tokenizer {
     readonly size: number,
     /** The special tokens that tokenizer_config.json names. */
     readonly named: NamedTokens,
-    /** UTF-16 units of the longest token: no text has fewer tokens than its length over that. */
+    /** UTF-16 units of the longest token: no text has fewer tokens than its length over this. */
     readonly longestToken: number,
     /** @hidden Whether `encode` takes well under a second for texts of a few thousand characters. */
     readonly isBounded: boolean,
   ) {}
 
   /**
-   * Null when the folder has no tokenizer.json. Throws `invalid_checkpoint`, naming the file, when it cannot be
-   * used, when it has token ids that are not below `vocabulary`, the model's, when tokens and ids contradict each
-   * other, or when it might take the process down: a normalizer with regular expressions is tried in a worker thread
-   * first, with a time limit. `warn` is told of contradictions that leave no doubt about the tokens
-   * (docs/checkpoints.md).
+   * Reads a folder's tokenizer; null if it has no tokenizer.json. Throws `invalid_checkpoint`, naming the file, if it
+   * cannot be used, if token ids are not below the model's `vocabulary`, if tokens and ids contradict each other, or if
+   * it might block the process: a normalizer with regular expressions is tried in a worker thread first, with a time
+   * limit. `warn` is called for contradictions that leave the tokens clear (docs/checkpoints.md).
    */
   static async load(
     folder: string,
@@ -86,7 +85,7 @@ export class Tokenizer {
     return Tokenizer.#read(folder, vocabulary, warn, tryTokenizer);
   }
 
-  /** @hidden `load` in a worker thread, which somebody else watches. */
+  /** @hidden `load` in a worker thread, whose owner sets a timeout. */
   static async loadHere(folder: string, vocabulary?: number): Promise<Tokenizer | null> {
     return Tokenizer.#read(
       folder,
@@ -126,9 +125,9 @@ export class Tokenizer {
   }
 
   /**
-   * The token ids of a text; no special tokens are added, those written out in the text are recognised. It takes what
-   * the checkpoint's patterns take, on this thread: the methods of `RND1` do it in a worker thread, with a time limit,
-   * where that may be long.
+   * The token ids of a text; no special tokens are added, those written out in the text are recognised. It blocks this
+   * thread for as long as the checkpoint's patterns take: if that may be long, the methods of `RND1` encode in a worker
+   * thread, with a time limit.
    */
   encode(text: string, { continues = false }: EncodeOptions = {}): Int32Array {
     stringOption('text', text);
@@ -142,7 +141,9 @@ export class Tokenizer {
       const { normalizer } = continues && i === 0 ? steps.within : steps.start;
       const normalized = normalizer === null ? section.text : normalizer(section.text);
       if (normalized.length > Math.max(normalizedLimit, 8 * section.text.length)) {
-        throw new RangeError(`the tokenizer makes ${normalized.length} characters of ${section.text.length}`);
+        throw new RangeError(
+          `the tokenizer normalizes ${section.text.length} characters to ${normalized.length}`,
+        );
       }
       added.normalized.split(normalized).forEach((piece, j) => {
         if (piece.id !== null) ids.push(piece.id);
@@ -168,7 +169,7 @@ export class Tokenizer {
 
   /**
    * The text of a canvas, with `░` for every masked position (`masked[i]` ≠ 0). The pieces between them are
-   * decoded apart, so a character whose bytes are not all there yet shows as U+FFFD.
+   * decoded separately, so an incomplete character shows as U+FFFD.
    */
   decodeCanvas(tokens: Int32Array, masked: Uint8Array, options: DecodeOptions = {}): string {
     if (tokens.length !== masked.length) {
@@ -192,7 +193,7 @@ export class Tokenizer {
   }
 
   /**
-   * The bytes of a token, by default where it goes on after others: UTF-8, maybe a part of a character; null for an id
+   * The UTF-8 bytes of a token, maybe a part of a character, by default as if it continues others; null for an id
    * without a token.
    */
   bytesOf(id: number, { continues = true }: Pick<DecodeOptions, 'continues'> = {}): Uint8Array | null {
@@ -204,8 +205,8 @@ export class Tokenizer {
   }
 
   /**
-   * The texts of neighbouring parts of a canvas, which joined are the text of all of them: `ends[i]` is the position
-   * behind part i, counted from the first token. A character that lies across parts belongs to the one it begins in.
+   * The texts of adjacent parts of a canvas, which joined are the text of all of them: part i ends before position
+   * `ends[i]` of `tokens`. A character that spans parts belongs to the one it begins in.
    */
   decodeParts(
     tokens: Int32Array,

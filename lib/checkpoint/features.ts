@@ -1,6 +1,6 @@
 import type { Fields } from './fields';
 
-/** Switches of related models: absent, null, false, 0 and empty mean off; anything else asks for code that is not here. */
+/** Switches of related models: absent, null, false, 0 and empty mean off; anything else is not implemented. */
 const SWITCHES = [
   'attention_bias',
   'mlp_bias',
@@ -16,7 +16,7 @@ const SWITCHES = [
   'attn_logit_softcapping',
 ];
 
-/** Throws `unsupported_model`, by name, for what a configuration asks for beyond the model of this package. */
+/** Throws `unsupported_model`, naming the key, for features that this package does not implement. */
 export function refuseUnsupported(fields: Fields): void {
   for (const key of SWITCHES) {
     if (!isOff(fields.get(key))) throw fields.unsupported(key, 'off');
@@ -46,14 +46,14 @@ function demand(fields: Fields, key: string, supported: unknown): void {
   if (value !== undefined && value !== supported) throw fields.unsupported(key, JSON.stringify(supported));
 }
 
-/** Whether a setting asks for nothing. */
+/** Whether a setting is off. */
 export function isOff(value: unknown): boolean {
   return (
     value === undefined || value === false || value === 0 || (Array.isArray(value) && value.length === 0)
   );
 }
 
-/** RoPE without scaling: off, or the default type with no settings but `allowed`. */
+/** RoPE without scaling: off, or the default type with only `allowed` settings. */
 function isPlainRope(value: unknown, allowed: readonly string[]): boolean {
   if (isOff(value)) return true;
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;

@@ -3,9 +3,9 @@ import { printableJson } from '../printable';
 
 /** Token ids and counts end up in 32-bit integers. */
 const INTEGER_LIMIT = 2 ** 31 - 1;
-/** Tokens of a list: each step looks them up for each position. Published models have up to ten. */
+/** Tokens of a list: each step tests each position for them. Published models have up to ten. */
 const LIST_LIMIT = 1000;
-/** Sizes of a model, far beyond any; their products stay exact. */
+/** Limit of sizes, far above any model; products stay exact. */
 const SIZE_LIMIT = 2 ** 24;
 
 /** Typed access to the values of one JSON file; errors name the file, the key and the value. */
@@ -15,7 +15,7 @@ export class Fields {
     private readonly values: Readonly<Record<string, unknown>>,
   ) {}
 
-  /** Whether there is such a key, be it null. */
+  /** Whether the key exists, even as null. */
   has(key: string): boolean {
     return Object.hasOwn(this.values, key);
   }
@@ -55,7 +55,7 @@ export class Fields {
     throw this.invalid(key, 'a number above 0');
   }
 
-  /** A required switch, or an optional one when `otherwise` is given. */
+  /** A required boolean, or an optional one if `fallback` is given. */
   boolean(key: string, fallback?: boolean): boolean {
     const value = this.get(key) ?? fallback;
     if (typeof value === 'boolean') return value;
@@ -97,7 +97,7 @@ export class Fields {
 
 /** A value from a file, cut to a readable length. */
 function show(value: unknown): string {
-  // NaN and infinity are no JSON, and yet read.
+  // JSON cannot write NaN and infinity.
   const text =
     typeof value === 'number' ? String(value) : printableJson(JSON.stringify(value) ?? 'undefined');
   return text.length > 100 ? `${text.slice(0, 100)}…` : text;

@@ -5,7 +5,7 @@ import { formatBytes } from '../format-bytes';
 import { quote } from './format';
 import { JsonReader } from './json-reader';
 
-/** How much of a text file is read at most. */
+/** Limits for reading a text file. */
 export interface TextLimits {
   readonly bytes: number;
   /** Values of its JSON, at all depths. */
@@ -14,7 +14,7 @@ export interface TextLimits {
 
 const MB = 1_000_000;
 
-/** Far beyond all that is published: of RND1, config.json has 1 kB, the index 2 MB, tokenizer.json 11 MB. */
+/** Far above all published files: RND1's config.json has 1 kB, its index 2 MB, its tokenizer.json 11 MB. */
 const limitsByName: ReadonlyMap<string, TextLimits> = new Map([
   ['generation_config.json', { bytes: MB, values: 50_000 }],
   ['tokenizer_config.json', { bytes: 16 * MB, values: 500_000 }],
@@ -34,7 +34,7 @@ export function limitsOf(path: string): TextLimits {
   return limitsByName.get(basename(path)) ?? otherLimits;
 }
 
-/** What a file system error means to the caller. */
+/** The `io` error for a file system error. */
 export function ioError(path: string, error: unknown): RND1Error {
   const reason = error instanceof Error ? error.message : String(error);
   return new RND1Error('io', `cannot read ${path}: ${reason}`, { cause: error });
@@ -82,7 +82,7 @@ export async function readExactly(
   return bytes;
 }
 
-/** Opens a file, gives it to `use` and closes it again. */
+/** Opens a file, passes it to `use` and closes it. */
 export async function withFile<T>(path: string, use: (handle: FileHandle) => Promise<T>): Promise<T> {
   try {
     const handle = await open(path, 'r');
@@ -112,10 +112,10 @@ export async function readText(path: string): Promise<string | null> {
   return decodeUtf8(bytes, path);
 }
 
-/** How a file begins that stands for a large one. */
+/** The start of a Git LFS pointer file. */
 const pointer = 'version https://git-lfs';
 
-/** Throws where Git LFS has not fetched the file itself. The first 8 bytes are enough to tell. */
+/** Throws if the file is a Git LFS pointer. The first 8 bytes are enough to detect one. */
 export function refusePointer(bytes: Uint8Array, path: string): void {
   const start = Buffer.from(bytes.subarray(0, pointer.length)).toString('latin1');
   if (start.length < 8 || !pointer.startsWith(start)) return;
@@ -134,12 +134,12 @@ export function decodeUtf8(bytes: Uint8Array, where: string): string {
   }
 }
 
-/** Keys that stand twice are told of so many times for a file, the others are counted. */
+/** Duplicate keys that are reported per file; further ones are only counted. */
 const warnedKeys = 5;
 
 /**
- * A JSON file whose top level is an object, as Python's json reads it: NaN and Infinity are numbers. Null when there is no
- * such file. `warn` is told of keys that stand twice with the same value.
+ * Reads a JSON file whose top level is an object, as Python's json does: NaN and Infinity are numbers. Null when there
+ * is no such file. `warn` is called for duplicate keys with the same value.
  */
 export async function readJsonObject(
   path: string,
@@ -153,12 +153,12 @@ export async function readJsonObject(
     values: limitsOf(path).values,
     onTwice(key) {
       twice += 1;
-      if (twice <= warnedKeys) warn(`${path}: the key ${quote(key)} stands twice, with the same value`);
+      if (twice <= warnedKeys) warn(`${path}: the key ${quote(key)} occurs twice, with the same value`);
     },
   });
   const value = reader.value();
   reader.end();
-  if (twice > warnedKeys) warn(`${path}: ${twice - warnedKeys} more keys stand twice`);
+  if (twice > warnedKeys) warn(`${path}: ${twice - warnedKeys} more keys occur twice`);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new RND1Error('invalid_checkpoint', `${path} does not hold a JSON object`);
   }

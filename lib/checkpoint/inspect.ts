@@ -5,13 +5,13 @@ import { optionsObject, stringOption } from '../validate';
 import type { ManifestTensor } from './manifest';
 import { readCheckpoint } from './read';
 
-/** What a checkpoint folder holds, from its configuration and headers alone. */
+/** Contents of a checkpoint folder, from its configuration and headers alone. */
 export interface CheckpointReport {
   /** The folder that was given. */
   readonly folder: string;
   /** The checked contents of its configuration files. */
   readonly config: ModelConfig;
-  /** The safetensors files, in the order of the index. */
+  /** The safetensors files, sorted by name. */
   readonly files: readonly {
     /** The folder's path and the file's name. */
     readonly path: string;
@@ -24,22 +24,22 @@ export interface CheckpointReport {
   readonly unknown: readonly string[];
   /** The dtype of most bytes of unquantized tensors: the compute dtype of `dtype: 'auto'`. */
   readonly dtype: FloatType;
-  /** The dtype of the weights of products: `'q8'` or `'q4'` in a quantized checkpoint. */
+  /** The dtype of the matmul weights: `'q8'` or `'q4'` in a quantized checkpoint. */
   readonly weights: FloatType | QuantizedType;
   /** Bytes of the tensors that the model uses. */
   readonly bytes: number;
-  /** Numbers in the tensors that the model uses; `active`: those that take part for one token. */
+  /** Number of parameters in the tensors that the model uses. */
   readonly parameters: {
     /** All of them. */
     readonly total: number;
-    /** Without the experts that a token is not sent to. */
+    /** Used for one token: without the experts that it is not routed to. */
     readonly active: number;
   };
   /** `__metadata__` of the safetensors headers. */
   readonly metadata: ReadonlyMap<string, string>;
-  /** There is a tokenizer.json. */
+  /** Whether there is a tokenizer.json. */
   readonly tokenizer: boolean;
-  /** Contradictions between the files that leave no doubt about what is meant; docs/checkpoints.md lists them. */
+  /** Contradictions between the files whose resolution is clear; docs/checkpoints.md lists them. */
   readonly warnings: readonly string[];
 }
 
@@ -49,7 +49,7 @@ export interface InspectOptions {
   readonly configFile?: string;
 }
 
-/** Reads everything about a checkpoint but its weights. Throws as `readConfig`, `readManifest` and `selectTensors` do. */
+/** Reads everything about a checkpoint except its weights. Throws `io`, `invalid_checkpoint` or `unsupported_model`. */
 export async function inspectCheckpoint(
   folder: string,
   options: InspectOptions = {},

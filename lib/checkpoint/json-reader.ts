@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { RND1Error } from '../errors';
 import { quote } from './format';
 
-/** Values that are nested deeper are refused, so that nothing that walks over one overflows the stack. */
+/** Deeper nesting is refused, so that recursion over a value cannot overflow the stack. */
 const DEPTH_LIMIT = 32;
 
 /** Entries of one object or array. RND1 has 18,867 tensors. */
@@ -11,19 +11,19 @@ export const ENTRY_LIMIT = 500_000;
 const scalar = /true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 const pythonScalar = new RegExp(`NaN|-?Infinity|${scalar.source}`, 'y');
 
-/** How a text may be written. */
+/** The accepted form of JSON. */
 export interface JsonDialect {
   /** NaN, Infinity and -Infinity are numbers, as Python's json writes and reads them. @default false */
   readonly constants?: boolean;
-  /** So many values may be built by `value`. @default 0 */
+  /** Limit of values that `value` builds. @default 0 */
   readonly values?: number;
-  /** Told of a key that an object has twice with the same value; with different values it is refused. */
+  /** Called for a duplicate key with the same value; one with different values is refused. */
   readonly onTwice?: (key: string) => void;
 }
 
 /**
- * Reads JSON front to back. Unlike `JSON.parse` it refuses duplicate keys, deep nesting, more values than were asked for
- * and, where integers are asked for, those that a double cannot hold, so hostile input stays cheap.
+ * Reads JSON front to back. Unlike `JSON.parse` it refuses duplicate keys, deep nesting, more values than allowed and,
+ * where integers are expected, those that a double cannot hold, so hostile input stays cheap.
  */
 export class JsonReader {
   private at = 0;
@@ -126,11 +126,11 @@ export class JsonReader {
       const value = this.value(depth + 1);
       if (Object.hasOwn(record, key)) {
         if (!isDeepStrictEqual(record[key], value)) {
-          throw this.error(`the key ${quote(key)} stands twice, with different values,`);
+          throw this.error(`the key ${quote(key)} occurs twice, with different values,`);
         }
         this.dialect.onTwice?.(key);
       } else if (key === '__proto__') {
-        // Assigned, it would become the prototype.
+        // An assignment would set the prototype.
         Object.defineProperty(record, key, { value, enumerable: true, writable: true, configurable: true });
       } else {
         record[key] = value;
@@ -151,7 +151,7 @@ export class JsonReader {
     else this.scalar();
   }
 
-  /** Reads null, a truth value or a number. */
+  /** Reads null, a boolean or a number. */
   scalar(): null | boolean | number {
     this.space();
     const { constants = false } = this.dialect;
@@ -161,7 +161,7 @@ export class JsonReader {
     return word === 'null' ? null : word === 'true' ? true : word === 'false' ? false : Number(word);
   }
 
-  /** Whether null comes next, which is then read. */
+  /** Reads null if it is next; returns whether. */
   acceptNull(): boolean {
     this.space();
     if (!this.text.startsWith('null', this.at)) return false;
@@ -169,7 +169,7 @@ export class JsonReader {
     return true;
   }
 
-  /** Nothing but white space may follow. */
+  /** Throws unless only white space follows. */
   end(): void {
     this.space();
     if (this.at < this.text.length) throw this.error('expected the end');

@@ -10,10 +10,10 @@ import { type HeaderTensor, readHeader } from './safetensors';
 
 /** All weights in one file. */
 export const SINGLE_FILE = 'model.safetensors';
-/** Which tensor is in which shard. */
+/** The map of tensors to shards. */
 export const INDEX_FILE = 'model.safetensors.index.json';
 
-/** Where one tensor lies. */
+/** One tensor and its file. */
 export interface ManifestTensor extends HeaderTensor {
   /** Index into `files`. */
   readonly file: number;
@@ -29,25 +29,25 @@ export interface Manifest {
   readonly tensors: ReadonlyMap<string, ManifestTensor>;
   /** `__metadata__` of all files together. */
   readonly metadata: ReadonlyMap<string, string>;
-  /** What the index says otherwise than the files, which decide. */
+  /** Differences between index and files, which take precedence. */
   readonly warnings: readonly string[];
 }
 
-/** What an index says. */
+/** Contents of an index. */
 export interface ShardIndex {
   /** Tensor name → file name. */
   readonly weightMap: ReadonlyMap<string, string>;
-  /** Bytes of all tensors; null when it does not say. */
+  /** Bytes of all tensors; null when not given. */
   readonly totalSize: number | null;
 }
 
-/** Values of an index's metadata. */
+/** Limit of values in the metadata. */
 const METADATA_LIMIT = 10_000;
 
 /**
  * Reads the headers of a checkpoint folder: `model.safetensors`, or else the shards that
  * `model.safetensors.index.json` lists. Weights themselves are not read.
- * Throws `invalid_checkpoint` for anything missing or inconsistent, `io` for what cannot be read.
+ * Throws `invalid_checkpoint` for anything missing or inconsistent, `io` for files that cannot be read.
  */
 export async function readManifest(folder: string): Promise<Manifest> {
   await checkFolder(folder);
@@ -55,7 +55,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
   if ((await fileSize(join(folder, SINGLE_FILE))) !== null) {
     const manifest = await readFiles(folder, [SINGLE_FILE]);
     if ((await fileSize(indexPath)) === null) return manifest;
-    return { ...manifest, warnings: [`${indexPath} is not read: there is ${SINGLE_FILE}`] };
+    return { ...manifest, warnings: [`${indexPath} is not read: the folder has ${SINGLE_FILE}`] };
   }
 
   const index = await readText(indexPath);
@@ -82,11 +82,11 @@ export async function readManifest(folder: string): Promise<Manifest> {
   return { ...manifest, warnings: indexWarnings(shardIndex, shards, manifest, indexPath) };
 }
 
-/** Weights that a folder has in other files, for a message. */
+/** Other weight files of a folder, for a message. */
 async function othersIn(folder: string): Promise<string> {
   const names = await readdir(folder).catch(() => []);
   const others = names.filter((name) => /\.(safetensors|bin|pth?|ckpt|gguf)$/.test(name)).sort();
-  return others.length === 0 ? '' : `; what it has is not read: ${firstFew(others.map(quote))}`;
+  return others.length === 0 ? '' : `; other weight files are not read: ${firstFew(others.map(quote))}`;
 }
 
 async function readFiles(folder: string, names: readonly string[]): Promise<Manifest> {
@@ -102,7 +102,7 @@ async function readFiles(folder: string, names: readonly string[]): Promise<Mani
       if (key === formatKey && before !== undefined && before !== value) {
         throw new RND1Error(
           'invalid_checkpoint',
-          `${path}: ${key} is ${quote(value)}, before ${quote(before)}`,
+          `${path}: ${key} is ${quote(value)}, but ${quote(before)} in another file`,
         );
       }
       metadata.set(key, value);
@@ -124,7 +124,7 @@ async function readFiles(folder: string, names: readonly string[]): Promise<Mani
   return { folder, files, fileBytes, tensors, metadata, warnings: [] };
 }
 
-/** Reads the text of an index. Throws `invalid_checkpoint` where it leads out of the folder. */
+/** Parses the text of an index. Throws `invalid_checkpoint` if a path leads out of the folder. */
 export function parseIndex(text: string, path: string): ShardIndex {
   const weightMap = new Map<string, string>();
   let totalSize: number | null = null;
@@ -156,8 +156,8 @@ export function parseIndex(text: string, path: string): ShardIndex {
 }
 
 /**
- * A relative path of plain names that a file system takes. Backslash and colon are refused because Windows gives them a
- * meaning, control characters because paths are shown.
+ * Whether a path is relative, with names that file systems accept. Backslash and colon are refused because of Windows,
+ * control characters because paths are shown.
  */
 function isInside(file: string): boolean {
   return (
@@ -168,7 +168,7 @@ function isInside(file: string): boolean {
   );
 }
 
-/** What an index says and the shards do not hold. Whether it is needed is for `selectTensors` to tell. */
+/** Differences between an index and the shards. `selectTensors` throws if the model needs a missing one. */
 function indexWarnings(
   { weightMap, totalSize }: ShardIndex,
   shards: readonly string[],
@@ -188,7 +188,7 @@ function indexWarnings(
   warn(absent, `${absent.length} tensors are listed that no shard holds`);
   warn(moved, `${moved.length} tensors are in another shard than listed, and taken from there`);
   const unlisted = [...tensors.keys()].filter((name) => !weightMap.has(name)).map(quote);
-  warn(unlisted, `${unlisted.length} tensors of the shards are not listed, and taken all the same`);
+  warn(unlisted, `${unlisted.length} tensors of the shards are not listed, and taken anyway`);
   const bytes = [...tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
   if (totalSize !== null && totalSize !== bytes) {
     warnings.push(`${path}: total_size is ${totalSize}, the tensors have ${bytes} bytes`);

@@ -2,11 +2,11 @@ import type { QuantizedGroup, QuantizedType } from '../../types/native';
 import { isOff } from './features';
 import { Fields } from './fields';
 
-/** How the weights of products are stored as integers: docs/quantization.md. */
+/** How matmul weights are stored as integers: docs/quantization.md. */
 export interface Quantization {
-  /** 8 or 4 bits a weight. */
+  /** 8 or 4 bits per weight. */
   readonly dtype: QuantizedType;
-  /** Columns that share a scale; 32 where 64 does not divide the columns of a weight. */
+  /** Columns that share a scale; 32 if 64 does not divide the columns of a weight. */
   readonly group: QuantizedGroup;
 }
 
@@ -23,24 +23,24 @@ export interface QuantizedParts {
   readonly group: QuantizedGroup;
   readonly data: QuantizedPart;
   readonly scales: QuantizedPart;
-  /** null where the format has none. */
+  /** null if the format has none. */
   readonly minimums: QuantizedPart | null;
 }
 
-/** Rows that lie together, so that one vector register takes a few columns of all of them. */
+/** Rows stored together, so that one vector register holds a few columns of all of them. */
 const panelRows = 16;
 
 /** The key of `__metadata__` that names the format. */
 export const formatKey = 'rnd1.format';
 
-/** What config.json says of a quantized checkpoint. */
+/** config.json's entry for a quantized checkpoint. */
 export function quantizationConfig({ dtype, group }: Quantization): Record<string, unknown> {
   return { quant_method: 'rnd1', version: 1, dtype, group_size: group };
 }
 
 /**
- * `quantization_config` of config.json; null where it is off.
- * Throws `unsupported_model`, by name, for the formats of others and for versions to come.
+ * `quantization_config` of config.json; null if it is off.
+ * Throws `unsupported_model`, naming the key, for other formats and later versions.
  */
 export function readQuantization(fields: Fields): Quantization | null {
   const value = fields.get('quantization_config');
@@ -59,7 +59,7 @@ export function readQuantization(fields: Fields): Quantization | null {
   return { dtype, group };
 }
 
-/** Whether a weight is one that is quantized: projections, experts and the LM head; never the router, norms, embeddings. */
+/** Whether a weight is quantized: projections, experts and the LM head; never the router, norms, embeddings. */
 export function isQuantizable(name: string): boolean {
   return name.endsWith('_proj.weight') || name === 'lm_head.weight';
 }

@@ -3,7 +3,7 @@ import { readSettings, type Settings } from '../settings';
 import { type Manifest, readManifest } from './manifest';
 import { type SelectedTensors, selectTensors } from './tensors';
 
-/** Everything that a checkpoint folder says, but for the weights themselves. */
+/** Everything in a checkpoint folder except the weights themselves. */
 export interface Checkpoint extends Settings {
   readonly manifest: Manifest;
   /** The tensors that the model needs. */
@@ -11,7 +11,7 @@ export interface Checkpoint extends Settings {
 }
 
 /**
- * Reads configuration, tokenizer and headers; `warnings` are those of all of them, and may be printed.
+ * Reads configuration, tokenizer and headers; `warnings` has the warnings of all three, safe to print.
  * Throws as `readConfig`, `Tokenizer.load`, `readManifest` and `selectTensors` do.
  */
 export async function readCheckpoint(folder: string, configFile?: string): Promise<Checkpoint> {

@@ -7,7 +7,7 @@ import { JsonReader } from './json-reader';
 /** The format's own limit of the header's length in bytes. */
 export const HEADER_LIMIT = 100_000_000;
 
-/** Dimensions of one tensor. */
+/** Limit of dimensions. */
 const RANK_LIMIT = 32;
 
 /** One tensor of a header. */
@@ -24,7 +24,7 @@ export interface HeaderTensor {
   readonly bytes: number;
 }
 
-/** What the header of one safetensors file says. */
+/** Contents of the header of one safetensors file. */
 export interface Header {
   /** In order of their offsets. */
   readonly tensors: readonly HeaderTensor[];
@@ -57,7 +57,7 @@ export function parseHeader(json: Uint8Array, fileBytes: number, where: string):
   const reader = new JsonReader(decodeUtf8(json, `${where}: the header`), `${where}: header`);
   reader.object((name) => {
     if (name === '__metadata__') {
-      // null is what some writers put for none.
+      // Some writers store null for none.
       if (!reader.acceptNull()) reader.object((key) => metadata.set(key, reader.string()));
     } else {
       tensors.push(readTensor(reader, name, dataStart, where));
@@ -114,7 +114,7 @@ function readTensor(reader: JsonReader, name: string, dataStart: number, where: 
   if (range.length !== 2 || begin === undefined || end === undefined || end < begin) {
     throw error(`has data_offsets ${shapeText(range)}, expected [begin, end] with begin ≤ end`);
   }
-  // Also where a later size is 0: the format's own readers count in 64 bits.
+  // Overflow is refused even before a size of 0: the format's readers count in 64 bits.
   const elements = shape.reduce((product, size) => (product < 2 ** 64 ? product * size : Infinity), 1);
   const needed = (elements * bits) / 8;
   if (!Number.isSafeInteger(elements) || !Number.isSafeInteger(needed)) {
@@ -123,11 +123,11 @@ function readTensor(reader: JsonReader, name: string, dataStart: number, where: 
   if (needed !== end - begin) {
     throw error(`has ${end - begin} bytes, but shape ${shapeText(shape)} of ${dtype} needs ${needed}`);
   }
-  if (!Number.isSafeInteger(dataStart + end)) throw error('lies beyond 2^53 bytes');
+  if (!Number.isSafeInteger(dataStart + end)) throw error('ends beyond 2^53 bytes');
   return { name, dtype, shape, offset: dataStart + begin, bytes: needed };
 }
 
-/** As the format demands, tensors cover the data without overlap, gap or rest. `tensors` are in order. */
+/** Checks that the tensors, in order of offset, cover the data without overlap, gap or remainder. */
 function checkRanges(
   tensors: readonly HeaderTensor[],
   dataStart: number,
@@ -143,7 +143,7 @@ function checkRanges(
     }
     if (tensor.offset > position) {
       throw error(
-        `: ${tensor.offset - position} bytes before tensor ${quote(tensor.name)} belong to nothing`,
+        `: ${tensor.offset - position} bytes before tensor ${quote(tensor.name)} belong to no tensor`,
       );
     }
     position += tensor.bytes;

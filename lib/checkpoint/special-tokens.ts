@@ -3,7 +3,7 @@ import { RND1Error } from '../errors';
 import type { NamedTokens } from '../tokenizer';
 import type { Fields } from './fields';
 
-/** Throws `invalid_checkpoint` where the mask token means something else, too: what it stands for could not be told. */
+/** Throws `invalid_checkpoint` if the mask token is another special token, too: its meaning would be ambiguous. */
 export function refuseSharedMask(tokens: SpecialTokens, where: string): void {
   const { maskTokenId, eosTokenIds, padTokenId, bosTokenId } = tokens;
   const others: [string, readonly (number | null)[]][] = [
@@ -16,7 +16,7 @@ export function refuseSharedMask(tokens: SpecialTokens, where: string): void {
   throw new RND1Error('invalid_checkpoint', `${where}: mask_token_id ${maskTokenId} is ${shared[0]}, too`);
 }
 
-/** Where the files of a checkpoint name different special tokens; the first of them has decided. */
+/** Warnings about files that name different special tokens; the first one takes precedence. */
 export function tokenWarnings(
   generation: Fields,
   config: Fields,
@@ -27,7 +27,7 @@ export function tokenWarnings(
   for (const name of ['mask', 'eos', 'pad', 'bos'] as const) {
     const key = `${name}_token_id`;
     const [first, second] = [idsOf(generation.get(key)), idsOf(config.get(key))];
-    // A longer list of ends of text is what generation_config.json is for.
+    // generation_config.json may list more end-of-text tokens.
     if (!isWithin(second, first) && !isWithin(first, second)) {
       warnings.push(
         `${generation.path}: ${key} ${first.join(', ')} is taken, not ${second.join(', ')} of ${config.path}`,

@@ -20,11 +20,11 @@ export interface SelectedTensors {
   readonly unknown: readonly string[];
   /** The dtype of most bytes of unquantized tensors: the compute dtype of `dtype: 'auto'`. */
   readonly dtype: FloatType;
-  /** The dtype of the weights of products. */
+  /** The dtype of the matmul weights. */
   readonly weights: FloatType | QuantizedType;
   /** Bytes of `tensors`. */
   readonly bytes: number;
-  /** What is stored against the configuration, and ignored. */
+  /** Tensors ignored because of the configuration. */
   readonly warnings: readonly string[];
 }
 
@@ -63,8 +63,8 @@ export function expectedTensorCount(config: NativeConfig): number {
 }
 
 /**
- * Finds every tensor that the model needs and checks shape and dtype, those of quantized weights in the parts that they
- * are stored as. Throws `invalid_checkpoint`, naming file and tensor, for what is missing, misshapen or of another dtype.
+ * Finds every tensor that the model needs and checks shape and dtype, for quantized weights part by part.
+ * Throws `invalid_checkpoint`, naming file and tensor, for tensors that are missing or have a wrong shape or dtype.
  */
 export function selectTensors(
   manifest: Manifest,
@@ -106,7 +106,7 @@ export function selectTensors(
   };
 }
 
-/** Some writers store a tied embedding under the name of the LM head, which comes first in the alphabet. */
+/** The embedding's stored name. If tied, some writers use that of the LM head, the first in the alphabet. */
 function storedEmbedding({ tensors }: Manifest, { tieWordEmbeddings }: NativeConfig): string {
   return tieWordEmbeddings && !tensors.has(embeddingName) && tensors.has(headName) ? headName : embeddingName;
 }
@@ -122,7 +122,7 @@ function checkFormat(manifest: Manifest, quantization: Quantization | null): voi
   );
 }
 
-/** Takes tensors out of a manifest, one by one, and remembers what was wrong. */
+/** Selects tensors of a manifest one by one, and collects problems. */
 class Selection {
   bytes = 0;
   readonly #manifest: Manifest;
@@ -152,7 +152,7 @@ class Selection {
       const found = this.#take(part.name, part.shape);
       if (found === null) return null;
       if (found.dtype !== part.dtype) return this.#refuse(found, `not ${part.dtype}`);
-      // Scales are read where they lie.
+      // Scales are read in place.
       if (part.dtype === 'F16' && found.offset % 2 !== 0) return this.#refuse(found, 'at an odd offset');
       return { file: found.file, offset: found.offset };
     };
@@ -163,7 +163,7 @@ class Selection {
     return { name, ...data, dtype: quantization.dtype, shape, group, scales, minimums };
   }
 
-  /** Throws for what was missing or wrong. */
+  /** Throws if tensors were missing or wrong. */
   check(count: number): void {
     if (this.#missing.length > 0) {
       throw new RND1Error(

@@ -2,22 +2,22 @@ import { quote } from './format';
 
 type Json = Record<string, unknown>;
 
-/** Tokens with other ids are told of so many times, further ones are counted. */
+/** Tokens with conflicting ids that are reported; further ones are counted. */
 const warnedTokens = 5;
 
 /** The tokens of tokenizer.json and tokenizer_config.json together. */
 export interface Vocabulary {
-  /** For `added_tokens`. */
+  /** Complete `added_tokens`. */
   readonly added: readonly Json[];
   /** One more than the highest id. */
   readonly size: number;
 }
 
 /**
- * Checks that every id is an integer below `limit` and every token has one id of its own.
+ * Checks that every id is an integer below `limit` and every token has a unique id.
  * Adds tokens that only tokenizer_config.json has, as transformers does.
  *
- * @param warn told of ids that tokenizer_config.json has otherwise than tokenizer.json, which decides
+ * @param warn called if an id differs from tokenizer.json, which takes precedence
  * @throws Error naming the tokens, without the name of the file
  */
 export function readVocabulary(
@@ -29,7 +29,7 @@ export function readVocabulary(
   checkKinds(definition, config);
   const tokens = new Tokens(limit);
   const { vocab } = definition.model as { vocab: Json | unknown[] };
-  // Of Unigram, a list of pieces with their scores, which may hold a piece more than once.
+  // For Unigram, a list of pieces with their scores, which may repeat a piece.
   if (Array.isArray(vocab))
     vocab.forEach((piece, id) => void tokens.add(String([piece].flat()[0]), id, true));
   else for (const [token, id] of Object.entries(vocab)) tokens.add(token, id);
@@ -61,7 +61,7 @@ const isToken = (value: unknown) => isRecord(value) && typeof value.content === 
 const isMerge = (value: unknown) =>
   [value].flat().every((part) => typeof part === 'string') && [1, 2].includes([value].flat().length);
 
-/** What the tokenizer library takes for granted. */
+/** Checks types on which the tokenizer library relies. */
 function checkKinds({ model, added_tokens }: Json, { added_tokens_decoder }: Json): void {
   const demand = (holds: boolean, what: string) => {
     if (!holds) throw new Error(what);
@@ -84,7 +84,7 @@ function checkKinds({ model, added_tokens }: Json, { added_tokens_decoder }: Jso
   );
 }
 
-/** Tokens and their ids, one each. */
+/** Tokens and their unique ids. */
 class Tokens {
   size = 0;
   readonly #ids = new Map<string, number>();
@@ -96,7 +96,7 @@ class Tokens {
     return this.#ids.get(token);
   }
 
-  /** `repeats`: a token may come again with another id; the first one counts. */
+  /** `repeats`: a token may occur again with another id; the first one counts. */
   add(token: string, id: unknown, repeats = false): void {
     if (!Number.isInteger(id) || (id as number) < 0 || (id as number) >= this.limit) {
       const shown = typeof id === 'number' ? id : quote(String(id));
@@ -104,7 +104,7 @@ class Tokens {
     }
     const other = this.#tokens.get(id as number);
     if (other !== undefined && other !== token) {
-      throw new Error(`tokens ${quote(other)} and ${quote(token)} have one id, ${id}`);
+      throw new Error(`tokens ${quote(other)} and ${quote(token)} have the same id, ${id}`);
     }
     const before = this.#ids.get(token);
     if (before !== undefined && before !== id && !repeats) {

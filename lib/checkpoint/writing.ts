@@ -1,4 +1,4 @@
-/** A tensor of a file that is written. */
+/** A tensor to write. */
 export interface WrittenTensor {
   readonly name: string;
   /** As safetensors spells it. */
@@ -10,7 +10,7 @@ export interface WrittenTensor {
 /** The data begins at a multiple of this, in bytes. */
 const alignment = 64;
 
-/** Everything of a safetensors file before its data: length, JSON, padding. The tensors' data follow in this order. */
+/** A safetensors file before its data: length, JSON, padding. The tensors' data must follow in the given order. */
 export function safetensorsHeader(
   tensors: readonly WrittenTensor[],
   metadata: Readonly<Record<string, string>>,
@@ -29,7 +29,7 @@ export function safetensorsHeader(
   return header;
 }
 
-/** Divides what is written into files of at most `shardBytes`, in order; what is larger has a file to itself. */
+/** Divides items into files of at most `shardBytes`, in order; a larger item gets a file of its own. */
 export function splitShards<T>(items: readonly T[], bytesOf: (item: T) => number, shardBytes: number): T[][] {
   const shards: T[][] = [];
   let room = 0;
@@ -45,7 +45,7 @@ export function splitShards<T>(items: readonly T[], bytesOf: (item: T) => number
   return shards;
 }
 
-/** The name of one of `count` files, as Hugging Face's libraries give it. */
+/** The name of one of `count` files, as Hugging Face's libraries spell it. */
 export function shardName(index: number, count: number): string {
   if (count === 1) return 'model.safetensors';
   const digits = (number: number) => String(number).padStart(5, '0');

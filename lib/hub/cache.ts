@@ -13,8 +13,8 @@ import { isComplete } from './wanted-files';
  *
  * ```
  * models--org--name/
- *   blobs/HASH                  what files hold, under the hash that the hub names
- *   refs/main                   the commit that a branch or a tag was
+ *   blobs/HASH                  file contents, named by the hash that the hub lists
+ *   refs/main                   the commit that a branch or tag points to
  *   snapshots/COMMIT/FILE       links to blobs
  * ```
  */
@@ -25,12 +25,12 @@ export class CachedRepository {
     this.folder = join(cacheDir, hubLibrary().getRepoFolderName({ type: 'model', name: repo }));
   }
 
-  /** Makes the folders that blobs and links go into. */
+  /** Creates the folder of the blobs. */
   async prepare(): Promise<void> {
     await mkdir(join(this.folder, 'blobs'), { recursive: true });
   }
 
-  /** Where the content of a file is kept. */
+  /** The path of a file's blob. */
   blob({ hash }: RemoteFile): string {
     return join(this.folder, 'blobs', hash);
   }
@@ -40,7 +40,7 @@ export class CachedRepository {
     return join(this.folder, 'snapshots', commit);
   }
 
-  /** The snapshot of a revision, if all that a model needs is there; null otherwise. */
+  /** The snapshot folder of a revision if it has all that a model needs, else null. */
   async complete(revision: string): Promise<string | null> {
     const commit = isCommit(revision) ? revision : await this.#readRef(revision);
     if (commit === null) return null;
@@ -48,19 +48,19 @@ export class CachedRepository {
     return (await isComplete(snapshot)) ? snapshot : null;
   }
 
-  /** Whether a file's content is there, as far as its size tells: as a blob, or where no links could be made as a copy. */
+  /** Whether a file is cached, judged by its size: as a blob, or as a copy where links are not possible. */
   async has(file: RemoteFile, commit: string): Promise<boolean> {
     const isWhole = async (path: string) => (await fileSize(path)) === file.bytes;
     return (await isWhole(this.blob(file))) || (await isWhole(join(this.snapshot(commit), file.path)));
   }
 
-  /** How much of a file's content is there, downloads that did not end included. */
+  /** Cached bytes of a file, including those of unfinished downloads. */
   async bytesOf(file: RemoteFile, commit: string): Promise<number> {
     if (await this.has(file, commit)) return file.bytes;
     return Math.min(file.bytes, await partialBytes(this.blob(file)));
   }
 
-  /** Remembers which commit a revision is. */
+  /** Records the commit of a revision. */
   async writeRef(revision: string, commit: string): Promise<void> {
     if (isCommit(revision) || (await this.#readRef(revision)) === commit) return;
     const path = this.#ref(revision);
@@ -68,16 +68,16 @@ export class CachedRepository {
     await replace(path, (temporary) => writeFile(temporary, commit));
   }
 
-  /** Puts a whole blob into a snapshot. */
+  /** Links a complete blob into a snapshot. */
   async link(file: RemoteFile, commit: string): Promise<void> {
     const path = join(this.snapshot(commit), file.path);
     const blob = this.blob(file);
-    // A commit never changes: what is there is right unless it was cut.
+    // A commit never changes: an existing file is right unless truncated.
     if ((await fileSize(path)) === file.bytes) return;
     await mkdir(dirname(path), { recursive: true });
     await replace(path, async (temporary) => {
       await symlink(relative(dirname(path), blob), temporary)
-        // Windows lets not everyone make symbolic links, and not every file system has hard ones.
+        // Windows does not let everyone make symbolic links, and not every file system has hard ones.
         .catch(() => link(blob, temporary))
         .catch(() => copyFile(blob, temporary));
     });
@@ -93,7 +93,7 @@ export class CachedRepository {
   }
 }
 
-/** Makes a file beside its place and moves it there, so that nobody sees it half made. */
+/** Makes a temporary file and renames it, so that nobody sees it half written. */
 async function replace(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {

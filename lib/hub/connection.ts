@@ -2,18 +2,18 @@ import type * as Undici from 'undici';
 import { reasonOf } from './failure';
 import { type ProxyServer, proxyFor } from './proxy';
 
-/** Connections by what they go through, for all requests of the process. */
+/** Dispatchers by proxy and timeout, shared by all requests of the process. */
 const dispatchers = new Map<string, Undici.Dispatcher>();
 
-/** Loaded when it is needed first. */
+/** undici, loaded on first use. */
 function undici(): typeof Undici {
-  // Node.js sets up connections of its own fetch when that is touched first, and undici sets up its own for both where
-  // it comes before that; releases of Node.js whose undici is a later one would not get along with them.
+  // The first access of a fetch global makes Node.js create its own dispatcher. If this undici were loaded earlier, its
+  // dispatcher would serve Node.js's fetch, too, which fails in releases that contain a newer undici.
   void globalThis.Headers;
   return require('undici');
 }
 
-/** Silence is watched by who asks. */
+/** Off: callers have their own timeout. */
 const timeouts = { headersTimeout: 0, bodyTimeout: 0 };
 
 function dispatcherFor(proxy: ProxyServer | null, timeout: number): Undici.Dispatcher {
@@ -28,7 +28,7 @@ function dispatcherFor(proxy: ProxyServer | null, timeout: number): Undici.Dispa
             ...timeouts,
             uri: proxy.url,
             ...(proxy.authorization === null ? {} : { token: proxy.authorization }),
-            // Many proxies make tunnels for https alone.
+            // Many proxies make tunnels only for https.
             proxyTunnel: false,
             clientFactory: (origin, options) => tunnelsOf(origin, { ...options, headersTimeout: timeout }),
           });
@@ -38,8 +38,9 @@ function dispatcherFor(proxy: ProxyServer | null, timeout: number): Undici.Dispa
 }
 
 /**
- * Where tunnels are asked for. No abort of a request reaches what asks for its tunnel, and undici connects again and again,
- * without an end, to a proxy that hangs up: this ends with the first failure, and after `headersTimeout` without an answer.
+ * The pool that requests tunnels from a proxy. Aborting a request does not abort its tunnel request, and undici
+ * reconnects endlessly to a proxy that hangs up: this pool gives up at the first failure, and after `headersTimeout`
+ * without an answer.
  */
 function tunnelsOf(origin: URL, options: Undici.Pool.Options): Undici.Pool {
   const pool = new (undici().Pool)(origin, options);
@@ -48,7 +49,7 @@ function tunnelsOf(origin: URL, options: Undici.Pool.Options): Undici.Pool {
   ) => Promise<Undici.Dispatcher.ConnectData>;
   const connectOnce = async (options: Undici.Dispatcher.ConnectOptions) => {
     const answer = await connect(options).catch((error) => {
-      // The code of undici's own error is what makes it try again.
+      // undici retries on its own error codes; this error has none.
       throw new Error(reasonOf(error));
     });
     if (answer.statusCode === 200) return answer;
@@ -59,10 +60,10 @@ function tunnelsOf(origin: URL, options: Undici.Pool.Options): Undici.Pool {
 }
 
 /**
- * `fetch`, through the proxy that the environment names. Redirects are not followed, and neither are settings of Node.js
- * for its own fetch. A proxy has `timeout` milliseconds to make a tunnel.
+ * `fetch` through the proxy that the environment names. It follows no redirects and ignores Node.js's settings for its
+ * own fetch. A proxy has `timeout` milliseconds to make a tunnel.
  *
- * @throws TypeError for a variable that names no proxy; else as `fetch`
+ * @throws TypeError if a variable is not a proxy address; else as `fetch`
  */
 export async function fetchThroughProxy(
   target: URL,

@@ -4,13 +4,13 @@ import type { RemoteFile } from './remote';
 
 const readSize = 1 << 20;
 
-/** A running hash of the kind that the hub gives for a file. */
+/** Starts a hash of the kind that the hub lists for a file. */
 export function startDigest({ hash, bytes }: RemoteFile): Hash {
-  // What is not in large file storage is a blob of git, which hashes a header before the content.
+  // A file outside large file storage is a git blob, whose hash covers a header, too.
   return hash.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${bytes}\0`);
 }
 
-/** Adds the first `bytes` of a file to a running hash, a piece at a time. */
+/** Adds the first `bytes` bytes of a file to a hash, in chunks. */
 export async function digestStart(
   digest: Hash,
   handle: FileHandle,

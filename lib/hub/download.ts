@@ -11,14 +11,14 @@ import { Snapshot } from './snapshot';
 import { hasTokenizer } from './wanted-files';
 
 /**
- * Fetches a model from the Hugging Face hub into the cache that Python's huggingface_hub uses too, unless it is there:
- * its configuration, its tokenizer and its weights. What an earlier download has left is gone on with; sizes and hashes
- * are checked; several processes may download the same model.
+ * Downloads a model's configuration, tokenizer and weights from the Hugging Face hub, unless they are in the cache,
+ * which is shared with Python's huggingface_hub. Interrupted downloads resume; sizes and hashes are checked; several
+ * processes may download the same model.
  *
- * @param repo its name, as `'radicalnumerics/RND1-Base-0910'`
- * @returns the folder, for `RND1.load`
- * @throws RND1Error `access_denied`, `not_found`, `offline`, `network`, `io` (no room on the disk), `unsupported_model`
- *   or `invalid_checkpoint`, before the weights are fetched; with `signal.reason` when aborted
+ * @param repo name of the model, such as `'radicalnumerics/RND1-Base-0910'`
+ * @returns path of the folder, for `RND1.load`
+ * @throws RND1Error `access_denied`, `not_found`, `offline`, `network`, `io` (such as a full disk) or, before the
+ *   weights are fetched, `unsupported_model` or `invalid_checkpoint`; `signal.reason` when aborted
  */
 export async function downloadCheckpoint(repo: string, options?: DownloadOptions): Promise<string> {
   const { onProgress, signal, ...hub } = optionsObject('options', options, downloadNames);
@@ -32,7 +32,7 @@ export async function downloadCheckpoint(repo: string, options?: DownloadOptions
   return fetchSnapshot(repo, await hubSettings(hub), onProgress, outer);
 }
 
-/** `downloadCheckpoint` with settings that are checked. */
+/** `downloadCheckpoint` with checked settings. */
 export async function fetchSnapshot(
   repo: Repository,
   settings: HubSettings,
@@ -45,13 +45,13 @@ export async function fetchSnapshot(
     if (cached !== null) return cached;
     throw new RND1Error(
       'offline',
-      `${nameOf({ repo, settings })} is not, or not all of it, in the cache at ${settings.cacheDir}, and HF_HUB_OFFLINE or the option offline forbids to fetch it`,
+      `${nameOf({ repo, settings })} is not complete in the cache at ${settings.cacheDir}, and HF_HUB_OFFLINE or the option offline forbids fetching it`,
     );
   }
-  // A branch may have moved; a commit is what it is.
+  // A branch may have moved; a commit never changes.
   if (cached !== null && isCommit(settings.revision) && (await hasTokenizer(cached))) return cached;
 
-  // Who has no network should learn it soon, and who has a copy does not care.
+  // Fail soon without a network; with a cached copy, one attempt is enough.
   const brief = { ...settings, attempts: cached === null ? 3 : 1 };
   const secrets = secretsOf(settings);
   let commit: string;
@@ -61,7 +61,7 @@ export async function fetchSnapshot(
     signal.throwIfAborted();
     secrets.error(error);
     if (cached === null || !(error instanceof RND1Error) || error.code !== 'network') throw error;
-    process.emitWarning(`${error.message}; going on with what is in the cache`, 'RND1Warning');
+    process.emitWarning(`${error.message}; using the copy in the cache`, 'RND1Warning');
     return cached;
   }
   let thrown: { readonly error: unknown } | null = null;
@@ -78,12 +78,12 @@ export async function fetchSnapshot(
   } catch (error) {
     signal.throwIfAborted();
     const theirs = thrown as { readonly error: unknown } | null;
-    // What the hub says comes into messages, names and causes, and with it what was sent to it.
+    // Errors quote the hub's answers, which may repeat the secrets that were sent to it.
     throw theirs === null ? secrets.error(asIoError(error, cache.folder)) : theirs.error;
   }
 }
 
-/** What the file system refuses, as our error. */
+/** Turns a file system error into `io`. */
 function asIoError(error: unknown, folder: string): unknown {
   if (error instanceof RND1Error || (error as { syscall?: unknown } | null)?.syscall === undefined)
     return error;

@@ -4,17 +4,17 @@ import { hubLibrary } from './library';
 import type { Repository } from './repository';
 import type { HubSettings } from './settings';
 
-/** What a request is about, for the message when it fails. */
+/** The model and file of a request, for error messages. */
 export interface Subject {
   readonly repo: Repository;
   readonly settings: HubSettings;
-  /** A file of the repository; undefined for what the hub says about it. */
+  /** A file of the repository; undefined for requests to the hub's API. */
   readonly file?: string;
 }
 
-/** A failure that may be over when the request is made again. */
+/** A failure that a retry may overcome. */
 export class Transient extends Error {
-  /** Milliseconds that the server asks to wait. */
+  /** `wait`: milliseconds that the server asks to wait, or null. */
   constructor(
     message: string,
     readonly wait: number | null,
@@ -24,10 +24,10 @@ export class Transient extends Error {
   }
 }
 
-/** An error page is not read further, nor for longer. */
+/** Bytes and milliseconds for reading an error page. */
 const errorBytes = 4096;
 const errorTime = 2_000;
-/** What of it is quoted. */
+/** Characters quoted of it. */
 const errorLength = 300;
 
 const tokenHint = 'give one as `token`, in HF_TOKEN or by `hf auth login`';
@@ -35,17 +35,17 @@ const tokenHint = 'give one as `token`, in HF_TOKEN or by `hf auth login`';
 /** `org/name at main` */
 export const nameOf = ({ repo, settings }: Subject) => `${repo} at ${settings.revision}`;
 
-/** What was wrong with an exchange, without the layers of names that fetch wraps around it. */
+/** The innermost reason of a failure, without the errors that fetch wraps around it. */
 export function reasonOf(error: unknown): string {
   // Errors of fetch may come from another realm than this module.
   if (!types.isNativeError(error)) return String(error);
   if (types.isNativeError(error.cause)) return reasonOf(error.cause);
-  // Of several addresses tried, each has its own reason.
+  // If several addresses were tried, each has an error.
   const [first] = (error as { errors?: unknown[] }).errors ?? [];
   return first === undefined ? error.message : reasonOf(first);
 }
 
-/** A response that is no success, as the error to throw. */
+/** The error to throw for an unsuccessful response. */
 export async function failureOf(response: Response, subject: Subject): Promise<RND1Error | Transient> {
   const { status, headers } = response;
   const body = await errorText(response);
@@ -55,7 +55,7 @@ export async function failureOf(response: Response, subject: Subject): Promise<R
   const { origin, pathname } = new URL(response.url);
   const text = `status ${status}${said && `: ${said}`}`;
   const cause = new HubApiError(`${origin}${pathname}`, status, requestId, text);
-  // Where the hub has sent us to, a link may have expired: asking the hub again gives a new one.
+  // A link that the hub redirected to may have expired: a retry gets a new one from the hub.
   const elsewhere = origin !== new URL(subject.settings.endpoint).origin;
   if (status === 408 || status === 429 || status >= 500 || elsewhere) {
     const seconds = Number(headers.get('retry-after') ?? Number.NaN);
@@ -101,7 +101,7 @@ function explain(status: number, errorCode: string | null, said: string, subject
   } as const;
 }
 
-/** What the body says, if it is short and says something. It is read to its end or given up. */
+/** The error text in a body if it is short, else ''. Reads the body to its end or cancels it. */
 async function errorText(response: Response): Promise<string> {
   const reader = response.body?.getReader();
   const giveUp = () => reader?.cancel().catch(() => {});

@@ -1,6 +1,6 @@
 import type * as Hub from '@huggingface/hub';
 
-/** `@huggingface/hub`, loaded when it is needed first: who loads a folder does not pay for it. */
+/** `@huggingface/hub`, loaded on first use: loading from a folder does not need it. */
 export function hubLibrary(): typeof Hub {
   return require('@huggingface/hub');
 }

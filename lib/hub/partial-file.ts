@@ -7,22 +7,22 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { digestStart, startDigest } from './digest';
 import type { RemoteFile } from './remote';
 
-// A blob that is being downloaded has one of two names. At rest it is `HASH.incomplete`, which Python's
-// huggingface_hub goes on with too. Whoever wants to write it renames it, which only one can do, to a name that tells
-// who that is: `HASH.HOST-PID-RANDOM.incomplete`. A process that was killed leaves a name whose owner is surely gone,
-// and then that file is taken over. So no two ever write the same file.
+// A partial blob has one of two names. At rest it is `HASH.incomplete`, which Python's huggingface_hub resumes, too. To
+// write it, a download renames it, which only one can do, to a name that identifies the owner:
+// `HASH.HOST-PID-RANDOM.incomplete`. If that process was killed, its id shows that it is gone, and another download
+// takes the file over. So no two downloads ever write the same file.
 
-/** Owners touch their files this often, in milliseconds… */
+/** Owners update the mtime of their files this often, in milliseconds… */
 const heartbeat = 5_000;
-/** …so that one that was not touched for so long has nobody who writes it. */
+/** …so that a file with an mtime older than this has no writer. */
 const idleTime = 60_000;
-/** Between two looks at a file that somebody else downloads. */
+/** Milliseconds between two checks of another owner's file. */
 const lookPause = 200;
 
 const suffix = '.incomplete';
 const host = createHash('sha1').update(`${hostname()} ${processNamespace()}`).digest('hex').slice(0, 8);
 
-/** A blob on its way, of which this object is the only writer, and the hash of what it has so far. */
+/** A partial blob, of which this object is the only writer, and the running hash of its bytes. */
 export class PartialFile {
   #digest: Hash;
   #size = 0;
@@ -43,8 +43,8 @@ export class PartialFile {
   }
 
   /**
-   * Takes what is there of a blob, or starts it. While somebody else writes it, waits and tells how large it is; null
-   * when the blob has become whole meanwhile.
+   * Takes ownership of a partial blob, or creates it. While another owner writes it, waits and reports its size to
+   * `onWait`; returns null once the blob is complete.
    */
   static async claim(
     blob: string,
@@ -89,7 +89,7 @@ export class PartialFile {
     }
   }
 
-  /** Bytes that are there. */
+  /** Bytes in the file. */
   get size(): number {
     return this.#size;
   }
@@ -104,24 +104,24 @@ export class PartialFile {
     this.#size += bytes.length;
   }
 
-  /** Starts again from nothing. */
+  /** Discards all bytes. */
   async restart(): Promise<void> {
     await this.handle.truncate(0);
     this.#digest = startDigest(this.file);
     this.#size = 0;
   }
 
-  /** The hash of what is there; may be asked once. */
+  /** The hash of all bytes; can be called once. */
   hash(): string {
     return this.#digest.digest('hex');
   }
 
-  /** Gives the whole file its final name, once its bytes are on the disk: a name without its bytes would look whole. */
+  /** Syncs the complete file, then gives it its final name: in the other order, a crash could leave a broken blob. */
   async finish(): Promise<void> {
     await this.handle.datasync();
     await this.#close();
     await rename(this.path, this.blob).catch(async (error: unknown) => {
-      // A blob that is mapped cannot be replaced everywhere; one that is whole need not be.
+      // Some systems cannot replace a mapped blob; a complete one need not be replaced.
       if ((await sizeOf(this.blob)) !== this.file.bytes) throw error;
       await rm(this.path, { force: true });
     });
@@ -129,7 +129,7 @@ export class PartialFile {
     for (const { path } of left) await rm(path, { force: true });
   }
 
-  /** Leaves what is there for the next download. */
+  /** Leaves the bytes for the next download. */
   async release(): Promise<void> {
     await this.#close();
     await putToRest(this.blob, this.path);
@@ -142,7 +142,7 @@ export class PartialFile {
   }
 }
 
-/** Bytes of the largest file of a blob that is on its way. */
+/** Bytes of the largest partial file of a blob. */
 export async function partialBytes(blob: string): Promise<number> {
   return (await partsOf(blob))[0]?.bytes ?? 0;
 }
@@ -150,11 +150,11 @@ export async function partialBytes(blob: string): Promise<number> {
 interface Part {
   readonly path: string;
   readonly bytes: number;
-  /** Somebody writes it; nobody does; or its owner is silent, but may come back. */
+  /** Being written; without an owner; or not written for long by its owner. */
   readonly state: 'busy' | 'free' | 'silent';
 }
 
-/** All that there is of a blob, largest first. */
+/** All partial files of a blob, largest first. */
 async function partsOf(blob: string): Promise<Part[]> {
   const folder = dirname(blob);
   const start = `${basename(blob)}.`;
@@ -184,12 +184,12 @@ function isRunning(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // Somebody else's process runs too.
+    // The process of another user runs.
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 
-/** Containers may share a host's name, but not its process ids. */
+/** Containers may share a host name, but have their own process ids. */
 function processNamespace(): string {
   try {
     return readlinkSync('/proc/self/ns/pid');
@@ -198,20 +198,20 @@ function processNamespace(): string {
   }
 }
 
-/** Makes the file at `mine`: from the largest that nobody writes, or from nothing. */
+/** Makes the file at `mine`: the largest part without an owner, or an empty file. */
 async function take(parts: readonly Part[], mine: string): Promise<void> {
   for (const { path, state } of parts) {
     if (state !== 'free') continue;
-    // Before it has the new name, which nobody must see with an old time.
+    // Before the rename: the new name must never have an old mtime.
     await touch(path);
     if (await moved(path, mine)) return;
   }
   await (await open(mine, 'wx')).close();
-  // The clock of a file server may differ from ours.
+  // The clock of a file server may differ.
   await touch(mine);
 }
 
-/** Of two who took at the same moment, the one with less gives way. */
+/** Releases `mine` if another owner took a larger part at the same time; returns whether. */
 async function givesWay(blob: string, mine: string): Promise<boolean> {
   const parts = await partsOf(blob);
   const ahead = parts.slice(
@@ -223,7 +223,7 @@ async function givesWay(blob: string, mine: string): Promise<boolean> {
   return true;
 }
 
-/** Gives a part the name that all look for, unless what has that name is larger. */
+/** Renames a part to `HASH.incomplete`; deletes it if empty or smaller than that file. */
 async function putToRest(blob: string, path: string): Promise<void> {
   const resting = blob + suffix;
   const bytes = (await sizeOf(path)) ?? 0;
@@ -231,7 +231,7 @@ async function putToRest(blob: string, path: string): Promise<void> {
     await rm(path, { force: true });
     return;
   }
-  // Untouched for long, as far as others can see: nobody writes it.
+  // Backdate the mtime so that others treat the file as abandoned.
   await touch(path, Date.now() - 2 * idleTime);
   await moved(path, resting);
 }
@@ -245,7 +245,7 @@ async function moved(from: string, to: string): Promise<boolean> {
     await rename(from, to);
     return true;
   } catch (error) {
-    // Somebody else was first.
+    // Another download was first.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
   }

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 
 /**
- * Does `work` for all items, `limit` of them at a time. The first failure aborts the signal of the others, and is thrown
+ * Runs `work` for all items, at most `limit` at a time. The first failure aborts the signal of the others, and is thrown
  * when they have ended.
  */
 export async function forEachOf<T>(
@@ -12,7 +12,7 @@ export async function forEachOf<T>(
 ): Promise<void> {
   const controller = new AbortController();
   const signal = AbortSignal.any([outer, controller.signal]);
-  // Every file listens, more than once.
+  // Every item adds several listeners.
   setMaxListeners(0, signal);
   const queue = [...items];
   let failure: { readonly error: unknown } | null = null;

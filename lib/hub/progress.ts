@@ -4,7 +4,7 @@ import type { RemoteFile } from './remote';
 /** Milliseconds between two reports of the same file. */
 const pause = 50;
 
-/** Adds up what has come of every file, and reports it. */
+/** Adds up the bytes of all files, and reports them. */
 export class Tracker {
   readonly #bytes = new Map<RemoteFile, number>();
   readonly #told = new Map<RemoteFile, number>();
@@ -19,16 +19,16 @@ export class Tracker {
     this.#totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** So much of a file was there before. Not reported by itself. */
+  /** Sets the bytes of a file that were cached, without a report. */
   start(file: RemoteFile, bytes: number, whole: boolean): void {
     this.#set(file, bytes);
     if (whole) this.#whole.add(file);
   }
 
-  /** So much of a file is there. Throws what the callback throws. */
+  /** Sets and reports a file's bytes. Throws what the callback throws. */
   update(file: RemoteFile, bytes: number): void {
     this.#set(file, bytes);
-    // All of it is there, but it is not checked yet: that is for `done` to tell.
+    // A complete file is not checked yet: `done` reports it.
     if (bytes === file.bytes) return;
     const now = performance.now();
     if (now - (this.#told.get(file) ?? Number.NEGATIVE_INFINITY) < pause) return;
@@ -36,7 +36,7 @@ export class Tracker {
     this.#tell(file);
   }
 
-  /** A file is whole and checked. */
+  /** Reports a complete, checked file. */
   done(file: RemoteFile): void {
     this.#set(file, file.bytes);
     this.#whole.add(file);

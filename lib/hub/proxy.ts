@@ -2,21 +2,21 @@ import { BlockList, isIP } from 'node:net';
 
 /** A proxy that an environment variable names. */
 export interface ProxyServer {
-  /** The name of the variable, as it is set. */
+  /** Name of the variable that is set, such as `https_proxy`. */
   readonly variable: string;
   /** Its address, without user and password. */
   readonly url: string;
-  /** What `Proxy-Authorization` says; null where there is neither user nor password. */
+  /** Value of `Proxy-Authorization`; null if there is neither user nor password. */
   readonly authorization: string | null;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The proxy for an address as Python's HTTP libraries choose it: HTTP_PROXY or HTTPS_PROXY by the scheme, else ALL_PROXY,
- * unless NO_PROXY names the host. The names may be in lower case, which wins.
+ * The proxy for a URL as Python's HTTP libraries choose it: HTTP_PROXY or HTTPS_PROXY by the scheme, else ALL_PROXY,
+ * unless NO_PROXY names the host. Names in lower case take precedence.
  *
- * @throws TypeError naming the variable for what is no address of an HTTP proxy; the value may hold a password and is
+ * @throws TypeError naming a variable that is not the address of an HTTP proxy; the value may contain a password and is
  *   not quoted
  */
 export function proxyFor(target: URL, environment: Environment = process.env): ProxyServer | null {
@@ -49,17 +49,17 @@ export function proxySecrets(environment: Environment = process.env): string[] {
   });
 }
 
-/** A variable by its name in lower case, else in upper case. Empty, it is as if unset, and hides the other one. */
+/** A variable by its lower-case name, else by its upper-case name. An empty one is unset, and hides the other. */
 function variable(name: string, environment: Environment): { name: string; value: string } | null {
   const upper = name.toUpperCase();
-  // Where a web server has started this process, a client can set HTTP_PROXY by its header `Proxy`.
+  // In a CGI process of a web server, a client can set HTTP_PROXY with the header `Proxy`.
   const isForeign = upper === 'HTTP_PROXY' && environment.REQUEST_METHOD !== undefined;
   const named = environment[name] !== undefined || isForeign ? name : upper;
   const value = environment[named]?.trim() ?? '';
   return value === '' ? null : { name: named, value };
 }
 
-/** Whether NO_PROXY lists a host: by name, which includes names below it, with or without a port, by address or network. */
+/** Whether NO_PROXY lists a host: by name (or a parent domain), with or without a port, by address or network. */
 function isExcluded(target: URL, list: string): boolean {
   const host = target.hostname.replace(/^\[|\]$/g, '').toLowerCase();
   const port = target.port || (target.protocol === 'https:' ? '443' : '80');

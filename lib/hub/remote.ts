@@ -8,26 +8,26 @@ import { apiFetch } from './request';
 
 /** A file of a repository as the hub describes it. */
 export interface RemoteFile {
-  /** With forward slashes, from the root of the repository. */
+  /** From the root of the repository, with forward slashes. */
   readonly path: string;
   readonly bytes: number;
-  /** Of its content: SHA-256 of large files, for others the SHA-1 that git gives them. It is the name of its blob. */
+  /** Content hash, and name of the blob: SHA-256 for large files, git's SHA-1 for others. */
   readonly hash: string;
 }
 
-/** A folder of more entries is not read to its end, nor a list of more pages, nor more folders. */
+/** Limits: entries of a folder, pages of a list, folders. */
 const entryLimit = 100_000;
 const pageLimit = 200;
 const folderLimit = 100;
 
-/** What the hub knows of a model at a revision. */
+/** A model at a revision, as the hub describes it. */
 export class RemoteRepository {
   constructor(
     readonly subject: Subject,
     private readonly signal: AbortSignal,
   ) {}
 
-  /** The commit that the revision is now. */
+  /** The current commit of the revision. */
   async commit(): Promise<string> {
     const { repo, settings } = this.subject;
     const info = await this.#call(() =>
@@ -44,7 +44,7 @@ export class RemoteRepository {
     return info.sha;
   }
 
-  /** Those of the files of a commit that are `wanted`, by path; one that is not there is left out. */
+  /** The files of a commit that are `wanted`, by path; missing ones are left out. */
   async files(commit: string, wanted: Iterable<string>): Promise<Map<string, RemoteFile>> {
     const paths = new Set(wanted);
     const folders = new Set([...paths].map((path) => posix.dirname(path)));
@@ -76,7 +76,7 @@ export class RemoteRepository {
     });
   }
 
-  /** The hash becomes a file's name. */
+  /** Strict: the hash becomes a file name. */
   #checked(entry: {
     path: string;
     size: number;
@@ -94,14 +94,14 @@ export class RemoteRepository {
     return { path: entry.path, bytes, hash };
   }
 
-  /** What the library itself throws is about an answer that it does not understand: failures are ours already. */
+  /** An error of the library itself means an answer that it does not understand: failures are `RND1Error` already. */
   async #call<T>(call: () => Promise<T>): Promise<T> {
     try {
       return await call();
     } catch (error) {
       this.signal.throwIfAborted();
       if (error instanceof RND1Error) throw error;
-      throw this.#unusable('something else than a hub does', error);
+      throw this.#unusable('something that is not a response of the hub API', error);
     }
   }
 

@@ -11,7 +11,7 @@ export function isRepository(text: string): text is Repository {
   );
 }
 
-/** The hash that names a state of a repository. */
+/** Whether a revision is the hash of a commit. */
 export function isCommit(revision: string): boolean {
   return /^[0-9a-f]{40}$/.test(revision);
 }

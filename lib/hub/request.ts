@@ -5,22 +5,22 @@ import { fetchThroughProxy } from './connection';
 import { failureOf, nameOf, reasonOf, type Subject, Transient } from './failure';
 import type { HubSettings } from './settings';
 
-/** Longest pauses in milliseconds: our own, and what a server may ask for. */
+/** Longest pauses in milliseconds: by default, and if a server asks for one. */
 const longestPause = 8_000;
 const longestWait = 60_000;
-/** An answer of the API is kept in memory: a page of a list has less than 1 MB. */
+/** Bytes of an API response, kept in memory: a page of a list has less than 1 MB. */
 const answerLimit = 8_000_000;
-/** It has to be complete after so many times the longest silence. */
+/** It must be complete within this many times `timeout`. */
 const answerPatience = 2;
 const redirectLimit = 10;
-/** Slower than so many bytes a second is as good as silent. */
+/** Fewer bytes per second count as silence. */
 const leastRate = 256;
-/** An attempt that brings fewer bytes than this counts as one that brought nothing. */
+/** An attempt that receives fewer bytes counts as one without progress. */
 const leastProgress = 16 * 1024;
 
 const { version } = require('../../package.json') as { version: string };
 
-/** Counts attempts in a row that brought nothing new, and waits between them. */
+/** Counts consecutive attempts without progress, and waits between them. */
 export class Retries {
   #failed = 0;
   #furthest = 0;
@@ -30,14 +30,14 @@ export class Retries {
     private readonly signal: AbortSignal,
   ) {}
 
-  /** An attempt has come so far, in bytes. */
+  /** Sets the bytes received; progress resets the count. */
   reached(bytes: number): void {
     if (bytes < this.#furthest + leastProgress) return;
     this.#furthest = bytes;
     this.#failed = 0;
   }
 
-  /** Waits before another attempt. Throws what is not transient, and `network` after too many attempts. */
+  /** Waits before a retry. Throws errors that are not `Transient`, and `network` after too many attempts. */
   async pauseAfter(error: unknown): Promise<void> {
     this.signal.throwIfAborted();
     if (!(error instanceof Transient)) throw error;
@@ -48,14 +48,14 @@ export class Retries {
       throw new RND1Error('network', `${what}: ${error.message}${tried}`, { cause: error });
     }
     const pause = Math.min(longestPause, first * 2 ** (this.#failed - 1));
-    // Spread, so that files that failed together do not come back together.
+    // Jitter, so that files that failed together do not retry together.
     const own = pause * (0.75 + 0.5 * Math.random());
     const wait = error.wait === null ? own : Math.min(longestWait, error.wait);
     await sleep(wait, undefined, { signal: this.signal }).catch(() => this.signal.throwIfAborted());
   }
 }
 
-/** Aborts an exchange when `signal` does, or when it is silent or slow for too long. */
+/** Aborts a request when `outer` does, or when it is silent or slow for too long. */
 export class Watch {
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal;
@@ -71,45 +71,47 @@ export class Watch {
     this.#outer = outer;
     this.#timeout = timeout;
     this.#timer = setTimeout(() => {
-      this.#controller.abort(new Transient(`nothing has come for ${timeout / 1000} s`, null));
+      this.#controller.abort(new Transient(`timeout: no data received for ${timeout / 1000} s`, null));
     }, timeout);
     if (outer.aborted) this.#follow();
     else outer.addEventListener('abort', this.#follow, { once: true });
   }
 
-  /** Something has come: so many bytes of a body. */
+  /** Restarts the timeout after `bytes` of a body; throws if they are too slow. */
   touch(bytes = 0): void {
     this.#timer.refresh();
     this.#bytes += bytes;
     const seconds = (performance.now() - this.#since) / 1000;
     if (seconds * 1000 < this.#timeout) return;
     if (this.#bytes < leastRate * seconds) {
-      throw new Transient(`only ${this.#bytes} bytes have come in ${seconds.toFixed(0)} s`, null);
+      throw new Transient(`only ${this.#bytes} bytes received in ${seconds.toFixed(0)} s`, null);
     }
     this.#since = performance.now();
     this.#bytes = 0;
   }
 
-  /** Aborts the exchange after so many milliseconds, whatever comes. */
+  /** Aborts the request after so many milliseconds in any case. */
   endAfter(milliseconds: number): void {
     this.#deadline = setTimeout(() => {
-      this.#controller.abort(new Transient(`no whole answer has come in ${milliseconds / 1000} s`, null));
+      this.#controller.abort(
+        new Transient(`timeout: no complete response in ${milliseconds / 1000} s`, null),
+      );
     }, milliseconds);
   }
 
-  /** What fetch failed with, in our words. Throws the reason of `outer` where that has ended it. */
+  /** The error to throw if fetch fails. Throws the reason of `outer` if that was aborted. */
   explain(error: unknown): unknown {
     this.#outer.throwIfAborted();
     if (this.signal.aborted) return this.signal.reason;
     return new Transient(reasonOf(error), null, { cause: error });
   }
 
-  /** To be called at the end, however that came. */
+  /** Must be called at the end, even after a failure. */
   close(): void {
     clearTimeout(this.#timer);
     clearTimeout(this.#deadline);
     this.#outer.removeEventListener('abort', this.#follow);
-    // Frees the connection of a body that nobody reads to its end.
+    // Frees the connection of a body that is not read to its end.
     this.#controller.abort();
   }
 }
@@ -123,7 +125,7 @@ export async function request(
   const { endpoint, token, timeout } = subject.settings;
   const { origin } = new URL(endpoint);
   let target = new URL(url, `${endpoint}/`);
-  // Neither links nor redirects to another host get the token, nor what such a host redirects to.
+  // The token is never sent to another host, nor to any URL that such a host redirects to.
   let own = target.origin === origin;
   for (let redirects = 0; ; redirects++) {
     const all = {
@@ -142,7 +144,7 @@ export async function request(
       if (!response.ok && !accept.includes(response.status)) throw await failureOf(response, subject);
       return response;
     }
-    // Nobody reads what is said beside the address.
+    // The body of a redirect is not needed.
     await response.body?.cancel().catch(() => {});
     if (redirects === redirectLimit) throw misled(subject, `more than ${redirectLimit} times`);
     target = addressOf(location, target, subject);
@@ -150,10 +152,10 @@ export async function request(
   }
 }
 
-/** Where a redirect leads. */
+/** The target of a redirect. */
 function addressOf(location: string, from: URL, subject: Subject): URL {
   const target = URL.canParse(location, from.href) ? new URL(location, from) : null;
-  if (target === null || !/^https?:$/.test(target.protocol)) throw misled(subject, 'to what is no address');
+  if (target === null || !/^https?:$/.test(target.protocol)) throw misled(subject, 'to an invalid address');
   if (target.username !== '' || target.password !== '') {
     throw misled(subject, 'to an address with a password');
   }
@@ -165,7 +167,7 @@ function misled(subject: Subject, where: string): RND1Error {
   return new RND1Error('network', `${nameOf(subject)}: a request to ${endpoint} is redirected ${where}`);
 }
 
-/** The pieces of a body as they come. What the reader of them throws stays what it is. */
+/** The chunks of a body as they arrive. Errors of the consumer pass through unchanged. */
 export async function* chunksOf(response: Response, watch: Watch): AsyncGenerator<Uint8Array, void, void> {
   const reader = response.body?.getReader();
   for (;;) {
@@ -179,8 +181,8 @@ export async function* chunksOf(response: Response, watch: Watch): AsyncGenerato
 }
 
 /**
- * `fetch` for `@huggingface/hub`: with our token, repeated where that may help, failing as `RND1Error`. It may be called
- * for so many `answers`, whose pages name the next ones themselves.
+ * `fetch` for `@huggingface/hub`: sends the token, retries transient failures and throws `RND1Error`. It allows only
+ * `answers` calls, because each page of a list names the next one.
  */
 export function apiFetch(subject: Subject, signal: AbortSignal, answers: number): typeof fetch {
   let asked = 0;
@@ -199,7 +201,7 @@ export function apiFetch(subject: Subject, signal: AbortSignal, answers: number)
       watch.endAfter(answerPatience * subject.settings.timeout);
       try {
         const response = await request(input as string | URL, headers, { subject, watch });
-        // Read here, so that an answer that is cut off is asked for again.
+        // Read here, so that a truncated response is requested again.
         const body = await readAnswer(response, watch);
         return new Response(body, { status: response.status, headers: response.headers });
       } catch (error) {

@@ -1,13 +1,13 @@
 import { types } from 'node:util';
 import { printableMessage } from '../printable';
 
-/** A part of a secret that is so long is one, too: what others quote of it may have been cut. */
+/** A part of a secret of this length is secret, too: quotations may have been cut. */
 const leastLength = 8;
 
-/** Only of ASCII: some other letters grow, and places in the one text would not be those in the other. */
+/** ASCII only: some other letters change their length, which would shift all later positions. */
 const lowerCase = (text: string) => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 
-/** What must not be quoted: tokens and passwords, whoever sends them back. */
+/** Tokens and passwords that must not be quoted, whoever sends them back. */
 export class Secrets {
   readonly #secrets: readonly string[];
 
@@ -19,11 +19,11 @@ export class Secrets {
       Buffer.from(secret).toString('hex'),
       ...inBase64(secret),
     ]);
-    // What is shorter than a word would be found everywhere.
+    // Shorter strings would be found everywhere.
     this.#secrets = [...new Set(forms)].filter((form) => form.length >= 4).map(lowerCase);
   }
 
-  /** The text without secrets, without passwords and signatures in addresses, and without controls of terminals. */
+  /** The text without secrets, passwords and signatures in URLs, and terminal control characters. */
   text(text: string): string {
     let out = text;
     for (const secret of this.#secrets) out = without(out, secret);
@@ -34,7 +34,7 @@ export class Secrets {
     );
   }
 
-  /** Takes secrets out of an error, its causes and all that they hold; gives it back. */
+  /** Removes secrets from an error, its causes and all their properties; returns it. */
   error<T>(error: T, seen = new Set<unknown>()): T {
     if (!types.isNativeError(error) || seen.has(error)) return error;
     seen.add(error);
@@ -49,7 +49,7 @@ export class Secrets {
     if (typeof value === 'string') return this.text(value);
     if (types.isNativeError(value)) return this.error(value, seen);
     if (Array.isArray(value)) return value.map((item) => this.#value(item, seen));
-    // Sockets, headers and the like say nothing that the message does not.
+    // Sockets, headers and the like add nothing to the message.
     return typeof value === 'object' || typeof value === 'function' ? undefined : value;
   }
 
@@ -59,13 +59,13 @@ export class Secrets {
   }
 }
 
-/** What of a secret is its own in Base64, wherever in a text that was encoded it stands. */
+/** Base64 letters of a secret at any offset of a text, without those that depend on neighbours. */
 function inBase64(secret: string): string[] {
   const forms = [0, 1, 2].map((before) => {
     const text = Buffer.from(' '.repeat(before) + secret)
       .toString('base64')
       .replace(/=+$/, '');
-    // The letters at both ends hold bits of what stands beside it.
+    // The letters at both ends contain bits of neighbouring bytes.
     const end = (before + Buffer.byteLength(secret)) % 3 === 0 ? text.length : text.length - 1;
     return text.slice([0, 2, 3][before], end);
   });
@@ -76,7 +76,7 @@ function inBase64(secret: string): string[] {
 function without(text: string, secret: string): string {
   const searched = lowerCase(text);
   const length = Math.min(leastLength, secret.length);
-  // Places of the text, and where a part of the secret that begins there ends.
+  // Start → end of every part of the secret in the text.
   const parts = new Map<number, number>();
   for (let start = 0; start + length <= secret.length; start++) {
     const part = secret.slice(start, start + length);

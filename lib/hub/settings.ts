@@ -8,20 +8,20 @@ import { hubLibrary } from './library';
 import { proxyFor, proxySecrets } from './proxy';
 import { Secrets } from './secrets';
 
-/** How the hub is talked to, and where its files are kept. */
+/** How to reach the hub, and where to store its files. */
 export interface HubSettings {
-  /** Without a slash at the end. */
+  /** URL without a final slash. */
   readonly endpoint: string;
   /** A branch, a tag or a commit. */
   readonly revision: string;
   readonly cacheDir: string;
   readonly token: string | null;
   readonly offline: boolean;
-  /** Milliseconds without a byte after which a request is given up and made again. */
+  /** Milliseconds without data after which a request is aborted and retried. */
   readonly timeout: number;
-  /** Requests in a row that bring nothing before it is given up. */
+  /** Consecutive requests without progress before it fails. */
   readonly attempts: number;
-  /** Milliseconds before the first repetition of a request; doubled from one to the next. */
+  /** Milliseconds before the first retry; doubled for each further one. */
   readonly pause: number;
 }
 
@@ -29,7 +29,7 @@ const defaultTimeout = 30_000;
 const defaultPause = 500;
 const defaultAttempts = 5;
 
-/** Throws `TypeError` for options that cannot be meant. */
+/** Throws `TypeError` for invalid options. */
 export function checkHubOptions({ revision, cacheDir, token, offline }: HubOptions): void {
   if (revision !== undefined) checkRevision(stringOption('revision', revision));
   if (cacheDir !== undefined && stringOption('cacheDir', cacheDir) === '') {
@@ -39,7 +39,7 @@ export function checkHubOptions({ revision, cacheDir, token, offline }: HubOptio
   booleanOption('offline', offline, false);
 }
 
-/** Options, then the environment variables that Python's huggingface_hub documents, then defaults. */
+/** Options, else the environment variables that Python's huggingface_hub documents, else defaults. */
 export async function hubSettings(options: HubOptions): Promise<HubSettings> {
   checkHubOptions(options);
   const { revision = 'main', cacheDir, token, offline } = options;
@@ -53,12 +53,12 @@ export async function hubSettings(options: HubOptions): Promise<HubSettings> {
     attempts: defaultAttempts,
     pause: defaultPause,
   };
-  // A variable that names no proxy is better told before anything is asked.
+  // Report an invalid proxy variable before the first request.
   if (!settings.offline) proxyFor(new URL(settings.endpoint));
   return settings;
 }
 
-/** What no error may quote. */
+/** The secrets that no error may quote. */
 export function secretsOf({ token }: HubSettings): Secrets {
   return new Secrets([...(token === null ? [] : [token]), ...proxySecrets()]);
 }
@@ -69,14 +69,14 @@ function endpointUrl(text: string): string {
     throw new TypeError(`HF_ENDPOINT must be the address of a hub, not ${quote(withoutPassword(text))}`);
   }
   if (url.username !== '' || url.password !== '') {
-    throw new TypeError('HF_ENDPOINT must not hold a password: that is what tokens are for');
+    throw new TypeError('HF_ENDPOINT must not contain a password: use a token instead');
   }
   return url.href.replace(/\/+$/, '');
 }
 
 const withoutPassword = (text: string) => text.replace(/\/\/.*@/, '//***@');
 
-/** It becomes a path below `refs`, too. */
+/** Strict: it becomes a path below `refs`. */
 function checkRevision(revision: string): void {
   const parts = revision.split('/');
   if (parts.some((part) => /^\.*$|[\\:?*[\]~^\s\p{Cc}]/u.test(part)) || revision.length > 255) {
@@ -84,7 +84,7 @@ function checkRevision(revision: string): void {
   }
 }
 
-/** `~` and `$NAME`, which no shell has seen in a variable's value. */
+/** Expands `~` and `$NAME`, as a shell would. */
 function expand(path: string): string {
   return path
     .replace(/^~(?=$|[\\/])/, () => homedir())
@@ -93,7 +93,7 @@ function expand(path: string): string {
 
 const isTrue = (value: string | undefined) => /^(1|on|yes|true)$/i.test(value ?? '');
 
-/** HF_TOKEN, else the file that logging in has left. */
+/** HF_TOKEN, else the file that `hf auth login` writes. */
 async function storedToken(): Promise<string | null> {
   const { HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH, HF_HOME, XDG_CACHE_HOME } = process.env;
   if (isTrue(process.env.HF_HUB_DISABLE_IMPLICIT_TOKEN)) return null;
@@ -108,7 +108,7 @@ async function storedToken(): Promise<string | null> {
   return text.trim() === '' ? null : checkToken(`the token in ${path}`, text.trim());
 }
 
-/** What a header can carry. The value is a secret, so no message shows it. */
+/** Checks that a header can carry a token, without showing it in a message. */
 function checkToken(name: string, token: unknown): string {
   if (typeof token === 'string' && /^[\x21-\x7e]+$/.test(token)) return token;
   const what = typeof token === 'string' ? 'the one given' : `a ${typeof token}`;

@@ -19,7 +19,7 @@ const concurrency = 8;
 /** RND1 has 13. */
 const shardLimit = 10_000;
 
-/** The files of one commit on their way into the cache. */
+/** Downloads the files of one commit into the cache. */
 export class Snapshot {
   readonly #remote: RemoteRepository;
   readonly #folder: string;
@@ -34,7 +34,7 @@ export class Snapshot {
     this.#folder = cache.snapshot(commit);
   }
 
-  /** Settings come first and are looked at: nobody wants to wait for the weights of a model that cannot be run. */
+  /** Fetches and checks settings before weights, so that an unusable model fails soon. Returns the folder. */
   async fetch(report: (progress: DownloadProgress) => void): Promise<string> {
     const listed = await this.#remote.files(this.commit, [...settingFiles, SINGLE_FILE, INDEX_FILE]);
     const single = listed.get(SINGLE_FILE);
@@ -82,7 +82,7 @@ export class Snapshot {
     await checkSpace(this.cache.folder, needed, nameOf(this.subject));
   }
 
-  /** Reports nothing when nothing is missing. */
+  /** Reports nothing if no file is missing. */
   async #fetchAll(files: readonly RemoteFile[], tracker: Tracker): Promise<void> {
     const missing: RemoteFile[] = [];
     for (const file of files) {

@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises';
 import { RND1Error } from '../errors';
 import { formatBytes } from '../format-bytes';
 
-/** Throws `io` unless a folder's disk has room for so many bytes. */
+/** Throws `io` unless a folder's disk has room for `bytes` more. */
 export async function checkSpace(folder: string, bytes: number, what: string): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;

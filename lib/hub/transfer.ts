@@ -12,13 +12,13 @@ export interface TransferJob {
   readonly blob: string;
   readonly subject: Subject;
   readonly signal: AbortSignal;
-  /** So many bytes are there. May go back, when they were not the right ones. */
+  /** Gets the bytes received so far, which decrease if wrong ones are discarded. */
   readonly onBytes: (bytes: number) => void;
 }
 
 /**
- * Downloads a file to its blob, from where an earlier download of it ended. Bytes go to the disk as they come; the blob
- * gets its name when size and hash are right. What an end before that leaves, the next download goes on with.
+ * Downloads a file to its blob, resuming an earlier download. Bytes are written to disk as they arrive; the blob gets
+ * its name when size and hash are right. If it is interrupted, the next download resumes.
  */
 export async function transfer(job: TransferJob): Promise<void> {
   const { file, blob, signal, onBytes } = job;
@@ -44,12 +44,12 @@ async function receiveAll(job: TransferJob, partial: PartialFile): Promise<void>
     const hash = partial.hash();
     if (hash === file.hash) return;
     await partial.restart();
-    // Perhaps it was the beginning, left by another download: from the start, there is no excuse.
+    // The wrong bytes may be from an earlier download: try once more from the start.
     if (++tries > 1) throw wrongContent(job, `has the hash ${hash}, expected ${file.hash}`);
   }
 }
 
-/** Makes requests until the file has its size. */
+/** Sends requests until the file is complete. */
 async function receive(job: TransferJob, partial: PartialFile, retries: Retries): Promise<void> {
   while (partial.size < job.file.bytes) {
     const watch = new Watch(job.subject.settings, job.signal);
@@ -73,7 +73,7 @@ async function receiveOnce(
   const { file, subject, onBytes } = job;
   const start = partial.size;
   const range = start > 0 ? { range: `bytes=${start}-` } : undefined;
-  // Compressed on the way, sizes and ranges would mean something else.
+  // Compression would change the meaning of sizes and ranges.
   const headers = { 'accept-encoding': 'identity', ...range };
   const response = await request(urlOf(job), headers, { subject, watch, accept: [416] });
   const total = announcedSize(response);
@@ -82,7 +82,7 @@ async function receiveOnce(
   }
   if (response.status === 416) {
     await partial.restart();
-    throw new Transient(`no bytes from ${start} on`, null);
+    throw new Transient(`status 416: no bytes from ${start} on`, null);
   }
   if (response.status === 206 && rangeStart(response) !== start) {
     throw new Transient(
@@ -90,14 +90,14 @@ async function receiveOnce(
       null,
     );
   }
-  // A server without ranges sends all of it, from the start.
+  // A server without ranges sends the whole file.
   if (response.status !== 206 && start > 0) await partial.restart();
   for await (const chunk of chunksOf(response, watch)) {
     if (partial.size + chunk.length > file.bytes) {
       await partial.restart();
       throw wrongContent(job, `has more than ${file.bytes} bytes`);
     }
-    // While this waits for the disk, nothing more is read from the network.
+    // Backpressure: no more is read from the network meanwhile.
     await partial.append(chunk);
     retries.reached(partial.size);
     onBytes(partial.size);
@@ -112,7 +112,7 @@ function urlOf({ file, commit, subject }: TransferJob): string {
   return `${subject.settings.endpoint}/${subject.repo}/resolve/${commit}/${path}`;
 }
 
-/** The size of the whole file by the headers; null when they do not tell. */
+/** Size of the whole file according to the headers; null if not given. */
 function announcedSize({ status, headers }: Response): number | null {
   const text =
     status === 200 ? headers.get('content-length') : /\/(\d+)$/.exec(headers.get('content-range') ?? '')?.[1];

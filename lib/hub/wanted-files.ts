@@ -7,7 +7,7 @@ export { INDEX_FILE, SINGLE_FILE };
 export const CONFIG_FILE = 'config.json';
 const TOKENIZER_FILE = 'tokenizer.json';
 
-/** What is read of a checkpoint besides its weights. */
+/** Files of a checkpoint that are read besides its weights. */
 export const settingFiles: readonly string[] = [
   CONFIG_FILE,
   'generation_config.json',
@@ -16,14 +16,14 @@ export const settingFiles: readonly string[] = [
   'chat_template.jinja',
 ];
 
-/** The shards that the index in a folder lists. Throws `invalid_checkpoint` where one leads out of the folder. */
+/** The shards that the index in a folder lists. Throws `invalid_checkpoint` if one leads out of the folder. */
 export async function shardsOf(folder: string): Promise<readonly string[]> {
   const path = join(folder, INDEX_FILE);
   const text = await readText(path);
   return text === null ? [] : [...new Set(parseIndex(text, path).weightMap.values())].sort();
 }
 
-/** Whether a folder holds all that a model cannot do without. */
+/** Whether a folder has a configuration and all weights. */
 export async function isComplete(folder: string): Promise<boolean> {
   const has = async (file: string) => (await fileSize(join(folder, file))) !== null;
   if (!(await has(CONFIG_FILE))) return false;
@@ -33,7 +33,7 @@ export async function isComplete(folder: string): Promise<boolean> {
   return shards.length > 0;
 }
 
-/** Not every model has one, and other libraries put weights alone into the cache. */
+/** Not every model has a tokenizer, and other libraries may not cache it. */
 export async function hasTokenizer(folder: string): Promise<boolean> {
   return (await fileSize(join(folder, TOKENIZER_FILE))) !== null;
 }

@@ -226,7 +226,7 @@ describe('arguments that cannot be meant', () => {
     const error = await failureOf(repo, options);
     expect(error).toBeInstanceOf(TypeError);
     expect(error.message).toContain(quoted);
-    // A folder does not need them, but a mistake is one all the same.
+    // Loading from a folder ignores them, but mistakes still throw.
     await expect(RND1.load(undefined, options)).rejects.toThrow(quoted);
   });
 

@@ -159,7 +159,7 @@ describe('a model that is here', () => {
     bench.hub.fault = () => ({ status: 503 });
     const warn = jest.spyOn(process, 'emitWarning').mockImplementation();
     expect(await downloadCheckpoint(repo)).toBe(folder);
-    const said = expect.stringContaining('answers 503: out of order; going on with what is in the cache');
+    const said = expect.stringContaining('answers 503: out of order; using the copy in the cache');
     expect(warn.mock.calls).toEqual([[said, 'RND1Warning']]);
     warn.mockRestore();
   });
@@ -176,7 +176,7 @@ describe('offline', () => {
       expect(await downloadCheckpoint(repo, options)).toBe(folder);
       const missing = await rejection(downloadCheckpoint('org/other', options));
       expect(missing).toMatchObject({ name: 'RND1Error', code: 'offline' });
-      expect(missing.message).toContain('org/other at main');
+      expect(missing.message).toContain('org/other at main is not complete in the cache');
       expect(missing.message).toContain(join(bench.home, 'hub'));
       await expect(downloadCheckpoint(repo, { ...options, revision: 'v2' })).rejects.toThrow(`${repo} at v2`);
       expect(bench.hub.requests).toEqual([]);

@@ -7,19 +7,19 @@ import { download, firstShard, nano, rejection, repo, secondShard, Workbench, wa
 const bench = new Workbench();
 const content = nano[firstShard] as Buffer;
 
-/** A fault of the first shard's storage, in the first so many attempts. */
+/** Makes the storage of the first shard fail in the first `attempts` attempts. */
 function spoil(fault: Fault, attempts = 1): void {
   bench.hub.fault = ({ server, url }, attempt) =>
     server === 'cdn' && url.endsWith(firstShard) && attempt <= attempts ? fault : undefined;
 }
 
-/** The first shard is whole and right in the snapshot, and nothing is left beside it. */
+/** Expects the first shard to be complete in the snapshot, and no partial files. */
 function expectWhole(folder: string): void {
   expect(readFileSync(join(folder, firstShard)).equals(content)).toBe(true);
   expect(bench.parts()).toEqual([]);
 }
 
-/** There is nothing that looks like the first shard. */
+/** Expects no file that looks like the first shard. */
 function expectNothing(): void {
   expect(existsSync(join(bench.model(), 'blobs', sha256(content)))).toBe(false);
   expect(existsSync(join(bench.snapshot(), firstShard))).toBe(false);
@@ -68,7 +68,7 @@ describe('what may be over the next time is tried again', () => {
   test('an address where a link has expired', async () => {
     spoil({ status: 403 });
     expectWhole(await download());
-    // A new link is the hub's to give.
+    // Only the hub issues new links.
     expect(bench.resolved().filter((name) => name === firstShard)).toHaveLength(2);
   });
 
@@ -140,7 +140,7 @@ describe('what stays wrong is an error, and leaves nothing that looks whole', ()
     expect(error.message).toContain(`${firstShard} of ${repo}`);
     expect(error.message).toContain(`expected ${sha256(content)}`);
     expectNothing();
-    // Nor something that the next download would go on with.
+    // Nor a partial file that the next download would resume.
     expect(bench.parts().filter((name) => name.startsWith(sha256(content)))).toEqual([]);
   });
 
@@ -181,7 +181,7 @@ describe('what stays wrong is an error, and leaves nothing that looks whole', ()
     const error = await rejection(download());
     expect(error).toMatchObject({
       code: 'network',
-      message: expect.stringContaining('no bytes from 0 on (after'),
+      message: expect.stringContaining('status 416: no bytes from 0 on (after'),
     });
     expectNothing();
   });
@@ -284,7 +284,7 @@ describe('a list that means harm', () => {
       await expect(download()).rejects.toMatchObject({ name: 'RND1Error', code: 'network' });
     }
     bench.hub.fault = ({ url }) => (url.includes('/tree/') ? { json: [null] } : undefined);
-    await expect(download()).rejects.toThrow('answers something else than a hub does');
+    await expect(download()).rejects.toThrow('answers something that is not a response of the hub API');
   });
 });
 

@@ -11,7 +11,7 @@ const json = { 'content-type': 'application/json' };
 const once = { attempts: 1 };
 const bomb = gzipSync(Buffer.alloc(64 << 20, ' '));
 
-/** The model, but for what `change` answers itself. */
+/** Serves the model from the local hub. */
 function serveNano(): void {
   process.env.HF_ENDPOINT = bench.hub.url;
 }
@@ -26,7 +26,7 @@ describe('an answer has bounds', () => {
     const error = await rejection(download({}, once));
     expect(error).toMatchObject({ name: 'RND1Error', code: status === 404 ? 'not_found' : 'network' });
     expect(error.message.length).toBeLessThan(500);
-    // Beyond what is read, there is what the system buffers.
+    // The system buffers more than what is read.
     expect(written()).toBeLessThan(32 << 20);
   });
 
@@ -39,8 +39,8 @@ describe('an answer has bounds', () => {
   });
 
   test.each([
-    ['drops', 1, /only \d+ bytes have come in \d s \(after 3 attempts\)/],
-    ['pieces that never end', 1000, /no whole answer has come in 0\.4 s \(after 3 attempts\)/],
+    ['drops', 1, /only \d+ bytes received in \d s \(after 3 attempts\)/],
+    ['pieces that never end', 1000, /timeout: no complete response in 0\.4 s \(after 3 attempts\)/],
   ])('of time, for %s', async (_, bytes, message) => {
     hostile.answer = (_, response) => {
       drip(response.writeHead(200, json), bytes);
@@ -55,7 +55,7 @@ describe('an answer has bounds', () => {
     hostile.answer = (_, response) => {
       drip(response.writeHead(404, text), 1);
     };
-    // Less than the test's own limit, with a silence allowed that is longer.
+    // Takes less than the test's own limit, although `timeout` is longer.
     await expect(download({}, { ...once, timeout: 60_000 })).rejects.toMatchObject({ code: 'not_found' });
   });
 
@@ -128,8 +128,8 @@ describe('redirects', () => {
   });
 
   test.each([
-    ['file:///etc/passwd', 'to what is no address'],
-    ['http://', 'to what is no address'],
+    ['file:///etc/passwd', 'to an invalid address'],
+    ['http://', 'to an invalid address'],
     ['http://user:word@127.0.0.1:2/', 'to an address with a password'],
   ])('to %s are refused', async (location, problem) => {
     hostile.answer = (_, response) => {
@@ -178,7 +178,7 @@ describe('weights that', () => {
     spoil({ slowly: 1 });
     const error = await rejection(download({}, { attempts: 2, timeout: 300 }));
     expect(error).toMatchObject({ name: 'RND1Error', code: 'network' });
-    expect(error.message).toMatch(/only \d+ bytes have come in 0 s \(after 2 attempts\)/);
+    expect(error.message).toMatch(/only \d+ bytes received in 0 s \(after 2 attempts\)/);
   });
 
   test('come a little farther with each request are given up', async () => {

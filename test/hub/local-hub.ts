@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** What one answer does wrong. */
+/** A fault of one answer. */
 export interface Fault {
   /** Answers with this status instead. */
   readonly status?: number;
@@ -47,7 +47,7 @@ const hashOf = (algorithm: string, ...parts: (string | Buffer)[]) => {
   return hash.digest('hex');
 };
 
-/** The name that git gives a file. */
+/** The hash of a file in git. */
 export const gitHash = (content: Buffer) => hashOf('sha1', `blob ${content.length}\0`, content);
 export const sha256 = (content: Buffer) => hashOf('sha256', content);
 
@@ -57,9 +57,9 @@ export const sha256 = (content: Buffer) => hashOf('sha256', content);
  */
 export class LocalHub {
   readonly requests: Recorded[] = [];
-  /** The token that opens what is not public. */
+  /** Grants access to models that are not public. */
   readonly token = 'hf_of_the_tests';
-  /** Asked before each answer; undefined for a good one. */
+  /** Called before each answer; undefined for a good one. */
   fault: (request: Recorded, attempt: number) => Fault | undefined = () => undefined;
   /** Entries of a page of a file list. */
   pageSize = 1000;
@@ -183,7 +183,7 @@ export class LocalHub {
           type: 'file',
           path,
           size: content.length,
-          // Of a large file, git has a pointer only.
+          // For a large file, git has only a pointer.
           oid: gitHash(isLarge(content) ? Buffer.from(sha256(content)) : content),
           ...(isLarge(content)
             ? {
@@ -250,12 +250,12 @@ async function send(response: ServerResponse, { status, headers, body }: Reply, 
     if (fault.slowly !== undefined) await new Promise((done) => setTimeout(done, 5));
     else if (response.writableNeedDrain) await drained(response);
   }
-  // What was written is to arrive before the cut does.
+  // The written bytes must arrive before the cut.
   if (fault.cutAfter !== undefined) setTimeout(() => response.destroy(), 20);
   else if (fault.stallAfter === undefined) response.end();
 }
 
-/** Until there is room for more, or nobody who wants it. */
+/** Waits for room in the buffer, or the end of the connection. */
 async function drained(response: ServerResponse): Promise<void> {
   await new Promise<void>((resolve) => {
     const done = () => {

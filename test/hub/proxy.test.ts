@@ -98,7 +98,7 @@ describe('a download through a proxy', () => {
   const bench = new Workbench();
   const seen: { readonly url: string; readonly headers: IncomingHttpHeaders }[] = [];
   let login: string | null = null;
-  // The hub's name is none that anyone else could find.
+  // Only the proxy can resolve the hub's name.
   const toHub = (url: string) => url.replace('http://hub.invalid', bench.hub.url);
   const proxy = createServer((incoming, outgoing) => {
     const { url = '', headers } = incoming;
@@ -199,7 +199,7 @@ describe('a tunnel that a proxy does not make', () => {
   });
   afterAll(() => void proxy.close());
 
-  /** All connections end by themselves, and there are no new ones. */
+  /** Waits until all connections have ended; expects no new ones. */
   async function quiet(): Promise<void> {
     while (connections.size > 0) await sleep(20);
     await sleep(100);
@@ -228,7 +228,7 @@ describe('a tunnel that a proxy does not make', () => {
   test('is waited for as long as other answers, and no longer', async () => {
     answer = () => {};
     const error = await rejection(download({}, { timeout: 300 }));
-    expect(error.message).toContain('nothing has come for 0.3 s');
+    expect(error.message).toContain('timeout: no data received for 0.3 s');
     await quiet();
   });
 });

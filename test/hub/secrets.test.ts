@@ -8,7 +8,7 @@ const hostile = new HostileHub();
 const token = 'hf_SecretOfTheTests0123456789';
 const json = { 'content-type': 'application/json' };
 
-/** All that an error tells, however it is asked: none of it may hold the token, nor most of it. */
+/** Expects neither the token nor most of it in an error, however it is printed. */
 async function expectSilence(): Promise<void> {
   const error = await rejection(download({ token }, { attempts: 1 }));
   expect(error).toMatchObject({ name: 'RND1Error' });

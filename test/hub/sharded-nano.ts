@@ -10,7 +10,7 @@ interface HeaderEntry {
 
 const read = (name: string) => readFileSync(join(nanoFolder, name));
 
-/** A safetensors file of some tensors of another. */
+/** A safetensors file with some tensors of another. */
 function shardOf(names: readonly string[], header: Record<string, HeaderEntry>, data: Buffer): Buffer {
   let offset = 0;
   const entries = names.map((name) => {
@@ -27,7 +27,7 @@ function shardOf(names: readonly string[], header: Record<string, HeaderEntry>, 
   return Buffer.concat([length, json, ...entries.map(({ bytes }) => bytes)]);
 }
 
-/** The files of the embedded model, in three shards as large checkpoints have them, and what nobody needs. */
+/** The files of the embedded model, in three shards as large checkpoints have them, and files that are not needed. */
 export function shardedNano(folder = ''): Record<string, Buffer> {
   const weights = read('model.safetensors');
   const length = Number(weights.readBigUInt64LE(0));

@@ -24,7 +24,7 @@ const script = `
     .catch((error) => process.stdout.write('failed ' + error + '\\n'));
 `;
 
-/** Large files take their time. */
+/** Makes large files slow. */
 function slowly(): void {
   bench.hub.fault = ({ server, url }) =>
     server === 'cdn' && url.endsWith('.safetensors') ? { slowly: 32 * 1024 } : undefined;
@@ -36,7 +36,7 @@ function expectWhole(folder: string): void {
   expect(bench.parts()).toEqual([]);
 }
 
-/** A process that downloads; the callback gets all that it has printed, each time that it prints. */
+/** Downloads in a child process; whenever it prints, the callback gets all of its output so far. */
 function inProcess(onOutput: (stdout: string, kill: () => void) => void = () => {}): Promise<string> {
   const child = spawn(process.execPath, ['-e', script], { env: process.env, timeout: 50_000 });
   let output = '';
@@ -65,7 +65,7 @@ describe('several who want the same model', () => {
     expect(other).toBe(one);
     expectWhole(one);
     for (const shard of [firstShard, secondShard]) expect(bench.ranges(shard)).toEqual([undefined]);
-    // Who waits sees the file grow.
+    // The one that waits sees the file grow.
     expect(reports.some(({ fileBytes, fileTotalBytes }) => fileBytes > 0 && fileBytes < fileTotalBytes)).toBe(
       true,
     );
@@ -124,7 +124,7 @@ describe('what is left behind', () => {
       }),
     );
     expect(error).toBe(reason);
-    // One file for each shard, under the name that Python's library goes on with.
+    // One file for each shard, under the name that Python's library resumes.
     const parts = bench.parts();
     expect(parts.sort()).toEqual(
       wanted
@@ -150,7 +150,7 @@ describe('what is left behind', () => {
       throw thrown;
     };
     expect(await rejection(downloadCheckpoint(repo, { onProgress }))).toBe(thrown);
-    // It is no failure of the network, which would be tried again.
+    // It is not a network failure, which would be retried.
     expect(bench.ranges(firstShard).length).toBeLessThanOrEqual(1);
     for (const name of bench.parts()) expect(name).toMatch(/^[0-9a-f]{64}\.incomplete$/);
     bench.hub.reset();
@@ -176,7 +176,7 @@ describe('what is left behind', () => {
 });
 
 describe('a file that somebody else writes', () => {
-  /** The first shard, half done, under a name that tells who writes it. */
+  /** Leaves the first shard half done, under a name that tells its owner. */
   const begin = async (owner: string, age: number) => {
     const { fault } = bench.hub;
     bench.hub.fault = ({ url }) => (url.endsWith(firstShard) ? { status: 404 } : undefined);

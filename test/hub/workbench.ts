@@ -12,7 +12,7 @@ export const repo = 'radicalnumerics/RND1-Base-0910';
 export const nano = shardedNano();
 export const [firstShard, secondShard, thirdShard] = Object.keys(nano) as [string, string, string];
 
-/** What a download of it may ask for. */
+/** The files that a download requests. */
 export const wanted = Object.keys(nano)
   .filter((name) => !/README|pytorch/.test(name))
   .sort();
@@ -74,7 +74,7 @@ export class Workbench {
     return this.#folder;
   }
 
-  /** Where the model of a cache lies. */
+  /** The folder of a model in a cache. */
   model(cache = join(this.home, 'hub'), name = repo): string {
     return join(cache, `models--${name.replace('/', '--')}`);
   }
@@ -83,19 +83,19 @@ export class Workbench {
     return join(this.model(cache), 'snapshots', this.commit);
   }
 
-  /** Names of blobs that are not whole. */
+  /** Names of partial blobs. */
   parts(): string[] {
     return readdirSync(join(this.model(), 'blobs')).filter((name) => name.includes('.'));
   }
 
-  /** Files whose content was asked for, in all requests to the hub itself. */
+  /** Files whose content was requested from the hub itself. */
   resolved(): string[] {
     return this.hub.requests
       .filter(({ server, url }) => server === 'hub' && url.includes('/resolve/'))
       .map(({ url }) => url.slice(url.indexOf('/resolve/') + '/resolve/'.length + this.commit.length + 1));
   }
 
-  /** Ranges that were asked for of a file. */
+  /** Requested ranges of a file. */
   ranges(file: string): (string | undefined)[] {
     return this.hub.requests
       .filter(({ server, url }) => server === 'cdn' && url.endsWith(file))
@@ -103,7 +103,7 @@ export class Workbench {
   }
 }
 
-/** `downloadCheckpoint` that does not wait long before it tries again. */
+/** `downloadCheckpoint` with short pauses before retries. */
 export async function download(
   options: DownloadOptions = {},
   settings: Partial<HubSettings> = {},

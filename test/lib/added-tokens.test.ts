@@ -25,7 +25,7 @@ describe('added tokens', () => {
     ]);
   });
 
-  // What the Rust library `tokenizers` 0.23.2 does with the same tokens.
+  // As the Rust library `tokenizers` 0.23.2 does with the same tokens.
   test.each([
     'swordfish',
     'words',

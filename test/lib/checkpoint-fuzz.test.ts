@@ -41,7 +41,7 @@ function mutate(original: Uint8Array, random: () => number): Uint8Array {
   return bytes;
 }
 
-/** One of the numbers in the text becomes another, so that mutants get past the grammar. */
+/** Replaces one of the numbers in the text, so that mutants get past the grammar. */
 function mutateNumber(bytes: Buffer, random: () => number, fragment: Buffer): Buffer {
   const text = bytes.toString('latin1');
   const numbers = [...text.matchAll(/\d+/g)];
@@ -70,7 +70,7 @@ async function attempt<T>(run: () => T | Promise<T>, seed: number): Promise<T | 
   }
 }
 
-/** What every accepted header promises to native code, computed anew. */
+/** Recomputes what native code relies on in every accepted header. */
 function isSound(tensors: readonly HeaderTensor[], fileBytes: number): boolean {
   let end: number | undefined;
   for (const { offset, bytes, shape, dtype } of tensors) {
@@ -109,7 +109,7 @@ test('mutated headers are sound or refused', async () => {
     if (parsed && !isSound(parsed.tensors, fileBytes)) throw new Error(`seed ${seed} was accepted`);
     outcomes[parsed ? 'sound' : 'refused']++;
   }
-  // Both happen often, or the mutants are too tame or too wild to mean anything.
+  // Both must be frequent: otherwise mutants are too tame or too wild.
   expect(outcomes.sound).toBeGreaterThan(500);
   expect(outcomes.refused).toBeGreaterThan(10_000);
 });

@@ -64,7 +64,7 @@ describe('JSON is bounded', () => {
     'in the bytes of %s',
     async (name) => {
       const path = join(temporaryFolder({ [name]: '{}' }), name);
-      // Nothing but a hole: the size alone decides.
+      // A sparse file: only its size matters.
       truncateSync(path, limitsOf(path).bytes + 1);
       expect(await failure(() => readText(path), 'invalid_checkpoint')).toMatch(/; the limit is [\d.]+ MB$/);
     },
@@ -105,8 +105,8 @@ describe('a key that stands twice', () => {
       warnings.push(text),
     );
     expect(warnings).toHaveLength(2);
-    expect(warnings[0]).toMatch(/config\.json: the key "c" stands twice, with the same value$/);
-    expect(warnings[1]).toMatch(/the key "a" stands twice/);
+    expect(warnings[0]).toMatch(/config\.json: the key "c" occurs twice, with the same value$/);
+    expect(warnings[1]).toMatch(/the key "a" occurs twice/);
   });
 
   test.each([
@@ -114,7 +114,7 @@ describe('a key that stands twice', () => {
     ['tokenizer.json', '{"model": {"vocab": {"x": 1, "x": 2}}}', 'x'],
     ['generation_config.json', '{"__proto__": 1, "__proto__": 2}', '__proto__'],
   ])('with two values is refused in %s', async (name, text, key) => {
-    expect(await refusal(text, name)).toContain(`the key "${key}" stands twice, with different values,`);
+    expect(await refusal(text, name)).toContain(`the key "${key}" occurs twice, with different values,`);
   });
 });
 

@@ -35,7 +35,7 @@ describe('a single file', () => {
     const folder = sharded({ b: 'two.safetensors' }, { 'model.safetensors': packed([A]) });
     const { tensors, warnings } = await readManifest(folder);
     expect([...tensors.keys()]).toEqual(['a']);
-    expect(warnings).toEqual([`${join(folder, INDEX)} is not read: there is model.safetensors`]);
+    expect(warnings).toEqual([`${join(folder, INDEX)} is not read: the folder has model.safetensors`]);
   });
 
   test('may be a link, as in the cache of the Hub', async () => {
@@ -69,7 +69,7 @@ describe('shards', () => {
     expect([...manifest.tensors.keys()]).toEqual(['a', 'b']);
     expect(manifest.files).toEqual([join(folder, 'deep', 'er.safetensors')]);
     expect(manifest.warnings).toEqual([
-      `${join(folder, INDEX)}: 1 tensors of the shards are not listed, and taken all the same: "b"`,
+      `${join(folder, INDEX)}: 1 tensors of the shards are not listed, and taken anyway: "b"`,
     ]);
   });
 
@@ -103,7 +103,7 @@ describe('shards', () => {
     });
     expect((await readManifest(sharded(map, files('q8')))).metadata.get('rnd1.format')).toBe('q8');
     expect(await failure(() => readManifest(sharded(map, files('q4'))), 'invalid_checkpoint')).toContain(
-      'two.safetensors: rnd1.format is "q4", before "q8"',
+      'two.safetensors: rnd1.format is "q4", but "q8" in another file',
     );
   });
 
@@ -219,7 +219,7 @@ describe('a folder', () => {
     const folder = temporaryFolder(Object.fromEntries(['README.md', ...names].map((name) => [name, 'x'])));
     const message = await failure(() => readManifest(folder), 'invalid_checkpoint');
     expect(message).toBe(
-      `${folder} has neither model.safetensors nor ${INDEX}; what it has is not read: ${told}`,
+      `${folder} has neither model.safetensors nor ${INDEX}; other weight files are not read: ${told}`,
     );
   });
 

@@ -22,7 +22,7 @@ function copyWith(changes: Record<string, ((json: Json) => unknown) | null> = {}
   return folder;
 }
 
-/** What is told of a folder, without its path; loading and inspecting must tell the same. */
+/** The warnings about a folder, without its path; expects the same from loading and inspecting. */
 async function warningsOf(folder: string): Promise<string[]> {
   const { warnings } = await inspectCheckpoint(folder);
   const model = await RND1.load(folder);
@@ -106,13 +106,17 @@ describe('tokens and ids', () => {
     [
       'two of the vocabulary',
       (json) => Object.assign(json.model.vocab, { twin: 65 }),
-      'and "twin" have one id, 65',
+      'and "twin" have the same id, 65',
     ],
-    ['an added one', (json) => json.added_tokens.push(added('<|x|>', 65)), 'and "<|x|>" have one id, 65'],
+    [
+      'an added one',
+      (json) => json.added_tokens.push(added('<|x|>', 65)),
+      'and "<|x|>" have the same id, 65',
+    ],
     [
       'two added ones',
       (json) => json.added_tokens.push(added('<|x|>', 259)),
-      '"<|mask|>" and "<|x|>" have one id, 259',
+      '"<|mask|>" and "<|x|>" have the same id, 259',
     ],
     [
       'two ids for one',
@@ -195,7 +199,7 @@ describe('tokens and ids', () => {
     expect(await warningsOf(free)).toEqual([]);
     expect((await RND1.load(free)).tokenizer?.idOf('<|new|>')).toBe(260);
     const taken = copyWith({ 'tokenizer_config.json': decoder('65') });
-    expect(await refusal(taken)).toContain('and "<|new|>" have one id, 65');
+    expect(await refusal(taken)).toContain('and "<|new|>" have the same id, 65');
   });
 });
 
@@ -204,9 +208,9 @@ test('a key that stands twice', async () => {
   for (const name of ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json']) {
     const text = readFileSync(join(nano, name), 'utf8');
     writeFileSync(join(folder, name), text.replace('{', '{"twice": 1, "twice": 1,'));
-    expect(await warningsOf(folder)).toEqual([`${name}: the key "twice" stands twice, with the same value`]);
+    expect(await warningsOf(folder)).toEqual([`${name}: the key "twice" occurs twice, with the same value`]);
     writeFileSync(join(folder, name), text.replace('{', '{"twice": 1, "twice": 2,'));
-    expect(await refusal(folder)).toContain(`${name} is not valid JSON: the key "twice" stands twice`);
+    expect(await refusal(folder)).toContain(`${name} is not valid JSON: the key "twice" occurs twice`);
     writeFileSync(join(folder, name), text);
   }
 });
@@ -220,7 +224,7 @@ describe('a head that is tied to the embedding', () => {
   const tied = () =>
     copyWith({ 'config.json': (json) => Object.assign(json, { tie_word_embeddings: true }) });
 
-  /** The weights without the head, the embedding under any name. */
+  /** The weights without the head, the embedding under the given name. */
   function headless(embedding = 'model.embed_tokens.weight'): Buffer {
     const { 'lm_head.weight': _, __metadata__: __, ...others } = header;
     let at = 0;

@@ -30,7 +30,7 @@ async function storedTensors(quantization: Quantization): Promise<Stored[]> {
   });
 }
 
-/** A file with these tensors; its header has an even length, as writers of checkpoints see to. */
+/** A file with these tensors; its header has an even length, as checkpoint writers ensure. */
 function evenly(tensors: readonly Stored[], metadata?: Record<string, string>): Buffer {
   const file = packed(tensors);
   const length = Number(file.readBigUInt64LE());
@@ -54,7 +54,7 @@ async function folderOf(
   });
 }
 
-/** What `inspectCheckpoint` rejects with. */
+/** The message with which `inspectCheckpoint` rejects. */
 const refusal = async (folder: string) => failure(() => inspectCheckpoint(folder), 'invalid_checkpoint');
 
 describe('quantization_config', () => {

@@ -22,7 +22,7 @@ const base = {
   model: { ...definition.model, vocab, merges: [], byte_fallback: true, fuse_unk: true },
 };
 
-/** A space is put before a text by its normalizer, and stripped off a decoded one: Llama 2, Mistral. */
+/** The normalizer puts a space before a text, and the decoder strips it: Llama 2, Mistral. */
 export const prepending = {
   ...base,
   normalizer: {

@@ -118,9 +118,9 @@ test.each<[string, Json, string]>([
   [
     'a long end of words',
     { ...nano, model: { vocab: {}, end_of_word_suffix: 'a'.repeat(65) } },
-    'its end_of_word_suffix has 65 characters, of at most 64',
+    'its end_of_word_suffix has 65 characters; the limit is 64',
   ],
-  ['many steps', decoders(...times(65, text('a', 'b'))), 'its decoder has 65 steps of at most 64'],
+  ['many steps', decoders(...times(65, text('a', 'b'))), 'its decoder has 65 steps; the limit is 64'],
   ['a long pattern', normalizers(regex('a'.repeat(20_000), 'b')), 'its normalizer has a pattern of 20000'],
   ['a long token', { ...nano, model: { vocab: { ['a'.repeat(5000)]: 1 } } }, 'a token has 5000 characters'],
   ['a long piece', { ...nano, model: { vocab: [['a'.repeat(5000), 0]] } }, 'a token has 5000 characters'],
@@ -132,7 +132,7 @@ test.each<[string, Json, string]>([
   [
     'many added tokens',
     { ...nano, added_tokens: times(2049, { content: 'a' }) },
-    '2049 added tokens, of at most 2048',
+    '2049 added tokens; the limit is 2048',
   ],
   [
     'long added tokens',
@@ -147,7 +147,7 @@ test('as many added tokens as Gemma has may be decoded, where they are not compa
   const gemma = { ...sentencePiece, added_tokens: times(6414, { content: 'a' }) };
   expect(() => checkTokenizerLimits(gemma)).not.toThrow();
   const more = { ...sentencePiece, added_tokens: times(10_001, { content: 'a' }) };
-  expect(() => checkTokenizerLimits(more)).toThrow('10001 added tokens, of at most 10000');
+  expect(() => checkTokenizerLimits(more)).toThrow('10001 added tokens; the limit is 10000');
   const config = { additional_special_tokens: times(10_001, 'a') };
   expect(() => checkTokenizerLimits(nano, config)).toThrow('10001 additional_special_tokens');
 });
@@ -215,7 +215,7 @@ test('added tokens and texts that a normalizer blows up are refused', async () =
   writeFileSync(path, JSON.stringify(grows([])));
   const tokenizer = (await Tokenizer.load(folder)) as Tokenizer;
   expect(tokenizer.encode('a'.repeat(1000))).toHaveLength(64_000);
-  expect(() => tokenizer.encode('a'.repeat(20_000))).toThrow('makes 1280000 characters of 20000');
+  expect(() => tokenizer.encode('a'.repeat(20_000))).toThrow('normalizes 20000 characters to 1280000');
 });
 
 test('the longest token bounds how many characters fit', () => {

@@ -59,7 +59,7 @@ describe.each(Object.entries(kinds))('a tokenizer (%s)', (_, definition) => {
   test('gives each token its bytes, which joined are the text’s', () => {
     const random = randomNumbers(7);
     for (let round = 0; round < 50; round++) {
-      // Any bytes, behind a letter.
+      // Any bytes after a letter.
       const ids = Int32Array.from({ length: 12 }, (_, i) => (i === 0 ? 97 : Math.floor(random() * 256)));
       const bytes = Array.from(ids, (id) => tokenizer.bytesOf(id));
       expect(concat(bytes)).toEqual(Buffer.from(ids));
@@ -157,10 +157,10 @@ describe('added tokens', () => {
     const tokenizer = await load({ ...prepending, added_tokens });
     expect([...tokenizer.encode('a foo')]).toEqual([32, 97, 262]);
     expect([...tokenizer.encode('afoo')]).toEqual([32, 97, 102, 111, 111]);
-    // There it is spelled with the space before it, and a letter stands before that.
+    // The normalized token begins with a space, which a letter precedes.
     expect([...tokenizer.encode('a word')]).toEqual([32, 97, 32, 119, 111, 114, 100]);
     expect([...tokenizer.encode('word, a')]).toEqual([261, 44, 32, 97]);
-    // There `é` is the letter of a byte already.
+    // In nano, `é` is already the letter of a byte.
     const others = added_tokens.filter(({ content }) => content !== 'é');
     const plain = await load({ ...nano, added_tokens: others });
     expect([...plain.encode('afoo word')]).toEqual([97, 262, 32, 261]);
