@@ -39,31 +39,31 @@ export interface ScheduleEntry {
 export const scheduleTable: readonly ScheduleEntry[] = [
   {
     type: 'entropy',
-    commits: 'a fixed share a step, lowest entropy first',
+    commits: 'a fixed share per step, lowest entropy first',
     plan: { order: 'entropy' },
     parameter: null,
   },
   {
     type: 'confidence',
-    commits: 'a fixed share a step, highest probability first',
+    commits: 'a fixed share per step, highest probability first',
     plan: { order: 'confidence' },
     parameter: null,
   },
   {
     type: 'margin',
-    commits: 'a fixed share a step, largest lead over the runner-up first',
+    commits: 'a fixed share per step, largest lead over the second most probable token first',
     plan: { order: 'margin' },
     parameter: null,
   },
   {
     type: 'random',
-    commits: 'a fixed share a step, in random order',
+    commits: 'a fixed share per step, in random order',
     plan: { order: 'random' },
     parameter: null,
   },
   {
     type: 'entropy-bounded',
-    commits: 'as many as an entropy of GAMMA nats allows: few where it is hard, many where it is easy',
+    commits: 'as many as an entropy bound of GAMMA nats allows: few where it is hard, many where it is easy',
     plan: { limit: 'gamma' },
     parameter: {
       name: 'gamma',
@@ -93,7 +93,7 @@ export const scheduleTable: readonly ScheduleEntry[] = [
   },
   {
     type: 'blocks',
-    commits: 'blocks of LENGTH tokens from left to right, each filled by one of the others',
+    commits: 'blocks of LENGTH tokens from left to right, each filled by another schedule (default: entropy)',
     plan: null,
     parameter: {
       name: 'length',

@@ -109,7 +109,7 @@ describe('the schedule', () => {
 
   test('seeds are shown and wanted only where something is drawn', async () => {
     const of = async (...args: string[]) => (await rnd1(['generate', 'x', '-n', '8', ...args])).stderr;
-    const hint = /^rnd1: --seed changes nothing: .*\n$/;
+    const hint = /^rnd1: --seed has no effect: .*\n$/;
     expect(await of('--seed', '7')).toMatch(hint);
     expect(await of('--seed', '7', '--quiet')).toBe('');
     expect(await of('--seed', '7', '--temperature', '1', '--greedy')).toMatch(hint);
@@ -155,7 +155,7 @@ describe('texts in files', () => {
     [['generate', '--file', 'no-such-file'], 1, 'no-such-file'],
     [['generate', '--file', root], 1, `cannot read ${root}: EISDIR`],
     [['fill', '--file', root], 1, `cannot read ${root}: EISDIR`],
-    [['generate', '-5+3'], 2, "unknown option '-5+3'; a text that begins with a hyphen goes behind --"],
+    [['generate', '-5+3'], 2, "unknown option '-5+3'; put a text that begins with a hyphen after --"],
     [['help', 'generat'], 2, "there is no command 'generat'; did you mean generate?"],
   ])('%j fails', async (args, expected, part) => {
     const { code, stdout, stderr } = await rnd1(args);
@@ -192,7 +192,7 @@ describe('--verbose and --threads', () => {
 
   test('more threads than cores become as many as there are, with a warning', async () => {
     const cores = availableParallelism();
-    const warning = `rnd1: warning: --threads ${cores + 1} is more than this machine has cores: it becomes ${cores}\n`;
+    const warning = `rnd1: warning: --threads ${cores + 1} is more than this machine has cores: using ${cores}\n`;
     const inspected = await rnd1(['inspect', '--json', '--threads', String(cores + 1)]);
     expect(inspected.stderr).toBe(warning);
     expect(JSON.parse(inspected.stdout).wouldRun.threads).toBe(cores);

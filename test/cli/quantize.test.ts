@@ -89,7 +89,7 @@ test('writes a checkpoint that says what it is, loads and answers', async () => 
     'tokenizer_config.json',
   ]);
   const described = await rnd1(['inspect', out]);
-  expect(described.stdout).toMatch(/weights +q4 in groups of 64, 4\.75 bits a parameter/);
+  expect(described.stdout).toMatch(/weights +q4 in groups of 64, 4\.75 bits per parameter/);
   expect(described.stdout).toContain('compute dtype bf16, q4 weights');
   const { stdout: json } = await rnd1(['inspect', out, '--json']);
   expect(JSON.parse(json)).toMatchObject({

@@ -134,7 +134,7 @@ test('says why it cannot listen, and what helps', async () => {
   const { code, stderr } = await rnd1(['serve', '--port', port]);
   expect({ code, stderr }).toEqual({
     code: 1,
-    stderr: `rnd1: port ${port} is in use: --port takes another one, 0 any that is free\n`,
+    stderr: `rnd1: port ${port} is in use: choose another one with --port, 0 for any free port\n`,
   });
   child.kill('SIGTERM');
   await ended;
