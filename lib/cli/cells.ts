@@ -14,8 +14,8 @@ export interface Cell {
 /** Input of `cellsOf` that does not change from frame to frame. */
 export interface CellContext {
   /**
-   * Decodes tokens, without special ones; `continues` is false at the start of the canvas. Null without a tokenizer: ids
-   * are shown.
+   * Decodes tokens, without special ones; `continues` is false at the start of the canvas. Null without a tokenizer:
+   * ids are shown.
    */
   readonly decode: ((tokens: readonly number[], continues: boolean) => string) | null;
   /** 1 = masked at the start. */
@@ -68,7 +68,7 @@ export function cellsOf(
   return cells;
 }
 
-/** Number of tokens from `position` that form whole characters; 1 if some of them are still masked. */
+/** Number of tokens from `position` that form whole characters; 1 if the unmasked ones do not. */
 function characterLength(
   frame: Pick<TokenFrame, 'tokens' | 'masked'>,
   position: number,

@@ -15,8 +15,8 @@ type Shell = (typeof shells)[number];
 export const completeCommand = 'complete';
 
 /*
- * Each script runs the program that is being typed to get the words for the cursor position, and completes file names if
- * there are none. Bash also splits words at = and :, the program does not.
+ * Each script runs the program that is being typed to get the words for the cursor position, and completes file names
+ * if there are none. Bash also splits words at = and :, the program does not.
  */
 const scripts: Readonly<Record<Shell, string>> = {
   bash: `_rnd1() {

@@ -14,8 +14,8 @@ const barColumns = 16;
 const bytesColumns = 20;
 
 /**
- * Shows the progress of a download: in a terminal a bar for each file in progress and one for the total, drawn in place;
- * elsewhere a line for each complete file and for each 10 % of the total.
+ * Shows the progress of a download: in a terminal a bar for each file in progress and one for the total, drawn in
+ * place; elsewhere a line for each complete file and for each 10 % of the total.
  */
 export class DownloadView {
   readonly #terminal: Terminal;

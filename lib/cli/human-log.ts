@@ -20,8 +20,8 @@ const ofRequests = new Set([...machinery, 'method', 'path', 'status', 'seconds']
 const [warn, error] = [40, 50];
 
 /**
- * Formats the server's log for a terminal: a short line for a request, message and remaining fields for other entries.
- * The address is left out: the command prints it.
+ * Formats the server's log for a terminal: a short line for a request, message and remaining fields for other
+ * entries. The address is left out: the command prints it.
  */
 export class HumanLog {
   constructor(

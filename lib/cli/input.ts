@@ -18,8 +18,8 @@ const marks = [
 ] as const;
 
 /**
- * Decodes input bytes: UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it. The mark is removed. `what` names
- * the source in errors.
+ * Decodes input bytes: UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it. The mark is removed. `what`
+ * names the source in errors.
  *
  * @throws UsageError for other bytes, including UTF-16 without a mark and UTF-32
  */

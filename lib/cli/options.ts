@@ -199,8 +199,8 @@ export function hubOf({ revision, cacheDir, token }: HubFlags): HubOptions {
 }
 
 /**
- * Converts the sampling flags to library options. Without `--schedule` and `--steps` the schedule takes as many steps as
- * the text needs; the library's default, the reference's, spreads a fixed number of steps evenly.
+ * Converts the sampling flags to library options. Without `--schedule` and `--steps` the schedule takes as many steps
+ * as the text needs; the library's default, the reference's, spreads a fixed number of steps evenly.
  */
 export function samplingOf(flags: SamplingFlags): SamplingOptions {
   const { steps, temperature, topK, topP, greedy } = flags;
