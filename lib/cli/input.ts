@@ -89,7 +89,7 @@ export async function readText(
   }
   const text = await readAll(input);
   if (argument === undefined && text === '') {
-    throw new UsageError(`no ${what}: standard input is empty; pass '' for an empty one`);
+    throw new UsageError(`no ${what}: standard input is empty; pass '' for an empty ${what}`);
   }
   return text;
 }

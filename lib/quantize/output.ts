@@ -22,7 +22,7 @@ export class OutputFolder {
   ) {}
 
   /**
-   * Inspects a folder without changing it. Throws `io` if it holds anything except an unfinished run of it.
+   * Inspects a folder without changing it. Throws `io` unless it is new, empty or an unfinished run of this conversion.
    *
    * @param conversion description of the conversion; equal ones resume each other
    */
