@@ -6,30 +6,30 @@ export const root = resolve(__dirname, '..', '..');
 const main = join(root, 'dist', 'cli', 'main.js');
 
 export interface Outcome {
-  /** null when a signal ended it. */
+  /** null if a signal ended the process. */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
 export interface RunOptions {
-  /** Standard input; nothing by default. */
+  /** Standard input. @default '' */
   readonly input?: string;
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** Called with all of standard output so far. */
+  /** Called with the whole standard output so far. */
   readonly onOutput?: (stdout: string, kill: (signal: NodeJS.Signals) => void) => void;
   /** The same for standard error. */
   readonly onErrorOutput?: (stderr: string, kill: (signal: NodeJS.Signals) => void) => void;
 }
 
-/** Runs a program to its end. */
+/** Runs a program until it exits. */
 export async function start(
   program: string,
   args: readonly string[],
   { input = '', cwd = root, env = {}, onOutput, onErrorOutput }: RunOptions = {},
 ): Promise<Outcome> {
-  // Hubs of tests are on this machine, whatever proxy it has.
+  // Test hubs run on this machine and must not be reached through a proxy.
   const direct = { NO_PROXY: '*', no_proxy: '*' };
   const child = spawn(program, args, { cwd, env: { ...process.env, ...direct, ...env }, timeout: 50_000 });
   let [stdout, stderr] = ['', ''];

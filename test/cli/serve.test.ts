@@ -45,7 +45,7 @@ test('logs for people where that is asked for', async () => {
 });
 
 test('lets a stream end after the first signal, and ends at once after the second', async () => {
-  // A canvas that takes a while.
+  // A slow canvas: one position per step.
   const long = {
     tokens: new Array(256).fill(65),
     masked: Array.from({ length: 100 }, (_, i) => i + 1),
