@@ -14,9 +14,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeCheckpoint } from '../../bench/support/checkpoint';
 import { inspectCheckpoint, RND1 } from '../../lib/index';
-import { rnd1, root, start } from './rnd1';
+import { nano, rnd1, root, start } from './rnd1';
 
-const nano = join(root, 'models', 'nano');
 let folder = '';
 let fresh = 0;
 

@@ -3,6 +3,10 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 export const root = resolve(__dirname, '..', '..');
+/** The embedded model. */
+export const nano = join(root, 'models', 'nano');
+/** A checkpoint without a tokenizer. */
+export const tiny = join(root, 'test', 'fixtures', 'tiny-moe');
 const main = join(root, 'dist', 'cli', 'main.js');
 
 export interface Outcome {
@@ -52,3 +56,10 @@ export function rnd1(args: readonly string[], options?: RunOptions): Promise<Out
   if (!existsSync(main)) throw new Error(`${main} is missing: npm run build makes it`);
   return start(process.execPath, [main, ...args], options);
 }
+
+/** Parses output with one JSON value per line. */
+export const jsonLines = (stdout: string) =>
+  stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
