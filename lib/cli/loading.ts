@@ -48,7 +48,7 @@ export async function loadModel(flags: LoadFlags, signal: AbortSignal): Promise<
   }
 }
 
-/** Whether `place` is a name on the hub and no local path. */
+/** Whether `place` is a name on the hub and not an existing path. */
 export const isOnHub = (place: string) => !existsSync(place) && isRepository(place);
 
 /** Source of a model, for `--verbose`. */

@@ -90,7 +90,7 @@ export function addModelOptions(command: Command): Command {
     .option('--threads <count>', 'compute threads (default: one per core)', integer(1))
     .option(
       '--mmap',
-      'memory-map the weights: loads at once, but the files must not change (default: if they exceed half of the free memory)',
+      'memory-map the weights: loads fast, but the files must not change (default: if they exceed half of the free memory)',
     )
     .option(
       '--no-mmap',
@@ -127,7 +127,7 @@ export function addSamplingOptions(command: Command): Command {
     .option('--greedy', 'take the most probable token at any temperature')
     .option(
       '--seed <integer>',
-      '64-bit seed of sampling: same seed, same text (default: random, shown at the end)',
+      '64-bit sampling seed: same seed, same text (default: random, shown at the end)',
       seed,
     );
 }

@@ -231,7 +231,7 @@ function welcome(url: string, name: string): string {
 
 function warnOpen(host: string): void {
   process.stderr.write(
-    `rnd1: warning: everyone who reaches ${host} can use this server; --api-key requires a key\n`,
+    `rnd1: warning: everyone who reaches ${host} can use this server; set --api-key to require a key\n`,
   );
 }
 
