@@ -1,69 +1,69 @@
 import type { StepPlan } from '../types/native';
 import type { Schedule } from './types';
 
-/** The number that a schedule needs. */
+/** The numeric parameter of a schedule. */
 export interface ScheduleParameter {
   /** The field of the schedule's object. */
   readonly name: 'gamma' | 'tau' | 'length';
-  /** What it measures, in the plural. */
+  /** Its unit, in the plural. */
   readonly unit: string;
   /** Whether it must be a whole number. */
   readonly whole: boolean;
-  /** The smallest value that makes sense. */
+  /** Minimum, inclusive unless `minExcluded`. */
   readonly min: number;
-  /** `least` itself is too small. */
+  /** Whether `min` itself is too small. */
   readonly minExcluded: boolean;
-  /** null = no bound. */
+  /** Maximum, inclusive; null = no bound. */
   readonly max: number | null;
-  /** The library takes values below `least` too, as the reference does; forms and the command line do not. */
+  /** The library also accepts values below `min`, as the reference does; forms and the command line do not. */
   readonly lenient: boolean;
-  /** What to begin with. */
+  /** Initial value in forms and examples. */
   readonly suggested: number;
 }
 
-/** A schedule as every part of this package knows it. */
+/** Definition of a schedule, used by every part of this package. */
 export interface ScheduleEntry {
   readonly type: Exclude<Schedule, string>['type'];
-  /** What a step commits; the parameter's name in capitals stands for its value. */
+  /** Describes what a step commits; the parameter's name in capitals stands for its value. */
   readonly commits: string;
-  /** What it is made of in a step's plan: a count in some order, or a bound; null where another schedule decides. */
+  /** Its form in a `StepPlan`: a count in some order, or a bound; null if another schedule decides. */
   readonly plan: { readonly order: StepPlan['order'] } | { readonly limit: 'gamma' | 'tau' } | null;
-  /** null: its name says all. */
+  /** null: it has no parameter. */
   readonly parameter: ScheduleParameter | null;
 }
 
 /**
- * All schedules, in the order in which they are shown: the library's checks, the command line's notation and manual, the
- * server's schemas and the page's form come from here.
+ * All schedules, in display order. The source of the library's checks, the command line's notation and manual, the
+ * server's schemas and the page's form.
  */
 export const scheduleTable: readonly ScheduleEntry[] = [
   {
     type: 'entropy',
-    commits: 'a fixed share a step, lowest entropy first',
+    commits: 'a fixed share per step, lowest entropy first',
     plan: { order: 'entropy' },
     parameter: null,
   },
   {
     type: 'confidence',
-    commits: 'a fixed share a step, highest probability first',
+    commits: 'a fixed share per step, highest probability first',
     plan: { order: 'confidence' },
     parameter: null,
   },
   {
     type: 'margin',
-    commits: 'a fixed share a step, largest lead over the runner-up first',
+    commits: 'a fixed share per step, largest lead over the second most probable token first',
     plan: { order: 'margin' },
     parameter: null,
   },
   {
     type: 'random',
-    commits: 'a fixed share a step, in random order',
+    commits: 'a fixed share per step, in random order',
     plan: { order: 'random' },
     parameter: null,
   },
   {
     type: 'entropy-bounded',
-    commits: 'as many as an entropy of GAMMA nats allows: few where it is hard, many where it is easy',
+    commits: 'as many as an entropy bound of GAMMA nats allows: few where it is hard, many where it is easy',
     plan: { limit: 'gamma' },
     parameter: {
       name: 'gamma',
@@ -93,7 +93,7 @@ export const scheduleTable: readonly ScheduleEntry[] = [
   },
   {
     type: 'blocks',
-    commits: 'blocks of LENGTH tokens from left to right, each filled by one of the others',
+    commits: 'blocks of LENGTH tokens from left to right, each filled by another schedule (default: entropy)',
     plan: null,
     parameter: {
       name: 'length',
@@ -108,10 +108,10 @@ export const scheduleTable: readonly ScheduleEntry[] = [
   },
 ];
 
-/** What the command line and the page begin with; the library's own default is the reference's, `'entropy'`. */
+/** Default of the command line and the page; the library's default is the reference's, `'entropy'`. */
 export const startingSchedule = { type: 'entropy-bounded', gamma: 0.01 } as const satisfies Schedule;
 
-/** The types of schedules that have no parameter, which may be given by their name alone. */
+/** The types of schedules without a parameter, which may be given by name alone. */
 export const plainTypes = scheduleTable.filter(({ parameter }) => parameter === null).map(({ type }) => type);
 
 /** The entry of a type. */
@@ -119,7 +119,7 @@ export function scheduleEntry(type: ScheduleEntry['type']): ScheduleEntry {
   return scheduleTable.find((entry) => entry.type === type) as ScheduleEntry;
 }
 
-/** Whether a run draws random numbers in choosing positions; `false` says nothing of how tokens are chosen. */
+/** Whether a schedule chooses positions at random. Tokens may be sampled all the same. */
 export function drawsPositions(schedule: Schedule = 'entropy'): boolean {
   if (typeof schedule === 'string') return schedule === 'random';
   return schedule.type === 'blocks' ? drawsPositions(schedule.schedule) : schedule.type === 'random';

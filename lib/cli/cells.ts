@@ -2,7 +2,7 @@ import { printableText } from '../printable';
 import { MASK_SYMBOL } from '../tokenizer';
 import type { TokenFrame } from '../types';
 
-/** What a masked position looks like. */
+/** Symbol of a masked position. */
 export const MASK = MASK_SYMBOL;
 
 /** A piece of the canvas as it is drawn. */
@@ -11,11 +11,11 @@ export interface Cell {
   readonly kind: 'fixed' | 'masked' | 'fresh' | 'filled' | 'special';
 }
 
-/** What the pieces need to know besides the frame. */
+/** Input of `cellsOf` that does not change from frame to frame. */
 export interface CellContext {
   /**
-   * Text of some tokens, special tokens left out; `continues` unless they begin the canvas. Null without a tokenizer: ids
-   * are shown.
+   * Decodes tokens, without special ones; `continues` is false at the start of the canvas. Null without a tokenizer:
+   * ids are shown.
    */
   readonly decode: ((tokens: readonly number[], continues: boolean) => string) | null;
   /** 1 = masked at the start. */
@@ -28,7 +28,7 @@ const longestCharacter = 4;
 
 /**
  * Cuts a canvas into pieces to draw, in order. Tokens that hold only part of a character are joined
- * with their neighbours where those are known already.
+ * with the following ones if those are unmasked.
  */
 export function cellsOf(
   frame: Pick<TokenFrame, 'tokens' | 'masked' | 'committed'>,
@@ -68,7 +68,7 @@ export function cellsOf(
   return cells;
 }
 
-/** How many tokens from `position` make up whole characters; 1 when that cannot be told yet. */
+/** Number of tokens from `position` that form whole characters; 1 if the unmasked ones do not. */
 function characterLength(
   frame: Pick<TokenFrame, 'tokens' | 'masked'>,
   position: number,

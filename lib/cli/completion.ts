@@ -1,7 +1,7 @@
 import { Argument, type Command, type Option } from 'commander';
 import { scheduleExamples } from './schedule-notation';
 
-/** Values of options that take one of many words but not of a fixed list. */
+/** Suggested values of options that also accept other values. */
 const values: Readonly<Record<string, readonly string[]>> = {
   '--schedule': scheduleExamples.map(([text]) => text),
   '--device': ['auto', 'cpu', 'cuda', 'cuda:0'],
@@ -11,12 +11,12 @@ const values: Readonly<Record<string, readonly string[]>> = {
 const shells = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof shells)[number];
 
-/** How a program asks for completions: a command that manuals do not list. */
+/** Hidden command that the scripts run to get completions. */
 export const completeCommand = 'complete';
 
 /*
- * Each script asks the very program that is being typed for the words that may stand at the cursor, and takes the names of
- * files where there are none. Words of bash end at = and :, those of the program do not.
+ * Each script runs the program that is being typed to get the words for the cursor position, and completes file names
+ * if there are none. Bash also splits words at = and :, the program does not.
  */
 const scripts: Readonly<Record<Shell, string>> = {
   bash: `_rnd1() {
@@ -50,15 +50,14 @@ complete -c rnd1 -f -a '(__rnd1_complete)'`,
 };
 
 const manual = `
-The script asks the program itself, so that it stays right when the program
-changes. It completes commands, options and the words of options; elsewhere
-names of files.
+The script runs rnd1 to get the completions, so it stays correct when rnd1
+changes. It completes commands, options and option values; elsewhere file names.
 
 To install it:
   bash  rnd1 completion bash > ~/.local/share/bash-completion/completions/rnd1
   zsh   rnd1 completion zsh > "\${fpath[1]}/_rnd1"
   fish  rnd1 completion fish > ~/.config/fish/completions/rnd1.fish
-It is for the command rnd1; in bash for ./rnd1, too, once the script is loaded.
+It completes the command rnd1; in bash also ./rnd1, once the script is loaded.
 
 Exit codes: 0 done, 2 wrong usage.
 
@@ -70,8 +69,8 @@ Examples:
 export function addCompletion(program: Command): void {
   program
     .command('completion')
-    .summary('print a script that completes command lines')
-    .description('Prints a script with which a shell completes commands, options and their words.')
+    .summary('print a shell completion script')
+    .description('Prints a script with which a shell completes commands, options and option values.')
     .addArgument(new Argument('<shell>', 'the shell').choices(shells))
     .addHelpText('after', manual)
     .action((shell: Shell) => void process.stdout.write(`${scripts[shell]}\n`));
@@ -88,7 +87,7 @@ export function addCompletion(program: Command): void {
     );
 }
 
-/** The words that may stand where a command line ends; none where anything may, or a file. */
+/** Candidates for the last word of a command line; empty where any text or a file name may follow. */
 export function completions(program: Command, line: string): string[] {
   const words = splitWords(line);
   const current = words.pop() ?? '';

@@ -7,15 +7,15 @@ import { truncate } from './width';
 
 /** Pause between two drawings, in milliseconds. */
 const pause = 100;
-/** The rate is that of so many milliseconds. */
+/** Window over which the rate is averaged, in milliseconds. */
 const rateWindow = 10_000;
 const barColumns = 16;
-/** What `999.9 kB of 99.9 GB` takes. */
+/** Width of `999.9 kB of 99.9 GB`. */
 const bytesColumns = 20;
 
 /**
- * Shows a download while it runs: in a terminal a bar for each file on its way and one for all, drawn in place;
- * elsewhere a line for each file that is whole, and for each tenth of all.
+ * Shows the progress of a download: in a terminal a bar for each file in progress and one for the total, drawn in
+ * place; elsewhere a line for each complete file and for each 10 % of the total.
  */
 export class DownloadView {
   readonly #terminal: Terminal;
@@ -37,7 +37,7 @@ export class DownloadView {
     this.#rate = new Rate(now);
   }
 
-  /** To be passed as `onProgress`. */
+  /** Callback for `onProgress`. */
   readonly update = (progress: DownloadProgress): void => {
     const isWhole = progress.fileBytes === progress.fileTotalBytes;
     if (isWhole) this.#active.delete(progress.file);
@@ -47,7 +47,7 @@ export class DownloadView {
     else this.#tell(progress, isWhole);
   };
 
-  /** Takes the bars off the screen. */
+  /** Clears the bars. */
   close(): void {
     if (this.#lines > 0) this.#terminal.write(`${this.#toTop()}\x1b[J`);
     this.#lines = 0;
@@ -91,7 +91,7 @@ export class DownloadView {
   }
 }
 
-/** Bytes a second, of late. */
+/** Bytes per second over the last `rateWindow`. */
 class Rate {
   readonly #samples: { readonly time: number; readonly bytes: number }[] = [];
 
@@ -105,7 +105,7 @@ class Rate {
     while (time - (this.#samples[0]?.time ?? time) > rateWindow) this.#samples.shift();
   }
 
-  /** 0 while it cannot be told. */
+  /** 0 until there are two samples. */
   perSecond(): number {
     const [first, last] = [this.#samples[0], this.#samples.at(-1)];
     if (first === undefined || last === undefined || last.time === first.time) return 0;
@@ -113,7 +113,7 @@ class Rate {
   }
 }
 
-/** `1.20 of 4.99 GB`, the unit of the first only where it differs. */
+/** `1.20 of 4.99 GB`; the first number has a unit only if it differs. */
 function ofBytes(bytes: number, total: number): string {
   const [amount, unit] = formatBytes(bytes).split(' ');
   const all = formatBytes(total);
@@ -128,7 +128,7 @@ export function formatTime(seconds: number): string {
   return hours > 0 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
-/** A bar, the bytes, and what they are of. */
+/** A bar, the bytes, and a label. */
 function line(bytes: number, total: number, what: string, columns: number): string {
   const share = bar(total > 0 ? bytes / total : 1, barColumns);
   return truncate(`${share} ${ofBytes(bytes, total).padEnd(bytesColumns)} ${what}`, columns);

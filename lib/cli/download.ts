@@ -14,24 +14,24 @@ interface DownloadFlags extends HubFlags {
 }
 
 const manual = `
-Fetches what a model needs (configuration, tokenizer, weights) from the Hugging
-Face hub into the cache that all Hugging Face libraries share, and prints the
-folder. A model that is there already is not fetched again. What Ctrl-C or a
-failure leaves is gone on with the next time. Models are also fetched by --model
-of the other commands.
+Fetches the files of a model (configuration, tokenizer, weights) from the
+Hugging Face hub into the cache that all Hugging Face libraries share, and
+prints the folder. Files in the cache are not fetched again. Interrupted
+downloads resume. Other commands also fetch the model that --model names.
 
 Environment:
-  HF_HOME, HF_HUB_CACHE     where the cache is
-  HF_TOKEN                  for private and gated models; better here than as an
-                            option, which other users of the machine can see
-  HF_ENDPOINT               another hub
-  HF_HUB_OFFLINE=1          nothing is fetched
-  HF_HUB_DOWNLOAD_TIMEOUT   seconds of silence before a request is made
-                            again (30)
+  HF_HOME, HF_HUB_CACHE     location of the cache
+  HF_TOKEN                  access token for private and gated models; safer
+                            than --token, which other users of the machine can
+                            see
+  HF_ENDPOINT               URL of another hub
+  HF_HUB_OFFLINE=1          disables downloads
+  HF_HUB_DOWNLOAD_TIMEOUT   seconds without data before a request is retried
+                            (default: 30)
   HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY
                             the proxy, as http://user:password@host:port,
-                            and hosts to be reached without it;
-                            docs/checkpoints.md tells more
+                            and hosts to reach without it; see
+                            docs/checkpoints.md
 
 Exit codes:
   0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by
@@ -48,11 +48,11 @@ export function addDownload(program: Command): void {
     .command('download')
     .summary('fetch a model from the Hugging Face hub')
     .description('Fetches a model from the Hugging Face hub and prints its folder.')
-    .argument('<repo>', 'its name on the hub: owner/name');
+    .argument('<repo>', 'name of the model on the hub: owner/name');
   addHubOptions(command)
     .optionsGroup('Output:')
     .option('-q, --quiet', 'no progress on standard error')
-    .option('--verbose', 'say on standard error what came from where, and how long it took')
+    .option('--verbose', 'print to standard error what was fetched, and how long it took')
     .addHelpText('after', manual)
     .action(download);
 }
@@ -87,7 +87,7 @@ async function download(repo: string, flags: DownloadFlags): Promise<void> {
   }
 }
 
-/** What the last report of a download tells; there is none where nothing had to come. */
+/** Describes a download by its last progress report; null if nothing had to be fetched. */
 function contentsOf(last: DownloadProgress | null): string {
   return last === null ? 'in the cache already' : `${last.totalFiles} files, ${formatBytes(last.totalBytes)}`;
 }

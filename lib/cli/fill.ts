@@ -42,14 +42,17 @@ export function addFill(program: Command): void {
     .command('fill')
     .summary('fill the holes of a text')
     .description(
-      'Fills the holes of a text, wherever they are, and prints it all. No hole may end the text: EOS and pad are never written.',
+      'Fills the holes of a text, wherever they are, and prints the whole text. EOS and pad are never written.',
     )
     .argument('[text]', 'text with holes; `-`, or nothing when piped, reads standard input')
     .optionsGroup('Text:')
     .option(...fileOption)
-    .option('--hole <mark>', 'what marks a hole (default: ___)')
-    .option('--tokens-per-hole <count>', 'tokens to write into each (default: 4)', integer(1));
-  addTokenOptions(command, 'the canvas as ids, _ for each hole: 1,_,_,4, or @file, or -; prints all ids');
+    .option('--hole <mark>', 'marker of a hole (default: ___)')
+    .option('--tokens-per-hole <count>', 'tokens to write into each hole (default: 4)', integer(1));
+  addTokenOptions(
+    command,
+    'canvas as token ids, _ for each hole: 1,_,_,4, or @file, or - for standard input; prints all ids',
+  );
   addSamplingOptions(command);
   addModelOptions(command);
   addOutputOptions(command);

@@ -35,9 +35,9 @@ interface GenerateFlags extends ModelFlags, SamplingFlags, OutputFlags, TokenFla
 
 const epilogue = `
 Prompt:
-  An argument, a file (--file), or standard input (\`-\`, or nothing when
-  piped); of the last two the newline at the end is left out.
-  In task mode it is put as the model was taught,
+  An argument, a file (--file), or standard input (\`-\`, or no argument when
+  piped); the last newline of a file or of standard input is removed.
+  In task mode the prompt gets the form that the model was trained on,
   "Question: {prompt}\\nAnswer:", and the space after "Answer:" is not printed.
 `;
 
@@ -63,22 +63,25 @@ export function addGenerate(program: Command): void {
     .option(...fileOption)
     .option(
       '-n, --max-new-tokens <count>',
-      'tokens after the prompt, one reserved slot at the end among them (default: what the checkpoint says, else 256)',
+      'tokens after the prompt, including one reserved slot at the end (default: from the checkpoint, else 256)',
       integer(0),
     )
     .addOption(
-      new Option('--mode <mode>', 'ask a question, or continue the prompt (default: task)').choices([
-        'task',
-        'completion',
-      ]),
+      new Option(
+        '--mode <mode>',
+        'task: answer a question; completion: continue the prompt (default: task)',
+      ).choices(['task', 'completion']),
     )
-    .option('--add-eos', 'the reserved slot holds the end of the text instead of padding')
-    .option('--no-reserve-end', 'no reserved slot')
-    .option('--stop-at-eos', 'stop once the text has ended (default, but not with --tokens)')
-    .option('--no-stop-at-eos', 'go on to the last position');
-  // Two opposite flags leave the library's default alone unless one of them is given.
+    .option('--add-eos', 'put the EOS token into the reserved slot instead of padding')
+    .option('--no-reserve-end', 'do not reserve a slot at the end')
+    .option('--stop-at-eos', 'stop once the text has ended (default without --tokens)')
+    .option('--no-stop-at-eos', 'continue to the last position (default with --tokens)');
+  // Commander's default of a `--no-` flag is true; undefined keeps the library's default.
   command.setOptionValue('reserveEnd', undefined).setOptionValue('stopAtEos', undefined);
-  addTokenOptions(command, 'prompt as ids: 1,2,3, or @file, or - for standard input; prints the ids written');
+  addTokenOptions(
+    command,
+    'prompt as token ids: 1,2,3, or @file, or - for standard input; prints the generated ids',
+  );
   addSamplingOptions(command);
   addModelOptions(command);
   addOutputOptions(command);

@@ -13,15 +13,15 @@ interface Entry {
   readonly err?: { readonly message?: unknown; readonly stack?: unknown };
 }
 
-/** What every line has, and what people do not look for in a terminal. */
+/** Fields of every line that are not printed as `name=value`. */
 const machinery = new Set(['level', 'time', 'pid', 'hostname', 'id', 'msg', 'err']);
 const ofRequests = new Set([...machinery, 'method', 'path', 'status', 'seconds']);
-/** pino's levels from which on a line is marked. */
+/** pino's levels from which a line is marked. */
 const [warn, error] = [40, 50];
 
 /**
- * Makes of the server's log what people read in a terminal: a short line for a request, its message and the other fields
- * for the rest. Where the server listens is said by the command itself.
+ * Formats the server's log for a terminal: a short line for a request, message and remaining fields for other
+ * entries. The address is left out: the command prints it.
  */
 export class HumanLog {
   constructor(
@@ -29,7 +29,7 @@ export class HumanLog {
     private readonly style: Style,
   ) {}
 
-  /** To be given to the server as its log's stream. */
+  /** Makes this object a log stream for the server. */
   write(line: string): void {
     for (const text of line.split('\n')) {
       if (text === '') continue;
@@ -73,7 +73,7 @@ function clock(time: number): string {
 const duration = (seconds: number) =>
   seconds < 1 ? `${Math.round(1000 * seconds)} ms` : `${seconds.toFixed(2)} s`;
 
-/** The fields that have no place of their own: `  prompts=["x"]`. */
+/** The remaining fields: `  prompts=["x"]`. */
 function rest(entry: object, known: ReadonlySet<string>): string {
   const others = Object.entries(entry).filter(([name]) => !known.has(name));
   return others.map(([name, value]) => `  ${printable(`${name}=${JSON.stringify(value)}`)}`).join('');
@@ -84,5 +84,5 @@ function stackOf({ err }: Entry): string {
   return frames.map((frame) => `\n  ${printable(frame)}`).join('');
 }
 
-/** One line that does not steer the terminal. */
+/** The text on one line, without control characters. */
 const printable = (text: string) => printableName(text.replace(/\s/g, ' '));

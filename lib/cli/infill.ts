@@ -47,18 +47,18 @@ export function addInfill(program: Command): void {
     .command('infill')
     .summary('write a number of tokens between two texts')
     .description(
-      'Writes a number of tokens between two texts and prints it all. Neither may end the text: EOS and pad are never written.',
+      'Writes a number of tokens between two texts and prints the whole text. EOS and pad are never written.',
     )
     .optionsGroup('Text:')
-    .option('--prefix <text>', 'what comes before')
-    .option('--suffix <text>', 'what comes after')
-    .option('--prefix-file <path>', 'a file that holds it; `-` is standard input')
-    .option('--suffix-file <path>', 'likewise')
-    .requiredOption('-l, --length <count>', 'tokens to write, exactly (required)', integer(1));
-  addTokenOptions(command, 'ids before: 1,2,3, or @file, or - for standard input; prints all ids')
-    .option('--suffix-tokens <ids>', 'ids after')
-    .option('--add-eos', 'the reserved slot after them holds the end of the text instead of padding')
-    .option('--no-reserve-end', 'no reserved slot');
+    .option('--prefix <text>', 'text before the written tokens')
+    .option('--suffix <text>', 'text after the written tokens')
+    .option('--prefix-file <path>', 'file with the text before; `-` is standard input')
+    .option('--suffix-file <path>', 'file with the text after; `-` is standard input')
+    .requiredOption('-l, --length <count>', 'exact number of tokens to write (required)', integer(1));
+  addTokenOptions(command, 'token ids before: 1,2,3, or @file, or - for standard input; prints all ids')
+    .option('--suffix-tokens <ids>', 'token ids after')
+    .option('--add-eos', 'put the EOS token into the reserved slot after them instead of padding')
+    .option('--no-reserve-end', 'do not reserve a slot at the end');
   command.setOptionValue('reserveEnd', undefined);
   addSamplingOptions(command);
   addModelOptions(command);
@@ -108,7 +108,7 @@ async function infill(flags: InfillFlags): Promise<void> {
   );
 }
 
-/** Prefix and suffix, out of flags or files. */
+/** Prefix and suffix, from flags or files. */
 async function readTexts(flags: InfillFlags): Promise<{ prefix?: string; suffix?: string }> {
   const { prefix, suffix, prefixFile, suffixFile } = flags;
   if (prefixFile !== undefined) excludes(flags, '--prefix-file', ['prefix']);

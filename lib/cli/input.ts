@@ -8,7 +8,7 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** How text begins that says how it is encoded; the longest first, for one is the beginning of another. */
+/** Byte order marks, longest first because the UTF-32 mark begins with the UTF-16 one. */
 const marks = [
   { bytes: [0xff, 0xfe, 0, 0], encoding: null },
   { bytes: [0, 0, 0xfe, 0xff], encoding: null },
@@ -18,10 +18,10 @@ const marks = [
 ] as const;
 
 /**
- * The text of bytes from outside: UTF-8, or UTF-16 behind a byte order mark, as PowerShell writes it. The mark is no part
- * of the text. `what` names the source in errors.
+ * Decodes input bytes: UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it. The mark is removed. `what`
+ * names the source in errors.
  *
- * @throws UsageError for bytes that are no such text, UTF-16 without a mark and UTF-32 among them
+ * @throws UsageError for other bytes, including UTF-16 without a mark and UTF-32
  */
 export function decodeText(bytes: Uint8Array, what: string): string {
   const mark = marks.find((known) => known.bytes.every((byte, i) => bytes[i] === byte));
@@ -30,7 +30,7 @@ export function decodeText(bytes: Uint8Array, what: string): string {
   const rest = bytes.subarray(mark?.bytes.length ?? 0);
   if (encoding === 'utf-8' && rest.includes(0)) {
     throw new UsageError(
-      `${what} has zero bytes: it is UTF-16 without a byte order mark, or no text; expected UTF-8`,
+      `${what} has zero bytes: it is UTF-16 without a byte order mark, or not text; expected UTF-8`,
     );
   }
   try {
@@ -40,7 +40,7 @@ export function decodeText(bytes: Uint8Array, what: string): string {
   }
 }
 
-/** Beyond what any model takes; an endless stream must not fill the memory. */
+/** More bytes than any model needs; bounds the memory that an endless stream takes. */
 const textLimit = 64_000_000;
 
 async function readStream(stream: NodeJS.ReadableStream, what: string): Promise<string> {
@@ -55,19 +55,19 @@ async function readStream(stream: NodeJS.ReadableStream, what: string): Promise<
   return decodeText(Buffer.concat(chunks), what);
 }
 
-/** All of a stream, as text, without the one newline that ends a file. */
+/** Reads a whole stream as text, without its last newline. */
 export async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
   return withoutLastNewline(await readStream(stream, 'standard input'));
 }
 
-/** All of a text file, as `decodeText` reads it. */
+/** Reads a whole text file with `decodeText`. */
 export async function readTextFile(path: string): Promise<string> {
   return readStream(createReadStream(path), path).catch((error) => {
     throw error instanceof UsageError ? error : ioError(path, error);
   });
 }
 
-/** Text of a file, or of standard input for `-`, without the one newline that ends a file. */
+/** Reads a file, or standard input for `-`, without its last newline. */
 export async function readTextSource(
   path: string,
   input: NodeJS.ReadStream = process.stdin,
@@ -89,7 +89,7 @@ export async function readText(
   }
   const text = await readAll(input);
   if (argument === undefined && text === '') {
-    throw new UsageError(`no ${what}: standard input is empty; give '' to begin with nothing`);
+    throw new UsageError(`no ${what}: standard input is empty; pass '' for an empty ${what}`);
   }
   return text;
 }
@@ -123,7 +123,7 @@ export function parseTokens(text: string, holes: boolean): (number | null)[] {
   });
 }
 
-/** An option's parser whose complaint becomes commander's, with the option's name before it. */
+/** Wraps an option's parser so that Commander reports its errors with the name of the option. */
 export function parser<T>(parse: (text: string) => T): (text: string) => T {
   return (text) => {
     try {
@@ -134,7 +134,7 @@ export function parser<T>(parse: (text: string) => T): (text: string) => T {
   };
 }
 
-/** An integer of at least `least`. */
+/** Parses an integer of at least `min`. */
 export const integer = (min: number) =>
   parser((text) => {
     const value = Number(text);
@@ -144,7 +144,7 @@ export const integer = (min: number) =>
     return value;
   });
 
-/** A finite number from `least` to `most`. */
+/** Parses a finite number from `min` to `max`. */
 export const number = (min: number, max = Number.POSITIVE_INFINITY) =>
   parser((text) => {
     const value = text.trim() === '' ? Number.NaN : Number(text);
@@ -155,7 +155,7 @@ export const number = (min: number, max = Number.POSITIVE_INFINITY) =>
     return value;
   });
 
-/** A 64-bit integer. */
+/** Parses a 64-bit integer, signed or unsigned. */
 export const seed = parser((text) => {
   if (!/^-?\d+$/.test(text)) throw new TypeError('Expected an integer.');
   const value = BigInt(text);
@@ -163,10 +163,10 @@ export const seed = parser((text) => {
   return value;
 });
 
-/** What the options of special ids give for `none`; commander does not let a parser return null. */
+/** Value of a special id option that is `none`; Commander does not allow a parser to return null. */
 export const none = Symbol('none');
 
-/** One token id, or `none`. */
+/** Parses one token id, or `none`. */
 export const tokenId = parser((text): number | typeof none => {
   if (text === 'none') return none;
   const [id, ...more] = parseTokens(text, false);
@@ -174,5 +174,5 @@ export const tokenId = parser((text): number | typeof none => {
   return id;
 });
 
-/** Token ids, or `none`. */
+/** Parses token ids, or `none`. */
 export const tokenIds = parser((text) => (text === 'none' ? none : parseTokens(text, false)));

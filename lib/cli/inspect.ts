@@ -26,8 +26,8 @@ interface InspectFlags extends ModelFlags {
 const manual = `
 Active parameters are those that take part in the computation of one token: of
 the experts only as many as each token is routed to. Tensors that the model does
-not need are ignored, and listed. Nothing but headers and configuration is read,
-and nothing fetched: a model of the Hugging Face hub must be in the cache
+not need are ignored, and listed. Only headers and configuration are read, and
+nothing is fetched: a model of the Hugging Face hub must be in the cache
 (\`rnd1 download\`).
 
 Exit codes: 0 done, 1 failure, 2 wrong usage.
@@ -53,7 +53,7 @@ export function addInspect(program: Command): void {
     .optionsGroup('Output:')
     .option('--tensors', 'list every tensor, instead of a summary')
     .option('--json', 'one JSON object')
-    .option('--verbose', 'say on standard error where the checkpoint lies, and how long reading it took')
+    .option('--verbose', 'print to standard error the folder of the checkpoint, and how long reading it took')
     .addHelpText('after', manual)
     .action(inspect);
 }
@@ -83,7 +83,7 @@ async function inspect(folder: string | undefined, flags: InspectFlags): Promise
   }
 }
 
-/** What is no folder but may be a name on the hub is looked up in the cache. */
+/** Folder of a checkpoint. A name on the hub is looked up in the cache only. */
 async function findFolder(place: string, flags: ModelFlags): Promise<string> {
   if (!isOnHub(place)) return place;
   return downloadCheckpoint(place, { ...hubOf(flags), offline: true }).catch((error: unknown) => {
@@ -93,7 +93,7 @@ async function findFolder(place: string, flags: ModelFlags): Promise<string> {
   });
 }
 
-/** Where `RND1.load` would put the model, or why it would fail. */
+/** Device that `RND1.load` would use, or why it would fail. */
 function planDevice(report: CheckpointReport, flags: ModelFlags): DevicePlan | Problem {
   const { device = 'auto', dtype = 'auto' } = flags;
   const threads = cappedThreads(flags.threads) ?? availableParallelism();
@@ -102,7 +102,7 @@ function planDevice(report: CheckpointReport, flags: ModelFlags): DevicePlan | P
     const asked = dtype === 'q8' || dtype === 'q4' ? dtype : null;
     const quantized = report.weights === 'q8' || report.weights === 'q4';
     if (asked !== null && quantized && asked !== report.weights) {
-      return { problem: `--dtype asks for ${asked}, and the weights are ${report.weights} already` };
+      return { problem: `--dtype asks for ${asked}, but the weights are ${report.weights} already` };
     }
     const weights = asked ?? report.weights;
     if (device.startsWith('cuda') && weights.startsWith('q')) {

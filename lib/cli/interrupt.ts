@@ -1,9 +1,9 @@
-/** Signals that end a run cleanly, and the exit code that shells give them. */
+/** Signals that end a run cleanly, and their exit codes in shells. */
 const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 type EndingSignal = keyof typeof exitCodes;
 
-/** The reason of the abort that a signal brings about. */
+/** Abort reason after a signal. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
   readonly exitCode: number;
@@ -14,7 +14,7 @@ export class Interrupted extends Error {
   }
 }
 
-/** Aborts `signal` on the first Ctrl-C; from then on the system's own handling applies, and the next one kills. */
+/** Aborts `signal` on the first Ctrl-C and restores the default handling, so that a second one kills the process. */
 export class Interruption implements Disposable {
   readonly #controller = new AbortController();
   readonly signal: AbortSignal = this.#controller.signal;
@@ -27,7 +27,7 @@ export class Interruption implements Disposable {
     return { name, handler };
   });
 
-  /** Gives the signals back to the system. */
+  /** Restores the default handling of the signals. */
   [Symbol.dispose](): void {
     for (const { name, handler } of this.#handlers) process.removeListener(name, handler);
   }

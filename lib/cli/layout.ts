@@ -8,13 +8,13 @@ export interface Line {
   readonly text: string;
   /** Columns it takes. */
   readonly width: number;
-  /** The strongest reason to show it. */
+  /** Whether it contains a masked position; `visible` follows such lines. */
   readonly hasMasked: boolean;
 }
 
 const tabStop = 4;
 
-/** Wraps pieces to `columns`, breaking between graphemes; a newline ends a line, as a visible `↵` when it was written. */
+/** Wraps pieces to `columns`, breaking between graphemes. A newline ends a line; a fresh one is shown as `↵`. */
 export function wrap(cells: readonly Cell[], columns: number, style: Style): Line[] {
   const lines: Line[] = [];
   let text = '';

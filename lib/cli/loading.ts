@@ -8,7 +8,7 @@ import { printableName } from '../printable';
 import { hubOf, type ModelFlags } from './options';
 import { LoadingBar } from './progress';
 
-/** What `loadModel` needs of a command's flags. */
+/** Flags that `loadModel` reads. */
 export type LoadFlags = ModelFlags & {
   readonly quiet?: boolean;
   readonly verbose?: boolean;
@@ -16,7 +16,7 @@ export type LoadFlags = ModelFlags & {
   readonly promptTimeout?: number;
 };
 
-/** Loads a model behind a bar. */
+/** Loads a model and shows a progress bar. */
 export async function loadModel(flags: LoadFlags, signal: AbortSignal): Promise<RND1> {
   const { model: place, device, dtype, mmap, maxRowsPerStep, promptTimeout } = flags;
   const loading = flags.quiet ? null : new LoadingBar(process.stderr);
@@ -48,37 +48,37 @@ export async function loadModel(flags: LoadFlags, signal: AbortSignal): Promise<
   }
 }
 
-/** Whether a model is named as the hub does, and no such folder is here. */
+/** Whether `place` is a name on the hub and not an existing path. */
 export const isOnHub = (place: string) => !existsSync(place) && isRepository(place);
 
-/** What kind of place a model comes from, for `--verbose`. */
+/** Source of a model, for `--verbose`. */
 export const sourceOf = (place: string | undefined) =>
   place === undefined ? 'the embedded model' : isOnHub(place) ? `the hub's ${place}` : 'a folder';
 
-/** As many threads as there are cores at most: more only get in each other's way. Says so. */
+/** Limits `threads` to the number of cores, with a warning: more threads only slow each other down. */
 export function cappedThreads(threads: number | undefined): number | undefined {
   const cores = availableParallelism();
   if (threads === undefined || threads <= cores) return threads;
   process.stderr.write(
-    `rnd1: warning: --threads ${threads} is more than this machine has cores: it becomes ${cores}\n`,
+    `rnd1: warning: --threads ${threads} is more than this machine has cores: using ${cores}\n`,
   );
   return cores;
 }
 
-/** Tells what of a checkpoint contradicts itself. */
+/** Prints the contradictions in a checkpoint as warnings. */
 export function warnOf(warnings: readonly string[]): void {
   for (const warning of warnings) process.stderr.write(`rnd1: warning: ${warning}\n`);
 }
 
-/** A line of `--verbose`. */
+/** Prints a line of `--verbose`. */
 export function say(text: string): void {
   process.stderr.write(`rnd1: ${printableName(text)}\n`);
 }
 
-/** The time from one point to another, both of `performance.now()`. */
+/** Formats the time between two values of `performance.now()`. */
 export const seconds = (from: number, to = performance.now()) => `${((to - from) / 1000).toFixed(2)} s`;
 
-/** When a load came to which point. */
+/** Durations of the phases of a load. */
 class LoadTimes {
   readonly #start = performance.now();
   #downloaded: number | null = null;
@@ -89,7 +89,7 @@ class LoadTimes {
     else this.#weights ??= performance.now();
   }
 
-  /** `download 61.20 s, configuration and tokenizer 0.31 s, weights 12.01 s`, of a load that has just ended. */
+  /** `download 61.20 s, configuration and tokenizer 0.31 s, weights 12.01 s`; call it when the load ends. */
   describe(): string {
     const end = performance.now();
     const fetched = this.#downloaded ?? this.#start;
@@ -102,7 +102,7 @@ class LoadTimes {
   }
 }
 
-/** Where a model comes from, what it runs on, and why. */
+/** The lines of `--verbose`: source of the model, device, reason, and times. */
 function describeLoad({ info, tokenizer }: RND1, flags: LoadFlags, times: LoadTimes): string[] {
   const { model: place, device, mmap } = flags;
   const why =
@@ -110,7 +110,7 @@ function describeLoad({ info, tokenizer }: RND1, flags: LoadFlags, times: LoadTi
       ? `--device ${device} asks for it`
       : (info.deviceReason ?? firstThatHolds);
   const weights = `${formatBytes(info.weightBytes)}, ${info.weightDtype}`;
-  const how = info.mapped ? 'used where they lie, in the mapped files' : 'copied';
+  const how = info.mapped ? 'read in place from the mapped files' : 'copied';
   const because =
     mmap !== undefined
       ? mmap
@@ -121,7 +121,7 @@ function describeLoad({ info, tokenizer }: RND1, flags: LoadFlags, times: LoadTi
         : '';
   return [
     `model: ${info.folder} (${sourceOf(place)})`,
-    `tokenizer: ${tokenizer === null ? 'none, only ids can be used' : 'tokenizer.json'}`,
+    `tokenizer: ${tokenizer === null ? 'none, only token ids can be used' : 'tokenizer.json'}`,
     `device: ${info.device} (${info.instructionSet}), ${info.threads} threads, compute dtype ${info.dtype}`,
     `why there: ${why}`,
     `weights: ${weights}, ${how}${because}`,

@@ -31,7 +31,7 @@ async function main(argv: readonly string[]): Promise<number> {
     await program.parseAsync(argv as string[]);
     return done;
   } catch (error) {
-    // Commander has printed its message, or the help that was asked for, already.
+    // Commander has already printed its message or the requested help.
     if (error instanceof CommanderError) return error.exitCode === 0 ? done : wrongUsage;
     if (error instanceof Interrupted) return error.exitCode;
     const message = error instanceof Error ? error.message : String(error);
@@ -44,14 +44,14 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** The library's names of options as the command line spells them: `maxNewTokens` becomes `--max-new-tokens`. */
+/** Replaces the library's option names by flags: `maxNewTokens` becomes `--max-new-tokens`. */
 function asOptions(message: string): string {
   const names =
     /\b(maxNewTokens|topK|topP|tokensPerHole|cacheDir|addEos|reserveEnd|stopAtEos|(mask|eos|pad|bos)TokenId)\b/g;
   return message.replace(names, optionName);
 }
 
-// Whoever reads the output may stop reading, as `head` does: that is no failure.
+// The reader may close the pipe early, as `head` does: not a failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(done);
   process.stderr.write(`rnd1: cannot write: ${error.message}\n`);

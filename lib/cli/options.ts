@@ -4,14 +4,14 @@ import type { Device, DType, HubOptions, SamplingOptions, Schedule, SpecialToken
 import { integer, none, number, parser, seed, tokenId, tokenIds, UsageError } from './input';
 import { formatSchedule, parseSchedule, scheduleGrammar } from './schedule-notation';
 
-/** Which state of a model on the hub, and where it is kept. */
+/** Revision of a model on the hub, its cache folder and the access token. */
 export interface HubFlags {
   readonly revision?: string;
   readonly cacheDir?: string;
   readonly token?: string;
 }
 
-/** Where and how a model is loaded. */
+/** Model to load, its device and its memory options. */
 export interface ModelFlags extends HubFlags {
   readonly model?: string;
   readonly device?: Device;
@@ -31,7 +31,7 @@ export interface SamplingFlags {
   readonly seed?: bigint;
 }
 
-/** What is printed. */
+/** Output options. */
 export interface OutputFlags {
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -39,7 +39,7 @@ export interface OutputFlags {
   readonly live: boolean;
 }
 
-/** Work on token ids, without a tokenizer. */
+/** Token ids instead of text: no tokenizer is needed. */
 export interface TokenFlags {
   readonly tokens?: string;
   readonly maskTokenId?: number | typeof none;
@@ -60,11 +60,11 @@ export function addHubOptions(command: Command): Command {
     .option('--revision <name>', 'branch, tag or commit (default: main)')
     .option(
       '--cache-dir <folder>',
-      'where models are kept (default: the cache of all Hugging Face libraries)',
+      'cache folder of models (default: the cache of all Hugging Face libraries)',
     )
     .option(
       '--token <token>',
-      'for private and gated models (default: HF_TOKEN, or what `hf auth login` stored)',
+      'access token for private and gated models (default: HF_TOKEN, or the one that `hf auth login` stored)',
     );
 }
 
@@ -78,7 +78,7 @@ export function addModelOptions(command: Command): Command {
     )
     .option(
       '--device <name>',
-      'auto, cpu, cuda or cuda:N; auto takes a GPU where one is usable (default: auto)',
+      'auto, cpu, cuda or cuda:N; auto uses a GPU if one is usable (default: auto)',
       device,
     )
     .addOption(
@@ -90,11 +90,11 @@ export function addModelOptions(command: Command): Command {
     .option('--threads <count>', 'compute threads (default: one per core)', integer(1))
     .option(
       '--mmap',
-      'use the weights in the mapped files: loads at once, but the files must stay as they are (default: where free memory is short)',
+      'memory-map the weights: loads fast, but the files must not change (default: if they exceed half of the free memory)',
     )
     .option(
       '--no-mmap',
-      'copy the weights into memory: runs faster on the CPU (default: where they fit twice)',
+      'copy the weights into memory: runs faster on the CPU (default: if they take at most half of the free memory)',
     );
   return addHubOptions(model);
 }
@@ -105,55 +105,62 @@ export function addSamplingOptions(command: Command): Command {
     .optionsGroup('Denoising:')
     .option(
       '-s, --steps <count>',
-      'rounds at most: fewer are faster, more are surer (default: what the checkpoint says)',
+      'maximum number of steps: fewer are faster, more are more accurate (default: from the checkpoint)',
       integer(1),
     )
     .option(
       '--schedule <schedule>',
-      `which positions a round unmasks; see Schedules (default: ${formatSchedule(startingSchedule)}; with --steps: entropy)`,
+      `which positions a step unmasks; see Schedules (default: ${formatSchedule(startingSchedule)}; with --steps: entropy)`,
       parser(parseSchedule),
     )
     .option(
       '-t, --temperature <number>',
-      '0 takes the most probable token, above 0 draws (default: 0)',
+      '0 takes the most probable token, above 0 samples (default: 0)',
       number(0),
     )
-    .option('--top-k <count>', 'draw from the k most probable tokens', integer(1))
-    .option('--top-p <share>', 'draw from the most probable tokens that make up this share', number(0, 1))
+    .option('--top-k <count>', 'sample from the k most probable tokens (default: off)', integer(1))
+    .option(
+      '--top-p <share>',
+      'sample from the most probable tokens with this total probability (default: off)',
+      number(0, 1),
+    )
     .option('--greedy', 'take the most probable token at any temperature')
     .option(
       '--seed <integer>',
-      'same seed, same text, where something is drawn (default: random, shown at the end)',
+      '64-bit sampling seed: same seed, same text (default: random, shown at the end)',
       seed,
     );
 }
 
-/** What `--verbose` says of itself. */
+/** Help text of `--verbose`. */
 export const verboseHelp =
-  'say on standard error where the weights come from, what they run on and why, and how long it takes';
+  'print to standard error where the weights come from, which device runs them and why, and how long it takes';
 
 /** `--json --quiet --no-live --verbose` */
 export function addOutputOptions(command: Command): Command {
   return command
     .optionsGroup('Output:')
-    .option('--json', 'one JSON object a line: every step, then the result')
+    .option('--json', 'one JSON object per line: every step, then the result')
     .option('-q, --quiet', 'no progress and no summary on standard error')
     .option('--no-live', 'do not draw the canvas while it unmasks')
     .option('--verbose', verboseHelp);
 }
 
 /** `--file` of commands that take a text. */
-export const fileOption = ['-f, --file <path>', 'the text is in this file; `-` is standard input'] as const;
+export const fileOption = [
+  '-f, --file <path>',
+  'read the text from this file; `-` is standard input',
+] as const;
 
 /** `--tokens` and the special ids. */
 export function addTokenOptions(command: Command, what: string): Command {
   return command
     .optionsGroup('Token ids:')
     .option('--tokens <ids>', what)
-    .option('--mask-token-id <id>', 'id of the mask token (default: what the checkpoint says)', tokenId)
-    .option('--eos-token-id <ids>', 'ids that end a text, or none', tokenIds)
-    .option('--pad-token-id <id>', 'id of the pad token, or none', tokenId)
-    .option('--bos-token-id <id>', 'id that begins a text, or none', tokenId);
+    .option('--mask-token-id <id>', 'id of the mask token (default: from the checkpoint)', tokenId)
+    .option('--eos-token-id <ids>', 'ids that end a text, or none (default: from the checkpoint)', tokenIds)
+    .option('--pad-token-id <id>', 'id of the pad token, or none (default: from the checkpoint)', tokenId)
+    .option('--bos-token-id <id>', 'id that begins a text, or none (default: from the checkpoint)', tokenId);
 }
 
 /** The section of a manual on `--schedule`. */
@@ -161,18 +168,19 @@ export const schedulesHelp = `\nSchedules:\n${scheduleGrammar(78)
   .map((line) => `  ${line}`)
   .join('\n')}\n`;
 
-/** The section of a manual on what is printed and returned. */
+/** The section of a manual on output and exit codes. */
 export const outputHelp = `
-What is printed:
+Printed output:
   In a terminal the canvas is drawn while it unmasks: masked positions as ░,
-  what the last step committed highlighted. Then the text is printed. NO_COLOR
+  the tokens of the last step highlighted. Then the text is printed. NO_COLOR
   turns colours off.
-  Piped, only the text is printed; progress and summary go to standard error,
-  and only if that is a terminal.
+  In a pipe only the text is printed; progress and summary go to standard error
+  if that is a terminal.
   --json prints a line for each step: {"type":"step", step, steps, forwards,
-  tokens, masked, committed, predicted, confidence, entropy, text, written};
-  arrays are as long as the canvas (committed: positions; confidence:
-  log-probabilities; entropy: nats), and what was not scored in a step is null.
+  tokens, masked, committed, predicted, confidence, entropy, text, written}.
+  committed lists positions; the other arrays are as long as the canvas
+  (confidence: log-probabilities; entropy: nats), with null for positions that
+  the step did not score.
   The last line is {"type":"result", text, written, tokens, positions, seed,
   steps, forwards, finishReason, seconds}, or after a signal {"type":"result",
   text, tokens, masked, positions, steps, forwards, finishReason: "interrupted",
@@ -181,18 +189,18 @@ What is printed:
 Exit codes:
   0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by
   SIGHUP).
-  Ctrl-C stops, prints what is there so far (masked positions as ░) and exits
-  with 130; a second Ctrl-C ends at once. RND1_DEBUG=1 adds stack traces to
-  messages.`;
+  Ctrl-C stops, prints the unfinished text (masked positions as ░) and exits
+  with 130; a second Ctrl-C exits at once. RND1_DEBUG=1 adds stack traces to
+  error messages.`;
 
-/** The flags of the hub as the library's options. */
+/** Converts the hub flags to library options. */
 export function hubOf({ revision, cacheDir, token }: HubFlags): HubOptions {
   return { revision, cacheDir, token };
 }
 
 /**
- * The sampling flags as the library's options, with a schedule that takes as many steps as the text needs: the
- * reference's, the library's own default, spreads a given number of them evenly.
+ * Converts the sampling flags to library options. Without `--schedule` and `--steps` the schedule takes as many steps
+ * as the text needs; the library's default, the reference's, spreads a fixed number of steps evenly.
  */
 export function samplingOf(flags: SamplingFlags): SamplingOptions {
   const { steps, temperature, topK, topP, greedy } = flags;
@@ -200,19 +208,19 @@ export function samplingOf(flags: SamplingFlags): SamplingOptions {
   return { steps, schedule, temperature, topK, topP, greedy, seed: flags.seed };
 }
 
-/** Whether random numbers decide about anything. Says so where a seed is given and they do not. */
+/** Whether the run uses random numbers. Prints a note if a seed is given and it does not. */
 export function draws(
   { temperature = 0, greedy, schedule }: SamplingOptions,
   flags: SamplingFlags & { readonly quiet?: boolean },
 ): boolean {
   const random = (temperature > 0 && !greedy) || drawsPositions(schedule);
   if (!random && flags.seed !== undefined && !flags.quiet) {
-    process.stderr.write('rnd1: --seed changes nothing: without --temperature nothing is drawn\n');
+    process.stderr.write('rnd1: --seed has no effect: without --temperature nothing is sampled\n');
   }
   return random;
 }
 
-/** The special ids as the library's options. */
+/** Converts the special ids to library options. */
 export function specialOf(flags: TokenFlags): SpecialTokenOptions {
   const { maskTokenId, eosTokenId, padTokenId, bosTokenId } = flags;
   if (maskTokenId === none) throw new UsageError('--mask-token-id must be a token id');
@@ -220,10 +228,10 @@ export function specialOf(flags: TokenFlags): SpecialTokenOptions {
   return { maskTokenId, eosTokenId: id(eosTokenId), padTokenId: id(padTokenId), bosTokenId: id(bosTokenId) };
 }
 
-/** Flags that `specialOf` reads. */
+/** The flags that `specialOf` reads. */
 export const specialFlags = ['maskTokenId', 'eosTokenId', 'padTokenId', 'bosTokenId'] as const;
 
-/** Refuses flags that make sense only together with another one, which is missing. */
+/** Rejects the `dependent` flags, which require the `missing` one. */
 export function requires(flags: object, missing: string, dependent: readonly string[]): void {
   for (const name of dependent) {
     if ((flags as Record<string, unknown>)[name] !== undefined) {
@@ -232,7 +240,7 @@ export function requires(flags: object, missing: string, dependent: readonly str
   }
 }
 
-/** Flags that exclude each other. */
+/** Rejects flags that cannot be combined with `one`. */
 export function excludes(flags: object, one: string, others: readonly string[]): void {
   for (const name of others) {
     if ((flags as Record<string, unknown>)[name] !== undefined) {

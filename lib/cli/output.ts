@@ -3,7 +3,7 @@ import type { TextFrame, TextResult, TokenFrame, TokenResult } from '../types';
 export type Frame = TokenFrame | TextFrame;
 export type Result = TokenResult | TextResult;
 
-/** What `--json` prints last when a signal has ended it: the canvas as it was. */
+/** Last line of `--json` after a signal: the unfinished canvas. */
 export function interruptedObject(
   frame: Frame | null,
   positions: readonly number[],
@@ -22,7 +22,7 @@ export function interruptedObject(
   };
 }
 
-/** `23 tokens in 5 forwards, 0.42 s, 54.8 tokens/s, seed 7`; without the seed where nothing was drawn. */
+/** `23 tokens in 5 forwards, 0.42 s, 54.8 tokens/s, seed 7`; without the seed if nothing was sampled. */
 export function summary(result: Result, seconds: number, draws: boolean): string {
   const count = (n: number, what: string) => `${n} ${what}${n === 1 ? '' : 's'}`;
   const tokens = result.positions.length;

@@ -12,12 +12,12 @@ import { addServe } from './serve';
 const { version } = require('../../package.json') as { version: string };
 
 const overview = `
-Without --model, the embedded nano model is used: it is of teaching size and
-knows sums below 100, sorting and reversing letters, and small Sudokus. RND1
-itself has 30B parameters (61 GB of bf16); this fetches it from the Hugging Face
-hub the first time: --model radicalnumerics/RND1-Base-0910. --model takes the
-folder of a checkpoint, too. \`rnd1 quantize\` makes 18 GB of it, which a machine
-with 24 GB holds.
+Without --model, the embedded nano model is used: a demonstration model for sums
+below 100, sorting and reversing letters, and small Sudokus. RND1 itself has 30B
+parameters (61 GB of bf16): --model radicalnumerics/RND1-Base-0910 fetches it
+from the Hugging Face hub the first time. --model also takes the folder of a
+checkpoint. \`rnd1 quantize\` reduces RND1 to 18 GB, for machines with 24 GB of
+memory.
 
 Examples:
   $ rnd1 generate 'What is 47+38?'
@@ -26,15 +26,15 @@ Examples:
       --hole _ --tokens-per-hole 1
   $ rnd1 inspect --json
 
-\`rnd1 help <command>\` is the manual of a command. In a checkout of the
-project, rnd1 is ./rnd1; where it is installed for a program, npx --no -- rnd1.`;
+\`rnd1 help <command>\` prints the manual of a command. In a checkout of the
+project, rnd1 is ./rnd1; installed as a dependency, it is npx --no -- rnd1.`;
 
-/** The command line of `rnd1`. Errors are thrown, the process never exits from inside. */
+/** The command line of `rnd1`. It throws errors and never exits the process. */
 export function createProgram(): Command {
-  // Commands inherit what is set before they are added.
+  // Commands inherit the settings that are made before they are added.
   const program = new Command('rnd1')
     .description(
-      'Text from masked-diffusion language models: all masked positions at once, unmasked step by step.',
+      'Generates text with masked-diffusion language models: predicts all masked positions at once, unmasks them step by step.',
     )
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this manual')
@@ -49,7 +49,7 @@ export function createProgram(): Command {
         );
       },
     })
-    .showHelpAfterError('`rnd1 help`, or `rnd1 help <command>`, tells how.')
+    .showHelpAfterError('See `rnd1 help` or `rnd1 help <command>`.')
     .showSuggestionAfterError()
     .exitOverride();
   const commands = [addGenerate, addInfill, addFill, addServe, addInspect, addDownload, addQuantize];
@@ -57,7 +57,7 @@ export function createProgram(): Command {
   return program;
 }
 
-/** What a wrong command line may have meant, where Commander itself does not say. */
+/** Hint after an error for which Commander has no suggestion, or an empty string. */
 function hintFor(message: string): string {
   if (/too many arguments for '(generate|fill)'/.test(message))
     return ' A text of several words needs quotes.';
@@ -65,7 +65,5 @@ function hintFor(message: string): string {
   const camel = /unknown option '--([a-z]+(?:[A-Z][a-z]+)+)/.exec(message)?.[1];
   if (camel !== undefined && !message.includes('Did you mean'))
     return `; did you mean --${camel.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}?`;
-  return /unknown option '-[^-A-Za-z]/.test(message)
-    ? '; a text that begins with a hyphen goes behind --'
-    : '';
+  return /unknown option '-[^-A-Za-z]/.test(message) ? '; put a text that begins with a hyphen after --' : '';
 }

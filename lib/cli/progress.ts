@@ -5,12 +5,12 @@ import { bar, type Terminal } from './render';
 import { canMoveCursor, type Style, styleFor } from './style';
 import { truncate } from './width';
 
-/** Loads that end sooner show nothing, in milliseconds. */
+/** Loads that take less time show no bar, in milliseconds. */
 const quietTime = 200;
 /** Pause between two drawings, in milliseconds. */
 const pause = 50;
 
-/** One line of a terminal that is written over and cleared at last; nothing elsewhere. */
+/** A terminal line that is overwritten in place and cleared at the end. Without a terminal it does nothing. */
 export class ProgressLine {
   readonly #terminal: Terminal;
   readonly #style: Style;
@@ -27,7 +27,7 @@ export class ProgressLine {
     this.#shows = canMoveCursor(terminal);
   }
 
-  /** Shows a text that fits, unless the last one was shown a moment ago. */
+  /** Shows a text, cut to fit, unless less than `pause` has passed since the last one. */
   show(text: (columns: number) => string): void {
     const time = this.now();
     if (!this.#shows || time - this.#last < pause) return;
@@ -44,10 +44,10 @@ export class ProgressLine {
   }
 }
 
-/** Pause between two signs of life while nothing reports progress, in milliseconds. */
+/** Update interval of `Waiting`, in milliseconds. */
 const heartbeat = 250;
 
-/** Says what is going on, and for how many seconds, as long as nothing else is shown. */
+/** Shows the current activity and its seconds while there is no progress to show. */
 export class Waiting {
   readonly #line: ProgressLine;
   #timer: NodeJS.Timeout | undefined;
@@ -59,7 +59,7 @@ export class Waiting {
     this.#line = new ProgressLine(terminal, now);
   }
 
-  /** Shows the text from now on; at once, since what follows may keep the process too busy to. */
+  /** Shows the text, the first time at once: the work that follows may block the event loop. */
   begin(text: string): void {
     clearInterval(this.#timer);
     const start = this.now();
@@ -71,7 +71,7 @@ export class Waiting {
     show();
   }
 
-  /** Takes it off the screen. */
+  /** Clears the text. */
   close(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
@@ -79,7 +79,7 @@ export class Waiting {
   }
 }
 
-/** A bar while a model loads, or several while it is fetched from the hub; loads that are quick show nothing. */
+/** A bar while a model loads, or several while it is fetched from the hub. Quick loads show nothing. */
 export class LoadingBar {
   readonly #line: ProgressLine;
   readonly #waiting: Waiting;
@@ -96,12 +96,12 @@ export class LoadingBar {
     this.#start = now();
   }
 
-  /** Says what is going on until there is progress to show. */
+  /** Shows `text` until there is progress to show. */
   begin(text: string): void {
     this.#waiting.begin(text);
   }
 
-  /** To be passed as `onProgress`. */
+  /** Callback for `onProgress`. */
   readonly update = ({ bytes, totalBytes, tensors, totalTensors, download }: LoadProgress): void => {
     this.#waiting.close();
     if (download !== undefined) {
@@ -120,7 +120,7 @@ export class LoadingBar {
     );
   };
 
-  /** Clears what is shown. */
+  /** Clears the terminal line or lines. */
   close(): void {
     this.#waiting.close();
     this.#downloads.close();

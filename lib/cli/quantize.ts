@@ -19,13 +19,13 @@ interface QuantizeFlags {
 
 const manual = `
 The weights of projections, experts and the LM head become integers with a scale
-for each group of columns: q8 takes 8.25 bits for a weight, q4 4.5 (5 with
---group 32). Router, norms and embeddings stay as they are. docs/quantization.md
-tells the layout, and how far the results are from those of the original.
+for each group of columns: q8 takes 8.25 bits per weight, q4 4.5 (5 with
+--group 32). Router, norms and embeddings stay unquantized. docs/quantization.md
+describes the layout, and the accuracy compared with the original.
 
-The checkpoint is read piece by piece, whatever its size. Interrupted, even by a
-power cut, the same command goes on where it was; until the end there is nothing
-that loads.
+The checkpoint is read piece by piece, whatever its size. After an interruption,
+even a power cut, rerun the same command to resume. The output cannot be loaded
+until the conversion is complete.
 
 Exit codes: 0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM,
 129 by SIGHUP).
@@ -41,7 +41,7 @@ export function addQuantize(program: Command): void {
     .summary('write a smaller copy of a checkpoint, in 8 or 4 bits')
     .description('Writes a quantized copy of a checkpoint, which runs on the CPU.')
     .argument('<in>', 'folder of the checkpoint')
-    .argument('<out>', 'a new or empty folder')
+    .argument('<out>', 'a new or empty folder, or that of an interrupted run')
     .addOption(
       new Option('--dtype <type>', 'q8 or q4 (required)').choices(['q8', 'q4']).makeOptionMandatory(),
     )
@@ -50,7 +50,7 @@ export function addQuantize(program: Command): void {
     )
     .option('--threads <count>', 'compute threads (default: one per core)', integer(1))
     .option('-q, --quiet', 'print nothing but errors')
-    .option('--verbose', 'say on standard error what was read and written, and how long it took')
+    .option('--verbose', 'print to standard error what was read and written, and how long it took')
     .addHelpText('after', manual)
     .action(quantize);
 }
@@ -84,17 +84,17 @@ async function quantize(input: string, output: string, flags: QuantizeFlags): Pr
   );
 }
 
-/** A bar with the time that is left. */
+/** Progress bar with the remaining time. */
 class QuantizingBar {
   readonly #line = new ProgressLine(process.stderr);
   readonly #waiting = new Waiting(process.stderr);
   #start: { readonly time: number; readonly bytes: number } | null = null;
 
-  /** To be passed as `onProgress`. */
+  /** Callback for `onProgress`. */
   readonly update = ({ bytes, totalBytes, tensors, totalTensors }: LoadProgress): void => {
     this.#waiting.close();
     const time = performance.now();
-    // Files of an earlier run come all at once and say nothing of the speed.
+    // Files of an earlier run are reported at once, so the rate must not count them.
     this.#start ??= { time, bytes };
     const rate = (bytes - this.#start.bytes) / (time - this.#start.time);
     const left = rate > 0 ? `, ${formatDuration((totalBytes - bytes) / rate / 1000)} left` : '';
@@ -104,7 +104,7 @@ class QuantizingBar {
     );
   };
 
-  /** Says what is going on until there is progress to show. */
+  /** Shows `text` until there is progress to show. */
   begin(text: string): void {
     this.#waiting.begin(text);
   }

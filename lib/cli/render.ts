@@ -4,7 +4,7 @@ import { type Line, visible, wrap } from './layout';
 import { type Style, styleFor } from './style';
 import { textWidth, truncate } from './width';
 
-/** What the live view needs of a terminal. */
+/** The part of a terminal that the live view uses. */
 export interface Terminal {
   write(text: string): unknown;
   readonly isTTY?: boolean;
@@ -12,7 +12,7 @@ export interface Terminal {
   readonly rows?: number;
 }
 
-/** Numbers under the canvas. */
+/** Numbers in the status line under the canvas. */
 export interface Status {
   readonly step: number;
   readonly steps: number;
@@ -24,7 +24,7 @@ export interface Status {
 
 const hideCursor = '\x1b[?25l';
 const showCursor = '\x1b[?25h';
-/** Terminals that know synchronized output show what is between these at once; others ignore them. */
+/** Synchronized output: terminals that support it show the text between these in one update, others ignore them. */
 const beginFrame = '\x1b[?2026h';
 const endFrame = '\x1b[?2026l';
 
@@ -45,14 +45,14 @@ export function statusLine(status: Status, columns: number): string {
 }
 
 /**
- * The canvas in a terminal, redrawn in place as it unmasks: one write a frame, each line cleared as it is
- * written over. `close` takes it off the screen and shows the cursor again.
+ * The canvas in a terminal, redrawn in place as it unmasks: one write per frame, each line cleared before it is
+ * overwritten. `close` clears it and shows the cursor again.
  */
 export class LiveCanvas {
   readonly #terminal: Terminal;
   readonly #style: Style;
   readonly #context: CellContext;
-  /** Widths of the lines on the screen, the last of which holds the cursor. */
+  /** Widths of the lines on the screen; the cursor is in the last one. */
   #drawn: readonly number[] = [];
   #open = false;
   readonly #restore = () => this.close();
@@ -67,7 +67,7 @@ export class LiveCanvas {
   draw(frame: Pick<TokenFrame, 'tokens' | 'masked' | 'committed'>, status: Status): void {
     // The last column stays free: terminals differ in where the cursor is after writing into it.
     const columns = Math.max(2, (this.#terminal.columns || 80) - 1);
-    // A terminal of unknown size says 0.
+    // A terminal of unknown size reports 0.
     const rows = Math.max(1, (this.#terminal.rows || 24) - 2);
     const lines = visible(wrap(this.#cells(frame), columns, this.#style), rows);
     const last = statusLine(status, columns);
@@ -78,7 +78,7 @@ export class LiveCanvas {
     this.#terminal.write(`${out}\x1b[J${endFrame}`);
   }
 
-  /** Removes the canvas from the screen and shows the cursor. May be called at any time, and again. */
+  /** Removes the canvas from the screen and shows the cursor. May be called at any time and repeatedly. */
   close(): void {
     if (!this.#open) return;
     this.#terminal.write(`${this.#toTop()}\x1b[J${showCursor}`);
@@ -98,7 +98,7 @@ export class LiveCanvas {
     return hideCursor + beginFrame;
   }
 
-  /** To the first column of the first line drawn, whatever the terminal's width has become since. */
+  /** Moves to the first column of the first drawn line, also after the terminal's width has changed. */
   #toTop(): string {
     const columns = Math.max(1, this.#terminal.columns || 80);
     const rows = this.#drawn.reduce((sum, width) => sum + Math.max(1, Math.ceil(width / columns)), 0);

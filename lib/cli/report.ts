@@ -11,12 +11,12 @@ export interface DevicePlan {
   readonly threads: number;
   /** The compute dtype. */
   readonly dtype: string;
-  /** Of the weights of products. */
+  /** Type of the matmul weights. */
   readonly weights: string;
   readonly reason: string;
 }
 
-/** Why it would not run at all. */
+/** Reason why the model would not run at all. */
 export interface Problem {
   readonly problem: string;
 }
@@ -35,7 +35,7 @@ function used(report: CheckpointReport) {
   return report.tensors.filter((tensor) => !unknown.has(tensor.name));
 }
 
-/** Bytes of the tensors in use, by dtype, most first. */
+/** Bytes of the tensors in use, by dtype, largest first. */
 export function bytesByDtype(report: CheckpointReport): Record<string, number> {
   const sums = new Map<string, number>();
   for (const { dtype, bytes } of used(report)) {
@@ -113,10 +113,10 @@ function describeWeights({ weights, config, bytes, parameters }: CheckpointRepor
   const quantization = config.quantization;
   if (quantization === null) return weights;
   const bits = ((8 * bytes) / parameters.total).toFixed(2);
-  return `${weights} in groups of ${quantization.group}, ${bits} bits a parameter with all that stays unquantized`;
+  return `${weights} in groups of ${quantization.group}, ${bits} bits per parameter, unquantized tensors included`;
 }
 
-/** A table row that is too wide: its first entry on a line of its own, the others below it. */
+/** Breaks a table row that is too wide: the first entry on its own line, the others below it. */
 function fitRow(row: string, columns: number): string[] {
   if (textWidth(row) <= columns) return [row];
   const [indent = '', name = '', rest = ''] = /^( *)(\S+)\s*(.*)$/.exec(row)?.slice(1) ?? [];
@@ -125,7 +125,7 @@ function fitRow(row: string, columns: number): string[] {
   return [...names.map((part) => indent + part), ...under.map((part) => `${indent}  ${part}`)];
 }
 
-/** A report whose names cannot steer the terminal: they are whatever the files say. */
+/** Escapes control characters in names, which come from the files. */
 function printable(report: CheckpointReport): CheckpointReport {
   return {
     ...report,
@@ -136,7 +136,7 @@ function printable(report: CheckpointReport): CheckpointReport {
   };
 }
 
-/** What `rnd1 inspect` prints for people: the folder, then lines of at most `columns` columns. */
+/** The text output of `rnd1 inspect`: the folder, then lines of at most `columns` columns. */
 export function formatReport(
   given: CheckpointReport,
   plan: DevicePlan | Problem,
@@ -203,7 +203,7 @@ export function formatReport(
       ? ['', 'Ignored:', ...unknown.flatMap((name) => fitRow(`  ${name}`, columns))]
       : [];
   return [
-    // Whole, to be copied: the terminal breaks it where it must.
+    // Not wrapped, so that it can be copied.
     report.folder,
     ...lines,
     '',
@@ -213,7 +213,7 @@ export function formatReport(
   ].join('\n');
 }
 
-/** What `rnd1 inspect --json` prints. */
+/** The output of `rnd1 inspect --json`. */
 export function reportObject(report: CheckpointReport, plan: DevicePlan | Problem, all: boolean): object {
   const { folder, config, files, unknown, dtype, weights, bytes, parameters, metadata, tokenizer, warnings } =
     report;

@@ -8,27 +8,27 @@ import { ProgressLine } from './progress';
 import { LiveCanvas, type Status, statusLine } from './render';
 import { canMoveCursor, styleFor } from './style';
 
-/** What every denoising call is given. */
+/** Options of every denoising call. */
 export interface StartOptions {
   readonly signal: AbortSignal;
-  /** Always true: the canvas is there before the first step, which may take its time. */
+  /** Always true: the canvas is shown before the first step, which may take long. */
   readonly initialFrame: true;
 }
 
-/** What a command does with the model, once that is loaded. */
+/** The work of a command on the loaded model. */
 export interface Task {
-  /** Works on text: needs a tokenizer. */
+  /** Whether it works on text, which needs a tokenizer. */
   readonly text: boolean;
-  /** Random numbers are drawn: the seed matters. */
+  /** Whether the result depends on the seed. */
   readonly draws: boolean;
   start(model: RND1, options: StartOptions): AsyncGenerator<Frame, Result, void>;
-  /** What is printed at the end. */
+  /** Text to print at the end. */
   final(result: Result): string;
-  /** What is printed after Ctrl-C. `positions` are those that were masked at the start. */
+  /** Text to print after Ctrl-C. `positions` are those that were masked at the start. */
   partial(frame: Frame, positions: readonly number[], model: RND1): string;
 }
 
-/** Loads the model, denoises, prints. Rejects with `Interrupted` after Ctrl-C, when everything is printed. */
+/** Loads the model, denoises, prints. After Ctrl-C it prints the partial result and rejects with `Interrupted`. */
 export async function run(task: Task, flags: ModelFlags & OutputFlags): Promise<void> {
   using interruption = new Interruption();
   const { signal } = interruption;
@@ -75,7 +75,7 @@ async function denoise(task: Task, model: RND1, flags: OutputFlags, signal: Abor
   }
 }
 
-/** How frames are shown while they come. */
+/** Shows frames as they arrive. */
 interface View {
   /** Positions that were masked at the start; empty before the first frame. */
   readonly positions: readonly number[];
@@ -123,7 +123,7 @@ function statusOf({ step, steps, masked }: Frame, positions: readonly number[], 
   return { step, steps, filled: total - left, total, seconds };
 }
 
-/** Writes a line to standard output. A terminal is not given what would steer it. */
+/** Writes a line to standard output; for a terminal, control characters are escaped. */
 function print(text: string): void {
   const safe = process.stdout.isTTY ? printableText(text) : text;
   process.stdout.write(safe.endsWith('\n') ? safe : `${safe}\n`);
@@ -134,7 +134,7 @@ function printJson(value: object): void {
   process.stdout.write(`${printableJson(JSON.stringify(value))}\n`);
 }
 
-/** Writes a line for people, if there are any. */
+/** Writes a line to standard error if it is a terminal. */
 function tell(flags: OutputFlags, text: string): void {
   if (!flags.quiet && process.stderr.isTTY) process.stderr.write(`${styleFor(process.stderr).dim(text)}\n`);
 }

@@ -2,18 +2,18 @@ import { plainTypes, type ScheduleEntry, scheduleTable } from '../schedule-table
 import type { Schedule, SimpleSchedule } from '../types';
 import { wrap } from './width';
 
-/** How an entry of the table is written: `entropy`, `threshold=TAU`, `blocks=LENGTH[:SCHEDULE]`. */
+/** Notation of a table entry: `entropy`, `threshold=TAU`, `blocks=LENGTH[:SCHEDULE]`. */
 function notationOf({ type, plan, parameter }: ScheduleEntry): string {
   const value = parameter === null ? '' : `=${parameter.name.toUpperCase()}`;
   return `${type}${value}${plan === null ? '[:SCHEDULE]' : ''}`;
 }
 
-/** A schedule as it can be typed, for every entry of the table, and what it commits. */
+/** For every table entry, an example as it can be typed, and what a step commits. */
 export const scheduleExamples: readonly (readonly [text: string, commits: string])[] = scheduleTable.map(
   ({ type, parameter, commits }) => [parameter === null ? type : `${type}=${parameter.suggested}`, commits],
 );
 
-/** What `--schedule` accepts, for manuals: lines of at most `columns`. */
+/** Describes the values of `--schedule` for manuals, in lines of at most `columns`. */
 export function scheduleGrammar(columns: number): string[] {
   const width = Math.max(...scheduleTable.map((entry) => notationOf(entry).length));
   return scheduleTable.flatMap((entry, i) => {
@@ -23,7 +23,7 @@ export function scheduleGrammar(columns: number): string[] {
   });
 }
 
-/** A schedule as it is written. */
+/** Writes a schedule in the notation of the command line. */
 export function formatSchedule(schedule: Schedule): string {
   if (typeof schedule === 'string') return schedule;
   const parameter = scheduleTable.find(({ type }) => type === schedule.type)?.parameter;
@@ -32,7 +32,7 @@ export function formatSchedule(schedule: Schedule): string {
   return `${schedule.type}${value}${inner === null ? '' : `:${formatSchedule(inner)}`}`;
 }
 
-/** Reads the schedule notation of the command line. Throws TypeError or RangeError that quote the text. */
+/** Parses the notation of the command line. Throws TypeError or RangeError that quote the text. */
 export function parseSchedule(text: string): Schedule {
   const outer = scheduleTable.find(({ type, plan }) => plan === null && text.startsWith(type));
   if (outer === undefined) return parseSimple(text);
@@ -57,7 +57,7 @@ function parseSimple(text: string): SimpleSchedule {
   );
 }
 
-/** `threshold=0.9` as an object; null where it is not this entry that is written. */
+/** Parses `threshold=0.9` to an object; null if the text is not in the notation of this entry. */
 function withParameter(entry: ScheduleEntry, text: string, whole: string): object | null {
   const { type, parameter } = entry;
   const [name, argument, ...rest] = text.split('=');

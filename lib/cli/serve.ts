@@ -35,25 +35,25 @@ interface ServeFlags extends ModelFlags {
 }
 
 const manual = `
-What is there:
-  /                     a page on which a text unmasks
+Endpoints:
+  /                     web page that shows a text while it unmasks
   /v1/chat/completions  /v1/completions  /v1/models
-                        as OpenAI's clients expect them
-  /v1/denoise           every step as an event: masks, guesses, commits
+                        compatible with OpenAI clients
+  /v1/denoise           every step as an event: masks, predictions, commits
   /v1/infill  /v1/fill  text between two texts, and into holes
   /openapi.json  /healthz  /readyz  /metrics
 
-  Requests share the steps of the model, and each gets the text it would get
-  alone. docs/server.md tells all fields.
+  Concurrent requests share the steps of the model; each gets the text that
+  it would get alone. docs/server.md describes all fields.
 
-What is printed:
-  The address on standard output; logs on standard error: in a terminal short
-  lines for people, elsewhere a JSON object a line. --log-format decides for
-  itself. Prompts and answers are in them only with --log-prompts.
+Printed output:
+  The address goes to standard output, logs go to standard error: short lines
+  in a terminal, elsewhere one JSON object per line, unless --log-format is
+  given. Prompts and answers are logged only with --log-prompts.
 
 Exit codes:
   0 after Ctrl-C or SIGTERM, once running requests have ended; 1 failure,
-  2 wrong usage. A second signal ends at once.
+  2 wrong usage. A second signal exits at once.
 
 Examples:
   $ rnd1 serve
@@ -77,66 +77,85 @@ const names = (value: string, previous: readonly string[] = []) => [
 export function addServe(program: Command): void {
   const command = program
     .command('serve')
-    .summary("serve a page and OpenAI's API over HTTP")
-    .description("Serves a page, OpenAI's API and the model's own over HTTP.")
+    .summary('serve a web page and an OpenAI-compatible API over HTTP')
+    .description("Serves a web page, an OpenAI-compatible API and the model's own API over HTTP.")
     .optionsGroup('Network:')
-    .option('--host <address>', 'address to listen at; 0.0.0.0 is all of them', '127.0.0.1')
+    .option('--host <address>', 'address to listen on; 0.0.0.0: all addresses', '127.0.0.1')
     .addOption(
-      new Option('-p, --port <number>', '0 takes any that is free').env('PORT').default(8080).argParser(port),
+      new Option('-p, --port <number>', 'port to listen on; 0: any free port')
+        .env('PORT')
+        .default(8080)
+        .argParser(port),
     )
-    .option('--name <name>', 'what clients call the model (default: its own name)')
+    .option('--name <name>', 'model name for clients (default: its folder or its name on the hub)')
     .option(
       '--api-key <key>',
-      'requests must bear it; may be repeated (env: RND1_API_KEY, comma-separated)',
+      'key that requests must send as `Authorization: Bearer`; may be repeated (env: RND1_API_KEY, comma-separated)',
       list,
     )
     .option(
       '--cors-origin <origin>',
-      'a page of this origin may call the API; may be repeated, * is all',
+      'origin whose web pages may call the API; may be repeated, *: all',
       list,
     )
     .option(
       '--allowed-hosts <names>',
-      'names of this server besides localhost, comma-separated; *.NAME is all below, * is any',
+      'host names of this server in addition to localhost, comma-separated; *.NAME: all subdomains, *: any',
       names,
     )
-    .option('--no-page', 'no page at /')
+    .option('--no-page', 'do not serve the web page at /')
     .option(
       '--chat-template <file>',
-      "a Jinja template, or task for the task template (default: the checkpoint's, else task)",
+      "Jinja template file, or task for the task template (default: the checkpoint's, else task)",
     )
     .optionsGroup('Limits:')
-    .option('--max-running <count>', 'canvases that are worked on at once (default: 64)', integer(1))
-    .option('--max-queued <count>', 'canvases that may wait; more get 429 (default: 256)', integer(0))
+    .option('--max-running <count>', 'canvases denoised at the same time (default: 64)', integer(1))
+    .option('--max-queued <count>', 'canvases that may wait; further ones get 429 (default: 256)', integer(0))
     .option(
       '--max-per-client <count>',
-      'canvases, and requests, of one key or address; more get 429 (default: half of both)',
+      'canvases, and requests, of one key or address; further ones get 429 (default: half of --max-running plus half of --max-queued)',
       integer(1),
     )
-    .option('--max-connections <count>', 'idle ones give way to new ones (default: 512)', integer(1))
-    .option('--max-rows-per-step <count>', 'tokens of all canvases in a step (default: 4096)', integer(1))
-    .option('--max-body-bytes <count>', 'bytes of a request (default: 262144)', integer(1))
+    .option(
+      '--max-connections <count>',
+      'open connections; idle ones are closed for new ones (default: 512)',
+      integer(1),
+    )
+    .option('--max-rows-per-step <count>', 'tokens of all canvases in one step (default: 4096)', integer(1))
+    .option('--max-body-bytes <count>', 'bytes of a request body (default: 262144)', integer(1))
     .option(
       '--max-canvas-tokens <count>',
-      'tokens of a canvas (default: what the model attends to)',
+      'tokens of a canvas, prompt included (default: the maximum of the model)',
       integer(1),
     )
-    .option('--prompt-timeout <seconds>', "for one prompt's template and tokens (default: 5)", number(0.001))
-    .option('--request-timeout <seconds>', 'for a whole answer; 0 is any (default: 600)', number(0))
     .option(
-      '--stall-timeout <seconds>',
-      'for a request to be sent, for an answer or a part of a stream to be read (default: 60)',
+      '--prompt-timeout <seconds>',
+      'time limit for the template and tokenization of a prompt (default: 5)',
+      number(0.001),
+    )
+    .option(
+      '--request-timeout <seconds>',
+      'time limit for a complete response; 0 disables it (default: 600)',
       number(0),
     )
-    .option('--shutdown-timeout <seconds>', 'for running requests, after a signal (default: 30)', number(0))
+    .option(
+      '--stall-timeout <seconds>',
+      'time limit for a client to send a request, or to read a response or a part of a stream (default: 60)',
+      number(0),
+    )
+    .option(
+      '--shutdown-timeout <seconds>',
+      'time limit for running requests after a signal (default: 30)',
+      number(0),
+    )
     .optionsGroup('Logs:')
-    .addOption(new Option('--log-level <level>', 'what is logged').choices(levels).default('info'))
+    .addOption(new Option('--log-level <level>', 'lowest level to log').choices(levels).default('info'))
     .addOption(
-      new Option('--log-format <format>', 'auto is human in a terminal, and json elsewhere')
+      new Option('--log-format <format>', 'auto: human in a terminal, json elsewhere')
         .choices(['auto', 'human', 'json'])
         .default('auto'),
     )
-    .option('--log-prompts', 'log prompts and answers, too')
+    .option('--log-prompts', 'also log prompts and answers')
     .option('--verbose', verboseHelp);
   addModelOptions(command);
   command.addHelpText('after', manual).action(serve);
@@ -163,7 +182,7 @@ async function run(
   chatTemplate: ChatTemplate,
   signal: AbortSignal,
 ): Promise<void> {
-  // Here, so that no other command waits for what HTTP needs.
+  // Loaded here, so that other commands start without the HTTP dependencies.
   const { createServer } = require('../server') as typeof import('../server');
   const { isLoopbackAddress } = require('../server/hosts') as typeof import('../server/hosts');
   const { host, port, name, corsOrigin, logLevel, logFormat, page, ...limits } = flags;
@@ -198,7 +217,7 @@ async function run(
   }
 }
 
-/** Where the server's log goes: as JSON, or as what people can read. */
+/** Output stream of the server's log: JSON lines, or the human format. */
 function logStream(format: ServeFlags['logFormat']): { write(line: string): unknown } {
   const human = format === 'human' || (format === 'auto' && process.stderr.isTTY);
   if (human) return new HumanLog(process.stderr, styleFor(process.stderr));
@@ -212,11 +231,11 @@ function welcome(url: string, name: string): string {
 
 function warnOpen(host: string): void {
   process.stderr.write(
-    `rnd1: warning: everyone who reaches ${host} can use this server; --api-key makes it ask for a key\n`,
+    `rnd1: warning: everyone who reaches ${host} can use this server; set --api-key to require a key\n`,
   );
 }
 
-/** Resolves when a signal asks for the end. */
+/** Resolves when `signal` aborts. */
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
@@ -224,7 +243,7 @@ function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Those of the flags and of the environment. */
+/** API keys from the flags and from RND1_API_KEY. */
 function keysOf({ apiKey = [] }: ServeFlags): string[] {
   const fromEnvironment = (process.env.RND1_API_KEY ?? '').split(',').map((key) => key.trim());
   const keys = [...apiKey, ...fromEnvironment.filter((key) => key !== '')];
@@ -239,12 +258,12 @@ async function templateOf({ chatTemplate }: ServeFlags): Promise<ChatTemplate> {
   return chatTemplate === 'task' ? 'task' : { template: await readTextFile(chatTemplate) };
 }
 
-/** The usual reasons, with what helps. */
+/** Explains the usual failures of `listen`, and which option helps. */
 function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): Error {
   const reasons: Readonly<Record<string, string>> = {
-    EADDRINUSE: `port ${port} is in use: --port takes another one, 0 any that is free`,
-    EADDRNOTAVAIL: `this machine has no address ${printableName(host)}: --host takes one of its own`,
-    EACCES: `port ${port} is not allowed to this user: --port takes another one`,
+    EADDRINUSE: `port ${port} is in use: choose another one with --port, 0 for any free port`,
+    EADDRNOTAVAIL: `this machine has no address ${printableName(host)}: choose one of its own with --host`,
+    EACCES: `port ${port} is not allowed for this user: choose another one with --port`,
   };
   const reason = reasons[error.code ?? ''];
   return reason === undefined ? error : new Error(reason, { cause: error });

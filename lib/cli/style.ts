@@ -1,6 +1,6 @@
 import type { Cell } from './cells';
 
-/** Turns a piece of text into what the terminal is sent. */
+/** Adds terminal escape codes to text. */
 export interface Style {
   cell(text: string, kind: Cell['kind']): string;
   dim(text: string): string;

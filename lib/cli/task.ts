@@ -2,7 +2,7 @@ import type { RND1, TextResult, TokenFrame } from '../index';
 import { MASK } from './cells';
 import type { Frame, Result } from './output';
 
-/** What was written, for `generate`; `trim`: without the space that follows `Answer:`. */
+/** The generated text, for `generate`; `trim` removes the space that follows `Answer:`. */
 export const writtenText = (trim: boolean) => ({
   text: true,
   final: (result: Result) => (result as TextResult).text,
@@ -24,7 +24,7 @@ export const wholeText = {
   partial: (frame: Frame) => ('text' in frame ? frame.text : ''),
 };
 
-/** Ids of what was written. */
+/** Ids of the generated tokens. */
 export const writtenTokens = {
   text: false,
   final: ({ tokens, positions }: Result) => Array.from(positions, (position) => tokens[position]).join(','),

@@ -1,6 +1,6 @@
 /**
  * East Asian wide and fullwidth ranges (UAX #11, Unicode 17); emoji are recognised by their property instead. Single code
- * points come to what string-width 8 gives, which only ES modules can load, and not at once.
+ * points get the widths of string-width 8, which CommonJS can only load asynchronously.
  */
 const wideRanges: readonly (readonly [number, number])[] = [
   [0x1100, 0x115f],
@@ -43,7 +43,7 @@ export function graphemeWidth(grapheme: string): 0 | 1 | 2 {
   if (grapheme === '' || zeroWidth.test(grapheme)) return 0;
   if (emoji.test(grapheme)) return 2;
   let width = 0;
-  // Letters that a script joins into one cluster, and spacing marks, may take a second column, but no third.
+  // Letters that a script joins into one cluster, and spacing marks, may take a second column but not a third.
   for (const character of grapheme) {
     const code = character.codePointAt(0) as number;
     if (wideRanges.some(([first, last]) => code >= first && code <= last)) return 2;
@@ -72,7 +72,7 @@ export function truncate(text: string, columns: number): string {
   return columns > 0 ? `${out}…` : '';
 }
 
-/** As many graphemes as fit, and one at least. */
+/** As many graphemes as fit, at least one. */
 function startOf(word: string, columns: number): string {
   const [first = '', ...others] = graphemes(word);
   let head = first;
@@ -85,13 +85,13 @@ function startOf(word: string, columns: number): string {
   return head;
 }
 
-/** Fills a text up with spaces, before it or behind it. */
+/** Pads a text with spaces, at its start or end. */
 export function pad(text: string, columns: number, side: 'start' | 'end' = 'end'): string {
   const spaces = ' '.repeat(Math.max(0, columns - textWidth(text)));
   return side === 'start' ? spaces + text : text + spaces;
 }
 
-/** Cuts a text into lines of at most `columns`, at spaces where there are any; the rest of a word that is longer follows. */
+/** Wraps a text into lines of at most `columns`, at spaces; longer words are split. */
 export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = '';

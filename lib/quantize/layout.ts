@@ -7,16 +7,16 @@ export interface ShardLayout {
   readonly name: string;
   /** Length, JSON and padding: everything before the first tensor. */
   readonly header: Buffer;
-  /** Of the whole file. */
+  /** Bytes of the whole file. */
   readonly bytes: number;
-  /** Bytes that are read for it. */
+  /** Bytes of the source tensors. */
   readonly sourceBytes: number;
   readonly tensors: readonly ShardTensor[];
-  /** Names as they are in the file. */
+  /** Tensor names in file order. */
   readonly names: readonly string[];
 }
 
-/** A tensor of the model with the entries that it becomes. */
+/** A tensor of the model and its entries in the file. */
 interface Conversion {
   readonly source: NativeFloatTensor;
   readonly data: WrittenTensor;
@@ -28,7 +28,7 @@ interface Conversion {
   } | null;
 }
 
-/** What the files of a quantized checkpoint hold, and where: it depends on the arguments alone. */
+/** Contents and offsets of the files of a quantized checkpoint; a pure function of its arguments. */
 export function layoutShards(
   tensors: readonly NativeFloatTensor[],
   quantization: Quantization,
@@ -41,7 +41,7 @@ export function layoutShards(
   return shards.map((shard, index) => layout(shard, shardName(index, shards.length), quantization));
 }
 
-/** Bytes of a tensor in a checkpoint that is not quantized. */
+/** Bytes of a tensor in an unquantized checkpoint. */
 function sourceBytes({ shape, dtype }: NativeFloatTensor): number {
   return shape.reduce((product, size) => product * size, dtype === 'f32' ? 4 : 2);
 }
@@ -64,7 +64,7 @@ function entriesOf({ data, quantized }: Conversion): WrittenTensor[] {
 }
 
 function layout(conversions: readonly Conversion[], name: string, quantization: Quantization): ShardLayout {
-  // Integers first: their sizes are multiples of the alignment, so that all of them are aligned.
+  // Integers first: their sizes are multiples of the alignment, so all of them are aligned.
   const rank = ({ dtype }: WrittenTensor) => (dtype === 'U8' ? 0 : dtype === 'F32' ? 1 : 2);
   const entries = conversions.flatMap(entriesOf).sort((a, b) => rank(a) - rank(b));
   const { dtype, group } = quantization;

@@ -5,26 +5,26 @@ import { fileSize, readExactly, readText, withFile } from '../checkpoint/files';
 import { RND1Error } from '../errors';
 import type { ShardLayout } from './layout';
 
-/** While it is there, the folder is a conversion that has not come to its end. */
+/** Exists while the conversion in the folder is incomplete. */
 const stateFile = 'rnd1-quantize.json';
-/** In the names of files that are being written. */
+/** Part of the names of temporary files. */
 const partial = '.partial-';
 
 /**
- * A folder that becomes a checkpoint. Every file has another name until all of it is on the disk, and config.json, without
- * which nothing loads, comes last; whatever was interrupted, a second run takes up where the first one stopped.
+ * The output folder of a conversion. Every file has a temporary name until it is completely on the disk. config.json,
+ * which loading requires, is written last. A second run resumes an interrupted one.
  */
 export class OutputFolder {
   private constructor(
     readonly path: string,
-    /** What is being made, in so many words: conversions of different ones do not mix. */
+    /** Description of the conversion as JSON; a run resumes only a conversion with the same one. */
     private readonly state: string,
   ) {}
 
   /**
-   * Looks at a folder without touching it. Throws `io` when it holds anything but an unfinished conversion of the same.
+   * Inspects a folder without changing it. Throws `io` unless it is new, empty or an unfinished run of this conversion.
    *
-   * @param conversion what is being made: the same for every run that may be resumed
+   * @param conversion description of the conversion; equal ones resume each other
    */
   static async examine(path: string, conversion: Record<string, unknown>): Promise<OutputFolder> {
     const state = `${JSON.stringify(conversion, null, 2)}\n`;
@@ -33,7 +33,7 @@ export class OutputFolder {
       throw writeError(path, error);
     });
     const folder = new OutputFolder(path, state);
-    // Interrupted before the very first file had its name, there is nothing to resume and nothing to lose.
+    // The earlier run was interrupted before the state file existed: there is nothing to resume and nothing to lose.
     if (found.every((name) => name.startsWith(`${stateFile}${partial}`))) return folder;
     if (!found.includes(stateFile)) {
       throw new RND1Error('io', `${path} is not empty: name a new folder`);
@@ -47,7 +47,7 @@ export class OutputFolder {
     return folder;
   }
 
-  /** Makes the folder, marks it as unfinished and clears away what an interrupted run has left. */
+  /** Creates the folder, marks it as unfinished and deletes temporary files of an interrupted run. */
   async begin(): Promise<void> {
     await mkdir(this.path, { recursive: true }).catch((error) => {
       throw writeError(this.path, error);
@@ -58,7 +58,7 @@ export class OutputFolder {
     await this.write(stateFile, this.state);
   }
 
-  /** Whether a shard is there from an earlier run: it has its name only when all of it was on the disk. */
+  /** Whether an earlier run has written this shard: a file has its final name only once it is complete. */
   async has({ name, header, bytes }: ShardLayout): Promise<boolean> {
     const path = join(this.path, name);
     if ((await fileSize(path)) !== bytes) return false;
@@ -66,7 +66,7 @@ export class OutputFolder {
     return header.equals(start);
   }
 
-  /** Writes a file by another name, then gives it its own. `fill` gets its path and must leave it on the disk. */
+  /** Writes a file under a temporary name, then renames it. `fill` gets the temporary path and must sync its data. */
   async write(
     name: string,
     content: string | Uint8Array,
@@ -90,13 +90,13 @@ export class OutputFolder {
     await this.#synchronize();
   }
 
-  /** The checkpoint is complete. */
+  /** Marks the checkpoint as complete. */
   async finish(): Promise<void> {
     await this.#attempt(this.path, () => rm(join(this.path, stateFile)));
     await this.#synchronize();
   }
 
-  /** Names are on the disk. */
+  /** Syncs the folder, so that the names of files are on the disk. */
   async #synchronize(): Promise<void> {
     await this.#attempt(this.path, () => withHandle(this.path, 'r', (handle) => handle.sync()));
   }
@@ -108,7 +108,7 @@ export class OutputFolder {
   }
 }
 
-/** Throws `io` when the disk has no room for so many bytes more. */
+/** Throws `io` if the disk has less than `bytes` free. */
 export async function checkRoom(folder: string, bytes: number): Promise<void> {
   let place = resolve(folder);
   for (;;) {
@@ -119,7 +119,7 @@ export async function checkRoom(folder: string, bytes: number): Promise<void> {
     if (disk !== null) {
       const free = disk.bavail * disk.bsize;
       if (free >= bytes) return;
-      throw new RND1Error('io', `${folder} needs ${bytes} bytes, and its disk has ${free} left`);
+      throw new RND1Error('io', `${folder} needs ${bytes} bytes, but its disk has ${free} left`);
     }
     place = dirname(place);
   }

@@ -17,27 +17,27 @@ import { integerOption, optionsObject, quote, signalOption, stringOption, wordOp
 import { layoutShards, type ShardLayout } from './layout';
 import { checkRoom, OutputFolder } from './output';
 
-/** What a conversion has made. */
+/** Result of `quantizeCheckpoint`. */
 export interface QuantizeReport {
   /** The new checkpoint's folder. */
   readonly folder: string;
-  /** What the weights are now. */
+  /** Type of the quantized weights. */
   readonly dtype: Quantization['dtype'];
   /** Columns of a row that share a scale. */
   readonly group: Quantization['group'];
-  /** Of the weight files. */
+  /** Bytes of the weight files. */
   readonly bytes: number;
-  /** Of the tensors that were read. */
+  /** Bytes of the source tensors. */
   readonly sourceBytes: number;
   /** Weight files of the new checkpoint. */
   readonly files: number;
-  /** Files that an earlier, interrupted run had finished already. */
+  /** Weight files that an earlier, interrupted run had completed. */
   readonly resumed: number;
   /** Contradictions between the files that were read; docs/checkpoints.md lists them. */
   readonly warnings: readonly string[];
 }
 
-/** Files of a checkpoint that come along as they are. */
+/** Files that are copied unchanged. */
 const companions = [
   'generation_config.json',
   'tokenizer.json',
@@ -55,11 +55,11 @@ const companions = [
 ];
 
 /**
- * Writes a quantized copy of a checkpoint, of any size through a few megabytes of memory for each thread. Interrupted, by
- * whatever, the same call goes on with the file it was at; before the end nothing is there that loads.
+ * Writes a quantized copy of a checkpoint of any size, with a few megabytes of memory per thread. After an interruption
+ * the same call resumes with the first incomplete file. The output cannot be loaded until the conversion is complete.
  *
- * @param input folder of a checkpoint that is not quantized
- * @param output a new or empty folder, or what an interrupted call has left of the same conversion
+ * @param input folder of an unquantized checkpoint
+ * @param output a new or empty folder, or that of an interrupted call with the same input and options
  * @throws RND1Error `invalid_checkpoint`, `unsupported_model`, `io`
  */
 export async function quantizeCheckpoint(
@@ -130,7 +130,7 @@ function readOptions(given: QuantizeOptions) {
   };
 }
 
-/** The path itself, without links, as far as there is one. */
+/** The path with symbolic links resolved, if it exists. */
 async function canonical(path: string): Promise<string> {
   return realpath(path).catch(() => resolve(path));
 }
@@ -145,7 +145,7 @@ function unquantized(folder: string) {
   };
 }
 
-/** What makes a conversion the same one: the weights by size and time, the configuration, and the options. */
+/** Identity of a conversion: size and mtime of the weight files, the configuration, and the options. */
 async function identify(
   manifest: Manifest,
   config: ModelConfig,
@@ -162,7 +162,7 @@ async function identify(
   return { format: quantizationConfig(quantization), shardBytes, source: source.digest('hex') };
 }
 
-/** Adds up shards as they are filled. */
+/** Sums the progress over all shards. */
 class Progress {
   readonly #totalBytes: number;
   readonly #totalTensors: number;
@@ -177,13 +177,13 @@ class Progress {
     this.#totalTensors = sum(shards, (shard) => shard.tensors.length);
   }
 
-  /** For the native call that fills the next shard. */
+  /** Progress callback for the native call that fills the next shard. */
   ofNext(): (bytes: number, tensors: number) => void {
     const [before, tensorsBefore] = [this.#bytes, this.#tensors];
     return (bytes, tensors) => this.#tell(before + bytes, tensorsBefore + tensors);
   }
 
-  /** A shard is there. */
+  /** Counts a complete shard. */
   add(shard: ShardLayout): void {
     this.#bytes += shard.sourceBytes;
     this.#tensors += shard.tensors.length;
@@ -195,7 +195,7 @@ class Progress {
   }
 }
 
-/** Has native code fill a file. What the callback throws ends the conversion. */
+/** Fills a file in native code. An error that `report` throws aborts the conversion. */
 async function fill(
   path: string,
   files: readonly string[],
@@ -209,7 +209,7 @@ async function fill(
   let thrown: { error: unknown } | null = null;
   let over = false;
   const onProgress = (bytes: number, _: number, tensors: number) => {
-    // The last event may come after the end.
+    // The last event may arrive after the call has ended.
     if (over || thrown !== null || signal?.aborted) return;
     try {
       report(bytes, tensors);
@@ -226,7 +226,7 @@ async function fill(
       return running;
     }),
   ]);
-  // An abort is told at once; the file must not be taken away before native code lets go of it.
+  // An abort rejects at once, but the file must not be deleted while native code still writes it.
   await running.catch(() => {});
   over = true;
   const failure = thrown as { error: unknown } | null;
@@ -234,7 +234,7 @@ async function fill(
   if (outcome.status === 'rejected') throw outcome.reason;
 }
 
-/** Everything but the weights, config.json last. */
+/** Writes all files except the weights, config.json last. */
 async function writeCompanions(
   folder: OutputFolder,
   input: string,

@@ -48,7 +48,7 @@ describe('words that may follow', () => {
   });
 });
 
-/** What bash makes of a line when Tab is pressed at its end. */
+/** Completions that bash offers when Tab is pressed at the end of a line. */
 async function inBash(line: string): Promise<string[]> {
   const script = `
     PATH="$1:$PATH"

@@ -110,7 +110,7 @@ describe('rnd1 download', () => {
     let sent = false;
     const { code, stdout, stderr } = await run(['download', repo], {
       onErrorOutput: (text, kill) => {
-        // Beyond 40 % all files that will come are there, and the others have stalled.
+        // Beyond 40 % every file has either completed or stalled.
         const [, bytes, total] = [...text.matchAll(/([\d.]+) of ([\d.]+) MB/g)].at(-1) ?? [];
         const stalled = Number(bytes) >= 0.4 * Number(total);
         if (!sent && stalled) kill('SIGINT');
@@ -118,7 +118,7 @@ describe('rnd1 download', () => {
       },
     });
     expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
-    // No message: nothing went wrong.
+    // An interruption is not an error: no message.
     expect(stderr).not.toContain('rnd1:');
     const parts = readdirSync(join(folder, 'hub', 'models--org--nano', 'blobs')).filter((name) =>
       name.includes('.'),

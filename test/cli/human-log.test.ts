@@ -1,7 +1,7 @@
 import { HumanLog } from '../../lib/cli/human-log';
 import { styleFor } from '../../lib/cli/style';
 
-/** What a log makes of entries, without the time. */
+/** Formats log entries, without the time. */
 function logged(...entries: (object | string)[]): string[] {
   const lines: string[] = [];
   const log = new HumanLog({ write: (text) => lines.push(text) }, styleFor({ isTTY: false }));

@@ -1,4 +1,4 @@
-// Preloaded into a process, it ends that as `kill -9` does, before the operation on files whose number KILL_AT gives.
+// Preloaded into a process, it kills it with SIGKILL before file operation number KILL_AT in the folder KILL_IN.
 const files = require('node:fs/promises');
 
 let left = Number(process.env.KILL_AT);

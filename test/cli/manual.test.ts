@@ -7,12 +7,12 @@ import { LocalHub } from '../hub/local-hub';
 import { shardedNano } from '../hub/sharded-nano';
 import { rnd1, root, start } from './rnd1';
 
-// But for the one that completions ask, which is not for people.
+// All commands except the hidden one that shell completions call.
 const commands = createProgram()
   .commands.map((command) => command.name())
   .filter((name) => name !== completeCommand);
 
-/** What a manual says, its lines joined where they were wrapped. */
+/** Text of a command's manual. */
 const manualOf = async (command: string) => (await rnd1(['help', command])).stdout;
 
 test('the program introduces itself, asked or unasked', async () => {
@@ -37,7 +37,7 @@ test.each(commands)('%s has a manual of options, output, exit codes and examples
   };
   const all = [`Usage: rnd1 ${command}`, 'Exit codes', 'Examples:'];
   for (const part of [...all, ...(others[command] ?? running)]) expect(stdout).toContain(part);
-  // Every option says what it does.
+  // Every option has a description.
   const bare = createProgram()
     .commands.find((candidate) => candidate.name() === command)
     ?.options.filter((option) => !option.description);
@@ -51,7 +51,7 @@ describe('the examples of the manuals run', () => {
 
   beforeAll(async () => {
     hub = await LocalHub.start();
-    // It stands in for the 30B model, and is in the cache already: a download would tell of its progress.
+    // A stand-in for the 30B model, cached in advance because a download would print its progress.
     hub.add('radicalnumerics/RND1-Base-0910', shardedNano());
     folder = mkdtempSync(join(tmpdir(), 'rnd1-manual-'));
     mkdirSync(join(folder, 'bin'));
@@ -76,13 +76,13 @@ describe('the examples of the manuals run', () => {
 
   test.each(['', ...commands])('rnd1 help %s', async (command) => {
     const { stdout } = command === '' ? await rnd1(['--help']) : await rnd1(['help', command]);
-    // A long one goes on behind a backslash.
+    // A backslash continues a long example on the next line.
     const lines = stdout.replaceAll(/ \\\n +/g, ' ').split('\n');
     const examples = lines.flatMap((line) => /^ {2}\$ (.+)$/.exec(line)?.[1] ?? []);
     expect(examples.length).toBeGreaterThan(0);
-    // A server goes on until it is told to end, and logs JSON; any port will do.
+    // A server runs until a signal ends it, and logs JSON; PORT 0 selects a free port.
     const env = { ...environment(), PORT: '0' };
-    // Logs of a server, and what --verbose says.
+    // Removes the logs of a server and the lines of --verbose.
     const unexpected = (stderr: string) =>
       stderr.replace(
         /^(\{.*\}|rnd1: (model|tokenizer|device|why there|weights|loading): .+|rnd1: \d+ tokens in .+)\n/gm,

@@ -14,9 +14,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeCheckpoint } from '../../bench/support/checkpoint';
 import { inspectCheckpoint, RND1 } from '../../lib/index';
-import { rnd1, root, start } from './rnd1';
+import { nano, rnd1, root, start } from './rnd1';
 
-const nano = join(root, 'models', 'nano');
 let folder = '';
 let fresh = 0;
 
@@ -27,7 +26,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const newPath = () => join(folder, `out-${fresh++}`);
 
-/** Every file by name, as a digest of its bytes. */
+/** SHA-256 of every file, by name. */
 function digests(path: string): Record<string, string> {
   const digest = (name: string) =>
     createHash('sha256')
@@ -40,7 +39,7 @@ function digests(path: string): Record<string, string> {
   );
 }
 
-/** Converts in pieces of 300 kB, through the built library; with `killAt`, until it is killed. */
+/** Converts with the built library, in shards of 300 kB; `killAt` is the file operation before which it is killed. */
 async function convert(out: string, killAt?: number) {
   const program = `require(${JSON.stringify(root)}).quantizeCheckpoint(${JSON.stringify(nano)}, ${JSON.stringify(out)},
     { dtype: 'q4', shardBytes: 300000 }).then((report) => console.log(JSON.stringify(report)))`;
@@ -89,7 +88,7 @@ test('writes a checkpoint that says what it is, loads and answers', async () => 
     'tokenizer_config.json',
   ]);
   const described = await rnd1(['inspect', out]);
-  expect(described.stdout).toMatch(/weights +q4 in groups of 64, 4\.75 bits a parameter/);
+  expect(described.stdout).toMatch(/weights +q4 in groups of 64, 4\.75 bits per parameter/);
   expect(described.stdout).toContain('compute dtype bf16, q4 weights');
   const { stdout: json } = await rnd1(['inspect', out, '--json']);
   expect(JSON.parse(json)).toMatchObject({
@@ -135,7 +134,7 @@ test('goes on after kill -9 at any point, and nothing loads before the end', asy
   expect(report).toMatchObject({ files: 4, resumed: 0 });
   const out = newPath();
   let killed = 0;
-  // Every run gets one operation further than the one before; the last ones find all files there.
+  // Every run is killed one file operation later than the one before; the last ones find all files complete.
   for (; !existsSync(join(out, 'config.json')); killed++) {
     expect(await convert(out, killed)).toBeNull();
     if (!existsSync(join(out, 'config.json'))) {
@@ -143,7 +142,7 @@ test('goes on after kill -9 at any point, and nothing loads before the end', asy
     }
   }
   expect(killed).toBeGreaterThan(10);
-  // Complete, but for the mark that it is not.
+  // Complete, except that the state file still exists.
   expect(readdirSync(out)).toContain('rnd1-quantize.json');
   expect(await convert(out)).toMatchObject({ files: 4, resumed: 4 });
   expect(digests(out)).toEqual(digests(whole));
@@ -199,7 +198,7 @@ describe('a larger checkpoint', () => {
     expect(await interrupt(out, 'SIGKILL')).toBeNull();
     expect(readdirSync(out).filter((name) => name.includes('.partial-'))).toHaveLength(1);
     expect(await interrupt(out, 'SIGINT')).toBe(130);
-    // Ctrl-C clears up after itself.
+    // Ctrl-C deletes the temporary file.
     expect(readdirSync(out)).toEqual(['rnd1-quantize.json']);
     expect(await rnd1(['quantize', large, out, '--dtype', 'q4'])).toMatchObject({ code: 0 });
     expect(readdirSync(out).sort()).toEqual(['config.json', 'model.safetensors']);

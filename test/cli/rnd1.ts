@@ -3,33 +3,37 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 export const root = resolve(__dirname, '..', '..');
+/** The embedded model. */
+export const nano = join(root, 'models', 'nano');
+/** A checkpoint without a tokenizer. */
+export const tiny = join(root, 'test', 'fixtures', 'tiny-moe');
 const main = join(root, 'dist', 'cli', 'main.js');
 
 export interface Outcome {
-  /** null when a signal ended it. */
+  /** null if a signal ended the process. */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
 export interface RunOptions {
-  /** Standard input; nothing by default. */
+  /** Standard input. @default '' */
   readonly input?: string;
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** Called with all of standard output so far. */
+  /** Called with the whole standard output so far. */
   readonly onOutput?: (stdout: string, kill: (signal: NodeJS.Signals) => void) => void;
   /** The same for standard error. */
   readonly onErrorOutput?: (stderr: string, kill: (signal: NodeJS.Signals) => void) => void;
 }
 
-/** Runs a program to its end. */
+/** Runs a program until it exits. */
 export async function start(
   program: string,
   args: readonly string[],
   { input = '', cwd = root, env = {}, onOutput, onErrorOutput }: RunOptions = {},
 ): Promise<Outcome> {
-  // Hubs of tests are on this machine, whatever proxy it has.
+  // Test hubs run on this machine and must not be reached through a proxy.
   const direct = { NO_PROXY: '*', no_proxy: '*' };
   const child = spawn(program, args, { cwd, env: { ...process.env, ...direct, ...env }, timeout: 50_000 });
   let [stdout, stderr] = ['', ''];
@@ -52,3 +56,10 @@ export function rnd1(args: readonly string[], options?: RunOptions): Promise<Out
   if (!existsSync(main)) throw new Error(`${main} is missing: npm run build makes it`);
   return start(process.execPath, [main, ...args], options);
 }
+
+/** Parses output with one JSON value per line. */
+export const jsonLines = (stdout: string) =>
+  stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));

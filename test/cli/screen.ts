@@ -1,12 +1,12 @@
 import type { Terminal } from '../../lib/cli/render';
 import { graphemes, graphemeWidth } from '../../lib/cli/width';
 
-/** A small terminal: enough of its control sequences to see what a person would see. Unknown ones are an error. */
+/** A minimal terminal emulator that shows what a user would see. It throws on unknown control sequences. */
 export class Screen implements Terminal {
   #cells: string[][] = [[]];
   #row = 0;
   #column = 0;
-  /** Lines that went out at the top. */
+  /** Number of lines scrolled out at the top. */
   scrolled = 0;
   cursorHidden = false;
   writes = 0;
@@ -17,7 +17,7 @@ export class Screen implements Terminal {
     readonly isTTY = true,
   ) {}
 
-  /** Lines from the top, trailing blanks and empty lines at the end left out. */
+  /** Lines from the top, without trailing blanks and empty lines at the end. */
   lines(): string[] {
     const lines = this.#cells.map((line) =>
       Array.from(line, (cell) => cell ?? ' ')
@@ -28,7 +28,7 @@ export class Screen implements Terminal {
     return lines;
   }
 
-  /** Narrower, as terminals do it: lines are wrapped anew, the cursor stays on its character. */
+  /** Makes the screen narrower as terminals do: lines are rewrapped, the cursor stays on its character. */
   resize(columns: number): void {
     this.columns = columns;
     const wrapped: string[][] = [];

@@ -45,7 +45,7 @@ test('logs for people where that is asked for', async () => {
 });
 
 test('lets a stream end after the first signal, and ends at once after the second', async () => {
-  // A canvas that takes a while.
+  // A slow canvas: one position per step.
   const long = {
     tokens: new Array(256).fill(65),
     masked: Array.from({ length: 100 }, (_, i) => i + 1),
@@ -134,7 +134,7 @@ test('says why it cannot listen, and what helps', async () => {
   const { code, stderr } = await rnd1(['serve', '--port', port]);
   expect({ code, stderr }).toEqual({
     code: 1,
-    stderr: `rnd1: port ${port} is in use: --port takes another one, 0 any that is free\n`,
+    stderr: `rnd1: port ${port} is in use: choose another one with --port, 0 for any free port\n`,
   });
   child.kill('SIGTERM');
   await ended;

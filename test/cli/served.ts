@@ -4,7 +4,7 @@ import { root } from './rnd1';
 
 const main = join(root, 'dist', 'cli', 'main.js');
 
-/** `rnd1 serve`, until it is told to end. */
+/** Starts `rnd1 serve`; resolves once it has printed its address or ended. */
 export async function serve(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const child = spawn(process.execPath, [main, 'serve', '--port', '0', ...args], {
     env: { ...process.env, ...env },

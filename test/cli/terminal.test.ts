@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { root, start } from './rnd1';
 import { Screen } from './screen';
 
-/** Runs a command in a pseudo-terminal of util-linux's `script`, and returns all that it wrote to it. */
+/** Runs a command in a pseudo-terminal of util-linux's `script` and returns its output. */
 async function inTerminal(command: string, env: NodeJS.ProcessEnv = {}): Promise<string> {
   const line = `stty columns 60 rows 20; '${process.execPath}' '${join(root, 'dist/cli/main.js')}' ${command}`;
   const { code, stdout } = await start('script', ['-qec', line, '/dev/null'], {
@@ -18,7 +18,7 @@ const draws = process.platform === 'linux' ? test : test.skip;
 if (process.platform !== 'linux')
   console.warn('SKIPPED: the command line in a pseudo-terminal; needs util-linux.');
 
-/** What stays on the screen. */
+/** The screen after the output. */
 function screenAfter(output: string): Screen {
   const screen = new Screen(60, 20);
   screen.write(output);
