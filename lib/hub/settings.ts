@@ -1,12 +1,11 @@
-import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { RND1Error } from '../errors';
+import { resolve } from 'node:path';
 import type { HubOptions } from '../types';
 import { booleanOption, quote, stringOption } from '../validate';
+import { checkToken, storedToken } from './access-token';
+import { expand, isTrue } from './environment';
 import { hubLibrary } from './library';
 import { proxyFor, proxySecrets } from './proxy';
-import { Secrets } from './secrets';
+import { Secrets } from './redaction';
 
 /** How to reach the hub, and where to store its files. */
 export interface HubSettings {
@@ -82,37 +81,6 @@ function checkRevision(revision: string): void {
   if (parts.some((part) => /^\.*$|[\\:?*[\]~^\s\p{Cc}]/u.test(part)) || revision.length > 255) {
     throw new TypeError(`revision must be a branch, a tag or a commit, not ${quote(revision)}`);
   }
-}
-
-/** Expands `~` and `$NAME`, as a shell would. */
-function expand(path: string): string {
-  return path
-    .replace(/^~(?=$|[\\/])/, () => homedir())
-    .replace(/\$(?:(\w+)|\{(\w+)\})/g, (all, bare, braced) => process.env[bare ?? braced] ?? all);
-}
-
-const isTrue = (value: string | undefined) => /^(1|on|yes|true)$/i.test(value ?? '');
-
-/** HF_TOKEN, else the file that `hf auth login` writes. */
-async function storedToken(): Promise<string | null> {
-  const { HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH, HF_HOME, XDG_CACHE_HOME } = process.env;
-  if (isTrue(process.env.HF_HUB_DISABLE_IMPLICIT_TOKEN)) return null;
-  const named = (HF_TOKEN || HUGGING_FACE_HUB_TOKEN || '').trim();
-  if (named !== '') return checkToken('HF_TOKEN', named);
-  const home = HF_HOME ?? join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface');
-  const path = expand(HF_TOKEN_PATH ?? join(home, 'token'));
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return '';
-    throw new RND1Error('io', `cannot read the token in ${path}: ${error.message}`, { cause: error });
-  });
-  return text.trim() === '' ? null : checkToken(`the token in ${path}`, text.trim());
-}
-
-/** Checks that a header can carry a token, without showing it in a message. */
-function checkToken(name: string, token: unknown): string {
-  if (typeof token === 'string' && /^[\x21-\x7e]+$/.test(token)) return token;
-  const what = typeof token === 'string' ? 'the one given' : `a ${typeof token}`;
-  throw new TypeError(`${name} must be a string of printable ASCII without spaces, not ${what}`);
 }
 
 function timeoutOf(seconds: string | undefined): number {

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { Secrets } from '../../lib/hub/secrets';
+import { Secrets } from '../../lib/hub/redaction';
 import { HostileHub } from './hostile-hub';
 import { download, nano, rejection, repo, Workbench } from './workbench';
 
