@@ -119,7 +119,9 @@ test('a library that is cut short, or for another processor, is named and not lo
 test('a Node.js that may load no addons is told apart', () => {
   const script = `require(${JSON.stringify(resolve(__dirname, '../..'))}).system()`;
   const { stderr } = spawnSync(process.execPath, ['--no-addons', '-e', script], { encoding: 'utf8' });
-  expect(stderr).toContain('Remedy: this Node.js may not load addons: start it without --no-addons');
+  expect(stderr).toContain(
+    'Remedy: this Node.js is not allowed to load addons: start it without --no-addons',
+  );
   expect(stderr).not.toContain('npm install');
 });
 

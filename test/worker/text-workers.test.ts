@@ -81,7 +81,7 @@ test('what takes too long is ended by name, and does not hold up short texts whe
   expect(await long).toMatchObject({
     name: 'RND1Error',
     code: 'prompt_too_expensive',
-    message: 'making tokens of the text took more than 3 s',
+    message: 'tokenizing the text took more than 3 s',
   });
   expect(lost).toEqual(['time']);
   forget();
@@ -141,12 +141,14 @@ describe('a normalizer that searches for patterns', () => {
 
   test('has to manage the added tokens in a thread first', async () => {
     const folder = folderWith({ normalizer, added_tokens: added(endless) });
-    await expect(tryTokenizer(folder, 264, 1)).rejects.toThrow('making it took more than 1 s');
+    await expect(tryTokenizer(folder, 264, 1)).rejects.toThrow('building the tokenizer took more than 1 s');
     const tried = jest
       .spyOn(textWorkers, 'tryTokenizer')
       .mockImplementation((place, vocabulary) => tryTokenizer(place, vocabulary, 1));
     const message = await failure(() => Tokenizer.load(folder, 264), 'invalid_checkpoint');
-    expect(message).toBe(`${join(folder, 'tokenizer.json')} cannot be used: making it took more than 1 s`);
+    expect(message).toBe(
+      `${join(folder, 'tokenizer.json')} cannot be used: building the tokenizer took more than 1 s`,
+    );
     expect(tried).toHaveBeenCalledTimes(1);
     tried.mockRestore();
   });
