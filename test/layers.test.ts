@@ -57,7 +57,7 @@ describe('C++ includes', () => {
     expect(outside(/^native\/backend\/cpu\//, users)).toEqual([]);
   });
 
-  // Longest prefix first: what the files of a folder may include besides that folder itself.
+  // Longest prefix first: the files that a folder may include, besides its own.
   const layers: readonly (readonly [string, RegExp])[] = [
     ['backend/cpu/', /^(core|io)\/|^backend\/[^/]+$/],
     ['backend/cuda/', /^(core|io)\/|^backend\/[^/]+$/],

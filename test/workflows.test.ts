@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { platformPackage, prebuiltFor } from '../lib/platform';
 
-// `npm run lint` checks the workflows' grammar; these, that what they speak of is in the repository.
+// `npm run lint` checks the workflows' syntax; these tests check that what they refer to is in the repository.
 
 interface Step {
   readonly uses?: string;
@@ -118,7 +118,7 @@ describe('the release', () => {
     expect(script).toContain('--provenance');
   });
 
-  // The loop of the workflow itself, with an npm that only writes down what it is asked for.
+  // Runs the workflow's own loop with an npm stub that only prints its arguments.
   test('publishes what it has not published, in order', () => {
     const script = publish.steps.find(({ run }) => run?.includes('npm publish'))?.run as string;
     const there = platformPackage({ platform: 'linux', arch: 'arm64' });

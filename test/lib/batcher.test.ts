@@ -30,7 +30,7 @@ function canvas(length: number, seed = 0): StepCanvas {
   };
 }
 
-/** A gate that the fake session waits at, and its key. */
+/** A promise that the fake session awaits, and the function that resolves it. */
 function gate(): { readonly closed: Promise<void>; open(): void } {
   let open = () => {};
   const closed = new Promise<void>((resolve) => {
@@ -39,7 +39,7 @@ function gate(): { readonly closed: Promise<void>; open(): void } {
   return { closed, open };
 }
 
-/** Lets everything happen that can happen without a gate. */
+/** Waits until everything that is not behind a gate has run. */
 async function settle(): Promise<void> {
   for (let i = 0; i < 5; i++) await nextTurn();
 }
@@ -114,7 +114,7 @@ describe('packing', () => {
 });
 
 describe('fairness', () => {
-  /** Takes one step after another, as the loop does. */
+  /** Runs one step after another, as the loop does. */
   const loop = async (length: number, steps: number) => {
     for (let i = 0; i < steps; i++) await batcher.step(canvas(length));
   };

@@ -7,7 +7,7 @@ import { findBinding } from '../../lib/binding';
 import { libraryProblem } from '../../lib/elf';
 import { type Host, thisHost } from '../../lib/platform';
 
-// What is said when there is no addon. That it is found where it is, every other test shows.
+// The error when there is no addon. Every other test shows that an existing one is found.
 
 const { version } = JSON.parse(readFileSync(resolve(__dirname, '../../package.json'), 'utf8'));
 const glibc: Host = { platform: 'linux', arch: 'x64', glibc: '2.36' };

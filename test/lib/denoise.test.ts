@@ -152,7 +152,7 @@ describe('position 0', () => {
     const schedule = { type: 'entropy-bounded', gamma: 0 } as const;
     const { frames, result } = await play({ maxNewTokens: 5, steps: 9, schedule });
     expect(result.tokens[0]).toBe(7);
-    // The last step takes it along: it adds no entropy.
+    // The last step commits it too, because it adds no entropy.
     expect(frames.map(({ committed }) => committed.includes(0))).toEqual([false, false, false, true]);
     expect(frames.at(-1)?.masked[0]).toBe(0);
     expect(frames[0]?.entropy[0]).toBe(0);

@@ -38,7 +38,7 @@ describe('infill and fill', () => {
     const model = await load();
     const { text, written } = await model.fill(['a', { length: 1 }, '', { length: 2 }, 'b']);
     expect(text).toBe('a漢b');
-    // To the hole that it begins in.
+    // A character belongs to the hole in which it begins.
     expect(written).toEqual(['漢', '']);
     const frames = await all(
       model.denoiseFill(['a', { length: 1 }, { length: 2 }, 'b'], {
@@ -60,7 +60,7 @@ describe('infill and fill', () => {
     writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(prepending));
     native.model = writes(' b c d', 2);
     const model = await RND1.load(folder);
-    // The first token is the space that this tokenizer puts before a text.
+    // The first token is the space that this tokenizer inserts before a text.
     const infilled = await model.infill({ prefix: 'a', suffix: ' c d', length: 2 });
     expect(infilled).toMatchObject({ text: 'a b c d', written: [' b'] });
     expect([...infilled.tokens]).toEqual([...bytes(' a b c d'), endOfText]);

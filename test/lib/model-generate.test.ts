@@ -67,7 +67,7 @@ describe('generate', () => {
     const { tokens, positions } = await model.generate('?', { mode: 'completion', stopAtEos: false });
     expect(tokens).toHaveLength(1 + 32);
     expect(positions).toHaveLength(31);
-    // One position a round, the final fill included; each follows a round that changed the canvas.
+    // One position per round, final fill included, and every round changes the canvas, so each needs a forward pass.
     expect(sessionOf().batches).toHaveLength(31);
     const long = await model.generateTokens({ prefix: [1], maxNewTokens: 60, schedule: 'random' });
     expect(long.steps).toBe(32);

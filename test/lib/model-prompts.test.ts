@@ -9,7 +9,7 @@ jest.mock('../../lib/binding');
 const read = (name: string) => readFileSync(join(nano, name));
 const definition = JSON.parse(read('tokenizer.json').toString());
 
-/** The embedded model with a tokenizer that takes exponential time for many a's with something behind them. */
+/** The embedded model with a tokenizer that takes exponential time for many a's followed by another character. */
 function hostile(): string {
   const split = { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated', invert: false };
   const pre_tokenizer = { type: 'Sequence', pretokenizers: [split, definition.pre_tokenizer] };

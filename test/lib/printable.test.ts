@@ -3,9 +3,9 @@ import { RND1Error } from '../../lib/errors';
 import { printableJson, printableMessage, printableName, printableText } from '../../lib/printable';
 import { quote } from '../../lib/validate';
 
-/** Turns red, asks the terminal for an answer (in 7 and 8 bits), overrides the direction, rings, ends a string. */
+/** Sets a colour, queries the terminal (8-bit CSI), overrides text direction, rings the bell, terminates a string. */
 const hostile = '\x1b[31m\x9b6n\u202Egpj\u2066\x07\x7f\x00\x9c';
-// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must not be there
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters that must be absent
 const steers = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/;
 
 describe('what is shown in a terminal', () => {

@@ -30,7 +30,7 @@ describe('scoreAndUnmask', () => {
   });
 
   it('orders by confidence where the limit is about it, by entropy otherwise', async () => {
-    // Position 1: two tokens share all there is. Position 2: one is likelier than those, the rest is everywhere.
+    // Position 1: two tokens share all the probability. Position 2: one is more probable, the rest is spread evenly.
     const spread = Float32Array.of(9, 9.1, 0, 0, 0, 0, 5, 5, 5, 7.5, 5, 5, ...new Array(6).fill(0));
     const given: UnmaskRequest = { tokens: [0, 0, 0], masked: [1, 2], limit: { keep: 1 } };
     const committed = async (change: object) =>

@@ -13,7 +13,7 @@ interface Request {
 }
 interface Reply {
   readonly value: unknown;
-  /** Requests that the thread has had. */
+  /** Number of requests that the thread has received. */
   readonly count: number;
 }
 
@@ -67,7 +67,7 @@ test('owners take turns, and each gets answers in order', async () => {
   const all = ['a1', 'a2', 'a3', 'a4'].map((value) => ask(value, first.signal));
   all.push(ask('b1', second.signal), ask('b2', second.signal));
   await Promise.all(all);
-  // a1 has begun before anybody else asks.
+  // a1 has begun before the other requests are queued.
   expect(order).toEqual(['a1', 'a2', 'b1', 'a3', 'b2', 'a4']);
 });
 

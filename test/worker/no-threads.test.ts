@@ -4,7 +4,7 @@ import { TextWorkers, tryTokenizer } from '../../lib/worker/text-workers';
 import type { threadFile } from '../../lib/worker/thread-file';
 import { failure } from '../lib/checkpoint-files';
 
-// As in a bundle beside which no rnd1 is installed.
+// As in a bundle without an installed rnd1.
 jest.mock('../../lib/worker/thread-file', () => ({ threadFile: jest.fn(() => null) }));
 
 const nano = join(__dirname, '..', '..', 'models', 'nano');

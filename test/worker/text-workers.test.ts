@@ -10,7 +10,7 @@ const { TextWorkers, tryTokenizer } = textWorkers;
 const nano = join(__dirname, '..', '..', 'models', 'nano');
 const definition = JSON.parse(readFileSync(join(nano, 'tokenizer.json'), 'utf8'));
 
-/** Takes exponential time for many a's with something behind them. */
+/** Takes exponential time for many a's followed by another character. */
 const pattern = { Regex: '^(a+)+$' };
 const endless = `${'a'.repeat(60)}!`;
 
