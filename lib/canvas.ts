@@ -1,5 +1,9 @@
+import type { ModelConfig } from './config';
 import type { SpecialTokenOptions, TokenIds, TokenOptions } from './types';
 import { booleanOption, integerOption, positionList, quote, tokenList } from './validate';
+
+/** RND1's own number of new tokens, used if generation_config.json has none. */
+const defaultMaxNewTokens = 256;
 
 /** Special tokens; null and the empty list mean that there is none. */
 export interface SpecialTokens {
@@ -28,6 +32,16 @@ export interface CanvasModel {
   /** Default of `maxNewTokens`, if the canvas has room for it. */
   readonly maxNewTokens: number;
   readonly special: SpecialTokens;
+}
+
+export function canvasModelOf({ model, tokens, generation }: ModelConfig): CanvasModel {
+  const { maskTokenId, eosTokenIds, padTokenId, bosTokenId } = tokens;
+  return {
+    vocabulary: model.vocabulary,
+    maxPositions: model.maxPositions,
+    maxNewTokens: generation.maxNewTokens ?? defaultMaxNewTokens,
+    special: { mask: maskTokenId, eos: eosTokenIds, pad: padTokenId, bos: bosTokenId },
+  };
 }
 
 /** A token sequence and which of its positions are to be filled. */

@@ -1,9 +1,10 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { Session } from '../types/native';
 import { abortable } from './abort';
+import { type Attempt, attempt } from './attempt';
 import { Batcher } from './batcher';
 import type { Native } from './binding';
-import { buildCanvas, type Canvas, type CanvasModel } from './canvas';
+import { buildCanvas, type Canvas, type CanvasModel, canvasModelOf } from './canvas';
 import type { ModelConfig } from './config';
 import { denoise } from './denoise';
 import { RND1Error } from './errors';
@@ -56,9 +57,6 @@ const asyncDispose: typeof Symbol.asyncDispose =
 /** `util.inspect.custom`, declared here so that this class's declaration does not depend on the types of Node.js. */
 const inspectCustom: unique symbol = Symbol.for('nodejs.util.inspect.custom');
 
-/** RND1's own number of new tokens, used if generation_config.json has none. */
-const defaultMaxNewTokens = 256;
-
 /** One run of the loop, ready to start. */
 interface Run {
   readonly canvas: Canvas;
@@ -109,13 +107,7 @@ export class RND1 {
     const { folder } = info;
     const { vocabulary } = config.model;
     this.textWorkers = new TextWorkers({ tokenizer, folder, vocabulary, limit: promptTimeout });
-    const { maskTokenId, eosTokenIds, padTokenId, bosTokenId } = config.tokens;
-    this.#canvasModel = {
-      vocabulary: config.model.vocabulary,
-      maxPositions: config.model.maxPositions,
-      maxNewTokens: config.generation.maxNewTokens ?? defaultMaxNewTokens,
-      special: { mask: maskTokenId, eos: eosTokenIds, pad: padTokenId, bos: bosTokenId },
-    };
+    this.#canvasModel = canvasModelOf(config);
   }
 
   /**
@@ -335,20 +327,5 @@ export class RND1 {
 
   #checkUsable(): void {
     if (this.#disposing !== null) throw new RND1Error('disposed', 'the model was disposed');
-  }
-}
-
-/** Returns or throws what a computation returned or threw. */
-type Attempt<T> = () => T;
-
-/** Computes now and throws later: an async generator reports invalid arguments with its first frame. */
-function attempt<T>(compute: () => T): Attempt<T> {
-  try {
-    const value = compute();
-    return () => value;
-  } catch (error) {
-    return () => {
-      throw error;
-    };
   }
 }
