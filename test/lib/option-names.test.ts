@@ -46,7 +46,7 @@ describe('load', () => {
   it.each<[unknown[], string]>([
     [[{ model: nano, devcie: 'cpu' }], "did you mean 'device'?"],
     [[{ model: 7 }], 'model must be a string, not 7'],
-    [[{ model: nano }, {}], 'or put all in one object'],
+    [[{ model: nano }, {}], 'or pass all in one object'],
     [[nano, { model: nano }], 'the model is given twice'],
     [[undefined, { model: nano }], "options has no 'model'"],
     [[null], 'path must be a string, not null'],
