@@ -82,7 +82,7 @@ export class RND1 {
 
   /** The checkpoint's config.json and generation_config.json, checked. */
   readonly config: ModelConfig;
-  /** Where and how the model computes. */
+  /** Checkpoint, device, dtypes and memory. */
   readonly info: ModelInfo;
   /** null when the checkpoint has no tokenizer.json; text methods then fail with `tokenizer_missing`. */
   readonly tokenizer: Tokenizer | null;

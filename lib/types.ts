@@ -242,7 +242,7 @@ export interface UnmaskRequest {
   readonly banned?: TokenIds;
 }
 
-/** What one step commits, and the scores behind it. */
+/** The positions that one step commits, and all scores. */
 export interface UnmaskResult {
   /** Positions committed, ascending. */
   readonly committed: Int32Array;

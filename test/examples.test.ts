@@ -81,7 +81,7 @@ describe('the route handler', () => {
   const ask = (body: string, signal?: AbortSignal) =>
     POST(new Request('http://localhost/', { method: 'POST', body, signal }));
 
-  test('refuses what is not a prompt', async () => {
+  test('refuses a body that is not a prompt', async () => {
     for (const body of ['', '{}', '{"prompt": 4}']) {
       const response = await ask(body);
       expect(response.status).toBe(400);

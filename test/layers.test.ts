@@ -70,7 +70,7 @@ describe('C++ includes', () => {
     ['', /^napi\//],
   ];
 
-  test('each layer includes itself and what lies below it', () => {
+  test('each layer includes only itself and the layers below it', () => {
     const own = references(sources('native', /\.(h|inl|cc|cu|cuh)$/), /^\s*#\s*include\s*"([^"]+)"/gm).map(
       ({ file, target }) => ({ file: file.slice('native/'.length), target }),
     );

@@ -112,7 +112,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test('the two lines for a fresh machine stand there', () => {
+test('the README shows the two lines for a fresh machine', () => {
   const blocks = blocksOf(readme).filter(({ language }) => language === 'sh');
   expect(blocks.map(({ code }) => code)).toEqual(
     expect.arrayContaining(['npm install && npm start\n', 'npm install && npm test\n']),
@@ -212,7 +212,7 @@ describe('for strangers', () => {
   });
 });
 
-test.each(pages)('links of %s lead somewhere', (page) => {
+test.each(pages)('links of %s have targets', (page) => {
   const targets = [...read(page).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)].map(([, target]) => target);
   const missing = targets.filter((target) => !existsSync(join(root, dirname(page), target as string)));
   expect(missing).toEqual([]);

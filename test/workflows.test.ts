@@ -119,7 +119,7 @@ describe('the release', () => {
   });
 
   // Runs the workflow's own loop with an npm stub that only prints its arguments.
-  test('publishes what it has not published, in order', () => {
+  test('publishes only unpublished packages, in order', () => {
     const script = publish.steps.find(({ run }) => run?.includes('npm publish'))?.run as string;
     const there = platformPackage({ platform: 'linux', arch: 'arm64' });
     const npm = `npm() { if [ "$1" = view ]; then [ "$2" != '${there}@1.2.3' ] || echo 1.2.3; else echo "$2"; fi; }`;

@@ -93,7 +93,7 @@ describe('rounds', () => {
     });
   });
 
-  it('leave frames that nothing changes later, and that change nothing', async () => {
+  it('yield frames that are independent copies', async () => {
     const options = { ...prompt, steps: 5 };
     const expected = (await play(options)).frames;
     const kept: TokenFrame[] = [];
@@ -140,7 +140,7 @@ describe('drawing', () => {
     expect(await tokens(result.seed)).toEqual(result.tokens);
   });
 
-  it('never gives what is banned', async () => {
+  it('never predicts banned tokens', async () => {
     const banned = Array.from({ length: vocabulary }, (_, id) => id).filter((id) => id % 3 !== 0);
     const { result } = await play({ ...drawn, banned });
     for (const position of result.positions) expect((result.tokens[position] as number) % 3).toBe(0);

@@ -35,7 +35,7 @@ async function loaded(promptTimeout: number): Promise<RND1> {
   return model;
 }
 
-test('no text holds up the event loop, by whatever method', async () => {
+test('no text blocks the event loop, with any method', async () => {
   const model = await loaded(1);
   const calls: (() => Promise<unknown>)[] = [
     () => model.generate(endless),
@@ -57,7 +57,7 @@ test('no text holds up the event loop, by whatever method', async () => {
   expect(sessionOf().batches.length).toBeGreaterThan(0);
 });
 
-test('a signal and the end of the model end the waiting for tokens', async () => {
+test('a signal or dispose rejects a call that waits for tokens', async () => {
   const model = await loaded(60);
   const controller = new AbortController();
   const aborted = model.generate(endless, { signal: controller.signal });
@@ -68,7 +68,7 @@ test('a signal and the end of the model end the waiting for tokens', async () =>
   expect(await pending).toMatchObject({ name: 'RND1Error', code: 'disposed' });
 });
 
-test('nothing becomes tokens before the first frame is asked for', async () => {
+test('nothing is tokenized before the first frame is requested', async () => {
   const model = await loaded(60);
   const frames = model.denoise(endless);
   expect(model.textWorkers.pending).toBe(0);

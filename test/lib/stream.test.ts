@@ -45,7 +45,7 @@ describe('stream', () => {
     expect(parts).toEqual(['a', '€', '🙂', 'b']);
   });
 
-  it('gives nothing that lies behind a masked position', async () => {
+  it('yields nothing after a masked position', async () => {
     // Confidence grows with the position, so the first position, and with it the first part, comes last.
     const text = 'abcdef';
     native.model = (tokens) => {
@@ -61,7 +61,7 @@ describe('stream', () => {
     expect(parts).toEqual([text]);
   });
 
-  it('goes on to the last position where it may not stop, and says the same', async () => {
+  it('continues to the last position with stopAtEos: false, and yields the same text', async () => {
     native.model = writes('one', 1);
     const model = await load();
     const options = { ...slowly, mode: 'completion', stopAtEos: false } as const;

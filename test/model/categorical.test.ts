@@ -72,7 +72,7 @@ describe('draws follow the exact law', () => {
     });
   });
 
-  it('and no other: neighbouring settings are told apart', async () => {
+  it('and no other: the test distinguishes neighbouring settings', async () => {
     const combination = (name: string) => golden.combos.find((c) => c.name === name) as Combination;
     const pairs = [
       ['t1', 't0.7'],

@@ -18,7 +18,7 @@ test('the files of threads are found from the sources', () => {
   expect(real('worker/nothing' as 'worker/tokenizer-thread')).toBeNull();
 });
 
-test('without them texts become tokens here, long ones with a warning, and nothing starts', async () => {
+test('without them texts are tokenized on this thread, long ones with a warning, and nothing starts', async () => {
   const tokenizer = (await Tokenizer.load(nano)) as Tokenizer;
   const workers = new TextWorkers({ tokenizer, folder: nano, vocabulary: undefined, limit: 1 });
   const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => {});
