@@ -2,8 +2,8 @@ import type { AbortFlag } from '../types/native';
 import { fromNative } from './errors';
 
 /**
- * A native call that a signal can abort: it rejects with `signal.reason` at once and native code stops at its next
- * look at the flag. What the call gives after that goes to `discard`.
+ * Runs a native call that a signal can abort: the promise rejects with `signal.reason` at once, and native code stops
+ * when it next polls the flag. A result that arrives after that is passed to `discard`.
  */
 export async function abortable<T>(
   flag: AbortFlag,
@@ -12,7 +12,7 @@ export async function abortable<T>(
   discard?: (late: T) => void,
 ): Promise<T> {
   signal?.throwIfAborted();
-  // As an async function, so that what the call throws is a rejection too.
+  // An async function, so that a synchronous throw becomes a rejection too.
   const start = async () => call(flag);
   if (signal === undefined) return start().catch(rethrow);
   return new Promise<T>((resolve, reject) => {
@@ -20,7 +20,7 @@ export async function abortable<T>(
       flag.abort();
       reject(signal.reason);
     };
-    // Before the call, which may itself run what aborts.
+    // Registered before the call, which may itself trigger the abort.
     signal.addEventListener('abort', onAbort, { once: true });
     start()
       .then((value) => (signal.aborted ? discard?.(value) : resolve(value)))

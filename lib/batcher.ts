@@ -5,13 +5,13 @@ import { ownerOf } from './owners';
 import type { StepReport } from './types';
 
 /**
- * Rows, that is tokens of all canvases, of one native step at most. It bounds the workspace and the time that a
- * new canvas waits; beyond some thousand rows weights are reused so often that more gains nothing. A canvas that
- * is longer goes alone.
+ * Maximum number of rows (tokens of all canvases) in one native step. Bounds the workspace and the time that a new
+ * canvas waits; beyond a few thousand rows weights are reused so often that more rows gain nothing. A longer canvas
+ * runs alone.
  */
 export const maxRowsPerStep = 4096;
 
-/** What the batcher needs of a native session. */
+/** The part of a native session that the batcher uses. */
 export interface StepSession {
   step(canvases: readonly StepCanvas[], abort: AbortFlag | null): Promise<StepResult[]>;
 }
@@ -19,25 +19,25 @@ export interface StepSession {
 export interface BatcherOptions {
   /** @default maxRowsPerStep */
   readonly maxRows?: number;
-  /** Called after every native step that ended well. */
+  /** Called after every native step that succeeded. */
   readonly onStep?: (report: StepReport) => void;
 }
 
-/** Makes the flag that native code polls. */
+/** Creates the flag that native code polls. */
 export type MakeAbortFlag = () => AbortFlag;
 
 interface Request extends InLine {
   readonly canvas: StepCanvas;
   resolve(result: StepResult): void;
   reject(reason: unknown): void;
-  /** Aborted or disposed: nobody waits for the result any more. */
+  /** Resolved, aborted or disposed: a result is no longer awaited. */
   settled: boolean;
 }
 
 /**
- * Packs the canvases of many calls into shared native steps. What waits while the session is idle goes out together;
- * one native step runs at a time. Where not all have room in a step, owners (`setOwner`) take turns by the rows that
- * they had, and the canvases of an owner one after another: who had a step stands at the end of the line for the next.
+ * Packs the canvases of many calls into shared native steps. All canvases that wait while the session is idle share the
+ * next step; one native step runs at a time. If they do not all fit, owners (`setOwner`) take turns by the rows they
+ * have used, and an owner's canvases are served in order of arrival: after a step, a canvas queues again as the last.
  */
 export class Batcher {
   readonly #session: StepSession;
@@ -57,8 +57,8 @@ export class Batcher {
   }
 
   /**
-   * One step of one canvas. Aborting rejects with `signal.reason` at once and leaves the other canvases alone:
-   * the native step itself is only aborted when nobody waits for any of its canvases any more.
+   * One step of one canvas. Aborting rejects with `signal.reason` at once and does not affect the other canvases:
+   * the native step itself is only aborted when no call awaits any of its canvases.
    */
   step(canvas: StepCanvas, signal?: AbortSignal): Promise<StepResult> {
     return new Promise((resolve, reject) => {
@@ -89,7 +89,7 @@ export class Batcher {
     });
   }
 
-  /** Rejects everything that waits or runs with `disposed`, and whatever comes later. */
+  /** Rejects all waiting, running and later requests with `disposed`. */
   dispose(): void {
     this.#disposed = true;
     const pending = [...this.#waiting.items, ...(this.#running?.requests ?? [])];
@@ -102,7 +102,7 @@ export class Batcher {
     if (this.#running?.requests.every(({ settled }) => settled)) this.#running.flag.abort();
   }
 
-  /** After the microtasks, so that all who were woken by the same step are there for the next one. */
+  /** Runs after the microtasks, so that all calls that one step resolved can share the next one. */
   #schedule(): void {
     if (this.#scheduled || this.#running !== null || this.#waiting.size === 0) return;
     this.#scheduled = true;
@@ -120,7 +120,7 @@ export class Batcher {
     this.#schedule();
   }
 
-  /** Canvases that have no room together get a step each. Never rejects. */
+  /** Canvases that run out of memory together get a step each. Never rejects. */
   async #runTogether(requests: readonly Request[]): Promise<void> {
     const flag = this.#makeFlag();
     this.#running = { requests, flag };

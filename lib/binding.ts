@@ -11,13 +11,13 @@ const { version } = require('../package.json') as { version: string };
 /** The native addon. */
 export type Native = typeof import('../types/native');
 
-/** Where an addon was looked for in vain, and why that failed. */
+/** A place where no addon could be loaded, and the error. */
 interface Attempt {
   readonly place: string;
   readonly error: unknown;
 }
 
-/** Where CMake and node-gyp put it, below the folder `build` of a checkout. */
+/** Folders where CMake and node-gyp put the addon, below `build` in a checkout. */
 const configurations = ['Release', 'Debug', ''];
 const built = configurations.map((folder) => ['module_root', 'build', folder, 'bindings']);
 
@@ -25,7 +25,7 @@ let loaded: Native | undefined;
 
 /**
  * The native addon: a build of this checkout first, then the package for this platform. It is loaded on first use,
- * so that importing this package never throws; a failure is not remembered.
+ * so that importing this package never throws; a failure is not cached.
  *
  * @throws RND1Error `addon_not_found`, with every attempt, its error and the remedy
  */
@@ -34,7 +34,7 @@ export function loadBinding(): Native {
   return loaded;
 }
 
-/** Loads the addon of the checkout `root`, or else the package for `host`, which is this machine unless a test says. */
+/** Loads the addon of the checkout `root`, otherwise the package for `host`, which is this machine except in tests. */
 export function findBinding(root: PackageRoot, host?: Host): Native {
   const attempts: Attempt[] = [];
   const { folder } = root;
@@ -71,12 +71,12 @@ function resolved(name: string, { resolve }: PackageRoot['require']): string | u
   try {
     return resolve(name);
   } catch {
-    // Who requires it learns why.
+    // The `require` that follows reports why.
     return undefined;
   }
 }
 
-/** A library that is cut short would end the process. */
+/** Loading a truncated library would crash the process. */
 function refuseBroken(path: string | undefined): void {
   const problem = path === undefined || process.platform !== 'linux' ? null : libraryProblem(path);
   if (problem !== null) throw new Error(`${path}: ${problem}`);
@@ -97,17 +97,17 @@ function notFound(root: PackageRoot, host: Host, attempts: readonly Attempt[]): 
 
 const build = '`npm install` in a checkout of rnd1 builds one, with a C++20 compiler and CMake or Python.';
 
-// By their names npm would bring whatever somebody else calls so.
+// `npm install <name>` would fetch whatever anybody publishes under these names.
 const tarballs = 'They are not on npm yet: `npm run package` in a clone of rnd1 makes their tarballs.';
 
-const external = `A bundler took rnd1 into this program. Its addon can't be bundled: it is loaded from node_modules beside the bundle.
+const external = `A bundler included rnd1 in this program. Its addon can't be bundled: it is loaded from node_modules beside the bundle.
 Or keep rnd1 itself out of the bundle: esbuild \`external: ['rnd1']\`, webpack \`externals: { rnd1: 'commonjs rnd1' }\`,
 vite \`ssr: { external: ['rnd1'] }\`, Next.js \`serverExternalPackages: ['rnd1']\`.`;
 
 function remedy(root: PackageRoot, host: Host, attempts: readonly Attempt[]): string {
   const name = platformPackage(host);
   if (attempts.some(({ error }) => (error as { code?: unknown } | null)?.code === 'ERR_DLOPEN_DISABLED'))
-    return `this Node.js may not load addons: start it without --no-addons, and with --allow-addons where it has
+    return `this Node.js is not allowed to load addons: start it without --no-addons, and with --allow-addons if it has
 --permission or --experimental-permission.`;
   if (root.folder !== null && existsSync(join(root.folder, 'CMakeLists.txt')))
     return 'run `npm install` in this checkout; it needs a C++20 compiler and CMake or Python.';
@@ -124,11 +124,11 @@ Alpine images; take one that is based on Debian, such as node:22-slim. Or: ${bui
 It is an optional dependency of rnd1. npm leaves it out with --omit=optional (or --no-optional), and when
 node_modules or package-lock.json were made on another kind of machine: then remove both and install again here.`;
   if (/GLIBC_\d/.test(String(error?.message)))
-    return `this system's C library is too old for ${name}, whose build.json tells what it needs. ${build}`;
+    return `this system's C library is too old for ${name}, whose build.json lists what it needs. ${build}`;
   return `install rnd1 and ${name} of one version. ${tarballs}`;
 }
 
-/** The first line of a message: Node appends the stack of requires to what it says about missing modules. */
+/** The first line of a message, because Node.js appends the require stack to its message about a missing module. */
 function firstLine(error: unknown): string {
   const message = (error as { message?: unknown } | null)?.message ?? error;
   return String(message).split('\n', 1)[0] as string;

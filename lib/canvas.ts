@@ -1,10 +1,14 @@
+import type { ModelConfig } from './config';
 import type { SpecialTokenOptions, TokenIds, TokenOptions } from './types';
 import { booleanOption, integerOption, positionList, quote, tokenList } from './validate';
+
+/** RND1's own number of new tokens, used if generation_config.json has none. */
+const defaultMaxNewTokens = 256;
 
 /** Special tokens; null and the empty list mean that there is none. */
 export interface SpecialTokens {
   readonly mask: number | null;
-  /** All that end a text; the first one is written where one has to be written. */
+  /** All ids that end a text; the first one is used if an EOS must be written. */
   readonly eos: readonly number[];
   readonly pad: number | null;
   readonly bos: number | null;
@@ -20,14 +24,24 @@ export function endsText({ special }: Pick<Canvas, 'special'>, token: number): b
   return special.eos.includes(token) || token === special.pad;
 }
 
-/** What a model's configuration says about canvases. */
+/** The part of a model's configuration that canvases depend on. */
 export interface CanvasModel {
   readonly vocabulary: number;
   /** Longest canvas. */
   readonly maxPositions: number;
-  /** Default of `maxNewTokens` where the canvas has room for it. */
+  /** Default of `maxNewTokens`, if the canvas has room for it. */
   readonly maxNewTokens: number;
   readonly special: SpecialTokens;
+}
+
+export function canvasModelOf({ model, tokens, generation }: ModelConfig): CanvasModel {
+  const { maskTokenId, eosTokenIds, padTokenId, bosTokenId } = tokens;
+  return {
+    vocabulary: model.vocabulary,
+    maxPositions: model.maxPositions,
+    maxNewTokens: generation.maxNewTokens ?? defaultMaxNewTokens,
+    special: { mask: maskTokenId, eos: eosTokenIds, pad: padTokenId, bos: bosTokenId },
+  };
 }
 
 /** A token sequence and which of its positions are to be filled. */
@@ -45,8 +59,8 @@ export type CanvasOptions = SpecialTokenOptions &
   >;
 
 /**
- * Lays out a canvas: prefix, masked positions, suffix, and, where there is an EOS id and a prefix or suffix,
- * one reserved slot with EOS (`addEos`) or pad. Without prefix and suffix everything is masked, but for BOS at
+ * Lays out a canvas: prefix, masked positions, suffix, and, if there is an EOS id and a prefix or suffix,
+ * one reserved slot with EOS (`addEos`) or pad. Without prefix and suffix everything is masked except BOS at
  * position 0 and, with `addEos`, EOS at the end. With a BOS id position 0 is never masked, whatever it holds.
  * Every array is copied.
  */
@@ -82,7 +96,7 @@ export function buildCanvas(options: CanvasOptions, model: CanvasModel): Canvas 
   tokens.set(end, length - end.length);
   if (!prompted && special.bos !== null) tokens[0] = special.bos;
 
-  // Only a mask token that is also EOS or pad can stand in the way here: nothing can be filled then.
+  // If the mask token is also EOS or pad, nothing can be filled.
   const fillable = !special.eos.includes(mask) && mask !== special.pad;
   const first = prefix.length + bosSlot;
   const masked = fillable
@@ -91,7 +105,7 @@ export function buildCanvas(options: CanvasOptions, model: CanvasModel): Canvas 
   return { tokens, masked, special };
 }
 
-/** The canvas as the caller gives it, to the token. */
+/** The canvas exactly as the caller gives it. */
 function givenCanvas(options: CanvasOptions, model: CanvasModel, special: SpecialTokens): Canvas {
   if (options.canvas === undefined || options.masked === undefined) {
     const [given, missing] = options.canvas === undefined ? ['masked', 'canvas'] : ['canvas', 'masked'];
@@ -149,7 +163,7 @@ function readEos(
   return [...tokenList('eosTokenId', value, vocabulary)];
 }
 
-/** What stands at the very end: nothing or one token. A pad id that is missing counts as 0, as in the reference. */
+/** The reserved slot at the end: no token or one. A missing pad id counts as 0, as in the reference. */
 function readEnd(options: CanvasOptions, special: SpecialTokens, prompted: boolean): number[] {
   const addEos = booleanOption('addEos', options.addEos, false);
   const reserveEnd = booleanOption('reserveEnd', options.reserveEnd, true);
@@ -162,7 +176,7 @@ function readEnd(options: CanvasOptions, special: SpecialTokens, prompted: boole
   return prompted && reserveEnd && eos !== undefined ? [special.pad ?? 0] : [];
 }
 
-/** Number of positions between prefix and suffix, the one that BOS keeps from being filled included. */
+/** Number of positions between prefix and suffix, including position 0 if a BOS id keeps it from being filled. */
 function regionLength(
   options: CanvasOptions,
   model: CanvasModel,

@@ -4,19 +4,19 @@ import type { SelectedTensors } from './checkpoint/tensors';
 import { RND1Error } from './errors';
 import type { DType } from './types';
 
-/** What the `dtype` option comes to for a checkpoint. */
+/** The dtypes that result from the `dtype` option and a checkpoint. */
 export interface ChosenDtypes {
-  /** Of everything but products with quantized weights. */
+  /** Compute dtype of everything except matmuls with quantized weights. */
   readonly computeDtype: FloatType;
-  /** The weights of products, once they are loaded. */
+  /** Dtype of the weights of matmuls after loading. */
   readonly weights: FloatType | QuantizedType;
-  /** What unquantized weights become while they are loaded; null when they stay as they are. */
+  /** How unquantized weights are quantized while they are loaded; null if they are not. */
   readonly quantize: Quantization | null;
 }
 
 const isQuantized = (dtype: string): dtype is QuantizedType => dtype === 'q8' || dtype === 'q4';
 
-/** Throws `unsupported_model` when integers are asked for that are not the checkpoint's own. */
+/** Throws `unsupported_model` if the checkpoint is already quantized to another dtype than the one requested. */
 export function chooseDtypes(
   folder: string,
   asked: DType,
@@ -29,6 +29,6 @@ export function chooseDtypes(
   if (weights === asked) return { computeDtype: dtype, weights, quantize: null };
   throw new RND1Error(
     'unsupported_model',
-    `${folder}: dtype '${asked}' is asked for, but the weights are ${weights} already; quantize the original checkpoint`,
+    `${folder}: dtype '${asked}' is requested, but the weights are ${weights} already; quantize the original checkpoint`,
   );
 }

@@ -16,10 +16,10 @@ export interface Denoising {
   readonly stopAtEos: boolean;
 }
 
-/** One forward pass with scores and commits: the batcher's, or a stand-in. */
+/** Runs one step (forward pass, scores, commits): the batcher's `step`, or a stub in tests. */
 export type Stepper = (canvas: StepCanvas, signal?: AbortSignal) => Promise<StepResult>;
 
-/** The scores of one forward pass, by position; they outlive the round when it commits nothing. */
+/** The scores of one forward pass, by position; reused by later rounds if the round commits nothing. */
 interface Scores {
   readonly masked: Int32Array;
   readonly result: StepResult;
@@ -27,8 +27,8 @@ interface Scores {
 
 /**
  * The loop: yields the canvas after every round that commits something, and returns the result. A forward pass is
- * made only in the rounds that may commit something, since the others would find the same canvas. Nothing happens
- * while nobody asks for the next frame.
+ * run only in rounds that may commit something, because the others would see the same canvas. Nothing is computed
+ * until the next frame is requested.
  */
 export async function* denoise(run: Denoising, step: Stepper): AsyncGenerator<TokenFrame, TokenResult, void> {
   const { canvas, sampling } = run;
@@ -63,12 +63,12 @@ export async function* denoise(run: Denoising, step: Stepper): AsyncGenerator<To
   return withJSON(result, toJSON);
 }
 
-/** What changes from round to round. */
+/** State that changes from round to round. */
 interface State {
   readonly tokens: Int32Array;
   /** 1 = still masked. */
   readonly isMasked: Uint8Array;
-  /** Rounds planned in all. */
+  /** Number of rounds planned. */
   readonly steps: number;
   /** The last round that committed something; 0 before the first. */
   step: number;
@@ -108,7 +108,7 @@ async function* fillBlock(
         topP: sampling.topP,
         greedy: sampling.greedy,
         seed: sampling.seed,
-        // The round in which the canvas became what it is decides about the draw, not the one that commits it.
+        // The draw depends on the round that made this canvas, not on the round that commits.
         round: state.step + 1,
         banned: run.banned,
       };
@@ -124,7 +124,7 @@ async function* fillBlock(
       scores = { masked, result };
       committed = Int32Array.from(result.committed);
       if (committed.length === 0) {
-        // The same scores would commit nothing in any round but the block's last, which takes all.
+        // The same scores would commit nothing in any round except the block's last, which commits all.
         idle = scores;
         round = block.rounds - 1;
         continue;
@@ -150,7 +150,7 @@ function initialFrame({ tokens, isMasked, steps }: State): TokenFrame {
   };
 }
 
-/** Commits predictions and describes the canvas that they leave. */
+/** Commits predictions and returns the resulting frame. */
 function commit(state: State, step: number, scores: Scores, committed: Int32Array): TokenFrame {
   const length = state.tokens.length;
   const predicted = new Int32Array(length).fill(-1);
@@ -179,7 +179,7 @@ function commit(state: State, step: number, scores: Scores, committed: Int32Arra
   };
 }
 
-/** The first EOS or pad among the positions to fill is committed, and so is everything before it. */
+/** Whether an EOS or pad is committed, and so is every position to fill before it. */
 function textEnded(canvas: Canvas, state: State): boolean {
   for (const position of canvas.masked) {
     if (state.isMasked[position] === 1) return false;

@@ -1,17 +1,17 @@
 import type { FloatType, NativeSystem, QuantizedType } from '../types/native';
 
-/** What `device: 'auto'` comes to. */
+/** The device that `device: 'auto'` chooses. */
 export interface DeviceChoice {
   /** `'cpu'` or `'cuda:N'`. */
   readonly device: string;
-  /** Why it is no GPU; null where it is one. */
+  /** Why it is not a GPU; null if it is one. */
   readonly reason: string | null;
 }
 
-/** What is told of a GPU that was chosen, where a reason is told of the CPU. */
+/** The reason shown for a chosen GPU; `DeviceChoice.reason` explains the CPU only. */
 export const firstThatHolds = 'it is the first GPU that holds the weights';
 
-/** Why weights of this dtype cannot be on a GPU; null when they can. */
+/** Why weights of this dtype cannot be on a GPU; null if they can. */
 export function refusedByGpus(weights: FloatType | QuantizedType): string | null {
   return weights === 'q8' || weights === 'q4' ? `${weights} weights run on the CPU only for now` : null;
 }

@@ -1,11 +1,11 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 
-/** `e_machine` of what Node.js calls `process.arch`. */
+/** ELF's `e_machine` by `process.arch`. */
 const machines: Readonly<Record<string, number>> = { x64: 62, arm64: 183 };
 
 /**
- * Why a shared library of Linux cannot be loaded, where the loader would end the process or say something else; null where
- * nothing is known against it. Only its header is read.
+ * Why a Linux shared library cannot be loaded, if the loader would crash the process or report something misleading;
+ * otherwise null. Only its header is read.
  */
 export function libraryProblem(path: string, arch: string = process.arch): string | null {
   const header = Buffer.alloc(64);
@@ -17,11 +17,11 @@ export function libraryProblem(path: string, arch: string = process.arch): strin
   } finally {
     closeSync(file);
   }
-  // Of 64 bits, little-endian; whatever else it is, the loader has words for it.
+  // Only 64-bit little-endian ELF is checked; the loader's own error is clear for anything else.
   if (header.readUInt32BE(0) !== 0x7f454c46 || header[4] !== 2 || header[5] !== 1) return null;
   if (machines[arch] !== undefined && header.readUInt16LE(18) !== machines[arch])
     return `it is for another kind of processor than ${arch}`;
-  // The table of sections comes last.
+  // The section header table is the last part of the file.
   const needed = Number(header.readBigUInt64LE(40)) + header.readUInt16LE(58) * header.readUInt16LE(60);
   return size < needed ? `it is cut short: it has ${size} of ${needed} bytes` : null;
 }

@@ -13,22 +13,22 @@ export type RND1ErrorCode =
   | 'disposed'
   | 'addon_not_found'
   | 'io'
-  /** Making tokens of a text took more time (see `LoadOptions.promptTimeout`) or memory than there is for it. */
+  /** Tokenizing a text exceeded its limit of time (see `LoadOptions.promptTimeout`) or memory. */
   | 'prompt_too_expensive'
   | HubErrorCode;
 
-/** Why a checkpoint could not be had from the hub. */
+/** Why a checkpoint could not be fetched from the hub. */
 export type HubErrorCode =
-  /** It asks for a token, or the one given may not see the model. */
+  /** The hub requires a token, or the given token has no access to the model. */
   | 'access_denied'
   /** No such model, revision or file. */
   | 'not_found'
-  /** It would be needed, but HF_HUB_OFFLINE or `offline` forbids it. */
+  /** The hub is needed, but HF_HUB_OFFLINE or `offline` forbids access. */
   | 'offline'
-  /** It cannot be reached, fails, or sends something else than it announced. */
+  /** The hub cannot be reached, fails, or sends something other than it announced. */
   | 'network';
 
-/** Those that the addon knows. */
+/** Codes that the addon reports. */
 const codes: ReadonlySet<string> = new Set<Exclude<RND1ErrorCode, HubErrorCode | 'prompt_too_expensive'>>([
   'invalid_checkpoint',
   'unsupported_model',
@@ -42,7 +42,7 @@ const codes: ReadonlySet<string> = new Set<Exclude<RND1ErrorCode, HubErrorCode |
   'io',
 ]);
 
-/** The one error class of this package. `code` says what kind of failure it is, `cause` what was behind it. */
+/** The only error class of this package. `code` is the kind of failure, `cause` the underlying error. */
 export class RND1Error extends Error {
   /** Always `'RND1Error'`. */
   override readonly name = 'RND1Error';
@@ -50,18 +50,18 @@ export class RND1Error extends Error {
   readonly code: RND1ErrorCode;
 
   constructor(code: RND1ErrorCode, message: string, options?: { cause?: unknown }) {
-    // It may quote what a file or the hub says, and be shown in a terminal.
+    // The message may quote a file or the hub, and be shown in a terminal.
     super(printableMessage(message), options);
     this.code = code;
   }
 }
 
-/** An error of the addon as an `RND1Error`; anything else as it is. */
+/** Converts an error of the addon to an `RND1Error`; returns anything else unchanged. */
 export function fromNative(error: unknown): unknown {
   const code = (error as { code?: unknown } | null)?.code;
   // Not `instanceof Error`: the addon's errors come from the realm that loaded it first, which need not be this one.
   if (types.isNativeError(error) && !(error instanceof RND1Error) && typeof code === 'string') {
-    // Who aborts by a signal gets its reason before this comes; what else ends a call early is its model's end.
+    // A call aborted by a signal has rejected with its reason already; otherwise only `dispose` aborts.
     if (code === 'aborted') return new RND1Error('disposed', 'the model was disposed', { cause: error });
     if (codes.has(code)) return new RND1Error(code as RND1ErrorCode, error.message, { cause: error });
   }

@@ -1,40 +1,40 @@
-/** What waits in a `FairLine`. */
+/** An item that waits in a `FairLine`. */
 export interface InLine {
   readonly owner: string;
-  /** What it takes of what is shared out. */
+  /** How much of the room it takes. */
   readonly size: number;
 }
 
-/** One who waits, and when they came, counted up. */
+/** A waiting item and its number in order of arrival. */
 interface Place<T> {
   readonly item: T;
   readonly arrival: number;
 }
 
-/** What is small is charged as this share of the room, for a turn costs something whatever its size. */
+/** Minimum charge of an item as a share of the room, because a turn has a cost whatever its size. */
 const leastShare = 1 / 16;
 
 /**
- * What waits for a share of some room: next is the owner who has had least of it, and of each owner who came first. So
- * an owner's many or large items hold up another's by no more than one of them. Start-time fair queueing (Goyal, Vin
- * and Cheng, 1996), with equal weights.
+ * A queue for shares of a limited room: the owner who has had the least is next, and each owner's items are served in
+ * order of arrival. So an owner's many or large items delay those of another by at most one of them. Start-time fair
+ * queueing (Goyal, Vin and Cheng, 1996), with equal weights.
  */
 export class FairLine<T extends InLine> {
-  /** By owner, none of them empty; of each who came first stands first. */
+  /** Waiting items by owner, in order of arrival; no list is empty. */
   readonly #lines = new Map<string, Place<T>[]>();
-  /** What each owner has had while others waited. */
+  /** How much each owner has had while others waited (the finish tag of its last item). */
   readonly #had = new Map<string, number>();
-  /** Where the one who was served last began: who comes new begins there. */
+  /** Start tag of the item served last; new owners start there. */
   #now = 0;
   #size = 0;
   #arrivals = 0;
 
-  /** How many wait. */
+  /** Number of waiting items. */
   get size(): number {
     return this.#size;
   }
 
-  /** Those who wait, owner by owner. */
+  /** The waiting items, owner by owner. */
   get items(): readonly T[] {
     return [...this.#lines.values()].flatMap((line) => line.map(({ item }) => item));
   }
@@ -56,7 +56,7 @@ export class FairLine<T extends InLine> {
     this.#size--;
   }
 
-  /** Takes those who are next and have room in `room` together, at least one where any wait. */
+  /** Removes and returns the next items that fit into `room` together, at least one if any wait. */
   take(room: number): T[] {
     const taken: T[] = [];
     let left = room;

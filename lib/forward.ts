@@ -2,7 +2,7 @@ import type { ForwardRequest, ForwardResult, NativeConfig } from '../types/nativ
 import type { ForwardOptions, ForwardOutput, TokenIds } from './types';
 import { booleanOption, integerList, quote, tokenList } from './validate';
 
-/** Validates and copies what `forward` is called with. */
+/** Validates and copies the arguments of `forward`. */
 export function forwardRequest(
   tokenIds: TokenIds,
   options: ForwardOptions,
@@ -31,7 +31,7 @@ export function forwardRequest(
   };
 }
 
-/** The native result by layer, in arrays of their own. */
+/** Splits the native result into separate arrays per layer. */
 export function forwardOutput(
   request: ForwardRequest,
   result: ForwardResult,

@@ -6,12 +6,12 @@ const finite = (values: Float32Array) =>
   Array.from(values, (value) => (Number.isFinite(value) ? value : null));
 
 /**
- * The object with a `toJSON` of its own, which JSON.stringify calls. It is not enumerable: copies made by spreading or
+ * Adds a `toJSON` method, which JSON.stringify calls, to the object. It is not enumerable: copies made by spreading or
  * structuredClone do not have it.
  */
 export function withJSON<T extends object>(value: T, convert: (value: T) => unknown = plain): T {
   const toJSON = () => convert(value);
-  // No prototype: what somebody has put on Object.prototype is not part of this.
+  // No prototype, so that properties added to Object.prototype are not part of the descriptor.
   const descriptor = {
     __proto__: null,
     value: toJSON,
@@ -22,7 +22,7 @@ export function withJSON<T extends object>(value: T, convert: (value: T) => unkn
   return Object.defineProperty(value, 'toJSON', descriptor as PropertyDescriptor);
 }
 
-/** Arrays for typed arrays, objects for maps, strings for bigints, at any depth. */
+/** Converts typed arrays to arrays, maps to objects and bigints to strings, at any depth. */
 function plain(value: unknown): unknown {
   if (typeof value === 'bigint') return String(value);
   if (typeof value !== 'object' || value === null) return value;
@@ -35,9 +35,9 @@ function plain(value: unknown): unknown {
 }
 
 /**
- * A frame or a result as plain JSON data: arrays instead of typed arrays, null for what was not scored, and the seed as
- * a string, since it may take 64 bits (`BigInt(seed)` brings it back). JSON.stringify does the same with what a model gave;
- * copies of it need this.
+ * Converts a frame or a result to plain JSON data: arrays instead of typed arrays, null for positions that were not
+ * scored, and the seed as a string, because it may have 64 bits (`BigInt(seed)` restores it). JSON.stringify does the
+ * same for objects returned by a model; copies of them need this function.
  */
 export function toJSON(value: TokenFrame | TextFrame | TokenResult | TextResult): Record<string, unknown> {
   return 'predicted' in value ? frameJSON(value) : resultJSON(value);

@@ -1,68 +1,68 @@
 /**
- * The compute dtype; `'auto'` is the checkpoint's own dtype. `'q8'` and `'q4'` quantize the weights of products
- * to 8 or 4 bits while they are loaded (CPU only), and leave the rest in the checkpoint's own dtype; of a checkpoint that
- * is quantized already they must be what it holds, and the others name the arithmetic of what is not quantized.
+ * The compute dtype; `'auto'` is the checkpoint's own dtype. `'q8'` and `'q4'` quantize the weights of matmuls to 8 or
+ * 4 bits while they are loaded (CPU only) and compute everything else in the checkpoint's own dtype. For a checkpoint
+ * that is already quantized, `'q8'` or `'q4'` must match it; the other values set the compute dtype of the rest.
  */
 export type DType = 'auto' | 'f32' | 'f16' | 'bf16' | 'q8' | 'q4';
 
-/** `'auto'` takes a GPU when one is usable and the model fits, otherwise the CPU. */
+/** `'auto'` uses a GPU if one is usable and the model fits, otherwise the CPU. */
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 
-/** How far a checkpoint has come from the hub. */
+/** Progress of a download from the hub. */
 export interface DownloadProgress {
-  /** Bytes of all files that are on disk, those that were there before among them. */
+  /** Bytes of all files that are on disk, including those downloaded earlier. */
   readonly bytes: number;
-  /** Bytes of all files. */
+  /** Total size of all files in bytes. */
   readonly totalBytes: number;
-  /** Files that are whole. */
+  /** Number of complete files. */
   readonly files: number;
-  /** Files in all. */
+  /** Number of files. */
   readonly totalFiles: number;
-  /** The file this report is about, as the repository names it. */
+  /** The file this report is about, as named in the repository. */
   readonly file: string;
-  /** Bytes of it that are on disk. */
+  /** Bytes of `file` that are on disk. */
   readonly fileBytes: number;
-  /** `fileBytes` comes to this when the file is whole and checked. */
+  /** Size of `file`, which `fileBytes` reaches when the file is complete and verified. */
   readonly fileTotalBytes: number;
 }
 
 /**
- * How far loading has come. A model that must first be fetched from the hub goes through this twice: with `download`
- * until its files are on disk, then without, from the start again, as its weights become ready.
+ * Progress of loading. A model that must first be downloaded has two phases: with `download` until its files are on
+ * disk, then without, starting at 0 again, while its weights become ready.
  */
 export interface LoadProgress {
   /** Bytes of weights that are ready; with `download`, bytes of files. */
   readonly bytes: number;
-  /** Bytes in all. */
+  /** Total bytes of weights; with `download`, of files. */
   readonly totalBytes: number;
-  /** Tensors that are ready; 0 with `download`. */
+  /** Number of tensors that are ready; 0 with `download`. */
   readonly tensors: number;
-  /** 0 with `download`: it is not known yet. */
+  /** Number of tensors; 0 with `download`, because it is not known yet. */
   readonly totalTensors: number;
-  /** Only while files are fetched from the hub. */
+  /** Present only while files are fetched from the hub. */
   readonly download?: DownloadProgress;
 }
 
-/** Which state of a model on the Hugging Face hub, and where it is kept. A folder on disk needs none of this. */
+/** Revision of a model on the Hugging Face hub, its cache and its access. Not used for a checkpoint folder. */
 export interface HubOptions {
   /** A branch, a tag or a commit. @default 'main' */
   readonly revision?: string;
   /**
-   * The folder of models, laid out as Python's huggingface_hub has it and shared with it.
+   * The cache folder, in the layout of Python's huggingface_hub and shared with it.
    * @default HF_HUB_CACHE, else `hub` in HF_HOME, else ~/.cache/huggingface/hub
    */
   readonly cacheDir?: string;
-  /** For private and gated models; null sends none. @default HF_TOKEN, else what `hf auth login` has stored */
+  /** For private and gated models; null sends none. @default HF_TOKEN, else the token stored by `hf auth login` */
   readonly token?: string | null;
-  /** Take what is in the cache and ask nobody. @default HF_HUB_OFFLINE */
+  /** Use the cache only, without network access. @default HF_HUB_OFFLINE */
   readonly offline?: boolean;
 }
 
 /** Options of `downloadCheckpoint`. */
 export interface DownloadOptions extends HubOptions {
-  /** Called as files grow, some twenty times a second for each, and when one is whole. */
+  /** Called about twenty times a second for each growing file, and when a file is complete. */
   readonly onProgress?: (progress: DownloadProgress) => void;
-  /** What has come until it aborts is kept, and the next download goes on from there. */
+  /** Aborts the download; the bytes received so far are kept, and the next download resumes. */
   readonly signal?: AbortSignal;
 }
 
@@ -73,59 +73,59 @@ export interface LoadOptions extends HubOptions {
   /** @default 'auto' */
   readonly dtype?: DType;
   /**
-   * Compute threads, exactly as many as are given: more than there are cores only get in each other's way.
+   * Compute threads, exactly this many: more threads than cores slow each other down.
    * @default os.availableParallelism()
    */
   readonly threads?: number;
   /**
-   * Whether the CPU uses the weights in the mapped files. They are then loaded at once, read from the disk as they are
-   * needed, and shared with other processes. `false` copies them into memory of the process's own, in large pages where
-   * the system has them: all of them are read first, and steps are up to a third faster. Weights that are quantized while
-   * they are loaded, and a GPU's, are copies in any case. A file that is cut short while it is mapped makes all calls
-   * that need the model fail with `io` on Linux, and ends the process on macOS: replace checkpoints, never edit them in
-   * place.
+   * Whether the CPU uses the weights directly from the mapped files. Loading is then immediate; weights are read from
+   * disk when first used and shared with other processes. `false` copies them into the process's own memory, in large
+   * pages if the system has them: all are read first, and steps are up to a third faster. Weights that are quantized
+   * while they are loaded, and weights on a GPU, are always copies. A file that is truncated while it is mapped makes
+   * all calls that need the model fail with `io` on Linux, and ends the process on macOS: replace checkpoints, never
+   * edit them in place.
    *
-   * @default `false` where the weights in the files take at most half of `process.availableMemory()`, otherwise `true`;
-   * in a container and on macOS that does not count what the file cache holds
+   * @default `false` if the weights in the files take at most half of `process.availableMemory()`, otherwise `true`;
+   * in a container and on macOS memory used by the file cache does not count as available
    */
   readonly mmap?: boolean;
   /**
-   * Tokens of all canvases that one step takes together at most: it bounds the memory of a step and the time that a
-   * new canvas waits for its first. A canvas that is longer goes alone. @default 4096
+   * Maximum number of tokens of all canvases in one step: bounds the memory of a step and the time that a new canvas
+   * waits for its first step. A longer canvas runs alone. @default 4096
    */
   readonly maxRowsPerStep?: number;
   /**
-   * Seconds that making tokens of the texts of one call may take: a checkpoint's patterns may take for ever. Beyond it the
-   * call fails with `prompt_too_expensive`. @default 5
+   * Time limit in seconds for tokenizing the texts of one call, because a checkpoint's regular expressions may run for
+   * ever. Beyond it the call fails with `prompt_too_expensive`. @default 5
    */
   readonly promptTimeout?: number;
-  /** Called as files arrive from the hub, where they must, and as tensors become ready. */
+  /** Called while files are downloaded from the hub, if any must be, and as tensors become ready. */
   readonly onProgress?: (progress: LoadProgress) => void;
-  /** Rejects with its reason as soon as it aborts. @default none */
+  /** When it aborts, the call rejects at once with its reason. @default none */
   readonly signal?: AbortSignal;
 }
 
-/** What `RND1.load` takes as its only argument. */
+/** The argument of `RND1.load` if it is called with a single object. */
 export interface LoadRequest extends LoadOptions {
   /**
    * Folder of a checkpoint, or its name on the Hugging Face hub.
-   * @default the small model that comes with this package
+   * @default the small model included in this package
    */
   readonly model?: string;
 }
 
-/** How a checkpoint is quantized. */
+/** Options of `quantizeCheckpoint`. */
 export interface QuantizeOptions {
-  /** `'q8'` halves bf16 weights, `'q4'` makes them less than a third; docs/quantization.md tells what that costs. */
+  /** `'q8'` halves bf16 weights, `'q4'` makes them less than a third; docs/quantization.md lists the cost. */
   readonly dtype: 'q8' | 'q4';
-  /** Columns of a row that share a scale; 32 is a little more exact. @default 64 */
+  /** Columns of a row that share a scale; 32 is slightly more accurate. @default 64 */
   readonly group?: 64 | 32;
   /** Compute threads. @default os.availableParallelism() */
   readonly threads?: number;
-  /** A file that would become longer is split; an interrupted call loses no more than one. @default 2e9 */
+  /** A file that would become longer is split; an interrupted call loses at most one file. @default 2e9 */
   readonly shardBytes?: number;
-  /** Called as weights are converted: bytes and tensors of the original, so far and in all. */
+  /** Called as weights are converted, with bytes and tensors of the original checkpoint. */
   readonly onProgress?: (progress: LoadProgress) => void;
-  /** Rejects with its reason as soon as it aborts; what is done stays, and the next call goes on from there. @default none */
+  /** When it aborts, the call rejects at once with its reason; the next call resumes. @default none */
   readonly signal?: AbortSignal;
 }

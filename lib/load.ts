@@ -36,33 +36,33 @@ import {
   wordOption,
 } from './validate';
 
-/** Where and how a loaded model computes. */
+/** Checkpoint, device, dtypes and memory of a loaded model. */
 export interface ModelInfo {
   /** The checkpoint's folder. */
   readonly folder: string;
   /** `'cpu'` or `'cuda:N'`. */
   readonly device: string;
-  /** Why `device: 'auto'` took no GPU; null where it took one or was not asked. */
+  /** Why `device: 'auto'` chose no GPU; null if it chose one, and for any other `device`. */
   readonly deviceReason: string | null;
   /** CPU instruction set in use, or the GPU's name. */
   readonly instructionSet: string;
-  /** Compute threads. */
+  /** Number of compute threads. */
   readonly threads: number;
   /** The compute dtype. */
   readonly dtype: FloatType;
-  /** The dtype of most of the weights, as they are in memory. */
+  /** The dtype of most of the weights in memory. */
   readonly weightDtype: FloatType | QuantizedType;
   /** Bytes of weights that are resident or mapped. */
   readonly weightBytes: number;
-  /** Whether the weights, but for those quantized on loading, are used in the mapped files; see `LoadOptions.mmap`. */
+  /** Whether weights, except those quantized on loading, are used in the mapped files; see `LoadOptions.mmap`. */
   readonly mapped: boolean;
   /** Names of tensors in the checkpoint that the model does not use. */
   readonly unknownTensors: readonly string[];
-  /** Contradictions between the files that leave no doubt about what is meant; docs/checkpoints.md lists them. */
+  /** Contradictions between the files that leave no doubt about the intended value; docs/checkpoints.md lists them. */
   readonly warnings: readonly string[];
 }
 
-/** A model in memory, with what its folder says about it. */
+/** A model in memory, with the configuration from its folder. */
 export interface LoadedModel {
   readonly native: Native;
   readonly session: Session;
@@ -74,7 +74,7 @@ export interface LoadedModel {
   readonly promptTimeout: number;
 }
 
-/** Reads a checkpoint folder and makes a native session of it. */
+/** Reads a checkpoint folder and creates a native session for it. */
 export async function loadModel(
   given: string | LoadRequest | undefined,
   more?: LoadOptions,
@@ -139,11 +139,11 @@ function readArguments(given: string | LoadRequest | undefined, more: LoadOption
   }
   if (more !== undefined) {
     throw new TypeError(
-      `path must be a string, not ${quote(given)}, where options come second; or put all in one object`,
+      `path must be a string, not ${quote(given)}, if options follow it; or pass all in one object`,
     );
   }
   if (!('model' in given) && ['path', 'folder', 'modelPath'].some((name) => name in given))
-    throw new TypeError('options name the folder, or a name on the hub, as `model`');
+    throw new TypeError('the folder, or the name on the hub, must be given as `model`');
   const { model, ...options } = optionsObject('options', given, loadRequestNames);
   return { path: model === undefined ? undefined : stringOption('model', model), options };
 }
@@ -174,7 +174,7 @@ function readLoadOptions(given: LoadOptions | undefined) {
   };
 }
 
-/** A folder on disk, else the folder of a model that the hub has under this name. */
+/** Returns the given folder if it exists on disk, otherwise the cached folder of the hub's model of this name. */
 async function findFolder(place: string, options: DownloadOptions): Promise<string> {
   const expected = 'expected the folder of a checkpoint, or owner/name of one on the hub';
   const stats = await stat(place).catch((error: NodeJS.ErrnoException) => {
@@ -192,7 +192,7 @@ async function findFolder(place: string, options: DownloadOptions): Promise<stri
   return place;
 }
 
-/** A name that the hub does not know, or cannot be asked about, may be that of a folder, misspelt. */
+/** If the hub does not know a name, or cannot be asked, the name may be a misspelt folder. */
 function fail(place: string, error: unknown): never {
   if (
     error instanceof RND1Error &&
@@ -207,7 +207,7 @@ function fail(place: string, error: unknown): never {
 const downloadReport = (report: (progress: LoadProgress) => void) => (download: DownloadProgress) =>
   report({ bytes: download.bytes, totalBytes: download.totalBytes, tensors: 0, totalTensors: 0, download });
 
-/** The native session. A progress callback that throws ends the loading with what it threw. */
+/** Opens the native session. If the progress callback throws, loading fails with that error. */
 async function openSession(
   native: Native,
   description: SessionDescription,

@@ -1,9 +1,10 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { Session } from '../types/native';
 import { abortable } from './abort';
+import { type Attempt, attempt } from './attempt';
 import { Batcher } from './batcher';
 import type { Native } from './binding';
-import { buildCanvas, type Canvas, type CanvasModel } from './canvas';
+import { buildCanvas, type Canvas, type CanvasModel, canvasModelOf } from './canvas';
 import type { ModelConfig } from './config';
 import { denoise } from './denoise';
 import { RND1Error } from './errors';
@@ -49,15 +50,12 @@ import { scoreAndUnmask } from './unmask';
 import { bannedList, booleanOption, optionsObject, quote, signalOption } from './validate';
 import { TextWorkers } from './worker/text-workers';
 
-/** Node.js defines it, other realms of the same process (test runners make them) perhaps not. */
+/** Node.js defines it, but other realms of the same process (test runners create them) may not. */
 const asyncDispose: typeof Symbol.asyncDispose =
   Symbol.asyncDispose ?? (Symbol.for('Symbol.asyncDispose') as typeof Symbol.asyncDispose);
 
-/** `util.inspect.custom`, without whose types this class can be declared. */
+/** `util.inspect.custom`, declared here so that this class's declaration does not depend on the types of Node.js. */
 const inspectCustom: unique symbol = Symbol.for('nodejs.util.inspect.custom');
-
-/** RND1's own number of new tokens, where generation_config.json names none. */
-const defaultMaxNewTokens = 256;
 
 /** One run of the loop, ready to start. */
 interface Run {
@@ -68,11 +66,11 @@ interface Run {
 }
 
 /**
- * A masked-diffusion language model. All calls may run at the same time: they share steps of the model, and each
- * gives what it would give alone.
+ * A masked-diffusion language model. Calls may run concurrently: they share steps of the model, and each returns what
+ * it would return alone.
  *
- * Arguments are validated and copied when a method is called, and what is wrong with them is thrown by the promise
- * or by the first frame. After `dispose` whatever needs the model fails with `disposed`.
+ * Arguments are validated and copied when a method is called; invalid ones reject its promise, or the first `next()` of
+ * its generator. After `dispose`, every call that needs the model fails with `disposed`.
  */
 export class RND1 {
   readonly #native: Native;
@@ -84,11 +82,11 @@ export class RND1 {
 
   /** The checkpoint's config.json and generation_config.json, checked. */
   readonly config: ModelConfig;
-  /** Where and how the model computes. */
+  /** Checkpoint, device, dtypes and memory. */
   readonly info: ModelInfo;
   /** null when the checkpoint has no tokenizer.json; text methods then fail with `tokenizer_missing`. */
   readonly tokenizer: Tokenizer | null;
-  /** @hidden Where the texts of prompts become tokens. */
+  /** @hidden Tokenizes the texts of prompts. */
   readonly textWorkers: TextWorkers;
 
   private constructor(loaded: LoadedModel) {
@@ -99,7 +97,7 @@ export class RND1 {
     this.#batcher = new Batcher(session, () => new native.AbortFlag(), {
       maxRows: maxRowsPerStep,
       onStep: (report) => {
-        // Apart, so that a listener that throws does not fail the step.
+        // On a later tick, so that a listener that throws does not fail the step.
         for (const listener of this.#stepListeners) process.nextTick(listener, report);
       },
     });
@@ -109,26 +107,20 @@ export class RND1 {
     const { folder } = info;
     const { vocabulary } = config.model;
     this.textWorkers = new TextWorkers({ tokenizer, folder, vocabulary, limit: promptTimeout });
-    const { maskTokenId, eosTokenIds, padTokenId, bosTokenId } = config.tokens;
-    this.#canvasModel = {
-      vocabulary: config.model.vocabulary,
-      maxPositions: config.model.maxPositions,
-      maxNewTokens: config.generation.maxNewTokens ?? defaultMaxNewTokens,
-      special: { mask: maskTokenId, eos: eosTokenIds, pad: padTokenId, bos: bosTokenId },
-    };
+    this.#canvasModel = canvasModelOf(config);
   }
 
   /**
    * Loads a checkpoint in the Hugging Face layout.
    *
-   * @param path its folder, or its name on the Hugging Face hub, from where it is fetched unless it is in the cache
-   *   (see `downloadCheckpoint`); what exists on disk comes first. Without one, the small model that comes with this
-   *   package
+   * @param path the checkpoint's folder, or its name on the Hugging Face hub, from which it is fetched unless it is in
+   *   the cache (see `downloadCheckpoint`); an existing folder takes precedence. If omitted, the small model included
+   *   in this package
    * @throws RND1Error `io`, `invalid_checkpoint`, `unsupported_model`, `addon_not_found`, `out_of_memory`,
-   *   `cuda_unavailable` or `cuda_error`; for a name `access_denied`, `not_found`, `offline` or `network`, too
+   *   `cuda_unavailable` or `cuda_error`; for a name also `access_denied`, `not_found`, `offline` or `network`
    */
   static async load(path?: string, options?: LoadOptions): Promise<RND1>;
-  /** The same with all in one object: `RND1.load({ model, dtype })`. */
+  /** The same with a single object: `RND1.load({ model, dtype })`. */
   static async load(request?: LoadRequest): Promise<RND1>;
   static async load(path?: string | LoadRequest, options?: LoadOptions): Promise<RND1> {
     return new RND1(await loadModel(path, options));
@@ -137,39 +129,40 @@ export class RND1 {
   /**
    * Answers or continues a prompt.
    *
-   * @returns the text up to its end, and the tokens behind it
-   * @throws RND1Error `tokenizer_missing`, `not_finite`, `out_of_memory`, `cuda_error` or `disposed`
-   * @throws TypeError or RangeError for arguments, quoting the value; the signal's reason when it aborts
+   * @returns the text up to its end, and its tokens
+   * @throws RND1Error `tokenizer_missing`, `prompt_too_expensive`, `not_finite`, `out_of_memory`, `io`, `cuda_error` or
+   *   `disposed`
+   * @throws TypeError or RangeError for invalid arguments, quoting the value; the signal's reason when it aborts
    */
   async generate(prompt: string, options?: GenerateOptions): Promise<TextResult> {
     return drain(this.denoise(prompt, options));
   }
 
   /**
-   * `generate`, step by step. Nothing is computed while nobody asks for the next frame.
+   * `generate`, step by step. Nothing is computed until the next frame is requested.
    *
-   * @returns frames, one for each step that commits something, and at last the result of `generate`
-   * @throws as `generate`, when the next frame is asked for
+   * @returns a generator that yields a frame for each step that commits something, and returns the result of `generate`
+   * @throws as `generate`, when the next frame is requested
    */
   denoise(prompt: string, options?: GenerateOptions): AsyncGenerator<TextFrame, TextResult, void> {
     return withText(this.#openAnswer(prompt, options));
   }
 
   /**
-   * `generate`, as text that only grows: from left to right, each part as soon as no later step can change it. Steps
-   * commit positions anywhere, so nothing may come for a while, and then much at once.
+   * `generate`, as text from left to right: each part is yielded as soon as no later step can change it. Steps commit
+   * positions anywhere, so long pauses and large parts are normal.
    *
-   * @returns parts which, joined, are the `text` of `generate` with the same seed, and at last its result
-   * @throws as `generate`, when the next part is asked for
+   * @returns a generator of parts which, joined, are the `text` of `generate` with the same seed; it returns its result
+   * @throws as `generate`, when the next part is requested
    */
   stream(prompt: string, options?: GenerateOptions): AsyncGenerator<string, TextResult, void> {
     return settledText(this.#openAnswer(prompt, options));
   }
 
   /**
-   * Writes `length` tokens between two texts. Nothing is cut.
+   * Writes `length` tokens between two texts. Nothing is trimmed.
    *
-   * @returns the whole text, and the tokens behind it
+   * @returns the whole text, and its tokens
    * @throws as `generate`
    */
   async infill(input: InfillInput, options?: InfillOptions): Promise<TextResult> {
@@ -188,7 +181,7 @@ export class RND1 {
   /**
    * Fills holes anywhere in a text: `'The capital of France is ___.'`, or a list of texts and `{ length }`.
    *
-   * @returns the whole text, what stands in each hole, and the tokens behind it
+   * @returns the whole text, the text of each hole, and the tokens
    * @throws as `generate`
    */
   async fill(template: Template, options?: FillOptions): Promise<TextResult> {
@@ -207,8 +200,8 @@ export class RND1 {
   /**
    * The loop on token ids: nothing is banned, nothing is trimmed, no tokenizer is needed.
    *
-   * @returns frames, one for each step that commits something, and at last the canvas
-   * @throws as `generate`, but for `tokenizer_missing`
+   * @returns a generator that yields a frame for each step that commits something, and returns the final canvas
+   * @throws as `generate`, except `tokenizer_missing` and `prompt_too_expensive`
    */
   denoiseTokens(options?: TokenOptions): AsyncGenerator<TokenFrame, TokenResult, void> {
     const prepared = attempt(() => {
@@ -223,7 +216,7 @@ export class RND1 {
     return this.#run(prepared);
   }
 
-  /** `denoiseTokens` to its end. */
+  /** Runs `denoiseTokens` to its end and returns its result. */
   async generateTokens(options?: TokenOptions): Promise<TokenResult> {
     return drain(this.denoiseTokens(options));
   }
@@ -231,8 +224,8 @@ export class RND1 {
   /**
    * One forward pass: the logits of every position, which predict the token after it.
    *
-   * @returns logits [R, vocabulary], and on request hidden states and routing, for R = all or `positions`
-   * @throws RND1Error `disposed` or what the device reports; NaN and infinity are returned as they are
+   * @returns logits [R, vocabulary], and on request hidden states and routing; R = all positions or `positions`
+   * @throws RND1Error `out_of_memory`, `io`, `cuda_error` or `disposed`; NaN and infinity are returned, not thrown
    */
   async forward(tokens: TokenIds, options?: ForwardOptions): Promise<ForwardOutput> {
     const given = optionsObject('options', options, forwardNames);
@@ -249,7 +242,7 @@ export class RND1 {
   /**
    * Calls `listener` after every step of the model, which may be shared by many calls.
    *
-   * @returns what ends that
+   * @returns a function that removes the listener
    */
   onStep(listener: (report: StepReport) => void): () => void {
     if (typeof listener !== 'function')
@@ -259,12 +252,12 @@ export class RND1 {
     return () => void this.#stepListeners.delete(own);
   }
 
-  /** The free function of the same name. */
+  /** Calls the function `scoreAndUnmask`. */
   scoreAndUnmask(logits: Float32Array, request: UnmaskRequest): Promise<UnmaskResult> {
     return scoreAndUnmask(logits, request);
   }
 
-  /** Aborts what runs, rejects what is pending with `disposed`, and frees the model. May be called again. */
+  /** Aborts the running step, rejects pending calls with `disposed`, and frees the model. May be called repeatedly. */
   dispose(): Promise<void> {
     this.#disposing ??= (async () => {
       this.textWorkers.close();
@@ -279,7 +272,7 @@ export class RND1 {
     return this.dispose();
   }
 
-  /** What `console.log` shows. */
+  /** The text that `console.log` shows. */
   [inspectCustom](): string {
     const { folder, device, instructionSet, dtype, weightDtype } = this.info;
     const weights = weightDtype.startsWith('q') ? `, ${weightDtype} weights` : '';
@@ -302,7 +295,7 @@ export class RND1 {
     }));
   }
 
-  /** Reads the arguments at once; what is wrong with them is thrown when the canvas is opened. */
+  /** Reads the arguments at once; errors in them are thrown when the canvas is opened. */
   #open<O extends SamplingOptions, T extends TextCanvas>(
     options: O | undefined,
     names: Readonly<Record<keyof O, true>>,
@@ -334,20 +327,5 @@ export class RND1 {
 
   #checkUsable(): void {
     if (this.#disposing !== null) throw new RND1Error('disposed', 'the model was disposed');
-  }
-}
-
-/** Gives what a computation gave, or throws what it threw. */
-type Attempt<T> = () => T;
-
-/** Computes now and reports later: an async generator reports wrong arguments with its first frame. */
-function attempt<T>(compute: () => T): Attempt<T> {
-  try {
-    const value = compute();
-    return () => value;
-  } catch (error) {
-    return () => {
-      throw error;
-    };
   }
 }

@@ -14,7 +14,7 @@ import type {
   UnmaskRequest,
 } from './types';
 
-/** Every name of an options type: the compiler refuses a list that is not complete. */
+/** All property names of an options type; an incomplete list does not compile. */
 type Names<T> = Readonly<Record<keyof T, true>>;
 
 const sampling: Names<SamplingOptions> = {

@@ -3,9 +3,9 @@ import { type Rule, readSchedule } from './schedule';
 import type { SamplingOptions } from './types';
 import { booleanOption, integerOption, numberOption, quote, signalOption } from './validate';
 
-/** How a step draws and scores, apart from the schedule. */
+/** How a step samples and scores, without the schedule. */
 export interface Scoring {
-  /** As the kernels want it: the 0 of the options has become greedy at temperature 1. */
+  /** As the kernels expect it: 0 in the options has become greedy at temperature 1. */
   readonly temperature: number;
   /** 0 = off. */
   readonly topK: number;
@@ -16,9 +16,9 @@ export interface Scoring {
 
 export type ScoringOptions = Pick<SamplingOptions, 'temperature' | 'topK' | 'topP' | 'greedy'>;
 
-/** Validates what scoring needs and fills in the defaults. */
+/** Validates the scoring options and fills in the defaults. */
 export function readScoring(options: ScoringOptions): Scoring {
-  // Up to the largest f32, since the kernels divide in f32.
+  // Up to the largest f32, because the kernels divide in f32.
   const temperature = numberOption('temperature', options.temperature ?? 0, 0, 3.4e38);
   const topK = integerOption('topK', options.topK ?? 0, 0);
   const topP = numberOption('topP', options.topP ?? 1, 0, 1);
@@ -31,9 +31,9 @@ export function readScoring(options: ScoringOptions): Scoring {
   };
 }
 
-/** The low 64 bits of a seed; a random one where none is given. */
+/** The low 64 bits of a seed; a random one if none is given. */
 export function readSeed(seed: number | bigint | undefined): bigint {
-  // 48 bits: a random seed can be typed again and survives JSON.
+  // 48 bits, so that a random seed is easy to type and survives JSON.
   if (seed === undefined) return BigInt(randomInt(2 ** 48 - 1));
   if (typeof seed === 'bigint') {
     if (seed < -(2n ** 63n) || seed >= 2n ** 64n) {

@@ -1,11 +1,11 @@
 const owners = new WeakMap<AbortSignal, string>();
 
-/** Says whose the requests with this signal are: where not all can be served at once, owners take turns. */
+/** Sets the owner of the requests with this signal: owners take turns if not all requests can be served at once. */
 export function setOwner(signal: AbortSignal, owner: string): void {
   owners.set(signal, owner);
 }
 
-/** Whose the requests with this signal are; those of nobody in particular are one owner's. */
+/** The owner of the requests with this signal; requests without an owner share the owner `''`. */
 export function ownerOf(signal: AbortSignal | undefined): string {
   return (signal && owners.get(signal)) ?? '';
 }

@@ -1,17 +1,17 @@
-/** What decides whether an addon can be loaded. */
+/** The properties of a machine that decide whether an addon can be loaded. */
 export interface Host {
   /** As `process.platform`. */
   readonly platform: string;
   /** As `process.arch`. */
   readonly arch: string;
-  /** Version of the C library where it is glibc; null elsewhere. */
+  /** Version of glibc; null with any other C library. */
   readonly glibc: string | null;
 }
 
-/** Oldest glibc that the prebuilt addons are meant for: that of RHEL 8, and what Node.js 20 needs itself. */
+/** Oldest glibc that the prebuilt addons support: that of RHEL 8, which Node.js 20 requires as well. */
 export const oldestGlibc = '2.28';
 
-/** What there are packages with a prebuilt addon for: `rnd1-linux-x64` and so on. */
+/** Platforms that have a package with a prebuilt addon: `rnd1-linux-x64` and so on. */
 export const prebuiltFor: readonly string[] = ['linux-x64', 'linux-arm64', 'darwin-arm64'];
 
 export function platformPackage({ platform, arch }: Pick<Host, 'platform' | 'arch'>): string {
@@ -23,10 +23,10 @@ export function thisHost(): Host {
   return { platform, arch, glibc: platform === 'linux' ? findGlibc() : null };
 }
 
-/** Node.js tells it in its diagnostic report, and says nothing there when it was built for another C library. */
+/** Read from the diagnostic report of Node.js, which omits it if Node.js was built for another C library. */
 function findGlibc(): string | null {
   const report = process.report as typeof process.report & { excludeNetwork?: boolean };
-  // Looking up the names of open connections may take seconds.
+  // Resolving the host names of open connections may take seconds.
   const before = report.excludeNetwork;
   report.excludeNetwork = true;
   try {

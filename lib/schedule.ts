@@ -9,7 +9,7 @@ import {
 import type { Schedule, SimpleSchedule } from './types';
 import { integerOption, numberOption, optionsObject, quote, wordOption } from './validate';
 
-/** What decides about the masked positions of one block: a linear plan of counts in some order, or a bound. */
+/** How the masked positions of one block are committed: by a linear plan of counts in some order, or by a bound. */
 export type Rule =
   | { readonly limit: 'keep'; readonly order: StepPlan['order'] }
   | { readonly limit: 'gamma' | 'tau'; readonly value: number };
@@ -19,11 +19,11 @@ export type RoundPlan = Pick<StepPlan, 'order' | 'limit' | 'value'>;
 
 /** A run of masked positions that is filled before the next one begins. */
 export interface Block {
-  /** First of its positions, as an index into the masked positions of the whole canvas. */
+  /** Its first position, as an index into the masked positions of the whole canvas. */
   readonly start: number;
   /** Number of its positions. */
   readonly size: number;
-  /** Rounds that were planned before it. */
+  /** Rounds planned before it. */
   readonly before: number;
   /** Rounds planned for it, at least 1. */
   readonly rounds: number;
@@ -31,7 +31,7 @@ export interface Block {
 
 const types = scheduleTable.map(({ type }) => type);
 
-/** A schedule that is given by its name alone. */
+/** Validates a schedule that is given by its name alone. */
 function plainType(name: string): ScheduleEntry['type'] {
   const plain = plainTypes.find((type) => type === name);
   if (plain !== undefined) return plain;
@@ -43,7 +43,7 @@ function plainType(name: string): ScheduleEntry['type'] {
   throw new TypeError(`schedule must be one of ${words}, or ${objects.join(', ')}, not ${quote(name)}`);
 }
 
-/** How a program writes a schedule, with a value to begin with. */
+/** A schedule as JavaScript source, with its suggested value. */
 function objectForm({ type, parameter }: ScheduleEntry): string {
   return parameter === null ? `'${type}'` : `{ type: '${type}', ${parameter.name}: ${parameter.suggested} }`;
 }
@@ -66,7 +66,7 @@ export function readSchedule(schedule: Schedule = 'entropy'): { rule: Rule; bloc
   const value = parameter && readParameter(parameter, given[parameter.name]);
   if (plan === null) {
     const inner = given.schedule as SimpleSchedule | undefined;
-    // Before it is read: a schedule may even contain itself.
+    // Checked before it is read, because a schedule object may contain itself.
     if ((inner as { type?: unknown } | undefined)?.type === type) {
       throw new TypeError(`schedule.schedule must not be ${type} again, but it is ${quote(inner)}`);
     }
@@ -89,14 +89,14 @@ function readParameter(parameter: ScheduleParameter, value: unknown): number {
 }
 
 /**
- * How many of `total` positions stay masked after round `round` of `rounds`. In f32, as the reference
- * counts: 100 positions and 50 rounds leave 58 at round 21, where double arithmetic says 57.
+ * How many of `total` positions stay masked after round `round` of `rounds`. Computed in f32, as in the reference:
+ * 100 positions and 50 rounds leave 58 at round 21, whereas f64 gives 57.
  */
 export function keepCount(total: number, rounds: number, round: number): number {
   return Math.trunc(Math.fround(Math.fround((rounds - round) / rounds) * total));
 }
 
-/** What round `round` (1 … `rounds`) does with a block of `total` positions; the last one commits all that is left. */
+/** Plans round `round` (1 … `rounds`) of a block of `total` positions; the last one commits all that are left. */
 export function planRound(rule: Rule, total: number, rounds: number, round: number): RoundPlan {
   if (rule.limit === 'keep') {
     return { order: rule.order, limit: 'keep', value: keepCount(total, rounds, round) };
@@ -107,7 +107,7 @@ export function planRound(rule: Rule, total: number, rounds: number, round: numb
 
 /**
  * The first round from `round` on that can commit something while `left` of a block's `total` positions are
- * masked. Counts tell that before the forward pass; bounds do not.
+ * masked. Counts determine that before the forward pass; bounds do not, so the result is `round`.
  */
 export function nextRound(rule: Rule, total: number, rounds: number, round: number, left: number): number {
   if (rule.limit !== 'keep') return round;
@@ -140,7 +140,7 @@ export function planBlocks(total: number, steps: number, length: number | null):
   });
 }
 
-/** Sizes are equal but for a shorter last one, and there is a step for each, so only that last share can fall below 1. */
+/** Sizes are equal except for a shorter last one and `steps` ≥ blocks, so only the last share can fall below 1. */
 function shareSteps(sizes: readonly number[], steps: number): number[] {
   const total = sizes.reduce((sum, size) => sum + size, 0);
   const quotas = sizes.map((size) => (steps * size) / total);

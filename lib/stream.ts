@@ -2,13 +2,13 @@ import { toJSON, withJSON } from './json';
 import type { AnswerCanvas, TextCanvas } from './text';
 import type { TextFrame, TextResult, TokenFrame, TokenResult } from './types';
 
-/** A canvas of text and its frames, of which nothing is computed yet. */
+/** Opens a text canvas and its frames, none of which is computed yet. */
 export type Opening<T extends TextCanvas> = () => Promise<{
   readonly text: T;
   readonly frames: AsyncGenerator<TokenFrame, TokenResult, void>;
 }>;
 
-/** Frames and a result of ids, with their texts. */
+/** Adds the texts to token frames and to their result. */
 export async function* withText(open: Opening<TextCanvas>): AsyncGenerator<TextFrame, TextResult, void> {
   const { text, frames } = await open();
   try {
@@ -24,7 +24,7 @@ export async function* withText(open: Opening<TextCanvas>): AsyncGenerator<TextF
   }
 }
 
-/** The parts of a text from left to right, each as soon as no later step can change it; joined they are the result's. */
+/** Yields the result's text in parts from left to right, each as soon as no later step can change it. */
 export async function* settledText(open: Opening<AnswerCanvas>): AsyncGenerator<string, TextResult, void> {
   const { text, frames } = await open();
   try {
@@ -46,7 +46,7 @@ export async function* settledText(open: Opening<AnswerCanvas>): AsyncGenerator<
   }
 }
 
-/** What a generator returns, when nobody looks at its frames. */
+/** Runs a generator to its end and returns its result; its frames are ignored. */
 export async function drain<T>(frames: AsyncGenerator<unknown, T, void>): Promise<T> {
   for (;;) {
     const next = await frames.next();

@@ -2,7 +2,7 @@ import type { NativeSystem } from '../types/native';
 import { loadBinding } from './binding';
 
 /**
- * What this machine can compute on: instruction sets of the CPU, GPUs, and why there is no GPU to use.
+ * Returns the CPU's instruction sets, the GPUs of this machine and, if none can be used, the reason.
  *
  * @throws RND1Error `addon_not_found`
  */

@@ -6,39 +6,39 @@ import type { FillOptions, GenerateOptions, InfillInput, Template } from './type
 import { integerOption, optionsObject, quote, stringOption, wordOption } from './validate';
 import type { GivenText } from './worker/text-workers';
 
-/** What text-level canvases need to know of a model. */
+/** The part of a model that text canvases depend on. */
 export interface TextModel extends CanvasModel {
   readonly tokenizer: Pick<Tokenizer, 'decode' | 'decodeCanvas' | 'decodeParts' | 'idOf'>;
   /** Contains `{prompt}`. */
   readonly taskTemplate: string;
 }
 
-/** A canvas of text whose arguments are read, and whose tokens are still to be made, by whoever has the time. */
+/** A text canvas whose arguments are validated, and whose texts are still to be tokenized. */
 export interface TextPlan<T extends TextCanvas = TextCanvas> {
   readonly texts: readonly GivenText[];
   /** The canvas, from the token ids of `texts`. */
   layOut(ids: readonly Int32Array[]): T;
 }
 
-/** A canvas made of text, and the way back. */
+/** A canvas made from text, with functions that turn it back into text. */
 export interface TextCanvas {
   readonly canvas: Canvas;
   readonly banned: Int32Array;
-  /** The text of the canvas as it is. */
+  /** The text of the whole canvas, masked positions included. */
   render(tokens: Int32Array, masked: Uint8Array): string;
-  /** What is written so far, one string per hole. */
+  /** The text written so far, one string per hole. */
   written(tokens: Int32Array, masked: Uint8Array): string[];
-  /** What `TextResult` has beyond `TokenResult`. */
+  /** The properties that `TextResult` adds to `TokenResult`. */
   finish(tokens: Int32Array): { text: string; written: string[] };
 }
 
-/** The canvas of an answer, which is written from left to right as readers see it. */
+/** The canvas of an answer, whose text can be streamed from left to right. */
 export interface AnswerCanvas extends TextCanvas {
   /** The beginning of the text that no later step can change. */
   settled(tokens: Int32Array, masked: Uint8Array): string;
 }
 
-/** What RND1 was asked with in training. */
+/** The prompt template that RND1 was trained with. */
 export const defaultTaskTemplate = 'Question: {prompt}\nAnswer:';
 
 /**
@@ -73,7 +73,7 @@ function continuation(
   const canvas = buildCanvas({ ...start, ...end }, model);
   const first = canvas.masked[0] ?? canvas.tokens.length;
   const special = { skipSpecialTokens: true, continues: prefix.length > 0 };
-  // The space that follows the template's last colon is the template's.
+  // The space after the template's last colon belongs to the template.
   const answer = (text: string) => (asked ? text.trim() : text);
   return {
     canvas,
@@ -91,7 +91,7 @@ function continuation(
       const isEnd = (position: number) => endsText(canvas, tokens[position] as number);
       const end = canvas.masked.find((position) => masked[position] === 1 || isEnd(position));
       const text = tokenizer.decode(tokens.subarray(first, end ?? first + canvas.masked.length), special);
-      // A character whose bytes are not all there is decoded as U+FFFD; the next token may complete it.
+      // An incomplete character is decoded as U+FFFD; the next token may complete it.
       return answer(end !== undefined && masked[end] === 1 ? withoutBrokenEnd(text) : text);
     },
     finish(tokens) {
@@ -113,7 +113,7 @@ export function infillCanvas(input: InfillInput, model: TextModel): TextPlan {
   return piecesPlan([prefix, { length: integerOption('length', input.length, 1) }, suffix], model);
 }
 
-/** The canvas of `fill`: a string is cut at the hole marks, a list is taken as it is. */
+/** The canvas of `fill`: a string is split at the hole markers, a list is used unchanged. */
 export function fillCanvas(template: Template, options: FillOptions, model: TextModel): TextPlan {
   const hole = stringOption('hole', options.hole ?? '___');
   if (hole === '') throw new RangeError("hole must not be empty: ''");
@@ -153,19 +153,19 @@ function piecesPlan(given: readonly GivenPiece[], model: TextModel): TextPlan {
   return { texts, layOut: (ids) => piecesCanvas(filled, ids, model) };
 }
 
-/** A text, or neighbouring holes: `ends[i]` is the position behind the i-th. */
+/** A text, or neighbouring holes: `ends[i]` is the position after the i-th. */
 type Piece = string | Holes;
 interface Holes {
   readonly start: number;
   readonly ends: number[];
-  /** Text or holes come before. */
+  /** Whether text or holes come before. */
   readonly continues: boolean;
 }
 
 /**
- * Text and holes in a row, and the reserved slot where there is an EOS id. Nothing predicts position 0, so a
- * canvas that would begin with a hole begins with BOS or `<|endoftext|>`. Mask, EOS and pad are banned, since
- * the text goes on after a hole.
+ * Text and holes in sequence, and the reserved slot if there is an EOS id. Nothing predicts position 0, so a
+ * canvas that would begin with a hole begins with BOS or `<|endoftext|>`. Mask, EOS and pad are banned, because
+ * the text continues after a hole.
  */
 function piecesCanvas(
   given: readonly GivenPiece[],
@@ -185,7 +185,7 @@ function piecesCanvas(
     }
     if (ids.length === 0) ids.push(startToken(model));
     const start = ids.length;
-    // Checked here as well, so that an absurd length ends before it fills the memory.
+    // Checked here as well, so that an absurd length fails before it fills the memory.
     if (start + piece.length > maxPositions) {
       throw new RangeError(
         `a hole of ${piece.length} tokens behind ${start} others is too long: the model attends to ${maxPositions}`,
@@ -223,7 +223,7 @@ function piecesCanvas(
   };
 }
 
-/** What stands at position 0 where a text begins with nothing. */
+/** The token at position 0 of a canvas that does not begin with text. */
 function startToken({ special, tokenizer }: TextModel): number {
   const id = special.bos ?? tokenizer.idOf('<|endoftext|>') ?? special.pad ?? special.eos[0];
   if (id === undefined) {
@@ -234,7 +234,7 @@ function startToken({ special, tokenizer }: TextModel): number {
   return id;
 }
 
-/** The mask token, and with `ends` what ends a text. */
+/** The mask token and, with `ends`, the tokens that end a text. */
 function bannedTokens({ special }: Pick<Canvas, 'special'>, ends: boolean): Int32Array {
   const ids = ends ? [special.mask, special.pad, ...special.eos] : [special.mask];
   return Int32Array.from(new Set(ids.filter((id) => id !== null)));

@@ -18,7 +18,7 @@ import {
 } from './validate';
 
 /**
- * What one step would commit, given the logits of a canvas: the same rule that the loop uses, without a model.
+ * Computes from the logits of a canvas what one step would commit: the same rule that the loop uses, without a model.
  *
  * @param logits [request.tokens.length, vocabulary], row by row: row i − 1 predicts position i. −∞ bans a token.
  * @throws RND1Error `not_finite` for NaN and +∞ in a row that is scored
@@ -31,7 +31,9 @@ export async function scoreAndUnmask(logits: Float32Array, request: UnmaskReques
   const tokens = tokenList('tokens', options.tokens, 2 ** 31 - 1);
   const vocabulary = logits.length / tokens.length;
   if (!Number.isInteger(vocabulary) || vocabulary < 1) {
-    throw new RangeError(`${logits.length} logits are no whole number of rows for ${tokens.length} tokens`);
+    throw new RangeError(
+      `${logits.length} logits are not a whole number of rows for ${tokens.length} tokens`,
+    );
   }
   tokenList('tokens', tokens, vocabulary);
   const masked = positionList('masked', options.masked, tokens.length);
@@ -43,7 +45,7 @@ export async function scoreAndUnmask(logits: Float32Array, request: UnmaskReques
     return withJSON({ committed: none, predicted: none, confidence: nothing, entropy: nothing });
   }
   const native = loadBinding();
-  // As an async function, so that what the addon throws at once is a rejection too.
+  // An async function, so that a synchronous throw of the addon becomes a rejection too.
   const result = await (async () => native.scoreAndUnmask(logits, vocabulary, canvas))().catch(
     (error: unknown) => {
       throw fromNative(error);
@@ -73,7 +75,7 @@ function readPlan(request: UnmaskRequest, masked: Int32Array, length: number, vo
   };
 }
 
-/** Results are aligned with `masked`: another order than the caller's would be misread. */
+/** Results are aligned with `masked`, so sorting it silently would misalign them for the caller. */
 function refuseUnsorted(given: TokenIds, sorted: Int32Array): void {
   const index = sorted.findIndex((position, i) => given[i] !== position);
   if (index !== -1)

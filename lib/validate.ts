@@ -3,15 +3,15 @@ import { inspect, types } from 'node:util';
 import { printableName } from './printable';
 import type { TokenIds } from './types';
 
-/** A value as an error message shows it: short, one line. */
+/** Formats a value for an error message: short, one line. */
 export function quote(value: unknown): string {
   const text = inspect(value, { depth: 1, maxArrayLength: 8, maxStringLength: 80, breakLength: Infinity });
   return printableName(text.length > 120 ? `${text.slice(0, 119)}…` : text);
 }
 
 /**
- * The options themselves: an object, or nothing for all defaults. `names` are all that there are: a misspelt one would
- * be ignored in silence.
+ * Checks an options object and returns it; undefined means all defaults. Any name that is not in `names` is an error,
+ * because a misspelt option would otherwise be ignored silently.
  */
 export function optionsObject<T extends object>(
   name: string,
@@ -32,7 +32,7 @@ export function optionsObject<T extends object>(
   return value;
 }
 
-/** The word that is at most a third of its letters away, case and underscores aside; null when none is. */
+/** The word nearest to `word`, if at most a third of its letters differ (ignoring case, `_` and `-`), else null. */
 export function nearest(word: string, words: readonly string[]): string | null {
   const plain = (text: string) => text.replaceAll(/[_-]/g, '').toLowerCase().slice(0, 40);
   const distances = words.map((other) => editDistance(plain(word), plain(other)));
@@ -41,7 +41,7 @@ export function nearest(word: string, words: readonly string[]): string | null {
   return found !== undefined && best <= found.length / 3 ? found : null;
 }
 
-/** Letters to insert, delete or replace (Levenshtein). */
+/** Number of letters to insert, delete or replace (Levenshtein). */
 function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
@@ -55,7 +55,7 @@ function editDistance(a: string, b: string): number {
   return previous[b.length] as number;
 }
 
-/** A finite number from `least` to `most`. */
+/** A finite number from `min` to `max`. */
 export function numberOption(name: string, value: unknown, min = -Infinity, max = Infinity): number {
   if (typeof value !== 'number') throw new TypeError(`${name} must be a number, not ${quote(value)}`);
   if (!Number.isFinite(value) || value < min || value > max) {
@@ -64,7 +64,7 @@ export function numberOption(name: string, value: unknown, min = -Infinity, max 
   return value;
 }
 
-/** An integer from `least` to `most`. */
+/** An integer from `min` to `max`. */
 export function integerOption(
   name: string,
   value: unknown,
@@ -110,12 +110,12 @@ export function signalOption(value: unknown): AbortSignal | undefined {
   if (typeof signal?.aborted !== 'boolean' || methods.some((name) => typeof signal[name] !== 'function')) {
     throw new TypeError(`signal must be an AbortSignal, not ${quote(value)}`);
   }
-  // One signal may be that of a thousand calls, which Node would take for a leak.
+  // A thousand calls may share one signal, which Node.js would report as a leak.
   if (signal instanceof EventTarget) setMaxListeners(0, signal);
   return signal as AbortSignal;
 }
 
-/** Integers from 0 to `limit` − 1 as a fresh array, so that later changes of the caller's do not matter. */
+/** Integers from 0 to `limit` − 1, copied so that later changes by the caller have no effect. */
 export function integerList(name: string, value: unknown, limit: number, what: string): Int32Array {
   if (!Array.isArray(value) && !types.isTypedArray(value)) {
     throw new TypeError(`${name} must be an Int32Array or an array of integers, not ${quote(value)}`);
@@ -145,7 +145,7 @@ export function tokenList(name: string, value: TokenIds, vocabulary: number): In
   return integerList(name, value, vocabulary, 'token ids');
 }
 
-/** Token ids that are never predicted, copied; one must be left. */
+/** Token ids that are never predicted, copied; at least one other token must remain. */
 export function bannedList(value: TokenIds | undefined, vocabulary: number): Int32Array {
   const banned = tokenList('banned', value ?? [], vocabulary);
   if (banned.length >= vocabulary && new Set(banned).size === vocabulary) {
@@ -164,11 +164,11 @@ export function positionList(name: string, value: TokenIds, length: number): Int
   return positions;
 }
 
-/** It reads as empty, which would be taken for what the caller means. */
+/** Whether the buffer is detached: the array then reads as empty, which the caller did not mean. */
 function isDetached(array: NodeJS.TypedArray): boolean {
   if (array.length > 0) return false;
   try {
-    // Node.js 20 has no `ArrayBuffer.prototype.detached`, but it makes no view of such a buffer.
+    // Node.js 20 has no `ArrayBuffer.prototype.detached`, but a view of a detached buffer throws.
     new Uint8Array(array.buffer);
     return false;
   } catch {

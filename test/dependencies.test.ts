@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { minVersion, satisfies } from 'semver';
 
-// What `npm install` brings. Where a version wants a newer Node.js than ours, npm warns with EBADENGINE.
+// The packages that `npm install` installs. npm warns with EBADENGINE if one requires a newer Node.js than rnd1.
 
 interface Package {
   readonly version?: string;
@@ -32,7 +32,7 @@ test('nothing that users install runs a script', () => {
   expect(scripted.map(([path]) => path)).toEqual([]);
 });
 
-// fastify takes any 6.x of it; 6.8 brings a `cookie` that is for Node.js 22 alone.
+// fastify accepts any 6.x; 6.8 depends on a `cookie` that requires Node.js 22.
 test('light-my-request is held below 6.8 while Node.js 20 counts', () => {
   expect(dependencies['light-my-request']).toBe('~6.6.0');
   expect(satisfies('20.19.0', engines.node)).toBe(true);

@@ -4,11 +4,11 @@ import { POST } from '../examples/route-handler';
 import { gridOf, isSolution, linesOf } from '../examples/support/sudoku';
 import { rnd1, start } from './cli/rnd1';
 
-// What the examples say, not only that they end: test/readme.test.ts holds the same of those that pages show.
+// Checks what the examples print, not only that they exit; test/readme.test.ts does so for those that pages show.
 
 const root = resolve(__dirname, '..');
 
-/** Runs an example in one process; `npx tsx`, as their first lines say, takes three and comes to the same. */
+/** Runs an example in one process; `npx tsx`, as in their first lines, needs three and does the same. */
 async function run(name: string): Promise<string[]> {
   const options = name.endsWith('.ts') ? ['--require', 'tsx/cjs'] : [];
   const { code, stdout, stderr } = await start(process.execPath, [...options, `examples/${name}`], {
@@ -18,7 +18,7 @@ async function run(name: string): Promise<string[]> {
   return stdout.trimEnd().split('\n');
 }
 
-/** Each has a test: here, or where it is shown. */
+/** Examples that have tests of their own, here or in test/readme.test.ts. */
 const shown = ['start.ts', 'stream.ts'];
 const told: Record<string, (lines: string[]) => void> = {
   'generate.ts': ([answer, cost]) => {
@@ -81,7 +81,7 @@ describe('the route handler', () => {
   const ask = (body: string, signal?: AbortSignal) =>
     POST(new Request('http://localhost/', { method: 'POST', body, signal }));
 
-  test('refuses what is not a prompt', async () => {
+  test('refuses a body that is not a prompt', async () => {
     for (const body of ['', '{}', '{"prompt": 4}']) {
       const response = await ask(body);
       expect(response.status).toBe(400);

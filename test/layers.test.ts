@@ -58,7 +58,7 @@ describe('C++ includes', () => {
     expect(outside(/^native\/backend\/cpu\//, users)).toEqual([]);
   });
 
-  // Longest prefix first: what the files of a folder may include besides that folder itself.
+  // Longest prefix first: the files that a folder may include, besides its own.
   const layers: readonly (readonly [string, RegExp])[] = [
     ['backend/cpu/', /^(core|io)\/|^backend\/[^/]+$/],
     ['backend/cuda/', /^(core|io)\/|^backend\/[^/]+$/],
@@ -71,7 +71,7 @@ describe('C++ includes', () => {
     ['', /^napi\//],
   ];
 
-  test('each layer includes itself and what lies below it', () => {
+  test('each layer includes only itself and the layers below it', () => {
     const own = references(sources('native', /\.(h|inl|cc|cu|cuh)$/), /^\s*#\s*include\s*"([^"]+)"/gm).map(
       ({ file, target }) => ({ file: file.slice('native/'.length), target }),
     );

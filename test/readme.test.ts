@@ -5,7 +5,7 @@ import { rnd1, start } from './cli/rnd1';
 import { LocalHub } from './hub/local-hub';
 import { shardedNano } from './hub/sharded-nano';
 
-// What the pages show is run: a page that promises what is no longer so fails here.
+// Runs the commands and programs that the pages show: an outdated page fails here.
 
 const root = resolve(__dirname, '..');
 const pages = [
@@ -20,12 +20,12 @@ const { version, scripts } = JSON.parse(read('package.json')) as {
   version: string;
   scripts: Record<string, string>;
 };
-/** What `npm run package` writes on this kind of machine, seen from a folder beside the clone. */
+/** Files that `npm run package` writes on linux-x64, relative to a folder beside the clone. */
 const tarballs = ['rnd1', 'rnd1-linux-x64'].map(
   (name) => `../rnd1/build-package/packages/${name}-${version}.tgz`,
 );
 
-/** Commands that are run elsewhere, or cannot be: what they need is not here. */
+/** Commands that are run elsewhere, or not at all, because their requirements are missing here; and where. */
 const elsewhere: Record<string, string> = {
   'npm install && npm start': '.ci/run, in a fresh clone',
   'npm install && npm test': '.ci/run, in a fresh clone',
@@ -85,7 +85,7 @@ function blocksOf(text: string): { language: string; code: string; before: strin
   );
 }
 
-/** All commands of a page: lines of `sh` blocks, and code spans that begin like one. */
+/** All commands of a page: lines of `sh` blocks, and code spans that begin like a command. */
 function commandsOf(page: string): string[] {
   const text = read(page);
   const blocks = blocksOf(text).filter(({ language }) => language === 'sh');
@@ -103,7 +103,7 @@ const environment = () => ({ HF_ENDPOINT: hub.url, HF_HUB_CACHE: folder, HF_HUB_
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'rnd1-readme-'));
   hub = await LocalHub.start();
-  // The 30B model is not here; the embedded one stands in for it. A download would tell of its progress.
+  // The embedded model replaces the 30B one. It is downloaded in advance, so that no progress is printed later.
   hub.add('radicalnumerics/RND1-Base-0910', shardedNano());
   await rnd1(['download', 'radicalnumerics/RND1-Base-0910'], { env: environment() });
 });
@@ -112,7 +112,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test('the two lines for a fresh machine stand there', () => {
+test('the README shows the two lines for a fresh machine', () => {
   const blocks = blocksOf(readme).filter(({ language }) => language === 'sh');
   expect(blocks.map(({ code }) => code)).toEqual(
     expect.arrayContaining(['npm install && npm start\n', 'npm install && npm test\n']),
@@ -151,7 +151,7 @@ test('the captured run of examples/stream.ts is what is printed', async () => {
 });
 
 describe('programs run', () => {
-  // A package finds itself by its own name from inside its folder.
+  // A package can resolve itself by its own name from inside its folder.
   const runProgram = async (page: string) => {
     const [program] = blocksOf(read(page)).filter(({ language }) => language === 'js');
     const code = program?.code as string;
@@ -212,7 +212,7 @@ describe('for strangers', () => {
   });
 });
 
-test.each(pages)('links of %s lead somewhere', (page) => {
+test.each(pages)('links of %s have targets', (page) => {
   const targets = [...read(page).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)].map(([, target]) => target);
   const missing = targets.filter((target) => !existsSync(join(root, dirname(page), target as string)));
   expect(missing).toEqual([]);

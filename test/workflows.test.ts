@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { platformPackage, prebuiltFor } from '../lib/platform';
 
-// `npm run lint` checks the workflows' grammar; these, that what they speak of is in the repository.
+// `npm run lint` checks the workflows' syntax; these tests check that what they refer to is in the repository.
 
 interface Step {
   readonly uses?: string;
@@ -118,8 +118,8 @@ describe('the release', () => {
     expect(script).toContain('--provenance');
   });
 
-  // The loop of the workflow itself, with an npm that only writes down what it is asked for.
-  test('publishes what it has not published, in order', () => {
+  // Runs the workflow's own loop with an npm stub that only prints its arguments.
+  test('publishes only unpublished packages, in order', () => {
     const script = publish.steps.find(({ run }) => run?.includes('npm publish'))?.run as string;
     const there = platformPackage({ platform: 'linux', arch: 'arm64' });
     const npm = `npm() { if [ "$1" = view ]; then [ "$2" != '${there}@1.2.3' ] || echo 1.2.3; else echo "$2"; fi; }`;

@@ -10,7 +10,7 @@
 /** A dtype of weights, or a compute dtype. */
 export type FloatType = 'f32' | 'f16' | 'bf16';
 
-/** Integers with scales, laid out as docs/quantization.md says. */
+/** Integers with scales, in the layout of docs/quantization.md. */
 export type QuantizedType = 'q8' | 'q4';
 
 /** Columns that share a scale. */
@@ -30,7 +30,7 @@ export interface NativeConfig {
   readonly headDim: number;
   /** Experts of a layer. */
   readonly experts: number;
-  /** Experts that work on a token. */
+  /** Experts used per token. */
   readonly expertsPerToken: number;
   /** Width of an expert's inner layer. */
   readonly expertWidth: number;
@@ -38,34 +38,34 @@ export interface NativeConfig {
   readonly vocabulary: number;
   /** The longest canvas. */
   readonly maxPositions: number;
-  /** What RMSNorm adds to the mean square. */
+  /** Added by RMSNorm to the mean square. */
   readonly rmsNormEpsilon: number;
   /** Base of the rotary embedding's frequencies. */
   readonly ropeTheta: number;
   /** Renormalise the top-k routing weights to sum to 1. */
   readonly normTopkProb: boolean;
-  /** The LM head is the embedding table; `lm_head.weight` is not looked for. */
+  /** The LM head is the embedding table; `lm_head.weight` is not needed. */
   readonly tieWordEmbeddings: boolean;
 }
 
-/** A place in one of the files. */
+/** A byte offset in one of the files, which `file` is the index of. */
 export interface NativePlace {
   readonly file: number;
   readonly offset: number;
 }
 
-/** Where one tensor's bytes lie: row-major, little-endian, `shape` × `dtype` bytes from `offset` of `files[file]`. */
+/** Where a tensor is stored: row-major, little-endian, `shape` × `dtype` bytes from `offset` of `files[file]`. */
 export interface NativeFloatTensor extends NativePlace {
   readonly name: string;
   readonly dtype: FloatType;
   readonly shape: readonly number[];
 }
 
-/** The same for the integers of a quantized weight, and where its scales and, with q4, minimums lie. */
+/** Where a quantized weight's integers are stored, and its scales and, with q4, minimums. */
 export interface NativeQuantizedTensor extends NativePlace {
   readonly name: string;
   readonly dtype: QuantizedType;
-  /** Of the numbers that the integers stand for. */
+  /** Shape of the dequantized matrix, not of the stored bytes. */
   readonly shape: readonly number[];
   readonly group: QuantizedGroup;
   readonly scales: NativePlace;
@@ -80,9 +80,9 @@ export interface SessionDescription {
   readonly files: readonly string[];
   /** At least every tensor that the model needs; others are ignored. */
   readonly tensors: readonly NativeTensor[];
-  /** Quantizes the unquantized weights of matmuls while they are loaded; by default everything stays as it is. */
+  /** Quantizes the unquantized weights of matmuls while they are loaded. @default null */
   readonly quantize?: { readonly dtype: QuantizedType; readonly group: QuantizedGroup } | null;
-  /** Copies the weights into memory of the process's own, instead of using the mapped files; not where it is left out. */
+  /** Copies the weights into the process's own memory instead of using the mapped files. @default false */
   readonly copied?: boolean;
   /** `'cpu'`, `'cuda'` or `'cuda:N'`. */
   readonly device: string;
@@ -106,7 +106,7 @@ export interface SessionInfo {
   readonly weightBytes: number;
 }
 
-/** Called on the JavaScript thread. Bytes and tensors so far and in all. */
+/** Called on the JavaScript thread with the bytes and tensors so far, and their totals. */
 export type NativeProgress = (
   bytes: number,
   totalBytes: number,
@@ -121,14 +121,14 @@ export class AbortFlag {
   readonly aborted: boolean;
 }
 
-/** How a step scores masked positions and which of them it commits. Numbers come from the schedule. */
+/** How a step scores masked positions and which of them it commits. The schedule computes the numbers. */
 export interface StepPlan {
   /** The masked positions that may be committed in this step, ascending; null = all masked ones. */
   readonly eligible: Int32Array | null;
   /** Best first: lowest entropy, highest confidence, largest margin, or by random number. Ties: lower position. */
   readonly order: 'entropy' | 'confidence' | 'margin' | 'random';
   /**
-   * - `keep`: all eligible positions but the worst `value` are committed (value ≥ count: none is).
+   * - `keep`: all eligible positions except the worst `value` are committed (value ≥ count: none).
    * - `gamma`: over the order, count entries with cumsum(entropy) − cummax(entropy) ≤ value; commit that many.
    * - `tau`: commit those with confidence ≥ log(value), at least one.
    */
@@ -151,7 +151,7 @@ export interface StepPlan {
 }
 
 export interface StepCanvas {
-  /** All tokens of the canvas as they are. */
+  /** All tokens of the canvas, masked positions included. */
   readonly tokens: Int32Array;
   /** Masked positions, strictly ascending, at least one: those that are scored. */
   readonly masked: Int32Array;
@@ -167,7 +167,7 @@ export interface StepResult {
   readonly confidence: Float32Array;
   /** In nats; 0 at position 0. */
   readonly entropy: Float32Array;
-  /** NaN or infinity was found in this canvas's logits: nothing is committed, the other arrays mean nothing. */
+  /** NaN or infinity was found in this canvas's logits: nothing is committed, the other arrays are meaningless. */
   readonly notFinite: boolean;
 }
 
@@ -182,7 +182,7 @@ export interface ForwardRequest {
   readonly forcedExperts: Int32Array | null;
 }
 
-/** R = number of rows asked for. */
+/** R = number of rows requested. */
 export interface ForwardResult {
   /** [R, vocabulary] */
   readonly logits: Float32Array | null;
@@ -192,7 +192,7 @@ export interface ForwardResult {
   readonly routerLogits: Float32Array | null;
   /** [layers, R, expertsPerToken], best first. */
   readonly expertIds: Int32Array | null;
-  /** [layers, R, expertsPerToken]: the factors really used. */
+  /** [layers, R, expertsPerToken]: the factors applied to the experts' outputs. */
   readonly expertWeights: Float32Array | null;
 }
 
@@ -207,15 +207,15 @@ export class Session {
   ): Promise<Session>;
   readonly info: SessionInfo;
   /**
-   * One bidirectional pass over each canvas, packed into one batch. Code `'io'`, here and from `step`: a mapped file was
-   * cut short.
+   * One bidirectional pass over each canvas, packed into one batch. Code `'io'`, here and from `step`: a mapped file
+   * was truncated.
    */
   forward(requests: readonly ForwardRequest[], abort: AbortFlag | null): Promise<ForwardResult[]>;
   /** Forward, score and unmask every canvas, packed into one batch. The canvases are not modified. */
   step(canvases: readonly StepCanvas[], abort: AbortFlag | null): Promise<StepResult[]>;
   /**
-   * Aborts what runs, rejects what waits with code `'disposed'`, and resolves when the weights are freed: also where that
-   * was asked for before.
+   * Aborts the running call, rejects waiting ones with code `'disposed'`, and resolves when the weights are freed. May
+   * be called repeatedly.
    */
   dispose(): Promise<void>;
 }
@@ -230,9 +230,9 @@ export function scoreAndUnmask(
   canvas: StepCanvas,
 ): Promise<StepResult>;
 
-/** One tensor on its way into another file: copied, or quantized. */
+/** A tensor to copy or quantize into another file. */
 export interface ShardTensor extends NativeFloatTensor {
-  /** Where it goes, in bytes from the start of the file: the copy, or the integers. */
+  /** Byte offset of the copy, or of the integers, in the new file. */
   readonly data: number;
   readonly quantized: {
     readonly dtype: QuantizedType;
@@ -243,7 +243,7 @@ export interface ShardTensor extends NativeFloatTensor {
 }
 
 export interface ShardDescription {
-  /** Paths that tensors come from. */
+  /** Paths of the source files. */
   readonly files: readonly string[];
   /** The file to fill; it exists, with its header. */
   readonly path: string;
@@ -253,8 +253,8 @@ export interface ShardDescription {
 }
 
 /**
- * Copies and quantizes tensors into one file, through a few megabytes of memory for each thread, and resolves when
- * they are on the disk.
+ * Copies and quantizes tensors into one file, with a few megabytes of memory per thread, and resolves when they are
+ * on disk.
  */
 export function fillShard(
   description: ShardDescription,
@@ -262,7 +262,7 @@ export function fillShard(
   abort: AbortFlag | null,
 ): Promise<void>;
 
-/** What a machine can compute on. */
+/** Instruction sets and GPUs of a machine. */
 export interface NativeSystem {
   /** CPU instruction sets this machine can run, best first. */
   readonly instructionSets: readonly string[];
@@ -272,12 +272,12 @@ export interface NativeSystem {
   readonly gpus: readonly {
     /** `'cuda:N'` */
     readonly device: string;
-    /** As the driver has it: `'NVIDIA H100 80GB HBM3'`. */
+    /** As the driver reports it: `'NVIDIA H100 80GB HBM3'`. */
     readonly name: string;
-    /** Memory in all. */
+    /** Total memory. */
     readonly bytes: number;
   }[];
-  /** Why there is no GPU to use; null when there is one. */
+  /** Why no GPU can be used; null if one can. */
   readonly cudaUnavailable: string | null;
 }
 

@@ -3,10 +3,10 @@ import { FairLine, type InLine } from '../fair-line';
 import { ownerOf } from '../owners';
 import type { ThreadMessage, ToldError } from './thread';
 
-/** Why a thread was lost: it took too long, needed too much memory, or ended by itself. */
+/** Why a thread was lost: it took too long, needed too much memory, or exited by itself. */
 export type LossReason = 'time' | 'memory' | 'crash';
 
-/** The thread was ended before it had answered. */
+/** The thread ended before it answered. */
 export class ThreadLost extends Error {
   override readonly name = 'ThreadLost';
 
@@ -20,7 +20,7 @@ export class ThreadLost extends Error {
   }
 }
 
-/** What a thread threw. */
+/** An error that the thread threw. */
 export class ThreadFailed extends Error {
   override readonly name = 'ThreadFailed';
 
@@ -33,37 +33,36 @@ export class ThreadFailed extends Error {
 export interface LaneOptions {
   /** The module that runs in the thread and calls `serveThread`. */
   readonly file: string;
-  /** What it prepares with. */
+  /** Passed to the module's `prepare` function. */
   readonly data: unknown;
-  /** For preparing. */
+  /** Time limit for preparing. */
   readonly startLimit: number;
-  /** For one request. */
+  /** Time limit for one request. */
   readonly limit: number;
-  /** For the thread's heap. */
+  /** Limit of the thread's heap. */
   readonly heapMegabytes: number;
-  /** The thread is ended when it had nothing to do for so long. @default never */
+  /** The thread ends after being idle for this time. @default never */
   readonly idleLimit?: number;
   /** Called when a thread was lost. */
   readonly onLost?: (reason: LossReason) => void;
 }
 
 interface Job extends InLine {
-  /** Undefined for one that only wants the thread to be ready. */
+  /** Undefined if the caller only waits for the thread to be ready. */
   readonly request: unknown;
   readonly resolve: (value: unknown) => void;
   readonly reject: (reason: unknown) => void;
 }
 
 /**
- * Runs code that cannot be trusted to end: a worker thread that is started when it is needed first and answers one
- * request after another, in turns of their owners. A request that takes too long, or too much memory, ends the thread,
- * which is the only way to interrupt a regular expression; the next request gets a new one. Keeps the process alive only
- * while it has something to answer.
+ * Runs code that may never end, in a worker thread that starts on first use and answers one request at a time; owners
+ * take turns. A request that takes too long, or too much memory, ends the thread, which is the only way to interrupt a
+ * regular expression; the next request starts a new one. Keeps the process alive only while requests are pending.
  */
 export class Lane<Ready, Request, Reply> {
   readonly #options: LaneOptions;
   #worker: Worker | null = null;
-  /** What the thread told when it was ready; null until then. */
+  /** The data that the thread sent when it was ready; null until then. */
   #ready: { readonly told: Ready } | null = null;
   #current: Job | null = null;
   readonly #waiting = new FairLine<Job>();
@@ -74,18 +73,18 @@ export class Lane<Ready, Request, Reply> {
     this.#options = options;
   }
 
-  /** Requests that are not answered yet. */
+  /** Number of requests that are not answered yet. */
   get pending(): number {
     return this.#waiting.size + (this.#current === null ? 0 : 1);
   }
 
-  /** What the thread tells when it is ready; starts it where it does not run. */
+  /** Starts the thread unless it runs, and resolves to the data that it sends when it is ready. */
   start(): Promise<Ready> {
     return this.#ask(undefined) as Promise<Ready>;
   }
 
   /**
-   * Rejects with `signal.reason` as soon as it aborts; what has begun goes on to its end or its limit.
+   * Rejects with `signal.reason` as soon as it aborts; a request that has begun still runs to its end or its limit.
    *
    * @throws ThreadFailed what the thread threw; ThreadLost beyond a limit
    */
@@ -93,7 +92,7 @@ export class Lane<Ready, Request, Reply> {
     return this.#ask(request, signal) as Promise<Reply>;
   }
 
-  /** Ends the thread; what is pending, and every later request, rejects with `reason`. */
+  /** Ends the thread; pending and later requests reject with `reason`. */
   close(reason: Error): void {
     if (this.#closed !== null) return;
     this.#closed = reason;
@@ -136,7 +135,7 @@ export class Lane<Ready, Request, Reply> {
     try {
       this.#worker ??= this.#open();
     } catch (error) {
-      // The thread was not allowed: Node.js has a permission for it.
+      // The process lacks the permission to start threads.
       this.#finish(() => job.reject(error));
       return;
     }
@@ -145,7 +144,7 @@ export class Lane<Ready, Request, Reply> {
     else this.#begin(job);
   }
 
-  /** The thread is ready. */
+  /** Sends a request to the thread, which is ready. */
   #begin({ request, resolve, reject }: Job): void {
     if (request === undefined) {
       this.#finish(() => resolve(this.#ready?.told));
@@ -178,7 +177,7 @@ export class Lane<Ready, Request, Reply> {
     clearTimeout(this.#timer);
     const job = this.#current;
     this.#timer = setTimeout(() => {
-      // An answer may lie there already, where this thread was the one that was busy.
+      // The answer may be queued already, if it was this thread's event loop that was blocked.
       setImmediate(() => {
         if (this.#current === job && job !== null) this.#lose('time');
       });
@@ -189,7 +188,7 @@ export class Lane<Ready, Request, Reply> {
     const { file, data, heapMegabytes } = this.#options;
     const worker = new Worker(file, {
       workerData: data,
-      // Nothing of the process's own: neither loaders and flags nor tokens.
+      // Nothing is inherited from the process: no loaders, flags or access tokens.
       env: {},
       execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: heapMegabytes, maxYoungGenerationSizeMb: 64 },
@@ -215,7 +214,7 @@ export class Lane<Ready, Request, Reply> {
     } else if (job !== null && 'reply' in message) {
       this.#finish(() => job.resolve(message.reply));
     } else if ('error' in message) {
-      // What could not even prepare would not do so for the next request.
+      // A thread that failed to prepare cannot answer the next request either.
       if (this.#ready === null) this.#end();
       this.#finish(() => job?.reject(new ThreadFailed(message.error)));
     }

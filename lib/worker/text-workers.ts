@@ -4,30 +4,30 @@ import { Lane, type LossReason, ThreadFailed, ThreadLost } from './lane';
 import { threadFile } from './thread-file';
 import type { TokenizerPlace } from './tokenizer-thread';
 
-/** UTF-16 units that become tokens in some forty milliseconds; texts up to here need not wait behind longer ones. */
+/** UTF-16 units that are tokenized in about 40 ms; texts up to this length do not wait behind longer ones. */
 const smallText = 8192;
-/** Seconds for making a tokenizer that was made once already. */
+/** Time limit in seconds to build a tokenizer that was built successfully before. */
 const startLimit = 60;
-/** Seconds for making one that may take for ever: the largest published ones need two or three. */
+/** Time limit in seconds to build one for the first time: the largest published ones need two or three. */
 const trialLimit = 30;
-/** For the heap of a thread: a text of the server's default size needs a few hundred. */
+/** Limit of a thread's heap: a text of the server's default size needs a few hundred. */
 const heapMegabytes = 1024;
-/** Seconds after which the thread for long texts is given up, and its tokenizer with it. */
+/** Seconds after which the idle thread for long texts ends, which frees its tokenizer. */
 const idleLimit = 60;
-/** UTF-16 units of texts whose tokens are kept, for the next answer to the same prompt. */
+/** UTF-16 units of texts whose tokens are cached, for repeated prompts. */
 const memoLimit = 2 ** 20;
 
-/** Whose texts become tokens. */
+/** Options of `TextWorkers`. */
 export interface TextWorkersOptions extends TokenizerPlace {
   readonly tokenizer: Tokenizer | null;
-  /** Seconds that the texts of one call may take. */
+  /** Time limit in seconds for the texts of one call. */
   readonly limit: number;
 }
 
-/** A text that becomes tokens. */
+/** A text to tokenize. */
 export interface GivenText {
   readonly text: string;
-  /** It goes on after another one. */
+  /** Whether it continues another text. */
   readonly continues: boolean;
 }
 
@@ -39,9 +39,9 @@ interface Lanes {
 }
 
 /**
- * Makes tokens of texts in worker threads, under limits of time and memory: what a tokenizer.json makes of a text is
- * known only when it is done. One thread is for short texts, one for long ones. Both start when they are needed; until
- * then short texts are done here, where the tokenizer's patterns are known to be quick.
+ * Tokenizes texts in worker threads, under limits of time and memory, because the cost of a tokenizer.json cannot be
+ * known in advance. One thread is for short texts, one for long ones; both start on first use. Until `start` is called,
+ * short texts are tokenized on the calling thread if the tokenizer's patterns are known to be fast.
  */
 export class TextWorkers {
   readonly #options: TextWorkersOptions;
@@ -65,17 +65,17 @@ export class TextWorkers {
         : { short: new Lane({ ...shared, file }), long: new Lane({ ...shared, file, idleLimit }) };
   }
 
-  /** Seconds that the texts of one call may take. */
+  /** Time limit in seconds for the texts of one call. */
   get limit(): number {
     return this.#options.limit;
   }
 
-  /** Calls that wait for their tokens. */
+  /** Number of calls that wait for their tokens. */
   get pending(): number {
     return this.#lanes === null ? 0 : this.#lanes.short.pending + this.#lanes.long.pending;
   }
 
-  /** From now on the calling thread makes no tokens at all. */
+  /** Starts the thread for short texts; from now on nothing is tokenized on the calling thread. */
   async start(): Promise<void> {
     if (this.#options.tokenizer === null) return;
     const { short } = this.#needLanes();
@@ -83,16 +83,16 @@ export class TextWorkers {
     await short.start().catch((error) => this.#fail(error));
   }
 
-  /** Calls back when a thread had to be ended; returns what ends that. */
+  /** Calls `listener` when a thread was lost; returns a function that removes it. */
   onLost(listener: (reason: LossReason) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
   /**
-   * The token ids of texts; a string is one that begins a text.
+   * The token ids of texts; a string does not continue another text.
    *
-   * @throws RND1Error `prompt_too_expensive`, or what the tokenizer says; the signal's reason when it aborts
+   * @throws RND1Error `prompt_too_expensive`, or an error of the tokenizer; the signal's reason when it aborts
    */
   async encode(given: readonly (string | GivenText)[], signal?: AbortSignal): Promise<readonly Int32Array[]> {
     const { tokenizer } = this.#options;
@@ -115,7 +115,7 @@ export class TextWorkers {
       const lane = this.#needLanes()[total <= smallText ? 'short' : 'long'];
       const found = await lane.ask([...missing.values()], signal).catch((error) => this.#fail(error));
       [...missing.keys()].forEach((key, i) => {
-        // The thread's arrays may be of another realm, where test runners make some.
+        // The thread's arrays may belong to another realm, which test runners create.
         const own = Int32Array.from(found[i] as Int32Array);
         known.set(key, own);
         this.#remember(key, own);
@@ -131,7 +131,7 @@ export class TextWorkers {
     this.#memo.clear();
   }
 
-  /** Keeps the latest. */
+  /** Caches ids and evicts the oldest. */
   #remember(key: string, ids: Int32Array): void {
     if (key.length > memoLimit || this.#memo.has(key)) return;
     this.#memo.set(key, ids);
@@ -153,7 +153,7 @@ export class TextWorkers {
     if (!(error instanceof ThreadLost)) throw error;
     const { limit, folder } = this.#options;
     const seconds = error.starting ? startLimit : limit;
-    const told = error.starting ? `${folder}: making its tokenizer` : 'making tokens of the text';
+    const told = error.starting ? `${folder}: building its tokenizer` : 'tokenizing the text';
     throw new RND1Error('prompt_too_expensive', `${told} ${lossText(error.reason, seconds, heapMegabytes)}`, {
       cause: error,
     });
@@ -162,14 +162,14 @@ export class TextWorkers {
 
 const keyOf = ({ text, continues }: GivenText) => (continues ? `+${text}` : `=${text}`);
 
-/** What a lost thread did, behind what it was doing. */
+/** Why a thread was lost, as the predicate of a sentence. */
 export function lossText(reason: LossReason, seconds: number, megabytes: number): string {
   if (reason === 'time') return `took more than ${seconds} s`;
   if (reason === 'memory') return `needed more than ${megabytes} MB`;
   return 'ended its thread';
 }
 
-/** Throws unless the tokenizer of a folder can be made within the limits of memory and time, `limit` in seconds. */
+/** Throws unless the tokenizer of a folder can be built within the limits of memory and time, `limit` in seconds. */
 export async function tryTokenizer(folder: string, vocabulary: number, limit = trialLimit): Promise<void> {
   const file = threadFile('worker/tokenizer-thread');
   if (file === null) throw missingThread();
@@ -184,7 +184,9 @@ export async function tryTokenizer(folder: string, vocabulary: number, limit = t
     await lane.start();
   } catch (error) {
     if (!(error instanceof ThreadLost)) throw error;
-    throw new Error(`making it ${lossText(error.reason, limit, heapMegabytes)}`, { cause: error });
+    throw new Error(`building the tokenizer ${lossText(error.reason, limit, heapMegabytes)}`, {
+      cause: error,
+    });
   } finally {
     lane.close(new Error('done'));
   }
@@ -205,12 +207,12 @@ let warned = false;
 function warnOfBundle(): void {
   if (warned) return;
   warned = true;
-  process.emitWarning(`${missing}: texts become tokens on the calling thread, without a time limit`, {
+  process.emitWarning(`${missing}: texts are tokenized on the calling thread, without a time limit`, {
     code: 'RND1_NO_THREADS',
   });
 }
 
-/** An error of a thread as this thread's own. */
+/** Recreates an error of a worker thread in this one. */
 function rebuilt(failed: ThreadFailed): Error {
   const { name, message, code } = failed.told;
   if (name === 'RND1Error') return new RND1Error(code as RND1ErrorCode, message, { cause: failed });

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
-/** An error as it passes from a thread to its owner: structured cloning would lose `code`. */
+/** An error in the form in which a thread sends it: structured cloning would lose `code`. */
 export interface ToldError {
   readonly name: string;
   readonly message: string;
@@ -9,13 +9,13 @@ export interface ToldError {
   readonly param?: string | null;
 }
 
-/** What a thread sends: once `ready` or an error, then a reply or an error for every request, in order. */
+/** Messages of a thread: once `ready` or an error, then a reply or an error for every request, in order. */
 export type ThreadMessage =
   | { readonly ready: unknown }
   | { readonly reply: unknown }
   | { readonly error: ToldError };
 
-/** What a thread is when it is ready: something to tell, and what answers requests. */
+/** A thread that is ready: the data it reports, and the function that answers requests. */
 export interface Prepared {
   readonly ready: unknown;
   answer(request: never): unknown;
@@ -25,7 +25,7 @@ export interface Prepared {
 export function serveThread(prepare: (data: never) => Promise<Prepared>): void {
   const port = parentPort;
   if (port === null) throw new Error('this module runs in a worker thread');
-  // Libraries warn of odd files, in the files' own words: none of that belongs on anybody's terminal.
+  // Libraries print warnings that quote untrusted files; they must not reach the terminal.
   process.stdout.write = process.stderr.write = () => true;
   const send = (message: ThreadMessage) => port.postMessage(message);
   prepare(workerData as never).then(

@@ -2,13 +2,13 @@ import { Tokenizer } from '../tokenizer';
 import type { GivenText } from './text-workers';
 import { serveThread } from './thread';
 
-/** Which tokenizer the thread has. */
+/** Location of the thread's tokenizer. */
 export interface TokenizerPlace {
   readonly folder: string;
   readonly vocabulary: number | undefined;
 }
 
-/** More ids than any canvas has are not carried over. */
+/** Maximum number of ids that are sent back; no canvas has more. */
 const idLimit = 2 ** 20;
 
 serveThread(async ({ folder, vocabulary }: TokenizerPlace) => {

@@ -106,7 +106,7 @@ test('writes a checkpoint that says what it is, loads and answers', async () => 
   expect(cuda.stderr).toContain('q4 weights run on the CPU only for now');
   const other = await rnd1(['generate', 'What is 1+1?', '--model', out, '--dtype', 'q8']);
   expect(other).toMatchObject({ code: 1, stdout: '' });
-  expect(other.stderr).toContain("dtype 'q8' is asked for, but the weights are q4 already");
+  expect(other.stderr).toContain("dtype 'q8' is requested, but the weights are q4 already");
 });
 
 test('a file, a copy of it and an unquantized checkpoint that is quantized while it loads give the same bits', async () => {

@@ -30,7 +30,7 @@ function canvas(length: number, seed = 0): StepCanvas {
   };
 }
 
-/** A gate that the fake session waits at, and its key. */
+/** A promise that the fake session awaits, and the function that resolves it. */
 function gate(): { readonly closed: Promise<void>; open(): void } {
   let open = () => {};
   const closed = new Promise<void>((resolve) => {
@@ -39,7 +39,7 @@ function gate(): { readonly closed: Promise<void>; open(): void } {
   return { closed, open };
 }
 
-/** Lets everything happen that can happen without a gate. */
+/** Waits until everything that is not behind a gate has run. */
 async function settle(): Promise<void> {
   for (let i = 0; i < 5; i++) await nextTurn();
 }
@@ -55,14 +55,14 @@ beforeEach(() => {
 });
 
 describe('packing', () => {
-  it('sends what waits while the session is idle in one step', async () => {
+  it('packs all canvases that wait while the session is idle into one step', async () => {
     const alone = await new FakeSession(vocabulary).step([canvas(4), canvas(5), canvas(6)], new FakeFlag());
     const together = await Promise.all([4, 5, 6].map((length) => batcher.step(canvas(length))));
     expect(together).toEqual(alone);
     expect(lengthsOf(session)).toEqual([[4, 5, 6]]);
   });
 
-  it('gives each a step of its own where they have no room together', async () => {
+  it('runs canvases one by one if memory is short for all together', async () => {
     const alone = await new FakeSession(vocabulary).step([canvas(4), canvas(5)], new FakeFlag());
     const crowded = new FakeSession(vocabulary);
     const step = crowded.step.bind(crowded);
@@ -78,7 +78,7 @@ describe('packing', () => {
     expect(results[2]).toEqual({ status: 'fulfilled', value: alone[1] });
   });
 
-  it('sends what came during a step in the next one', async () => {
+  it('packs canvases that arrive during a step into the next one', async () => {
     const { closed, open } = gate();
     session.beforeResult = () => closed;
     const first = batcher.step(canvas(4));
@@ -91,7 +91,7 @@ describe('packing', () => {
     expect(lengthsOf(session)).toEqual([[4], [5, 6]]);
   });
 
-  it('waits for all whom the same step has woken', async () => {
+  it('waits for all calls that the same step resolved', async () => {
     const loop = async (length: number, depth: number) => {
       for (let i = 0; i < 3; i++) {
         await batcher.step(canvas(length));
@@ -114,12 +114,12 @@ describe('packing', () => {
 });
 
 describe('fairness', () => {
-  /** Takes one step after another, as the loop does. */
+  /** Runs one step after another, as the loop does. */
   const loop = async (length: number, steps: number) => {
     for (let i = 0; i < steps; i++) await batcher.step(canvas(length));
   };
 
-  it('gives canvases that have no room together their steps in turn', async () => {
+  it('lets canvases that do not fit into one step take turns', async () => {
     batcher = new Batcher(session, () => new FakeFlag(), { maxRows: 10 });
     await Promise.all([4, 5, 6, 7].map((length) => loop(length, 5)));
     const taken = new Map<number, number>();
@@ -168,7 +168,7 @@ describe('fairness', () => {
 });
 
 describe('reports', () => {
-  it('say what a step took', async () => {
+  it('list the canvases, rows and seconds of a step', async () => {
     const reports: StepReport[] = [];
     batcher = new Batcher(session, () => new FakeFlag(), { onStep: (report) => reports.push(report) });
     session.alter = (result, { tokens }) => ({ ...result, notFinite: tokens.length === 5 });
@@ -204,7 +204,7 @@ describe('aborting', () => {
     expect(lengthsOf(session)).toEqual([[4, 5]]);
   });
 
-  it('aborts the native step once nobody waits for any of its canvases', async () => {
+  it('aborts the native step once all its canvases are aborted', async () => {
     session.beforeResult = () => gate().closed;
     const controllers = [new AbortController(), new AbortController()];
     const steps = controllers.map(({ signal }) => batcher.step(canvas(4), signal));
@@ -222,7 +222,7 @@ describe('aborting', () => {
     expect((await batcher.step(canvas(6))).committed).toHaveLength(2);
   });
 
-  it('takes a canvas that still waits out of the queue', async () => {
+  it('removes a waiting canvas from the queue', async () => {
     const controller = new AbortController();
     const waiting = batcher.step(canvas(4), controller.signal);
     const other = batcher.step(canvas(5));
@@ -271,7 +271,7 @@ describe('failures', () => {
 });
 
 describe('disposing', () => {
-  it('rejects what runs, what waits and what comes later', async () => {
+  it('rejects running, waiting and later calls', async () => {
     batcher = new Batcher(session, () => new FakeFlag(), { maxRows: 4 });
     session.beforeResult = () => gate().closed;
     const pending = Promise.allSettled([batcher.step(canvas(4)), batcher.step(canvas(4))]);

@@ -7,7 +7,7 @@ import { findBinding } from '../../lib/binding';
 import { libraryProblem } from '../../lib/elf';
 import { type Host, thisHost } from '../../lib/platform';
 
-// What is said when there is no addon. That it is found where it is, every other test shows.
+// The error when there is no addon. Every other test shows that an existing one is found.
 
 const { version } = JSON.parse(readFileSync(resolve(__dirname, '../../package.json'), 'utf8'));
 const glibc: Host = { platform: 'linux', arch: 'x64', glibc: '2.36' };
@@ -28,7 +28,7 @@ function failure(host: Host, bundled = false): { message: string; code: string; 
   throw new Error('an addon was found');
 }
 
-test('every place that was tried is named, with what was wrong there', () => {
+test('every place that was tried is named, with its error', () => {
   const { message, code, cause } = failure(glibc);
   expect(code).toBe('addon_not_found');
   const lines = message.split('\n');
@@ -88,7 +88,7 @@ test('a checkout is told to build', () => {
   expect(failure(glibc).message).toContain('Remedy: run `npm install` in this checkout');
 });
 
-test('a file that is no addon is named, with what the system says of it', () => {
+test('a file that is no addon is named, with the error of the system', () => {
   mkdirSync(join(root, 'build/Release'), { recursive: true });
   writeFileSync(join(root, 'build/Release/rnd1.node'), 'not an addon');
   const { message } = failure(glibc);
@@ -97,7 +97,7 @@ test('a file that is no addon is named, with what the system says of it', () => 
   );
 });
 
-test('a library that is cut short, or for another processor, is named and not loaded', () => {
+test('a library that is truncated, or for another processor, is named and not loaded', () => {
   const path = join(root, 'build/Release/rnd1.node');
   mkdirSync(join(root, 'build/Release'), { recursive: true });
   const elf = Buffer.alloc(4096);
@@ -116,10 +116,12 @@ test('a library that is cut short, or for another processor, is named and not lo
   expect(libraryProblem(resolve(__dirname, '../../build/Release/rnd1.node'))).toBeNull();
 });
 
-test('a Node.js that may load no addons is told apart', () => {
+test('a Node.js that is not allowed to load addons is recognized', () => {
   const script = `require(${JSON.stringify(resolve(__dirname, '../..'))}).system()`;
   const { stderr } = spawnSync(process.execPath, ['--no-addons', '-e', script], { encoding: 'utf8' });
-  expect(stderr).toContain('Remedy: this Node.js may not load addons: start it without --no-addons');
+  expect(stderr).toContain(
+    'Remedy: this Node.js is not allowed to load addons: start it without --no-addons',
+  );
   expect(stderr).not.toContain('npm install');
 });
 
@@ -148,7 +150,7 @@ describe('an installed package', () => {
     expect(message).toContain('Remedy: install rnd1 and rnd1-linux-x64 of one version.');
   });
 
-  test('that needs a newer C library is told apart', () => {
+  test('that needs a newer C library is recognized', () => {
     install(version, "libc.so.6: version `GLIBC_2.28' not found (required by rnd1.node)");
     const { message } = failure({ ...glibc, glibc: '2.17' });
     expect(message).toContain('cannot be loaded on linux-x64 (glibc 2.17)');

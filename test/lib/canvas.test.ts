@@ -39,7 +39,7 @@ describe('a prompted canvas', () => {
     );
   });
 
-  it('writes 0 where pad is missing, and nothing without an EOS id or when told so', () => {
+  it('writes 0 if pad is missing, and nothing without an EOS id or with reserveEnd: false', () => {
     expect(build({ prefix: [1], maxNewTokens: 3, padTokenId: null }).tokens).toEqual([1, 7, 7, 0]);
     expect(build({ prefix: [1], maxNewTokens: 3, eosTokenId: null }).tokens).toEqual([1, 7, 7, 7]);
     expect(build({ prefix: [1], maxNewTokens: 3, eosTokenId: [] }).tokens).toEqual([1, 7, 7, 7]);
@@ -84,7 +84,7 @@ describe('an unprompted canvas', () => {
     expect(build({}).tokens).toEqual(masks(12));
   });
 
-  it('begins with BOS and ends with EOS where asked for', () => {
+  it('begins with BOS and ends with EOS on request', () => {
     expect(build({ maxNewTokens: 4, bosTokenId: 2, addEos: true })).toEqual({
       tokens: [2, 7, 7, 5],
       masked: [1, 2],
@@ -99,7 +99,7 @@ describe('an unprompted canvas', () => {
 });
 
 describe('the default length', () => {
-  it('is what the checkpoint says, as far as the model attends', () => {
+  it('is that of the checkpoint, up to the longest canvas', () => {
     expect(build({ prefix: [1, 2] }).tokens).toHaveLength(14);
     expect(build({ prefix: new Array(60).fill(1) }).tokens).toHaveLength(64);
     expect(() => build({ prefix: new Array(63).fill(1) })).toThrow(RangeError);
@@ -108,7 +108,7 @@ describe('the default length', () => {
 });
 
 describe('a given canvas', () => {
-  it('is taken to the token, its positions in any order', () => {
+  it('is used unchanged, with masked positions in any order', () => {
     const canvas = Int32Array.of(5, 7, 3, 9);
     const given = buildCanvas({ canvas, masked: [3, 0, 1], bosTokenId: 2 }, model);
     canvas[0] = 1;

@@ -2,7 +2,7 @@ import { committedOf, play, vocabulary } from './denoise-runs';
 import { FakeSession } from './fake-session';
 
 describe('the end of the text', () => {
-  /** Logits that predict one given text at every position, surest where `sureness` is highest. */
+  /** Logits that predict a given text, with the highest confidence where `sureness` is highest. */
   const writes = (text: readonly number[], sureness: readonly number[]) =>
     new FakeSession(vocabulary, (tokens) => {
       const logits = new Float32Array(tokens.length * vocabulary);
@@ -16,7 +16,7 @@ describe('the end of the text', () => {
   it('stops once everything before it is filled', async () => {
     const session = writes([20, 21, 5, 22, 23, 3], [8, 7, 9, 4, 3, 10]);
     const { frames, result } = await play({ ...canvas, stopAtEos: true }, session);
-    // Pad and EOS come first; what they end is not there yet.
+    // Pad and EOS are committed first, before the text that they end.
     expect(committedOf(frames)).toEqual([
       [1, [8]],
       [2, [5]],
@@ -35,7 +35,7 @@ describe('the end of the text', () => {
     expect(result).toMatchObject({ finishReason: 'stop', steps: 2 });
   });
 
-  it('is said to have stopped it when the last round fills everything', async () => {
+  it("gives finishReason 'stop' when the last round fills everything", async () => {
     const { result } = await play(
       { ...canvas, steps: 1, stopAtEos: true },
       writes([20, 5, 3, 3, 3, 3], [9, 9, 9, 9, 9, 9]),
@@ -43,7 +43,7 @@ describe('the end of the text', () => {
     expect(result).toMatchObject({ finishReason: 'stop', forwards: 1 });
   });
 
-  it('means nothing unless it is asked for, nor outside the positions to fill', async () => {
+  it('is ignored without stopAtEos, and outside the positions to fill', async () => {
     const session = writes([20, 21, 5, 22, 23, 3], [8, 7, 9, 4, 3, 10]);
     expect((await play(canvas, session)).result).toMatchObject({ finishReason: 'length', steps: 6 });
     const fixed = { ...canvas, prefix: [5, 3, 5], stopAtEos: true };

@@ -5,7 +5,7 @@ import { play, prompt, runOf, start, vocabulary } from './denoise-runs';
 import { FakeFlag, FakeSession } from './fake-session';
 
 describe('the generator', () => {
-  it('computes nothing while nobody asks', async () => {
+  it('computes nothing until a frame is requested', async () => {
     const session = new FakeSession(vocabulary);
     const generator = start({ ...prompt, steps: 6 }, session);
     expect(session.batches).toHaveLength(0);
@@ -57,7 +57,7 @@ describe('the generator', () => {
     expect((error as Error).message).toContain('step 5 of 6');
   });
 
-  it('gives the same in company as alone', async () => {
+  it('yields the same in shared steps as alone', async () => {
     const calls = Array.from({ length: 7 }, (_, i) => ({
       prefix: [10 + i, 11],
       maxNewTokens: 4 + 2 * i,

@@ -24,13 +24,13 @@ export function runOf(options: TokenOptions, defaultSteps = 64): Denoising {
   };
 }
 
-/** The frames of a call on a small made-up model. */
+/** The frames of a call on a small synthetic model. */
 export function start(options: TokenOptions, session = new FakeSession(vocabulary)) {
   const batcher = new Batcher(session, () => new FakeFlag());
   return denoise(runOf(options), (canvas, signal) => batcher.step(canvas, signal));
 }
 
-/** All frames, the result, and what the session was asked for. */
+/** All frames, the result, and the steps that the session received. */
 export async function play(options: TokenOptions, session = new FakeSession(vocabulary)) {
   const frames: TokenFrame[] = [];
   const generator = start(options, session);

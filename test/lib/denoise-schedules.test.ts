@@ -10,7 +10,7 @@ describe('the entropy-bounded schedule', () => {
     expect(result).toMatchObject({ steps: 1, forwards: 1 });
   });
 
-  it('commits one at a time at 0, and what is left in the last round', async () => {
+  it('commits one at a time at 0, and the rest in the last round', async () => {
     const { frames } = await play({ ...prompt, steps: 6, schedule: bounded(0) });
     expect(frames.map(({ step, committed }) => [step, committed.length])).toEqual([
       [1, 1],
@@ -50,7 +50,7 @@ describe('the entropy-bounded schedule', () => {
 });
 
 describe('the threshold schedule', () => {
-  it('commits at least one, and everything that is sure enough', async () => {
+  it('commits at least one, and every position with a sufficient probability', async () => {
     const tau = 0.25;
     const { frames } = await play({ ...prompt, steps: 20, schedule: { type: 'threshold', tau } });
     expect(frames.length).toBeGreaterThan(1);

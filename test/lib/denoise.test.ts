@@ -93,7 +93,7 @@ describe('rounds', () => {
     });
   });
 
-  it('leave frames that nothing changes later, and that change nothing', async () => {
+  it('yield frames that are independent copies', async () => {
     const options = { ...prompt, steps: 5 };
     const expected = (await play(options)).frames;
     const kept: TokenFrame[] = [];
@@ -140,7 +140,7 @@ describe('drawing', () => {
     expect(await tokens(result.seed)).toEqual(result.tokens);
   });
 
-  it('never gives what is banned', async () => {
+  it('never predicts banned tokens', async () => {
     const banned = Array.from({ length: vocabulary }, (_, id) => id).filter((id) => id % 3 !== 0);
     const { result } = await play({ ...drawn, banned });
     for (const position of result.positions) expect((result.tokens[position] as number) % 3).toBe(0);
@@ -152,7 +152,7 @@ describe('position 0', () => {
     const schedule = { type: 'entropy-bounded', gamma: 0 } as const;
     const { frames, result } = await play({ maxNewTokens: 5, steps: 9, schedule });
     expect(result.tokens[0]).toBe(7);
-    // The last step takes it along: it adds no entropy.
+    // The last step commits it too, because it adds no entropy.
     expect(frames.map(({ committed }) => committed.includes(0))).toEqual([false, false, false, true]);
     expect(frames.at(-1)?.masked[0]).toBe(0);
     expect(frames[0]?.entropy[0]).toBe(0);

@@ -18,7 +18,7 @@ export class FakeModelSession extends FakeSession {
     this.info = { device, threads, dtype, instructionSet: 'imaginary', weightBytes: 12345 };
   }
 
-  /** Every number says which array, layer and position it belongs to. */
+  /** Every number encodes its array, layer and position. */
   async forward(requests: readonly ForwardRequest[], abort: FakeFlag | null): Promise<ForwardResult[]> {
     this.requests.push(...requests);
     await Promise.race([
@@ -54,9 +54,9 @@ export class FakeNative {
   readonly sessions: FakeModelSession[] = [];
   readonly AbortFlag = FakeFlag;
   gpus: { device: string; name: string; bytes: number }[] = [];
-  /** Logits of the sessions to come; made up by default. */
+  /** Logits of sessions loaded from now on; synthetic by default. */
   model: FakeModel | null = null;
-  /** Called while a session loads; what it throws, the loading throws. */
+  /** Called while a session loads; an error that it throws makes loading fail. */
   whileLoading: () => Promise<void> | void = () => {};
 
   readonly Session = {

@@ -1,7 +1,7 @@
 import type { AbortFlag, StepCanvas, StepResult } from '../../types/native';
 import { stepOracle } from './step-oracle';
 
-/** Stands for the native flag. */
+/** A stub of the native flag. */
 export class FakeFlag implements AbortFlag {
   aborted = false;
   #listeners: (() => void)[] = [];
@@ -19,7 +19,7 @@ export class FakeFlag implements AbortFlag {
 /** Logits of a canvas, [tokens, vocabulary]. */
 export type FakeModel = (tokens: Int32Array) => Float32Array;
 
-/** Made-up logits that depend on every token of the canvas and on nothing else. */
+/** Synthetic logits that depend on every token of the canvas and on nothing else. */
 export function madeUpModel(vocabulary: number, scale = 6): FakeModel {
   return (tokens) => {
     let hash = tokens.length;
@@ -35,12 +35,12 @@ export function madeUpModel(vocabulary: number, scale = 6): FakeModel {
   };
 }
 
-/** A native session in TypeScript: made-up logits, scored by the oracle, one step at a time. */
+/** A native session in TypeScript: synthetic logits, scored by the oracle, one step at a time. */
 export class FakeSession {
   /** The canvases of every step so far. */
   readonly batches: (readonly StepCanvas[])[] = [];
   readonly flags: FakeFlag[] = [];
-  /** Called before a step ends; what it throws, the step throws. */
+  /** Called before a step ends; an error that it throws makes the step fail. */
   beforeResult: (canvases: readonly StepCanvas[]) => Promise<void> | void = () => {};
   /** Changes the result of a canvas. */
   alter: (result: StepResult, canvas: StepCanvas) => StepResult = (result) => result;
@@ -71,7 +71,7 @@ export class FakeSession {
   }
 }
 
-/** What types/native.d.ts asks of a canvas. */
+/** Checks what types/native.d.ts requires of a canvas. */
 function checkContract({ tokens, masked, plan }: StepCanvas): void {
   const ascending = (list: Int32Array) => list.every((p, i) => i === 0 || p > (list[i - 1] as number));
   if (masked.length === 0 || !ascending(masked)) throw new TypeError('masked must ascend and not be empty');

@@ -4,7 +4,7 @@ import { all, load, nano, native, writes } from './nano-model';
 jest.mock('../../lib/binding');
 
 describe('toJSON', () => {
-  it('gives frames and results that JSON can hold', async () => {
+  it('converts frames and results to data that JSON can represent', async () => {
     native.model = writes('ab', 1);
     const model = await load();
     const options = { mode: 'completion', maxNewTokens: 4, steps: 2, seed: 2n ** 63n } as const;
@@ -26,7 +26,7 @@ describe('toJSON', () => {
 describe('JSON.stringify', () => {
   const sent = (value: unknown) => JSON.parse(JSON.stringify(value));
 
-  it('gives of frames and results what toJSON gives', async () => {
+  it('serializes frames and results as toJSON does', async () => {
     native.model = writes('ab', 1);
     const model = await load();
     const options = { mode: 'completion', maxNewTokens: 4, steps: 2, seed: 2n ** 63n } as const;
@@ -48,7 +48,7 @@ describe('JSON.stringify', () => {
     }
   });
 
-  it('gives arrays for what else is numbers', async () => {
+  it('serializes other typed arrays as arrays', async () => {
     const model = await load();
     const forward = await model.forward([1, 2], { hidden: true, routing: true });
     const { logits, hidden, routing } = sent(forward);
@@ -62,7 +62,7 @@ describe('JSON.stringify', () => {
     expect(sent(report).metadata).toEqual(Object.fromEntries(report.metadata));
   });
 
-  it('does not care what is on Object.prototype', async () => {
+  it('is not affected by properties of Object.prototype', async () => {
     const model = await load();
     const prototype = Object.prototype as { get?: unknown };
     prototype.get = () => 'polluted';
@@ -74,7 +74,7 @@ describe('JSON.stringify', () => {
   });
 });
 
-describe('what frames have written', () => {
+describe('the written text of frames', () => {
   it('ends where the text ends, with masks before it', async () => {
     native.model = writes('abc', 1);
     const model = await load();

@@ -3,7 +3,7 @@ import { load, sessionOf } from './nano-model';
 jest.mock('../../lib/binding');
 
 describe('dispose', () => {
-  it('rejects what is pending and whatever comes later, and may be called again', async () => {
+  it('rejects pending and later calls, and may be called again', async () => {
     const model = await load();
     const session = sessionOf();
     session.beforeResult = () => new Promise(() => {});
@@ -41,7 +41,7 @@ describe('dispose', () => {
     await expect(frames.next()).rejects.toMatchObject({ code: 'disposed' });
   });
 
-  it('comes with `await using`', async () => {
+  it('works with `await using`', async () => {
     {
       await using model = await load();
       expect(model.info.device).toBe('cpu');

@@ -8,7 +8,7 @@ import { prepending } from './sentencepiece';
 jest.mock('../../lib/binding');
 
 describe('infill and fill', () => {
-  it('write between two texts, never what ends a text', async () => {
+  it('write between two texts, and never tokens that end a text', async () => {
     native.model = writes('bc', 2);
     const model = await load();
     const result = await model.infill({ prefix: 'xa', suffix: 'd', length: 2 });
@@ -33,12 +33,12 @@ describe('infill and fill', () => {
     expect([...byDefault.positions]).toEqual([1, 2, 3, 4]);
   });
 
-  it('lets a character lie across neighbouring holes', async () => {
+  it('allow a character to span neighbouring holes', async () => {
     native.model = writes('a漢b', 0);
     const model = await load();
     const { text, written } = await model.fill(['a', { length: 1 }, '', { length: 2 }, 'b']);
     expect(text).toBe('a漢b');
-    // To the hole that it begins in.
+    // A character belongs to the hole in which it begins.
     expect(written).toEqual(['漢', '']);
     const frames = await all(
       model.denoiseFill(['a', { length: 1 }, { length: 2 }, 'b'], {
@@ -54,13 +54,13 @@ describe('infill and fill', () => {
     for (const frame of frames) expect(frame.text).toBe(`a${frame.written.join('')}b`);
   });
 
-  it('keep the spaces around holes where the tokenizer takes one off the start of a text', async () => {
+  it('keep the spaces around holes if the tokenizer strips one from the start of a text', async () => {
     const folder = temporaryFolder();
     cpSync(nano, folder, { recursive: true });
     writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(prepending));
     native.model = writes(' b c d', 2);
     const model = await RND1.load(folder);
-    // The first token is the space that this tokenizer puts before a text.
+    // The first token is the space that this tokenizer inserts before a text.
     const infilled = await model.infill({ prefix: 'a', suffix: ' c d', length: 2 });
     expect(infilled).toMatchObject({ text: 'a b c d', written: [' b'] });
     expect([...infilled.tokens]).toEqual([...bytes(' a b c d'), endOfText]);
@@ -78,7 +78,7 @@ describe('infill and fill', () => {
     await model.dispose();
   });
 
-  it('begin with <|endoftext|> where a hole comes first', async () => {
+  it('begin with <|endoftext|> if a hole comes first', async () => {
     native.model = writes('0123456', 0);
     const model = await load();
     const result = await model.fill(['', { length: 2 }, 'z']);

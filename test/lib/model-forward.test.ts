@@ -3,7 +3,7 @@ import { load, sessionOf } from './nano-model';
 jest.mock('../../lib/binding');
 
 describe('forward', () => {
-  it('gives logits alone unless asked for more', async () => {
+  it('returns only logits by default', async () => {
     const model = await load();
     const output = await model.forward([5, 6, 7]);
     expect(Object.keys(output)).toEqual(['logits', 'shape']);
@@ -16,7 +16,7 @@ describe('forward', () => {
     });
   });
 
-  it('takes the result apart by layer', async () => {
+  it('splits the result by layer', async () => {
     const model = await load();
     const { hidden, routing, logits, shape } = await model.forward(Int32Array.of(5, 6, 7), {
       positions: [2, 0, 2],

@@ -24,7 +24,7 @@ describe('generate', () => {
     expect(first?.plan).toMatchObject({ greedy: true, temperature: 1 });
   });
 
-  it('leaves a completion alone', async () => {
+  it('does not wrap a completion', async () => {
     native.model = writes(' be', 5);
     const model = await load();
     const { text, tokens } = await model.generate('to be', { ...options, mode: 'completion' });
@@ -45,14 +45,14 @@ describe('generate', () => {
     expect([...tokens.subarray(3)]).toEqual([...bytes('ab'), eos, ...new Array(7).fill(endOfText)]);
   });
 
-  it('is cut by nothing where the text does not end', async () => {
+  it('trims nothing if the text does not end', async () => {
     native.model = writes('abcdefghijklmnop', 1);
     const model = await load();
     const result = await model.generate('?', { ...options, mode: 'completion' });
     expect(result).toMatchObject({ text: 'abcdefghi', finishReason: 'length' });
   });
 
-  it('begins with <|endoftext|> where there is no prompt', async () => {
+  it('begins with <|endoftext|> if there is no prompt', async () => {
     const model = await load();
     for (const mode of ['task', 'completion'] as const) {
       const { tokens, positions } = await model.generate('', { ...options, mode, stopAtEos: false });
@@ -67,7 +67,7 @@ describe('generate', () => {
     const { tokens, positions } = await model.generate('?', { mode: 'completion', stopAtEos: false });
     expect(tokens).toHaveLength(1 + 32);
     expect(positions).toHaveLength(31);
-    // One position a round, the final fill included; each follows a round that changed the canvas.
+    // One position per round, final fill included, and every round changes the canvas, so each needs a forward pass.
     expect(sessionOf().batches).toHaveLength(31);
     const long = await model.generateTokens({ prefix: [1], maxNewTokens: 60, schedule: 'random' });
     expect(long.steps).toBe(32);
@@ -133,7 +133,7 @@ describe('denoise', () => {
     expect(frames.map(({ text }) => text)).toEqual(['1+1 ░░░', '1+1 2░░', '1+1 2░']);
   });
 
-  it('shows the canvas before the first step where that is asked for, and computes nothing for it', async () => {
+  it('yields the canvas before the first step on request, without computing anything', async () => {
     const model = await load();
     const frames = model.denoise('abc', { maxNewTokens: 5, steps: 4, seed: 1, initialFrame: true });
     const { value } = await frames.next();
@@ -157,7 +157,7 @@ describe('denoise', () => {
     expect(rest[0]?.tokens[0]).not.toBe(0);
   });
 
-  it('tells listeners of steps, until they have enough', async () => {
+  it('calls step listeners until they are removed', async () => {
     const model = await load();
     const reports: number[] = [];
     const stop = model.onStep(({ rows }) => reports.push(rows));

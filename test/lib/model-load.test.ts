@@ -7,7 +7,7 @@ import { bytes, endOfText, eos, load, mask, nano, native, sessionOf } from './na
 jest.mock('../../lib/binding');
 
 describe('load', () => {
-  it('takes the embedded model without a path, as it is', async () => {
+  it('loads the embedded model without a path, in its own dtype', async () => {
     const model = await RND1.load();
     const { description } = sessionOf();
     expect(description).toMatchObject({ device: 'cpu', dtype: 'bf16', threads: availableParallelism() });
@@ -34,7 +34,7 @@ describe('load', () => {
     expect([...(model.tokenizer?.encode('hi') ?? [])]).toEqual(bytes('hi'));
   });
 
-  it('takes special tokens of tokenizer_config.json where no config has the key', async () => {
+  it('uses special tokens of tokenizer_config.json if no config has the key', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'rnd1-'));
     try {
       cpSync(nano, folder, { recursive: true });
@@ -53,7 +53,7 @@ describe('load', () => {
     }
   });
 
-  it('takes what it is told', async () => {
+  it('passes its options to the addon', async () => {
     const model = await load({ device: 'cpu', dtype: 'f32', threads: 3 });
     expect(model.info).toMatchObject({
       device: 'cpu',
@@ -64,7 +64,7 @@ describe('load', () => {
     });
   });
 
-  it('copies weights where that takes at most half of the free memory', async () => {
+  it('copies weights if that takes at most half of the free memory', async () => {
     const free = jest.spyOn(process, 'availableMemory');
     const weights = (await inspectCheckpoint(nano)).bytes;
     const outcome = async (options?: Parameters<typeof load>[0]) => {
@@ -81,7 +81,7 @@ describe('load', () => {
     await expect(load({ mmap: 'no' as never })).rejects.toThrow("mmap must be true or false, not 'no'");
   });
 
-  it('takes the first GPU that holds the weights', async () => {
+  it('uses the first GPU that holds the weights', async () => {
     native.gpus = [
       { device: 'cuda:0', name: 'small', bytes: 1000 },
       { device: 'cuda:1', name: 'large', bytes: 1e9 },
@@ -111,7 +111,7 @@ describe('load', () => {
     expect(native.sessions).toHaveLength(1);
   });
 
-  it('reports progress, and ends with what the callback throws', async () => {
+  it('reports progress, and fails with an error that the callback throws', async () => {
     const reports: unknown[] = [];
     await load({ onProgress: (progress) => reports.push(progress) });
     expect(reports).toEqual([
@@ -125,7 +125,7 @@ describe('load', () => {
     await expect(load({ onProgress })).rejects.toBe(error);
   });
 
-  it('ends with the reason of its signal, and frees what comes too late', async () => {
+  it('fails with the reason of its signal, and frees a session that arrives too late', async () => {
     await expect(load({ signal: AbortSignal.abort('never') })).rejects.toBe('never');
     expect(native.sessions).toHaveLength(0);
 
@@ -153,7 +153,7 @@ describe('load', () => {
     },
   );
 
-  it('takes what is no folder for a name on the hub, where it can be one', async () => {
+  it('treats a path that is not a folder as a name on the hub, if it can be one', async () => {
     const options = { offline: true, cacheDir: join(tmpdir(), 'rnd1-no-cache') };
     const error = await RND1.load('radicalnumerics/RND1-Base-0910', options).catch(
       (reason: unknown) => reason,
@@ -206,7 +206,7 @@ describe('a checkpoint without tokenizer', () => {
   });
 });
 
-test('says how a model is made, to whoever tries something else', async () => {
+test('wrong ways to create a model are errors that name the right one', async () => {
   expect(() => new (RND1 as unknown as new () => RND1)()).toThrow('made by RND1.load');
   await expect(RND1.load({ path: 'models/nano' } as never)).rejects.toThrow('as `model`');
 });

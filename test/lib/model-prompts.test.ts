@@ -9,7 +9,7 @@ jest.mock('../../lib/binding');
 const read = (name: string) => readFileSync(join(nano, name));
 const definition = JSON.parse(read('tokenizer.json').toString());
 
-/** The embedded model with a tokenizer that takes exponential time for many a's with something behind them. */
+/** The embedded model with a tokenizer that takes exponential time for many a's followed by another character. */
 function hostile(): string {
   const split = { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated', invert: false };
   const pre_tokenizer = { type: 'Sequence', pretokenizers: [split, definition.pre_tokenizer] };
@@ -35,7 +35,7 @@ async function loaded(promptTimeout: number): Promise<RND1> {
   return model;
 }
 
-test('no text holds up the event loop, by whatever method', async () => {
+test('no text blocks the event loop, with any method', async () => {
   const model = await loaded(1);
   const calls: (() => Promise<unknown>)[] = [
     () => model.generate(endless),
@@ -57,7 +57,7 @@ test('no text holds up the event loop, by whatever method', async () => {
   expect(sessionOf().batches.length).toBeGreaterThan(0);
 });
 
-test('a signal and the end of the model end the waiting for tokens', async () => {
+test('a signal or dispose rejects a call that waits for tokens', async () => {
   const model = await loaded(60);
   const controller = new AbortController();
   const aborted = model.generate(endless, { signal: controller.signal });
@@ -68,7 +68,7 @@ test('a signal and the end of the model end the waiting for tokens', async () =>
   expect(await pending).toMatchObject({ name: 'RND1Error', code: 'disposed' });
 });
 
-test('nothing becomes tokens before the first frame is asked for', async () => {
+test('nothing is tokenized before the first frame is requested', async () => {
   const model = await loaded(60);
   const frames = model.denoise(endless);
   expect(model.textWorkers.pending).toBe(0);

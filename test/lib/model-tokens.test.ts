@@ -36,7 +36,7 @@ describe('token-level calls', () => {
     await expect(model.generateTokens(null as never)).rejects.toThrow(TypeError);
   });
 
-  it('share steps and give what they give alone', async () => {
+  it('share steps and return what they return alone', async () => {
     const model = await load();
     const calls = [4, 7, 9].map((maxNewTokens) => ({
       prefix: [maxNewTokens],

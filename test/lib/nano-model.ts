@@ -6,7 +6,7 @@ import { FakeNative } from './fake-native';
 
 /*
  * The embedded model on an addon in TypeScript, a fresh one for every test. A test file that imports this must
- * say `jest.mock('../../lib/binding')` itself: jest moves that call above the imports of its own file only.
+ * call `jest.mock('../../lib/binding')` itself: jest hoists that call above the imports of the same file only.
  */
 
 export const nano = join(__dirname, '..', '..', 'models', 'nano');
@@ -40,7 +40,7 @@ export function writes(text: string, start: number) {
     for (let position = 1; position < tokens.length; position++) {
       const token = position < start ? 0 : (wanted[position - start] ?? endOfText);
       logits[(position - 1) * 264 + token] = 40 - position / 4;
-      // The mask token would win everywhere, were it not banned.
+      // The mask token would be predicted everywhere if it were not banned.
       logits[(position - 1) * 264 + mask] = 50;
     }
     return logits;

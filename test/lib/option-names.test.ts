@@ -4,7 +4,7 @@ import { load, nano } from './nano-model';
 
 jest.mock('../../lib/binding');
 
-describe('options that there are not', () => {
+describe('unknown options', () => {
   const given: [string, (model: RND1) => Promise<unknown>, string][] = [
     ['generate', (m) => m.generate('x', { maxNewToken: 5 } as object), "did you mean 'maxNewTokens'?"],
     ['generate', (m) => m.generate('x', { max_new_tokens: 5 } as object), "did you mean 'maxNewTokens'?"],
@@ -29,14 +29,14 @@ describe('options that there are not', () => {
     await expect(call(model)).rejects.toThrow(part);
   });
 
-  it('do not matter where they are undefined', async () => {
+  it('are ignored if they are undefined', async () => {
     const model = await load();
     await model.generate('x', { maxNewTokens: 4, hole: undefined } as object);
   });
 });
 
 describe('load', () => {
-  it('takes all in one object', async () => {
+  it('accepts all in one object', async () => {
     const model = await RND1.load({ model: nano, dtype: 'f32', threads: 3 });
     expect(model.info).toMatchObject({ folder: nano, dtype: 'f32', threads: 3 });
     expect((await RND1.load({ threads: 2 })).info).toMatchObject({ folder: nano, threads: 2 });
@@ -46,7 +46,7 @@ describe('load', () => {
   it.each<[unknown[], string]>([
     [[{ model: nano, devcie: 'cpu' }], "did you mean 'device'?"],
     [[{ model: 7 }], 'model must be a string, not 7'],
-    [[{ model: nano }, {}], 'or put all in one object'],
+    [[{ model: nano }, {}], 'or pass all in one object'],
     [[nano, { model: nano }], 'the model is given twice'],
     [[undefined, { model: nano }], "options has no 'model'"],
     [[null], 'path must be a string, not null'],

@@ -6,7 +6,7 @@ describe('scoring options', () => {
     expect(readScoring({})).toEqual({ temperature: 1, topK: 0, topP: 1, greedy: true });
   });
 
-  it('take temperature 0 for greedy at temperature 1, whatever greedy says', () => {
+  it('treat temperature 0 as greedy at temperature 1, whatever `greedy` is', () => {
     for (const greedy of [undefined, true, false]) {
       expect(readScoring({ temperature: 0, greedy })).toMatchObject({ temperature: 1, greedy: true });
     }
@@ -18,7 +18,7 @@ describe('scoring options', () => {
     expect(readScoring({ temperature: 1e-8 }).temperature).toBe(1e-8);
   });
 
-  it('know several ways to turn filters off', () => {
+  it('accept several values that turn filters off', () => {
     for (const options of [{}, { topK: null, topP: null }, { topK: 0, topP: 0 }, { topP: 1 }]) {
       expect(readScoring(options)).toMatchObject({ topK: 0, topP: 1 });
     }
@@ -60,7 +60,7 @@ describe('seeds', () => {
     expect(readSeed(7)).toBe(7n);
   });
 
-  it('are random where none is given, and survive JSON', () => {
+  it('are random if none is given, and survive JSON', () => {
     const seeds = Array.from({ length: 20 }, () => readSeed(undefined));
     expect(new Set(seeds).size).toBe(20);
     for (const seed of seeds) expect(readSeed(Number(seed))).toBe(seed);

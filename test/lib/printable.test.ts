@@ -3,12 +3,12 @@ import { RND1Error } from '../../lib/errors';
 import { printableJson, printableMessage, printableName, printableText } from '../../lib/printable';
 import { quote } from '../../lib/validate';
 
-/** Turns red, asks the terminal for an answer (in 7 and 8 bits), overrides the direction, rings, ends a string. */
+/** Sets a colour, queries the terminal (8-bit CSI), overrides text direction, rings the bell, terminates a string. */
 const hostile = '\x1b[31m\x9b6n\u202Egpj\u2066\x07\x7f\x00\x9c';
-// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must not be there
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters that must be absent
 const steers = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/;
 
-describe('what is shown in a terminal', () => {
+describe('text shown in a terminal', () => {
   test('has symbols for controls', () => {
     expect(printableText('a\x1b[31mb\x07\x7f\u009b')).toBe('a␛[31mb␇␡\uFFFD');
     expect(printableName('a\x1b[31mb\x07\x7f\u009b')).toBe('a␛[31mb␇␡\uFFFD');
@@ -48,7 +48,7 @@ describe('what is shown in a terminal', () => {
     expect(shown).toContain('gpj');
   });
 
-  test('JSON says the same as before', () => {
+  test('JSON is equivalent', () => {
     const value = { [hostile]: [hostile, 'é漢😀', '\u2028', { a: 1 }] };
     expect(JSON.parse(printableJson(JSON.stringify(value)))).toEqual(value);
   });

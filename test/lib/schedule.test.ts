@@ -40,7 +40,7 @@ describe('keep counts', () => {
     }
   });
 
-  it('are found without counting through two thousand million rounds', () => {
+  it('are found without iterating over two billion rounds', () => {
     const rounds = 2 ** 31 - 1;
     const round = nextRound(linear, 3, rounds, 1, 3);
     expect(keepCount(3, rounds, round)).toBe(2);
@@ -49,14 +49,14 @@ describe('keep counts', () => {
 });
 
 describe('the plan of a round', () => {
-  it('keeps by count in the order that was asked for', () => {
+  it('keeps by count in the requested order', () => {
     for (const order of ['entropy', 'confidence', 'margin', 'random'] as const) {
       expect(planRound({ limit: 'keep', order }, 15, 4, 1)).toEqual({ order, limit: 'keep', value: 11 });
       expect(planRound({ limit: 'keep', order }, 15, 4, 4)).toEqual({ order, limit: 'keep', value: 0 });
     }
   });
 
-  it('bounds by confidence, and takes all that is left in the last round', () => {
+  it('bounds by confidence, and commits all that are left in the last round', () => {
     for (const rule of [
       { limit: 'gamma', value: 0.5 },
       { limit: 'tau', value: 0.9 },
@@ -99,7 +99,7 @@ describe('blocks', () => {
     ]);
   });
 
-  it('get at least one round each, at the cost of a larger one where need be', () => {
+  it('get at least one round each, if necessary at the cost of a larger one', () => {
     expect(shares(17, 3, 8)).toEqual([
       [8, 1],
       [8, 1],

@@ -29,8 +29,8 @@ describe('scoreAndUnmask', () => {
     expect([...(await scoreAndUnmask(logits, { ...request, banned: [1, 2] })).predicted]).toEqual([0, 0]);
   });
 
-  it('orders by confidence where the limit is about it, by entropy otherwise', async () => {
-    // Position 1: two tokens share all there is. Position 2: one is likelier than those, the rest is everywhere.
+  it('orders by confidence with gamma and tau, by entropy otherwise', async () => {
+    // Position 1: two tokens share all the probability. Position 2: one is more probable, the rest is spread evenly.
     const spread = Float32Array.of(9, 9.1, 0, 0, 0, 0, 5, 5, 5, 7.5, 5, 5, ...new Array(6).fill(0));
     const given: UnmaskRequest = { tokens: [0, 0, 0], masked: [1, 2], limit: { keep: 1 } };
     const committed = async (change: object) =>
@@ -50,11 +50,11 @@ describe('scoreAndUnmask', () => {
     expect([predicted[0], confidence[0], entropy[0]]).toEqual([1, worstConfidence, 0]);
   });
 
-  it('gives nothing for nothing', async () => {
+  it('returns empty arrays if nothing is masked', async () => {
     expect((await scoreAndUnmask(logits, { tokens: [0, 1, 2], masked: [] })).committed).toHaveLength(0);
   });
 
-  it('reports what is not finite', async () => {
+  it('rejects logits that are not finite', async () => {
     const broken = Float32Array.from(logits);
     broken[4] = Number.NaN;
     await expect(scoreAndUnmask(broken, request)).rejects.toMatchObject({ code: 'not_finite' });

@@ -1,7 +1,7 @@
 import type { StepCanvas, StepPlan, StepResult } from '../../types/native';
 import { philox, uniform } from '../support/philox';
 
-/** What a step knows of one masked position. */
+/** The scores of one masked position. */
 export interface Score {
   readonly position: number;
   readonly token: number;
@@ -13,7 +13,7 @@ export interface Score {
 /** −FLT_MAX: worse than any log-probability. */
 export const worstConfidence = -(2 - 2 ** -23) * 2 ** 127;
 
-/** One step by the book: plain, slow and written apart from the kernels. Row i − 1 of `logits` predicts position i. */
+/** Reference step: plain, slow and independent of the kernels. Row i − 1 of `logits` predicts position i. */
 export function stepOracle(logits: Float32Array, vocabulary: number, canvas: StepCanvas): StepResult {
   const scores = [...canvas.masked].map((position) => {
     const row = logits.subarray((position - 1) * vocabulary, position * vocabulary);
@@ -32,7 +32,7 @@ function keepsItself({ tokens }: StepCanvas): Score {
   return { position: 0, token: tokens[0] as number, confidence: worstConfidence, entropy: 0, margin: 0 };
 }
 
-/** Prediction, log-probability, entropy and margin of one row, in double precision but for the quotient and the bound. */
+/** Prediction, log-probability, entropy and margin of one row, in f64 except for the quotient and the bound. */
 export function scoreRow(row: Float32Array, position: number, plan: StepPlan): Score {
   const temperature = Math.fround(Math.max(plan.temperature, 1e-8));
   const banned = new Set(plan.banned);
@@ -107,7 +107,7 @@ function countOf(ordered: readonly Score[], { limit, value }: StepPlan): number 
   for (const { entropy } of ordered) {
     sum += entropy;
     largest = Math.max(largest, entropy);
-    // The reference's arithmetic: the sum is kept in double and stored as f32, what follows is f32.
+    // The reference's arithmetic: the sum is accumulated in f64 and stored as f32; everything after it is f32.
     if (Math.fround(Math.fround(sum) - largest) <= Math.fround(value)) count++;
   }
   return count;

@@ -2,7 +2,7 @@ import { load, native, writes } from './nano-model';
 
 jest.mock('../../lib/binding');
 
-/** All parts of a stream, and what it returns. */
+/** All parts of a stream, and its return value. */
 async function collect<T, R>(stream: AsyncGenerator<T, R, void>): Promise<{ parts: T[]; result: R }> {
   const parts: T[] = [];
   for (;;) {
@@ -22,7 +22,7 @@ describe('stream', () => {
     const { parts, result } = await collect(model.stream('x', slowly));
     expect(parts.join('')).toBe('one  two');
     expect(parts.length).toBeGreaterThan(3);
-    // White space may turn out to be that of the end: it comes with what follows.
+    // White space may be trailing and is then trimmed, so it is only yielded with the text after it.
     for (const part of parts) expect(part).toBe(part.trimEnd());
     expect(result.text).toBe('one  two');
     expect(result.written).toEqual(['  one  two \n']);
@@ -45,8 +45,8 @@ describe('stream', () => {
     expect(parts).toEqual(['a', '€', '🙂', 'b']);
   });
 
-  it('gives nothing that lies behind a masked position', async () => {
-    // The surest come last in the text: the first part can only come with the first position.
+  it('yields nothing after a masked position', async () => {
+    // Confidence grows with the position, so the first position, and with it the first part, comes last.
     const text = 'abcdef';
     native.model = (tokens) => {
       const logits = writes(text, 1)(tokens);
@@ -61,7 +61,7 @@ describe('stream', () => {
     expect(parts).toEqual([text]);
   });
 
-  it('goes on to the last position where it may not stop, and says the same', async () => {
+  it('continues to the last position with stopAtEos: false, and yields the same text', async () => {
     native.model = writes('one', 1);
     const model = await load();
     const options = { ...slowly, mode: 'completion', stopAtEos: false } as const;

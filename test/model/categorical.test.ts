@@ -21,7 +21,7 @@ const golden = readGolden<Categorical>('pure/categorical.json');
 const arrays = new GoldenArrays('pure/categorical.json', golden);
 const copies = 4000;
 
-/** Scores of `copies` draws per row, part of them told apart by position, part by round, part by seed. */
+/** Scores of `copies` draws per row, which differ in position, round or seed. */
 async function drawsOf({ temperature, top_k, top_p }: Combination) {
   const canvas = canvasOfRows(arrays.floats('logits'), golden.vocab, copies / 4);
   const keys = [
@@ -66,13 +66,13 @@ describe('draws follow the exact law', () => {
         if (!(Math.abs(value - exact) < 1e-5)) throw new Error(`entropy ${value}, not ${exact}`);
       predicted.forEach((id, i) => {
         const error = (confidence[i] as number) - Math.log(law[id] as number);
-        // At low temperatures the f32 quotient of a large logit is itself some 1e-4 off.
+        // At low temperatures the f32 quotient of a large logit has itself an error of about 1e-4.
         if (!(Math.abs(error) < 1e-3)) throw new Error(`the confidence of token ${id} is ${error} off`);
       });
     });
   });
 
-  it('and no other: neighbouring settings are told apart', async () => {
+  it('and no other: the test distinguishes neighbouring settings', async () => {
     const combination = (name: string) => golden.combos.find((c) => c.name === name) as Combination;
     const pairs = [
       ['t1', 't0.7'],

@@ -12,7 +12,7 @@ const calls = readGolden<ErrorGolden[]>('sampling/errors.json');
 const ids = { maskTokenId: 7, eosTokenId: 5, padTokenId: 3, temperature: 1, greedy: true, steps: 4 };
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => 50 + i);
 
-/** For each call of the reference ours, and a value that the message must quote. */
+/** For each call of the reference the equivalent options, and a value that the message must quote. */
 const ours: Record<string, readonly [TokenOptions, quoted: number]> = {
   'prefix longer than seq_len': [{ ...ids, prefix: upTo(12), maxNewTokens: 10 - 12 }, -2],
   'prefix + eos place fill seq_len': [{ ...ids, prefix: upTo(9), maxNewTokens: 1 }, 1],

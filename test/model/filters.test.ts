@@ -6,9 +6,9 @@ import { entropyOf, softmaxOver } from '../support/statistics';
 interface Cut {
   readonly k?: number;
   readonly p?: number;
-  /** Per row the ids that are kept. */
+  /** The ids that are kept, per row. */
   readonly kept: readonly (readonly number[])[];
-  /** Where equal values lie on both sides of the cut: any `take` of `pool` are right for the reference. */
+  /** If equal values are on both sides of the cut, any `take` of `pool` are right for the reference. */
   readonly ties: readonly (null | {
     readonly sure: readonly number[];
     readonly pool: readonly number[];
@@ -42,7 +42,7 @@ const cases = golden.sets.flatMap((set) =>
 /** Draws per row. */
 const copies = 600;
 
-/** What has this many draws expected is seen, but for one time in a million. */
+/** An id with this many expected draws is missed once in a million times. */
 const surelySeen = 14;
 
 interface Row {
@@ -51,7 +51,7 @@ interface Row {
   readonly kept: readonly number[];
 }
 
-/** The rows of a set whose cut is certain, and what remains of them: of equal values the lower ids, −∞ never. */
+/** The rows of a set whose cut is certain, and the ids that remain: of equal values the lower ids, −∞ never. */
 function rowsOf(set: FilterSet, cut: Cut): Row[] {
   const logits = arrays.floats(set.logits);
   const all = Array.from({ length: set.vocab }, (_, id) => id);
@@ -120,7 +120,7 @@ describe('filters keep what the golden data list', () => {
     });
   });
 
-  // A high temperature makes all that is kept about equally likely and does not change what top-k keeps.
+  // A high temperature makes all kept ids about equally probable and does not change which ids top-k keeps.
   const small = cases.filter(({ cut }) => cut.p === undefined && (cut.k as number) <= 10);
   it.each(small)('top-k $k of $vocabulary tokens: exactly these', async ({ set, cut }) => {
     const rows = rowsOf(set, cut);

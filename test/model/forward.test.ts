@@ -19,12 +19,12 @@ const cases = names.flatMap((name) => {
   );
 });
 
-/** Half a unit in the last place of an f32 near 1: no recorded error of a few lucky values counts for less. */
+/** Half a unit in the last place of an f32 near 1: a lower bound, because a recorded error may be small by chance. */
 const rounding = 2 ** -24;
 
 /**
- * The promise for f32: five times the reference's own error, which is zero where nothing is computed. Routing weights
- * may be off by half of what router logits may: more their softmax does not move, and a row records few of them.
+ * Tolerance for f32: five times the reference's own error, which is zero if nothing is computed. Routing weights may be
+ * off by half the error of router logits: the softmax passes on no more, and a row records few of them.
  */
 function toleranceOf({ name, f32_vs_f64 }: ForwardGolden, array: string): number {
   const own = f32_vs_f64[array];

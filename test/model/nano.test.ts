@@ -48,7 +48,7 @@ describe('the embedded model', () => {
 
   it.each(golden.generate)('answers $question by $schedule with the recorded text', async (call) => {
     const { text, written, finishReason } = await model.generate(call.question, settingsOf(call));
-    // The template's own space, after `Answer:`, is part of what was written but not of the answer.
+    // The template's own space, after `Answer:`, is part of `written` but not of the answer.
     expect(text).toBe(call.text.trim());
     expect(written).toEqual([call.text]);
     expect(finishReason).toBe('stop');
@@ -72,7 +72,7 @@ describe('the embedded model', () => {
       const row = logits.subarray(position * 264, (position + 1) * 264);
       const best = [...row.keys()].sort((a, b) => (row[b] as number) - (row[a] as number)).slice(0, 3);
       const expected = call.top3_logits_f64[position] as readonly number[];
-      // Neighbours closer than the error may change places.
+      // Neighbours that differ by less than the error may swap.
       best.forEach((id, rank) => {
         if (id !== ids[rank]) {
           const gap = Math.abs((row[id] as number) - (row[ids[rank] as number] as number));

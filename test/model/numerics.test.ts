@@ -46,7 +46,7 @@ describe('compute dtypes of 16 bits', () => {
 
       const error = normalisedError(forced.logits, exact.logits);
       expect(error).toBeLessThanOrEqual(5e-3);
-      // Above f32's own noise: it did compute with 16 bits.
+      // Above the noise of f32: 16-bit arithmetic was really used.
       expect(error).toBeGreaterThan(1e-9);
 
       const free = expertIdsOf(await rounded.forward(tokens, { routing: true }));

@@ -70,7 +70,7 @@ describe('a draw', () => {
         }))
         .sort((a, b) => b.key - a.key);
       const [first, second] = raced as [(typeof raced)[0], (typeof raced)[0]];
-      // Closer than this the rounding of f32 decides.
+      // If the keys are closer than this, f32 rounding decides.
       if (first.key - second.key < 1e-4) return;
       compared++;
       expect(scores.predicted[i]).toBe(first.id);

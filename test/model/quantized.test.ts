@@ -1,7 +1,7 @@
 import { canvasesFor, type Distance, distance, type Opinion, opinionOf } from '../../bench/support/quality';
 import { type DType, RND1 } from '../../lib';
 
-/** How far predictions of quantized weights may be from those of bf16, on the embedded model's own tasks. */
+/** Bounds on the difference between predictions with quantized and with bf16 weights, on the embedded model's tasks. */
 const bounds = [
   { dtype: 'q8', kl: 1e-3, agreement: 0.99, nmse: 5e-3, routes: 0.98 },
   { dtype: 'q4', kl: 1.5e-2, agreement: 0.97, nmse: 5e-2, routes: 0.92 },
@@ -44,7 +44,7 @@ test.each(bounds)('$dtype stays near bf16', async ({ dtype, kl, agreement, nmse,
   expect(found.nmse).toBeLessThanOrEqual(nmse);
   expect(found.agreement).toBeGreaterThanOrEqual(agreement);
   expect(found.routes).toBeGreaterThanOrEqual(routes);
-  // Integers were used indeed.
+  // The weights were really quantized.
   expect(found.nmse).toBeGreaterThan(dtype === 'q8' ? 2e-4 : 5e-3);
 });
 

@@ -11,7 +11,7 @@ interface Replay extends Trace, WithArrays {
   readonly states: readonly (readonly number[])[];
 }
 
-/** A model that is a table: the logits of the canvases that the reference came through. */
+/** A model that is a table: the logits of the canvases that the reference visited. */
 class LogitsTable {
   readonly vocabulary: number;
   readonly #logits: Float32Array;
@@ -46,11 +46,11 @@ interface StepInput {
 
 type Limit = NonNullable<UnmaskRequest['limit']>;
 
-/** Scores and unmasks a canvas that the reference came to. */
+/** Scores and unmasks a canvas that the reference visited. */
 function unmask(replay: Replay, table: LogitsTable, canvas: StepInput, limit: Limit) {
   return scoreAndUnmask(table.forward(canvas.tokens), {
     ...scoringOf(replay),
-    // The smallest table has fewer tokens than the prefix names; no fixed token but position 0's enters the scores.
+    // The prefix has ids outside the smallest table; of the fixed tokens only position 0's affects the scores.
     tokens: Int32Array.from(canvas.tokens, (token) => Math.min(token, table.vocabulary - 1)),
     masked: Int32Array.from(canvas.masked),
     order: replay.resolved.eb_gamma === null ? 'entropy' : 'confidence',

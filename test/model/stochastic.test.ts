@@ -98,7 +98,7 @@ describe('a call that draws', () => {
     let masked = Array.from({ length: 12 }, (_, i) => golden.prefix.length + i);
     let before = 0;
     for (const frame of frames) {
-      // The draw belongs to the round after the last commit, whichever round commits it.
+      // The draw uses the number of the round after the last commit, whichever round commits it.
       const result = await scoreAndUnmask((await model.forward(tokens)).logits, {
         ...scoring,
         tokens,

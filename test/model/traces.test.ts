@@ -4,7 +4,7 @@ import { closeModels, openModel } from '../support/models';
 import { commitsOf, expectFrame, expectScores, forwardsOf, toleranceOf } from '../support/rounds';
 import { layoutOf, optionsOf, roundsOf, scoringOf, type Trace } from '../support/traces';
 
-/** Twice the largest error of a logit that the golden forward passes of comparable length record. */
+/** Twice the largest logit error recorded by golden forward passes of comparable length. */
 const logitError = 2e-4;
 
 const traces = readGolden<{ name: string }[]>('sampling/index.json').map(({ name }) => {
@@ -84,7 +84,7 @@ describe('traces whose order rounding, ties or NaN decided', () => {
         limit: gamma === null || round.keep === 0 ? { keep: round.keep ?? 0 } : { gamma },
       });
       expectScores(result, round, toleranceOf(trace, logitError));
-      // Where the reference compares NaN with the bound it commits nothing: not ours to reproduce.
+      // If the reference compares NaN with the bound, it commits nothing; that is not reproduced.
       if (gamma !== null && round.keep !== 0 && round.entropy.some(Number.isNaN)) continue;
       const ignored = trace.position0_step_undefined ? 0 : -1;
       const counted = (positions: ArrayLike<number>) =>

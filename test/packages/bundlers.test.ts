@@ -132,6 +132,6 @@ test('a bundle beside which rnd1 is not installed says so', async () => {
     said = (error as { stderr: string }).stderr;
   }
   rmSync(elsewhere, { recursive: true, force: true });
-  expect(said).toContain('A bundler took rnd1 into this program');
+  expect(said).toContain('A bundler included rnd1 in this program');
   expect(said).toContain(`install rnd1 ${version} and ${own} ${version} where the bundle runs.`);
 }, 120_000);

@@ -14,7 +14,7 @@ interface ArrayEntry {
   readonly bytes: number;
 }
 
-/** What a golden JSON file with raw data beside it has in any case. */
+/** The fields of every golden JSON file that has raw data beside it. */
 export interface WithArrays {
   readonly data: string;
   readonly arrays: Readonly<Record<string, ArrayEntry>>;
@@ -25,17 +25,17 @@ export function readGolden<T>(path: string): T {
   return JSON.parse(readFileSync(join(fixturesFolder, path), 'utf8')) as T;
 }
 
-/** The f32 values that a golden JSON list stands for. */
+/** Converts a golden JSON list to f32. */
 export function float32(values: readonly GoldenNumber[]): Float32Array {
   return Float32Array.from(values, Number);
 }
 
-/** The raw arrays that belong to one golden JSON file. */
+/** The raw arrays of one golden JSON file. */
 export class GoldenArrays {
   readonly #entries: WithArrays['arrays'];
   readonly #bytes: Uint8Array;
 
-  /** `path`: the JSON file's, below `fixturesFolder`. */
+  /** @param path of the JSON file, below `fixturesFolder` */
   constructor(path: string, golden: WithArrays) {
     this.#entries = golden.arrays;
     this.#bytes = Uint8Array.from(readFileSync(join(fixturesFolder, dirname(path), golden.data)));
@@ -49,7 +49,7 @@ export class GoldenArrays {
     return this.#entry(name).shape;
   }
 
-  /** An f32 or f64 array; the float64 twin `f64.<name>` where there is one and `precise` is asked for. */
+  /** An f32 or f64 array; with `precise` its f64 version `f64.<name>`, if there is one. */
   floats(name: string, precise = false): Float32Array | Float64Array {
     const found = precise && this.has(`f64.${name}`) ? `f64.${name}` : name;
     const { dtype, offset, bytes } = this.#entry(found);

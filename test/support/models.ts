@@ -10,7 +10,7 @@ export const nanoFolder = resolve(__dirname, '..', '..', 'models', 'nano');
 const temporary: string[] = [];
 const models = new Map<string, Promise<RND1>>();
 
-/** A golden checkpoint's folder, with another config file in config.json's place where the golden asks for one. */
+/** A golden checkpoint's folder, with another config file in place of config.json if the golden requires one. */
 function checkpointFolder(checkpoint: string, config: string): string {
   const folder = resolve(fixturesFolder, checkpoint);
   if (config === 'config.json') return folder;
@@ -23,10 +23,10 @@ function checkpointFolder(checkpoint: string, config: string): string {
   return twin;
 }
 
-/** Where the golden data are tried: `RND1_TEST_DEVICE=cuda npx jest test/model` takes a GPU. */
+/** The device that the golden data are tested on: `RND1_TEST_DEVICE=cuda npx jest test/model` uses a GPU. */
 export const device = (process.env.RND1_TEST_DEVICE ?? 'cpu') as Device;
 
-/** The model of a golden case, f32 unless `options` say otherwise; loaded once, closed by `closeModels`. */
+/** The model of a golden case, f32 unless `options` override it; loaded once, closed by `closeModels`. */
 export function openModel(
   golden: { readonly checkpoint: string; readonly config?: string },
   options: LoadOptions = {},

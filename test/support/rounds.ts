@@ -2,16 +2,16 @@ import type { TokenFrame, UnmaskResult } from '../../lib';
 import { maxAbsoluteError } from './tolerance';
 import type { Round, Trace } from './traces';
 
-/** How far scores may lie from recorded ones. */
+/** Maximum difference between scores and recorded ones. */
 export interface ScoreTolerance {
   readonly confidence: number;
   readonly entropy: number;
 }
 
-/** Of f32 arithmetic on numbers of a few units. */
+/** Rounding error of f32 arithmetic on numbers of a few units. */
 const rounding = 3e-6;
 
-/** What the two errors of a logit can do to a log-probability, and to an entropy of a few nats. */
+/** Maximum effect of logit errors on both sides on a log-probability, and on an entropy of a few nats. */
 export function toleranceOf(trace: Trace, logitError: number): ScoreTolerance {
   const { temperature } = trace.resolved;
   // At the reference's 0 every probability is exactly 0 or 1, whatever the logits are.
@@ -21,7 +21,7 @@ export function toleranceOf(trace: Trace, logitError: number): ScoreTolerance {
 
 type Scores = Pick<UnmaskResult, 'predicted' | 'confidence' | 'entropy'>;
 
-/** Compares scores, aligned with the masked positions, with recorded ones; NaN entropies were the reference's own. */
+/** Compares scores, aligned with the masked positions, with recorded ones, whose entropies alone may be NaN. */
 export function expectScores(actual: Scores, round: Round, tolerance: ScoreTolerance): void {
   expect([...actual.predicted]).toEqual([...round.predicted]);
   expectWithin('confidence', actual.confidence, round.confidence, tolerance.confidence);
@@ -34,7 +34,7 @@ function expectWithin(what: string, actual: Float32Array, expected: Float32Array
   if (!(error <= tolerance)) throw new Error(`${what} is ${error} off, more than ${tolerance}`);
 }
 
-/** Compares a frame, its scores and the canvas that it leaves, with the recorded round. */
+/** Compares a frame, its scores and the resulting canvas, with the recorded round. */
 export function expectFrame(frame: TokenFrame, round: Round, tolerance: ScoreTolerance): void {
   const at = <T extends Int32Array | Float32Array>(values: T) => round.masked.map((p) => values[p] as number);
   const scores = {
@@ -61,7 +61,7 @@ export function expectFrame(frame: TokenFrame, round: Round, tolerance: ScoreTol
   expect([...frame.masked]).toEqual(tokens.map((_, position) => (masked.has(position) ? 1 : 0)));
 }
 
-/** The rounds that commit something; of position 0's round nothing, where the reference leaves it undefined. */
+/** The rounds that commit something, without position 0 if the reference leaves its round undefined. */
 export function commitsOf<T extends { readonly step: number; readonly committed: ArrayLike<number> }>(
   rounds: readonly T[],
   trace: Trace,
@@ -72,7 +72,7 @@ export function commitsOf<T extends { readonly step: number; readonly committed:
     .filter(({ positions }) => positions.length > 0);
 }
 
-/** Forward passes that are needed for the recorded rounds: one for each canvas; rounds that share one share its tokens. */
+/** Number of forward passes that the recorded rounds need: one per canvas (rounds on one canvas share `tokens`). */
 export function forwardsOf(rounds: readonly Round[]): number {
   return new Set(rounds.filter(({ committed }) => committed.length > 0).map(({ tokens }) => tokens)).size;
 }

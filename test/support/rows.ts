@@ -1,4 +1,4 @@
-/** Logits rows laid out so that `scoreAndUnmask` scores each of them `copies` times, at positions of its own. */
+/** Rows of logits laid out so that `scoreAndUnmask` scores each of them `copies` times, at separate positions. */
 export interface RowCanvas {
   /** [tokens.length, vocabulary] */
   readonly logits: Float32Array;

@@ -1,4 +1,4 @@
-/** A chi-square statistic and the value that it exceeds with probability of about 1e-6 under the law. */
+/** A chi-square statistic and its critical value, exceeded with a probability of about 1e-6 under the law. */
 export interface ChiSquare {
   readonly statistic: number;
   readonly freedom: number;
@@ -13,7 +13,7 @@ const leastExpected = 5;
 
 /**
  * Pearson's test of drawn ids against an exact law. An id that the law excludes makes the statistic infinite.
- * With a single bin nothing can be tested but that: freedom, statistic and critical value are then 0.
+ * With a single bin nothing else can be tested: freedom, statistic and critical value are then 0.
  */
 export function chiSquare(drawn: ArrayLike<number>, law: ArrayLike<number>): ChiSquare {
   const counts = new Float64Array(law.length);

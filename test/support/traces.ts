@@ -69,12 +69,12 @@ export interface Round {
   readonly predicted: readonly number[];
   readonly entropy: Float32Array;
   readonly confidence: Float32Array;
-  /** How many stay masked, where the schedule says so. */
+  /** How many positions stay masked, if the schedule decides by count. */
   readonly keep: number | undefined;
   readonly committed: readonly number[];
 }
 
-/** All rounds of a trace that had anything left to commit, with the scores of repeated forward passes filled in. */
+/** All rounds of a trace before everything was committed, with the scores of repeated forward passes filled in. */
 export function roundsOf(trace: Trace): Round[] {
   const last = { ...trace.final_fill, iteration: Math.max(1, trace.resolved.num_steps), keep: 0 };
   const steps: RecordedStep[] = [...trace.steps];
@@ -107,7 +107,7 @@ function flat(ids: ReferenceArguments['prefix_ids']): readonly number[] | undefi
 /** Options for scoring, the same for whole calls and for `scoreAndUnmask`. */
 export function scoringOf({ resolved }: Trace) {
   return {
-    // The reference's 0 stands for 1e-8; ours would score at temperature 1.
+    // 0 means 1e-8 in the reference, but greedy at temperature 1 here.
     temperature: Math.max(resolved.temperature, 1e-8),
     topK: resolved.top_k,
     topP: resolved.top_p,
@@ -115,21 +115,21 @@ export function scoringOf({ resolved }: Trace) {
   };
 }
 
-/** Where the masked positions come from: by our layout options, or (`'canvas'`) given one by one. */
+/** How the masked positions are specified: by a layout option, or (`'canvas'`) as an explicit list. */
 export type Layout = 'maxNewTokens' | 'length' | 'canvas';
 
-/** The layout option that says the same as the reference's call. */
+/** The layout option that corresponds to the reference's call. */
 export function layoutOf({ api, args, resolved }: Trace): Layout {
   if (api === 'generate' && args.infill_length !== undefined) return 'length';
   const prefix = flat(args.prefix_ids ?? args.inputs);
   const room = resolved.seq_len - (prefix?.length ?? 0) - (flat(args.suffix_ids)?.length ?? 0);
   const reserved = resolved.eos_token_id === null ? 0 : 1;
-  // With room to spare the reference puts pads after the suffix: no layout of ours.
+  // With room to spare the reference puts pads after the suffix, which no layout option does.
   const spare = resolved.infill_length !== undefined && resolved.infill_length < room - reserved;
   return spare ? 'canvas' : 'maxNewTokens';
 }
 
-/** Our options for the reference's call. */
+/** Options that correspond to the reference's call. */
 export function optionsOf(trace: Trace, layout = layoutOf(trace)): TokenOptions {
   const { args, resolved } = trace;
   const prefix = flat(args.prefix_ids ?? args.inputs);
@@ -146,7 +146,7 @@ export function optionsOf(trace: Trace, layout = layoutOf(trace)): TokenOptions 
   };
   if (layout === 'canvas') return { ...options, canvas: trace.initial_tokens, masked: trace.initial_masked };
   const fixed = { ...options, prefix, suffix, addEos: resolved.add_eos_at_end };
-  // One of the places that generate() counts as infilling is the reserved one.
+  // The reference's generate() includes the reserved slot in `infill_length`.
   if (layout === 'length') return { ...fixed, length: (args.infill_length as number) - 1 };
   return { ...fixed, maxNewTokens: resolved.seq_len - (prefix?.length ?? 0) };
 }

@@ -13,7 +13,7 @@ interface Request {
 }
 interface Reply {
   readonly value: unknown;
-  /** Requests that the thread has had. */
+  /** Number of requests that the thread has received. */
   readonly count: number;
 }
 
@@ -67,7 +67,7 @@ test('owners take turns, and each gets answers in order', async () => {
   const all = ['a1', 'a2', 'a3', 'a4'].map((value) => ask(value, first.signal));
   all.push(ask('b1', second.signal), ask('b2', second.signal));
   await Promise.all(all);
-  // a1 has begun before anybody else asks.
+  // a1 has begun before the other requests are queued.
   expect(order).toEqual(['a1', 'a2', 'b1', 'a3', 'b2', 'a4']);
 });
 
@@ -88,7 +88,7 @@ test('one that needs too much memory ends the thread, not the process', async ()
   expect(lost).toEqual(['memory']);
 });
 
-test('a thread that ends by itself is told apart', async () => {
+test('a thread that exits by itself is reported as such', async () => {
   const one = lane();
   await expect(one.ask({ what: 'exit' })).rejects.toMatchObject({ reason: 'crash' });
   expect(await one.ask(echo(1))).toEqual({ value: 1, count: 1 });
@@ -104,7 +104,7 @@ test('preparing has a limit of its own, for every request', async () => {
   expect(lost).toEqual(['time', 'time']);
 });
 
-test('what the thread throws arrives with its code, and the thread goes on', async () => {
+test('an error of the thread arrives with its code, and the thread continues', async () => {
   const one = lane();
   const error = await one.ask({ what: 'throw', value: 'so' }).catch((reason) => reason);
   expect(error).toBeInstanceOf(ThreadFailed);
@@ -118,7 +118,7 @@ test('what the thread throws arrives with its code, and the thread goes on', asy
   expect(lost).toEqual([]);
 });
 
-test('a signal takes a waiting request back, and lets one that runs be', async () => {
+test('a signal removes a waiting request, and does not interrupt a running one', async () => {
   const one = lane({ limit: 2 });
   await one.start();
   const [running, waiting] = [new AbortController(), new AbortController()];
@@ -134,7 +134,7 @@ test('a signal takes a waiting request back, and lets one that runs be', async (
   await expect(one.ask(echo(3), waiting.signal)).rejects.toThrow('second');
 });
 
-test('closing rejects what is pending and all that comes later', async () => {
+test('closing rejects pending and later requests', async () => {
   const one = lane();
   await one.start();
   const outcomes = Promise.allSettled([one.ask(endless), one.ask(echo(1))]);
@@ -149,13 +149,13 @@ test('closing rejects what is pending and all that comes later', async () => {
   expect(lost).toEqual([]);
 });
 
-test('a request that cannot be sent does not hold up others', async () => {
+test('a request that cannot be sent does not block others', async () => {
   const one = lane();
   await expect(one.ask({ what: 'echo', value: () => {} })).rejects.toThrow(/could not be cloned/);
   expect(await one.ask(echo(1))).toEqual({ value: 1, count: 1 });
 });
 
-test('a thread that rests is given up after a while', async () => {
+test('an idle thread ends after its idle limit', async () => {
   const one = lane({ idleLimit: 0.05 });
   const counts: number[] = [];
   for (let i = 0; i < 200 && counts.at(-1) !== 1; i++) {
@@ -167,7 +167,7 @@ test('a thread that rests is given up after a while', async () => {
   expect(lost).toEqual([]);
 });
 
-test('threads see nothing of the process, print nothing, and do not keep it alive', async () => {
+test('threads inherit nothing from the process, print nothing, and do not keep it alive', async () => {
   const program = `
     const { Lane } = require(${JSON.stringify(join(__dirname, '../../dist/worker/lane.js'))});
     const lane = new Lane({ file: ${JSON.stringify(file)}, data: {}, startLimit: 60, limit: 60, heapMegabytes: 64 });

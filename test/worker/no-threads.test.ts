@@ -4,7 +4,7 @@ import { TextWorkers, tryTokenizer } from '../../lib/worker/text-workers';
 import type { threadFile } from '../../lib/worker/thread-file';
 import { failure } from '../lib/checkpoint-files';
 
-// As in a bundle beside which no rnd1 is installed.
+// As in a bundle without an installed rnd1.
 jest.mock('../../lib/worker/thread-file', () => ({ threadFile: jest.fn(() => null) }));
 
 const nano = join(__dirname, '..', '..', 'models', 'nano');
@@ -18,7 +18,7 @@ test('the files of threads are found from the sources', () => {
   expect(real('worker/nothing' as 'worker/tokenizer-thread')).toBeNull();
 });
 
-test('without them texts become tokens here, long ones with a warning, and nothing starts', async () => {
+test('without them texts are tokenized on this thread, long ones with a warning, and nothing starts', async () => {
   const tokenizer = (await Tokenizer.load(nano)) as Tokenizer;
   const workers = new TextWorkers({ tokenizer, folder: nano, vocabulary: undefined, limit: 1 });
   const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => {});

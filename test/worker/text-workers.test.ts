@@ -10,7 +10,7 @@ const { TextWorkers, tryTokenizer } = textWorkers;
 const nano = join(__dirname, '..', '..', 'models', 'nano');
 const definition = JSON.parse(readFileSync(join(nano, 'tokenizer.json'), 'utf8'));
 
-/** Takes exponential time for many a's with something behind them. */
+/** Takes exponential time for many a's followed by another character. */
 const pattern = { Regex: '^(a+)+$' };
 const endless = `${'a'.repeat(60)}!`;
 
@@ -41,7 +41,7 @@ async function workersFor(folder: string, limit = 60) {
   return { tokenizer, workers };
 }
 
-test('texts of every length become what the tokenizer makes of them', async () => {
+test('texts of every length get the same tokens as from the tokenizer', async () => {
   const { tokenizer, workers } = await workersFor(nano);
   const texts = ['', 'short', 'é 🧬 <|mask|>', 'long '.repeat(5000), 'short'];
   const expected = texts.map((text) => tokenizer.encode(text));
@@ -53,7 +53,7 @@ test('texts of every length become what the tokenizer makes of them', async () =
   expect(workers.pending).toBe(0);
 });
 
-test('the calling thread makes tokens of short texts alone, of known patterns, before a start', async () => {
+test('the calling thread tokenizes only short texts, with known patterns, before a start', async () => {
   const { tokenizer, workers } = await workersFor(nano);
   const encode = jest.spyOn(tokenizer, 'encode');
   await workers.encode(['a'.repeat(8192)]);
@@ -69,7 +69,7 @@ test('the calling thread makes tokens of short texts alone, of known patterns, b
   expect(other).not.toHaveBeenCalled();
 });
 
-test('what takes too long is ended by name, and does not hold up short texts when it is long', async () => {
+test('a text that takes too long fails with its code, and a long one does not delay short ones', async () => {
   const { workers } = await workersFor(splitting(), 3);
   const lost: string[] = [];
   const forget = workers.onLost((reason) => void lost.push(reason));
@@ -81,7 +81,7 @@ test('what takes too long is ended by name, and does not hold up short texts whe
   expect(await long).toMatchObject({
     name: 'RND1Error',
     code: 'prompt_too_expensive',
-    message: 'making tokens of the text took more than 3 s',
+    message: 'tokenizing the text took more than 3 s',
   });
   expect(lost).toEqual(['time']);
   forget();
@@ -90,7 +90,7 @@ test('what takes too long is ended by name, and does not hold up short texts whe
   expect(await workers.encode(['short again'])).toHaveLength(1);
 });
 
-test('the same prompt is not made tokens of again', async () => {
+test('the same prompt is not tokenized again', async () => {
   const { workers } = await workersFor(nano);
   const text = 'x'.repeat(200_000);
   const [first] = await workers.encode([text]);
@@ -100,7 +100,7 @@ test('the same prompt is not made tokens of again', async () => {
   expect((await workers.encode([text]))[0]).not.toBe(first);
 });
 
-test('what the tokenizer says of a text is told as it says it', async () => {
+test('an error of the tokenizer is passed on unchanged', async () => {
   const folder = temporaryFolder({
     'tokenizer.json': JSON.stringify({
       ...definition,
@@ -114,7 +114,7 @@ test('what the tokenizer says of a text is told as it says it', async () => {
   expect(await failure(() => workers.encode(['ab']), 'invalid_checkpoint')).toBe(message);
 });
 
-test('a signal and a close end the waiting', async () => {
+test('a signal or close rejects a waiting call', async () => {
   const { workers } = await workersFor(splitting());
   const controller = new AbortController();
   const aborted = workers.encode([endless], controller.signal);
@@ -139,19 +139,21 @@ describe('a normalizer that searches for patterns', () => {
     { id: 260, content, special: false, normalized: true },
   ];
 
-  test('has to manage the added tokens in a thread first', async () => {
+  test('must process the added tokens in a thread first', async () => {
     const folder = folderWith({ normalizer, added_tokens: added(endless) });
-    await expect(tryTokenizer(folder, 264, 1)).rejects.toThrow('making it took more than 1 s');
+    await expect(tryTokenizer(folder, 264, 1)).rejects.toThrow('building the tokenizer took more than 1 s');
     const tried = jest
       .spyOn(textWorkers, 'tryTokenizer')
       .mockImplementation((place, vocabulary) => tryTokenizer(place, vocabulary, 1));
     const message = await failure(() => Tokenizer.load(folder, 264), 'invalid_checkpoint');
-    expect(message).toBe(`${join(folder, 'tokenizer.json')} cannot be used: making it took more than 1 s`);
+    expect(message).toBe(
+      `${join(folder, 'tokenizer.json')} cannot be used: building the tokenizer took more than 1 s`,
+    );
     expect(tried).toHaveBeenCalledTimes(1);
     tried.mockRestore();
   });
 
-  test('is used where it does', async () => {
+  test('is used if it does', async () => {
     const tokenizer = await Tokenizer.load(folderWith({ normalizer, added_tokens: added('harmless') }), 264);
     expect([...(tokenizer?.encode('aaa') ?? [])]).toEqual([...Buffer.from('b')]);
   });

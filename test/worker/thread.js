@@ -1,4 +1,4 @@
-/* A thread for the tests of lanes: does what it is told. */
+/* A thread for the tests of lanes: each request names an action. */
 const { join } = require('node:path');
 const { serveThread } = require(join(__dirname, '..', '..', 'dist', 'worker', 'thread.js'));
 
