@@ -31,7 +31,7 @@ inline std::array<uint32_t, 4> orderCounter(uint32_t position, uint32_t round) {
   return {0, position, round, 1};
 }
 
-/** Uniform in (0, 1), never 0 or 1: the midpoints of 2^23 intervals. */
+/** Uniform in (0, 1): the midpoints of 2^23 intervals. */
 inline float uniform(uint32_t word) { return (static_cast<float>(word >> 9) + 0.5f) * 0x1p-23f; }
 
 }  // namespace rnd1

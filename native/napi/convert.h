@@ -33,7 +33,7 @@ void checkIds(const std::vector<int32_t>& ids, int64_t limit, const char* what);
 
 Napi::TypeError wrongType(Napi::Env env, const char* name, const char* expected);
 
-/** One StepCanvas of types/native.d.ts; owns the memory that graph.h's StepCanvas borrows. */
+/** One StepCanvas, which owns what graph.h's StepCanvas borrows. */
 struct OwnedStep {
   std::vector<int32_t> tokens, masked, banned;
   std::vector<uint8_t> eligible;

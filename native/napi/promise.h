@@ -20,8 +20,7 @@ inline Napi::Value codedError(Napi::Env env, const char* message, ErrorCode code
   return error;
 }
 
-/** Converts a native error to a JavaScript one with the same message and a `code`; a RangeError for invalid
- * arguments. */
+/** Converts a native error to JavaScript: same message, `code`; a RangeError for invalid arguments. */
 inline Napi::Value toJavaScript(Napi::Env env, const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
@@ -133,7 +132,7 @@ Napi::Promise promise(Napi::Env env, Runner& runner, std::shared_ptr<AbortFlag> 
   auto job = std::make_unique<Kind<Work, Finish>>(env, std::move(abort), std::move(work), std::move(finish));
   const Napi::Promise result = job->promise();
   runner.post(std::move(job));
-  // Not too late: the job is delivered on this thread, hence after this call, or never if `post` threw.
+  // Delivery is on this thread, hence later, or never if `post` threw.
   Environment::of(env).hold(env);
   return result;
 }

@@ -6,9 +6,9 @@
 #include <span>
 
 /**
- * Creates JavaScript results safely even if scripts changed built-in classes and prototypes: with Node-API
- * calls, never with constructors that are looked up, and with own properties, so that no setter of a
- * prototype runs. Results are complete before any JavaScript code can see them.
+ * Creates JavaScript results, even if scripts changed built-in classes and prototypes: with engine calls
+ * instead of looked-up constructors, and with own properties, so that no prototype's setter runs. Results are
+ * complete before JavaScript code can see them.
  */
 namespace rnd1::napi {
 
@@ -31,7 +31,7 @@ class ArrayInTheMaking {
   ArrayInTheMaking(Napi::Env env, const char* name, int64_t count);
 
   std::span<T> values() const { return values_; }
-  /** Returns the array; null if default-constructed or already handed over. */
+  /** Returns the array, once; null if there is none. */
   Napi::Value handOver(Napi::Env env);
 
  private:

@@ -45,7 +45,7 @@ class Runner {
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::list<std::unique_ptr<Job>> queue_;  // a list, so that it can be emptied without allocating
+  std::list<std::unique_ptr<Job>> queue_;  // emptied without allocating
   std::shared_ptr<AbortFlag> running_;
   bool stopping_ = false;
   std::thread thread_;

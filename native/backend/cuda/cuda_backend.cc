@@ -6,12 +6,12 @@
 namespace rnd1::cuda {
 namespace {
 
-/** Rows whose logits exist at the same time: at most 256 MiB of them. */
+/** Rows of logits in memory at a time: at most 256 MiB. */
 constexpr int64_t scoreChunkRows(int64_t vocabulary) {
   return std::max<int64_t>((int64_t{256} << 20) / 4 / std::max<int64_t>(vocabulary, 1), 16);
 }
 
-/** Rows whose partial scores exist at the same time: at most 64 MiB of them. */
+/** Rows of partial scores in memory at a time: at most 64 MiB. */
 int64_t greedyChunkRows(int64_t vocabulary) {
   const auto rowBytes =
       greedyParts(std::max<int64_t>(vocabulary, 1)) * static_cast<int64_t>(sizeof(GreedyPartial));
@@ -87,7 +87,8 @@ void CudaBackend::releaseHost(void* memory) noexcept {
 }
 
 int64_t CudaBackend::bucket(int64_t, int64_t max) const {
-  // Steps of a quarter of the power of two below: up to 25 % of a launch's blocks may have nothing to do.
+  // Rounds up to a multiple of a quarter of the next lower power of two: up to 25 % of a launch's blocks may
+  // be idle.
   if (max < 2) return max;
   const int64_t below = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(max - 1)));
   const int64_t step = std::max<int64_t>(below / 4, 1);
@@ -108,7 +109,7 @@ void CudaBackend::beforeMemoryMoves() {
   if (recordings_.recording())
     throw Error(ErrorCode::cudaError,
                 "recording a step: it has other shapes than when it ran first, and needs more memory");
-  // What is given back may still be in use.
+  // Memory to be freed may still be in use.
   synchronize();
   recordings_.clear();
 }

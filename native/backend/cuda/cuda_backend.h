@@ -90,8 +90,7 @@ class CudaBackend final : public Backend {
   /** Makes the GPU this thread's current device and returns the stream. */
   cudaStream_t stream();
   ExpertTable tableOf(std::span<const ExpertWeights> weights);
-  /** To be called before memory moves: waits for the stream and discards the recordings. Throws Error during
-   * a recording. */
+  /** Call before memory moves: waits, discards the recordings. Throws Error during a recording. */
   void beforeMemoryMoves();
   /** Returns scratch of at least `count` values; growing it discards the recordings. */
   template <typename T>

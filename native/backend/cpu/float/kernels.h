@@ -26,8 +26,8 @@ struct RowSource {
   uint8_t format;
 };
 
-/** Rows of a weight, one per output column, at any alignment: f32, bf16 (widened on load), or the type of
- * the activation rows. */
+/** Rows of a weight, one per output column, unaligned: f32, bf16 (widened on load), or the type of the
+ * activations. */
 struct WeightRows {
   const void* data;
   int64_t strideBytes;

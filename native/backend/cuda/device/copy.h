@@ -6,7 +6,7 @@
 
 namespace rnd1::cuda {
 
-/** 16 bytes from global to shared memory, bypassing registers; zeros after the first `valid` bytes
+/** 16 bytes from global to shared memory, bypassing registers; zeros after `valid` bytes
  * (cp.async.cg.shared.global with a source size). Both addresses aligned to 16. */
 __device__ __forceinline__ void copyAsync16(void* shared, const void* global, int valid) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(shared)), "l"(global),
