@@ -74,7 +74,7 @@ UnmaskPlan readUnmask(const Napi::Object& plan, const SamplingPlan& sampling) {
   return unmask;
 }
 
-/** Both ascend strictly; marks the members of `subset` in `set`. */
+/** Marks the members of `subset` in `set`; both are strictly ascending. */
 std::vector<uint8_t> membership(Napi::Env env, const std::vector<int32_t>& set,
                                 const std::vector<int32_t>& subset) {
   std::vector<uint8_t> member(set.size(), 0);
@@ -277,7 +277,7 @@ std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config
     array = ArrayInTheMaking<T>(env, name, sizeProduct(count, sizes...));
     return array.values();
   };
-  // Read before anything is made: it may run any code.
+  // Read before anything is created: getters may run any code.
   const bool logits = readBoolean(object, "logits");
   const bool hidden = readBoolean(object, "hidden");
   const bool routing = readBoolean(object, "routing");

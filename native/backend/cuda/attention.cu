@@ -1,6 +1,5 @@
 // Bidirectional attention in f32 and for any head size: 16 queries of one head at a time against tiles of 32
-// keys, with an online softmax. Scores are kept for one tile only. attention_mma.cu is the version for tensor
-// cores.
+// keys, with an online softmax. Scores exist per tile only. attention_mma.cu is the tensor core version.
 #include "backend/cuda/attention.h"
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/device/reduce.h"

@@ -1,5 +1,5 @@
-// The mixture of experts: rows are grouped by expert on the device, where every tile of a launch looks up its
-// expert. No atomics: each slot's product is written once, and combine adds them in a fixed order.
+// The mixture number of experts: rows are grouped by expert on the device, where every tile of a launch looks
+// up its expert. No atomics: each slot's product is written once, and combine adds them in a fixed order.
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/device/tiles.h"
 #include "backend/cuda/kernels.h"

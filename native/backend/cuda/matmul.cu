@@ -26,7 +26,7 @@ struct MatmulArguments {
 struct ColumnTile {
   WeightTile weight;
   int32_t columns;  // remaining from `column` on
-  int32_t out;      // the first column of out
+  int32_t out;      // the first column column of out
 };
 
 __device__ __forceinline__ ColumnTile columnTile(const MatmulArguments& given, int32_t tile, int32_t width) {

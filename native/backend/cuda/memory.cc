@@ -8,7 +8,7 @@
 namespace rnd1::cuda {
 namespace {
 
-/** Bytes that a thread copies at a time, and the minimum for using several threads. */
+/** Bytes per copy of a thread, and minimum bytes for several threads. */
 constexpr int64_t pieceBytes = int64_t{256} << 10, sharedBytes = int64_t{2} << 20;
 
 std::string megabytes(size_t bytes) { return std::to_string(bytes / 1'000'000) + " MB"; }
@@ -43,8 +43,7 @@ WeightArena::~WeightArena() {
 }
 
 void WeightArena::expect(int64_t bytes, int64_t tensors) {
-  // Any row may need padding, but row lengths that are no multiple of 8 are rare: those weights are allocated
-  // separately.
+  // Any row may need padding, but lengths that are no multiple of 8 are rare: those weights go to `others_`.
   const int64_t wanted = roundUp(bytes, tensorAlignment) + tensors * tensorAlignment;
   size_t free = 0, total = 0;
   check(cudaMemGetInfo(&free, &total), "asking for the GPU's free memory");

@@ -78,7 +78,7 @@ struct RowShare {
   static constexpr int threadsPerRow = threads / greedyRows;
 
   const GreedyArguments& given;
-  int64_t row;  // of x
+  int64_t row;  // row of x
   int part;
   bool wanted;
   SamplingPlan plan;
