@@ -97,7 +97,7 @@ Weight Loader::loadUnquantized(const std::string& name, const std::vector<int64_
   const TensorLocation& location = find(name, shape);
   if (isQuantized(location.dtype))
     throw Error(ErrorCode::invalidCheckpoint, files_[location.file].path() + ": tensor " + name +
-                                                  " is quantized, which only weights of a matmul may be");
+                                                  " is quantized, but only weights of a matmul may be");
   const Weight weight = locate(name, location, copies_.has_value());
   const Weight placed = backend_.place(weight);
   advance(weight.bytes(), placed.bytes());
@@ -158,7 +158,8 @@ const uint16_t* Loader::scalesAt(const std::string& name, FileOffset from, int64
   const std::byte* scales = bytesAt(name, from, count * static_cast<int64_t>(sizeof(uint16_t)), copy);
   if (from.offset % alignof(uint16_t) != 0)
     throw Error(ErrorCode::invalidCheckpoint, files_[from.file].path() + ": tensor " + name +
-                                                  " begins at the odd byte " + std::to_string(from.offset));
+                                                  " starts at the odd byte offset " +
+                                                  std::to_string(from.offset));
   return reinterpret_cast<const uint16_t*>(scales);
 }
 

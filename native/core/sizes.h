@@ -9,9 +9,7 @@
 namespace rnd1 {
 
 /** Throws Error out_of_memory. */
-[[noreturn]] inline void refuseSize() {
-  throw Error(ErrorCode::outOfMemory, "a size is beyond what 63 bits can count");
-}
+[[noreturn]] inline void refuseSize() { throw Error(ErrorCode::outOfMemory, "a size exceeds 63 bits"); }
 
 constexpr int64_t sizeSum(int64_t left, int64_t right) {
   int64_t sum = 0;

@@ -78,8 +78,8 @@ void Model::settle() noexcept {
 void Model::reserve(const BatchShape& shape, int64_t length, int64_t scoredRows) {
   // Rows and slots are counted in 32 bits.
   if (sizeProduct(shape.rows, config_.expertsPerToken) > std::numeric_limits<int32_t>::max())
-    throw Error(ErrorCode::invalidArgument,
-                "the canvases of one pass have " + std::to_string(shape.rows) + " tokens, too many together");
+    throw Error(ErrorCode::invalidArgument, "the canvases of one pass have " + std::to_string(shape.rows) +
+                                                " tokens together, which is too many");
   batch_.reserve(shape);
   workspace_.reserve(shape.rows, length);
   const int64_t scoreCount = shape.filters ? 2 * shape.rows : shape.rows;

@@ -82,8 +82,8 @@ std::vector<uint8_t> membership(Napi::Env env, const std::vector<int32_t>& set,
   for (const int32_t position : subset) {
     while (i < set.size() && set[i] < position) ++i;
     if (i == set.size() || set[i] != position)
-      throw outOfRange(
-          env, "eligible must be an ascending part of masked; " + std::to_string(position) + " is not");
+      throw outOfRange(env, "eligible must be an ascending subset of masked; " + std::to_string(position) +
+                                " is missing or out of order");
     member[i++] = 1;
   }
   return member;

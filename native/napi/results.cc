@@ -56,7 +56,7 @@ ArrayInTheMaking<T>::ArrayInTheMaking(Napi::Env env, const char* name, int64_t c
   void* volatile probe = count > maxElements ? nullptr : std::malloc(bytes + 1);
   if (!probe)
     throw Error(ErrorCode::outOfMemory,
-                std::string(name) + ": there is no room for an array of " + std::to_string(count));
+                std::string(name) + ": out of memory for an array of length " + std::to_string(count));
   std::free(probe);
   void* memory = nullptr;
   napi_value buffer;

@@ -108,7 +108,7 @@ Weight CudaBackend::place(const Weight& mapped) {
 void CudaBackend::beforeMemoryMoves() {
   if (recordings_.recording())
     throw Error(ErrorCode::cudaError,
-                "recording a step: it has other shapes than when it ran first, and needs more memory");
+                "recording a step: its shapes differ from the first run, and it needs more memory");
   // Memory to be freed may still be in use.
   synchronize();
   recordings_.clear();
@@ -230,8 +230,9 @@ void CudaBackend::experts(Tensor x, std::span<const ExpertWeights> weights, cons
   const ExpertTable table = tableOf(weights);
   const Tensor products(products_.data(), dispatch.rows * dispatch.expertsPerToken, out.columns);
   if (products.rows * products.columns > products_.capacity())
-    throw Error(ErrorCode::invalidArgument, "experts give " + std::to_string(products.rows) + " × " +
-                                                std::to_string(products.columns) + " values, reserved are " +
+    throw Error(ErrorCode::invalidArgument, "the experts' output of " + std::to_string(products.rows) +
+                                                " × " + std::to_string(products.columns) +
+                                                " values exceeds the reserved " +
                                                 std::to_string(products_.capacity()));
   const ExpertScratch scratch = expertScratch(x, activated, table.count);
   gateUp(stream(), dtype_, borders_, x, table, dispatch, activated, scratch);

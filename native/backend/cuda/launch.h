@@ -38,7 +38,7 @@ inline void check(cudaError_t status, const char* what) {
   throw Error(code, std::string(what) + ": " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) +
                         ")" +
                         (isFatal(status) ? "; this model is broken, and GPUs cannot be used again before the "
-                                           "process is started anew"
+                                           "process is restarted"
                                          : ""));
 }
 
