@@ -1,5 +1,5 @@
 # The CUDA backend: machine code for sm_80 and sm_90a, and generic PTX of compute_80 for later GPUs.
-# RND1_CUDA_ARCHITECTURES=native builds for this machine's GPU only.
+# RND1_CUDA_ARCHITECTURES=native builds for this machine's GPU alone.
 set(RND1_CUDA_ARCHITECTURES "80;90a-real" CACHE STRING "As CMAKE_CUDA_ARCHITECTURES")
 set(CMAKE_CUDA_ARCHITECTURES OFF)
 enable_language(CUDA)

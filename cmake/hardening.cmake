@@ -1,5 +1,5 @@
-# harden(TARGET): flags that turn memory errors into aborts instead of exploits, without measurable
-# cost. binding.gyp has the same. Not with sanitizers, which check more.
+# harden(TARGET): flags that turn memory errors into aborts instead of exploits, at no measurable cost. binding.gyp
+# has the same. Not with sanitizers, which check more.
 include(CheckCXXCompilerFlag)
 
 set(RND1_HARDENING)

@@ -1,7 +1,7 @@
-# rnd1_portable: the addon of the platform packages, from the same objects as rnd1. It runs on older
-# systems than the one that built it: libstdc++ is linked statically (not libgcc_s: the process must
-# have a single unwinder), and functions that newer versions of glibc replaced are linked by their
-# first version. It exports only the symbols that Node looks up.
+# rnd1_portable: the addon of the platform packages, from the same objects as rnd1. It runs on older systems than the
+# one that built it: libstdc++ is linked statically (not libgcc_s: the unwinder must be the process's), and functions
+# that newer versions of glibc replaced are linked by their first version. It exports only the symbols that Node looks
+# up.
 add_library(rnd1_portable SHARED EXCLUDE_FROM_ALL $<TARGET_OBJECTS:rnd1>)
 target_link_libraries(rnd1_portable PRIVATE rnd1_core rnd1_cuda rnd1_core ${CMAKE_JS_LIB})
 set_target_properties(rnd1_portable PROPERTIES PREFIX "" OUTPUT_NAME rnd1 SUFFIX ".node"
