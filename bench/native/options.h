@@ -28,8 +28,7 @@ struct Options {
   std::vector<int64_t> rows;
   std::string routing = "even";
 
-  std::vector<BatchSize> cases;                          // for step; empty: `canvases` of each length in
-                                                         // `rows`
+  std::vector<BatchSize> cases;                          // for step; empty: `canvases` of each of `rows`
   std::vector<std::pair<std::string, int64_t>> borders;  // Backend::setBorder
 
   int64_t canvases = 1;

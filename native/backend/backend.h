@@ -48,8 +48,7 @@ struct Peaks {
   double copyBytesPerSecond = 0;          // bytes read plus bytes written; buffers far larger than the caches
   double matrixOperationsPerSecond = 0;   // a multiply-add is two; operands in registers; the instructions of
                                           // matmuls in this compute dtype
-  double integerOperationsPerSecond = 0;  // the same with int8 operands, for quantized weights; 0:
-                                          // unsupported
+  double integerOperationsPerSecond = 0;  // the same with int8 operands (quantized weights); 0: unsupported
 };
 
 /** A device: its memory, the weights placed there, sequences of ops, and the ops themselves. */

@@ -7,7 +7,7 @@
 namespace rnd1 {
 namespace {
 
-/** Maximum bytes per allocation. */
+/** Bytes per block, unless a range is larger. */
 constexpr int64_t maxBlockBytes = 256 << 20;
 
 /** Bytes that may be added before they are read; bounds how far reported progress runs ahead. */

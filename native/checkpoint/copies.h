@@ -53,7 +53,7 @@ class Copies {
   ThreadPool pool_;
   const int64_t blockBytes_;
   std::byte* next_ = nullptr;  // in the newest block
-  int64_t left_ = 0;           // left in it
+  int64_t left_ = 0;           // bytes left in the newest block
   std::vector<Range> waiting_;
   int64_t waitingBytes_ = 0;
 };

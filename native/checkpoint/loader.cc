@@ -9,7 +9,7 @@
 namespace rnd1 {
 namespace {
 
-/** Per tensor: more than any disk holds. */
+/** Elements per tensor: more than any disk holds. */
 constexpr int64_t maxElements = int64_t{1} << 52;
 
 std::string describe(const std::vector<int64_t>& shape) {

@@ -11,8 +11,8 @@
  *
  *   value = scale · stored + minimum
  *
- * q8: stored = q + 128 with q in −127 … 127, one byte each; minimum = −128 · scale, never stored. q4: stored
- * in 0 … 15, two per byte; minimum from `minimums`, or −8 · scale without them.
+ * q8: stored = q + 128 with q in −127 … 127, one byte each; minimum = −128 · scale, never stored.
+ * q4: stored in 0 … 15, two per byte; minimum from `minimums`, or −8 · scale without them.
  *
  * A weight [rows, columns] is stored in panels of 16 rows; padding rows of the last one have scale 0. A group
  * is 64 or 32 columns; padding columns of the last one hold the zero point (128, or 8), and activations are 0

@@ -12,7 +12,7 @@
 namespace rnd1::napi {
 namespace {
 
-// Types of objects, whatever their prototype: unwrapping a wrong one would misread its memory.
+// Prototypes can be changed, type tags cannot: unwrapping a wrong object would misread its memory.
 constexpr napi_type_tag abortFlagTag{0x6b1f0c52d4a94e07, 0x9d6c3f2a81e5b470};
 constexpr napi_type_tag sessionTag{0x2f8a7d1be3604c95, 0xb40e96d7c15f2a38};
 

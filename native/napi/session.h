@@ -37,8 +37,7 @@ struct SessionCore {
   int threads = 0;
   DType dtype = DType::f32;
   int64_t weightBytes = 0;
-  std::shared_ptr<Runner> runner = std::make_shared<Runner>();  // declared last: ends before the model is
-                                                                // destroyed
+  std::shared_ptr<Runner> runner = std::make_shared<Runner>();  // ends before the model does
 
   /** Throws `disposed`: reading the arguments of a call can run code that disposes the model. */
   Model& usable() const;

@@ -43,8 +43,9 @@ void barrier();
 constexpr size_t collectiveBytes = 64;
 
 /**
- * All 32 lanes of the warp deposit up to collectiveBytes and meet; lane i's deposit is at result + i ·
- * collectiveBytes until the second collective after this one. `kind`: must be the same for all lanes.
+ * All 32 lanes of the warp deposit up to collectiveBytes and meet; lane i's deposit is at
+ * result + i · collectiveBytes until the second collective after this one. `kind`: must be the same for all
+ * lanes.
  */
 const std::byte* collective(uint32_t mask, const char* kind, const void* data, size_t bytes);
 

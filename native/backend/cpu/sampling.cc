@@ -67,8 +67,7 @@ RowStatistics partialStatistics(const Kernels& kernels, std::span<float> logits,
   int64_t banned = 0;
   for (const int32_t token : plan.banned) {
     const int64_t index = int64_t{token} - firstToken;
-    if (index < 0 || index >= count || logits[index] == -infinity)
-      continue;  // already banned, or given as −∞
+    if (index < 0 || index >= count || logits[index] == -infinity) continue;  // banned already, or −∞
     bannedNotFinite = bannedNotFinite || !std::isfinite(logits[index]);
     logits[index] = -infinity;
     ++banned;

@@ -1,5 +1,5 @@
-// The mixture number of experts: rows are grouped by expert on the device, where every tile of a launch looks
-// up its expert. No atomics: each slot's product is written once, and combine adds them in a fixed order.
+// The mixture of experts: rows are grouped by expert on the device, where every tile of a launch looks up its
+// expert. No atomics: each slot's product is written once, and combine adds them in a fixed order.
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/device/tiles.h"
 #include "backend/cuda/kernels.h"
@@ -16,7 +16,7 @@ constexpr int combineThreads = 256;
 struct ExpertArguments {
   Tensor x, out;
   const ExpertWeights* experts;
-  int32_t count;           // of experts
+  int32_t count;           // number of experts
   const int32_t* offsets;  // (count + 1); null: one expert with all rows
   const int32_t* slots;    // null: slot = row
   int32_t width;           // columns of out

@@ -39,7 +39,7 @@ void narrow(cudaStream_t stream, DType computeDtype, Tensor x, Narrow out);
 
 /** Thresholds for the choice of a matmul kernel. All kernels give the same bits. */
 struct Borders {
-  int64_t fewRows = 32;        // up to this many rows, matmul tiles have 32 rows, above 64
+  int64_t fewRows = 32;        // up to this many rows, tiles of a matmul have 32, above it 64
   int64_t manyRows = 512;      // from this many rows on, a matmul is compute-bound
   int64_t fewExpertRows = 32;  // the same two for the average rows per expert
   int64_t manyExpertRows = 96;

@@ -18,7 +18,7 @@ struct MatmulArguments {
   WeightTile weights[maxWeights];
   int32_t columns[maxWeights];      // rows of each weight
   int32_t firstTile[maxWeights];    // index in the grid's x
-  int32_t firstColumn[maxWeights];  // of out
+  int32_t firstColumn[maxWeights];  // column of out
   int32_t count;
 };
 
@@ -26,7 +26,7 @@ struct MatmulArguments {
 struct ColumnTile {
   WeightTile weight;
   int32_t columns;  // remaining from `column` on
-  int32_t out;      // the first column column of out
+  int32_t out;      // first column in out
 };
 
 __device__ __forceinline__ ColumnTile columnTile(const MatmulArguments& given, int32_t tile, int32_t width) {

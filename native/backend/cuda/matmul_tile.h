@@ -31,8 +31,8 @@ struct WeightTile {
 using Sums = float[4][4];
 
 /**
- * sums[p][i][j] = x[r] · weights[p][c] with r = 4 · (thread / 16) + i, c = 4 · (thread % 16) + j. source: the
- * row of x that this thread loads (thread / 4), or null; columns: valid weight rows.
+ * sums[p][i][j] = x[r] · weights[p][c] with r = 4 · (thread / 16) + i, c = 4 · (thread % 16) + j.
+ * source: the row of x that this thread loads (thread / 4), or null; columns: valid weight rows.
  */
 template <int products, DType computeDtype>
 __device__ __forceinline__ void multiplyTile(MatmulMemory<products>& shared, const float* source,

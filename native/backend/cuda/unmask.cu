@@ -67,8 +67,7 @@ __device__ void sortKeys(uint64_t* keys, int32_t count) {
   }
 }
 
-/** Number of leading entries with Σ entropy − max entropy ≤ bound; a sequential sum in double, as on the
- * host. */
+/** Number of entries with Σ entropy − max entropy ≤ bound; a sequential sum in double, as on the host. */
 __device__ int32_t withinEntropy(const uint64_t* keys, int32_t available, const Score* scores, float bound,
                                  UnmaskMemory& shared) {
   double sum = 0;

@@ -21,7 +21,7 @@ constexpr int wideWeights = 128;
 constexpr int wideInner = 64;
 constexpr int wideStages = 3;
 
-/** Output columns of a tile; gate and up have half of its rows each. */
+/** Output columns of a tile, whose weight rows gate and up share. */
 template <int products>
 constexpr int wideColumns = wideWeights / products;
 

@@ -17,7 +17,7 @@ constexpr int lineBytes = 64;
 
 constexpr int64_t largestGroup = 64;
 
-/** Compares magnitudes as integers; NaN is above infinity. */
+/** Magnitudes compare as integers; NaN is above infinity. */
 static inline uint32_t largestMagnitude(const float* values) {
   I largest = {};
   for (int64_t i = 0; i < largestGroup; i += lanes) {

@@ -21,8 +21,8 @@ constexpr int64_t maxTiles(int64_t rows, int64_t groups, int64_t tileRows) {
 
 /**
  * The tile with an index. Group g has the indices from offsets[g] / tileRows + g on: these never overlap,
- * since ⌊(a + n) / t⌋ + 1 ≥ ⌊a / t⌋ + ⌈n / t⌉, and no prefix sum of tile counts is needed. offsets (groups +
- * 1), ascending.
+ * since ⌊(a + n) / t⌋ + 1 ≥ ⌊a / t⌋ + ⌈n / t⌉, and no prefix sum of tile counts is needed.
+ * offsets (groups + 1), ascending.
  */
 __device__ __forceinline__ GroupTile tileOf(const int32_t* offsets, int32_t groups, int32_t index,
                                             int32_t tileRows) {
