@@ -22,7 +22,7 @@ struct BestFirst {
 
 /**
  * argmax over tokens of log p − log(−log u), ties to the lowest id: a draw from p. Tokens come in ascending
- * order. A token that could not win with the largest possible u costs no random number.
+ * order. No random number is drawn for a token that could not win with the largest possible u.
  */
 class GumbelArgmax {
  public:

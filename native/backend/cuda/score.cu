@@ -12,10 +12,10 @@
 namespace rnd1::cuda {
 namespace {
 
-/** Where a sum over tokens, best value first, crosses a threshold. */
+/** The value at which a sum over tokens, best first, crosses a threshold. */
 struct Crossing {
   bool found = false;
-  uint32_t bits = 0;             // the value at which it does
+  uint32_t bits = 0;             // that value
   unsigned long long above = 0;  // the sum over all larger values
 };
 

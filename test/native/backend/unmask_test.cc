@@ -194,7 +194,7 @@ void randomOrder(Backend& backend) {
   std::vector<int32_t> leading(10);
   std::iota(leading.begin(), leading.end(), 1);
   expect(first != leading, "the order is not random");
-  // Other scores, and fewer positions beside them, change nothing about what comes first.
+  // With other scores and fewer positions, the order stays the same.
   Canvas fewer;
   for (const int32_t position : first) fewer.add(position, -0.1f * static_cast<float>(position), 0.1f);
   const auto best = positions(canvas, 5, 1, 39);

@@ -45,7 +45,7 @@ class TinyModel {
   std::optional<TemporaryFile> file_;
 };
 
-/** What a forward pass returns for all rows of one canvas. */
+/** Results of a forward pass for all rows of one canvas. */
 struct Pass {
   std::vector<Matrix> hidden;        // (layers + 2) × (rows, hidden)
   std::vector<Matrix> routerLogits;  // layers × (rows, experts)

@@ -19,7 +19,7 @@ enum : uint8_t { formatF32 = 0, formatF16 = 1, formatBf16 = 2 };
 constexpr int64_t keyBlock = 64;
 constexpr int64_t attentionRows = 240;
 
-/** Activation rows: f32, or bf16 or f16 where the instruction set multiplies that type natively. */
+/** Activation rows: f32, or bf16 or f16 if the instruction set multiplies that type natively. */
 struct RowSource {
   const void* data;
   int64_t strideBytes;
