@@ -108,7 +108,7 @@ Weight CudaBackend::place(const Weight& mapped) {
 void CudaBackend::beforeMemoryMoves() {
   if (recordings_.recording())
     throw Error(ErrorCode::cudaError,
-                "recording a step: its shapes differ from the first run, and it needs more memory");
+                "recording a step: it has other shapes than in its first run, and needs more memory");
   // Memory to be freed may still be in use.
   synchronize();
   recordings_.clear();
