@@ -1,4 +1,4 @@
-# The way to build the addon without CMake, for the CPU alone. CMakeLists.txt is the other: same sources, same flags.
+# Builds the addon without CMake, for the CPU only, from the same sources and with the same flags as CMakeLists.txt.
 {
   "target_defaults": {
     "include_dirs": ["native"],
@@ -8,7 +8,7 @@
       "-std=c++20", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden", "-fvisibility-inlines-hidden",
       "-ffp-contract=off", "-fno-math-errno", "-fstack-protector-strong"
     ],
-    # As cmake/hardening.cmake.
+    # As in cmake/hardening.cmake.
     "conditions": [
       ["OS=='linux'", {
         "cflags_cc": ["-fstack-clash-protection", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"],
@@ -31,13 +31,13 @@
   "targets": [
     {
       "target_name": "rnd1",
-      # Everything but what needs CUDA and what is compiled per instruction set, by the targets below.
+      # All except CUDA sources and those compiled per instruction set by the targets below.
       "sources": [
         "<!@(node -p \"require('fs').readdirSync('native',{recursive:true}).filter(f=>/^(?!backend.cuda.(?!unavailable)).*\\.cc$/.test(f)&&!/kernels_(avx|neon|dotprod)/.test(f)).map(f=>'native/'+f).join('\\n')\")"
       ],
       "dependencies": ["rnd1_avx2", "rnd1_avx512", "rnd1_avx512bf16", "rnd1_neonbf16", "rnd1_neonf16", "rnd1_avxvnni", "rnd1_avx512vnni", "rnd1_dotprod"],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
-      # The last one: a worker thread that is being terminated takes no exceptions, and that must not end the process.
+      # The last one: throwing into a worker thread that is being terminated must not end the process.
       "defines": [
         "NAPI_VERSION=8",
         "NODE_ADDON_API_CPP_EXCEPTIONS",
@@ -48,7 +48,7 @@
         ["OS=='linux'", { "ldflags": ["-pthread"] }]
       ]
     },
-    # On other processors these say that they have nothing to offer.
+    # On other processors these return no kernels.
     {
       "target_name": "rnd1_avx2",
       "type": "static_library",

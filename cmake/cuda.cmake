@@ -1,9 +1,9 @@
-# The CUDA backend: machine code for sm_80 and sm_90a, and generic PTX of compute_80 for what comes after.
-# RND1_CUDA_ARCHITECTURES=native builds for the GPU of this machine alone.
+# The CUDA backend: machine code for sm_80 and sm_90a, and generic PTX of compute_80 for later GPUs.
+# RND1_CUDA_ARCHITECTURES=native builds for this machine's GPU alone.
 set(RND1_CUDA_ARCHITECTURES "80;90a-real" CACHE STRING "As CMAKE_CUDA_ARCHITECTURES")
 set(CMAKE_CUDA_ARCHITECTURES OFF)
 enable_language(CUDA)
-# CMake 3.25 does not know how nvcc is asked for C++20.
+# CMake 3.25 does not know nvcc's option for C++20.
 if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
   set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
@@ -16,11 +16,11 @@ find_package(CUDAToolkit REQUIRED)
 file(GLOB RND1_CUDA_SOURCES CONFIGURE_DEPENDS native/backend/cuda/*.cu native/backend/cuda/*.cc)
 list(FILTER RND1_CUDA_SOURCES EXCLUDE REGEX "unavailable\\.cc$")
 add_library(rnd1_cuda STATIC ${RND1_CUDA_SOURCES})
-# The property of the target: CMake does not take it from the variable for generic targets.
+# Set on the target: CMake ignores the variable for generic targets.
 set_target_properties(rnd1_cuda PROPERTIES CUDA_ARCHITECTURES "${RND1_CUDA_ARCHITECTURES}")
 target_include_directories(rnd1_cuda PRIVATE native)
 target_compile_options(rnd1_cuda PRIVATE
   "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;$<$<BOOL:${RND1_WERROR}>:-Werror=all-warnings>>")
-# Statically: one addon loads with and without a driver.
+# Static, so that one addon loads with and without a driver.
 set_target_properties(rnd1_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static)
 target_link_libraries(rnd1_cuda PUBLIC CUDA::cudart_static)

@@ -1,11 +1,11 @@
-# harden(TARGET): what makes faults in memory end in an abort rather than in an exploit, where it costs nothing that
-# can be measured. binding.gyp has the same. Not under sanitizers, which look closer.
+# harden(TARGET): flags that turn memory errors into aborts instead of exploits, at no measurable cost. binding.gyp
+# has the same. Not with sanitizers, which check more.
 include(CheckCXXCompilerFlag)
 
 set(RND1_HARDENING)
 if(NOT RND1_SANITIZE AND NOT RND1_FUZZ)
   set(CMAKE_REQUIRED_FLAGS -Werror)
-  # The last two: not on every processor.
+  # The last two are not available on every processor.
   foreach(flag -fstack-protector-strong -fstack-clash-protection -fcf-protection)
     string(MAKE_C_IDENTIFIER "RND1_HAS${flag}" known)
     check_cxx_compiler_flag(${flag} ${known})
@@ -15,11 +15,11 @@ if(NOT RND1_SANITIZE AND NOT RND1_FUZZ)
   endforeach()
   unset(CMAKE_REQUIRED_FLAGS)
   if(NOT APPLE AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
-    # First undone: some compilers define it for themselves.
+    # -U first: some compilers predefine it.
     list(APPEND RND1_HARDENING -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
   endif()
 endif()
-# Of products and the like: loops over arrays on the stack, which the checks of stacks make slower by a tenth.
+# For kernels: stack checks slow down their loops over arrays on the stack by a tenth.
 set(RND1_KERNEL_SOFTENING)
 foreach(flag -fno-stack-protector -fno-stack-clash-protection)
   string(REPLACE "-fno-" "-f" counterpart ${flag})
@@ -36,7 +36,7 @@ function(harden target)
       "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${RND1_HOST_HARDENING}>")
   endif()
   if(NOT APPLE)
-    # nodelete: the handler for SIGBUS (native/io/mapping_guard.h) may be called by one that came after it.
+    # nodelete: a later SIGBUS handler may call that of native/io/mapping_guard.h.
     target_link_options(${target} PRIVATE "LINKER:-z,relro,-z,now,-z,noexecstack,-z,nodelete")
   endif()
 endfunction()

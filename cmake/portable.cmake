@@ -1,6 +1,7 @@
-# rnd1_portable: the addon as the platform packages carry it, from the very objects of rnd1. It runs on systems older
-# than the one that built it: libstdc++ is linked in (libgcc_s is not: the unwinder has to be the process's own), and
-# what newer versions of glibc have replaced is asked for by its first version. It exports what Node looks for alone.
+# rnd1_portable: the addon of the platform packages, from the same objects as rnd1. It runs on older systems than the
+# one that built it: libstdc++ is linked statically (not libgcc_s: the unwinder must be the process's), and functions
+# that newer versions of glibc replaced are linked by their first version. It exports only the symbols that Node looks
+# up.
 add_library(rnd1_portable SHARED EXCLUDE_FROM_ALL $<TARGET_OBJECTS:rnd1>)
 target_link_libraries(rnd1_portable PRIVATE rnd1_core rnd1_cuda rnd1_core ${CMAKE_JS_LIB})
 set_target_properties(rnd1_portable PROPERTIES PREFIX "" OUTPUT_NAME rnd1 SUFFIX ".node"
@@ -20,7 +21,7 @@ else()
   target_link_libraries(rnd1_portable PRIVATE rnd1_flags)
   target_link_options(rnd1_portable PRIVATE -static-libstdc++ ${RND1_GLIBC_WRAPPERS} "LINKER:--gc-sections"
                       "LINKER:--strip-all" "LINKER:--version-script=${CMAKE_CURRENT_LIST_DIR}/portable/exports.map")
-  # Where the forwarded functions were before 2.34; since then these are empty, and still there.
+  # Libraries of the forwarded functions before 2.34; since then they are empty, but still exist.
   target_link_options(rnd1_portable PRIVATE
     "LINKER:--push-state,--no-as-needed,-l:libpthread.so.0,-l:libdl.so.2,-l:librt.so.1,--pop-state")
   set_property(TARGET rnd1_portable APPEND PROPERTY LINK_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/portable/exports.map)

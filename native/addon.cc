@@ -5,7 +5,7 @@
 #include "napi/results.h"
 #include "napi/session.h"
 
-/** Exports what types/native.d.ts promises, once per environment. */
+/** Exports the API of types/native.d.ts, once per environment. */
 static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   using namespace rnd1::napi;
   auto* environment = new Environment(env);

@@ -5,7 +5,7 @@
 
 namespace rnd1::bench {
 
-/** What `route` fills, in memory of the backend. */
+/** Outputs of `route`, in backend memory. */
 class RouteMemory {
  public:
   RouteMemory(Backend& backend, int64_t rows, int64_t experts, int64_t expertsPerToken)
@@ -32,15 +32,14 @@ class RouteMemory {
 };
 
 /**
- * Expert ids (rows, k) of a load. even: every expert has as many rows as the next. random: as a router with
- * random weights does it. skewed: half of the experts, the first of them with every row, as for a canvas of
- * masks.
+ * Expert ids (rows, k) of a load. even: all experts have equally many rows. random: as from a router with
+ * random weights. skewed: half of the experts, the first of them with every row, as for a canvas of masks.
  */
 std::vector<int32_t> chooseExperts(const Options& options, int64_t rows);
 
 int64_t distinct(std::span<const int32_t> ids);
 
-/** The largest sizes that route and experts will see. */
+/** The largest sizes of route and experts. */
 inline Limits limitsOf(const Options& options, int64_t rows) {
   Limits limits;
   limits.rows = rows;

@@ -11,11 +11,11 @@
 namespace rnd1::bench {
 namespace {
 
-/** What one measurement should take at least: far above what a clock or a synchronization costs. */
+/** Minimum seconds per measurement, far above the cost of a clock or a synchronization. */
 constexpr double worthMeasuring = 0.02;
 constexpr int64_t maxCalls = 1000;
 
-/** One flat JSON object, field by field. */
+/** Builds a flat JSON object. */
 class Line {
  public:
   Line() { out_.precision(12); }
@@ -73,33 +73,33 @@ auto median(std::vector<Peaks> peaks, Get get) {
   return get(peaks[peaks.size() / 2]);
 }
 
-/** Field by field. */
+/** Medians per field. */
 Peaks medians(const std::vector<Peaks>& peaks) {
   return {median(peaks, [](const Peaks& p) { return p.copyBytesPerSecond; }),
           median(peaks, [](const Peaks& p) { return p.matrixOperationsPerSecond; }),
           median(peaks, [](const Peaks& p) { return p.integerOperationsPerSecond; })};
 }
 
-/** Calls of one case, by the clock. */
+/** Times calls of one case. */
 class Calls {
  public:
   Calls(Backend& backend, const Case& measured) : backend_(backend), measured_(measured) {}
 
-  /** Runs `calls` calls one by one to their end and gives the seconds of one. */
+  /** Runs `calls` calls one by one, waits, and returns the seconds per call. */
   double oneByOne(int64_t calls) {
     return timed(calls, [&] {
       for (int64_t call = 0; call < calls; ++call) measured_.call(before_++);
     });
   }
 
-  /** The same of calls that GPUs record and replay as one: their work is timed, not their launches. */
+  /** The same for calls that GPUs record and replay as one, which times their work, not their launches. */
   double together(int64_t calls) {
     if (backend_.device() == "cpu" || !measured_.sequence) return oneByOne(calls);
     const auto ops = [&] {
       for (int64_t call = 0; call < calls; ++call) measured_.call(call);
     };
     const auto run = [&] { backend_.runSequence({key_, 0, false}, ops); };
-    // The first run of a key is an ordinary one, the second is recorded.
+    // The first run of a key is not recorded, the second is.
     if (recorded_ != calls) {
       key_ = nextKey++;
       for (int i = 0; i < 2; ++i) run();
@@ -141,10 +141,10 @@ void Bench::report(const Case& measured) const {
   std::vector<double> seconds;
   std::vector<Peaks> peaks;
   for (int i = 0; i < options.runs; ++i) {
-    // What the peaks left in the caches is no part of it.
+    // Warms the caches again after the peak measurement.
     run.oneByOne(1);
     seconds.push_back(run.together(calls));
-    // In turns, for clocks rise and fall, and neighbours come and go.
+    // Interleaved, because clock rates and the load of the machine change.
     peaks.push_back(backend.measurePeaks(options.effort));
   }
   std::sort(seconds.begin(), seconds.end());
@@ -177,7 +177,7 @@ std::unique_ptr<Backend> backendOf(const Options& options) {
   auto backend = makeBackend(options.device, options.dtype, options.threads);
   for (const auto& [name, value] : options.borders)
     if (!backend->setBorder(name, value))
-      throw Error(ErrorCode::invalidArgument, "--" + name + " means nothing on " + options.device);
+      throw Error(ErrorCode::invalidArgument, "--" + name + " has no effect on " + options.device);
   return backend;
 }
 

@@ -14,35 +14,35 @@ namespace rnd1::bench {
 
 /** An op at one size. */
 struct Case {
-  std::string name;                                    // "qkv"; what distinguishes it within its bench
+  std::string name;                                    // "qkv"; unique within its bench
   std::vector<std::pair<std::string, int64_t>> shape;  // {"rows", 256}, …
   double operations = 0;                               // a multiply-add is two
-  double bytes = 0;                             // that any implementation must read or write, once each
-  std::function<void(int64_t)> call = nullptr;  // the op; it is told how many calls went before
-  bool sequence = true;  // calls may be recorded together: they take no host memory and wait for nothing
+  double bytes = 0;                                    // minimum that any implementation must read or write
+  std::function<void(int64_t)> call = nullptr;         // runs the op; the argument counts earlier calls
+  bool sequence = true;  // calls may be recorded together: they use no host memory and do not wait
 };
 
-/** The launches of one name in a step. */
+/** Launches with one name in a step. */
 struct LaunchSum {
   std::string name;
   int64_t launches = 0;
   double seconds = 0;
 };
 
-/** The backend of the options, with their borders. Throws Error invalid_argument where it has no such border.
- */
+/** Creates the backend with the thresholds of the options. Throws Error invalid_argument for one it does not
+ * have. */
 std::unique_ptr<Backend> backendOf(const Options& options);
 
-/** Measures and prints one JSON object a line. */
+/** Measures and prints one JSON object per line. */
 class Bench {
  public:
   Bench(Backend& backend, const Options& options) : backend(backend), options(options) {}
 
-  /** What the device reaches: always the first line. */
+  /** Peaks of the device; always the first line. */
   void reportPeaks() const;
-  /** A line with the medians of its runs and of the peaks, which are measured in turns with them. */
+  /** One line with the medians of the runs and of the peaks, which are measured alternately. */
   void report(const Case& measured) const;
-  /** A line for each name: how long the device was at these launches in one call. */
+  /** One line per name: device time of these launches in one call. */
   void report(const Case& measured, const std::vector<LaunchSum>& launches) const;
 
   Backend& backend;

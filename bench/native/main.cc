@@ -1,4 +1,4 @@
-// rnd1_bench: times one op of one backend; prints a JSON object a line, the peaks of the device first.
+// rnd1_bench: times one op of one backend; prints one JSON object per line, the peaks of the device first.
 #include <exception>
 #include <iostream>
 #include <map>

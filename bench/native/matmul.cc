@@ -1,4 +1,4 @@
-// The projections of a layer: queries, keys and values in one call, and the output's.
+// The projections of a layer: queries, keys and values in one call, and the output projection.
 #include "harness.h"
 #include "memory.h"
 

@@ -12,10 +12,10 @@
 namespace rnd1::bench {
 namespace {
 
-// Random weights repeat after this many: drawing hundreds of millions would take longer than the bench.
+// Random weights repeat after this many: generating hundreds of millions would take longer than the bench.
 constexpr int64_t patternLength = 1 << 18;
 
-/** More than the last cache of any processor or GPU we know of. */
+/** More than the last-level cache of any known processor or GPU. */
 constexpr int64_t beyondCaches = int64_t{512} << 20;
 constexpr int64_t maxCopies = 32;
 
@@ -93,7 +93,7 @@ Weight Weights::add(int64_t rows, int64_t columns) {
     std::memcpy(memory + done, narrow.data(), std::min(narrow.size(), static_cast<size_t>(bytes - done)));
 
   const Weight placed = backend_.place(Weight(memory, dtype_, rows, columns));
-  // A GPU has its own copy by now.
+  // A GPU has made its own copy.
   if (placed.data != memory) host_.pop_back();
   return placed;
 }

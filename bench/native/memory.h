@@ -10,7 +10,7 @@
 
 namespace rnd1::bench {
 
-/** Memory of a backend with random f32 in it, or what it is given. */
+/** Backend memory with given contents. */
 template <typename T>
 class DeviceArray {
  public:
@@ -32,13 +32,13 @@ class DeviceArray {
   T* data_;
 };
 
-/** Uniform in [−amplitude, amplitude), rounded to `dtype`; the same every time. */
+/** Uniform in [−amplitude, amplitude), rounded to `dtype`; deterministic. */
 std::vector<float> randomValues(int64_t count, float amplitude, DType dtype);
 
 /** Values as a checkpoint of `dtype` (f32, f16 or bf16) stores them. */
 std::vector<std::byte> bytesOf(const std::vector<float>& values, DType dtype);
 
-/** Random activations, rounded to the compute dtype as ops leave them. */
+/** Random activations, rounded to the compute dtype like the outputs of ops. */
 class DeviceMatrix {
  public:
   DeviceMatrix(Backend& backend, int64_t rows, int64_t columns, float amplitude = 1)
@@ -53,14 +53,14 @@ class DeviceMatrix {
   DeviceArray<float> array_;
 };
 
-/** Random weights, placed where the backend wants them. */
+/** Random weights, placed in the backend. */
 class Weights {
  public:
   Weights(Backend& backend, DType dtype) : backend_(backend), dtype_(dtype) {}
 
   Weight add(int64_t rows, int64_t columns);
 
-  /** Of one, with its scales. */
+  /** Bytes of one weight, with its scales. */
   static int64_t bytes(DType dtype, int64_t rows, int64_t columns);
 
  private:
@@ -73,11 +73,10 @@ class Weights {
 
   Backend& backend_;
   DType dtype_;
-  std::vector<std::unique_ptr<std::byte, Free>> host_;  // mapped files, as it were
+  std::vector<std::unique_ptr<std::byte, Free>> host_;  // in place of mapped files
 };
 
-/** How many copies of weights calls must take in turn, so that no cache holds them from one call to the next.
- */
+/** Number of weight copies to use in turn, so that no cache holds them between calls. */
 int64_t coldCopies(int64_t bytes);
 
 }  // namespace rnd1::bench

@@ -1,4 +1,4 @@
-// What goes row by row: addRmsNorm over the hidden state, normRope over the heads.
+// Row-wise ops: addRmsNorm over the hidden state, normRope over the heads.
 #include <cmath>
 
 #include "harness.h"
@@ -12,7 +12,7 @@ constexpr float epsilon = 1e-6f;
 void benchAddRmsNorm(const Bench& bench, const Weight& scale, int64_t rows) {
   const int64_t hidden = bench.options.hidden;
   Backend& backend = bench.backend;
-  // The residual grows with every call; so small a delta never makes it infinite.
+  // The residual grows with every call, but this small delta never makes it infinite.
   const DeviceMatrix residual(backend, rows, hidden), delta(backend, rows, hidden, 1e-6f),
       out(backend, rows, hidden);
   const Tensor added = delta;

@@ -24,7 +24,7 @@ Number number(const std::string& name, std::string_view value) {
   return result;
 }
 
-/** read(name, part) of every part between commas. */
+/** Calls read(name, part) for every comma-separated part. */
 template <typename Read>
 auto parts(const std::string& name, std::string_view list, Read read) {
   std::vector<decltype(read(name, list))> result;
@@ -54,7 +54,7 @@ DType dtypeNamed(const std::string& name, std::string_view value) {
   refuse(name + " must be f32, f16 or bf16, not '" + std::string(value) + "'");
 }
 
-/** Borders between tiles of a GPU's products: Backend::setBorder. */
+/** Thresholds between tiles of GPU matmuls (Backend::setBorder). */
 constexpr const char* borderNames[] = {"few-rows", "many-rows", "few-expert-rows", "many-expert-rows"};
 
 void atMost(const char* name, double value, double max) {
@@ -65,7 +65,7 @@ void atMost(const char* name, double value, double max) {
   }
 }
 
-/** Of no use beyond, and where sizes are multiplied they overflow. */
+/** Larger values are useless, and products of sizes would overflow. */
 void checkLimits(const Options& options) {
   constexpr double max = 1 << 24, experts = 1 << 16;
   const auto check = [](const char* name, int64_t value, double limit) {
@@ -98,7 +98,7 @@ void checkSizes(const Options& options) {
   if (options.routing != "even" && options.routing != "random" && options.routing != "skewed")
     refuse("--routing must be even, random or skewed, not '" + options.routing + "'");
   if (!options.cases.empty() && options.bench != "step")
-    refuse("--cases is of step alone: " + options.bench + " takes --rows");
+    refuse("--cases is for step only: " + options.bench + " takes --rows");
   if (!options.cases.empty() && !options.rows.empty()) refuse("--cases and --rows exclude each other");
   if (options.cases.empty() && options.rows.empty() && options.bench != "peaks")
     refuse(options.bench == "step" ? "step needs --cases 1x256 or --rows 256"
@@ -117,7 +117,7 @@ const char* const usage =
     "rnd1_bench step --cases 1x64,4x256 …: whole steps of batches of equal canvases\n";
 
 Options parseOptions(std::span<const char* const> arguments) {
-  if (arguments.empty()) refuse(std::string("which op?\n") + usage);
+  if (arguments.empty()) refuse(std::string("name an op:\n") + usage);
   Options options;
   options.bench = arguments[0];
 

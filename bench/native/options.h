@@ -16,19 +16,19 @@ struct BatchSize {
   int64_t length = 0;
 };
 
-/** What to measure, and at which sizes; RND1's own unless said otherwise. */
+/** What to measure, and at which sizes; the defaults are RND1's. */
 struct Options {
   std::string bench;  // the op
   std::string device = "cpu";
   DType dtype = DType::bf16;    // the compute dtype
-  DType weights = DType::bf16;  // as the checkpoint stores them; routers and norms stay unquantized
+  DType weights = DType::bf16;  // dtype in the checkpoint; routers and norms stay unquantized
   int threads = 1;
   int runs = 5;
-  double effort = 1;  // of measuring the peaks
+  double effort = 1;  // for the peaks
   std::vector<int64_t> rows;
   std::string routing = "even";
 
-  std::vector<BatchSize> cases;                          // of step; none: `canvases` of each of `rows`
+  std::vector<BatchSize> cases;                          // for step; empty: `canvases` of each of `rows`
   std::vector<std::pair<std::string, int64_t>> borders;  // Backend::setBorder
 
   int64_t canvases = 1;
@@ -43,7 +43,7 @@ struct Options {
   int64_t layers = 48;
 };
 
-/** `OP --rows 64,256 [--device cuda:0] …`: `usage` names them all. Throws Error invalid_argument. */
+/** `OP --rows 64,256 [--device cuda:0] …`: `usage` lists all options. Throws Error invalid_argument. */
 Options parseOptions(std::span<const char* const> arguments);
 
 extern const char* const usage;

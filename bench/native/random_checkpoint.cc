@@ -16,14 +16,14 @@
 namespace rnd1::bench {
 namespace {
 
-// No divisor in common with the length of a row: no two rows of a tensor are the same.
+// Coprime to row lengths, so that no two rows of a tensor are equal.
 constexpr int64_t patternValues = (1 << 18) + 3;
-// At the start of the file: scales of norms.
+// Values at the start of the file, for scales of norms.
 constexpr int64_t onesValues = 1 << 14;
-// What writes into the residual stream is so much smaller than the rest, so that rows stay as different as
-// their tokens and hit as many experts as a trained router's would.
+// Factor of weights that write to the residual stream, so that rows stay as different as their tokens and use
+// as many experts as with a trained router.
 constexpr float residualShare = 1.0f / 256;
-// Behind the longest tensor: so much further may others begin.
+// Bytes after the longest tensor, by which the starts of tensors vary.
 constexpr int64_t slackBytes = int64_t{32} << 20;
 constexpr int64_t lineBytes = 64;
 
@@ -37,18 +37,18 @@ RandomCheckpoint::RandomCheckpoint(const Config& config, DType dtype) {
   const DType stored = isQuantized(dtype) ? DType::bf16 : dtype;
   addTensors(config, stored);
   if (isQuantized(dtype)) manifest_.quantize = Quantization{dtype, 64};
-  // Otherwise the CPU would use one region for all of them.
+  // Otherwise the CPU would read the same memory for all tensors.
   manifest_.copied = true;
 
   std::error_code missing;
   const std::filesystem::path folder = std::filesystem::temp_directory_path(missing);
-  if (missing) throw Error(ErrorCode::io, "TMPDIR is no folder: " + missing.message());
+  if (missing) throw Error(ErrorCode::io, "TMPDIR is not a folder: " + missing.message());
   path_ = (folder / "rnd1-bench-XXXXXX").string();
   const int descriptor = mkstemp(path_.data());
   if (descriptor < 0) fail(path_);
   file_.reset(fdopen(descriptor, "wb"));
 #ifdef __linux__
-  // Without a name nothing is left of it, however this process ends.
+  // An unlinked file disappears however this process ends.
   std::remove(path_.c_str());
   path_.clear();
   manifest_.files = {"/proc/self/fd/" + std::to_string(descriptor)};
@@ -90,7 +90,8 @@ void RandomCheckpoint::addTensors(const Config& config, DType dtype) {
     addAt(shape.size() == 1 ? 0 : begin, name, shape);
   };
   if (std::max(hidden, config.headDim) > onesValues)
-    throw Error(ErrorCode::invalidArgument, "norms of more than " + std::to_string(onesValues) + " values");
+    throw Error(ErrorCode::invalidArgument,
+                "no norms of more than " + std::to_string(onesValues) + " values");
   add("model.embed_tokens.weight", {config.vocabulary, hidden});
   for (int64_t layer = 0; layer < config.layers; ++layer) {
     const std::string prefix = "model.layers." + std::to_string(layer) + ".";

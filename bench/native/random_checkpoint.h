@@ -13,7 +13,7 @@ namespace rnd1::bench {
  * share. */
 class RandomCheckpoint {
  public:
-  /** `dtype` q8 or q4: bf16, to be quantized while it is loaded. Throws Error io. */
+  /** `dtype` q8 or q4: bf16, quantized on loading. Throws Error io. */
   RandomCheckpoint(const Config& config, DType dtype);
   ~RandomCheckpoint();
   RandomCheckpoint(const RandomCheckpoint&) = delete;
@@ -30,9 +30,9 @@ class RandomCheckpoint {
     void operator()(std::FILE* file) const noexcept { std::fclose(file); }
   };
 
-  std::string path_;  // empty: it has no name
+  std::string path_;  // empty: unlinked
   std::unique_ptr<std::FILE, Close> file_;
-  int64_t smallBytes_ = 0, largeBytes_ = 0;  // of the regions of small and of other numbers
+  int64_t smallBytes_ = 0, largeBytes_ = 0;  // regions of small and of other numbers
   Manifest manifest_;
 };
 

@@ -17,7 +17,7 @@ void benchRoute(const Bench& bench) {
     Case measured{"best k",
                   {{"rows", rows}, {"hidden", hidden}, {"experts", experts}, {"expertsPerToken", k}}};
     measured.operations = 2.0 * static_cast<double>(rows * hidden * experts);
-    // Logits, and per slot an id, a weight and a place in its expert's list.
+    // Logits, and per slot an id, a weight and an index in its expert's list.
     measured.bytes = static_cast<double>(routerBytes + 4 * (rows * (hidden + experts + 3 * k) + experts + 1));
     measured.call = [&](int64_t) { backend.route(x, router, {k, true, nullptr}, routed.dispatch); };
     bench.report(measured);

@@ -1,5 +1,4 @@
-// The end of a step: LM head and scores of the masked rows, then unmasking. Unmasking alone,
-// too.
+// The end of a step: LM head and scores of the masked rows, then unmasking. Also unmasking alone.
 #include "harness.h"
 #include "memory.h"
 
@@ -28,12 +27,12 @@ std::vector<ScoreRow> rowsOf(int64_t count) {
 
 UnmaskCanvas canvasOf(int64_t count) {
   UnmaskCanvas canvas{0, static_cast<int32_t>(count), {}};
-  // One of 256 steps' share is committed.
+  // Commits the share of one of 256 steps.
   canvas.plan.value = static_cast<double>(count - (count + 255) / 256);
   return canvas;
 }
 
-/** The rows of one canvas, and what comes of them: memory of the backend. */
+/** The rows of one canvas and their results, in backend memory. */
 struct Rows {
   Rows(Backend& backend, int64_t count)
       : backend(backend),

@@ -1,6 +1,6 @@
-// Whole steps of a model: embed, layers, scores, unmasking. Its weights are random and all of them have
-// memory of their own in the backend, but the checkpoint they are read from is one region of random numbers,
-// at another offset for each: RND1-30B needs a file of 0.7 GB instead of 61.
+// Whole steps of a model: embed, layers, scores, unmasking. Its weights are random. Each has its own memory
+// in the backend, but all are read from one region of random numbers, at different offsets: RND1-30B needs a
+// file of 0.7 GB instead of 61.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -15,8 +15,7 @@
 namespace rnd1::bench {
 namespace {
 
-// Canvases that tell how many experts are hit: more rows hit hardly more, and fetching their routes takes
-// long.
+// Canvases used to count the experts hit: more rows hardly hit more, and fetching their routes is slow.
 constexpr size_t routedCanvases = 4;
 constexpr int tracedSteps = 3;
 
@@ -67,21 +66,21 @@ class Canvases {
 
   const BatchSize& size() const { return size_; }
 
-  /** One step. Throws Error cuda_error where it gives other scores than the first. */
+  /** Runs one step. Throws Error cuda_error if its scores differ from the first step's. */
   void step(Model& model) {
     model.step(canvases_, never_);
     for (const StepCanvas& canvas : canvases_)
-      if (!canvas.finite) throw Error(ErrorCode::cudaError, "a step gave NaN or infinity");
+      if (!canvas.finite) throw Error(ErrorCode::cudaError, "a step returned NaN or infinity");
     if (before_.empty()) {
       before_ = scores_;
       return;
     }
     for (size_t i = 0; i < scores_.size(); ++i)
       if (!std::equal(scores_[i].begin(), scores_[i].end(), before_[i].begin(), same))
-        throw Error(ErrorCode::cudaError, "two steps over the same canvases gave different scores");
+        throw Error(ErrorCode::cudaError, "two steps over the same canvases returned different scores");
   }
 
-  /** How many pairs of a layer and an expert have rows. */
+  /** Number of (layer, expert) pairs with rows. */
   int64_t expertsHit(Model& model) {
     const auto layerIds = static_cast<size_t>(size_.length * config_.expertsPerToken);
     const size_t count = std::min(tokens_.size(), routedCanvases);
@@ -114,10 +113,10 @@ class Canvases {
   std::vector<uint8_t> eligible_;
   std::vector<std::vector<Score>> scores_;
   std::vector<StepCanvas> canvases_;
-  std::vector<std::vector<Score>> before_;  // of the first step
+  std::vector<std::vector<Score>> before_;  // scores of the first step
 };
 
-/** Sums of count(rows, columns) over the matrices of a layer without its experts, and of one expert. */
+/** Sums count(rows, columns) over the matrices of a layer without its experts, and of one expert. */
 template <typename Count>
 int64_t layerSum(const Config& config, Count count) {
   const HeadLayout heads = config.headLayout();
@@ -155,7 +154,7 @@ Case caseOf(const Options& options, const Config& config, const BatchSize& size,
   return measured;
 }
 
-/** By name, in the order of their first launch; the median over some steps of what a step spends on each. */
+/** Launches by name, in the order of their first launch, with the median time per step over some steps. */
 std::vector<LaunchSum> traceSteps(Model& model, Canvases& canvases) {
   std::vector<LaunchSum> sums;
   std::map<std::string, std::vector<double>> seconds;

@@ -1,7 +1,7 @@
-// What newer versions of glibc have replaced or moved, by the version that all of them have. The linker sends
-// every call of NAME, from our objects, libstdc++ and the CUDA runtime alike, to __wrap_NAME (--wrap, see
-// ../portable.cmake); that jumps to the first NAME there was, which every glibc keeps for the programs of its
-// time.
+// Functions that newer versions of glibc replaced or moved, by the version that all of them have. The linker
+// redirects every call of NAME, from these objects, libstdc++ and the CUDA runtime alike, to __wrap_NAME
+// (--wrap, see ../portable.cmake), which jumps to the first version of NAME. Every glibc keeps that for old
+// programs.
 #include <sys/stat.h>
 
 #if defined(__x86_64__)
@@ -18,7 +18,7 @@ constexpr int statVersion = 1;
 constexpr int statVersion = 0;
 #endif
 
-/** Defines __wrap_NAME, which takes and returns what NAME does; in its own section, left out unused. */
+/** Defines __wrap_NAME, with the signature of NAME, in its own section, which is dropped if unused. */
 #define FORWARD(name, version)                            \
   __asm__(".pushsection .text.__wrap_" #name              \
           ", \"ax\", %progbits\n"                         \
@@ -32,12 +32,12 @@ constexpr int statVersion = 0;
           "\n"                                            \
           ".symver first_" #name ", " #name "@" version "\n.popsection\n")
 
-// 2.29 left out wrappers that report errors in the manner of System V; the results are the same.
+// 2.29 removed wrappers for System V error reporting; the results are the same.
 FORWARD(exp, FIRST_GLIBC);
 FORWARD(log, FIRST_GLIBC);
 FORWARD(pow, FIRST_GLIBC);
 
-// 2.34 moved the libraries of threads, of dynamic loading and of shared memory into that of C.
+// 2.34 moved libpthread, libdl and librt into libc.
 FORWARD(dlclose, FIRST_GLIBC);
 FORWARD(dlerror, FIRST_GLIBC);
 FORWARD(dlmopen, DLMOPEN_GLIBC);
@@ -94,7 +94,7 @@ int __wrap_fstat(int descriptor, struct stat* status) {
   return first_fxstat(statVersion, descriptor, status);
 }
 
-// 2.32 tells libstdc++ whether to spare its atomic counters; "no" is always right.
+// Since 2.32, tells libstdc++ whether it may skip atomic counting; "no" is always correct.
 __attribute__((visibility("hidden"))) char __libc_single_threaded = 0;
 
 }  // extern "C"

@@ -8,18 +8,18 @@
 #include "core/tensor.h"
 
 /**
- * The operations of a forward pass, about a dozen. The graph (native/model/graph.cc) is written once over
- * them; fusion lives inside an op. Rows of several canvases are packed one after another; offsets say where
- * each begins.
+ * The dozen operations of a forward pass. The graph (native/model/graph.cc) is written once over them; fusion
+ * happens inside an op. Rows of several canvases are packed one after another; offsets hold the start of
+ * each.
  *
  * All pointers are memory of the backend unless said otherwise. Ops may run asynchronously until
- * `Backend::synchronize`. After `Backend::reserve` they neither allocate nor throw, but for errors of a
- * device. Any element of a result depends on its own row (attention: on its own canvas) alone, bit for bit,
- * whatever the batch or the number of threads.
+ * `Backend::synchronize`. After `Backend::reserve` they do not allocate, and throw device errors only. Each
+ * element of a result depends on its own row only (attention: its own canvas), bit for bit, whatever the
+ * batch or the number of threads.
  */
 namespace rnd1 {
 
-/** Where canvases begin: canvas i has the rows [offsets[i], offsets[i + 1]). */
+/** Starts of canvases: canvas i has the rows [offsets[i], offsets[i + 1]). */
 struct CanvasOffsets {
   const int32_t* offsets = nullptr;  // (count + 1)
   int64_t count = 0;
@@ -27,7 +27,7 @@ struct CanvasOffsets {
 
 enum class AttentionMask { full };
 
-/** Throws Error unsupported_model for a mask that is not implemented: none may be ignored. */
+/** Throws Error unsupported_model for a mask that is not implemented, so that none is ignored silently. */
 void checkMask(AttentionMask mask);
 
 /** How the columns of the QKV matmul divide into heads: queries, then keys, then values. */
@@ -63,14 +63,14 @@ struct Dispatch {
   float* weights = nullptr;            // (rows, k)
   int32_t* offsets = nullptr;          // (experts + 1): expert e has the slots [offsets[e], offsets[e + 1])
   int32_t* slots = nullptr;            // (rows · k), ascending within an expert
-  const int32_t* validRows = nullptr;  // as in Tensor: how many of the rows there are; set by `route`
+  const int32_t* validRows = nullptr;  // as in Tensor; set by `route`
 };
 
 class Ops {
  public:
   virtual ~Ops() = default;
 
-  /** out[r] = table[tokens[r]], widened, not rounded: the residual stream. Ids were checked. */
+  /** out[r] = table[tokens[r]], widened, not rounded: the residual stream. Ids are valid. */
   virtual void embed(const int32_t* tokens, const Weight& table, Tensor out) = 0;
 
   /** residual += delta (when given); out = rmsNorm(residual) ∘ scale, rounded. */
@@ -117,22 +117,21 @@ class Ops {
   virtual void logits(Tensor x, const Weight& lmHead, Tensor out) = 0;
 
   /**
-   * Scores of x · headᵀ. Row r of x predicts rows[r]. `greedyUnfiltered`: all plans are
-   * (SamplingPlan::greedyUnfiltered), and the logits need not exist anywhere. A row's scores do not depend on
-   * the rows beside it, but `greedyUnfiltered` may change their rounding.
+   * Scores of x · headᵀ. Row r of x predicts rows[r]. `greedyUnfiltered`: SamplingPlan::greedyUnfiltered
+   * holds for all plans, so logits need not be stored. A row's scores do not depend on the other rows, but
+   * `greedyUnfiltered` may change their rounding.
    */
   virtual void score(Tensor x, const Weight& lmHead, std::span<const ScoreRow> rows,
                      std::span<const SamplingPlan> plans, bool greedyUnfiltered, std::span<Score> scores) = 0;
 
-  /** The same on given logits (rows, vocabulary), where −∞ is allowed and counts as banned. Overwrites them.
-   */
+  /** The same for given logits (rows, vocabulary), in which −∞ means banned. Overwrites them. */
   virtual void scoreLogits(Tensor logits, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
                            std::span<Score> scores) = 0;
 
   /**
-   * The unmasking rule, canvas by canvas: sets `committed` of the scores whose `eligible` byte is set and
-   * that the canvas' plan commits, and clears it in all its others. A canvas with a score that is not finite
-   * commits nothing or anything.
+   * The unmasking rule, per canvas: sets `committed` in the scores that are eligible (byte set) and that the
+   * canvas's plan commits, and clears it in the canvas's other scores. If a score of a canvas is not finite,
+   * its `committed` flags are unspecified.
    */
   virtual void unmask(std::span<const UnmaskCanvas> canvases, std::span<const ScoreRow> rows,
                       std::span<const uint8_t> eligible, std::span<Score> scores) = 0;

@@ -14,23 +14,23 @@ struct Gpu {
   int64_t bytes = 0;
 };
 
-/** GPUs that can be used; when there is none, why. */
+/** The usable GPUs; `unavailable`: the reason if there are none. */
 struct CudaStatus {
   std::vector<Gpu> gpus;
   std::string unavailable;
 };
 
-// Implemented in native/backend/cuda, or by its stand-in when that is not built.
+// Implemented in native/backend/cuda; builds without CUDA use unavailable.cc.
 CudaStatus cudaStatus();
 std::unique_ptr<Backend> makeCudaBackend(DType dtype, int ordinal);
 
-/** CPU instruction sets this machine can run, best first. */
+/** Instruction sets that this CPU supports, best first. */
 std::vector<std::string> cpuInstructionSets();
 
-/** Those that this build has kernels for, whether or not this machine can run them. */
+/** Instruction sets that this build has kernels for. */
 std::vector<std::string> compiledInstructionSets();
 
-/** `instructionSet`: one of the above, or empty for the best (or what RND1_CPU names). Throws on others. */
+/** `instructionSet`: a supported one, or empty for that of RND1_CPU, else the best. Throws otherwise. */
 std::unique_ptr<Backend> makeCpuBackend(DType dtype, int threads, const std::string& instructionSet = "");
 
 /** `device`: "cpu", "cuda" or "cuda:N". Throws Error cuda_unavailable or invalid_argument. */

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-/** What the ops of scoring and unmasking take and give. */
+/** Arguments and results of the scoring and unmasking ops. */
 namespace rnd1 {
 
 /** How the rows of one canvas are turned into predictions (docs/architecture.md, "Scores"). */
@@ -15,10 +15,10 @@ struct SamplingPlan {
   bool greedy = true;
   uint64_t seed = 0;
   uint32_t round = 0;
-  std::span<const int32_t> banned;  // in the memory that the plan is in
+  std::span<const int32_t> banned;  // in the same memory as the plan
 
   bool filters(int64_t vocabulary) const { return (topK > 0 && topK < vocabulary) || (topP > 0 && topP < 1); }
-  /** The argmax of all tokens: no row of logits needs to exist as a whole. */
+  /** Plain argmax over all tokens: no complete row of logits is needed. */
   bool greedyUnfiltered(int64_t vocabulary) const { return greedy && !filters(vocabulary); }
 };
 
@@ -26,8 +26,8 @@ struct SamplingPlan {
 struct ScoreRow {
   int32_t canvas = 0;    // index of its SamplingPlan
   int32_t position = 0;  // within its canvas
-  int32_t token = 0;     // what the canvas holds there
-  // False: the model predicts nothing there. It keeps `token`, with the lowest confidence and entropy 0.
+  int32_t token = 0;     // the canvas's token there
+  // False: no row predicts this position. It keeps `token`, with the lowest confidence and entropy 0.
   bool predicted = true;
 };
 
@@ -36,8 +36,8 @@ struct Score {
   float confidence = 0;    // log-probability of `token`
   float entropy = 0;       // nats
   float margin = 0;        // p₁ − p₂
-  bool finite = true;      // false: the row had NaN or infinity, the other fields mean nothing
-  bool committed = false;  // by `unmask`
+  bool finite = true;      // false: the row had NaN or infinity, the other fields are invalid
+  bool committed = false;  // set by `unmask`
 };
 
 /** The score of a row that is not predicted. constexpr, so that kernels may call it. */
@@ -55,8 +55,8 @@ enum class UnmaskLimit { keep, gamma, tau };
 struct UnmaskPlan {
   UnmaskOrder order = UnmaskOrder::entropy;
   UnmaskLimit limit = UnmaskLimit::keep;
-  double value = 0;   // how many stay masked; γ in nats; ln τ as an f32
-  uint64_t seed = 0;  // of UnmaskOrder::random
+  double value = 0;   // by limit: positions that stay masked; γ in nats; ln τ as an f32
+  uint64_t seed = 0;  // for UnmaskOrder::random
   uint32_t round = 0;
 };
 

@@ -38,7 +38,7 @@ void Unmasker::unmask(const UnmaskPlan& plan, std::span<const ScoreRow> rows,
   if (plan.limit == UnmaskLimit::keep) {
     count = plan.value >= static_cast<double>(available) ? 0 : available - static_cast<int64_t>(plan.value);
   } else if (plan.limit == UnmaskLimit::gamma) {
-    // Entropy-bounded: as the reference computes it, the sum in double and stored in f32.
+    // Entropy-bounded, computed as in the reference: the sum in double, stored as f32.
     double sum = 0;
     float maximum = -std::numeric_limits<float>::infinity();
     for (const int32_t i : order_) {

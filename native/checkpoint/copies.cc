@@ -7,16 +7,16 @@
 namespace rnd1 {
 namespace {
 
-/** Of memory that is allocated at once. */
+/** Bytes per block, unless a range is larger. */
 constexpr int64_t maxBlockBytes = 256 << 20;
 
-/** Of what is added before it is read: what is called ready runs no further ahead. */
+/** Bytes that may be added before they are read; bounds how far reported progress runs ahead. */
 constexpr int64_t maxWaitingBytes = 32 << 20;
 
-/** One read, of one thread. */
+/** Bytes per read of one thread. */
 constexpr int64_t readBytes = 4 << 20;
 
-/** Disks answer many readers faster than few, also where there are few processors. */
+/** Disks are faster with several readers, even with few processors. */
 constexpr int minReaders = 4;
 
 }  // namespace
@@ -33,7 +33,7 @@ Copies::Copies(Backend& backend, const std::vector<File>& files, int64_t expecte
       files_(files),
       pool_(std::max(backend.threads(), minReaders)),
       blockBytes_(std::min(expectedBytes, maxBlockBytes)) {
-  // Block by block the system would grant more than it has, and end the process later.
+  // Block by block, the system would overcommit and kill the process later.
   if (all) backend.release(backend.allocate(static_cast<size_t>(expectedBytes)));
 }
 

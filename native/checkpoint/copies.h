@@ -12,31 +12,31 @@
 
 namespace rnd1 {
 
-/** Up to the end of a cache line, where what lies behind begins. */
+/** Rounds up to whole cache lines. */
 constexpr int64_t wholeLines(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
-/** Memory of a backend that goes back to it. */
+/** Backend memory, released on destruction. */
 using OwnedMemory = std::unique_ptr<void, std::function<void(void*)>>;
 
 OwnedMemory ownedMemory(Backend& backend, void* memory);
 
 /**
- * Ranges of files in memory of a backend, read by several threads. Ranges lie one behind the other in a few
- * large blocks, each on a cache line of its own.
+ * Copies file ranges into backend memory, with several reader threads. Ranges are stored consecutively in a
+ * few large blocks, each starting at a cache line.
  */
 class Copies {
  public:
   /**
-   * `expectedBytes`, of all ranges at most, bounds the size of blocks, which join `owned`. Throws Error
-   * out_of_memory where `all` of that will be added and the system would not give it.
+   * `expectedBytes`, the maximum of all ranges together, limits the size of blocks, which are added to
+   * `owned`. `all`: that much will be added; throws Error out_of_memory if it cannot be allocated.
    */
   Copies(Backend& backend, const std::vector<File>& files, int64_t expectedBytes, bool all,
          std::vector<OwnedMemory>& owned, const AbortFlag& abort);
 
-  /** Where `bytes` of a file from `offset` on will be after the next `finish`, or before. */
+  /** Returns where `bytes` of a file from `offset` on will be, at the latest after the next `finish`. */
   std::byte* add(size_t file, uint64_t offset, int64_t bytes);
 
-  /** Reads what was added. Throws Error io naming the file, and aborted. */
+  /** Reads all pending ranges. Throws Error io naming the file, and aborted. */
   void finish();
 
  private:
@@ -53,7 +53,7 @@ class Copies {
   ThreadPool pool_;
   const int64_t blockBytes_;
   std::byte* next_ = nullptr;  // in the newest block
-  int64_t left_ = 0;           // of it
+  int64_t left_ = 0;           // bytes left in the newest block
   std::vector<Range> waiting_;
   int64_t waitingBytes_ = 0;
 };

@@ -9,7 +9,7 @@
 namespace rnd1 {
 namespace {
 
-/** Of a tensor; no disk holds as many. */
+/** Elements per tensor: more than any disk holds. */
 constexpr int64_t maxElements = int64_t{1} << 52;
 
 std::string describe(const std::vector<int64_t>& shape) {
@@ -18,7 +18,7 @@ std::string describe(const std::vector<int64_t>& shape) {
   return text + "]";
 }
 
-/** Whether all that follows from these sizes, with scales and padding, fits into an int64_t. */
+/** Whether all sizes derived from the shape, with scales and padding, fit in an int64_t. */
 bool isPossible(const std::vector<int64_t>& shape) {
   int64_t elements = 1;
   for (const int64_t size : shape) {
@@ -28,7 +28,7 @@ bool isPossible(const std::vector<int64_t>& shape) {
   return true;
 }
 
-/** Without memory; minimums that are not null stand for some. */
+/** A weight without data; non-null `minimums` mean only that it has some. */
 Weight view(const TensorLocation& location) {
   const std::vector<int64_t>& shape = location.shape;
   const int64_t rows = shape.size() == 2 ? shape[0] : 1;
@@ -39,7 +39,7 @@ Weight view(const TensorLocation& location) {
                          hasMinimums(location.dtype) ? &some : nullptr);
 }
 
-/** Throws where not all of a tensor's `length` bytes from `offset` on are inside the file. */
+/** Throws unless the tensor's `length` bytes from `offset` on are inside the file. */
 void checkInside(uint64_t fileBytes, const std::string& path, const std::string& name, uint64_t offset,
                  int64_t length) {
   const auto bytes = static_cast<uint64_t>(length);
@@ -97,7 +97,7 @@ Weight Loader::loadUnquantized(const std::string& name, const std::vector<int64_
   const TensorLocation& location = find(name, shape);
   if (isQuantized(location.dtype))
     throw Error(ErrorCode::invalidCheckpoint, files_[location.file].path() + ": tensor " + name +
-                                                  " is quantized, which only weights of a matmul may be");
+                                                  " is quantized, but only weights of a matmul may be");
   const Weight weight = locate(name, location, copies_.has_value());
   const Weight placed = backend_.place(weight);
   advance(weight.bytes(), placed.bytes());
@@ -147,7 +147,7 @@ const std::byte* Loader::bytesAt(const std::string& name, FileOffset from, int64
   if (copy) return copies_->add(from.file, from.offset, length);
   std::optional<MappedFile>& mapped = mapped_[from.file];
   if (!mapped) mapped.emplace(File(file.path(), File::Mode::read));
-  // Its own size: the file may be another one by now, or a shorter one.
+  // Checked again: the file may have been replaced or truncated.
   const std::span<const std::byte> bytes = mapped->bytes();
   checkInside(bytes.size(), file.path(), name, from.offset, length);
   mapped->willNeed(from.offset, static_cast<size_t>(length));
@@ -158,7 +158,8 @@ const uint16_t* Loader::scalesAt(const std::string& name, FileOffset from, int64
   const std::byte* scales = bytesAt(name, from, count * static_cast<int64_t>(sizeof(uint16_t)), copy);
   if (from.offset % alignof(uint16_t) != 0)
     throw Error(ErrorCode::invalidCheckpoint, files_[from.file].path() + ": tensor " + name +
-                                                  " begins at the odd byte " + std::to_string(from.offset));
+                                                  " starts at the odd byte offset " +
+                                                  std::to_string(from.offset));
   return reinterpret_cast<const uint16_t*>(scales);
 }
 
@@ -182,7 +183,7 @@ void Loader::advance(int64_t read, int64_t resident) {
   bytes_ += resident;
   ++progress_.tensors;
   if (copies_ && progress_.tensors == progress_.totalTensors) copies_->finish();
-  // Enough events for a smooth bar, few enough for a model of twenty thousand tensors.
+  // 200 events: enough for a smooth progress bar, few for twenty thousand tensors.
   if (progress_.tensors == progress_.totalTensors ||
       progress_.tensors * 200 / progress_.totalTensors !=
           (progress_.tensors - 1) * 200 / progress_.totalTensors)

@@ -16,15 +16,15 @@
 namespace rnd1 {
 
 /**
- * Finds the tensors of a manifest by name, checks them, and hands their bytes, mapped, copied or quantized,
- * to the backend. Throws Error invalid_checkpoint naming file and tensor, unsupported_model for a format that
- * the backend does not accept, io, out_of_memory, aborted.
+ * Finds the tensors of a manifest by name, checks them, and places them in the backend: mapped, copied or
+ * quantized. Throws Error invalid_checkpoint naming file and tensor, unsupported_model for a format that the
+ * backend does not accept, io, out_of_memory, aborted.
  */
 class Loader {
  public:
   /**
-   * `mapped`, by file of the manifest, and `owned` receive what must stay as long as the weights do.
-   * `totalTensors`, that will be asked for, is what progress is reported of.
+   * `mapped`, by file of the manifest, and `owned` receive memory that must outlive the weights.
+   * `totalTensors`: number of loads to come, for progress.
    */
   Loader(const Manifest& manifest, std::vector<std::optional<MappedFile>>& mapped, Backend& backend,
          int64_t totalTensors, std::vector<OwnedMemory>& owned,
@@ -36,30 +36,29 @@ class Loader {
   /** The weight of a matmul, which may be quantized. */
   Weight loadMatmul(const std::string& name, const std::vector<int64_t>& shape);
 
-  /** Bytes of all weights so far, as they are in memory. */
+  /** Bytes in memory of all weights so far. */
   int64_t bytes() const { return bytes_; }
 
  private:
   void checkFormats() const;
   const TensorLocation& find(const std::string& name, const std::vector<int64_t>& shape) const;
-  /** A tensor of the file, quantized while it is read: a file that is cut meanwhile is an error, as for
-   * copies. */
+  /** Quantizes a tensor while reading it; a file truncated meanwhile is an error, as for copies. */
   Weight quantized(const std::string& name, const TensorLocation& location);
-  /** Where bytes of the file are mapped, or where a copy of them will be. */
+  /** Address of bytes of the file, mapped, or in the pending copy. */
   const std::byte* bytesAt(const std::string& name, FileOffset from, int64_t length, bool copy);
   const uint16_t* scalesAt(const std::string& name, FileOffset from, int64_t count, bool copy);
   Weight locate(const std::string& name, const TensorLocation& location, bool copy);
-  /** One more tensor is there: bytes of the file, and in memory. */
+  /** Counts one more tensor: its bytes in the file, and in memory. */
   void advance(int64_t read, int64_t resident);
 
   const Manifest& manifest_;
-  std::vector<std::optional<MappedFile>>& mapped_;  // by file, where weights are used in it
+  std::vector<std::optional<MappedFile>>& mapped_;  // by file; set if weights are used in place
   std::vector<File> files_;
   Backend& backend_;
   std::vector<OwnedMemory>& owned_;
   const std::function<void(const LoadProgress&)>& onProgress_;
   const AbortFlag& abort_;
-  std::optional<Copies> copies_;  // where weights are not used in the files
+  std::optional<Copies> copies_;  // unless weights are used in place
   std::optional<ThreadPool> pool_;
   LoadProgress progress_;
   int64_t bytes_ = 0;

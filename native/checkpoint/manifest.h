@@ -9,7 +9,7 @@
 
 #include "core/dtype.h"
 
-/** What TypeScript has read of a checkpoint: where tensors are and what they hold. */
+/** The description of a checkpoint, which TypeScript reads: locations and formats of tensors. */
 namespace rnd1 {
 
 /** A position in one of the files. */
@@ -18,13 +18,13 @@ struct FileOffset {
   uint64_t offset = 0;
 };
 
-/** Where one tensor's bytes lie. Shapes of one dimension are vectors. */
+/** Location of one tensor. Shapes of one dimension are vectors. */
 struct TensorLocation {
   size_t file = 0;
   uint64_t offset = 0;
   DType dtype = DType::f32;
-  std::vector<int64_t> shape;  // of the matrix, also where it is quantized
-  // Of quantized tensors: the layout is that of core/quantized.h.
+  std::vector<int64_t> shape;  // of the dequantized matrix
+  // Quantized tensors only, in the layout of core/quantized.h.
   int32_t group = 0;
   FileOffset scales{}, minimums{};
 };
@@ -35,15 +35,15 @@ struct Quantization {
   int32_t group = 64;  // 64 or 32
 };
 
-/** What a checkpoint holds: files, and tensors by name. Headers were read by lib/checkpoint. */
+/** The files of a checkpoint and its tensors by name, from headers that lib/checkpoint has read. */
 struct Manifest {
   std::vector<std::string> files;
   std::unordered_map<std::string, TensorLocation> tensors;
-  std::optional<Quantization> quantize;  // quantize on loading what is not quantized in the files
-  bool copied = false;  // weights are copied into memory of the backend's, also where it could use the files
+  std::optional<Quantization> quantize;  // quantizes unquantized matmul weights on loading
+  bool copied = false;  // copies weights into backend memory even if the files could be used in place
 };
 
-/** How far loading or writing is. */
+/** Progress of loading or writing. */
 struct LoadProgress {
   int64_t bytes = 0, totalBytes = 0, tensors = 0, totalTensors = 0;
 };

@@ -9,7 +9,7 @@
 namespace rnd1 {
 namespace {
 
-// Of a weight that all threads quantize together: shorter, so that there is something for each.
+// Bytes per read when all threads quantize one weight: small, so that each gets work.
 constexpr int64_t minReadBytes = int64_t{64} << 10;
 
 }  // namespace

@@ -12,7 +12,7 @@
 namespace rnd1 {
 namespace {
 
-// What a thread reads at a time: long enough for a disk, short enough for a cache.
+// Bytes a thread reads at a time: enough for a disk, and fitting a cache.
 constexpr int64_t pieceBytes = int64_t{1} << 20;
 
 int64_t bytesOf(const TensorLocation& location) {
@@ -25,7 +25,7 @@ int64_t bytesOf(const TensorLocation& location) {
 struct Piece {
   const ShardTensor* tensor;
   int64_t first, count;
-  bool last;  // of its tensor
+  bool last;  // last piece of its tensor
 };
 
 std::vector<Piece> piecesOf(const Shard& shard) {
@@ -111,7 +111,7 @@ void fillShard(const Shard& shard, int threads, const std::function<void(const L
   int64_t totalBytes = 0;
   for (const ShardTensor& tensor : shard.tensors) {
     const int64_t bytes = bytesOf(tensor.source);
-    // Before memory is taken for its pieces.
+    // Checked before memory is allocated for its pieces.
     const File& source = sources[tensor.source.file];
     if (sizeSum(static_cast<int64_t>(tensor.source.offset), bytes) > static_cast<int64_t>(source.size()))
       throw Error(ErrorCode::io,
@@ -122,7 +122,7 @@ void fillShard(const Shard& shard, int threads, const std::function<void(const L
   std::atomic<int64_t> bytes{0}, tensors{0};
   int64_t reported = -1;
   const auto report = [&] {
-    // A hundred events a shard are enough for a smooth bar.
+    // A hundred events per shard are enough for a smooth progress bar.
     const int64_t now = bytes.load(std::memory_order_relaxed);
     if (reported >= 0 && now < totalBytes && now - reported < totalBytes / 100) return;
     reported = now;
@@ -136,7 +136,7 @@ void fillShard(const Shard& shard, int threads, const std::function<void(const L
     failure.guard([&] {
       bytes += writers[static_cast<size_t>(thread)].write(pieces[static_cast<size_t>(index)]);
       if (pieces[static_cast<size_t>(index)].last) ++tensors;
-      // Thread 0 is the caller's own.
+      // Thread 0 is the calling thread.
       if (thread == 0) report();
     });
   });

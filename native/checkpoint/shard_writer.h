@@ -11,18 +11,18 @@
 
 namespace rnd1 {
 
-/** One tensor of a file that is being written: a copy, or, with `shape.dtype` quantized, the integers. */
+/** One tensor of a file to write: a copy of `source`, or its quantization if `quantized` is set. */
 struct ShardTensor {
   std::string name;
   TensorLocation source;
   std::optional<QuantizedShape> quantized;
-  // Where its parts go, in bytes from the start of the file; `minimums` null where the format has none.
+  // Offsets of its parts in the file; `minimums` null if the format has none.
   uint64_t data = 0;
   uint64_t scales = 0;
   std::optional<uint64_t> minimums;
 };
 
-/** A file to fill; its header is there already. */
+/** A file to fill; its header is already written. */
 struct Shard {
   std::vector<std::string> sources;
   std::string path;
@@ -30,8 +30,8 @@ struct Shard {
 };
 
 /**
- * Reads tensors piece by piece, quantizes or copies them, writes them to their places and waits for the disk.
- * Memory is a few pieces for each thread, whatever the size of a tensor. Throws Error io, aborted, or
+ * Reads tensors piece by piece, quantizes or copies them, writes them to their offsets and waits for the
+ * disk. Uses memory for a few pieces per thread, whatever the size of a tensor. Throws Error io, aborted, or
  * invalid_checkpoint naming file and tensor.
  */
 void fillShard(const Shard& shard, int threads, const std::function<void(const LoadProgress&)>& onProgress,

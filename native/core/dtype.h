@@ -8,14 +8,14 @@
 namespace rnd1 {
 
 /**
- * Formats of weights; the first three are compute dtypes, too. Raw values are shared with the kernels.
- * q8 and q4 are integers with scales, laid out as core/quantized.h says.
+ * Weight formats; the first three are compute dtypes too. Raw values are shared with the kernels. q8 and q4
+ * are integers with scales, laid out as core/quantized.h says.
  */
 enum class DType : uint8_t { f32 = 0, f16 = 1, bf16 = 2, q8 = 3, q4 = 4 };
 
 constexpr bool isQuantized(DType dtype) { return dtype == DType::q8 || dtype == DType::q4; }
 
-/** Bytes of one number. Throws std::logic_error for quantized ones, which share their scales. */
+/** Bytes per element. Throws std::logic_error for quantized formats, whose elements share scales. */
 constexpr size_t dtypeSize(DType dtype) {
   switch (dtype) {
     case DType::f32:
@@ -60,12 +60,12 @@ inline float f16ToFloat(uint16_t half) {
   const uint32_t sign = uint32_t{half & 0x8000u} << 16;
   const uint32_t magnitude = half & 0x7fffu;
   if (magnitude >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | ((magnitude & 0x3ffu) << 13));
-  // The exponent is rebased by a multiplication, which normalises subnormals as well.
+  // The multiplication rebases the exponent and normalises subnormals.
   const float scaled = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
   return std::bit_cast<float>(std::bit_cast<uint32_t>(scaled) | sign);
 }
 
-/** Round to nearest, ties to even; overflow gives infinity. */
+/** Round to nearest, ties to even; overflow returns infinity. */
 inline uint16_t floatToF16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
@@ -73,7 +73,7 @@ inline uint16_t floatToF16(float value) {
   if (magnitude > 0x7f800000u) return sign | 0x7e00u;
   if (magnitude >= 0x477ff000u) return sign | 0x7c00u;
   if (magnitude < 0x38800000u) {
-    // Below 2^-14: adding 0.5 puts the subnormal's bits, rounded, at the bottom of the mantissa.
+    // Below 2^-14: adding 0.5 leaves the subnormal's rounded bits in the low mantissa bits.
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
     return sign | static_cast<uint16_t>(std::bit_cast<uint32_t>(shifted) - 0x3f000000u);
   }

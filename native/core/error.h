@@ -5,7 +5,7 @@
 
 namespace rnd1 {
 
-/** What kind of failure it is: the `code` of the JavaScript error (lib/errors.ts). */
+/** Kind of failure: the `code` of the JavaScript error (lib/errors.ts). */
 enum class ErrorCode {
   invalidCheckpoint,
   unsupportedModel,
@@ -14,7 +14,7 @@ enum class ErrorCode {
   cudaError,
   disposed,
   io,
-  aborted,          // never seen by users: TypeScript rejects with the signal's reason
+  aborted,          // internal: TypeScript rejects with the signal's reason
   invalidArgument,  // RangeError in JavaScript
 };
 
@@ -42,7 +42,7 @@ constexpr const char* errorCodeName(ErrorCode code) {
   return "invalid_argument";
 }
 
-/** The one exception of the native code; native/napi turns it into a JavaScript error. */
+/** The only exception type that native code throws; native/napi converts it to a JavaScript error. */
 class Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}

@@ -8,8 +8,7 @@
 
 namespace rnd1 {
 
-/** Carries the first error of jobs that must not throw out of them; after it, or an abort, the rest does
- * nothing. */
+/** Keeps the first error of jobs that must not throw; after an error or abort, `guard` skips further work. */
 class Failure {
  public:
   explicit Failure(const AbortFlag& abort) : abort_(abort) {}

@@ -3,7 +3,7 @@
 namespace rnd1 {
 namespace {
 
-// A step is a rapid succession of short jobs: a worker that spins a little first is there for the next one.
+// A step is a rapid succession of short jobs: a worker that spins briefly catches the next one.
 constexpr int spinsBeforeSleep = 4000;
 
 inline void relax() {
@@ -20,7 +20,7 @@ ThreadPool::ThreadPool(int threads) {
   try {
     for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
   } catch (...) {
-    // The machine has no more threads to give: the destructor does not run for a half-made object.
+    // No more threads available. Stops the others here, since a failed constructor skips the destructor.
     stopping_ = true;
     {
       std::lock_guard lock(mutex_);

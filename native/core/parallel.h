@@ -11,8 +11,8 @@
 namespace rnd1 {
 
 /**
- * A fork-join pool. The calling thread works too, so a pool of one has no threads of its own.
- * One caller at a time. Jobs must not throw.
+ * A fork-join pool. The calling thread takes part, so a pool of one starts no threads. One caller at a time.
+ * Jobs must not throw.
  */
 class ThreadPool {
  public:
@@ -23,7 +23,9 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /** job(item, thread) for every item in [0, count), handed out one by one; returns when all are done. */
+  /**
+   * Calls job(item, thread) for every item in [0, count), handed out one by one; returns when all are done.
+   */
   template <typename Job>
   void forEach(int64_t count, Job&& job) {
     using Callable = std::remove_reference_t<Job>;

@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t largestGroup = 64;
 using Group = std::array<float, largestGroup>;
 
-// Sums of a group run in this many lanes, which a compiler turns into vectors without changing the order.
+// Sums of a group use this many lanes, so that compilers can vectorise them in the same order.
 constexpr int64_t lanes = 8;
 
 /** Smallest and largest positive f16: scales must neither vanish nor overflow. */
@@ -29,7 +29,7 @@ float load(const std::byte* source, DType dtype, int64_t index) {
   return dtype == DType::bf16 ? bf16ToFloat(bits) : f16ToFloat(bits);
 }
 
-/** To the nearest integer, ties to even, for magnitudes below 2^22: a compiler can make vectors of it. */
+/** Nearest integer, ties to even, for magnitudes below 2^22; compilers can vectorise it. */
 float nearest(float value) {
   constexpr float shift = 0x1.8p23f;
   return (value + shift) - shift;
@@ -37,7 +37,7 @@ float nearest(float value) {
 
 float clampTo(float value, float min, float max) { return std::min(std::max(value, min), max); }
 
-/** The f16 nearest to a scale, kept away from 0 and infinity, sign and all. */
+/** The f16 nearest to a scale, with its sign, but never 0 or infinity. */
 uint16_t scaleBits(float scale) {
   const float magnitude = clampTo(std::fabs(scale), smallestScale, largestScale);
   return floatToF16(std::copysign(magnitude, scale));
@@ -63,7 +63,7 @@ Range rangeOf(const Group& values, int64_t count) {
   return {*std::min_element(min.begin(), min.end()), *std::max_element(max.begin(), max.end())};
 }
 
-/** stored[i] = round((values[i] − minimum) / scale) + zero, within least … top. */
+/** stored[i] = round((values[i] − minimum) / scale) + zero, clamped to min … top. */
 void store(const Group& values, int64_t count, float scale, float minimum, float zero, float min, float top,
            Group& stored) {
   const float inverse = 1 / scale;
@@ -91,14 +91,14 @@ Moments momentsOf(const Group& a, const Group& b, int64_t count, float offset) {
   return {sumLanes(sum), sumLanes(square), sumLanes(product)};
 }
 
-/** How one group is stored. */
+/** Scale and minimum of a group, as f16. */
 struct Choice {
   uint16_t scale = 0;
   uint16_t minimum = 0;
 };
 
-// What is tried for 4 bits: ranges a little wider or narrower than that of the values. Clipping the few
-// largest often pays for a finer step.
+// Candidates for 4 bits: ranges slightly wider or narrower than that of the values. Clipping the few largest
+// often pays off through a finer step.
 constexpr int tries = 9;
 constexpr float tryStep = 0.04f;
 
@@ -115,7 +115,7 @@ Choice chooseSymmetric(const Group& values, int64_t count, Range range) {
     store(values, count, scale, 0, 8, 0, 15, stored);
     const Moments moments = momentsOf(stored, values, count, 8);
     if (moments.square == 0) continue;
-    // Least squares: with scale = Σqx / Σq², the error is Σx² less this.
+    // Least squares: with scale = Σqx / Σq², the error is Σx² minus this.
     const float gain = moments.product * moments.product / moments.square;
     if (gain > bestGain) {
       bestGain = gain;
@@ -150,7 +150,7 @@ Choice chooseAffine(const Group& values, int64_t count, Range range, const Momen
     }
   }
   if (bestError == INFINITY) {
-    // All values are (nearly) the same: the minimum says it all.
+    // All values are (nearly) equal: the minimum suffices.
     best = {scaleBits((range.max - range.min) / 15), floatToF16(range.min)};
   }
   return best;
@@ -188,7 +188,7 @@ bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType s
       const int64_t first = group * shape.group;
       const int64_t present = std::min<int64_t>(shape.group, shape.columns - first);
       for (int64_t i = 0; i < present; ++i) values[i] = load(sourceRow, sourceDtype, first + i);
-      // What is missing repeats a value that is there and so does not widen the range; no sum counts it.
+      // Padding repeats an existing value, so it does not widen the range; sums skip it.
       std::fill(values.begin() + present, values.begin() + shape.group, values[0]);
       const Range range = rangeOf(values, shape.group);
       const float magnitude = std::max(-range.min, range.max);
@@ -208,7 +208,7 @@ bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType s
       if (panel.minimums) {
         store(values, shape.group, scale, f16ToFloat(choice.minimum), 0, 0, top, stored);
       } else {
-        // q8 leaves out 0, which would be −128.
+        // q8 does not use 0, which would be −128.
         store(values, shape.group, scale, 0, zero, q8 ? 1 : 0, top, stored);
       }
       panel.scales[group * panelRows + row] = choice.scale;

@@ -7,17 +7,17 @@
 #include "core/tensor.h"
 
 /**
- * Quantized weights: integers, and per row and group of columns a scale.
+ * Quantized weights: integers with a scale per row and group of columns.
  *
  *   value = scale · stored + minimum
  *
  * q8: stored = q + 128 with q in −127 … 127, one byte each; minimum = −128 · scale, never stored.
- * q4: stored in 0 … 15, two to a byte; `minimums`, or −8 · scale where there are none.
+ * q4: stored in 0 … 15, two per byte; minimum from `minimums`, or −8 · scale without them.
  *
- * A weight [rows, columns] lies in panels of 16 rows; a row that is missing from the last one has scale 0. A
- * group is 64 or 32 columns; columns that are missing from the last one hold the zero point (128, or 8), and
- * activations are 0 there. Columns with them: K' = groups · group. 64 consecutive bytes hold all 16 rows of a
- * few columns, so that one vector register takes them whole:
+ * A weight [rows, columns] is stored in panels of 16 rows; padding rows of the last one have scale 0. A group
+ * is 64 or 32 columns; padding columns of the last one hold the zero point (128, or 8), and activations are 0
+ * there. Padded columns: K' = groups · group. 64 consecutive bytes hold all 16 rows of a few columns, the
+ * size of a vector register:
  *
  *   q8   (panels, K'/4, 16, 4): byte (p, o, r, j) is row 16·p + r, column 4·o + j
  *   q4   (panels, K'/8, 16, 4): its low nibble is column 8·o + j, its high nibble column 8·o + 4 + j
@@ -27,7 +27,7 @@ namespace rnd1 {
 
 constexpr int64_t panelRows = 16;
 
-/** The group of a weight whose checkpoint prefers `preferred` (64 or 32): what divides its columns. */
+/** The group size of a weight: `preferred` (64 or 32) if it divides the columns, else 32. */
 constexpr int32_t quantizedGroup(int64_t columns, int32_t preferred) {
   return columns % preferred == 0 ? preferred : 32;
 }
@@ -42,18 +42,18 @@ struct QuantizedShape {
   int64_t columns = 0;
   int32_t group = 64;
 
-  // Each throws Error out_of_memory where no int64_t holds it.
+  // Each throws Error out_of_memory if the result exceeds int64_t.
   constexpr int64_t panels() const { return sizeSum(rows, panelRows - 1) / panelRows; }
   constexpr int64_t groups() const { return sizeSum(columns, group - 1) / group; }
   constexpr int64_t paddedColumns() const { return groups() * group; }
   constexpr int64_t strideBytes() const { return dtype == DType::q8 ? paddedColumns() : paddedColumns() / 2; }
   constexpr int64_t panelBytes() const { return sizeProduct(panelRows, strideBytes()); }
   constexpr int64_t dataBytes() const { return sizeProduct(panels(), panelBytes()); }
-  /** Also of the minimums, where there are any. */
+  /** Scales (or minimums) per panel. */
   constexpr int64_t panelScales() const { return sizeProduct(groups(), panelRows); }
   constexpr int64_t scaleCount() const { return sizeProduct(panels(), panelScales()); }
 
-  /** Where the byte of a row and column of a panel lies in it. */
+  /** Byte offset, within its panel, of a row and column. */
   constexpr int64_t byteOf(int64_t row, int64_t column) const {
     const int64_t perLine = dtype == DType::q8 ? 4 : 8;
     return (column / perLine * panelRows + row) * 4 + column % 4;
@@ -64,7 +64,7 @@ struct QuantizedShape {
 Weight quantizedWeight(const QuantizedShape& shape, const void* data, const uint16_t* scales,
                        const uint16_t* minimums);
 
-/** One panel of a quantized weight; `minimums` null asks for the fixed zero point. */
+/** One panel of a quantized weight; `minimums` null: the fixed zero point. */
 struct QuantizedPanel {
   uint8_t* data;       // (panelBytes)
   uint16_t* scales;    // (groups, 16)
@@ -72,11 +72,11 @@ struct QuantizedPanel {
 };
 
 /**
- * Quantizes up to 16 rows, `strideBytes` apart, of a weight of the given shape: q8 to the nearest integers
- * under the group's largest magnitude, q4 with the scale (and minimum) of the least squared error among a
- * few. Scales are rounded to f16 before integers are chosen, so that their rounding costs nothing. `source`
- * may be unaligned, its dtype is not a quantized one. False when a number is NaN or infinite, or too large
- * for f16 scales: then the panel means nothing.
+ * Quantizes up to 16 rows, `strideBytes` apart, of a weight of the given shape: q8 with the scale of the
+ * group's largest magnitude, q4 with the scale (and minimum) of the least squared error among a few
+ * candidates. Scales are rounded to f16 before integers are chosen, so that the integers compensate for it.
+ * `source` may be unaligned and is not quantized. Returns false if a number is NaN, infinite or too large for
+ * f16 scales; the panel is then undefined.
  */
 bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType sourceDtype,
                    int64_t strideBytes, int64_t rows, const QuantizedPanel& panel);

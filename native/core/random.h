@@ -23,7 +23,7 @@ inline std::array<uint32_t, 4> philox(uint64_t seed, std::array<uint32_t, 4> cou
   return counter;
 }
 
-/** The counters of one denoising: draws use purpose 0, the random order purpose 1. */
+/** Counters of a generation; the last word is 0 for draws, 1 for the random order. */
 inline std::array<uint32_t, 4> drawCounter(uint32_t token, uint32_t position, uint32_t round) {
   return {token >> 2, position, round, 0};
 }
@@ -31,7 +31,7 @@ inline std::array<uint32_t, 4> orderCounter(uint32_t position, uint32_t round) {
   return {0, position, round, 1};
 }
 
-/** Uniform in (0, 1), never 0 or 1: 23 bits and a half. */
+/** Uniform in (0, 1): the midpoints of 2^23 intervals. */
 inline float uniform(uint32_t word) { return (static_cast<float>(word >> 9) + 0.5f) * 0x1p-23f; }
 
 }  // namespace rnd1

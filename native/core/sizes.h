@@ -5,14 +5,11 @@
 
 #include "core/error.h"
 
-/** Sizes that come from arguments or files: what does not fit into an int64_t is an error, no wrapped number.
- */
+/** Checked arithmetic for sizes from arguments or files: int64_t overflow is an error. */
 namespace rnd1 {
 
-/** Throws Error out_of_memory: no memory could hold that many. */
-[[noreturn]] inline void refuseSize() {
-  throw Error(ErrorCode::outOfMemory, "a size is beyond what 63 bits can count");
-}
+/** Throws Error out_of_memory. */
+[[noreturn]] inline void refuseSize() { throw Error(ErrorCode::outOfMemory, "a size exceeds 63 bits"); }
 
 constexpr int64_t sizeSum(int64_t left, int64_t right) {
   int64_t sum = 0;
@@ -20,7 +17,7 @@ constexpr int64_t sizeSum(int64_t left, int64_t right) {
   return sum;
 }
 
-/** Of two factors or more. */
+/** Product of two or more factors. */
 template <typename... More>
 constexpr int64_t sizeProduct(int64_t left, int64_t right, More... more) {
   int64_t product = 0;

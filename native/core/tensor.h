@@ -17,12 +17,12 @@ struct Tensor {
   int64_t rows = 0;
   int64_t columns = 0;
   int64_t stride = 0;  // elements from one row to the next
-  // How many rows there are, where that is only known when an op runs (Backend::bucket): the first
-  // min(rows, *validRows − before). In the memory of the backend; null: all.
+  // Number of valid rows, if only known when an op runs (Backend::bucket): the first min(rows, *validRows −
+  // before) are valid. In backend memory; null: all.
   const int32_t* validRows = nullptr;
   int64_t before = 0;
 
-  // constexpr, here and below, is what kernels may call.
+  // constexpr functions, here and below, may be called by kernels.
   constexpr Tensor() = default;
   constexpr Tensor(float* data, int64_t rows, int64_t columns) : Tensor(data, rows, columns, columns) {}
   constexpr Tensor(float* data, int64_t rows, int64_t columns, int64_t stride)
@@ -35,14 +35,14 @@ struct Tensor {
   constexpr Tensor columnRange(int64_t first, int64_t count) const {
     return Tensor(data + first, rows, count, stride).limitedTo(validRows, before);
   }
-  /** The same with a count of its rows to come. */
+  /** The same view with a valid row count. */
   constexpr Tensor limitedTo(const int32_t* count, int64_t rowsBefore = 0) const {
     Tensor tensor = *this;
     tensor.validRows = count;
     tensor.before = rowsBefore;
     return tensor;
   }
-  /** To be called where `validRows` can be read: on the backend's device, when the rows are there. */
+  /** Reads `validRows`: call it on the backend's device, when the count has been written. */
   constexpr int64_t validRowCount() const {
     if (!validRows) return rows;
     const int64_t left = *validRows - before;
@@ -54,8 +54,8 @@ struct Tensor {
  * A borrowed view of a weight, [rows, columns] = [outputs, inputs] as checkpoints store it; a vector is one
  * row. `data` may be unaligned: a mapped file is used in place.
  *
- * A quantized weight has `group` > 0 and lies in panels of 16 rows with their own scales (core/quantized.h):
- * rows are not contiguous, and `strideBytes` is a panel's bytes divided by 16.
+ * A quantized weight has `group` > 0 and is stored in panels of 16 rows with their own scales
+ * (core/quantized.h): rows are not contiguous, and `strideBytes` is a panel's bytes divided by 16.
  */
 struct Weight {
   const std::byte* data = nullptr;
@@ -64,7 +64,7 @@ struct Weight {
   int64_t columns = 0;
   int64_t strideBytes = 0;             // from one row to the next; quantized: from one panel to the next / 16
   const uint16_t* scales = nullptr;    // f16, (panels, groups, 16); null unless quantized
-  const uint16_t* minimums = nullptr;  // f16, as scales; null: the format's fixed zero point
+  const uint16_t* minimums = nullptr;  // f16, same shape; null: the format's fixed zero point
   int32_t group = 0;                   // columns that share a scale; 0 = not quantized
 
   Weight() = default;
@@ -77,7 +77,7 @@ struct Weight {
 
   bool quantized() const { return group > 0; }
 
-  /** Scales and padding included. Throws Error out_of_memory where no int64_t holds it. */
+  /** Includes scales and padding. Throws Error out_of_memory if the result exceeds int64_t. */
   int64_t bytes() const {
     if (!quantized()) return sizeProduct(rows, strideBytes);
     const int64_t panels = sizeSum(rows, 15) / 16;

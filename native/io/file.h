@@ -7,18 +7,18 @@
 
 namespace rnd1 {
 
-/** What the system says of an errno, as `No such file or directory (errno 2)`. Any thread. */
+/** The system's message for an errno, as `No such file or directory (errno 2)`. Thread-safe. */
 std::string systemError(int error);
 
 /**
- * An open file, read or written at given offsets by any number of threads. Unlike a mapped one it gives an
- * error where it was truncated. All members throw Error io, naming the path.
+ * An open file, read or written at given offsets by any number of threads. Unlike a mapped file, it reports
+ * truncation as an error. All members throw Error io, naming the path.
  */
 class File {
  public:
   enum class Mode { read, write };
 
-  /** `write` opens what exists already. */
+  /** `write` opens an existing file. */
   File(const std::string& path, Mode mode);
   ~File();
   File(File&& other) noexcept;
@@ -26,7 +26,7 @@ class File {
 
   const std::string& path() const { return path_; }
   int descriptor() const { return descriptor_; }
-  /** As it is now. */
+  /** The current size. */
   uint64_t size() const;
   /** Hints that [offset, offset + length) will be read soon. */
   void willNeed(uint64_t offset, uint64_t length) const noexcept;
@@ -34,7 +34,7 @@ class File {
   void read(uint64_t offset, std::span<std::byte> bytes) const;
   /** Writes all of `bytes`. */
   void write(uint64_t offset, std::span<const std::byte> bytes) const;
-  /** Returns when what was written is on the disk. */
+  /** Returns when all written data is on the disk (fsync). */
   void synchronize() const;
 
  private:

@@ -26,7 +26,7 @@ MappedFile::MappedFile(File file)
 }
 
 MappedFile::~MappedFile() {
-  // The guard first: others may be given the addresses.
+  // The guard first: after munmap the addresses may be reused.
   guard_.reset();
   if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
 }

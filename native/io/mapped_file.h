@@ -14,8 +14,8 @@ namespace rnd1 {
 /**
  * A file mapped read-only and shared: processes that map the same file share its pages. Throws Error io.
  *
- * Where the file becomes shorter while it is mapped, or cannot be read, its bytes may turn to zeros; on Linux
- * the process survives that (MappingGuard).
+ * If the file is truncated or cannot be read while it is mapped, its bytes may turn to zeros; on Linux the
+ * process survives this (MappingGuard).
  */
 class MappedFile {
  public:
@@ -29,7 +29,7 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   /** Hints that [offset, offset + length) will be read soon. */
   void willNeed(size_t offset, size_t length) const noexcept;
-  /** Throws Error io where what was read from `bytes` need not have been in the file, and ever after. */
+  /** Throws Error io if `bytes` may have differed from the file; then in all later calls too. */
   void checkIntact() const;
 
  private:
@@ -37,7 +37,7 @@ class MappedFile {
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
   std::unique_ptr<MappingGuard> guard_;
-  mutable std::atomic<size_t> least_{0};  // that the file was seen to have
+  mutable std::atomic<size_t> least_{0};  // smallest file size seen
 };
 
 }  // namespace rnd1

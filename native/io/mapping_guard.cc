@@ -13,13 +13,13 @@
 
 namespace rnd1 {
 
-/** The handler may read it at any time: it changes in atomic parts, with an odd version meanwhile. */
+/** The handler may read it at any time: it changes by atomic stores, with an odd version meanwhile. */
 struct MappingGuard::Range {
   std::atomic<uint32_t> version{0};
   std::atomic<uintptr_t> first{0}, end{0};
   std::atomic<bool> lost{false};
   Range* next = nullptr;
-  bool used = false;  // under the mutex
+  bool used = false;  // guarded by the mutex
 
   void set(uintptr_t newFirst, uintptr_t newEnd) {
     ++version;
@@ -32,7 +32,7 @@ struct MappingGuard::Range {
   static void handle(int signal, siginfo_t* info, void* context);
 };
 
-/** Ranges are used again, never freed: the handler may be looking at them. */
+/** Ranges are reused, never freed: the handler may be reading them. */
 std::atomic<MappingGuard::Range*> MappingGuard::Range::all{nullptr};
 
 namespace {
@@ -40,8 +40,8 @@ namespace {
 using Action = struct sigaction;
 
 std::mutex mutex;
-int guards = 0;          // that live
-bool installed = false;  // whether the handler is the process's, or was when another came
+int guards = 0;          // existing guards
+bool installed = false;  // whether the handler is installed, or was until replaced
 Action previous{};
 const auto pageBytes = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
 
@@ -52,19 +52,19 @@ bool isGreedyUnfiltered(const Action& action) {
 void passOn(int signal, siginfo_t* info, void* context) {
   if (previous.sa_flags & SA_SIGINFO) return previous.sa_sigaction(signal, info, context);
   if (!isGreedyUnfiltered(previous)) return previous.sa_handler(signal);
-  const bool sent = info->si_code <= 0;  // by a process, not by a page
+  const bool sent = info->si_code <= 0;  // by a process, not a page fault
   if (sent && previous.sa_handler == SIG_IGN) return;
   Action byDefault{};
   byDefault.sa_handler = SIG_DFL;
   ::sigaction(signal, &byDefault, nullptr);
-  // A page fails again as soon as the handler returns; what was sent has to be sent again.
+  // A page fault recurs when the handler returns; a sent signal must be sent again.
   if (sent) ::raise(signal);
 }
 
 void install(void (*handler)(int, siginfo_t*, void*)) {
   Action current{};
   ::sigaction(SIGBUS, nullptr, &current);
-  // Whoever came after the handler may call it: calling them in turn would never end.
+  // A later handler may call ours: calling it in turn would never end.
   if (installed && !isGreedyUnfiltered(current)) return;
   previous = current;
   Action own{};
@@ -84,14 +84,14 @@ void uninstall(void (*handler)(int, siginfo_t*, void*)) {
 
 }  // namespace
 
-/** Calls nothing but system calls, and takes no lock. */
+/** Makes system calls only, and takes no lock. */
 void MappingGuard::Range::handle(int signal, siginfo_t* info, void* context) {
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
   for (Range* range = info->si_code > 0 ? all.load() : nullptr; range; range = range->next) {
     const uint32_t version = range->version;
     const uintptr_t first = range->first, end = range->end;
     if (version % 2 != 0 || version != range->version || address < first || address >= end) continue;
-    // Behind a page that is gone others are gone too, most likely, and the weights are of no use any more.
+    // Replaces all later pages too: they are probably lost as well, and the weights are useless anyway.
     const uintptr_t page = address / pageBytes * pageBytes;
     const int error = errno;
     void* zeros = ::mmap(reinterpret_cast<void*>(page), end - page, PROT_READ,

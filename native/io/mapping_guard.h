@@ -5,23 +5,22 @@
 namespace rnd1 {
 
 /**
- * Watches a mapped file. A page that cannot be read, because the file was cut short or the disk fails, would
- * end the process by SIGBUS; while a guard lives, such pages of its mapping give zeros instead, and `lost`
- * says so.
+ * Watches a mapped file. Reading a page of a truncated file or failing disk would end the process by SIGBUS;
+ * while a guard exists, such pages of its mapping read as zeros, and `lost` returns true.
  *
- * On Linux alone; elsewhere it does nothing. The process has one handler for SIGBUS then, from the first
- * guard to the last, which passes on what does not concern a guard to the handler before it. A handler that
- * is installed later and does not pass signals on takes the guards' effect.
+ * Linux only; elsewhere it does nothing. While guards exist, the process has one SIGBUS handler, which
+ * forwards unrelated signals to the previous handler. A handler that is installed later and does not forward
+ * signals disables the guards.
  */
 class MappingGuard {
  public:
-  /** Of `size` bytes from the start of a page. */
+  /** Guards `size` bytes from `memory`, the start of a page. */
   MappingGuard(void* memory, size_t size);
   ~MappingGuard();
   MappingGuard(const MappingGuard&) = delete;
   MappingGuard& operator=(const MappingGuard&) = delete;
 
-  /** From any thread. What was read before may have been zeros. */
+  /** True if earlier reads may have returned zeros. Thread-safe. */
   bool lost() const noexcept;
 
  private:

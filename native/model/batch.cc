@@ -27,7 +27,7 @@ void Batch::forEachPart(const BatchShape& shape, Visit&& visit) {
   visit(eligible, scoredRows);
   visit(sampling, shape.canvases);
   visit(unmask, shape.canvases);
-  // Last: how many there are is no part of what a recorded step goes by.
+  // Last, because recorded steps do not depend on its size.
   visit(banned, shape.banned);
 }
 

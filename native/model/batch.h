@@ -4,54 +4,53 @@
 
 namespace rnd1 {
 
-/** An array that exists twice: on the host, to be filled, and in the backend, for ops. */
+/** An array with two copies: on the host, to be filled, and in the backend, for ops. */
 template <typename T>
 struct Part {
   T* host = nullptr;
   T* device = nullptr;
 };
 
-/** How much a batch holds. Rows and canvases are buckets. */
+/** Size of a batch. Rows and canvases are buckets (Backend::bucket). */
 struct BatchShape {
   int64_t rows = 0;
   int64_t canvases = 0;
   bool filters = false;  // whether any canvas filters or draws
-  int64_t banned = 0;    // ids
+  int64_t banned = 0;    // number of ids
 };
 
 /**
- * Everything that a pass tells the backend, in one block: one copy, whatever the number of canvases. The
- * parts of the same shape always lie at the same places, so that a recorded step finds them there.
+ * All inputs of a pass in one block: one upload, whatever the number of canvases. Batches of the same shape
+ * always have the same layout, which recorded steps rely on.
  */
 class Batch {
  public:
   explicit Batch(Backend& backend) : backend_(backend), host_(backend), device_(backend) {}
 
-  /** Room for shapes up to this one. */
+  /** Reserves memory for shapes up to this one. */
   void reserve(const BatchShape& shape);
-  /** Places the parts; what they held is lost. The shape's arrays fit in what was reserved. */
+  /** Lays out the parts and clears them. The shape must fit the reserved memory. */
   void arrange(const BatchShape& shape);
   void upload() const;
 
-  /** Rows of the batch; rows that are scored; of those, rows that are greedy and unfiltered, and the others.
-   */
+  /** Row counts: all; scored; of those, greedy unfiltered ones, and the others. */
   enum Count { allRows, scoredRows, greedyRows, filteredRows, countOfCounts };
 
   Part<int32_t> counts;     // (countOfCounts)
   Part<int32_t> tokens;     // (rows)
   Part<int32_t> positions;  // (rows)
-  Part<int32_t> offsets;    // (canvases + 1): those that do not exist are empty
+  Part<int32_t> offsets;    // (canvases + 1): excess canvases are empty
   Part<int32_t>
       gather;  // (rows): the rows whose logits predict the scored ones, greedy unfiltered ones first
-  Part<int32_t> gatherFiltered;  // (rows): indices into those
-  Part<ScoreRow> scored;         // (rows), then (rows) for filtered ones if there are any
+  Part<int32_t> gatherFiltered;  // (rows): indices into `gather`
+  Part<ScoreRow> scored;         // (rows), then (rows) for filtered ones, if any
   Part<uint8_t> eligible;        // like scored
   Part<SamplingPlan> sampling;   // (canvases)
   Part<UnmaskCanvas> unmask;     // (canvases)
   Part<int32_t> banned;          // (banned)
 
  private:
-  /** Calls visit(part, count) for every part, in the order in which they lie. */
+  /** Calls visit(part, count) for every part, in memory order. */
   template <typename Visit>
   void forEachPart(const BatchShape& shape, Visit&& visit);
   size_t bytesOf(const BatchShape& shape);

@@ -4,10 +4,10 @@
 
 namespace rnd1 {
 
-/** Whose memory: the backend's, or that of the host which copies from and to the backend are fastest with. */
+/** Kind of memory: Backend::allocate or Backend::allocateHost. */
 enum class Side { backend, host };
 
-/** Memory with one owner. */
+/** Owns memory. */
 template <typename T, Side side = Side::backend>
 class Buffer {
  public:
@@ -16,7 +16,7 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
-  /** Makes room for `count` elements; the contents are lost when it grows. */
+  /** Reserves memory for `count` elements; growing discards the contents. */
   void reserve(int64_t count) {
     if (count <= capacity_) return;
     release();

@@ -6,7 +6,7 @@
 
 namespace rnd1 {
 
-/** The sizes of a model; TypeScript has read them from config.json. */
+/** The sizes of a model, which TypeScript reads from config.json. */
 struct Config {
   int64_t layers = 0;
   int64_t hidden = 0;
@@ -25,8 +25,8 @@ struct Config {
 
   HeadLayout headLayout() const { return {heads, keyValueHeads, headDim}; }
 
-  /** Throws Error unsupported_model for sizes that cannot be: the last line of defence, lib/config.ts
-   * explains better. */
+  /** Throws Error unsupported_model for impossible sizes. A last check: the errors of lib/config.ts are more
+   * detailed. */
   void validate() const;
 };
 

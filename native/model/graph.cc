@@ -9,12 +9,12 @@
 namespace rnd1 {
 namespace {
 
-// Rows of logits that a forward pass computes before it hands them over.
+// Rows of logits that a forward pass computes per download.
 constexpr int64_t logitsPiece = 64;
 
 }  // namespace
 
-/** Copies what a forward pass was asked for out of the workspace, layer by layer. */
+/** Copies the requested outputs of a forward pass from the workspace, layer by layer. */
 struct Model::Capture {
   Backend& backend;
   const Config& config;
@@ -30,7 +30,7 @@ struct Model::Capture {
     return count != 0;
   }
 
-  /** source (rows, columns) → destination (stage, R, columns) of every canvas that wants it. */
+  /** Copies source (rows, columns) to destination (stage, R, columns) of every canvas that requests it. */
   template <typename T>
   void rows(const T* source, int64_t columns, int64_t stage, std::span<T> ForwardCanvas::*destination) const {
     backend.synchronize();
@@ -71,15 +71,15 @@ void Model::settle() noexcept {
   try {
     backend_->synchronize();
   } catch (...) {
-    // The device is broken, which the next call says: what is under way is the first error.
+    // The device is broken, which the next call reports; the first error is already being thrown.
   }
 }
 
 void Model::reserve(const BatchShape& shape, int64_t length, int64_t scoredRows) {
   // Rows and slots are counted in 32 bits.
   if (sizeProduct(shape.rows, config_.expertsPerToken) > std::numeric_limits<int32_t>::max())
-    throw Error(ErrorCode::invalidArgument,
-                "the canvases of one pass have " + std::to_string(shape.rows) + " tokens, too many together");
+    throw Error(ErrorCode::invalidArgument, "the canvases of one pass have " + std::to_string(shape.rows) +
+                                                " tokens together, which is too many");
   batch_.reserve(shape);
   workspace_.reserve(shape.rows, length);
   const int64_t scoreCount = shape.filters ? 2 * shape.rows : shape.rows;
@@ -147,7 +147,7 @@ Tensor Model::runLayers(const Rows& rows, const AbortFlag& abort, const Capture*
   for (size_t index = 0; index < weights_.layers.size(); ++index) {
     abort.throwIfAborted();
     const LayerWeights& layer = weights_.layers[index];
-    // The delta of the layer before was added already when its hidden state was captured.
+    // Adds the previous layer's delta, so that its hidden state can be captured.
     backend.addRmsNorm(residual, index > 0 ? &delta : nullptr, layer.inputNorm, epsilon, normed);
     if (capture && index > 0) capture->hidden(residual.data, static_cast<int64_t>(index));
     backend.matmul(normed, layer.queryKeyValue, qkv);
@@ -156,7 +156,7 @@ Tensor Model::runLayers(const Rows& rows, const AbortFlag& abort, const Capture*
     backend.attention(query, key, value, layout, rows.canvases, rows.canvases, AttentionMask::full, scale,
                       attended, nullptr);
     if (rows.wanted && index + 1 == weights_.layers.size()) {
-      // Nothing looks at the other rows any more. Their queries, keys and values have been used.
+      // The other rows are no longer needed. Their queries, keys and values have been used.
       const auto wanted = [&](const Buffer<float>& buffer, int64_t columns) {
         return Tensor(buffer.data(), rows.wantedCount, columns).limitedTo(rows.wantedValidRows);
       };

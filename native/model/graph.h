@@ -14,8 +14,7 @@
 
 namespace rnd1 {
 
-/** One canvas of a forward pass, and where to put what is asked for. Outputs are host memory; empty = not
- * wanted. */
+/** One canvas of a forward pass and its outputs, in host memory; an empty span is not computed. */
 struct ForwardCanvas {
   std::span<const int32_t> tokens;
   std::span<const int32_t> rows;           // the positions to return, R of them
@@ -35,7 +34,7 @@ struct StepCanvas {
   SamplingPlan sampling;
   UnmaskPlan unmask;
   std::span<Score> scores;  // output, aligned with masked
-  bool finite = true;       // output; false: the scores mean nothing
+  bool finite = true;       // output; false: the scores are invalid
 };
 
 /** The model: embed → layers → final norm → logits, or score → unmask. One pass at a time. */
@@ -50,7 +49,7 @@ class Model {
 
   /**
    * Bidirectional passes over all canvases, packed. Throws Error aborted between layers, and io naming a
-   * mapped file that is not what it was: then the results mean nothing.
+   * mapped file that changed: then the results are invalid.
    */
   void forward(std::span<ForwardCanvas> canvases, const AbortFlag& abort);
 
@@ -58,7 +57,7 @@ class Model {
   void step(std::span<StepCanvas> canvases, const AbortFlag& abort);
 
   /**
-   * Sizes all memory for batches up to this, of canvases up to that length, so that a step allocates nothing.
+   * Sizes all memory for batches up to `shape` of canvases up to `length`, so that a step does not allocate.
    * Called by forward and step too.
    */
   void reserve(const BatchShape& shape, int64_t length, int64_t scoredRows);
@@ -66,12 +65,12 @@ class Model {
  private:
   struct Capture;
 
-  /** What the layers run over. */
+  /** Input rows of the layers. */
   struct Rows {
     int64_t count = 0;
     const int32_t* validRows = nullptr;
     CanvasOffsets canvases;
-    // The rows whose final states are wanted: the last layer's MLP runs for these alone. Null: all.
+    // The rows whose final states are needed: the last layer's MLP runs for these only. Null: all.
     const int32_t* wanted = nullptr;
     int64_t wantedCount = 0;
     const int32_t* wantedValidRows = nullptr;
@@ -79,14 +78,14 @@ class Model {
 
   template <typename Canvas>
   Rows pack(std::span<Canvas> canvases, const BatchShape& shape);
-  /** The normed final states of all rows, or of those that are wanted. */
+  /** Returns the normed final states of all rows, or of the wanted ones. */
   Tensor runLayers(const Rows& rows, const AbortFlag& abort, const Capture* capture);
-  /** The logits that canvases of a forward pass ask for. */
+  /** Computes the logits that canvases of a forward pass request. */
   void fetchLogits(Tensor normed, std::span<const ForwardCanvas> canvases, const AbortFlag& abort);
-  /** Lists what is to be scored, greedy unfiltered canvases first. */
+  /** Lists the rows to score, greedy unfiltered canvases first. */
   void packScores(std::span<const StepCanvas> canvases, const BatchShape& shape);
   void scoreAndUnmask(Tensor normed, const BatchShape& shape);
-  /** Runs `pass`. Before it throws, the backend has ended what it was given: it reads the batch no more. */
+  /** Runs `pass`. If it throws, first waits until the backend no longer reads the batch. */
   template <typename Pass>
   void settled(Pass&& pass) {
     try {

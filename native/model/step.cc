@@ -1,5 +1,5 @@
-// A step: the layers, then scores and unmasking, all of it one sequence that a backend may record. The
-// host sends one block and fetches the scores.
+// A step: the layers, then scores and unmasking, as one sequence that a backend may record. The host uploads
+// one block and downloads the scores.
 #include <algorithm>
 #include <functional>
 
@@ -8,7 +8,8 @@
 
 namespace rnd1 {
 
-/** Greedy unfiltered canvases first: their rows are scored without logits, whatever canvases are beside them.
+/**
+ * Greedy unfiltered canvases first: their rows are scored without logits, whatever the other canvases are.
  */
 void Model::packScores(std::span<const StepCanvas> canvases, const BatchShape& shape) {
   int32_t counts[2] = {0, 0};  // of greedy unfiltered rows, of the others
@@ -25,7 +26,7 @@ void Model::packScores(std::span<const StepCanvas> canvases, const BatchShape& s
         const int32_t position = canvas.masked[m];
         batch_.scored.host[first + m] = scoreRow(static_cast<int32_t>(i), position, canvas.tokens[position]);
         batch_.eligible.host[first + m] = canvas.eligible[m];
-        // Where nothing predicts a position, any row will do.
+        // If no row predicts a position, any row will do.
         if (!greedy) batch_.gatherFiltered.host[count + m] = gathered;
         batch_.gather.host[gathered++] = batch_.offsets.host[i] + std::max(predictingPosition(position), 0);
       }
@@ -99,7 +100,7 @@ void Model::step(std::span<StepCanvas> canvases, const AbortFlag& abort) {
   };
   settled([&] {
     batch_.upload();
-    // By reference: a function object of its own would allocate.
+    // By reference: a copied function object would allocate.
     backend_->runSequence({shape.rows, shape.canvases, shape.filters}, std::cref(ops));
     fetch(0, Batch::greedyRows);
     fetch(1, Batch::filteredRows);

@@ -14,7 +14,7 @@ Weights::Weights(const Config& config, const Manifest& manifest, Backend& backen
   const HeadLayout heads = config.headLayout();
   const int64_t hidden = config.hidden;
   embedding = loader.loadUnquantized("model.embed_tokens.weight", {config.vocabulary, hidden});
-  // One by one, here and below: sizes that the tensors do not bear out must not take memory.
+  // One by one, here and below: sizes that the tensors do not confirm must not allocate.
   for (int64_t index = 0; index < config.layers; ++index) {
     LayerWeights& layer = layers.emplace_back();
     const std::string prefix = "model.layers." + std::to_string(index) + ".";

@@ -22,12 +22,11 @@ struct LayerWeights {
   std::vector<ExpertWeights> experts;
 };
 
-/** The weights of one model, resident in a backend; on the CPU views into the mapped files, or copies of
- * them. */
+/** The weights of one model in a backend; on the CPU, views of the mapped files or copies. */
 class Weights {
  public:
   /**
-   * Projections, experts and an untied LM head may be quantized, or become so; nothing else may. Throws
+   * Only projections, experts and an untied LM head may be quantized, in the files or on loading. Throws
    * Error invalid_checkpoint naming file and tensor, unsupported_model for quantized weights on a GPU, io,
    * out_of_memory, aborted.
    */
@@ -40,12 +39,13 @@ class Weights {
   Weight lmHead;     // [vocabulary, hidden]; the embedding when tied
   int64_t bytes = 0;
 
-  /** Throws Error io naming a file that weights are used in, if it was cut short or could not be read. */
+  /** Throws Error io naming a mapped file that was truncated or could not be read. */
   void checkFiles() const;
 
  private:
-  std::vector<std::optional<MappedFile>> mapped_;  // by file of the manifest, where weights are used in it
-  std::vector<OwnedMemory> owned_;                 // what was quantized on loading, and copies
+  std::vector<std::optional<MappedFile>> mapped_;  // by file of the manifest; set if weights are used in
+                                                   // place
+  std::vector<OwnedMemory> owned_;                 // weights quantized on loading, and copies
 };
 
 }  // namespace rnd1

@@ -6,12 +6,12 @@
 
 namespace rnd1 {
 
-/** Everything one pass writes to, sized for the largest batch so far. Linear in the number of rows. */
+/** All buffers that a pass writes, sized for the largest batch so far. Linear in the number of rows. */
 class Workspace {
  public:
   Workspace(Backend& backend, const Config& config);
 
-  /** Room for `rows` packed rows of canvases none of which is longer than `length`. */
+  /** Reserves memory for `rows` packed rows of canvases of at most `length` each. */
   void reserve(int64_t rows, int64_t length);
 
   Buffer<int32_t> forcedExperts;
@@ -23,10 +23,10 @@ class Workspace {
   Buffer<float> activated;  // (rows · k, expertWidth)
   Buffer<float> gathered;   // (rows, hidden)
   Buffer<float> rotary;     // (positions, headDim)
-  Buffer<float> logits;     // reserved by who needs it
+  Buffer<float> logits;     // reserved on demand
   Buffer<float> routerLogits, routingWeights;
   Buffer<int32_t> expertIds, expertOffsets, slots;
-  Buffer<Score> scores;  // reserved by who needs it
+  Buffer<Score> scores;  // reserved on demand
 
   Tensor rotaryTable() const { return {rotary.data(), rotaryPositions_, config_.headDim}; }
   Dispatch dispatch() const;

@@ -74,7 +74,7 @@ UnmaskPlan readUnmask(const Napi::Object& plan, const SamplingPlan& sampling) {
   return unmask;
 }
 
-/** Both ascend strictly; marks the members of `subset` in `set`. */
+/** Marks the members of `subset` in `set`; both are strictly ascending. */
 std::vector<uint8_t> membership(Napi::Env env, const std::vector<int32_t>& set,
                                 const std::vector<int32_t>& subset) {
   std::vector<uint8_t> member(set.size(), 0);
@@ -82,8 +82,8 @@ std::vector<uint8_t> membership(Napi::Env env, const std::vector<int32_t>& set,
   for (const int32_t position : subset) {
     while (i < set.size() && set[i] < position) ++i;
     if (i == set.size() || set[i] != position)
-      throw outOfRange(
-          env, "eligible must be an ascending part of masked; " + std::to_string(position) + " is not");
+      throw outOfRange(env, "eligible must be an ascending subset of masked; " + std::to_string(position) +
+                                " is missing or out of order");
     member[i++] = 1;
   }
   return member;
@@ -277,7 +277,7 @@ std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config
     array = ArrayInTheMaking<T>(env, name, sizeProduct(count, sizes...));
     return array.values();
   };
-  // Read before anything is made: it may run any code.
+  // Read before anything is created: getters may run any code.
   const bool logits = readBoolean(object, "logits");
   const bool hidden = readBoolean(object, "hidden");
   const bool routing = readBoolean(object, "routing");

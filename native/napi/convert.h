@@ -14,26 +14,26 @@
 
 namespace rnd1::napi {
 
-/** Reading the plain objects of types/native.d.ts. Each throws Napi::TypeError or RangeError naming the
+/** Readers of the plain objects of types/native.d.ts. All throw Napi::TypeError or RangeError naming the
  * field. */
 
 Config readConfig(const Napi::Object& object);
 DType readDType(const Napi::Object& object, const char* name,
                 std::initializer_list<DType> allowed = {DType::f32, DType::f16, DType::bf16});
-/** `name` names the value in the error. */
+/** `name`: the value's name in errors. */
 int64_t asInteger(const Napi::Value& value, const char* name, int64_t min, int64_t max);
 int64_t readInteger(const Napi::Object& object, const char* name, int64_t min, int64_t max);
 std::string readString(const Napi::Object& object, const char* name);
-/** A copy of an Int32Array; `optional`: null gives an empty vector. */
+/** A copy of an Int32Array; `optional`: null becomes an empty vector. */
 std::vector<int32_t> readIntegers(const Napi::Object& object, const char* name, bool optional = false);
 Napi::Array readArray(const Napi::Value& value, const char* what);
 Napi::Object asObject(const Napi::Value& value, const char* what);
-/** `what` names the tokens in the error. */
+/** `what`: the tokens' name in errors. */
 void checkIds(const std::vector<int32_t>& ids, int64_t limit, const char* what);
 
 Napi::TypeError wrongType(Napi::Env env, const char* name, const char* expected);
 
-/** One StepCanvas, owning what graph.h's StepCanvas borrows. */
+/** One StepCanvas, which owns what graph.h's StepCanvas borrows. */
 struct OwnedStep {
   std::vector<int32_t> tokens, masked, banned;
   std::vector<uint8_t> eligible;
@@ -45,11 +45,10 @@ struct OwnedStep {
 };
 
 OwnedStep readStep(const Napi::Value& value, int64_t vocabulary, int64_t maxPositions);
-/** The StepResult. */
+/** Creates the StepResult. */
 Napi::Object writeStep(Napi::Env env, const OwnedStep& step, bool finite);
 
-/** One ForwardRequest; results are written straight into the memory of the arrays that JavaScript will get.
- */
+/** One ForwardRequest; results are written directly into the memory of the JavaScript arrays. */
 struct OwnedForward {
   std::vector<int32_t> tokens, rows, forcedExperts;
   ArrayInTheMaking<float> logits, hidden, routerLogits, expertWeights;
@@ -58,7 +57,7 @@ struct OwnedForward {
 };
 
 std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config& config);
-/** The ForwardResult, once. */
+/** Creates the ForwardResult; call it once. */
 Napi::Object writeForward(Napi::Env env, OwnedForward& forward);
 
 }  // namespace rnd1::napi

@@ -7,7 +7,7 @@ namespace rnd1::napi {
 Environment::Environment(Napi::Env env) {
   channel_ = Channel::New(env, "rnd1", 0, 1);
   channel_.Unref(env);
-  // Hooks run last in, first out: the runners end while the channel is still open.
+  // Hooks run in reverse order: the runners end while the channel is still open.
   env.AddCleanupHook([this] { shutDown(); });
 }
 

@@ -11,7 +11,7 @@ namespace rnd1::napi {
 
 struct SessionCore;
 
-/** What a thread has to say on the JavaScript thread, where it is destroyed too. */
+/** A message from any thread, delivered and destroyed on the JavaScript thread. */
 class Message {
  public:
   virtual ~Message() = default;
@@ -19,8 +19,8 @@ class Message {
 };
 
 /**
- * What belongs to one JavaScript environment (the main thread or a worker): the way back onto its thread, its
- * runners, and its classes. When the environment goes away, every runner is interrupted and joined first.
+ * State of one JavaScript environment (main thread or worker): the channel to its thread, its runners and its
+ * classes. All runners are interrupted and joined before the environment ends.
  */
 class Environment {
  public:
@@ -29,21 +29,21 @@ class Environment {
 
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
-  /** Delivers on the JavaScript thread, or only destroys it there when the environment is going away. Any
-   * thread; allocates nothing of its own. */
+  /** Delivers on the JavaScript thread, or only destroys the message there if the environment is ending. Any
+   * thread; allocates nothing itself. */
   void post(std::unique_ptr<Message> message);
 
-  /** While something is pending the process stays alive. JavaScript thread. */
+  /** Keeps the process alive until `unhold`. JavaScript thread. */
   void hold(Napi::Env env);
   void unhold(Napi::Env env);
 
-  /** A runner to stop before the environment goes away, if it still lives then. JavaScript thread. */
+  /** Registers a runner, to be stopped before the environment ends. JavaScript thread. */
   void add(const std::shared_ptr<Runner>& runner);
 
-  /** For calls without a session; made on first use. */
+  /** Runner for calls without a session; created on first use. */
   const std::shared_ptr<Runner>& scoringRunner();
 
-  /** What the constructor of `Session` takes over: null unless `Session.load` is making one. */
+  /** Passed by `Session.load` to the constructor of `Session`; null otherwise. */
   std::shared_ptr<SessionCore> loaded;
   Napi::FunctionReference sessionClass;
 

@@ -47,13 +47,13 @@ Napi::Value scoreAndUnmask(const Napi::CallbackInfo& info) {
       throw wrongType(env, "logits", "a Float32Array");
     const int64_t vocabulary = asInteger(info[1], "vocabulary", 1, int64_t{1} << 24);
     auto step = std::make_shared<OwnedStep>(readStep(info[2], vocabulary, int64_t{1} << 31));
-    // Looked at last: reading the canvas can run code that takes the memory of the array away.
+    // Read last: reading the canvas can run code that detaches the array's memory.
     const auto logits = info[0].As<Napi::Float32Array>();
     const size_t expected = step->tokens.size() * static_cast<size_t>(vocabulary);
     if (logits.ElementLength() != expected)
       throw Napi::RangeError::New(env, "logits must have tokens · vocabulary = " + std::to_string(expected) +
                                            " values, not " + std::to_string(logits.ElementLength()));
-    // Copied: the caller's array may change or be transferred away meanwhile.
+    // Copied: the caller's array may change or be detached meanwhile.
     auto rows = std::make_shared<std::vector<float>>();
     rows->reserve(step->masked.size() * static_cast<size_t>(vocabulary));
     for (const int32_t position : step->masked) {

@@ -109,7 +109,7 @@ Shard readShard(const Napi::Object& description) {
     if (!quantized.IsNull() && !quantized.IsUndefined()) {
       const Napi::Object target = asObject(quantized, "quantized");
       const std::vector<int64_t>& size = tensor.source.shape;
-      if (size.size() != 2) throw Napi::RangeError::New(env, "tensor " + tensor.name + " is no matrix");
+      if (size.size() != 2) throw Napi::RangeError::New(env, "tensor " + tensor.name + " is not a matrix");
       tensor.quantized = {readQuantizedDType(target), size[0], size[1], readGroup(target)};
       tensor.scales = readOffset(target, "scales");
       if (hasMinimums(tensor.quantized->dtype)) tensor.minimums = readOffset(target, "minimums");

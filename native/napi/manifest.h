@@ -7,13 +7,13 @@
 
 namespace rnd1::napi {
 
-/** Where tensors lie, from the plain objects of types/native.d.ts. Each throws as the readers of convert.h
+/** Readers of tensor locations in the plain objects of types/native.d.ts. They throw as those of convert.h
  * do. */
 
-/** What a SessionDescription says about weights. */
+/** Reads the weights of a SessionDescription. */
 Manifest readManifest(const Napi::Object& description);
 
-/** A ShardDescription. */
+/** Reads a ShardDescription. */
 Shard readShard(const Napi::Object& description);
 
 }  // namespace rnd1::napi

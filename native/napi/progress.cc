@@ -21,7 +21,7 @@ class ProgressMessage final : public Message {
       callback_->Call({number(progress_.bytes), number(progress_.totalBytes), number(progress_.tensors),
                        number(progress_.totalTensors)});
     } catch (const Napi::Error&) {
-      // lib/ wraps the user's callback and keeps what it throws.
+      // lib/ wraps the user's callback and keeps its exceptions.
     }
   }
 

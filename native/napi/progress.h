@@ -9,8 +9,8 @@
 namespace rnd1::napi {
 
 /**
- * Calls a NativeProgress on the JavaScript thread, from any thread; does nothing for null. Throws TypeError
- * for anything else. The last event may come after the promise settles.
+ * Wraps a NativeProgress for calls from any thread; it runs on the JavaScript thread. Null: no calls. Throws
+ * TypeError for other values. The last event may arrive after the promise settles.
  */
 std::function<void(const LoadProgress&)> progressReporter(const Napi::Value& onProgress);
 

@@ -20,7 +20,7 @@ inline Napi::Value codedError(Napi::Env env, const char* message, ErrorCode code
   return error;
 }
 
-/** The JavaScript error for a native one: same message, `code`; a RangeError for invalid arguments. */
+/** Converts a native error to JavaScript: same message, `code`; a RangeError for invalid arguments. */
 inline Napi::Value toJavaScript(Napi::Env env, const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
@@ -32,14 +32,14 @@ inline Napi::Value toJavaScript(Napi::Env env, const std::exception_ptr& error) 
   } catch (const std::bad_alloc&) {
     return codedError(env, "out of memory", ErrorCode::outOfMemory);
   } catch (const std::length_error&) {
-    // Of a standard container: more than any memory holds.
+    // Thrown by standard containers: larger than any memory.
     return codedError(env, "out of memory", ErrorCode::outOfMemory);
   } catch (const std::exception& e) {
     return Napi::Error::New(env, e.what()).Value();
   }
 }
 
-/** Runs the body of an export; native errors leave it as JavaScript ones. */
+/** Runs the body of an export and converts native errors to JavaScript ones. */
 template <typename Body>
 auto guarded(Napi::Env env, Body body) {
   try {
@@ -52,9 +52,9 @@ auto guarded(Napi::Env env, Body body) {
 }
 
 /**
- * The one shape of an asynchronous export. `work(AbortFlag&)` runs on the runner's thread,
- * `finish(Napi::Env)` back on the JavaScript thread and gives the value; whatever both capture is freed on
- * the JavaScript thread. The way back allocates nothing: it must not fail where memory is short.
+ * The implementation of all asynchronous exports. `work(AbortFlag&)` runs on the runner's thread,
+ * `finish(Napi::Env)` then on the JavaScript thread, where it returns the value; captures of both are freed
+ * on the JavaScript thread. Posting the result allocates nothing, so it cannot fail when memory is short.
  */
 template <typename Work, typename Finish>
 class PromiseJob : public Job, public Message {
@@ -83,7 +83,7 @@ class PromiseJob : public Job, public Message {
     try {
       throw Error(ErrorCode::disposed, "the model was disposed");
     } catch (...) {
-      // Or what came of it where there was no memory for the message.
+      // Or bad_alloc, if the message could not be allocated.
       error_ = std::current_exception();
     }
     post(std::move(self));
@@ -117,7 +117,7 @@ class PromiseJob : public Job, public Message {
   Finish finish_;
 };
 
-/** The same for work that is done already where its runner has been stopped; nothing aborts it. */
+/** The same, for work that cannot be aborted; after the runner was stopped, it resolves without running. */
 template <typename Work, typename Finish>
 class LastJob final : public PromiseJob<Work, Finish> {
  public:
@@ -132,7 +132,7 @@ Napi::Promise promise(Napi::Env env, Runner& runner, std::shared_ptr<AbortFlag> 
   auto job = std::make_unique<Kind<Work, Finish>>(env, std::move(abort), std::move(work), std::move(finish));
   const Napi::Promise result = job->promise();
   runner.post(std::move(job));
-  // The job comes back to this very thread, hence later, and where it could not be posted, never.
+  // Delivery is on this thread, hence later, or never if `post` threw.
   Environment::of(env).hold(env);
   return result;
 }

@@ -9,7 +9,7 @@
 namespace rnd1::napi {
 namespace {
 
-/** Elements of a typed array: the engine of Node.js 20 ends the process beyond it. */
+/** Maximum elements of a typed array: beyond it, the engine of Node.js 20 aborts. */
 constexpr int64_t maxElements = (int64_t{1} << 32) - 1;
 
 template <typename T>
@@ -21,7 +21,7 @@ void check(Napi::Env env, napi_status status) {
   if (status != napi_ok) throw Napi::Error::New(env);
 }
 
-/** Also named "0": the key of an element is a name like any other. */
+/** Also for "0": an array index is a name like any other. */
 void defineNamed(const Napi::Object& object, const Napi::String& name, const Napi::Value& value) {
   napi_property_descriptor property{};
   property.name = name;
@@ -51,12 +51,12 @@ void defineOwn(const Napi::Array& array, uint32_t index, const Napi::Value& valu
 template <typename T>
 ArrayInTheMaking<T>::ArrayInTheMaking(Napi::Env env, const char* name, int64_t count) {
   const auto bytes = static_cast<size_t>(sizeProduct(count, sizeof(T)));
-  // Node-API ends the process where memory is short: whether there is enough has to be known before.
-  // Volatile, or a compiler would take it for granted.
+  // Node-API aborts the process when memory is short, so this checks first. Volatile, or compilers would
+  // remove the check.
   void* volatile probe = count > maxElements ? nullptr : std::malloc(bytes + 1);
   if (!probe)
     throw Error(ErrorCode::outOfMemory,
-                std::string(name) + ": there is no room for an array of " + std::to_string(count));
+                std::string(name) + ": out of memory for an array of length " + std::to_string(count));
   std::free(probe);
   void* memory = nullptr;
   napi_value buffer;

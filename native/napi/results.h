@@ -6,32 +6,32 @@
 #include <span>
 
 /**
- * Making what JavaScript gets, whatever it has made of its classes and prototypes: by the engine itself,
- * never by constructors that are looked up, and in own properties, so that no setter of a prototype is
- * called. Results are whole before any code of JavaScript can see them.
+ * Creates JavaScript results, even if scripts changed built-in classes and prototypes: with engine calls
+ * instead of looked-up constructors, and with own properties, so that no prototype's setter runs. Results are
+ * complete before JavaScript code can see them.
  */
 namespace rnd1::napi {
 
-/** An own property that can be written, listed and deleted. */
+/** Defines an own property: writable, enumerable, configurable. */
 void defineOwn(const Napi::Object& object, const char* name, const Napi::Value& value);
 void defineOwn(const Napi::Object& object, const char* name, const char* value);
 void defineOwn(const Napi::Object& object, const char* name, double value);
 void defineOwn(const Napi::Array& array, uint32_t index, const Napi::Value& value);
 
 /**
- * A Float32Array, Int32Array or Uint32Array to be. Its memory is the engine's, and no code of JavaScript can
- * reach it, to transfer it away, say, before `handOver`: until then any thread may write to it. JavaScript
- * thread, but for `values`.
+ * A Float32Array, Int32Array or Uint32Array under construction. The engine owns its memory, but JavaScript
+ * code cannot access (or transfer) it before `handOver`: until then any thread may write to it. JavaScript
+ * thread, except `values`.
  */
 template <typename T>
 class ArrayInTheMaking {
  public:
   ArrayInTheMaking() = default;
-  /** Of zeros. Throws Error out_of_memory, naming `name`. */
+  /** Filled with zeros. Throws Error out_of_memory, naming `name`. */
   ArrayInTheMaking(Napi::Env env, const char* name, int64_t count);
 
   std::span<T> values() const { return values_; }
-  /** The array, once; null where there is none. */
+  /** Returns the array, once; null if there is none. */
   Napi::Value handOver(Napi::Env env);
 
  private:

@@ -11,21 +11,20 @@
 namespace rnd1 {
 
 /**
- * A piece of work for a Runner, which gives the job away to itself: what it holds may have to be freed on
- * another thread than the runner's.
+ * Work for a Runner, which passes ownership of the job to `run` or `cancel`: its captures may have to be
+ * destroyed on the JavaScript thread.
  */
 class Job {
  public:
   virtual ~Job() = default;
   virtual void run(std::unique_ptr<Job> self) noexcept = 0;
-  /** Called instead of `run` when the job never gets its turn. */
+  /** Called instead of `run` if the job never starts. */
   virtual void cancel(std::unique_ptr<Job> self) noexcept = 0;
-  /** Stops `run` early; null when it cannot be stopped. */
+  /** Flag that stops `run` early; null if it cannot be stopped. */
   virtual std::shared_ptr<AbortFlag> abortFlag() const noexcept { return nullptr; }
 };
 
-/** One thread that takes jobs in order. Steps take their time: they never sit on the event loop's own
- * threads. */
+/** One thread that runs jobs in order, so that long steps never block the event loop's threads. */
 class Runner {
  public:
   Runner() : thread_([this] { loop(); }) {}
@@ -33,11 +32,12 @@ class Runner {
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
-  /** After `stop` the job is cancelled at once. */
+  /** After `stop`, the job is cancelled immediately. */
   void post(std::unique_ptr<Job> job);
-  /** Aborts what runs and cancels what waits; later jobs still run. */
+  /** Aborts the running job and cancels waiting ones; later jobs still run. */
   void interrupt();
-  /** `interrupt`, then ends the thread and waits for it. Idempotent; not from the thread itself. */
+  /** `interrupt`, then ends the thread and waits for it. Idempotent; not to be called from the thread
+   * itself. */
   void stop();
 
  private:
@@ -45,7 +45,7 @@ class Runner {
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::list<std::unique_ptr<Job>> queue_;  // to be emptied without new memory
+  std::list<std::unique_ptr<Job>> queue_;  // emptied without allocating
   std::shared_ptr<AbortFlag> running_;
   bool stopping_ = false;
   std::thread thread_;

@@ -12,7 +12,7 @@
 namespace rnd1::napi {
 namespace {
 
-// What an object is, whatever its prototype says: unwrapping another one would misread its memory.
+// Prototypes can be changed, type tags cannot: unwrapping a wrong object would misread its memory.
 constexpr napi_type_tag abortFlagTag{0x6b1f0c52d4a94e07, 0x9d6c3f2a81e5b470};
 constexpr napi_type_tag sessionTag{0x2f8a7d1be3604c95, 0xb40e96d7c15f2a38};
 
@@ -20,7 +20,7 @@ bool isTagged(const Napi::Value& value, const napi_type_tag& tag) {
   return value.IsObject() && value.As<Napi::Object>().CheckTypeTag(&tag);
 }
 
-/** The engine checks `this` of methods, but not of accessors: they are no members, so that they can. */
+/** The engine checks `this` of methods, but not of accessors: these are static and check it themselves. */
 template <auto Getter>
 void defineAccessor(const Napi::Function& constructor, const char* name) {
   constructor.Get("prototype")
@@ -188,7 +188,7 @@ Napi::Value JsSession::dispose(const Napi::CallbackInfo& info) {
     const auto core = core_;
     if (!disposed_) core->runner->interrupt();
     disposed_ = true;
-    // Another call may have come first and stopped the runner, at once or while this one waits.
+    // An earlier call may have stopped the runner, or may stop it while this one waits.
     return promise<LastJob>(
         env, *core->runner, nullptr, [core](const AbortFlag&) { core->model.reset(); },
         [core](Napi::Env env) -> Napi::Value {

@@ -26,20 +26,20 @@ class JsAbortFlag final : public Napi::ObjectWrap<JsAbortFlag> {
 };
 
 /**
- * A model and the thread that it runs on. Pending work holds on to it, so the last owner lets go on the
- * JavaScript thread, when the runner has nothing to do.
+ * A model and the thread that it runs on. Pending work shares ownership, so the last owner releases it on the
+ * JavaScript thread, when the runner is idle.
  */
 struct SessionCore {
-  std::unique_ptr<Model> model;  // touched on the runner's thread only, once loaded
+  std::unique_ptr<Model> model;  // after loading, used on the runner's thread only
   // Copies for the JavaScript thread.
   Config config;
   std::string device, instructionSet;
   int threads = 0;
   DType dtype = DType::f32;
   int64_t weightBytes = 0;
-  std::shared_ptr<Runner> runner = std::make_shared<Runner>();  // ends before the model goes
+  std::shared_ptr<Runner> runner = std::make_shared<Runner>();  // ends before the model does
 
-  /** Throws `disposed`: the arguments of a call, as they are read, can run code that disposes the model. */
+  /** Throws `disposed`: reading the arguments of a call can run code that disposes the model. */
   Model& usable() const;
 };
 

@@ -158,7 +158,7 @@ if (unavailable) {
   test.each([
     ['--cases', '256', /--cases must be CANVASESxLENGTH, as in 4x256, not '256'/],
     ['--cases', '1x0', /--cases must be a positive number, not '0'/],
-    ['--few-rows', '4', /--few-rows means nothing on cpu/],
+    ['--few-rows', '4', /--few-rows has no effect on cpu/],
   ])('rnd1_bench step refuses %s %s', async (option, value, message) => {
     const [, program = ''] = common;
     const { code, stderr } = await start(program, ['step', '--cases', '1x16', option, value]);

@@ -1,11 +1,11 @@
-// What errors of the CUDA runtime become.
+// Conversion of CUDA runtime errors.
 #include "backend/cuda/launch.h"
 #include "harness.h"
 
 namespace rnd1::test {
 namespace {
 
-/** An error that ends everything says so; one that does not promises nothing of the kind. */
+/** A fatal error says that it is fatal; others do not. */
 void fatalErrors() {
   const auto message = [](cudaError_t status) {
     return expectThrows<Error>([&] { cuda::check(status, "running on the GPU"); }, "an error");

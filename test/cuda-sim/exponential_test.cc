@@ -1,4 +1,4 @@
-// The exponential of sums of two f32, against float64.
+// The double-f32 exponential, against float64.
 #include "backend/cuda/device/exponential.h"
 
 #include "backends.h"
@@ -8,7 +8,7 @@ namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
-/** How far off exp(z − maximum) is, as a share of what is claimed. */
+/** Error of exp(z − maximum), relative to the claimed bound. */
 double errorOf(float z, float maximum) {
   const double difference = static_cast<double>(z) - static_cast<double>(maximum);
   const double exact = std::exp(difference);
@@ -23,7 +23,7 @@ void expectWithin(double worst, const char* what) {
 void wholeRange() {
   Noise noise(61);
   double worst = 0;
-  // Differences of all sizes, from maxima that leave bits of them behind and from 0, which does not.
+  // Differences of all sizes, from maxima that make them inexact, and from 0, which does not.
   for (int i = 0; i < 400'000; ++i) {
     const auto far = static_cast<float>(-110 * noise.uniform());
     const auto near = static_cast<float>(-std::exp2(-40 * noise.uniform()));
@@ -35,7 +35,7 @@ void wholeRange() {
   }
   expectWithin(worst, "random differences");
   worst = 0;
-  // Where one power of two ends and the next begins.
+  // Boundaries between powers of two.
   for (int k = 0; k <= 150; ++k) {
     auto border = static_cast<float>(-(k + 0.5) * M_LN2);
     for (int i = 0; i < 50; ++i, border = std::nextafter(border, 0.0f))

@@ -1,4 +1,4 @@
-// The tests of test/native run on the simulated GPU here, with another order of threads for every backend.
+// Runs the tests of test/native on the simulated GPU, with a different thread order for every backend.
 #include <cstdlib>
 #include <sstream>
 
@@ -12,8 +12,7 @@ namespace {
 
 /**
  * RND1_SIM_FAULT: `wrong=PART,hang=PART` plants faults in the kernels of tests whose names contain a part
- * (products on tensor cores that are wrong, barriers that nobody leaves), for a rehearsal of what runs these
- * tests on GPUs.
+ * (wrong tensor core products, barriers that never open), to test the scripts that run these tests on GPUs.
  */
 sim::Fault faultOf(const std::string& test) {
   const char* const given = std::getenv("RND1_SIM_FAULT");
@@ -46,7 +45,7 @@ std::string deviceUnavailable(const std::string& device) {
   return device == "cuda:0" ? "" : "there is no " + device + ", only cuda:0, which is simulated";
 }
 
-// Launches and copies allocate on the simulator, not on a GPU.
+// Launches and copies allocate in the simulator, unlike on a GPU.
 bool allocatesForItself() { return !sim::Inside::here(); }
 
 }  // namespace rnd1::test

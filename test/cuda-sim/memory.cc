@@ -1,5 +1,4 @@
-// Memory between pages that may not be touched; that of the device is out of everybody's reach most of the
-// time.
+// Memory between inaccessible pages; device memory is itself inaccessible most of the time.
 #include "memory.h"
 
 #include <sys/mman.h>
@@ -16,8 +15,8 @@ namespace sim {
 namespace {
 
 struct Allocation {
-  std::byte* base = nullptr;  // of the mapping, guard pages included
-  size_t pages = 0;           // in the middle
+  std::byte* base = nullptr;  // start of the mapping, guard pages included
+  size_t pages = 0;           // accessible pages in the middle
   size_t bytes = 0;
 };
 
@@ -26,7 +25,7 @@ size_t pageBytes() {
   return bytes;
 }
 
-/** Held by whoever touches the device, or what is known about it. */
+/** Guards device memory and its bookkeeping. */
 std::recursive_mutex device;
 std::map<void*, Allocation> allocations;
 size_t bytesInUse = 0;

@@ -4,8 +4,7 @@
 
 namespace sim {
 
-/** Memory between two pages that may not be touched; never freed. Its last 16 bytes end where a page begins.
- */
+/** Memory between two inaccessible pages; never freed. Its last 16 bytes end at a page boundary. */
 std::byte* guardedMemory(size_t bytes);
 
 }  // namespace sim

@@ -1,4 +1,4 @@
-// Where weights and the products of experts lie on the device.
+// Placement of weights and of the products of experts in device memory.
 #include <cstdint>
 #include <cstring>
 
@@ -9,7 +9,7 @@
 namespace rnd1::test {
 namespace {
 
-/** All of a placed weight, padding included. */
+/** All bytes of a placed weight, padding included. */
 std::vector<std::byte> bytesOf(Backend& backend, const Weight& placed) {
   std::vector<std::byte> bytes(static_cast<size_t>(placed.bytes()));
   backend.synchronize();
@@ -39,7 +39,7 @@ void alignment() {
   for (const int64_t columns : {8, 24, 1, 129, 64})
     for (const int64_t rows : {1, 3, 40})
       weights.emplace_back(noise.matrix(rows, columns), columns == 24 ? DType::f32 : DType::bf16, 1);
-  // What is expected is what files hold; only rows of odd lengths take more.
+  // The expected bytes are those of the files; only rows of odd lengths need more.
   for (const HostWeight& weight : weights)
     bytes += weight.mapped().rows * ((weight.mapped().columns * 4 + 15) / 16 * 16);
   backend.expectWeights(bytes, static_cast<int64_t>(weights.size()));
@@ -55,7 +55,7 @@ void alignment() {
   }
 }
 
-/** Every weight of a checkpoint may end one byte behind a multiple of 256. */
+/** Every weight of a checkpoint may end one byte after a multiple of 256. */
 void paddingIsExpected() {
   cuda::CudaBackend backend(DType::f32, 0);
   constexpr int64_t count = 50, columns = 68;
@@ -69,7 +69,7 @@ void paddingIsExpected() {
 void threads() {
   cuda::CudaBackend backend(DType::bf16, 0);
   Noise noise(64);
-  // More than one buffer of 16 MiB, with rows that are padded, and a weight that one thread copies.
+  // Larger than one 16 MiB buffer, with padded rows, and a weight that one thread copies.
   const HostWeight large(noise.matrix(4099, 2051), DType::bf16, 1, 6);
   const HostWeight small(noise.matrix(33, 51), DType::bf16);
   const cuda::Stream stream(0);
@@ -108,7 +108,7 @@ void products() {
   expect(message.find("reserved") != std::string::npos, message);
   backend.synchronize();
   const size_t before = sim::deviceBytesInUse();
-  // As long as the longest product is, it is no matter of what experts give.
+  // The longest dot product does not determine the output size of experts.
   Limits limits = limitsOf(rows, hidden, width, 3, 2);
   limits.innerColumns = 4 * hidden;
   backend.reserve(limits);

@@ -1,4 +1,4 @@
-// A step that comes again is replayed, and gives the same.
+// Repeated steps are replayed, with the same results.
 #include "backend/cuda/cuda_backend.h"
 #include "cuda_runtime.h"
 #include "model_support.h"
@@ -57,7 +57,7 @@ void replays() {
   }
   expectEqual(sim::graphLaunches() - launched, int64_t{6}, "steps that were replayed");
 
-  // A longer canvas moves memory: what was recorded must not be replayed there.
+  // A longer canvas moves memory: old recordings must not be replayed.
   Step longer(randomTokens(noise, 70));
   longer.run(*model);
   launched = sim::graphLaunches();
@@ -89,7 +89,7 @@ void sharesBuckets() {
     }
 }
 
-/** The same key with larger shapes: refused while it is recorded, and nothing is lost by it. */
+/** The same key with larger shapes: rejected during recording, without side effects. */
 void refusesLargerShapes() {
   cuda::CudaBackend backend(DType::bf16, 0);
   Noise noise(93);
@@ -98,7 +98,7 @@ void refusesLargerShapes() {
       many(backend, noise.matrix(700, 24, DType::bf16)), out(backend, 700, 16);
   const auto run = [&](const DeviceMatrix& x) {
     const Tensor rows = out.tensor().rowRange(0, x.tensor().rows);
-    // From 512 rows on products take scratch memory.
+    // From 512 rows on, matmuls need scratch memory.
     backend.runSequence({1, 1, false}, [&] { backend.matmul(x, {&weight, 1}, rows); });
     backend.synchronize();
   };

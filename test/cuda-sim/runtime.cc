@@ -1,4 +1,4 @@
-// The host's half of the CUDA runtime: work of a stream waits in a queue until the stream is synchronized.
+// The host part of the CUDA runtime: the work of a stream is queued until the stream is synchronized.
 #include <chrono>
 #include <map>
 #include <memory>
@@ -22,7 +22,7 @@ struct CUstream_st {
 
 struct CUevent_st {
   cudaStream_t stream = nullptr;
-  // Of its own: what a stream has still to do may outlive the event.
+  // Shared, because queued work of a stream may outlive the event.
   std::shared_ptr<std::chrono::steady_clock::time_point> when =
       std::make_shared<std::chrono::steady_clock::time_point>();
 };
@@ -35,7 +35,7 @@ constexpr size_t largestSharedBytes = 227 << 10;
 constexpr size_t totalBytes = size_t{8} << 30;
 
 std::map<const void*, size_t> sharedLimits;
-/** Page-locked memory: copies read it when they happen, not when they are asked for. */
+/** Page-locked memory: copies read it when they run, not when they are queued. */
 std::map<const std::byte*, size_t> pinned;
 
 bool isPinned(const void* memory) {
@@ -120,7 +120,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (stream->recording) return cudaErrorStreamCaptureUnsupported;
   const sim::Inside inside;
-  // Taken out first: a failure must not be met again.
+  // Removed first, so that a failure does not repeat.
   auto work = std::move(stream->work);
   stream->work.clear();
   const sim::DeviceAccess access;
@@ -201,10 +201,10 @@ cudaError_t cudaMemcpy2DAsync(void* destination, size_t destinationPitch, const 
   const sim::Inside inside;
   if (width > destinationPitch || width > sourcePitch) return cudaErrorInvalidValue;
   if (width == 0 || height == 0) return cudaSuccess;
-  // Ordinary memory cannot be part of a recording.
+  // Pageable memory cannot be part of a recording.
   if (stream->recording && kind != cudaMemcpyDeviceToDevice) return cudaErrorStreamCaptureUnsupported;
-  // Ordinary memory has been read when the call returns; page-locked memory is read when the copy happens,
-  // and must be left alone until then.
+  // Pageable memory has been read when the call returns; page-locked memory is read when the copy runs, and
+  // must not change before.
   std::shared_ptr<std::vector<std::byte>> staged;
   const void* pinnedSource = nullptr;
   if (kind == cudaMemcpyHostToDevice) {
@@ -222,7 +222,7 @@ cudaError_t cudaMemcpy2DAsync(void* destination, size_t destinationPitch, const 
                   static_cast<const std::byte*>(source) + row * sourcePitch, width);
   };
   enqueue(stream, copy);
-  // A copy into ordinary memory returns when it is done.
+  // A copy to pageable memory is synchronous.
   if (kind == cudaMemcpyDeviceToHost && !isPinned(destination)) return cudaStreamSynchronize(stream);
   return cudaSuccess;
 }

@@ -27,8 +27,8 @@ struct Copy {
 };
 
 struct Warp {
-  unsigned lanes = 0;    // that there are
-  unsigned arrived = 0;  // at the collective that is gathering
+  unsigned lanes = 0;    // lanes in the warp
+  unsigned arrived = 0;  // at the current collective
   bool broken = false;   // a lane has returned
   std::string kind;
   unsigned phase = 0;
@@ -49,7 +49,7 @@ struct Fiber {
   std::vector<std::vector<Copy>> groups;
 };
 
-/** The block that runs. One at a time, on one thread of the host. */
+/** The running block. One at a time, on one host thread. */
 struct Machine {
   const std::function<void()>* kernel = nullptr;
   std::vector<std::unique_ptr<Fiber>> fibers;
@@ -87,7 +87,7 @@ std::string describe(const Index3& index) {
   leave();
 }
 
-/** Gives the processor to the others until somebody makes this fiber ready. */
+/** Runs other fibers until this one is ready again. */
 void suspend(State state) {
   machine.current->state = state;
   if (!_setjmp(machine.current->resume)) leave();
@@ -105,7 +105,7 @@ void openBarrierIfComplete() {
     if (fiber->state == State::atBarrier) makeReady(*fiber);
 }
 
-/** A fiber lives on from block to block, since a jump costs less than a new context. */
+/** Fibers are reused for later blocks, since a jump is cheaper than a new context. */
 void fiberMain() {
   for (;;) {
     (*machine.kernel)();
@@ -139,8 +139,7 @@ void catchFaults() {
   sigaction(SIGBUS, &action, nullptr);
 }
 
-/** Shared memory of exactly as many bytes as were asked for; kept, since the next launch is often the same.
- */
+/** Shared memory of exactly the requested size; cached, since the next launch often has the same. */
 std::byte* sharedMemoryOf(size_t bytes) {
   static std::map<size_t, std::byte*> known;
   if (bytes == 0) return nullptr;
@@ -278,7 +277,7 @@ void run(const Launch& launch, const std::function<void()>& kernel) {
   for (index.z = 0; index.z < launch.grid.z; ++index.z)
     for (index.y = 0; index.y < launch.grid.y; ++index.y)
       for (index.x = 0; index.x < launch.grid.x; ++index.x) {
-        // NaN everywhere: what the block before left is not there.
+        // NaN everywhere: values of the previous block are gone.
         if (shared) std::memset(shared, 0xff, launch.sharedBytes);
         prepareBlock(launch);
         schedule();
@@ -286,7 +285,7 @@ void run(const Launch& launch, const std::function<void()>& kernel) {
           machine.failure =
               "deadlock: some threads wait for others that do not come, block " + describe(index);
         if (!machine.failure.empty()) {
-          // They stand in the middle of the kernel that failed.
+          // They are suspended in the middle of the failed kernel.
           for (const auto& fiber : machine.fibers) fiber->started = false;
           throw Failure(machine.failure);
         }

@@ -9,11 +9,11 @@
 #include <vector>
 
 /**
- * A GPU in miniature, for tests of kernel logic on machines without one: blocks run one after another, every
- * thread of a block is a fiber, and which one goes on is drawn by a seeded random number wherever threads
- * meet. What is asynchronous on a GPU happens as late as it may: copies into shared memory when they are
- * waited for, work of a stream when it is synchronized. Memory is surrounded by pages that may not be
- * touched, and device memory may be touched by kernels and copies alone.
+ * Simulates a GPU, to test kernel logic on machines without one: blocks run one after another, every thread
+ * of a block is a fiber, and a seeded random generator picks the next fiber wherever threads meet.
+ * Asynchronous work happens as late as allowed: copies into shared memory when they are waited for, work of a
+ * stream when it is synchronized. Memory is surrounded by inaccessible pages, and only kernels and copies may
+ * access device memory.
  */
 namespace sim {
 
@@ -21,15 +21,15 @@ struct Index3 {
   unsigned x = 0, y = 0, z = 0;
 };
 
-/** What went wrong in a kernel: an access out of bounds, a deadlock, a collective that is not one. */
+/** An error in a kernel: an access out of bounds, a deadlock, a mismatched collective. */
 class Failure : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-// --- What kernels see
+// --- For kernels
 
-/** What the running fiber is and where: changed at every switch. */
+/** Built-in variables of the running fiber: changed at every switch. */
 struct Builtins {
   Index3 threadIdx, blockIdx, blockDim, gridDim;
   unsigned lane = 0;
@@ -37,25 +37,26 @@ struct Builtins {
 };
 extern Builtins builtins;
 
-/** __syncthreads: threads that have returned do not count. */
+/** __syncthreads; ignores threads that have returned. */
 void barrier();
 
 constexpr size_t collectiveBytes = 64;
 
 /**
- * All 32 lanes of the warp deposit up to collectiveBytes and meet; lane i's deposit lies at
- * result + i · collectiveBytes until its second collective from here. `kind`: lanes must agree on it.
+ * All 32 lanes of the warp deposit up to collectiveBytes and meet; lane i's deposit is at
+ * result + i · collectiveBytes until the second collective after this one. `kind`: must be the same for all
+ * lanes.
  */
 const std::byte* collective(uint32_t mask, const char* kind, const void* data, size_t bytes);
 
-/** cp.async: the destination is garbage until `waitCopies` reaches the copy's group; the rest behind `valid`
- * bytes becomes 0. */
+/** cp.async: the destination is garbage until `waitCopies` reaches the copy's group; the bytes after `valid`
+ * become 0. */
 void copyAsync(void* shared, const void* global, size_t bytes, size_t valid);
 void commitCopies();
-/** Takes effect but for the newest `pending` groups. */
+/** Completes all but the newest `pending` groups. */
 void waitCopies(int pending);
 
-// --- What hosts see
+// --- For the host
 
 struct Launch {
   Index3 grid, block;
@@ -65,12 +66,12 @@ struct Launch {
 /** Runs a grid to its end. Throws Failure. */
 void run(const Launch& launch, const std::function<void()>& kernel);
 
-/** Memory with untouchable pages around it: the end of the last 16 bytes is the end of a page. */
+/** Memory between inaccessible pages; its last 16 bytes end at a page boundary. */
 void* allocateDevice(size_t bytes);
 void releaseDevice(void* memory);
 size_t deviceBytesInUse();
 
-/** While it lives, device memory may be touched; by one thread of the host at a time, the others wait. */
+/** Grants access to device memory during its lifetime, to one host thread at a time. */
 class DeviceAccess {
  public:
   DeviceAccess();
@@ -79,8 +80,7 @@ class DeviceAccess {
   DeviceAccess& operator=(const DeviceAccess&) = delete;
 };
 
-/** While it lives, this thread does the simulator's own work, which allocates where a GPU's driver would not.
- */
+/** During its lifetime, this thread does the simulator's own work, whose allocations a GPU would not make. */
 class Inside {
  public:
   Inside() { ++depth; }
@@ -93,14 +93,14 @@ class Inside {
   static thread_local int depth;
 };
 
-/** A fault of kernels: products come out wrong, or threads wait at a barrier for ever. */
+/** A fault in kernels: wrong products, or threads that wait at a barrier forever. */
 enum class Fault { none, wrong, hang };
 
-/** The fault that kernels have from now on, to see that tests and what runs them notice. */
+/** Sets the fault of all later kernels, to check that tests and their runners detect it. */
 void plant(Fault fault);
 Fault planted();
 
-/** The seed of the fibers' order from the next launch on. */
+/** Sets the seed of the fibers' order from the next launch on. */
 void setSeed(uint64_t seed);
 
 }  // namespace sim

@@ -1,4 +1,4 @@
-// The simulator must catch what it is there for.
+// The simulator must detect the errors it exists for.
 #include "cuda_runtime.h"
 #include "harness.h"
 
@@ -21,7 +21,7 @@ void run(const std::function<void()>& kernel, size_t sharedFloats = threads) {
   sim::run({{1, 1, 1}, {threads, 1, 1}, sharedFloats * sizeof(float)}, kernel);
 }
 
-/** Whether neighbours' values arrive, over many orders of threads. */
+/** Whether values of neighbouring threads arrive, in many thread orders. */
 bool passesOn(bool wait) {
   bool good = true;
   for (uint64_t seed = 0; seed < 20; ++seed) {
@@ -90,7 +90,7 @@ void collectives() {
       "a collective after a lane has returned");
 }
 
-/** Whether a copy into shared memory is there. */
+/** Whether a copy into shared memory has arrived. */
 bool arrives(bool wait) {
   const DeviceFloats given(4);
   bool there = true;

@@ -1,4 +1,4 @@
-// Every single allocation of loading a model and of its first steps fails once.
+// Each allocation of loading a model and of its first steps fails once.
 #include <functional>
 #include <new>
 
@@ -10,10 +10,10 @@
 namespace rnd1::test {
 namespace {
 
-/** Far more than there are: a count that never ends is a failure too. */
+/** Far more than there are, so that an endless count is a failure too. */
 constexpr int64_t max = 100'000;
 
-/** An ending that a lack of memory may have. */
+/** Runs `body`; true if it failed for lack of memory. */
 bool saysOutOfMemory(const std::function<void()>& body, const std::string& what) {
   try {
     body();
@@ -21,18 +21,18 @@ bool saysOutOfMemory(const std::function<void()>& body, const std::string& what)
   } catch (const Error& error) {
     expect(error.code() == ErrorCode::outOfMemory, what + ": " + error.what());
   } catch (const std::bad_alloc&) {
-    // native/napi gives it the same code.
+    // native/napi reports it with the same code.
   }
   return true;
 }
 
-/** Runs `body` with each of its allocations failing, one at a time, until it has no more. */
+/** Runs `body` with each of its allocations failing in turn. */
 void failEach(const std::string& what, const std::function<void()>& body) {
   if (!allocationsAreCounted()) {
     expect(true, "");
     return;
   }
-  body();  // what is made once, and kept
+  body();  // allocates what is kept
   int64_t number = 0, failed = 0;
   for (bool happened = true; happened && number < max; ++number) {
     const std::string which = text(what, ", allocation ", number);
@@ -95,13 +95,13 @@ void stepsSurvive() {
     manifest.copied = way.copied;
     manifest.quantize = way.quantize;
     const auto expected = stepOnce(*load(tiny, manifest), true);
-    // A new model each time, for a step allocates where it is the largest so far.
+    // A new model each time, because a step allocates only if it is the largest so far.
     failEach(text("first steps, ", way.name), [&] {
       const auto fresh = load(tiny, manifest);
       stepOnce(*fresh, false);
       expectEqual(stepOnce(*fresh, true) == expected, true, "tokens");
     });
-    // One model that failed again and again steps as if nothing had been.
+    // A model that failed repeatedly still steps correctly.
     const auto model = load(tiny, manifest);
     for (int64_t number = 0; number < 40; ++number) {
       const FailingAllocation failing(number);

@@ -91,7 +91,7 @@ void* orThrow(void* memory) {
 }  // namespace
 }  // namespace rnd1::test
 
-// The array and nothrow forms of the standard library call these.
+// The standard library's array and nothrow forms call these.
 void* operator new(size_t bytes) { return rnd1::test::orThrow(rnd1::test::allocateCounted(bytes)); }
 void* operator new(size_t bytes, std::align_val_t alignment) {
   return rnd1::test::orThrow(rnd1::test::allocateCounted(bytes, alignment));
@@ -102,7 +102,7 @@ void operator delete(void* memory, std::align_val_t) noexcept { rnd1::test::rele
 void operator delete(void* memory, size_t, std::align_val_t) noexcept { rnd1::test::release(memory); }
 
 #if defined(__GLIBC__)
-// Of backends. The program's own comes before that of the library.
+// Used by backends. The program's definition overrides the library's.
 extern "C" void* aligned_alloc(size_t alignment, size_t bytes) {
   return rnd1::test::fails() ? nullptr : rnd1::test::alignedMemory(alignment, bytes);
 }

@@ -4,18 +4,18 @@
 
 namespace rnd1::test {
 
-/** Whether operator new is counted; not under AddressSanitizer, which brings its own. */
+/** Whether operator new is counted; not under AddressSanitizer, which replaces it. */
 bool allocationsAreCounted();
 
 /** Calls of operator new so far, on all threads. */
 int64_t allocationCount();
 
-/** Of what operator new has given so far, how much has not come back. */
+/** Number of allocations of operator new not yet freed. */
 int64_t liveAllocations();
 
 /**
- * While it lives, one allocation fails: the `number`th from now on, counted from 0, of operator new and of
- * std::aligned_alloc, on any thread. Where allocations are not counted none does.
+ * During its lifetime, one allocation fails: the `number`th from now on, counted from 0, of operator new and
+ * std::aligned_alloc, on any thread. None fails if allocations are not counted.
  */
 class FailingAllocation {
  public:
@@ -24,11 +24,11 @@ class FailingAllocation {
   FailingAllocation(const FailingAllocation&) = delete;
   FailingAllocation& operator=(const FailingAllocation&) = delete;
 
-  /** Whether there were so many. */
+  /** Whether the failure occurred. */
   bool happened() const;
 };
 
-/** Whether what this thread allocates now is counted. Every program of tests has its own. */
+/** Whether this thread's allocations count now. Each test program defines its own. */
 bool allocatesForItself();
 
 }  // namespace rnd1::test

@@ -12,7 +12,7 @@ HostWeight::HostWeight(const Matrix& values, DType dtype, size_t misalignment, i
       rows_(values.rows),
       columns_(values.columns),
       strideBytes_((values.columns + rowPadding) * static_cast<int64_t>(dtypeSize(dtype))),
-      // No byte behind the last element: a read beyond it is a read beyond the file.
+      // No padding at the end: a read beyond it is a read beyond the file.
       bytes_(misalignment + static_cast<size_t>((values.rows - 1) * strideBytes_) +
                  static_cast<size_t>(values.columns) * dtypeSize(dtype),
              std::byte{0xff}) {

@@ -54,7 +54,7 @@ class Noise {
   std::mt19937_64 engine_;
 };
 
-/** Memory of a backend, initially 0xff everywhere: what an op leaves unwritten is NaN or −1. */
+/** Backend memory, initially 0xff everywhere: unwritten values are NaN or −1. */
 template <typename T>
 class DeviceArray {
  public:
@@ -87,7 +87,7 @@ class DeviceArray {
   T* data_ = nullptr;
 };
 
-/** A tensor of a backend whose rows are wider than it: nothing may be written behind a row. */
+/** A backend tensor with padding after each row, which ops must not write. */
 class DeviceMatrix {
  public:
   DeviceMatrix(Backend& backend, int64_t rows, int64_t columns, int64_t padding = 3)
@@ -140,7 +140,7 @@ class HostWeight {
  public:
   HostWeight(const Matrix& values, DType dtype, size_t misalignment = 0, int64_t rowPadding = 0);
 
-  /** What a product in this compute dtype sees. */
+  /** The values that matmuls in this compute dtype use. */
   Matrix values(DType computeDtype = DType::f32) const;
   std::vector<float> vector() const { return values().values; }
   Weight mapped() const;

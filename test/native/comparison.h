@@ -8,10 +8,7 @@
 #include "core/dtype.h"
 #include "harness.h"
 
-/**
- * Matrices, and how near to float64 a result must come. Tolerances of the native tests stand here and nowhere
- * else.
- */
+/** Matrices, and the tolerances against float64. All tolerances of the native tests are here. */
 namespace rnd1::test {
 
 /** Row-major and dense. */
@@ -22,7 +19,7 @@ struct Grid {
   std::vector<T> values;
 
   Grid() = default;
-  /** Widens silently, narrows when asked to. */
+  /** Widens implicitly, narrows explicitly. */
   template <typename U>
   explicit(sizeof(U) > sizeof(T)) Grid(const Grid<U>& other)
       : rows(other.rows), columns(other.columns), values(other.values.begin(), other.values.end()) {}
@@ -43,8 +40,8 @@ using DoubleMatrix = Grid<double>;
 enum class Rounding { none, inside };
 
 /**
- * The largest normalised mean squared error against float64, of any row. Where the result passes through an
- * exponential, its argument's size is the condition: f32 knows an argument of 500 to 500 · 2⁻²⁴ only.
+ * The largest normalised mean squared error against float64, of any row. For a result of an exponential, it
+ * depends on the size of the argument: f32 represents an argument of 500 to 500 · 2⁻²⁴ only.
  */
 constexpr double tolerance(DType computeDtype, Rounding rounding, double exponent = 0) {
   const double base = computeDtype == DType::f32 || rounding == Rounding::none ? 1e-11 : 5e-5;
@@ -52,22 +49,22 @@ constexpr double tolerance(DType computeDtype, Rounding rounding, double exponen
   return conditioned > base ? conditioned : base;
 }
 
-/** Where activations are rounded to bytes on the way: now and then one falls to the other side of a half. */
+/** For activations quantized in between: occasionally one rounds to the other neighbour. */
 constexpr double requantizedTolerance = 1e-6;
 
 /** The same for the logits and hidden states of a whole model, with the same routing. */
 constexpr double modelTolerance(DType computeDtype) { return computeDtype == DType::f32 ? 1e-10 : 5e-3; }
 
-/** Two candidates closer than this, in nats, may change places between f32 and float64. */
+/** Two candidates closer than this, in nats, may be swapped between f32 and float64. */
 constexpr double decisionSlack = 2e-5;
 
-/** Mean squares below this count as this: 10⁻⁶ is nothing beside activations, log-probabilities and
+/** Mean squares below this count as this: 10⁻⁶ is negligible for activations, log-probabilities and
  * entropies. */
 constexpr double minEnergy = 1e-12;
 
 /**
- * NMSE of every row within the bound. A row whose own energy is below the average counts as average: a result
- * that cancels to nearly nothing is no worse for it.
+ * NMSE of every row within the bound. A row with less than average energy counts as average, so that results
+ * which nearly cancel are not penalised.
  */
 void expectClose(const Matrix& actual, const DoubleMatrix& expected, double bound, const std::string& what,
                  Location location = Location::current());
@@ -76,7 +73,7 @@ void expectClose(const Matrix& actual, const DoubleMatrix& expected, double boun
 void expectSameBits(std::span<const float> actual, std::span<const float> expected, const std::string& what,
                     Location location = Location::current());
 
-/** Every value is one that the dtype can hold. */
+/** Every value is representable in the dtype. */
 void expectRounded(const Matrix& values, DType computeDtype, const std::string& what,
                    Location location = Location::current());
 

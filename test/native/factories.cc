@@ -1,4 +1,4 @@
-// The backends that the tests of this folder run on: every instruction set of this machine, and every GPU.
+// Backends for the tests of this folder: every instruction set of this machine, and every GPU.
 #include "allocations.h"
 #include "backend/registry.h"
 #include "backends.h"

@@ -15,35 +15,35 @@ using Location = std::source_location;
 struct TestCase {
   std::string name;
   void (*body)();
-  bool onDevices = false;  // goes over forEachFactory: see DeviceTests
+  bool onDevices = false;  // uses forEachFactory: see DeviceTests
 };
 
 /** All tests, in the order of registration. */
 std::vector<TestCase>& registry();
 
-/** At the end of a file, at namespace scope: registers its tests. */
+/** Registers the tests of a file; defined at its end, at namespace scope. */
 struct Tests {
   explicit Tests(std::initializer_list<TestCase> tests) { registry().insert(registry().end(), tests); }
 };
 
-/** The same for tests of backends, which `--device` may confine to one. */
+/** The same for tests of backends, which `--device` may limit to one. */
 struct DeviceTests {
   explicit DeviceTests(std::initializer_list<TestCase> tests);
 };
 
-/** What `--device` says: "cpu", "cuda:0"; empty: every device that there is. */
+/** Value of `--device`: "cpu", "cuda:0"; empty: all available devices. */
 const std::string& chosenDevice();
 
 /** The name of the running test. */
 const std::string& runningTest();
 
-/** Whether the running test is to try a device. It must be one of DeviceTests. */
+/** Whether the running test, one of DeviceTests, should use a device. */
 bool tries(const std::string& device);
 
-/** Why `device` cannot be tried; empty when it can. Every program of tests has its own. */
+/** Why `device` cannot be used; empty if it can. Each test program defines its own. */
 std::string deviceUnavailable(const std::string& device);
 
-/** While it lives, failures are prefixed with the text: which backend, which sizes. */
+/** During its lifetime, failures are prefixed with the text: which backend, which sizes. */
 class Scope {
  public:
   explicit Scope(std::string text);
@@ -71,10 +71,10 @@ auto printable(const T& value) {
   }
 }
 
-/** Records a failure of the running test, which goes on. */
+/** Records a failure of the running test, which continues. */
 void fail(const std::string& message, Location location = Location::current());
 
-/** Counts an expectation: a test that made none has failed. */
+/** Counts an expectation: a test without one fails. */
 void countExpectation();
 
 inline bool expect(bool condition, const std::string& message, Location location = Location::current()) {

@@ -8,7 +8,7 @@
 namespace rnd1::test {
 namespace {
 
-// One test may fail at thousands of elements; the first few say enough.
+// One test may fail at thousands of elements; the first few are enough.
 constexpr int printedFailures = 8;
 
 int failures = 0;
@@ -18,10 +18,10 @@ std::vector<std::string> scopes;
 const TestCase* running = nullptr;
 std::string device;
 
-/** What the command line asks for. */
+/** Command-line options. */
 struct Selection {
   bool list = false, exact = false;
-  std::vector<std::string> names;  // whole ones with `exact`, else parts of them; none: all tests
+  std::vector<std::string> names;  // full names with `exact`, else parts; empty: all tests
 
   bool has(const TestCase& test) const {
     if (!device.empty() && !test.onDevices) return false;
@@ -31,7 +31,7 @@ struct Selection {
   }
 };
 
-/** Whether all that was printed has arrived. */
+/** Whether all output was written. */
 bool written() {
   if (std::cout.flush()) return true;
   std::cerr << "rnd1_tests: cannot write to the standard output\n";
@@ -94,10 +94,10 @@ bool tries(const std::string& candidate) {
 
 /**
  * rnd1_tests [--device cpu|cuda:N] [--list] [--exact] [name…]: runs the tests whose names contain one of the
- * names, or, with --exact, are one of them. --device: the tests of backends alone, on that one. Ends with 1
- * where a test fails, 2 for wrong options, 3 where there is no such device.
+ * names, or, with --exact, are one of them. --device: only the tests of backends, on that device. Exit code
+ * 1: a test failed; 2: wrong options; 3: no such device.
  *
- * rnd1_tests --instruction-sets: names those of this processor.
+ * rnd1_tests --instruction-sets: prints those of this processor.
  */
 int main(int argc, char** argv) {
   using namespace rnd1::test;

@@ -234,7 +234,7 @@ std::vector<uint8_t> unmask(std::span<const ScoreRow> rows, std::span<const rnd1
     const auto keep = static_cast<size_t>(plan.value);
     count = order.size() > keep ? order.size() - keep : 0;
   } else if (plan.limit == UnmaskLimit::gamma) {
-    // As torch on a CPU: the running sum is a double that is stored as f32, everything else is f32.
+    // As torch on a CPU: the running sum is a double stored as f32, everything else is f32.
     double sum = 0;
     float maximum = -std::numeric_limits<float>::infinity();
     for (const size_t index : order) {

@@ -8,8 +8,8 @@
 #include "comparison.h"
 
 /**
- * What every op computes, as plain loops in float64. Inputs are the values that the op really sees:
- * already rounded to the compute dtype.
+ * References of all ops, as plain loops in float64. Inputs are those of the op: already rounded to the
+ * compute dtype.
  */
 namespace rnd1::test::oracle {
 
@@ -19,7 +19,7 @@ DoubleMatrix matmul(const DoubleMatrix& x, const Matrix& weight);
 /** x / sqrt(mean(x²) + ε) · scale */
 DoubleMatrix rmsNorm(const DoubleMatrix& x, std::span<const float> scale, double epsilon);
 
-/** cosines and sines of every position: (positions, headDim) as `normRope` takes them. */
+/** Cosines and sines of every position, (positions, headDim), for `normRope`. */
 Matrix rotary(int64_t positions, int64_t headDim, double theta);
 
 /** qkv with normed and rotated queries and keys. */
@@ -45,12 +45,12 @@ struct Expert {
 /** down(silu(gate · x) ∘ (up · x)) of one row. */
 std::vector<double> mlp(const double* x, const Expert& expert);
 
-/** Log-probabilities after bans, temperature, top-k and top-p; −∞ for what was removed. */
+/** Log-probabilities after bans, temperature, top-k and top-p; −∞ for removed tokens. */
 std::vector<double> filteredLogProbabilities(std::span<const float> logits, const SamplingPlan& plan);
 
 struct Score {
   std::vector<double> logProbabilities;
-  std::vector<double> keys;  // what the predicted token has the largest of
+  std::vector<double> keys;  // the predicted token has the largest key
   int32_t token = 0;
   double entropy = 0;
   double margin = 0;

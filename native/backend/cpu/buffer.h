@@ -11,7 +11,7 @@ namespace rnd1::cpu {
 /** 64-byte aligned memory; throws out_of_memory. */
 void* allocateAligned(size_t bytes);
 
-/** Scratch memory that grows and never shrinks. What it holds is lost when it grows. */
+/** Scratch memory that grows and never shrinks. Growing discards its contents. */
 template <typename T>
 class Buffer {
  public:

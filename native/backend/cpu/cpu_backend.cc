@@ -14,7 +14,7 @@
 namespace rnd1::cpu {
 namespace {
 
-/** Fewer translations of addresses, and streams that go on for longer, where the system has such pages. */
+/** Requests large pages, if available: fewer TLB misses and longer hardware prefetch streams. */
 void useLargePages([[maybe_unused]] void* memory, [[maybe_unused]] size_t bytes) {
 #ifdef MADV_HUGEPAGE
   ::madvise(memory, bytes, MADV_HUGEPAGE);

@@ -15,37 +15,40 @@
 
 namespace rnd1::cpu {
 
-// About what waking the pool costs, in multiply-adds.
+// Approximate cost of waking the pool, in multiply-adds.
 constexpr int64_t worthSharing = 1 << 15;
 
-// Bytes of x that stay in the second-level cache while rows of a weight pass. Processors that multiply bf16
-// have more of it.
+// Bytes of x to keep in the L2 cache while rows of a weight stream through. CPUs that multiply bf16 have a
+// larger one.
 constexpr int64_t cachedRowBytes = 384 << 10, cachedPackedBytes = 640 << 10;
 
-// Weight rows that are converted at once, where they cannot be used in place.
+// Weight rows to convert at a time, if they cannot be used in place.
 constexpr int64_t convertedColumns = 24;
 
 /**
- * Rows of so many bytes, rounded up to an odd number of lines of 64: rows a power of two apart would push
- * each other out of the same few places of the cache.
+ * Row stride for rows of `bytes`: an odd number of 64-byte cache lines. Strides of a power of two would map
+ * all rows to a few cache sets.
  */
 constexpr int64_t spreadBytes(int64_t bytes) { return (blocksOf(bytes, 64) | 1) * 64; }
 
-/** Room of one attention block: packed queries, keys and values, scores, sums, maxima and totals. */
+/** Floats of scratch for one attention block: packed queries, keys and values, scores, sums, maxima and
+ * totals. */
 constexpr int64_t attentionScratch(int64_t headDim) {
   return blocksOf(headDim, 32) * 32 * (2 * attentionRows + 3 * keyBlock) + 16 * keyBlock + 2 * attentionRows;
 }
 
-/** Rows whose logits exist at the same time: at most 64 MiB, but enough to read the LM head seldom. */
+/**
+ * Rows of logits in memory at a time: up to 64 MiB, but at least 16 rows, to limit passes over the LM head.
+ */
 constexpr int64_t scoreChunkRows(int64_t vocabulary) {
   const int64_t rows = (int64_t{64} << 20) / 4 / (vocabulary > 0 ? vocabulary : 1);
   return rows < 16 ? 16 : rows;
 }
 
-/** Rows whose logits of one block of the vocabulary exist at the same time, in the cache. */
+/** Rows of logits of one vocabulary block in the cache at a time. */
 constexpr int64_t scoredAtOnce = 96;
 
-/** The ops on host memory: splits the work into items for the pool, kernels do the rest. */
+/** Ops on host memory: splits the work into items for the pool; kernels compute them. */
 class CpuBackend final : public Backend {
  public:
   CpuBackend(DType dtype, int threads, const Kernels& kernels);
@@ -93,31 +96,32 @@ class CpuBackend final : public Backend {
   Peaks measurePeaks(double effort) override;
 
  private:
-  /** One thread's own memory. */
+  /** Scratch of one thread. */
   struct Scratch {
     Buffer<std::byte> weights;  // (2 · convertedColumns, innerColumns), converted
-    Buffer<std::byte> rows;     // of x, those of one expert
+    Buffer<std::byte> rows;     // rows of x of one expert
     Buffer<float> attention;
     Buffer<float> logits;  // (scoredAtOnce, statisticsColumns)
     RowSampler sampler;
   };
 
-  /** x as matmuls take it: in place, or packed in 16 bits, valid until the next call. */
+  /** x in the format that matmuls read: in place, or packed as 16 bits, valid until the next call. */
   RowSource matmulRows(Tensor x);
   /** Whether matmuls read this weight in place. */
   bool usedInPlace(const Weight& weight, int64_t rows) const;
-  /** Rows [first, first + count) of a weight as matmuls take them: in place, or converted into `scratch`. */
+  /** Rows [first, first + count) of a weight in the format that matmuls read: in place, or converted into
+   * `scratch`. */
   WeightRows weightRows(const Weight& weight, int64_t first, int64_t count, bool inPlace,
                         std::byte* scratch) const;
   /** Bytes from one packed or gathered row to the next. */
   int64_t rowBytes(int64_t columns) const { return spreadBytes(columns * elementBytes()); }
-  /** Bytes of an element of what matmuls take. */
+  /** Bytes per element of matmul operands. */
   int64_t elementBytes() const { return packs_ ? 2 : 4; }
-  /** Bytes of rows that stay in the second-level cache. */
+  /** Bytes of rows to keep in the L2 cache. */
   int64_t cachedBytes() const {
     return packs_ && kernels_.multipliesBf16 ? cachedPackedBytes : cachedRowBytes;
   }
-  /** Rows of x that stay in the cache. */
+  /** Rows of x to keep in the cache. */
   int64_t rowBlock(int64_t inner) const;
   /** job(row, rows, column, columns, weights) for parts of the columns [first, first + columns) and all rows.
    */
@@ -127,11 +131,11 @@ class CpuBackend final : public Backend {
   /** out[:, c] = x · weight[first + c], for c < columns. */
   void multiplyBlock(const RowSource& x, int64_t rows, const Weight& weight, int64_t first, int64_t columns,
                      float* out, int64_t outStride, Scratch& scratch) const;
-  /** Room for rows of logits, where filters or draws need them. */
+  /** Reserves memory for rows of logits, which filters and draws need. */
   void reserveLogits(int64_t rows, int64_t vocabulary);
   /** A norm's scale as f32. */
   const float* widenedVector(const Weight& weight, Buffer<float>& buffer) const;
-  /** job(item, thread) for each item, on the pool where that pays. */
+  /** job(item, thread) for each item, on the pool if the work is large enough. */
   template <typename Job>
   void parallel(int64_t items, int64_t operations, Job&& job) {
     forEachItem(pool_, items, operations, worthSharing, job);
@@ -143,9 +147,9 @@ class CpuBackend final : public Backend {
   void gateUpBlock(const RowSource& x, int64_t rows, const ExpertWeights& weights, int64_t first,
                    int64_t columns, Tensor activated, Scratch& scratch) const;
   /**
-   * Greedy scores, block of the vocabulary by block: no row of logits ever exists. rowsOf(part) gives the
-   * rows of one of `rowParts`, multiply(rows, first, columns, logits, thread) their products with a part of
-   * the LM head.
+   * Greedy scores by vocabulary block, without storing complete rows of logits. rowsOf(part) returns the rows
+   * of one of `rowParts`; multiply(rows, first, columns, logits, thread) multiplies them by a part of the LM
+   * head.
    */
   template <typename RowsOf, typename Multiply>
   void scoreParts(Tensor x, const Weight& lmHead, int64_t rowParts, RowsOf&& rowsOf, Multiply&& multiply,
@@ -160,14 +164,14 @@ class CpuBackend final : public Backend {
   const Kernels& kernels_;
   const DType dtype_;
   const uint8_t computeDtype_;
-  const bool packs_;  // matmuls take rows of the compute dtype's 16 bits
+  const bool packs_;  // matmuls read rows packed in the 16-bit compute dtype
   ThreadPool pool_;
-  std::unique_ptr<QuantizedOps> quantized_;  // once a quantized weight was placed
+  std::unique_ptr<QuantizedOps> quantized_;  // null until a quantized weight is placed
   std::vector<Scratch> scratch_;
   Buffer<float> firstVector_, secondVector_;  // norms, widened
   Buffer<std::byte> packed_;                  // the rows of the running matmul, in 16 bits
-  Buffer<int32_t> targets_;                   // of slots by expert: their rows of the output
-  Buffer<float> factors_;                     // and their weights
+  Buffer<int32_t> targets_;                   // output row of each slot, grouped by expert
+  Buffer<float> factors_;                     // and its routing weight
   Buffer<float> logitsChunk_;
   Buffer<RowStatistics> statistics_;  // (scored rows, blocks of the vocabulary)
   Unmasker unmasker_;

@@ -14,8 +14,8 @@ namespace rnd1::cpu {
 namespace {
 
 #if defined(__x86_64__)
-// __builtin_cpu_supports asks the system for its consent as well, but GCC 12 and clang 16 do not know all
-// names in it: those are read from the processor, and the consent shows in avx2's and avx512f's.
+// __builtin_cpu_supports also checks operating system support, but GCC 12 and clang 16 do not know all names:
+// those are read from CPUID, and avx2 and avx512f imply the system's support.
 
 bool hasF16c() {
   unsigned eax, ebx, ecx, edx;

@@ -6,7 +6,7 @@
 namespace rnd1::cpu {
 namespace {
 
-/** Experts with slots; 1 where there are no slots at all. */
+/** Number of experts with slots; at least 1. */
 int64_t expertsHit(const Dispatch& dispatch) {
   int64_t hit = 0;
   for (int64_t expert = 0; expert < dispatch.experts; ++expert)
@@ -53,7 +53,7 @@ void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const
   const auto count = static_cast<int64_t>(weights.size());
   const RowSource source = matmulRows(x);
   const int64_t block = rowBlock(x.columns);
-  // Each part of an expert gathers its rows anew.
+  // Each part of an expert gathers its rows again.
   const int64_t part = partOf(width, blocksOf(itemsPerThread * threads(), expertsHit(dispatch)), width);
   const int64_t parts = blocksOf(width, part);
   parallel(count * parts, 2 * slots * width * x.columns, [&](int64_t item, int thread) {
@@ -73,8 +73,8 @@ void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const
     targets[row] = static_cast<int32_t>(dispatch.slots[row] / k);
     factors[row] = dispatch.weights[dispatch.slots[row]];
   }
-  // One item owns a part of the output columns and adds the experts in the order of their ids: no atomics,
-  // one order. Few parts, for each reads all activations.
+  // One item owns a part of the output columns and adds the experts in the order of their ids: no atomics, a
+  // fixed order. Few parts, because each reads all activations.
   const int64_t outPart = partOf(out.columns, 2 * threads(), out.columns);
   parallel(blocksOf(out.columns, outPart), slots * width * out.columns, [&](int64_t item, int thread) {
     const int64_t column = item * outPart;

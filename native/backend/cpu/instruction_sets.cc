@@ -1,4 +1,4 @@
-// Which kernels this machine can run, and the backend over the chosen ones.
+// Kernels that this machine can run, and the backend for the chosen ones.
 #include <cstdlib>
 
 #include "backend/cpu/cpu_backend.h"

@@ -1,4 +1,4 @@
-// Matmuls on the CPU: the form that rows and weights take, and how the work is split.
+// Matmuls on the CPU: formats of rows and weights, and division of the work.
 #include "backend/cpu/matmul.h"
 
 namespace rnd1::cpu {
@@ -7,7 +7,7 @@ namespace {
 // Output columns that one thread works on at a time.
 constexpr int64_t matmulColumns = 96;
 
-// As many rows share one widening of a weight at least; fewer widen it in registers.
+// Minimum rows for widening a weight in memory; with fewer it is widened in registers.
 constexpr int64_t worthWidening = 8;
 
 }  // namespace
@@ -62,7 +62,7 @@ void CpuBackend::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
   if (weights[0].quantized()) return quantized_->matmul(x, weights, out);
   const RowSource source = matmulRows(x);
   const int64_t columnPart = partOf(out.columns, 4 * threads(), matmulColumns);
-  // Parts that share rows follow one another: the rows stay in the cache.
+  // Parts that share rows are adjacent: the rows stay in the cache.
   const int64_t rowPart = rowBlock(x.columns);
   const int64_t rowParts = blocksOf(x.rows, rowPart);
   int64_t columnParts = 0;

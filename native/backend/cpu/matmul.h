@@ -4,7 +4,7 @@
 
 #include "backend/cpu/cpu_backend.h"
 
-/** How matmuls are cut into what kernels take. */
+/** Splits matmuls into kernel calls. */
 namespace rnd1::cpu {
 
 inline RowSource rowsFrom(const RowSource& x, int64_t first) {

@@ -1,4 +1,4 @@
-// Ops row by row: embedding, norms with rotary embedding, gathered rows.
+// Row-wise ops: embedding, norms with rotary embedding, gathering of rows.
 #include <cstring>
 
 #include "backend/cpu/cpu_backend.h"

@@ -1,4 +1,4 @@
-// What this machine's memory and multiply-add units reach at best.
+// Peak rates of this machine's memory and multiply-add units.
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -20,7 +20,7 @@ double secondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/** The median of several runs, as benches take it of ops, after one that does not count. */
+/** Median of several runs after a warm-up, as in the benchmarks of ops. */
 template <typename Job>
 double medianSeconds(Job&& job) {
   job();
@@ -34,7 +34,7 @@ double medianSeconds(Job&& job) {
   return std::max(seconds[runs / 2], 1e-9);
 }
 
-/** `effort` of a whole, at least one unit. */
+/** `whole` · `effort` in multiples of `unit`. */
 int64_t share(double whole, double effort, int64_t unit) {
   return std::max<int64_t>(static_cast<int64_t>(whole * effort) / unit, 1) * unit;
 }
@@ -48,7 +48,7 @@ Peaks CpuBackend::measurePeaks(double effort) {
   const auto bytes = static_cast<size_t>(piece * workers);
   const auto free = [](void* memory) { std::free(memory); };
   const std::unique_ptr<void, decltype(free)> source(allocate(bytes), free), target(allocate(bytes), free);
-  // Pages that were never written are all the same page of zeros.
+  // Pages never written all map to one page of zeros.
   std::memset(source.get(), 1, bytes);
   const auto* from = static_cast<const std::byte*>(source.get());
   auto* to = static_cast<std::byte*>(target.get());

@@ -43,7 +43,7 @@ void groupByExpert(Dispatch& dispatch) {
   for (int64_t slot = 0; slot < slots; ++slot) ++dispatch.offsets[dispatch.expertIds[slot] + 1];
   for (int64_t expert = 0; expert < dispatch.experts; ++expert)
     dispatch.offsets[expert + 1] += dispatch.offsets[expert];
-  // Each start moves to its end while filling; moving all of them one place up restores the starts.
+  // Filling moves each start to its end; shifting all by one index restores the starts.
   for (int64_t slot = 0; slot < slots; ++slot)
     dispatch.slots[dispatch.offsets[dispatch.expertIds[slot]]++] = static_cast<int32_t>(slot);
   for (int64_t expert = dispatch.experts; expert > 0; --expert)

@@ -22,7 +22,7 @@ struct BestFirst {
 
 /**
  * argmax over tokens of log p − log(−log u), ties to the lowest id: a draw from p. Tokens come in ascending
- * order. A token that could not win with the largest possible u costs no random number.
+ * order. No random number is drawn for a token that could not win with the largest possible u.
  */
 class GumbelArgmax {
  public:
@@ -67,7 +67,7 @@ RowStatistics partialStatistics(const Kernels& kernels, std::span<float> logits,
   int64_t banned = 0;
   for (const int32_t token : plan.banned) {
     const int64_t index = int64_t{token} - firstToken;
-    if (index < 0 || index >= count || logits[index] == -infinity) continue;  // banned twice, or given so
+    if (index < 0 || index >= count || logits[index] == -infinity) continue;  // banned already, or −∞
     bannedNotFinite = bannedNotFinite || !std::isfinite(logits[index]);
     logits[index] = -infinity;
     ++banned;
@@ -84,7 +84,7 @@ void addStatistics(RowStatistics& total, const RowStatistics& next) {
   total.notFinite = total.notFinite || next.notFinite;
   total.minusInfinities += next.minusInfinities;
   if (total.notFinite || next.maximum == -infinity) return;
-  // Sums relative to one maximum become sums relative to another: Σ e^(z − m') (z − m') with m' = m + shift.
+  // Rescales sums to another maximum: Σ e^(z − m') (z − m') with m' = m + shift.
   const auto rebase = [](RowStatistics& sums, double shift) {
     const double factor = std::exp(-shift);
     sums.weighted = factor * (sums.weighted - shift * sums.sum);
@@ -191,7 +191,7 @@ Score RowSampler::filtered(std::span<const float> logits, const ScoreRow& row, c
     if (logits[token] > -infinity) candidates_.push_back(static_cast<int32_t>(token));
   if (plan.topK > 0) keepTopK(logits, plan.topK);
   if (plan.topP > 0 && plan.topP < 1) keepTopP(logits, plan.topP);
-  // By id: sums do not depend on how the selection left them, and ties go to the lowest.
+  // By id: sums do not depend on the order of the selection, and ties go to the lowest.
   std::sort(candidates_.begin(), candidates_.end());
 
   Score score;

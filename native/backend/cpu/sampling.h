@@ -9,18 +9,18 @@
 
 namespace rnd1::cpu {
 
-/** Columns whose statistics are taken at once and then added up, in order: so sums do not depend on whether
- * the whole row exists. */
+/** Columns per partial statistic. Partial statistics are added in order, so sums do not depend on whether a
+ * row is complete. */
 constexpr int64_t statisticsColumns = 1024;
 
 /**
- * Bans and temperature applied to the logits of the tokens from `firstToken` on, and their statistics: argmax
- * is a token id, minusInfinities does not count the banned.
+ * Applies bans and temperature to the logits of the tokens from `firstToken` on and returns their statistics:
+ * argmax is a token id, minusInfinities does not count banned tokens.
  */
 RowStatistics partialStatistics(const Kernels& kernels, std::span<float> logits, int32_t firstToken,
                                 const SamplingPlan& plan);
 
-/** Adds those of the tokens that follow. */
+/** Adds the statistics of the tokens that follow. */
 void addStatistics(RowStatistics& total, const RowStatistics& next);
 
 /** The score of the likeliest token. `givenLogits`: −∞ is allowed, as if banned. */
@@ -32,7 +32,7 @@ Score greedyScore(const RowStatistics& statistics, bool givenLogits);
  */
 class RowSampler {
  public:
-  /** Makes room for filters over that many tokens, so that `score` does not allocate. */
+  /** Reserves memory for filters over that many tokens: `score` does not allocate. */
   void reserve(int64_t vocabulary) { candidates_.reserve(static_cast<size_t>(vocabulary)); }
 
   /** Overwrites the logits. `givenLogits`: −∞ is allowed, as if banned. */

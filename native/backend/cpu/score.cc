@@ -22,7 +22,7 @@ void CpuBackend::scoreParts(Tensor x, const Weight& lmHead, int64_t rowParts, Ro
                             Multiply&& multiply, std::span<const ScoreRow> rows,
                             std::span<const SamplingPlan> plans, std::span<Score> scores) {
   const int64_t columnParts = blocksOf(lmHead.rows, statisticsColumns);
-  // All rows pass a part of the LM head before the next part is read.
+  // All rows use a part of the LM head before the next part is read.
   parallel(columnParts * rowParts, x.rows * x.columns * lmHead.rows, [&](int64_t item, int thread) {
     const int64_t part = item / rowParts;
     const int64_t first = part * statisticsColumns;

@@ -1,5 +1,5 @@
 // Bidirectional attention in f32 and for any head size: 16 queries of one head at a time against tiles of 32
-// keys, with an online softmax. No score outlives its tile. attention_mma.cu has what tensor cores can do.
+// keys, with an online softmax. Scores exist per tile only. attention_mma.cu is the tensor core version.
 #include "backend/cuda/attention.h"
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/device/reduce.h"
@@ -14,15 +14,15 @@ namespace {
 constexpr int queryTile = 16;
 constexpr int keyTile = 32;
 constexpr int attentionThreads = 128;
-constexpr int threadsPerQuery = attentionThreads / queryTile;  // neighbours in a warp
+constexpr int threadsPerQuery = attentionThreads / queryTile;  // adjacent lanes of a warp
 
-/** Shared memory, in floats: queries and sums (16, head), a tile of keys, then of values (32, head + 1), and
- * probabilities (16, 32). */
+/** Shared memory, in floats: queries and sums (16, head), a tile of keys, later of values (32, head + 1),
+ * and probabilities (16, 32). */
 constexpr int64_t sharedFloats(int64_t headDim) {
   return 2 * queryTile * headDim + keyTile * (headDim + 1) + queryTile * (keyTile + 1);
 }
 
-/** Rows of one head into shared memory, `stride` floats apart; zeros behind `rows`. */
+/** Loads rows of one head into shared memory, `stride` floats apart; zeros after `rows`. */
 __device__ __forceinline__ void loadRows(const Tensor& source, int64_t firstRow, int32_t rows, int64_t column,
                                          int64_t headDim, int32_t tile, int64_t stride, float* destination) {
   for (int64_t i = threadIdx.x; i < tile * headDim; i += attentionThreads) {
@@ -60,7 +60,7 @@ __global__ void __launch_bounds__(attentionThreads) attentionKernel(AttentionArg
 
   for (int32_t first = 0; first < keys; first += keyTile) {
     const int32_t count = keys - first < keyTile ? keys - first : keyTile;
-    __syncthreads();  // the values of the tile before have been read
+    __syncthreads();  // the previous tile's values have been read
     loadRows(given.key, firstKey + first, count, keyHead * headDim, headDim, keyTile, stride, tile);
     __syncthreads();
     float scores[keyTile / threadsPerQuery];

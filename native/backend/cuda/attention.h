@@ -6,7 +6,7 @@
 
 namespace rnd1::cuda {
 
-/** As Backend::attention has it. */
+/** Arguments of Backend::attention. */
 struct AttentionArguments {
   Tensor query, key, value, out;
   HeadLayout layout;
@@ -18,12 +18,12 @@ struct AttentionArguments {
 /** Any dtype, any head size. */
 void attentionAnyHead(cudaStream_t stream, DType computeDtype, const AttentionArguments& given);
 
-/** Whether attention goes to tensor cores: a 16-bit compute dtype and heads of 64 or 128. */
+/** Whether attention uses tensor cores: a 16-bit compute dtype and head dimension 64 or 128. */
 constexpr bool attentionSuitsMma(DType computeDtype, int64_t headDim) {
   return computeDtype != DType::f32 && (headDim == 64 || headDim == 128);
 }
 
-/** Values of scratch that attentionMma needs. */
+/** 16-bit values of scratch that attentionMma needs. */
 int64_t attentionScratch(const AttentionArguments& given);
 
 /** scratch: queries, keys and values in 16 bits. */

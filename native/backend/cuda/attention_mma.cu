@@ -1,6 +1,6 @@
 // Bidirectional attention on tensor cores (the tiling of FlashAttention-2: Dao, 2023): a block has 64 queries
-// of one head, a warp 16 of them with all their sums in registers; keys and values pass by in tiles of 64,
-// the next one on its way while one is used.
+// of one head, a warp 16 of them with all their sums in registers; keys and values stream through in tiles of
+// 64, the next one being copied while one is used.
 #include "backend/cuda/attention.h"
 #include "backend/cuda/device/copy.h"
 #include "backend/cuda/device/mma.h"
@@ -23,7 +23,7 @@ struct NarrowHeads {
   Narrow query, key, value;
 };
 
-/** 64 rows of one head on their way into shared memory; zeros behind `rows`. */
+/** Starts copying 64 rows of one head into shared memory; zeros after `rows`. */
 template <int headDim>
 __device__ __forceinline__ void copyHead(const Narrow& source, int64_t firstRow, int32_t rows, int64_t column,
                                          uint16_t* tile) {
@@ -37,7 +37,7 @@ __device__ __forceinline__ void copyHead(const Narrow& source, int64_t firstRow,
   }
 }
 
-/** Over the four lanes that share a row of a FragmentC. */
+/** Reduces over the four lanes that share a row of a FragmentC. */
 template <typename Combine>
 __device__ __forceinline__ float amongRow(float value, Combine combine) {
   value = combine(value, __shfl_xor_sync(allLanes, value, 1));
@@ -48,7 +48,7 @@ template <int headDim, DType type>
 __global__ void __launch_bounds__(attentionThreads)
     attentionMmaKernel(AttentionArguments given, NarrowHeads heads) {
   constexpr int headSteps = headDim / 16, headTiles = headDim / 8, keyTiles = keyTile / 8;
-  // Two tiles of keys, two of values; queries come in the place of the second keys.
+  // Two tiles of keys, two of values; queries start in the second tile of keys.
   auto* memory = reinterpret_cast<uint16_t*>(sharedMemory());
   const auto keysOf = [&](int32_t tile) { return memory + tile % 2 * keyTile * headDim; };
   const auto valuesOf = [&](int32_t tile) { return memory + (2 + tile % 2) * keyTile * headDim; };
@@ -82,12 +82,12 @@ __global__ void __launch_bounds__(attentionThreads)
                  query[step].registers);
 
   FragmentC sums[headTiles] = {};
-  float maximum[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};  // of the rows lane / 4 and lane / 4 + 8
+  float maximum[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};  // for rows lane / 4 and lane / 4 + 8
   for (int32_t tile = 0; tile * keyTile < keyCount; ++tile) {
     const int32_t first = tile * keyTile;
     const int32_t count = keyCount - first < keyTile ? keyCount - first : keyTile;
     waitCopies<0>();
-    // Behind it this tile is there for all, and nobody reads the one before, or the queries, any more.
+    // After it, all threads see this tile, and none still reads the previous one or the queries.
     __syncthreads();
     fetch(tile + 1);
     const uint16_t *keys = keysOf(tile), *values = valuesOf(tile);
@@ -127,7 +127,7 @@ __global__ void __launch_bounds__(attentionThreads)
     for (int n = 0; n < headTiles; ++n)
       for (int i = 0; i < 4; ++i) sums[n].values[i] *= correction[i / 2];
 
-    // A pair of score tiles is laid out as the first operand of the next product.
+    // A pair of score tiles has the layout of the first operand of the next mma.
     for (int step = 0; step < keyTile / 16; ++step) {
       const FragmentC &low = scores[step * 2], &high = scores[step * 2 + 1];
       const FragmentA probabilities{

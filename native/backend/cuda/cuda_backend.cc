@@ -6,12 +6,12 @@
 namespace rnd1::cuda {
 namespace {
 
-/** Rows whose logits exist at the same time: at most 256 MiB of them. */
+/** Rows of logits in memory at a time: at most 256 MiB. */
 constexpr int64_t scoreChunkRows(int64_t vocabulary) {
   return std::max<int64_t>((int64_t{256} << 20) / 4 / std::max<int64_t>(vocabulary, 1), 16);
 }
 
-/** Rows whose partial scores exist at the same time: at most 64 MiB of them. */
+/** Rows of partial scores in memory at a time: at most 64 MiB. */
 int64_t greedyChunkRows(int64_t vocabulary) {
   const auto rowBytes =
       greedyParts(std::max<int64_t>(vocabulary, 1)) * static_cast<int64_t>(sizeof(GreedyPartial));
@@ -87,7 +87,8 @@ void CudaBackend::releaseHost(void* memory) noexcept {
 }
 
 int64_t CudaBackend::bucket(int64_t, int64_t max) const {
-  // Steps of a quarter of the power of two below: up to 25 % of a launch's blocks may have nothing to do.
+  // Rounds up to a multiple of a quarter of the next lower power of two: up to 25 % of a launch's blocks may
+  // be idle.
   if (max < 2) return max;
   const int64_t below = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(max - 1)));
   const int64_t step = std::max<int64_t>(below / 4, 1);
@@ -107,8 +108,8 @@ Weight CudaBackend::place(const Weight& mapped) {
 void CudaBackend::beforeMemoryMoves() {
   if (recordings_.recording())
     throw Error(ErrorCode::cudaError,
-                "recording a step: it has other shapes than when it ran first, and needs more memory");
-  // What is given back may still be in use.
+                "recording a step: it has other shapes than in its first run, and needs more memory");
+  // Memory to be freed may still be in use.
   synchronize();
   recordings_.clear();
 }
@@ -229,8 +230,9 @@ void CudaBackend::experts(Tensor x, std::span<const ExpertWeights> weights, cons
   const ExpertTable table = tableOf(weights);
   const Tensor products(products_.data(), dispatch.rows * dispatch.expertsPerToken, out.columns);
   if (products.rows * products.columns > products_.capacity())
-    throw Error(ErrorCode::invalidArgument, "experts give " + std::to_string(products.rows) + " × " +
-                                                std::to_string(products.columns) + " values, reserved are " +
+    throw Error(ErrorCode::invalidArgument, "the experts' output of " + std::to_string(products.rows) +
+                                                " × " + std::to_string(products.columns) +
+                                                " values exceeds the reserved " +
                                                 std::to_string(products_.capacity()));
   const ExpertScratch scratch = expertScratch(x, activated, table.count);
   gateUp(stream(), dtype_, borders_, x, table, dispatch, activated, scratch);

@@ -14,7 +14,7 @@
 
 namespace rnd1::cuda {
 
-/** A stream with one owner. */
+/** Owns a stream. */
 class Stream {
  public:
   explicit Stream(int ordinal);
@@ -80,19 +80,19 @@ class CudaBackend final : public Backend {
   Peaks measurePeaks(double effort) override;
 
  private:
-  /** The pointers of all experts of a layer, on the host and on the device. */
+  /** Weight pointers of all experts of a layer, on the host and on the device. */
   struct CachedTable {
     std::vector<ExpertWeights> host;
     Scratch<ExpertWeights> device;
     ExpertTable table;
   };
 
-  /** The stream, on the thread's current device. */
+  /** Makes the GPU this thread's current device and returns the stream. */
   cudaStream_t stream();
   ExpertTable tableOf(std::span<const ExpertWeights> weights);
-  /** To be called before memory moves: waits, and ends the recordings. Throws Error while one is made. */
+  /** Call before memory moves: waits, discards the recordings. Throws Error during a recording. */
   void beforeMemoryMoves();
-  /** Scratch that grows when shapes come that are larger than all before; recordings end with it. */
+  /** Returns scratch of at least `count` values; growing it discards the recordings. */
   template <typename T>
   T* grown(Scratch<T>& scratch, int64_t count);
   uint16_t* narrowRows(Tensor x);
@@ -103,11 +103,11 @@ class CudaBackend final : public Backend {
   Stream stream_;
   std::string name_;
   WeightArena arena_;
-  std::unordered_map<const std::byte*, CachedTable> tables_;  // by the first expert's gate
-  Scratch<float> products_;  // (slots, hidden): every slot's output before they are added
+  std::unordered_map<const std::byte*, CachedTable> tables_;  // keyed by the first expert's gate data
+  Scratch<float> products_;  // (slots, hidden): each slot's output before the sum
   Scratch<float> logitsChunk_;
   Scratch<GreedyPartial> partials_;                               // (rows, parts of the vocabulary)
-  Scratch<uint64_t> keys_;                                        // of unmasking
+  Scratch<uint64_t> keys_;                                        // sort keys of unmasking
   Scratch<uint16_t> narrowRows_, narrowActivated_, narrowHeads_;  // activations in 16 bits
   Recordings recordings_;
   LaunchTrace trace_;

@@ -1,5 +1,5 @@
-// The mixture of experts: rows are grouped by expert on the device, and every tile of a launch finds its
-// expert by itself. No atomics: each slot's product is written once, and combine adds them in one order.
+// The mixture of experts: rows are grouped by expert on the device, where every tile of a launch looks up its
+// expert. No atomics: each slot's product is written once, and combine adds them in a fixed order.
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/device/tiles.h"
 #include "backend/cuda/kernels.h"
@@ -16,7 +16,7 @@ constexpr int combineThreads = 256;
 struct ExpertArguments {
   Tensor x, out;
   const ExpertWeights* experts;
-  int32_t count;           // of experts
+  int32_t count;           // number of experts
   const int32_t* offsets;  // (count + 1); null: one expert with all rows
   const int32_t* slots;    // null: slot = row
   int32_t width;           // columns of out
@@ -57,13 +57,13 @@ struct ExpertTiles {
   }
 };
 
-/** The row of x behind the tile's row; null behind the last. */
+/** The row of x for a row of the tile; null after the last. */
 __device__ __forceinline__ const float* sourceRow(const ExpertArguments& given, const GroupTile& tile,
                                                   int32_t row) {
   return row < tile.rows ? given.x.row(slotOf(given, tile.firstRow + row) / given.divisor) : nullptr;
 }
 
-/** Gate and up: SwiGLU, rounded. Down: as it is. */
+/** Gate and up: SwiGLU, rounded. Down: the sum unchanged. */
 template <int products, DType computeDtype>
 __device__ __forceinline__ float resultOf(float first, float second) {
   return products == 2 ? rounded<computeDtype>(silu(first) * second) : first;
@@ -163,7 +163,7 @@ void launchWide(cudaStream_t stream, const char* what, DType computeDtype, const
   }
 }
 
-/** Whether all of a layer's products go the wide way: what gate and up leave behind is for down. */
+/** Whether all matmuls of a layer use the wide tile: down then reads the 16-bit output of gate and up. */
 bool goesWide(const ExpertTable& table, const Borders& borders, int64_t slots) {
   return table.gateUpMma && table.downMma && borders.manySlots(slots, table.count);
 }
@@ -172,7 +172,7 @@ template <int products>
 void launchExperts(cudaStream_t stream, const char* what, DType computeDtype, const Borders& borders,
                    bool mma, const ExpertArguments& given) {
   if (mma) {
-    // With few rows an expert's weights, not its products, take the time: smaller tiles waste less.
+    // With few rows per expert, reading weights dominates, and smaller tiles waste less.
     if (borders.fewSlots(given.out.rows, given.count)) {
       launchMma<products, 32>(stream, what, computeDtype, given);
     } else {
@@ -185,7 +185,7 @@ void launchExperts(cudaStream_t stream, const char* what, DType computeDtype, co
                 [&]<DType type>() { launch(stream, what, grid, expertKernel<products, type>, given); });
 }
 
-/** The expert that follows `last` in ascending order of id among the k of a row; its rank. */
+/** Rank of the expert with the lowest id above `last` among the k of a row. */
 __device__ __forceinline__ int nextRank(const int32_t* ids, int64_t k, int32_t last) {
   int best = -1;
   for (int rank = 0; rank < k; ++rank)
@@ -237,7 +237,7 @@ void gateUp(cudaStream_t stream, DType computeDtype, const Borders& borders, Ten
   }
   const Narrow narrowX{scratch.x, narrowStride(x.columns)};
   narrow(stream, computeDtype, x, narrowX);
-  // The last values of a row of `activated` may have no column: products multiply them by zeros.
+  // Padding values at the end of a row of `activated` are multiplied by zeros.
   const Narrow narrowActivated{scratch.activated, narrowStride(activated.columns)};
   if (narrowActivated.stride > activated.columns)
     check(cudaMemsetAsync(scratch.activated, 0,

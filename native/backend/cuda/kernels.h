@@ -10,9 +10,9 @@
 #include "backend/cuda/attention.h"
 
 /**
- * The launchers, one or a few per op of backend.h, which says what they compute. All pointers are memory of
- * the device, all work goes to `stream` and nothing waits. Counts of rows shape a launch; offsets, row lists
- * and routes are data of the device.
+ * Kernel launchers, one or a few per op of ops.h, which documents the results. All pointers are device
+ * memory; all work is queued on `stream` without waiting. Row counts determine the shape of a launch;
+ * offsets, row lists and routes are read on the device.
  */
 namespace rnd1::cuda {
 
@@ -37,18 +37,18 @@ constexpr int64_t narrowStride(int64_t columns) { return (columns + 7) / 8 * 8; 
 /** out = x in 16 bits: exact, as ops have rounded x already. */
 void narrow(cudaStream_t stream, DType computeDtype, Tensor x, Narrow out);
 
-/** Where one way to compute a matmul gives way to another. All give the same bits. */
+/** Thresholds for the choice of a matmul kernel. All kernels give the same bits. */
 struct Borders {
-  int64_t fewRows = 32;    // up to so many rows, tiles of a matmul have 32, then 64
-  int64_t manyRows = 512;  // from so many rows on the arithmetic of a matmul takes longer than its weights
-  int64_t fewExpertRows = 32;  // the same two of rows per expert, on average
+  int64_t fewRows = 32;        // up to this many rows, tiles of a matmul have 32, above it 64
+  int64_t manyRows = 512;      // from this many rows on, a matmul is compute-bound
+  int64_t fewExpertRows = 32;  // the same two for the average rows per expert
   int64_t manyExpertRows = 96;
 
   bool manySlots(int64_t slots, int64_t experts) const { return slots >= manyExpertRows * experts; }
   bool fewSlots(int64_t slots, int64_t experts) const { return slots <= fewExpertRows * experts; }
 };
 
-/** out = x · weightsᵀ, side by side. narrowed: scratch for x; null where it has few rows. */
+/** out = x · weightsᵀ, side by side. narrowed: scratch for x; null for few rows. */
 void matmul(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor x,
             std::span<const Weight> weights, Tensor out, uint16_t* narrowed);
 
@@ -57,20 +57,19 @@ void selectExperts(cudaStream_t stream, const RouteOptions& options, const Dispa
 /** dispatch.offsets and dispatch.slots from dispatch.expertIds. */
 void groupByExpert(cudaStream_t stream, const Dispatch& dispatch);
 
-/** Whether a matmul can go to tensor cores. Decided by dtypes alone, so that it is the same for every batch.
- */
+/** Whether a matmul can use tensor cores. Depends on dtypes only, so that it is the same for every batch. */
 inline bool suitsMma(DType computeDtype, const Weight& weight) {
   return computeDtype != DType::f32 && weight.dtype == computeDtype;
 }
 
 /** The matrices of all experts of a layer. */
 struct ExpertTable {
-  const ExpertWeights* experts = nullptr;  // (count), memory of the device, as are the matrices
+  const ExpertWeights* experts = nullptr;  // (count), in device memory, as are the matrices
   int64_t count = 0;
-  bool gateUpMma = false, downMma = false;  // all matrices are of the compute dtype's 16-bit type
+  bool gateUpMma = false, downMma = false;  // all matrices have the 16-bit compute dtype
 };
 
-/** Scratch of experts with many slots: x, and what gate and up give, in 16 bits. */
+/** Scratch of experts with many slots: x and the output of gate and up, in 16 bits. */
 struct ExpertScratch {
   uint16_t* x = nullptr;          // (rows, narrowStride(hidden))
   uint16_t* activated = nullptr;  // (slots, narrowStride(width))
@@ -93,17 +92,17 @@ Peaks measurePeaks(cudaStream_t stream, DType computeDtype, int multiprocessors,
 void scoreRows(cudaStream_t stream, Tensor logits, bool givenLogits, const ScoreRow* rows,
                const SamplingPlan* plans, Score* scores);
 
-/** What a part of the vocabulary says about one row of logits. */
+/** Statistics of one row of logits over a part of the vocabulary. */
 struct GreedyPartial {
   double sum = 0;       // Σ exp(z − maximum)
   double weighted = 0;  // Σ exp(z − maximum) · (z − maximum)
   float maximum = -INFINITY;
   float second = -INFINITY;  // the next largest, equal to `maximum` on ties
   int32_t token = INT32_MAX;
-  int32_t bad = 0;  // NaN or infinity was among them
+  int32_t bad = 0;  // nonzero: contains NaN or infinity
 };
 
-/** Into how many parts a vocabulary is divided. */
+/** Number of parts of a vocabulary. */
 int64_t greedyParts(int64_t vocabulary);
 
 /** Scores of x · headᵀ for plans that are all greedy and unfiltered. partials: (x.rows, greedyParts),

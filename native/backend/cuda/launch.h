@@ -10,7 +10,7 @@
 
 namespace rnd1::cuda {
 
-/** Whether an error ends all work on GPUs for this process (CUDA Runtime API, "Error Handling"). */
+/** Whether GPUs are unusable for this process after an error (CUDA Runtime API, "Error Handling"). */
 constexpr bool isFatal(cudaError_t status) {
   switch (status) {
     case cudaErrorECCUncorrectable:
@@ -29,17 +29,16 @@ constexpr bool isFatal(cudaError_t status) {
   }
 }
 
-/** Throws Error out_of_memory or cuda_error that says what was being done, and whether anything can be after
- * it. */
+/** Throws Error out_of_memory or cuda_error with the operation, and whether GPUs remain usable. */
 inline void check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
-  // An error that is not sticky stays with the thread until it is read.
+  // Clears a non-sticky error, which the thread would otherwise keep.
   cudaGetLastError();
   const auto code = status == cudaErrorMemoryAllocation ? ErrorCode::outOfMemory : ErrorCode::cudaError;
   throw Error(code, std::string(what) + ": " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) +
                         ")" +
                         (isFatal(status) ? "; this model is broken, and GPUs cannot be used again before the "
-                                           "process is started anew"
+                                           "process is restarted"
                                          : ""));
 }
 
@@ -50,7 +49,7 @@ struct Grid {
   size_t sharedBytes = 0;
 };
 
-/** Shared memory that a kernel gets without asking. */
+/** Shared memory available to a kernel by default. */
 constexpr size_t ordinarySharedBytes = 48 << 10;
 
 /** Launches a kernel on a stream. Nothing is launched for an empty grid. */

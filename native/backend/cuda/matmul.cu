@@ -17,16 +17,16 @@ struct MatmulArguments {
   Tensor x, out;
   WeightTile weights[maxWeights];
   int32_t columns[maxWeights];      // rows of each weight
-  int32_t firstTile[maxWeights];    // of the grid's x
-  int32_t firstColumn[maxWeights];  // of out
+  int32_t firstTile[maxWeights];    // index in the grid's x
+  int32_t firstColumn[maxWeights];  // column of out
   int32_t count;
 };
 
-/** What a block of the grid computes: weight rows from `column` on. */
+/** Weight rows that a block computes, from `column` on. */
 struct ColumnTile {
   WeightTile weight;
-  int32_t columns;  // that there are from there on
-  int32_t out;      // the first column of out
+  int32_t columns;  // remaining from `column` on
+  int32_t out;      // first column in out
 };
 
 __device__ __forceinline__ ColumnTile columnTile(const MatmulArguments& given, int32_t tile, int32_t width) {

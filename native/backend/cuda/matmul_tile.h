@@ -6,7 +6,7 @@ namespace rnd1::cuda {
 
 /**
  * A tile of x · weightᵀ by multiply-adds in f32, for any dtype and any shape: 256 threads, 4 × 4 results
- * each. Sums run along `inner` in pieces of 16, so they depend on nothing but the two rows.
+ * each. Sums run along `inner` in pieces of 16, so they depend on the two rows only.
  */
 constexpr int matmulThreads = 256;
 constexpr int tileRows = 64;
@@ -19,7 +19,7 @@ struct MatmulMemory {
   float weights[products][tileInner][tileColumns + 4];
 };
 
-/** Rows of one weight from some row on. */
+/** Rows of one weight, starting at `data`. */
 struct WeightTile {
   const std::byte* data;
   int64_t strideBytes;
@@ -32,8 +32,7 @@ using Sums = float[4][4];
 
 /**
  * sums[p][i][j] = x[r] · weights[p][c] with r = 4 · (thread / 16) + i, c = 4 · (thread % 16) + j.
- * source: the row of x that this thread loads (thread / 4), or null; columns: how many of weights' rows there
- * are.
+ * source: the row of x that this thread loads (thread / 4), or null; columns: valid weight rows.
  */
 template <int products, DType computeDtype>
 __device__ __forceinline__ void multiplyTile(MatmulMemory<products>& shared, const float* source,

@@ -8,7 +8,7 @@
 namespace rnd1::cuda {
 namespace {
 
-/** What a thread copies at once, and from how much on several do. */
+/** Bytes per copy of a thread, and minimum bytes for several threads. */
 constexpr int64_t pieceBytes = int64_t{256} << 10, sharedBytes = int64_t{2} << 20;
 
 std::string megabytes(size_t bytes) { return std::to_string(bytes / 1'000'000) + " MB"; }
@@ -43,8 +43,7 @@ WeightArena::~WeightArena() {
 }
 
 void WeightArena::expect(int64_t bytes, int64_t tensors) {
-  // Every row of a weight may need padding, but rows whose length is no multiple of 8 are rare: those go
-  // elsewhere.
+  // Any row may need padding, but lengths that are no multiple of 8 are rare: those weights go to `others_`.
   const int64_t wanted = roundUp(bytes, tensorAlignment) + tensors * tensorAlignment;
   size_t free = 0, total = 0;
   check(cudaMemGetInfo(&free, &total), "asking for the GPU's free memory");
@@ -105,7 +104,7 @@ Weight WeightArena::place(const Weight& mapped) {
   placed.strideBytes = roundUp(rowBytes, rowAlignment);
   std::byte* destination = take(placed.bytes());
   placed.data = destination;
-  // As many rows as fit at a time.
+  // Copies as many rows at a time as fit.
   const auto stride = static_cast<size_t>(placed.strideBytes);
   const int64_t rowsAtOnce = std::max<int64_t>(static_cast<int64_t>(stagingBytes / stride), 1);
   for (int64_t row = 0; row < mapped.rows; row += rowsAtOnce) {

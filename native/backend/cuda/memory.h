@@ -18,14 +18,14 @@ struct DeviceDelete {
 };
 using DeviceMemory = std::unique_ptr<void, DeviceDelete>;
 
-/** Throws Error out_of_memory that says how much was wanted and how much is free. */
+/** Throws Error out_of_memory naming bytes wanted and free. */
 DeviceMemory allocateDevice(size_t bytes);
 
-/** Memory of the device that only grows. Contents are lost when it does. */
+/** Device memory that never shrinks. Growing discards its contents. */
 template <typename T>
 class Scratch {
  public:
-  /** Whether it has grown: then it lies elsewhere. */
+  /** Returns true if it has grown, and so moved. */
   bool reserve(int64_t count) {
     if (count <= capacity_) return false;
     memory_.reset();
@@ -42,31 +42,31 @@ class Scratch {
   int64_t capacity_ = 0;
 };
 
-/** As many threads as reading mapped files and filling page-locked memory can use. */
+/** Number of threads for reading mapped files and filling page-locked memory. */
 int loadingThreads();
 
-/** Resident weights: one allocation for all that is expected. A weight begins at a multiple of 256 bytes, its
- * rows are padded to 16. */
+/** Resident weights, in one allocation for the expected total. Weights are aligned to 256 bytes, their rows
+ * padded to a multiple of 16. */
 class WeightArena {
  public:
-  /** `threads` copy a large weight to page-locked memory. */
+  /** `threads`: used to copy large weights to page-locked memory. */
   explicit WeightArena(cudaStream_t stream, int threads = loadingThreads())
       : stream_(stream), threads_(threads) {}
   ~WeightArena();
   WeightArena(const WeightArena&) = delete;
   WeightArena& operator=(const WeightArena&) = delete;
 
-  /** Room for that many bytes in that many tensors. Throws Error out_of_memory naming bytes wanted and free.
-   */
+  /** Allocates memory for that many bytes in that many tensors. Throws Error out_of_memory naming bytes
+   * wanted and free. */
   void expect(int64_t bytes, int64_t tensors);
 
-  /** Copies a mapped weight through page-locked buffers; the mapped bytes have been read when it returns. */
+  /** Copies a mapped weight through page-locked buffers; its bytes have been read on return. */
   Weight place(const Weight& mapped);
 
  private:
   static constexpr size_t stagingBytes = size_t{16} << 20;
   static constexpr int64_t rowAlignment = 16;
-  static constexpr int64_t tensorAlignment = 256;  // whole lines of 128 bytes; what cudaMalloc gives
+  static constexpr int64_t tensorAlignment = 256;  // two 128-byte lines; the alignment of cudaMalloc
 
   struct Staging {
     std::byte* memory = nullptr;
@@ -76,15 +76,15 @@ class WeightArena {
 
   std::byte* take(int64_t bytes);
   std::byte* nextStaging();
-  /** Rows of a mapped weight, padded with zeros, which products may read. */
+  /** Copies rows of a mapped weight and pads them with zeros, which matmuls may read. */
   void fill(std::byte* staging, const Weight& mapped, int64_t firstRow, int64_t rows, int64_t strideBytes);
 
   cudaStream_t stream_;
   const int threads_;
-  std::optional<ThreadPool> pool_;  // from the first large weight on; kept, since idle threads only sleep
+  std::optional<ThreadPool> pool_;  // created for the first large weight, then kept
   DeviceMemory arena_;
   int64_t arenaBytes_ = 0, arenaUsed_ = 0;
-  std::vector<DeviceMemory> others_;  // what was not expected
+  std::vector<DeviceMemory> others_;  // weights beyond the expected total
   Staging staging_[2];
   int current_ = 0;
 };

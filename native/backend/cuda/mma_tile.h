@@ -10,11 +10,10 @@
 namespace rnd1::cuda {
 
 /**
- * A tile of x · weightᵀ on tensor cores, for weights of the compute dtype's own 16-bit type: 64 weight rows,
- * which are the wide operand of mma.m16n8k16, by `rows` rows of x. Four warps, 16 weight rows each. Weights
- * stream through `stages` buffers by asynchronous copies, every byte once per tile; x is narrowed on its way
- * through registers. Sums run along `inner` in steps of 16, whatever the tile: they depend on nothing but the
- * two rows.
+ * A tile of x · weightᵀ on tensor cores, for weights in the 16-bit compute dtype: 64 weight rows, as the wide
+ * operand of mma.m16n8k16, by `rows` rows of x. Four warps, 16 weight rows each. Weights stream through
+ * `stages` buffers by asynchronous copies, every byte once per tile; x is narrowed in registers. Sums run
+ * along `inner` in steps of 16 for every tile size, so they depend on the two rows only.
  */
 constexpr int mmaThreads = 128;
 constexpr int mmaColumns = 64;
@@ -68,7 +67,7 @@ struct XLoader {
   }
 };
 
-/** One stage of weight rows [0, columns), values [first, first + 64); zeros where there are none. */
+/** Copies one stage of weight rows [0, columns), values [first, first + 64); the rest is zeros. */
 __device__ __forceinline__ void copyWeights(uint16_t* tile, const WeightTile& weight, int32_t columns,
                                             int32_t first) {
   for (int i = static_cast<int>(threadIdx.x); i < mmaColumns * 8; i += mmaThreads) {
@@ -110,7 +109,7 @@ __device__ __forceinline__ void multiplyMmaTile(MmaMemory<products, rows>& share
     uint16_t* tile = shared.x[step % 2];
     x.template store<type>(tile);
     waitCopies<mmaStages - 2>();
-    // Behind it this step's tiles are there for all, and nobody reads those of the step before any more.
+    // After it, all threads see this step's tiles, and none still reads those of the previous step.
     __syncthreads();
     fetch(step + mmaStages - 1);
     if (step + 1 < steps) x.load((step + 1) * mmaInner, inner);

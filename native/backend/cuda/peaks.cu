@@ -1,4 +1,4 @@
-// What a GPU's memory and multiply-add units reach at best.
+// Peak rates of a GPU's memory and multiply-add units.
 #include <algorithm>
 #include <chrono>
 #include <iterator>
@@ -14,7 +14,7 @@ namespace {
 
 constexpr int threads = 256;
 constexpr int chunksPerThread = 4;  // of 16 bytes, in flight together
-constexpr int sums = 8;             // independent products of a warp: more than the pipeline is deep
+constexpr int sums = 8;             // independent products of a warp: more than the pipeline depth
 constexpr int scalarSums = 16;
 constexpr int blocksPerMultiprocessor = 4;
 constexpr int runs = 7;
@@ -32,7 +32,7 @@ __global__ void __launch_bounds__(threads) copyKernel(const uint4* source, uint4
     if (first + i * threads < count) target[first + i * threads] = chunks[i];
 }
 
-/** A warp multiplies the same two tiles again and again, into sums of their own. */
+/** Each warp multiplies the same two tiles repeatedly, into independent sums. */
 template <DType type>
 __global__ void __launch_bounds__(threads) mmaLoopKernel(int64_t rounds, float* out) {
   const uint32_t half = pack<type>(0.5f, 0.5f);
@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(threads)
   out[int64_t{blockIdx.x} * threads + threadIdx.x] = total;
 }
 
-/** The median of several runs, as benches take it of ops, after one that does not count. */
+/** Median of several runs after a warm-up, as in the benchmarks of ops. */
 template <typename Launch>
 double secondsPerLaunch(cudaStream_t stream, Launch&& launchOnce) {
   const auto run = [&] {

@@ -8,7 +8,7 @@ void Recordings::run(cudaStream_t stream, const SequenceKey& key, const std::fun
   const auto found = known_.find(key);
   if (found == known_.end()) {
     ops();
-    // After it: running may have moved memory.
+    // After `ops`, which may move memory and clear this.
     if (known_.size() >= maxKnown) {
       check(cudaStreamSynchronize(stream), "running on the GPU");
       known_.clear();

@@ -8,7 +8,7 @@
 namespace rnd1::cuda {
 namespace {
 
-constexpr int selectThreads = 128;  // four warps, a row each
+constexpr int selectThreads = 128;  // four warps, one row each
 constexpr int groupThreads = 256;
 
 __device__ __forceinline__ uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(groupThreads) groupKernel(Dispatch dispatch) {
     const int32_t slot = first + thread;
     const bool mine = slot < slots && dispatch.expertIds[slot] == expert;
     const uint32_t ballot = __ballot_sync(allLanes, mine);
-    __syncthreads();  // everybody has read the counts of the round before
+    __syncthreads();  // all threads have read the previous round's counts
     if (lane == 0) scratch[warp] = __popc(ballot);
     __syncthreads();
     int32_t position = next;

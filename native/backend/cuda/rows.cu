@@ -1,4 +1,4 @@
-// Ops that go row by row: embed, gatherRows, addRmsNorm, normRope. All are bound by memory.
+// Row-wise ops: embed, gatherRows, addRmsNorm, normRope. All are memory-bound.
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/device/reduce.h"
 #include "backend/cuda/device/shared.h"
@@ -9,7 +9,7 @@ namespace rnd1::cuda {
 namespace {
 
 constexpr int rowThreads = 256;
-constexpr int headThreads = 128;  // four warps, a head each
+constexpr int headThreads = 128;  // four warps, one head each
 
 __global__ void __launch_bounds__(rowThreads) embedKernel(const int32_t* tokens, Weight table, Tensor out) {
   const int64_t row = blockIdx.x;

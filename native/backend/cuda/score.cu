@@ -1,6 +1,6 @@
 // Scores of rows of logits: bans, temperature, top-k, top-p, log-softmax, argmax or draw. A block per row.
-// Filters do not sort: they search the bits of the value at which the selection is cut, with
-// sums of integers that come out the same in any order.
+// Filters do not sort: they find the cutoff value by a search over its bits, with integer sums, which are the
+// same in any order.
 
 #include "backend/cuda/device/exponential.h"
 #include "backend/cuda/device/philox.h"
@@ -12,17 +12,17 @@
 namespace rnd1::cuda {
 namespace {
 
-/** Where a sum over tokens, best value first, crosses a line. */
+/** The value at which a sum over tokens, best first, crosses a threshold. */
 struct Crossing {
   bool found = false;
-  uint32_t bits = 0;             // the value at which it does
+  uint32_t bits = 0;             // that value
   unsigned long long above = 0;  // the sum over all larger values
 };
 
 /**
- * Adds weight(logit) over the kept tokens by value, the largest first, until crossed(sum): a search through
- * the bits of the value, eight at a time. Weights are integers, so that their sum does not depend on the
- * order of additions.
+ * Sums weight(logit) over the kept tokens, largest value first, until crossed(sum): a search over the bits of
+ * the value, eight at a time. Weights are integers, so that their sum does not depend on the order of
+ * additions.
  */
 template <typename Weight, typename Crossed>
 __device__ Crossing findCrossing(const Row& row, const Cut& kept, Weight weight, Crossed crossed) {
@@ -34,7 +34,7 @@ __device__ Crossing findCrossing(const Row& row, const Cut& kept, Weight weight,
     __syncthreads();
     row.forEach([&](float logit, int32_t id) {
       const uint32_t bits = orderedBits(logit);
-      // The bits above this piece must be those that were found; at first there are none.
+      // The bits above this piece must equal those already found (none at first).
       if (kept.keeps(logit, id) && static_cast<uint64_t>(bits) >> (shift + 8) == result.bits)
         atomicAdd(&shared.bins[bits >> shift & 255u], weight(logit));
     });
@@ -60,14 +60,14 @@ __device__ Crossing findCrossing(const Row& row, const Cut& kept, Weight weight,
   return result;
 }
 
-/** The cut that keeps the `wanted` best of what `before` keeps; ties keep the lowest ids. wanted ≥ 1. */
+/** The cut that keeps the best `wanted` tokens kept by `before`; ties keep the lowest ids. wanted ≥ 1. */
 __device__ Cut bestOf(const Row& row, const Cut& before, int32_t wanted) {
   const auto count = static_cast<unsigned long long>(wanted);
   const Crossing cut = findCrossing(
       row, before, [](float) { return 1ull; }, [&](unsigned long long sum) { return sum >= count; });
   if (!cut.found) return before;
   const auto left = static_cast<int32_t>(count - cut.above);
-  // Among equals, the id up to which there are enough.
+  // Among equal logits, finds the last id to keep.
   int32_t low = 0, high = row.count - 1;
   while (low < high) {
     const int32_t middle = low + (high - low) / 2;
@@ -85,8 +85,8 @@ __device__ Cut bestOf(const Row& row, const Cut& before, int32_t wanted) {
 }
 
 /**
- * How many of the best top-p keeps: rank 1 and 2 always, rank j while the sum of the probabilities up to rank
- * j − 1 is ≤ bound, compared in f32.
+ * Number of tokens that top-p keeps: ranks 1 and 2 always, rank j while the sum of the probabilities up to
+ * rank j − 1 is ≤ bound, compared in f32.
  */
 __device__ int32_t nucleusSize(const Row& row, const Cut& kept, float maximum, float bound) {
   constexpr float one = 0x1p60f;  // probabilities are added as multiples of 2⁻⁶⁰
@@ -121,7 +121,7 @@ __device__ int32_t nucleusSize(const Row& row, const Cut& kept, float maximum, f
   return size < 2 ? 2 : size;
 }
 
-/** log p − log(−log u) of a kept token, but for what all tokens of a row have in common. */
+/** Computes log p − log(−log u) of a kept token, without the terms common to a row. */
 struct Draw {
   const Row& row;
   const Cut& kept;
@@ -129,19 +129,18 @@ struct Draw {
   int32_t position;
   float maximum;  // of the kept logits
 
-  /** −log(−log u) lies between −2.82 and 16.64: a token that is further behind the best one never wins. */
+  /** −log(−log u) lies between −2.82 and 16.64: a token further below the best one never wins. */
   static constexpr float farBehind = -20;
   /**
-   * Twice what an f32 key of a token that is not so far behind may be off: 2⁻²⁰ for each of the difference
-   * and the sum, 2⁻¹⁸ for the logarithms (one unit in the last place each, CUDA C++ Programming Guide), and
-   * more.
+   * Twice the error bound of the f32 key of such a token: 2⁻²⁰ each for the difference and the sum, 2⁻¹⁸ for
+   * the logarithms (one unit in the last place each, CUDA C++ Programming Guide), plus a margin.
    */
   static constexpr float slack = 0x1p-14f;
 
   /** body(id, logit, u) for this thread's share of the tokens that may win, in ascending order. */
   template <typename Body>
   __device__ __forceinline__ void forEach(Body body) const {
-    // Four neighbouring ids share the words of one counter.
+    // Four consecutive ids share the words of one counter.
     for (int32_t block = static_cast<int32_t>(threadIdx.x); block * 4 < row.count; block += scoreThreads) {
       const auto mayWin = [&](int32_t id) {
         return id < row.count && row.logits[id] - maximum > farBehind && kept.keeps(row.logits[id], id);
@@ -163,7 +162,7 @@ struct Draw {
 };
 
 /** A draw from the kept tokens: argmax of log p − log(−log u), ties to the lowest id. In f64, but only for
- * those that f32 cannot tell from the best. */
+ * tokens that f32 cannot distinguish from the best. */
 __device__ int32_t draw(const Draw& given, double logSum) {
   float best = -INFINITY, second = -INFINITY, bestU = 0.5f;
   int32_t bestId = INT32_MAX;
@@ -210,7 +209,7 @@ __device__ Score scoreRow(const ScoreArguments& given, const Row& row, const Sco
   Score score;
   const SamplingPlan& plan = given.plans[scored.canvas];
   const float temperature = fmaxf(plan.temperature, 1e-8f);
-  // What is banned counts as well: NaN anywhere fails the canvas.
+  // Includes banned tokens: NaN anywhere fails the canvas.
   int32_t bad = 0;
   row.forEach([&](float logit, int32_t id) {
     const float z = logit / temperature;
@@ -243,7 +242,7 @@ __device__ Score scoreRow(const ScoreArguments& given, const Row& row, const Sco
   const bool topP = plan.topP > 0 && plan.topP < 1;
   if (plan.topK > 0) kept = bestOf(row, kept, plan.topK);
   if (topP) kept = bestOf(row, kept, nucleusSize(row, kept, best, plan.topP));
-  // Filters keep the first; the second may go.
+  // Filters always keep the best token, but may remove the second.
   if (plan.topK > 0 || topP) findBestTwo(kept);
 
   TwoFloats mySum, myWeighted;
@@ -265,7 +264,7 @@ __device__ Score scoreRow(const ScoreArguments& given, const Row& row, const Sco
   return score;
 }
 
-// Without a number of blocks, ptxas spills rather than take the registers that there are.
+// Without a block count, ptxas spills registers although more are available.
 __global__ void __launch_bounds__(scoreThreads, 4) scoreKernel(ScoreArguments given) {
   const int64_t index = blockIdx.x;
   if (index >= given.logits.validRowCount()) return;

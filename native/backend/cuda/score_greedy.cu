@@ -1,6 +1,6 @@
 // Greedy scores (argmax, log-probability, entropy, margin) of x · headᵀ without the logits: every block of
-// the matmul goes over its tiles of the vocabulary and keeps only running maxima and sums; a second kernel
-// joins what the blocks have found.
+// the matmul processes its tiles of the vocabulary and keeps only running maxima and sums; a second kernel
+// merges the results of the blocks.
 
 #include "backend/cuda/device/exponential.h"
 #include "backend/cuda/device/reduce.h"
@@ -13,11 +13,11 @@
 namespace rnd1::cuda {
 namespace {
 
-// Always: how a row's tokens are shared out, and so the order of its sums, must not depend on other rows.
+// Fixed, because the division of a row's tokens, and so the order of its sums, must not depend on other rows.
 constexpr int greedyRows = 64;
 constexpr int greedyColumns = 64;
 constexpr int tilesPerBlock = 4;
-constexpr int joinThreads = 128;  // four warps, a row each
+constexpr int joinThreads = 128;  // four warps, one row each
 constexpr int tileStride = greedyColumns + 1;
 
 static_assert(greedyRows == tileRows && greedyColumns == tileColumns && greedyColumns == mmaColumns);
@@ -33,7 +33,7 @@ struct GreedyArguments {
   Score* scores;
 };
 
-/** Sums relative to a maximum, moved to a larger one. */
+/** Rescales sums to a larger maximum. */
 __device__ __forceinline__ void rescale(GreedyPartial& partial, float maximum) {
   if (partial.maximum > -INFINITY) {
     const double factor = exponential(exactDifference(partial.maximum, maximum)).value();
@@ -59,7 +59,7 @@ __device__ __forceinline__ void merge(GreedyPartial& partial, GreedyPartial othe
   partial.weighted += other.weighted;
 }
 
-/** With the lane whose number differs in `bits`; both get the result. */
+/** Merges with the lane whose index differs in `bits`; both get the result. */
 __device__ __forceinline__ void mergeLanes(GreedyPartial& partial, int bits) {
   GreedyPartial other;
   other.sum = __shfl_xor_sync(allLanes, partial.sum, bits);
@@ -71,13 +71,14 @@ __device__ __forceinline__ void mergeLanes(GreedyPartial& partial, int bits) {
   merge(partial, other);
 }
 
-/** A thread's share of a row's tokens: every `threadsPerRow`-th. Those of a row are neighbours in a warp. */
+/** A thread's share of a row's tokens: every `threadsPerRow`-th. The threads of a row are adjacent lanes of
+ * a warp. */
 template <int threads>
 struct RowShare {
   static constexpr int threadsPerRow = threads / greedyRows;
 
   const GreedyArguments& given;
-  int64_t row;  // of x
+  int64_t row;  // row of x
   int part;
   bool wanted;
   SamplingPlan plan;
@@ -94,11 +95,11 @@ struct RowShare {
     temperature = fmaxf(plan.temperature, 1e-8f);
   }
 
-  /** The logits of this row in a tile (greedyRows, tileStride), of tokens from `first` on. */
+  /** Adds this row's logits in a tile (greedyRows, tileStride), for tokens from `first` on. */
   __device__ void look(float* tile, int32_t first, int32_t columns) {
     float* logits = tile + threadIdx.x / threadsPerRow * tileStride;
     if (wanted) {
-      // What is banned counts as well: NaN anywhere fails the canvas.
+      // Includes banned tokens: NaN anywhere fails the canvas.
       for (int c = part; c < columns; c += threadsPerRow) {
         const float logit = logits[c] / temperature;
         if (!(fabsf(logit) < INFINITY)) partial.bad = 1;
@@ -115,12 +116,12 @@ struct RowShare {
     if (wanted) add(logits, first, columns);
   }
 
-  /** The maximum of all first, so that what has been added is rescaled once at most. */
+  /** Finds the maximum first, so that earlier sums are rescaled at most once. */
   __device__ void add(const float* logits, int32_t first, int32_t columns) {
     float maximum = partial.maximum;
     for (int c = part; c < columns; c += threadsPerRow) {
       partial.second = fmaxf(partial.second, fminf(maximum, logits[c]));
-      // Tokens come in ascending order: the first of equals stays.
+      // Tokens ascend: the first of equal logits stays.
       if (logits[c] > maximum) {
         maximum = logits[c];
         partial.token = first + c;
@@ -145,7 +146,7 @@ struct RowShare {
   }
 };
 
-/** product(first token, columns, tile) leaves the logits of a tile behind, once it is called by all. */
+/** product(first token, columns, tile), called by all threads, writes the logits of a tile. */
 template <int threads, typename Product>
 __device__ __forceinline__ void scoreTiles(const GreedyArguments& given, float* tile, Product product) {
   const int64_t firstRow = int64_t{blockIdx.x} * greedyRows;
@@ -172,7 +173,7 @@ __device__ __forceinline__ const float* validRow(const Tensor& x, int64_t row) {
 template <DType computeDtype>
 __global__ void __launch_bounds__(matmulThreads) greedyKernel(GreedyArguments given) {
   auto& shared = *reinterpret_cast<MatmulMemory<1>*>(sharedMemory());
-  auto* tile = reinterpret_cast<float*>(sharedMemory());  // in the place of what has been multiplied
+  auto* tile = reinterpret_cast<float*>(sharedMemory());  // reuses the memory of the matmul
   scoreTiles<matmulThreads>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
     const WeightTile weights[1] = {given.lmHead.from(first)};
     Sums sums[1];
@@ -243,7 +244,7 @@ void scoreGreedy(cudaStream_t stream, DType computeDtype, Tensor x, const Weight
                               partials,
                               parts,
                               scores};
-  // Blocks that share a part of the LM head follow each other: it is read from memory once.
+  // Blocks that share a part of the LM head are adjacent, so that it is read from memory once.
   const dim3 blocks(blocksFor(x.rows, greedyRows), static_cast<unsigned>(parts));
   if (suitsMma(computeDtype, lmHead)) {
     const Grid grid{blocks, mmaThreads, sizeof(MmaMemory<1, greedyRows>)};

@@ -7,7 +7,7 @@ namespace rnd1::cuda {
 
 constexpr int scoreThreads = 256;
 
-/** The tokens that filters keep: those above a value, and of those at it the ids up to one. */
+/** The tokens that filters keep: logits above a value, and logits equal to it up to an id. */
 struct Cut {
   uint32_t bits = 0;
   int32_t lastId = INT32_MAX;
@@ -20,14 +20,14 @@ struct Cut {
 
 /** Shared memory of a block. */
 struct ScoreMemory {
-  double partial[scoreThreads / 32];  // of a reduction; also for values of other types
+  double partial[scoreThreads / 32];  // partial results of a reduction, of any type
   unsigned long long bins[256];
   unsigned long long above;
   uint32_t bits;
   int32_t found;
 };
 
-/** A row and the means to go over it with all threads of the block. */
+/** A row of logits, processed by all threads of the block. */
 struct Row {
   float* logits;
   int32_t count;
@@ -39,11 +39,11 @@ struct Row {
     for (int32_t id = static_cast<int32_t>(threadIdx.x); id < count; id += scoreThreads) body(logits[id], id);
   }
 
-  /** combine over the block, in an order that depends on nothing; every thread gets the result. */
+  /** combine over the block, in a fixed order; every thread gets the result. */
   template <typename T, typename Combine>
   __device__ T reduce(T value, Combine combine) const {
     static_assert(sizeof(T) <= sizeof(double));
-    __syncthreads();  // what was reduced before has been read
+    __syncthreads();  // the previous result has been read
     return blockReduce<scoreThreads>(value, reinterpret_cast<T*>(shared.partial), combine);
   }
   template <typename T>

@@ -1,4 +1,4 @@
-// Which GPUs there are, and the backend on one of them.
+// Lists the GPUs and creates the backend for one.
 #include "backend/cuda/cuda_backend.h"
 #include "backend/registry.h"
 
@@ -9,7 +9,7 @@ std::string version(int number) {
   return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
 }
 
-/** Why no GPU can be used; empty when one can. */
+/** Why no GPU can be used; empty if one can. */
 std::string reasonAgainst(int& count) {
   int driver = 0, runtime = 0;
   cudaDriverGetVersion(&driver);

@@ -36,7 +36,7 @@ void LaunchTrace::record(cudaStream_t stream, std::string name) {
 }
 
 void LaunchTrace::mark(cudaStream_t stream, const char* what) {
-  // The thread may use another backend meanwhile.
+  // This thread may be using another backend.
   if (stream != stream_) return;
   record(stream, context.empty() ? what : std::string(what) + " " + context);
 }

@@ -10,7 +10,7 @@
 
 namespace rnd1::cuda {
 
-/** Times launches on the device, by an event behind each. */
+/** Times launches on the device by an event after each. */
 class LaunchTrace {
  public:
   LaunchTrace() = default;
@@ -18,28 +18,28 @@ class LaunchTrace {
   LaunchTrace(const LaunchTrace&) = delete;
   LaunchTrace& operator=(const LaunchTrace&) = delete;
 
-  /** From here on launches of this thread are traced. */
+  /** Starts tracing the launches of this thread. */
   void start(cudaStream_t stream);
-  /** Whether `start` was called last. */
+  /** Whether tracing is active. */
   bool running() const { return running_; }
-  /** A sequence begins: the host's work before it is not the first launch's time. */
+  /** Starts a sequence, so that earlier host work does not count for its first launch. */
   void mark(cudaStream_t stream) { record(stream, ""); }
-  /** Behind a launch. */
+  /** To be called after a launch. */
   void mark(cudaStream_t stream, const char* what);
-  /** Ends tracing, waits, and gives what ran. */
+  /** Ends tracing, waits, and returns the launches. */
   std::vector<TracedLaunch> finish(cudaStream_t stream);
 
-  /** The trace of this thread's launches; null: none. */
+  /** The active trace of this thread, or null. */
   static LaunchTrace* active();
 
-  /** What is being computed, for the names of launches that serve several ops: "5120 x 2048". */
+  /** Suffix for the names of launches that several ops share: "5120 x 2048". */
   std::string context;
 
  private:
   void record(cudaStream_t stream, std::string name);
 
-  std::vector<cudaEvent_t> events_;  // kept from trace to trace
-  std::vector<std::string> names_;   // of the launch before each event that was recorded; empty: none
+  std::vector<cudaEvent_t> events_;  // reused by later traces
+  std::vector<std::string> names_;   // launch before each recorded event; empty: none
   cudaStream_t stream_ = nullptr;
   bool running_ = false;
 };

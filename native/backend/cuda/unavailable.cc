@@ -1,4 +1,4 @@
-// Stands in for the CUDA backend in builds without it: the same symbols, which say so.
+// Replaces the CUDA backend in builds without it: the same functions, which report that.
 #include "backend/registry.h"
 #include "core/error.h"
 

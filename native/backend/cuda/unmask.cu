@@ -1,5 +1,5 @@
-// The unmasking rule (docs/architecture.md, "Schedules") where the scores are: a block per canvas sorts its
-// rows, best first, and commits as many as the plan says. It decides exactly as backend/unmask.cc does.
+// The unmasking rule (docs/architecture.md, "Schedules") on the device: a block per canvas sorts its rows,
+// best first, and commits as many as the plan allows. Its decisions equal those of backend/unmask.cc.
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/device/philox.h"
 #include "backend/cuda/device/reduce.h"
@@ -12,7 +12,7 @@ namespace {
 
 constexpr int unmaskThreads = 512;
 constexpr int32_t sharedKeys = 4096;  // canvases with more rows are sorted in global memory
-constexpr int entropyPiece = 512;     // entropies that are staged for the sum, which goes one by one
+constexpr int entropyPiece = 512;     // entropies staged for the sequential sum
 
 struct UnmaskMemory {
   uint64_t keys[sharedKeys];
@@ -21,7 +21,7 @@ struct UnmaskMemory {
   int32_t count;
 };
 
-/** Ascending: the better row first, ties to the lower index. Rows that may not be committed come last. */
+/** Ascending: the better row first, ties to the lower index. Ineligible rows come last. */
 constexpr uint64_t notEligible = UINT64_MAX;
 
 __device__ __forceinline__ uint64_t keyOf(const UnmaskPlan& plan, const ScoreRow& row, const Score& score,
@@ -34,13 +34,13 @@ __device__ __forceinline__ uint64_t keyOf(const UnmaskPlan& plan, const ScoreRow
   } else if (plan.order == UnmaskOrder::margin) {
     order = ~orderedBits(score.margin);
   } else {
-    // The counter of core/random.h's orderCounter.
+    // As orderCounter in core/random.h.
     order = philox(plan.seed, uint4{0, static_cast<uint32_t>(row.position), plan.round, 1}).x;
   }
   return static_cast<uint64_t>(order) << 32 | static_cast<uint32_t>(index);
 }
 
-/** Bitonic, for any count: what would be behind the last key is larger than all, and never moves. */
+/** Bitonic sort for any count: keys missing at the end count as the largest and never move. */
 __device__ void sortKeys(uint64_t* keys, int32_t count) {
   int32_t padded = 1;
   while (padded < count) padded *= 2;
@@ -51,7 +51,7 @@ __device__ void sortKeys(uint64_t* keys, int32_t count) {
     keys[high] = key;
   };
   for (int32_t width = 2; width <= padded; width *= 2) {
-    // Two ascending halves: the second is compared from its end.
+    // Two ascending halves; the second is compared from its end.
     for (int32_t i = static_cast<int32_t>(threadIdx.x); i < padded / 2; i += unmaskThreads) {
       const int32_t start = i / (width / 2) * width, offset = i % (width / 2);
       exchange(start + offset, start + width - 1 - offset);
@@ -67,7 +67,7 @@ __device__ void sortKeys(uint64_t* keys, int32_t count) {
   }
 }
 
-/** How many entries have Σ entropy − max entropy ≤ bound: the sum one by one in double, as the host adds. */
+/** Number of entries with Σ entropy − max entropy ≤ bound; a sequential sum in double, as on the host. */
 __device__ int32_t withinEntropy(const uint64_t* keys, int32_t available, const Score* scores, float bound,
                                  UnmaskMemory& shared) {
   double sum = 0;
@@ -94,7 +94,7 @@ struct UnmaskArguments {
   const ScoreRow* rows;
   const uint8_t* eligible;
   Score* scores;
-  uint64_t* keys;  // (scores): for canvases that are too long for shared memory
+  uint64_t* keys;  // (scores): for canvases too long for shared memory
 };
 
 __global__ void __launch_bounds__(unmaskThreads) unmaskKernel(UnmaskArguments given) {
@@ -105,7 +105,7 @@ __global__ void __launch_bounds__(unmaskThreads) unmaskKernel(UnmaskArguments gi
   uint64_t* keys = canvas.count <= sharedKeys ? shared.keys : given.keys + canvas.first;
   const int thread = static_cast<int>(threadIdx.x);
   const auto sum = [&](int32_t value) {
-    __syncthreads();  // what was summed before has been read
+    __syncthreads();  // the previous values have been read
     return blockReduce<unmaskThreads>(value, shared.partial, [](int32_t a, int32_t b) { return a + b; });
   };
 
@@ -125,7 +125,7 @@ __global__ void __launch_bounds__(unmaskThreads) unmaskKernel(UnmaskArguments gi
   __syncthreads();
   sortKeys(keys, canvas.count);
 
-  int32_t count = 1;  // at least one that is confident enough, or the best
+  int32_t count = 1;  // at least the best one
   if (plan.limit == UnmaskLimit::keep) {
     count = plan.value >= static_cast<double>(available) ? 0 : available - static_cast<int32_t>(plan.value);
   } else if (plan.limit == UnmaskLimit::gamma) {

@@ -10,10 +10,10 @@
 namespace rnd1::cuda {
 
 /**
- * A tile of x · weightᵀ for many rows, where the products and not the weights take the time: 128 weight rows
- * by 128 rows of x, both streamed by asynchronous copies through three buffers, and 64 × 64 of it to each of
- * four warps, so that every value loaded from shared memory is used 64 times. x is 16-bit already (narrow).
- * Sums run along `inner` in steps of 16 as in mma_tile.h: the bits are the same.
+ * A tile of x · weightᵀ for many rows, where a matmul is compute-bound: 128 weight rows by 128 rows of x,
+ * both streamed by asynchronous copies through three buffers. Each of four warps computes 64 × 64 of it, so
+ * that every value loaded from shared memory is used 64 times. x is 16-bit already (narrow). Sums run along
+ * `inner` in steps of 16 as in mma_tile.h: the bits are the same.
  */
 constexpr int wideThreads = 128;
 constexpr int wideRows = 128;
@@ -21,17 +21,17 @@ constexpr int wideWeights = 128;
 constexpr int wideInner = 64;
 constexpr int wideStages = 3;
 
-/** Columns of a tile's output: of gate and up, half each. */
+/** Output columns of a tile, whose weight rows gate and up share. */
 template <int products>
 constexpr int wideColumns = wideWeights / products;
 
 struct WideMemory {
   alignas(128) uint16_t weights[wideStages][wideWeights * wideInner];
   alignas(128) uint16_t x[wideStages][wideRows * wideInner];
-  int32_t rows[wideRows];  // of x; −1: none
+  int32_t rows[wideRows];  // row of x; −1: none
 };
 
-/** Which weight, and which of its rows, a row of the tile is: 32 of gate, 32 of up, and again. */
+/** Maps a row of the tile to a weight and its row: 32 rows of gate, 32 of up, repeated. */
 template <int products>
 struct WideRow {
   int product, row;
@@ -44,12 +44,12 @@ template <int products>
 __device__ __forceinline__ void copyWide(WideMemory& shared, int stage, const Narrow& x,
                                          const WeightTile (&weights)[products], int32_t columns,
                                          int32_t first) {
-  // Eight chunks of 16 bytes are a row of a tile.
+  // A row of a tile has eight chunks of 16 bytes.
   const int chunk = static_cast<int>(threadIdx.x) % 8;
   const int64_t offset = int64_t{first} + chunk * 8;
   for (int row = static_cast<int>(threadIdx.x) / 8; row < wideWeights; row += wideThreads / 8) {
     const WideRow<products> of(row);
-    // Not indexed: an array that is would lie in local memory.
+    // Not indexed dynamically, which would put the array in local memory.
     const WeightTile weight = of.product == 0 ? weights[0] : weights[products - 1];
     const int64_t left = of.row < columns ? weight.strideBytes - offset * 2 : 0;
     const int valid = left <= 0 ? 0 : left < 16 ? static_cast<int>(left) : 16;
@@ -66,7 +66,7 @@ __device__ __forceinline__ void copyWide(WideMemory& shared, int stage, const Na
 
 using WideSums = FragmentC[4][8];
 
-/** shared.rows must be filled; a barrier stands at the beginning. The sums are as forEachWideResult says. */
+/** shared.rows must be filled; starts with a barrier. forEachWideResult maps the sums to results. */
 template <int products, DType type>
 __device__ __forceinline__ void multiplyWideTile(WideMemory& shared, const Narrow& x,
                                                  const WeightTile (&weights)[products], int32_t columns,
@@ -85,7 +85,7 @@ __device__ __forceinline__ void multiplyWideTile(WideMemory& shared, const Narro
   for (int step = 0; step < wideStages - 1; ++step) fetch(step);
   for (int32_t step = 0; step < steps; ++step) {
     waitCopies<wideStages - 2>();
-    // Behind it this step's tiles are there for all, and nobody reads those of the step before any more.
+    // After it, all threads see this step's tiles, and none still reads those of the previous step.
     __syncthreads();
     fetch(step + wideStages - 1);
     const uint16_t* weightTile = shared.weights[step % wideStages];
@@ -110,8 +110,8 @@ __device__ __forceinline__ void multiplyWideTile(WideMemory& shared, const Narro
   waitCopies<0>();
 }
 
-/** body(row of the tile of x, column of the output, value of the first product, of the last one). Unrolled to
- * the end, or the sums would lie in local memory. */
+/** body(row of the tile of x, column of the output, value of the first product, of the last one). Fully
+ * unrolled, or the sums would be in local memory. */
 template <int products, typename Body>
 __device__ __forceinline__ void forEachWideResult(const WideSums& sums, Body&& body) {
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;

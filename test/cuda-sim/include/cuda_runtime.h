@@ -1,8 +1,8 @@
 #pragma once
 
-// The part of the CUDA runtime that native/backend/cuda uses, on a processor: the language's words, the
-// built-in variables and functions of kernels, and the calls of hosts. Written from NVIDIA's documentation
-// (CUDA C++ Programming Guide, CUDA Runtime API); it needs no CUDA toolkit.
+// The part of the CUDA runtime that native/backend/cuda uses, on a CPU: language keywords, built-in variables
+// and functions of kernels, and host functions. Written from NVIDIA's documentation (CUDA C++ Programming
+// Guide, CUDA Runtime API); it needs no CUDA toolkit.
 
 #include <cmath>
 #include <cstddef>
@@ -20,7 +20,7 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 
-/** Of the fiber that runs. */
+/** Built-ins of the running fiber. */
 inline const sim::Index3& threadIdx = sim::builtins.threadIdx;
 inline const sim::Index3& blockIdx = sim::builtins.blockIdx;
 inline const sim::Index3& blockDim = sim::builtins.blockDim;
@@ -52,7 +52,7 @@ inline void __syncthreads() { sim::barrier(); }
 
 namespace sim {
 
-/** What lane `from(lane)` holds, for every lane. */
+/** The value of lane `from(lane)`, for every lane. */
 template <typename T, typename From>
 T shuffle(uint32_t mask, const char* kind, T value, From from) {
   static_assert(sizeof(T) <= 8 && std::is_trivially_copyable_v<T>);
@@ -114,7 +114,7 @@ inline float __uint_as_float(uint32_t bits) {
   return value;
 }
 inline float __expf(float x) { return std::exp(x); }
-// Rounded by themselves: never fused with what is around them.
+// Rounded individually: never fused with other operations.
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
@@ -126,7 +126,7 @@ T __ldg(const T* source) {
 using std::max;
 using std::min;
 
-// --- On hosts
+// --- On the host
 
 enum cudaError_t {
   cudaSuccess = 0,

@@ -3,7 +3,7 @@
 namespace rnd1::test {
 namespace {
 
-/** Packed canvases and what attention sees of them. */
+/** Packed canvases and their attention inputs. */
 struct Packed {
   HeadLayout layout;
   Matrix query, key, value;
@@ -72,7 +72,7 @@ Result run(Backend& backend, const Packed& given, bool wantLogSumExp = true) {
   return {out.host(), wantLogSumExp ? logSumExp.host() : Matrix()};
 }
 
-/** `largestScore` is about what scale · q kᵀ comes to. */
+/** `largestScore`: approximate maximum of scale · q kᵀ. */
 void expectMatches(Backend& backend, const Packed& given, double largestScore = 0) {
   const Result actual = run(backend, given);
   const oracle::Attention expected =
@@ -160,7 +160,7 @@ void canvasesStandAlone() {
         expectSameBits(run(*alone, canvasOf(batch, canvas)).out.values,
                        rowRange(whole.out, batch.queryOffsets[canvas], lengths[canvas]).values,
                        text("canvas ", canvas, " alone"));
-      // A query sees its canvas, not the queries beside it.
+      // A query attends to its canvas only, whatever the other queries are.
       Packed one = canvasOf(batch, 2);
       one.query = rowRange(one.query, 100, 1);
       one.queryOffsets[1] = 1;

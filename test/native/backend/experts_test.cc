@@ -5,7 +5,7 @@
 namespace rnd1::test {
 namespace {
 
-/** Experts of all weight types, and their values as products see them. */
+/** Experts of all weight types, and their values as used in matmuls. */
 struct ExpertSet {
   ExpertSet(Noise& noise, int64_t count, int64_t hidden, int64_t width, std::span<const DType> dtypes) {
     for (int64_t expert = 0; expert < count; ++expert) {
@@ -38,7 +38,7 @@ struct ExpertsCase {
   int64_t hidden, width, experts, expertsPerToken;
 };
 
-/** Routes x as forced and runs the experts. */
+/** Routes x to forced experts and runs them. */
 Matrix runExperts(Backend& backend, const ExpertsCase& shape, const ExpertSet& experts,
                   const HostWeight& router, const Matrix& x, const std::vector<int32_t>& forced,
                   Routing* routing = nullptr) {
@@ -139,7 +139,7 @@ void expertsStandAlone() {
   });
 }
 
-/** So many rows per expert that backends may go another way: the bits of a row stay what they are alone. */
+/** Enough rows per expert to select other kernels: a row's bits must not change. */
 void manyRows() {
   forEachBackend([](Backend& backend) {
     for (const int64_t width : {20, 104}) {
@@ -201,7 +201,7 @@ void mlpMatches() {
         }
         const Matrix actual = out.host();
         expectClose(actual, expected, tolerance(backend.dtype(), Rounding::inside), "mlp");
-        // For many rows a backend may keep them elsewhere: they are scratch.
+        // For many rows a backend may not write them: they are scratch.
         if (rows < 129) expectRounded(activated.host(), backend.dtype(), "activation");
         if (rows == 129) whole = actual;
         expectSameBits(actual.values, rowRange(whole, 0, rows).values, "alone");

@@ -130,7 +130,7 @@ void rowsStandAlone() {
   });
 }
 
-/** So many rows that backends may go another way: the bits of a row stay what they are alone. */
+/** Enough rows to select other kernels: a row's bits must not change. */
 void manyRows() {
   forEachBackend([](Backend& backend) {
     Noise noise(6);
@@ -153,7 +153,7 @@ void manyRows() {
   });
 }
 
-/** Rows so long that kernels multiply them piece by piece. */
+/** Rows long enough to be multiplied in pieces. */
 void longRows() {
   forEachBackend([](Backend& backend) {
     Noise noise(9);

@@ -69,7 +69,7 @@ void normOfZeros() {
   });
 }
 
-/** Columns of a sharded part of a wider product: queries, keys, values and something behind them. */
+/** Columns of a shard of a wider product: queries, keys, values and others after them. */
 struct RopeCase {
   HeadLayout layout;
   Matrix qkv;
@@ -80,7 +80,7 @@ RopeCase ropeCase(Noise& noise, int64_t rows, int64_t headDim, int64_t heads, in
   RopeCase result;
   result.layout = {heads, keyValueHeads, headDim};
   result.qkv = noise.matrix(rows, result.layout.columns(), DType::f32, 2);
-  // Two canvases, packed: the positions of the second start again.
+  // Two packed canvases: positions restart in the second.
   for (int64_t row = 0; row < rows; ++row)
     result.positions.push_back(static_cast<int32_t>(row % (rows / 2 + 1)));
   return result;
@@ -109,7 +109,7 @@ void normRopeMatches() {
                                      given.positions, rotary),
                     tolerance(computeDtype, Rounding::inside), "qkv");
         expectRounded(actual, computeDtype, "qkv");
-        // Values are rounded and nothing else.
+        // Values are only rounded.
         const int64_t first = given.layout.queryColumns() + given.layout.keyValueColumns();
         for (int64_t row = 0; row < rows; ++row)
           for (int64_t column = first; column < given.layout.columns(); ++column)

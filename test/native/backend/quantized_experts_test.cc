@@ -34,7 +34,7 @@ struct ExpertSet {
   std::vector<ExpertWeights> mapped;
 };
 
-/** A dispatch made by hand. */
+/** A handmade dispatch. */
 class Routes {
  public:
   /** chosen (rows, k). */
@@ -184,7 +184,7 @@ void notFinite() {
     Matrix bad = x;
     bad.at(2, 63) = std::nanf("");
     bad.at(7, 0) = -INFINITY;
-    // Its activations overflow, though it is finite itself.
+    // Its activations overflow, although it is finite.
     for (int64_t column = 0; column < shape.hidden; ++column) bad.at(9, column) *= 1e25f;
     forEachQuantizedKernels([&](const cpu::QuantizedKernels& kernels) {
       Products products(kernels, 2, limitsOf(rows, shape));

@@ -18,7 +18,7 @@ struct Shape {
   int64_t inner, columns;
 };
 
-/** Products of every table with one weight: near float64, and the same bits in all of them. */
+/** Matmuls of all kernel tables with one weight: near float64, and the same bits in all tables. */
 void expectMatmuls(const Matrix& x, const QuantizedMatrix& weight, const QuantizedKind& kind) {
   const Weight mapped = weight.mapped();
   const DoubleMatrix expected = oracle::matmul(throughBytes(x, kind.group), weight.values());
@@ -61,7 +61,7 @@ void extremes() {
     const Scope scope(nameOf(kind));
     QuantizedMatrix weight(noise.matrix(33, 200), kind);
     weight.makeExtreme(noise);
-    // All activations of a row as large as its largest, so that no sum of neighbours is larger.
+    // All activations of a row have its largest magnitude, so that sums of neighbours are maximal.
     Matrix x(6, 200);
     for (int64_t row = 0; row < x.rows; ++row)
       for (int64_t column = 0; column < x.columns; ++column)
@@ -95,7 +95,7 @@ void tinyAndHuge() {
       forEachQuantizedKernels([&](const cpu::QuantizedKernels& kernels) {
         const Matrix actual =
             Products(kernels, 1, limitsOf(1, 128)).matmul(rowRange(x, row, 1), {&mapped, 1});
-        // Compared as multiples of a power of two, so that none of the squares overflows or vanishes.
+        // Compared in units of a power of two, so that no square overflows or underflows.
         const double unit = row == 0 ? 0x1p83 : row == 1 ? 0x1p-100 : 1;
         DoubleMatrix scaledExpected = expected;
         Matrix scaled = actual;
@@ -166,7 +166,7 @@ void rowsStandAlone() {
 void sideBySide() {
   Noise noise(7);
   const int64_t inner = 128;
-  // Formats may change between weights; every odd number of panels leaves one alone.
+  // Formats may change between weights; an odd number of panels leaves one unpaired.
   const QuantizedMatrix weights[] = {
       QuantizedMatrix(noise.matrix(48, inner), quantizedKinds[0], 1),
       QuantizedMatrix(noise.matrix(7, inner), quantizedKinds[0], 2),

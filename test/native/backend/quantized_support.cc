@@ -12,7 +12,7 @@ std::string nameOf(const QuantizedKind& kind) {
 QuantizedMatrix::QuantizedMatrix(const Matrix& values, const QuantizedKind& kind, size_t misalignment)
     : shape_{kind.dtype, values.rows, values.columns, kind.group},
       misalignment_(misalignment),
-      // Nothing behind the last byte: a read beyond it is a read beyond the file.
+      // No padding at the end: a read beyond it is a read beyond the file.
       data_(misalignment + static_cast<size_t>(shape_.dataBytes())),
       scales_(misalignment + static_cast<size_t>(shape_.scaleCount())),
       minimums_(hasMinimums(kind.dtype) ? scales_.size() : 0) {

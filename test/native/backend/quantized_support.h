@@ -4,10 +4,10 @@
 #include "backends.h"
 #include "core/quantized.h"
 
-/** Quantized weights in host memory, and what the ops on them mean in float64. */
+/** Quantized weights in host memory, and float64 references of their ops. */
 namespace rnd1::test {
 
-/** What a test asks of a quantized weight. */
+/** Parameters of a quantized test weight. */
 struct QuantizedKind {
   DType dtype;
   int32_t group;
@@ -18,16 +18,16 @@ constexpr QuantizedKind quantizedKinds[] = {
 
 std::string nameOf(const QuantizedKind& kind);
 
-/** As a mapped file would hold it: bytes at any offset, scales at an even one. */
+/** A weight as in a mapped file: bytes at any offset, scales at an even one. */
 class QuantizedMatrix {
  public:
   QuantizedMatrix(const Matrix& values, const QuantizedKind& kind, size_t misalignment = 0);
 
-  /** Every stored integer the least or the greatest one. */
+  /** Sets every stored integer to the minimum or maximum. */
   void makeExtreme(Noise& noise);
 
   Weight mapped() const;
-  /** What the integers and scales stand for. */
+  /** The dequantized values. */
   Matrix values() const;
 
  private:
@@ -37,10 +37,10 @@ class QuantizedMatrix {
   std::vector<uint16_t> scales_, minimums_;
 };
 
-/** x as the bytes and scales of `columns`-wide groups say it: max |x| / 127 to the nearest integer. */
+/** x quantized in groups of `group` columns and dequantized: scale max |x| / 127, nearest integers. */
 Matrix throughBytes(const Matrix& x, int64_t group);
 
-/** Kernels with a pool of their own. */
+/** Kernels with their own thread pool. */
 struct Products {
   Products(const cpu::QuantizedKernels& kernels, int threads, const Limits& limits)
       : pool(threads), ops(pool, kernels) {
@@ -56,7 +56,7 @@ struct Products {
 /** body(kernels) for every table that this machine can run; failures name it. */
 void forEachQuantizedKernels(const std::function<void(const cpu::QuantizedKernels&)>& body);
 
-/** A tensor whose rows lie `padding` elements apart; what is between them stays NaN. */
+/** A tensor with `padding` elements between rows, which must stay NaN. */
 class HostMatrix {
  public:
   explicit HostMatrix(const Matrix& values) : HostMatrix(values.rows, values.columns) {

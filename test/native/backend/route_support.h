@@ -4,7 +4,7 @@
 
 #include "backends.h"
 
-/** What the tests of routing and of experts share: the arrays of a Dispatch, on the backend and back. */
+/** Shared by the tests of routing and of experts: the arrays of a Dispatch, to the backend and back. */
 namespace rnd1::test {
 
 /** The arrays of a Dispatch. */

@@ -18,7 +18,7 @@ Routing route(Backend& backend, const Matrix& x, const HostWeight& router, int64
   return hostOf(dispatch);
 }
 
-/** Every slot once, grouped by its expert, ascending within. */
+/** Every slot occurs once, grouped by expert, ascending within a group. */
 void expectGrouped(const Routing& routing, int64_t rows, int64_t experts, int64_t expertsPerToken) {
   std::vector<int32_t> expectedOffsets{0};
   std::vector<int32_t> expectedSlots;
@@ -32,7 +32,7 @@ void expectGrouped(const Routing& routing, int64_t rows, int64_t experts, int64_
   expect(routing.slots == expectedSlots, "slots are not those of the experts, ascending");
 }
 
-/** The softmax of the row's router logits at its ids, normalised when asked for. */
+/** The softmax of the row's router logits at its ids, optionally normalised. */
 DoubleMatrix expectedWeights(const DoubleMatrix& probabilities, const Routing& routing, bool normalise) {
   DoubleMatrix result(routing.weights.rows, routing.weights.columns);
   for (int64_t row = 0; row < result.rows; ++row) {
@@ -46,7 +46,7 @@ DoubleMatrix expectedWeights(const DoubleMatrix& probabilities, const Routing& r
   return result;
 }
 
-/** The ids are the best k by float64, best first, but for candidates that f32 cannot tell apart. */
+/** The ids are the best k by float64, best first, except candidates that f32 cannot distinguish. */
 void expectBest(const Routing& routing, const DoubleMatrix& logits) {
   const int64_t k = routing.weights.columns;
   for (int64_t row = 0; row < logits.rows; ++row) {
@@ -95,7 +95,7 @@ void routesToTheBest() {
 void routeTies() {
   forEachBackend([](Backend& backend) {
     Noise noise(32);
-    // Experts 0, 3, 6, … share one row of the router, and so on: every logit is tied.
+    // Experts 0, 3, 6, … share one row of the router, and so do the others: every logit is tied.
     const Matrix distinct = noise.matrix(3, 20, DType::f32, 0.3f);
     Matrix values(17, 20);
     for (int64_t expert = 0; expert < 17; ++expert)

@@ -32,7 +32,7 @@ void equalLogits() {
       float topP;
       int64_t kept;
     };
-    // Rank j ≥ 3 stays while the sum up to rank j − 1 is ≤ p: equality keeps.
+    // Rank j ≥ 3 stays while the sum up to rank j − 1 is ≤ p: equality counts.
     constexpr Case cases[] = {{5, 0, 5},      {1, 0, 1},       {64, 0, 64},  {0, 0.5f, 33},  {0, 1e-6f, 2},
                               {0, 0.25f, 17}, {0, 0.249f, 16}, {8, 0.5f, 5}, {3, 0.999f, 3}, {1, 0.5f, 1}};
     for (const Case& given : cases) {
@@ -132,8 +132,7 @@ void notFinite() {
           expectSameScores(actual, clean, "the other rows");
         }
     }
-    // A hidden state with NaN or infinity, and finite ones whose logits overflow either
-    // way.
+    // A hidden state with NaN or infinity, and finite ones whose logits overflow to ±∞.
     const HostWeight head(noise.matrix(31, 20, DType::f32, 1e4f), DType::bf16);
     Matrix x = noise.matrix(5, 20, backend.dtype());
     x.at(1, 4) = std::nanf("");
@@ -144,7 +143,7 @@ void notFinite() {
     for (int64_t row = 0; row < 5; ++row)
       expectEqual(actual[static_cast<size_t>(row)].finite, row == 0 || row == 4,
                   text("row ", row, " is finite"));
-    // One logit of −∞ beside finite ones is no ban either.
+    // A single −∞ among finite logits is no ban either.
     Matrix one_sided = noise.matrix(31, 20);
     for (int64_t column = 0; column < 20; ++column) one_sided.at(9, column) = -1e4f;
     Matrix large(1, 20);
@@ -162,7 +161,7 @@ void positionZero() {
     Noise noise(48);
     const HostWeight head(noise.matrix(31, 20), DType::bf16);
     Matrix x = noise.matrix(3, 20, backend.dtype());
-    // There is no row before it: whatever stands in its place is not looked at.
+    // There is no row before it: the contents of its place are not read.
     x.at(1, 0) = std::nanf("");
     const std::vector<ScoreRow> rows{{0, 4, 9}, {1, 0, 17, false}, {1, 1, 9}};
     const std::vector<SamplingPlan> plans{plan(1), plan(1, 0, 0, false)};
@@ -201,7 +200,7 @@ void temperatureZero() {
   });
 }
 
-/** All keys of a draw are equal but for the last bits of an f32: float64 decides. */
+/** All keys of a draw are equal up to the last bits of an f32: float64 decides. */
 void closeDraws() {
   forEachBackend([](Backend& backend) {
     const SamplingPlan one = plan(1, 0, 0, false);
@@ -223,7 +222,7 @@ void closeDraws() {
   });
 }
 
-/** Finite logits whose difference is not. */
+/** Finite logits with an infinite difference. */
 void farApart() {
   forEachBackend([](Backend& backend) {
     const auto rows = scoreRows(1);

@@ -15,7 +15,7 @@ Limits limitsOf(int64_t rows, int64_t inner, int64_t vocabulary) {
   return limits;
 }
 
-/** What an op that scores takes, in memory of the backend. */
+/** Arguments of a scoring op, in backend memory. */
 class ScoreMemory {
  public:
   ScoreMemory(Backend& backend, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans)

@@ -5,31 +5,31 @@
 
 #include "backends.h"
 
-/** What the tests of scores share: plans, rows, calls, and scores against float64. */
+/** Shared by the tests of scores: plans, rows, calls, and comparison with float64. */
 namespace rnd1::test {
 
 /** Rows of one canvas after another: row r predicts position r + 1 of canvas r mod canvases. */
 std::vector<ScoreRow> scoreRows(int64_t rows, int32_t canvases = 1);
 
-/** The rows of given logits. */
+/** Scores of the rows of given logits. */
 std::vector<Score> scoreLogits(Backend& backend, const Matrix& logits, std::span<const ScoreRow> rows,
                                std::span<const SamplingPlan> plans);
 
-/** The rows of hidden states times a head in host memory. */
+/** Scores of hidden states times a head in host memory. */
 std::vector<Score> scoreHidden(Backend& backend, const Matrix& x, const Weight& head,
                                std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans);
 std::vector<Score> scoreHidden(Backend& backend, const Matrix& x, const HostWeight& head,
                                std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans);
 
-/** The scores of these logits by float64, but for tokens that f32 cannot tell apart. */
+/** Expects the float64 scores of these logits, except for tokens that f32 cannot distinguish. */
 void expectScores(const std::vector<Score>& actual, const Matrix& logits, std::span<const ScoreRow> rows,
                   std::span<const SamplingPlan> plans, Location location = Location::current());
 
-/** The same in every field. */
+/** Expects all fields to be equal. */
 void expectSameScores(std::span<const Score> actual, std::span<const Score> expected, const std::string& what,
                       Location location = Location::current());
 
-/** Always of the same seed and round. */
+/** A plan with a fixed seed and round. */
 SamplingPlan plan(float temperature, int32_t topK = 0, float topP = 0, bool greedy = true);
 
 /** Plans of every kind: temperatures, each filter, both together, drawn or not. */

@@ -54,8 +54,7 @@ void scoreMatches() {
         const DoubleMatrix exact = oracle::matmul(x, head.values(backend.dtype()));
         const Matrix logits(exact);
         const auto actual = scoreHidden(backend, x, head, rows, plans);
-        // Cold plans amplify the rounding of the logits: what is scored are the
-        // backend's own.
+        // Low temperatures amplify rounding errors of logits, so the backend's own logits are scored.
         const Weight placed = backend.place(head.mapped());
         const DeviceMatrix input(backend, x);
         const DeviceMatrix product(backend, count, 307);
@@ -67,7 +66,7 @@ void scoreMatches() {
   });
 }
 
-/** Greedy unfiltered plans need no logits; what they give is what the logits give. */
+/** Greedy unfiltered plans need no logits; their scores equal those from logits. */
 void greedyUnfilteredScores() {
   forEachBackend([](Backend& backend) {
     Noise noise(47);
@@ -77,7 +76,7 @@ void greedyUnfilteredScores() {
       std::vector<int32_t> banned{0, static_cast<int32_t>(vocabulary / 2), 0};
       if (vocabulary > 2) plans[1].banned = banned;
       const Matrix x = noise.matrix(70, 45, backend.dtype());
-      // Every weight comes twice: the lower of equal tokens must win.
+      // Every weight row occurs twice: the lower of equal tokens must win.
       Matrix weights = noise.matrix(vocabulary, 45, DType::f32, 0.4f);
       for (int64_t row = vocabulary / 2; row < vocabulary; ++row)
         std::copy_n(weights.row(row - vocabulary / 2), 45, weights.row(row));
@@ -121,8 +120,7 @@ void largeVocabulary() {
   });
 }
 
-/** Plain scores are those of rows of logits; of equal rows of the head, in different parts, 3 is the first.
- */
+/** Greedy unfiltered scores equal those of logits; 3 is the first of equal head rows in different parts. */
 void expectSameWithLogits(Backend& backend, Noise& noise, const Matrix& values, const Weight& head,
                           int64_t count) {
   const int64_t vocabulary = values.rows;
@@ -139,14 +137,14 @@ void expectSameWithLogits(Backend& backend, Noise& noise, const Matrix& values, 
   backend.logits(input, placed, product);
   expectSameScores(actual, scoreLogits(backend, product.host(), rows, plans), "against scoreLogits");
   expectEqual(actual.back().token, 3, "the first of equal tokens");
-  // A plan that draws makes rows of logits necessary.
+  // A plan with draws requires rows of logits.
   plans.push_back(plan(1, 0, 0, false));
   expectSameScores(scoreHidden(backend, x, head, rows, plans), actual, "with rows of logits");
 }
 
 void greedyAlone() {
   forEachBackend([](Backend& backend) {
-    // On a GPU the last bits of sums differ between the two ways.
+    // On a GPU the last bits of sums differ between the two paths.
     if (backend.device() != "cpu") return countExpectation();
     Noise noise(51);
     for (const int64_t vocabulary : {1023, 1025, 3001}) {

@@ -1,4 +1,4 @@
-// Every op at the shapes of RND1-30B: GPUs against the CPU. Without a GPU it says so and tries nothing.
+// Every op at the shapes of RND1-30B: GPUs against the CPU. Without a GPU it reports that and tests nothing.
 #include <cstdio>
 #include <thread>
 
@@ -11,12 +11,12 @@ namespace {
 
 constexpr int64_t hidden = 2048, width = 768, experts = 128, expertsPerToken = 8, vocabulary = 151'936;
 constexpr HeadLayout layout{32, 4, 128};
-constexpr int64_t rowCounts[] = {64, 256, 1024};  // few rows per expert, a canvas, many
+constexpr int64_t rowCounts[] = {64, 256, 1024};  // few rows per expert; one canvas; many
 constexpr int64_t scoredRows = 64;
-// Logits of two backends differ by less: which of two tokens so close is predicted says nothing.
+// Bound for the difference of two backends' logits: either of two tokens this close may be predicted.
 constexpr double nearTie = 1e-3;
 
-/** Uniform in [−amplitude, amplitude], fast enough for a head of 311 million weights. */
+/** Uniform in [−amplitude, amplitude], fast enough for an LM head of 311 million weights. */
 Matrix quickMatrix(uint64_t seed, int64_t rows, int64_t columns, DType dtype, float amplitude) {
   Matrix result(rows, columns);
   for (float& value : result.values) {
@@ -30,7 +30,7 @@ class TrueShapes {
  public:
   TrueShapes(Backend& gpu, Backend& cpu) : gpu_(gpu), cpu_(cpu), dtype_(gpu.dtype()) {}
 
-  /** run(backend) on both; the CPU's result, which the tests of ops hold to float64, is the truth. */
+  /** run(backend) on both; the reference is the CPU, which the tests of ops compare with float64. */
   template <typename Run>
   void compare(const char* what, Rounding rounding, Run&& run) {
     const Matrix expected = run(cpu_);
@@ -91,7 +91,7 @@ class TrueShapes {
       DeviceDispatch dispatch(backend, rows, experts, expertsPerToken);
       const DeviceMatrix input(backend, x), activated(backend, rows * expertsPerToken, width, 0),
           out(backend, rows, hidden);
-      // The second backend takes the first one's routes: near ties may go either way.
+      // The second backend uses the first one's routes, because near ties may go either way.
       const DeviceArray<int32_t> forced(backend, routed);
       backend.route(input, backend.place(router.mapped()),
                     {expertsPerToken, true, routed.empty() ? nullptr : forced.data()}, dispatch.view);
@@ -125,7 +125,7 @@ class TrueShapes {
           expect(gap < nearTie, text("row ", row, ": token ", token, ", expected ", expected[row].token));
         }
       }
-      // Exponentials of two libraries may put a token on either side of the cut of top-p.
+      // Two exp implementations may put a token on either side of the top-p cutoff.
       expect(cut <= 1, text(cut, " of ", scoredRows, " tokens had been cut by the filters"));
     }
   }
@@ -166,7 +166,7 @@ void forEachGpu(Body&& body) {
   expect(true, "skipped");
 }
 
-/** The same at every number of rows. */
+/** The same for every row count. */
 template <void (TrueShapes::*op)(int64_t)>
 void atEveryRowCount() {
   forEachGpu([](TrueShapes& shapes) {

@@ -6,7 +6,7 @@
 namespace rnd1::test {
 namespace {
 
-/** The positions of one canvas that may be filled, with their scores. */
+/** The eligible positions of one canvas, with their scores. */
 struct Canvas {
   std::vector<ScoreRow> rows;
   std::vector<Score> scores;
@@ -38,7 +38,7 @@ std::vector<int32_t> commit(Backend& backend, const Canvas& canvas, const Unmask
   limits.scoredRows = static_cast<int64_t>(canvas.rows.size());
   limits.rows = limits.scoredRows;
   backend.reserve(limits);
-  // Nothing behind the canvas may be touched, and what was committed before counts for nothing.
+  // Memory after the canvas must not change, and earlier `committed` flags are ignored.
   std::vector<Score> given = canvas.scores;
   for (Score& score : given) score.committed = true;
   given.push_back({-1, 1, 1, 1, true, true});
@@ -68,7 +68,7 @@ void expectPositions(const std::vector<int32_t>& actual, const std::vector<int32
   expect(actual == expected, text(what, ": got ", list(actual), ", expected ", list(expected)), location);
 }
 
-/** The limit of a probability, as plans have it. */
+/** ln τ, as stored in plans. */
 double logOf(double tau) { return static_cast<float>(std::log(tau)); }
 
 constexpr UnmaskOrder orders[] = {UnmaskOrder::entropy, UnmaskOrder::confidence, UnmaskOrder::margin,
@@ -131,7 +131,7 @@ void entropyBounded(Backend& backend) {
   canvas.add(6, -0.1f, 0.25f);
   canvas.add(8, -0.2f, 1.0f);
   canvas.add(9, -0.4f, 0.125f);
-  // By confidence: 6, 8, 4, 9; sums without the largest: 0, 0.25, 0.75, 0.875.
+  // Order by confidence: 6, 8, 4, 9; sums without the largest: 0, 0.25, 0.75, 0.875.
   expectPositions(positions(canvas, 0), {6}, "gamma 0");
   expectPositions(positions(canvas, 0.25), {6, 8}, "gamma 0.25, equality counts");
   expectPositions(positions(canvas, 0.8), {4, 6, 8}, "gamma 0.8");
@@ -194,7 +194,7 @@ void randomOrder(Backend& backend) {
   std::vector<int32_t> leading(10);
   std::iota(leading.begin(), leading.end(), 1);
   expect(first != leading, "the order is not random");
-  // Other scores, and fewer positions beside them, change nothing about what comes first.
+  // With other scores and fewer positions, the order stays the same.
   Canvas fewer;
   for (const int32_t position : first) fewer.add(position, -0.1f * static_cast<float>(position), 0.1f);
   const auto best = positions(canvas, 5, 1, 39);

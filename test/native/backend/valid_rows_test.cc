@@ -1,5 +1,5 @@
-// Rows that are not there: ops of GPUs leave them alone, and no expert is asked for them. On the CPU there
-// are none, since buckets are exact there.
+// Rows beyond the valid ones: GPU ops leave them unchanged, and no expert computes them. The CPU has none,
+// since its buckets are exact.
 #include <bit>
 #include <cstdio>
 
@@ -41,7 +41,7 @@ void expectDeadRowsAlone(Backend& backend) {
   const auto weight = [&](int64_t outputs, int64_t inputs) {
     return backend.place(HostWeight(noise.matrix(outputs, inputs), dtype).mapped());
   };
-  // Ids behind the last valid row would be far outside of everything.
+  // Ids after the last valid row are far out of range.
   std::vector<int32_t> indices(rows, 1 << 30);
   for (int32_t row = 0; row < valid; ++row) indices[static_cast<size_t>(row)] = row % 30;
   const DeviceArray<int32_t> ids(backend, indices);

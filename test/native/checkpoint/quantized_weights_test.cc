@@ -1,5 +1,5 @@
-// Quantized weights in files: written by fillShard, mapped by Weights, or made while an unquantized model is
-// loaded.
+// Quantized weights in files: written by fillShard, mapped by Weights, or quantized while an unquantized
+// model is loaded.
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -24,7 +24,7 @@ struct QuantizedFile {
   QuantizedFile(TinyModel& tiny, const Quantization& quantization) {
     const Manifest unquantized = tiny.manifest();
     shard.sources = unquantized.files;
-    uint64_t end = 6;  // scales at even places, integers at odd ones where it happens
+    uint64_t end = 6;  // scales at even offsets, integers at any
     for (const auto& [name, source] : unquantized.tensors) {
       ShardTensor tensor{name, source, {}, end, 0, {}};
       TensorLocation location = source;
@@ -90,7 +90,7 @@ void loadsWhatItWrites() {
     expectEqual(mapped->weightBytes(), made->weightBytes(), "bytes");
     const Matrix logits = logitsOf(*mapped);
     expectSameBits(logits.values, logitsOf(*made).values, "quantized while loading");
-    // And near the unquantized one: the kernels' own tests say how near.
+    // And near the unquantized model; the tests of the kernels check the exact tolerance.
     const Matrix exact = logitsOf(*tiny.load(makeCpuBackend(DType::f32, 1)));
     double error = 0, power = 0;
     for (size_t i = 0; i < exact.values.size(); ++i) {
@@ -196,7 +196,7 @@ void fillingFails() {
   Shard beyond = file.shard;
   beyond.tensors[5].source.offset = std::filesystem::file_size(file.shard.sources[0]) - 3;
   expectError([&] { fill(beyond); }, ErrorCode::io, {file.shard.sources[0], "too early"});
-  // A full disk: the device that is always full, where there is one.
+  // A full disk: /dev/full, if it exists.
   if (std::filesystem::exists("/dev/full")) {
     Shard full = file.shard;
     full.path = "/dev/full";

@@ -30,7 +30,7 @@ void mapsFiles() {
   const MappedFile moved(std::move(mapped));
   expect(moved.bytes().data() == address && moved.bytes().size() == content.size(), "moving maps again");
   expect(moved.path() == file.path(), "moving loses the path");
-  // The pages stay when the name is gone.
+  // The pages remain after the name is removed.
   std::filesystem::remove(file.path());
   expect(moved.bytes()[0] == content[0], "content of a removed file");
 }
@@ -91,7 +91,7 @@ void refusesWeights() {
                 ErrorCode::invalidCheckpoint, {name.c_str(), path.c_str()});
   expectRefused(config, bend([](Manifest&, TensorLocation& tensor) { tensor.file = 1; }),
                 ErrorCode::invalidCheckpoint, {name.c_str()});
-  // Sizes whose product no int64_t holds, of a tensor that nobody asked for too, and sums of them.
+  // Sizes whose product or sum overflows int64_t, also of a tensor that is not loaded.
   constexpr int64_t large = int64_t{1} << 40;
   for (const std::vector<int64_t>& shape : std::vector<std::vector<int64_t>>{
            {large, large}, {-1, 4}, {int64_t{1} << 53}, {0, large, large, large}})
@@ -101,7 +101,7 @@ void refusesWeights() {
                     }),
                     ErrorCode::invalidCheckpoint, {"other", "impossible shape"});
   const auto size = static_cast<uint64_t>(std::filesystem::file_size(path));
-  // One byte too far, far behind the end, and where offset plus length overflows.
+  // One byte too far, far after the end, and an overflow of offset plus length.
   for (const uint64_t offset : {size - 2 * 48 * 27 + 1, size + 1, ~uint64_t{0} - 10})
     expectRefused(config, bend([&](Manifest&, TensorLocation& tensor) { tensor.offset = offset; }),
                   ErrorCode::invalidCheckpoint, {name.c_str(), path.c_str()});
@@ -169,7 +169,7 @@ void loadingAborts() {
 }
 
 void copiesWeights() {
-  // Of a file that is quantized while it is loaded, what stays unquantized is copied.
+  // If a file is quantized on loading, tensors that stay unquantized are copied.
   const std::optional<Quantization> none, bytes = Quantization{DType::q8, 32};
   for (const auto& [computeDtype, quantize] :
        {std::pair(DType::f32, none), std::pair(DType::bf16, none), std::pair(DType::bf16, bytes)}) {
@@ -186,7 +186,7 @@ void copiesWeights() {
     const auto mapped = load(false), copied = load(true);
     expectEqual(copied->weightBytes(), mapped->weightBytes(), "weight bytes");
     const Matrix expected = forward(*mapped, canvas)[0].logits;
-    // What is written into the file reaches those that map it alone.
+    // Changes of the file are visible only to those that map it.
     {
       std::fstream file(manifest.files[0], std::ios::in | std::ios::out | std::ios::binary);
       const std::string zeros(static_cast<size_t>(std::filesystem::file_size(manifest.files[0])), '\0');
@@ -231,7 +231,7 @@ void quantizesFromFiles() {
     const Model model(
         tiny.config(), makeCpuBackend(DType::bf16, 2), manifest,
         [&](const LoadProgress& progress) {
-          // In the midst of it, when the file was found long enough.
+          // Truncates during loading, after the file size was checked.
           if (!std::exchange(cut, true)) std::filesystem::resize_file(path, 3000);
           expect(progress.tensors > 0, "progress");
         },

@@ -81,7 +81,7 @@ void roundsToNearest() {
                       nearest(format, value)));
   };
   for (const Format& format : formats) {
-    // Every value, the middle to the next one, and the neighbours of both in f32.
+    // Every value, the midpoint to the next one, and the f32 neighbours of both.
     for (uint32_t pattern = 0; pattern < 0x10000; ++pattern) {
       const double value = valueOf(format, static_cast<uint16_t>(pattern));
       if (!std::isfinite(value)) continue;
@@ -100,7 +100,7 @@ void roundsToNearest() {
     }
     for (const float value : {0.0f, -0.0f, INFINITY, -INFINITY}) check(format, value);
     expect(std::isnan(roundTo(format.dtype, std::nanf(""))), "NaN becomes a number");
-    // Only the lowest bit of the mantissa says that it is NaN and not infinity.
+    // Only the lowest mantissa bit distinguishes this NaN from infinity.
     expect(std::isnan(roundTo(format.dtype, std::bit_cast<float>(0x7f800001u))), "NaN becomes infinity");
   }
   expectEqual(roundTo(DType::f32, 0.1f), 0.1f, "f32 of f32");

@@ -1,4 +1,4 @@
-// The quantizer against float64, its layout against the words of docs/quantization.md.
+// The quantizer against float64, its layout against docs/quantization.md.
 #include <cmath>
 #include <cstring>
 
@@ -8,7 +8,7 @@
 namespace rnd1::test {
 namespace {
 
-/** A quantized matrix in plain sight. */
+/** A quantized matrix with access to its elements. */
 struct Quantized {
   QuantizedShape shape;
   std::vector<uint8_t> data;
@@ -32,7 +32,7 @@ struct Quantized {
       : Quantized({dtype, values.rows, values.columns, group},
                   reinterpret_cast<const std::byte*>(values.values.data()), DType::f32, values.columns * 4) {}
 
-  /** By the words of the documentation, not by `byteOf`. */
+  /** Follows the documentation, not `byteOf`. */
   int stored(int64_t row, int64_t column) const {
     const int64_t padded = shape.groups() * shape.group;
     if (shape.dtype == DType::q8)
@@ -75,7 +75,7 @@ void forEachShape(Body&& body) {
       }
 }
 
-/** Squared error of a group under the plain choice: the range of the values in even steps. */
+/** Squared error of a group with the simple choice: the range of the values in equal steps. */
 double plainError(const Matrix& values, int64_t row, int64_t first, int64_t end) {
   double min = INFINITY, max = -INFINITY, error = 0;
   for (int64_t i = first; i < end; ++i) {
@@ -105,7 +105,7 @@ void choosesTheNearest() {
           magnitude = std::max(magnitude, std::fabs(value));
           const double exact =
               std::min<double>(std::max<double>((value - q.minimum(row, g)) / q.scale(row, g), min), max);
-          // Half a step, and what f32 leaves open where two are as near.
+          // Half a step, plus the f32 error for ties.
           if (!expect(std::fabs(q.stored(row, column) - exact) <= 0.5 + 1e-4,
                       text("row ", row, " column ", column, " is ", q.stored(row, column), ", not ", exact)))
             return;
@@ -116,7 +116,7 @@ void choosesTheNearest() {
           expectEqual(q.scales[q.groupIndex(row, g)], floatToF16(static_cast<float>(magnitude) / 127),
                       "scale");
         } else {
-          // Rounding of the minimum to f16 may cost a little where the plain choice is exact.
+          // Rounding the minimum to f16 may add a small error if the simple choice is exact.
           const double rounding = static_cast<double>(end - first) * std::pow(magnitude * 0x1p-10, 2);
           expect(error <= plainError(values, row, first, end) + rounding,
                  text("row ", row, " group ", g, ": error ", error));
@@ -149,7 +149,7 @@ void widensAgain() {
         if (!expect(back.at(row, column) == static_cast<float>(q.value(row, column)),
                     text("row ", row, " column ", column)))
           return;
-    // What was on the grid comes back to the bit.
+    // Values on the grid are reproduced exactly.
     const Quantized again(dtype, group, back);
     const Matrix twice = again.dequantized();
     double error = 0, power = 0;
@@ -194,7 +194,7 @@ void holdsExtremes() {
     }
     const Quantized zeros = quantized(0, 0);
     expect(zeros.good && zeros.scale(0, 0) == 0 && zeros.value(0, 5) == 0, "zeros");
-    // Scales as small as f16 has them do not vanish.
+    // The smallest f16 scales do not vanish.
     for (const float tiny : {0x1p-20f, 0x1p-24f, 0x1p-30f, 0x1p-126f}) {
       const Quantized small = quantized(-tiny, tiny);
       expect(small.good && small.scale(0, 0) > 0, text(tiny, " has a scale"));

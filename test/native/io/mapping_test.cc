@@ -1,4 +1,4 @@
-// Files that are cut while they are mapped.
+// Files that are truncated while mapped.
 #include <filesystem>
 #include <string>
 
@@ -34,7 +34,7 @@ bool same(const Action& left, const Action& right) {
          left.sa_sigaction == right.sa_sigaction;
 }
 
-/** How a file says that it is not what it was. */
+/** The error of a changed file; empty if it is intact. */
 std::string complaint(const MappedFile& file) {
   try {
     file.checkIntact();
@@ -45,7 +45,7 @@ std::string complaint(const MappedFile& file) {
   return "";
 }
 
-/** Through a volatile: the read must take place. */
+/** Through a volatile, so that the read is not optimised away. */
 int readAt(const std::byte* bytes, size_t index) {
   return static_cast<int>(*const_cast<const volatile std::byte*>(bytes + index));
 }
@@ -65,7 +65,7 @@ void cutFilesGiveZeros() {
   expectEqual(readAt(whole.bytes().data(), size - 1), 1, "content of another file");
 }
 
-/** A cut that nobody looked at until the file had its length again. */
+/** A truncation that is only checked after the file has its length again. */
 void lossIsRemembered() {
   const TemporaryFile file(ones());
   const MappedFile mapped(file.path());
@@ -95,7 +95,7 @@ void othersGetTheirs() {
   {
     const TemporaryFile file(ones()), foreign(ones());
     const MappedFile mapped(file.path());
-    // Not ours: mapped beside the guards.
+    // A mapping without a guard.
     const File opened(foreign.path(), File::Mode::read);
     void* memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, opened.descriptor(), 0);
     std::filesystem::resize_file(foreign.path(), 0);
@@ -145,7 +145,7 @@ void handlerComesAndGoes() {
     const MappedFile second(file.path());
     first.reset();
     expect(same(currentAction(), ours), "it went with the first of two");
-    // One that comes later stays.
+    // A handler installed later stays.
     Action later{};
     later.sa_handler = countPlain;
     ::sigaction(SIGBUS, &later, nullptr);

@@ -4,7 +4,7 @@
 
 #include "tiny_model.h"
 
-/** What the tests of forward passes and of steps share. */
+/** Shared by the tests of forward passes and of steps. */
 namespace rnd1::test {
 
 /** Ids of the tiny model's vocabulary. */

@@ -89,7 +89,7 @@ void forcedExperts() {
     requests[1].tokens = canvases[1];
     const AbortFlag never;
     expectThrows<Error>([&] { model->forward(requests, never); }, "forced experts for one canvas of two");
-    // The failure leaves nothing behind.
+    // The failure has no lasting effect.
     expectSameBits(forward(*model, canvases, forced)[1].logits.values, passes[1].logits.values,
                    "the next pass");
   });

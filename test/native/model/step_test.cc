@@ -5,7 +5,7 @@
 namespace rnd1::test {
 namespace {
 
-/** A step's canvas with memory of its own. */
+/** A StepCanvas that owns its memory. */
 struct Canvas {
   std::vector<int32_t> tokens, masked;
   std::vector<uint8_t> eligible;
@@ -168,7 +168,7 @@ void stepAllocatesNothing() {
   });
 }
 
-/** Backends record what comes again. */
+/** Backends record repeated steps. */
 void stepsComeAgain() {
   forEachFactory([](const BackendFactory& make) {
     TinyModel tiny(83);
@@ -202,7 +202,7 @@ void abortsOn(const BackendFactory& make) {
   } catch (const Error& error) {
     expect(error.code() == ErrorCode::aborted, error.what());
   }
-  // Another batch, in the memory that what was aborted may still be read from.
+  // Another batch, in memory that the aborted step might still be reading.
   auto others = stepCanvases(noise);
   auto expected = others;
   step(*tiny.load(make(2)), expected);

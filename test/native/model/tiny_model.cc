@@ -3,7 +3,7 @@
 namespace rnd1::test {
 namespace {
 
-// Odd on purpose: the tensors behind it are misaligned, as in a file with an odd header.
+// Odd on purpose: the tensors after it are misaligned, as in a file with an odd header.
 constexpr uint64_t headerBytes = 13;
 
 std::string layerName(int64_t layer) { return "model.layers." + std::to_string(layer) + "."; }

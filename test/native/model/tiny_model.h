@@ -10,27 +10,27 @@
 #include "model/graph.h"
 #include "temporary_file.h"
 
-/** Small random models in a file, and the whole of DESIGN's model in float64. */
+/** Small random models in a file, and a float64 reference of the whole model. */
 namespace rnd1::test {
 
 struct TinyOptions {
   bool normTopkProb = true;
   bool tieWordEmbeddings = false;
-  std::vector<DType> dtypes = {DType::bf16};  // of the tensors, in turn
+  std::vector<DType> dtypes = {DType::bf16};  // dtypes of the tensors, in turn
 };
 
 class TinyModel {
  public:
   explicit TinyModel(uint64_t seed, const TinyOptions& options = {});
 
-  /** NaN in the embedding of a token, before the first `load`. */
+  /** Sets a token's embedding to NaN; call it before the first `load`. */
   void spoilToken(int32_t token);
 
   const Config& config() const { return config_; }
-  /** With the file written; tests may bend it. */
+  /** Writes the file and returns its manifest, which tests may modify. */
   Manifest manifest();
   std::unique_ptr<Model> load(std::unique_ptr<Backend> backend);
-  /** A tensor as the compute dtype sees it. Norms and the embedding are never rounded. */
+  /** A tensor rounded to the compute dtype, except norms and the embedding. */
   Matrix tensor(const std::string& name, DType computeDtype) const;
 
  private:
@@ -45,7 +45,7 @@ class TinyModel {
   std::optional<TemporaryFile> file_;
 };
 
-/** What a forward pass returns for all rows of one canvas. */
+/** Results of a forward pass for all rows of one canvas. */
 struct Pass {
   std::vector<Matrix> hidden;        // (layers + 2) × (rows, hidden)
   std::vector<Matrix> routerLogits;  // layers × (rows, experts)
@@ -65,7 +65,7 @@ struct ModelPass {
   DoubleMatrix logits;
 };
 
-/** The model on one canvas, with the experts given: (layers, rows, k). */
+/** The model on one canvas, with given experts (layers, rows, k). */
 ModelPass model(const TinyModel& tiny, DType computeDtype, std::span<const int32_t> tokens,
                 std::span<const int32_t> expertIds);
 

@@ -1,8 +1,8 @@
 // Attention with an online softmax over blocks of keys. Included by kernels.inl only.
 //
-// Keys lie across lanes: panels of `lanes` keys, dimension after dimension. So do the dimensions of values,
-// key after key. A *unit* is what a lane takes at once: an f32, or a pair of bf16 along the inner dimension
-// of the product, dimensions of keys and keys of values.
+// Each lane holds one key: panels of `lanes` keys, dimension by dimension. For values, each lane holds one
+// dimension, key by key. A *unit* is what a lane multiplies at a time: an f32, or a pair of bf16 along the
+// inner dimension (dimensions of keys, keys of values).
 
 /** Products of f32. */
 struct WideUnits {
@@ -14,12 +14,12 @@ struct WideUnits {
   static inline void packRow(const float* row, int64_t headDim, float* units) {
     __builtin_memcpy(units, row, static_cast<size_t>(headDim) * 4);
   }
-  /** Units along keys: `low` and `high` are two rows; here a unit is of one. */
+  /** Units along keys: `low` and `high` are two rows; here, only `low`. */
   static inline F packKeys(F low, F) { return low; }
 };
 
 #ifdef RND1_MULTIPLIES_BF16
-/** Products of bf16, two to a lane. Everything that is packed was rounded before. */
+/** Products of bf16, two per lane. Packed values are already rounded. */
 struct Bf16Units {
   static constexpr int64_t pair = 2;
   static inline F accumulate(F sums, float broadcast, F panel) {
@@ -67,7 +67,7 @@ static inline void accumulatePanel(const float* rows, int64_t rowStride, const f
     for (int v = 0; v < vectors; ++v) store(sums + r * sumStride + v * lanes, total[r][v]);
 }
 
-/** Rows of `steps` units, as they are, to panels[step][lane]. */
+/** Transposes rows of `steps` units into panel[step][lane]. */
 static inline void packPanel(const float* rows, int64_t rowStride, int64_t steps, float* panel) {
   int64_t step = 0;
   for (; step + lanes <= steps; step += lanes) {
@@ -83,8 +83,8 @@ static inline void packPanel(const float* rows, int64_t rowStride, int64_t steps
       __builtin_memcpy(panel + step * lanes + j, rows + j * rowStride + step, 4);
 }
 
-/** One row of scores becomes weights, rounded; its running maximum and total move on. Returns what earlier
- * sums are to be multiplied by. */
+/** Turns one row of scores into rounded weights and updates its running maximum and total. Returns the
+ * factor for earlier sums. */
 static inline float softmaxRow(float* scores, int64_t count, bool firstBlock, uint8_t computeDtype,
                                float* maximumSoFar, float* totalSoFar) {
   for (int64_t j = count; j < keyBlock; ++j) scores[j] = -__builtin_inff();
@@ -123,7 +123,7 @@ static void attentionOf(const AttentionBlock& block) {
   const auto queryOffset = [&](int64_t index, int64_t stride) {
     return index / block.group * stride + index % block.group * headDim;
   };
-  // Rows that fill up the last tile are zeros.
+  // Padding rows of the last tile are zeros.
   __builtin_memset(queries, 0, static_cast<size_t>(rows * steps) * 4);
   __builtin_memset(sums, 0, static_cast<size_t>(rows * width) * 4);
   for (int64_t r = 0; r < block.count; ++r)

@@ -1,4 +1,4 @@
-// Between the formats of weights and the compute dtypes. Included by kernels.inl only.
+// Conversions from weight formats to compute dtypes. Included by kernels.inl only.
 
 template <typename Load>
 static inline void convert(Load loadVector, int64_t elementBytes, const void* source, uint8_t computeDtype,

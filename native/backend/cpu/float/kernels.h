@@ -5,29 +5,29 @@
 
 /**
  * The inner loops of the CPU backend, as one table of functions per instruction set. The .inl files hold the
- * code; kernels_*.cc compile it with different flags. Nothing here may include C++ library headers: their
- * inline functions would be merged across units, and older processors would meet newer instructions.
+ * code; kernels_*.cc compile it with different flags. Nothing here may include C++ library headers: the
+ * linker would merge their inline functions across units, and older processors could run newer instructions.
  *
- * Order of accumulation depends on the length of the dot product alone, never on the number of rows.
+ * The order of accumulation depends only on the length of the dot product, never on the number of rows.
  */
 namespace rnd1::cpu {
 
 /** Values of DType. */
 enum : uint8_t { formatF32 = 0, formatF16 = 1, formatBf16 = 2 };
 
-/** Keys per block of the online softmax, and pairs of query and head that share one pass over them. */
+/** Keys per block of the online softmax, and (query, head) pairs that share one pass over them. */
 constexpr int64_t keyBlock = 64;
 constexpr int64_t attentionRows = 240;
 
-/** Activation rows: f32, or bf16 or f16 where the instruction set multiplies that type natively. */
+/** Activation rows: f32, or bf16 or f16 if the instruction set multiplies that type natively. */
 struct RowSource {
   const void* data;
   int64_t strideBytes;
   uint8_t format;
 };
 
-/** Rows of a weight, one for each output column, at any alignment: f32, bf16 that is widened when loaded, or
- * what is multiplied as it is. */
+/** Rows of a weight, one per output column, unaligned: f32, bf16 (widened on load), or the type of the
+ * activations. */
 struct WeightRows {
   const void* data;
   int64_t strideBytes;
@@ -35,8 +35,8 @@ struct WeightRows {
 };
 
 /**
- * Queries of the heads that share one key/value head, against all keys of their canvas. Query and head are
- * one index: query · group + head.
+ * Queries of the heads that share one key/value head, against all keys of their canvas. Index of a query and
+ * head: query · group + head.
  */
 struct AttentionBlock {
   const float* query;  // (queries, stride): the heads of the group side by side
@@ -50,16 +50,16 @@ struct AttentionBlock {
   float* scratch;  // attentionScratch(headDim) floats of cpu_backend.h, aligned to 64 bytes
   float* out;      // as query
   int64_t outStride;
-  float* logSumExp;  // (queries, stride), null when not wanted
+  float* logSumExp;  // (queries, stride), or null
   int64_t logSumExpStride;
 };
 
-/** What `score` needs of some logits of one row. */
+/** Statistics of some logits of one row, for `score`. */
 struct RowStatistics {
   float maximum;
   float second;    // the next largest, equal to `maximum` on ties
   int32_t argmax;  // lowest id
-  bool notFinite;  // NaN or +∞ somewhere
+  bool notFinite;  // contains NaN or +∞
   int64_t minusInfinities;
   double sum;       // Σ exp(z − maximum)
   double weighted;  // Σ exp(z − maximum) · (z − maximum)
@@ -68,7 +68,7 @@ struct RowStatistics {
 struct Kernels {
   const char* name;
 
-  /** Whether matmuls in this compute dtype take rows and weights of it; all others take rows of f32. */
+  /** Whether matmuls in this compute dtype read rows and weights of that type; otherwise rows are f32. */
   bool multipliesBf16, multipliesF16;
 
   /** out[i] = source[i] widened to f32 and rounded to `computeDtype`; the source may be unaligned. */
@@ -103,12 +103,12 @@ struct Kernels {
 
   void (*attention)(const AttentionBlock& block);
 
-  /** logits[i] /= temperature (when not 1), then the statistics; sums only when all is finite or −∞. */
+  /** logits[i] /= temperature (when not 1), then the statistics; sums only if all values are finite or −∞. */
   void (*statistics)(float* logits, int64_t count, float temperature, RowStatistics* statistics);
 
   /**
    * multiplyAddsPerRound(computeDtype) multiply-adds, `rounds` times, in registers, with the instructions of
-   * matmuls; returns what must not be optimised away.
+   * matmuls; returns a value, so that the loop is not optimised away.
    */
   float (*multiplyAddLoop)(uint8_t computeDtype, int64_t rounds);
   int64_t (*multiplyAddsPerRound)(uint8_t computeDtype);

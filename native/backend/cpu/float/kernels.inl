@@ -9,7 +9,7 @@
 namespace rnd1::cpu::RND1_ISA {
 namespace {
 
-// Each file uses those before it.
+// Each file uses the previous ones.
 // clang-format off
 #include "backend/cpu/float/vector.inl"
 #include "backend/cpu/float/shuffles.inl"

@@ -1,5 +1,5 @@
 // Compiled with the flags of kernels_avx512.cc and -mavx512bf16 on x86-64; elsewhere, and with compilers that
-// do not know it, there is nothing to compile.
+// lack the flag, there is nothing to compile.
 #include "backend/cpu/float/kernels.h"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__) && \

@@ -1,4 +1,4 @@
-// What every processor of the family can run: SSE2 on x86-64, NEON on arm64.
+// Kernels for every processor of the family: SSE2 on x86-64, NEON on arm64.
 #include "backend/cpu/float/kernels.h"
 
 #define RND1_ISA baseline

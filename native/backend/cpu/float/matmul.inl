@@ -2,14 +2,14 @@
 
 constexpr int tileRows = RND1_TILE_ROWS;
 constexpr int tileColumns = RND1_TILE_COLUMNS;
-// Sums are written by whole vectors.
+// Sums are stored as whole vectors.
 constexpr int tileSums = (tileRows * tileColumns + lanes - 1) / lanes * lanes + lanes;
 
 constexpr int64_t lineBytes = 64;
 
-// A row is multiplied in pieces of so many bytes: a tile's weights and rows then fit the first-level cache.
+// Rows are multiplied in pieces of this many bytes, so that a tile's weights and rows fit the L1 cache.
 constexpr int64_t pieceBytes = 4096;
-// Rows whose sums wait in memory between pieces.
+// Rows whose partial sums are kept between pieces.
 constexpr int64_t waitingRows = 96;
 
 /** One tile and one piece of its rows. */
@@ -17,7 +17,7 @@ struct TilePiece {
   const char* x[tileRows];
   const char* weights[tileColumns];
   int64_t inner;  // elements of the piece
-  // Lines that will be needed soon, of some rows, and after how many elements the next ones are asked for.
+  // Cache lines to prefetch, one in each of some rows; the next ones follow after `elementsEach` elements.
   const char* ahead = nullptr;
   int64_t prefetchRows = 0, prefetchStride = 0;
   int64_t elementsEach = 0;
@@ -25,7 +25,7 @@ struct TilePiece {
 
 /**
  * result[r][c] = x[r] · weights[c] for all tileColumns columns. Each sum runs along the piece in lanes, then
- * pairwise across them. Whole vectors are written.
+ * pairwise across them. Stores whole vectors.
  */
 template <typename Operand, int rows, bool fetches>
 static void multiplyTile(const TilePiece& piece, float* result) {
@@ -45,7 +45,7 @@ static void multiplyTile(const TilePiece& piece, float* result) {
   while (k < whole) {
     int64_t end = whole;
     if constexpr (fetches) {
-      // Not into the first level, which the tile fills.
+      // Not into L1, which the tile fills.
       for (int64_t i = 0; i < piece.prefetchRows; ++i)
         __builtin_prefetch(ahead + i * piece.prefetchStride, 0, 2);
       ahead += lineBytes;
@@ -89,7 +89,7 @@ constexpr Tile tilesOfRows[4] = {multiplyTile<Operand, 1, fetches>, multiplyTile
 /** Tiles for one kind of operands. */
 struct Tiles {
   const Tile* plain;
-  const Tile* fetching;  // what is ahead
+  const Tile* fetching;  // these also prefetch
   int64_t xBytes, weightBytes;
 };
 
@@ -111,19 +111,19 @@ static inline const Tiles& chooseTiles(uint8_t rowFormat, uint8_t weightFormat) 
 /** The rows of a weight that one tile takes. */
 struct TileWeights {
   const char* rows[tileColumns];
-  int64_t width;  // how many columns count; the last one fills up the rest
+  int64_t width;  // valid columns; the last one is repeated for the rest
   int64_t ahead;  // bytes to the rows of the next tile
 };
 
 /**
- * How tiles of rows share the fetching of the weights that come next. Spread over the products it costs
- * little; asked for at once, it would take the place of all other misses. The first tile fetches nothing: it
- * waits for its own weights.
+ * How row tiles share the prefetching of the next weights. Spread over the products, prefetches cost little;
+ * issued at once, they would block all other misses. The first tile prefetches nothing: it waits for its own
+ * weights.
  */
 struct Sharing {
-  int64_t rows = 0;          // of the weights, which tiles fetch side by side,
-  int64_t tiles = 1;         // so many tiles one behind the other,
-  int64_t lines = 0;         // each so many lines of every row
+  int64_t rows = 0;          // weight rows that a tile prefetches
+  int64_t tiles = 1;         // successive tiles that share these rows
+  int64_t lines = 0;         // lines of each row per tile
   int64_t elementsEach = 0;  // see TilePiece
 };
 
@@ -140,7 +140,7 @@ static inline const char* rowOf(const RowSource& x, int64_t row) {
   return static_cast<const char*>(x.data) + row * x.strideBytes;
 }
 
-/** `columns` are left from `column` on; a tile takes every `apart`th, and touches the one after its last. */
+/** The tile takes every `apart`th of the `columns` left from `column` on; `ahead` leads to the next tile. */
 static inline TileWeights tileOf(const WeightRows& weights, int64_t column, int64_t columns,
                                  int64_t apart = 1) {
   TileWeights tile;
@@ -154,15 +154,15 @@ static inline TileWeights tileOf(const WeightRows& weights, int64_t column, int6
 
 /**
  * emit(first row, rows, result) for the rows [first, end) of x, at most waitingRows. A weight is read from
- * memory for the first of them and from the cache for the rest. The beginnings of what comes next are touched
- * before: the processor's own prefetchers then find the streams they follow already started.
+ * memory for the first tile of rows and from the cache for the rest. Before that, the first line of each row
+ * needed next is prefetched, which starts the hardware prefetcher.
  */
 template <typename Emit>
 static inline void multiplyRows(const Tiles& tiles, const RowSource& x, int64_t first, int64_t end,
                                 const TileWeights& weights, int64_t inner, Emit emit) {
   alignas(64) float result[tileSums];
   alignas(64) float waiting[waitingRows * tileColumns + tileSums];
-  // Of nearly equal size, in whole lines of either format.
+  // Pieces of nearly equal size, in whole cache lines.
   const int64_t max = pieceBytes / tiles.xBytes;
   const int64_t pieces = inner > max ? (inner + max - 1) / max : 1;
   const int64_t pieceElements = ((inner + pieces - 1) / pieces + 31) / 32 * 32;
@@ -207,7 +207,7 @@ static inline void multiplyRows(const Tiles& tiles, const RowSource& x, int64_t 
   }
 }
 
-/** emit(r, values) for all rows of x, which may be more than can wait. */
+/** emit(r, values) for all rows of x, waitingRows at a time. */
 template <typename Emit>
 static inline void multiplyColumns(const Tiles& tiles, const RowSource& x, int64_t rows,
                                    const TileWeights& weights, int64_t inner, Emit emit) {
@@ -248,8 +248,8 @@ static void multiplyAccumulate(const RowSource& x, const int32_t* targets, const
       target[i * apart] += product;
     }
   };
-  // A single tile of rows waits for memory, which is read fastest along streams that go on from tile to tile:
-  // its columns lie far apart.
+  // A single row tile is memory-bound, and reads are fastest along streams that continue from tile to tile:
+  // so a tile's columns are far apart.
   const int64_t apart = rows <= tileRows ? columns / tileColumns : 0;
   for (int64_t c = 0; c < apart; ++c)
     multiplyColumns(tiles, x, rows, tileOf(weights, c, tileColumns, apart), inner,
@@ -257,7 +257,7 @@ static void multiplyAccumulate(const RowSource& x, const int32_t* targets, const
   for (int64_t c = apart * tileColumns; c < columns; c += tileColumns) {
     const TileWeights tile = tileOf(weights, c, columns - c);
     multiplyColumns(tiles, x, rows, tile, inner, [&](int64_t r, const float* values) {
-      // The compiler unrolls what it knows the length of.
+      // A constant width lets the compiler unroll.
       tile.width == tileColumns ? add(r, c, 1, tileColumns, values) : add(r, c, 1, tile.width, values);
     });
   }
@@ -266,7 +266,7 @@ static void multiplyAccumulate(const RowSource& x, const int32_t* targets, const
 static void gateUp(const RowSource& x, int64_t rows, const WeightRows& gate, const WeightRows& up,
                    int64_t columns, int64_t inner, uint8_t computeDtype, float* out, int64_t outStride) {
   const Tiles& tiles = chooseTiles(x.format, gate.format);
-  // The gates of some rows wait for their other sides. Whole vectors are read of them.
+  // Gate results of some rows, kept until their up results are ready. Read as whole vectors.
   alignas(64) float gates[waitingRows * tileColumns + lanes];
   for (int64_t c = 0; c < columns; c += tileColumns) {
     const TileWeights gateTile = tileOf(gate, c, columns - c), upTile = tileOf(up, c, columns - c);

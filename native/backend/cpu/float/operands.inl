@@ -1,7 +1,7 @@
-// What matmuls read, `step` elements at a time, and how they multiply it. Included by kernels.inl only.
+// Operands of matmuls, `step` elements at a time, and their multiplication. Included by kernels.inl only.
 //
-// An operand type has: xBytes and weightBytes, of an element; Vector, `step` elements; loadX, loadWeight and
-// their forms for the `count` < step last elements; accumulate(sums, x, weight), which adds step / lanes
+// An operand type has: xBytes and weightBytes, per element; Vector, `step` elements; loadX, loadWeight and
+// variants for the last `count` < step elements; accumulate(sums, x, weight), which adds step / lanes
 // products to each lane.
 
 /** Rows of f32, weights of f32. */
@@ -15,7 +15,7 @@ struct F32 {
   static inline F accumulate(F sums, F x, F weight) { return multiplyAdd(x, weight, sums); }
 };
 
-/** Rows of f32, weights of bf16 that are widened as they are loaded: the same sums as F32 of wide weights. */
+/** Rows of f32, weights of bf16 widened on load: the same sums as F32 with widened weights. */
 struct WidenedBf16 : F32 {
   static constexpr int64_t weightBytes = 2;
   static inline F loadWeight(const char* source) { return bf16ToF32(source); }
@@ -28,7 +28,7 @@ struct WidenedBf16 : F32 {
 
 #if defined(__AVX512BF16__) && RND1_LANES == 16
 #define RND1_MULTIPLIES_BF16 1
-/** Rows and weights of bf16: vdpbf16ps adds two products to a lane, with subnormals taken as zero. */
+/** Rows and weights of bf16: vdpbf16ps adds two products to a lane, treating subnormals as zero. */
 struct Bf16 {
   typedef __m512i Vector;
   static constexpr int64_t step = 32, xBytes = 2, weightBytes = 2;
@@ -40,7 +40,7 @@ struct Bf16 {
   static inline Vector loadLastWeight(const char* source, int64_t count) { return loadLastX(source, count); }
   static inline F accumulate(F sums, Vector x, Vector weight) {
 #if defined(__clang__)
-    // Clang 16 recurses without end over vectors of its bf16 type.
+    // Clang 16 recurses endlessly on vectors of its bf16 type.
     asm("vdpbf16ps %2, %1, %0" : "+v"(sums) : "v"(x), "v"(weight));
     return sums;
 #else

@@ -1,6 +1,6 @@
 // Peak multiply-add throughput, for benchmarks. Included by kernels.inl only.
 
-// Units with a latency of four to six need ten or twelve sums; SSE2 and AVX2 have 16 registers for all.
+// Units with a latency of 4 to 6 cycles need ten or twelve sums; SSE2 and AVX2 have 16 registers in all.
 constexpr int64_t independentSums = 12;
 
 template <typename Operand>

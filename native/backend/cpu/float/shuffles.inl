@@ -1,7 +1,7 @@
-// Elements that change lanes: sums across vectors, transposition. Included by kernels.inl only.
+// Operations across lanes: horizontal sums, transposition. Included by kernels.inl only.
 
-/** addAcross<level>(a, b): each partial sum of either takes up lanes / 2^(level − 1); its halves are added,
- * and half of what comes out is from a, half from b. */
+/** addAcross<level>(a, b): partial sums of either span lanes / 2^(level − 1) lanes; adds their halves, and
+ * half of the result is from a, half from b. */
 template <int level>
 inline F addAcross(F a, F b);
 
@@ -22,7 +22,7 @@ static inline float largest(F vector) {
   return vector[0];
 }
 constexpr int levels = 2;
-// What a level's second vector comes from: so many vectors further.
+// Per level, the distance in vectors to the second operand.
 constexpr int levelStep[] = {0, 1, 2};
 #elif RND1_LANES == 8
 template <>
@@ -49,7 +49,7 @@ static inline float largest(F vector) {
   return vector[0];
 }
 constexpr int levels = 3;
-// What a level's second vector comes from: so many vectors further.
+// Per level, the distance in vectors to the second operand.
 constexpr int levelStep[] = {0, 4, 1, 2};
 #else
 template <>
@@ -90,7 +90,7 @@ static inline float largest(F vector) {
   return vector[0];
 }
 constexpr int levels = 4;
-// What a level's second vector comes from: so many vectors further.
+// Per level, the distance in vectors to the second operand.
 constexpr int levelStep[] = {0, 4, 8, 1, 2};
 #endif
 
@@ -109,7 +109,7 @@ static inline F sumsOf(const F* vectors) {
   }
 }
 
-/** sums[i] = the sum of vectors[i]: pairwise, in an order that depends on nothing. Writes whole vectors. */
+/** sums[i] = the sum of vectors[i]: pairwise, in a fixed order. Stores whole vectors. */
 template <int count>
 static inline void sumEach(const F* vectors, float* sums) {
   if constexpr (count <= lanes) {
@@ -122,7 +122,7 @@ static inline void sumEach(const F* vectors, float* sums) {
 
 static inline float sum(F vector) { return sumsOf<levels, 1, 0>(&vector)[0]; }
 
-/** In place: rows of a square become its columns. */
+/** Transposes a square in place. */
 static inline void transpose(F (&rows)[lanes]) {
   for (int round = 0; round < levels; ++round) {
     F next[lanes];

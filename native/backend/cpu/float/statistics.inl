@@ -1,4 +1,4 @@
-// What scores need of logits. Included by kernels.inl only.
+// Statistics of logits for scores. Included by kernels.inl only.
 
 static void statistics(float* logits, int64_t count, float temperature, RowStatistics* result) {
   const float infinity = __builtin_inff();

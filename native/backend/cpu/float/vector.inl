@@ -14,7 +14,7 @@ static inline F load(const void* source) {
   return vector;
 }
 
-/** The first `count` < lanes elements, zeros behind them. */
+/** The first `count` < lanes elements, then zeros. */
 static inline F loadFirst(const void* source, int64_t count) {
 #if defined(__AVX512F__) && RND1_LANES == 16
   return (F)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), source);
@@ -49,7 +49,7 @@ static inline F multiplyAdd(F a, F b, F c) {
 
 static inline F select(I mask, F yes, F no) { return (F)(((I)yes & mask) | ((I)no & ~mask)); }
 
-// a when it is the larger (smaller) one; b on ties and where either is NaN.
+// a if it is larger (smaller); b on ties and if either is NaN.
 #if defined(__AVX512F__) && RND1_LANES == 16
 static inline F maximum(F a, F b) { return (F)_mm512_max_ps((__m512)a, (__m512)b); }
 static inline F minimum(F a, F b) { return (F)_mm512_min_ps((__m512)a, (__m512)b); }
@@ -61,7 +61,7 @@ static inline F maximum(F a, F b) { return select(a > b, a, b); }
 static inline F minimum(F a, F b) { return select(a < b, a, b); }
 #endif
 
-/** Pairwise, in an order that depends on nothing. */
+/** Pairwise, in a fixed order. */
 static inline double sum(const D& vector) {
   double parts[lanes];
   __builtin_memcpy(parts, &vector, sizeof parts);
@@ -135,7 +135,7 @@ static inline F f16ToF32(const void* source) {
 static inline float16x4_t f32ToF16(F value) { return vcvt_f16_f32((float32x4_t)value); }
 static inline F roundToF16(F value) { return (F)vcvt_f32_f16(f32ToF16(value)); }
 #else
-/** The exponent is rebased by a multiplication, which normalises subnormals as well. */
+/** The multiplication rebases the exponent and normalises subnormals. */
 static inline F f16ToF32(const void* source) {
   H half;
   __builtin_memcpy(&half, source, sizeof half);

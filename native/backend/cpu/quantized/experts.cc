@@ -7,7 +7,7 @@
 namespace rnd1::cpu {
 namespace {
 
-/** Of a block of rows: below this many, its time goes into reading the weights. */
+/** Cost of reading a block's weights, in rows: with fewer rows it dominates. */
 constexpr int64_t rowsWorthReading = 8;
 
 }  // namespace
@@ -55,7 +55,7 @@ void QuantizedOps::planGateUp(const ExpertWeights& weights, std::span<const int3
     for (int64_t index = 0; index < blocks.count(); ++index) {
       RowBlock block = blocks[index];
       block.first += offsets[expert];
-      // At least one part; all parts together never more than `wanted` beyond that.
+      // At least one part per block, plus at most `wanted` in total.
       const int64_t parts = std::clamp(cost(block.rows) * wanted / total, int64_t{1}, columnBlocks);
       for (int64_t part = 0; part < parts; ++part) {
         const int64_t first = part * columnBlocks / parts * activatedColumns;
@@ -121,7 +121,7 @@ void QuantizedOps::experts(Tensor x, std::span<const ExpertWeights> weights, con
     const int64_t column = pair * panelPair;
     const int64_t columns = std::min(panelPair, out.columns - column);
     Scratch& scratch = scratch_[static_cast<size_t>(thread)];
-    // Dense, for rows of `out` tend to lie a multiple of a page apart, where caches keep few lines.
+    // Dense, because the stride of `out` is often a multiple of a page, which uses few cache sets.
     float* combined = scratch.combined.data();
     std::fill_n(combined, out.rows * panelPair, 0.0f);
     const auto following = [&](size_t expert) {

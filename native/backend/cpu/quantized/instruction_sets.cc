@@ -19,11 +19,11 @@ std::vector<const QuantizedKernels*> runnableQuantizedKernels() {
 }
 
 const QuantizedKernels& quantizedKernels(const std::string& instructionSet) {
-  // What the float kernels of a name may use, these may use as well, and VNNI where the processor has it.
+  // Allowed: the instructions of the float kernels of that name, and VNNI if the processor has it.
   const auto allowed = [&](const std::string& name) {
     if (instructionSet.starts_with("avx512")) return true;
     if (instructionSet == "avx2") return !name.starts_with("avx512");
-    // On arm64 the float kernels' names tell of no products of bytes.
+    // On arm64, float kernel names do not imply int8 dot products.
     return name == "baseline" || name == "dotprod";
   };
   for (const QuantizedKernels* kernels : runnableQuantizedKernels())

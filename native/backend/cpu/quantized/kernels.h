@@ -8,12 +8,12 @@
  * functions per instruction set, beside that of kernels.h and under the same rules: no C++ library headers
  * here.
  *
- * Activations become bytes as well, with a scale per row and group of columns:
+ * Activations are quantized to int8, with a scale per row and group of columns:
  *
  *   y[r][n] = Σ over groups, in order: xScale[r] · (scale[n] · Σ stored[n] · x[r] + minimum[n] · Σ x[r])
  *
- * The sums over a group are integers and exact. What is f32 is written with the same operations, fused or
- * not, in every table, so that all tables give the same bits, whatever the rows beside a row.
+ * The sums over a group are integers and exact. All tables use the same f32 operations, fused or not, so that
+ * they give the same bits, whatever the other rows are.
  */
 namespace rnd1::cpu {
 
@@ -23,29 +23,29 @@ enum : uint8_t { formatQ8 = 3, formatQ4 = 4 };
 /** Outputs of one call of `multiply`: two panels of 16. */
 constexpr int64_t panelPair = 32;
 
-/** Activations whose group holds NaN or infinity have the scale NaN, which no product hides. */
+/** A tile of quantized activations. A group with NaN or infinity has the scale NaN, which makes its results
+ * NaN. */
 struct QuantizedTile {
-  const int8_t* values;  // (K' / 4, rows, 4)
-  const float* scales;   // (groups, rows)
-  const int32_t*
-      offsets;   // (groups, rows): −128 · Σ values for q8, which its integer sums begin with; Σ for q4
-  int64_t rows;  // at most `tileRows`
+  const int8_t* values;    // (K' / 4, rows, 4)
+  const float* scales;     // (groups, rows)
+  const int32_t* offsets;  // (groups, rows): −128 · Σ values for q8, the initial integer sums; Σ for q4
+  int64_t rows;            // at most `tileRows`
 };
 
 /** One panel of a weight. */
 struct PanelView {
   const uint8_t* values;
   const uint16_t* scales;
-  const uint16_t* minimums;  // q4
+  const uint16_t* minimums;  // q4 only
 };
 
-/** Memory that will be needed next and should be on its way, split evenly over the groups of a call. */
+/** Memory to prefetch, split evenly over the groups of a call. */
 struct Prefetch {
   const uint8_t* first[2];
-  int64_t bytesPerGroup;  // of each
+  int64_t bytesPerGroup;  // of each pointer
 };
 
-/** Two panels whose products with a tile are wanted; they may be the same one. */
+/** Two panels to multiply by a tile; they may be the same one. */
 struct PanelPair {
   PanelView panels[2];
   Prefetch prefetch;
@@ -54,7 +54,7 @@ struct PanelPair {
   uint8_t format;  // formatQ8, formatQ4
 };
 
-/** Where `quantize` puts a row: quads of columns and groups may lie apart, as in a tile. */
+/** Destination of `quantize`: quads of columns and groups may be strided, as in a tile. */
 struct QuantizedRow {
   int8_t* values;
   int64_t quadStride;  // bytes
@@ -66,12 +66,12 @@ struct QuantizedRow {
 struct QuantizedKernels {
   const char* name;
 
-  /** Most rows of a tile. */
+  /** Maximum rows of a tile. */
   int64_t tileRows;
 
   /**
    * Per group: scale = max |x| / 127, values to the nearest integers, ties to even, offset = factor · their
-   * sum; columns behind the last one are 0. Groups whose largest magnitude is below 2⁻¹⁰⁰ count as zeros.
+   * sum; padding columns are 0. Groups whose largest magnitude is below 2⁻¹⁰⁰ count as zeros.
    */
   void (*quantize)(const float* x, int64_t columns, int64_t group, int32_t factor, const QuantizedRow& out);
 
@@ -84,7 +84,7 @@ struct QuantizedKernels {
   /** out[rows[r]][n] = fma(weights[r], sums[r][n], out[rows[r]][n]) for the 32 columns of a pair. */
   void (*accumulate)(const float* sums, const int32_t* rows, const float* weights, int64_t count, float* out);
 
-  /** integerMultiplyAdds multiply-adds of bytes, `rounds` times, in registers. */
+  /** integerMultiplyAdds int8 multiply-adds, `rounds` times, in registers. */
   int32_t (*integerLoop)(int64_t rounds, int32_t seed);
   int64_t integerMultiplyAdds;
 };

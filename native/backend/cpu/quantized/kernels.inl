@@ -7,18 +7,17 @@ namespace {
 
 #include "backend/cpu/quantized/vector.inl"
 
-// Wide vectors hold a panel whole and take both panels of a pair at once, narrow ones a part of one panel.
+// Wide vectors hold a whole panel and process both panels of a pair together, narrow ones a part of one.
 constexpr int vectorsPerPanel = 16 / lanes;
 constexpr int panelsAtOnce = vectorsPerPanel == 1 ? 2 : 1;
 constexpr int vectors = vectorsPerPanel * panelsAtOnce;
 constexpr int lineBytes = 64;
 
-// --- Activations
-// ----------------------------------------------------------------------------------------------
+// --- Activations ------------------------------------------------------------------------------------------
 
 constexpr int64_t largestGroup = 64;
 
-/** Magnitudes compare as integers do, NaN above infinity. */
+/** Magnitudes compare as integers; NaN is above infinity. */
 static inline uint32_t largestMagnitude(const float* values) {
   I largest = {};
   for (int64_t i = 0; i < largestGroup; i += lanes) {
@@ -32,7 +31,7 @@ static inline uint32_t largestMagnitude(const float* values) {
   return result;
 }
 
-/** bytes[i] = the integer nearest to values[i] · inverse; gives their sum. */
+/** bytes[i] = the integer nearest to values[i] · inverse; returns their sum. */
 static inline int32_t roundToBytes(const float* values, float inverse, int8_t* bytes) {
   typedef int8_t B __attribute__((vector_size(RND1_LANES)));
   I sums = {};
@@ -79,8 +78,7 @@ static void quantize(const float* x, int64_t columns, int64_t group, int32_t fac
   }
 }
 
-// --- Products
-// -------------------------------------------------------------------------------------------------
+// --- Products ---------------------------------------------------------------------------------------------
 
 /** sums[r] += products of one quad of columns. */
 template <int rows, typename Sums, typename Weights>
@@ -93,7 +91,7 @@ static inline void addQuad(Sums (*sums)[vectors], const Weights* weights, const 
   }
 }
 
-/** The same of both quads that a line of nibbles holds. */
+/** The same for both quads in a line of nibbles. */
 template <int rows, typename Sums>
 static inline void addNibbles(Sums (*sums)[vectors], const Line* lines, const int8_t* x) {
   Q4 weights[vectors];
@@ -148,7 +146,7 @@ static inline void addGroup(I (*sums)[vectors], const uint8_t* const* values, co
 
 template <uint8_t format, int rows>
 static void multiplyRows(const QuantizedTile& x, const PanelPair& weights, float* __restrict out) {
-  // Locals, since a store to `out` might change what references point to.
+  // Local copies, since a store to `out` might alias the references.
   constexpr bool hasMinimums = format == formatQ4;
   const int64_t groups = weights.groups, group = weights.group;
   const int64_t groupBytes = group / (format == formatQ8 ? 4 : 8) * lineBytes;
@@ -170,7 +168,7 @@ static void multiplyRows(const QuantizedTile& x, const PanelPair& weights, float
     for (int64_t g = 0; g < groups; ++g) {
       for (int p = 0; p < panelsAtOnce; ++p)
         for (const uint8_t* end = ahead[p] + prefetchBytes; ahead[p] < end; ahead[p] += lineBytes)
-          __builtin_prefetch(ahead[p], 0, 2);  // not into the first level, where the tile lies
+          __builtin_prefetch(ahead[p], 0, 2);  // not into L1, which holds the tile
       I sums[rows][vectors];
 #pragma GCC unroll 16
       for (int r = 0; r < rows; ++r)
@@ -220,8 +218,7 @@ static void multiply(const QuantizedTile& x, const PanelPair& weights, float* ou
   }
 }
 
-// --- What becomes of them
-// -----------------------------------------------------------------------------------------
+// --- Outputs ----------------------------------------------------------------------------------------------
 
 static void swiglu(const float* sums, int64_t rows, float* out, int64_t stride) {
   for (int64_t r = 0; r < rows; ++r, sums += panelPair, out += stride)
@@ -241,8 +238,7 @@ static void accumulate(const float* sums, const int32_t* rows, const float* weig
   }
 }
 
-// --- The limit
-// ------------------------------------------------------------------------------------------------
+// --- Peak -------------------------------------------------------------------------------------------------
 
 constexpr int independentSums = 12;
 
@@ -251,7 +247,7 @@ static int32_t integerLoop(int64_t rounds, int32_t seed) {
   int8_t values[4] = {1, -1, 2, static_cast<int8_t>(seed)};
   for (int i = 0; i < lanes * 4; ++i) stored[i] = static_cast<uint8_t>(seed + i);
   const Q8 weights = bytes(loadLine(stored));
-  // Sums that began alike, or a product that stays the same, would be computed once.
+  // Equal initial sums, or a constant product, would be computed only once.
   const int8_t* quad = values;
   I sums[independentSums];
 #pragma GCC unroll 12

@@ -10,7 +10,7 @@ namespace {
 static_assert(panelPair == 2 * rnd1::panelRows);
 static_assert(formatQ8 == static_cast<uint8_t>(DType::q8) && formatQ4 == static_cast<uint8_t>(DType::q4));
 
-/** Of a block of rows: half of what processors with little second-level cache have. */
+/** Bytes of a block of rows: half of a small L2 cache. */
 constexpr int64_t blockBytes = 512 << 10;
 
 template <typename T>
@@ -18,7 +18,7 @@ void grow(std::vector<T>& buffer, int64_t count) {
   if (static_cast<int64_t>(buffer.size()) < count) buffer.resize(static_cast<size_t>(count));
 }
 
-/** Whatever the group is. */
+/** Padded columns, for any group. */
 constexpr int64_t padded(int64_t columns) { return blocksOf(columns, 64) * 64; }
 
 }  // namespace
@@ -76,7 +76,7 @@ void QuantizedOps::reserve(const Limits& limits) {
     grow(scratch.sums, maxBlockRows * panelPair);
     if (limits.expertsPerToken > 0) grow(scratch.combined, sizeProduct(limits.rows, panelPair));
   }
-  // Every expert has a block, every block of rows one more, and every thread as many parts as it should find.
+  // At most one block per expert, the blocks of all rows, and itemsPerThread parts per thread.
   const int64_t blocks =
       std::max<int64_t>(limits.experts, 1) +
       RowBlocks(std::max(slots, limits.rows), padded(limits.innerColumns), kernels_.tileRows).count();
@@ -158,7 +158,7 @@ void QuantizedOps::multiplyTiles(const ByteRows& rows, const RowBlocks& blocks,
   }
   const int64_t ranges = std::min(pairs, blocksOf(itemsPerThread * pool_.threads(), blocks.count()));
   parallel(blocks.count() * ranges, out.rows * format.columns * columns, [&](int64_t item, int thread) {
-    // Neighbouring items share their rows.
+    // Adjacent items share their rows.
     const RowBlock block = blocks[item / ranges];
     const int64_t range = item % ranges;
     int64_t skipped = range * pairs / ranges;

@@ -3,7 +3,7 @@
 #include "backend/cpu/quantized/quantized_ops.h"
 #include "core/quantized.h"
 
-/** Pairs of panels as the kernels take them, and what should come into the cache behind them. */
+/** Pairs of panels as kernel arguments. */
 namespace rnd1::cpu {
 
 inline PanelView panelOf(const Weight& weight, int64_t panel, const QuantizedFormat& format) {
@@ -16,7 +16,7 @@ inline PanelPair pairOf(const PanelView& first, const PanelView& second, const Q
   return {{first, second}, {{first.values, second.values}, 0}, format.groups(), format.group, format.dtype};
 }
 
-/** Pairs of neighbours in one weight; the last panel may be alone, and is then taken twice. */
+/** Number of pairs of neighbouring panels in one weight; an unpaired last panel is used twice. */
 inline int64_t pairsOf(const Weight& weight) { return (weight.rows + panelPair - 1) / panelPair; }
 
 inline PanelPair neighbours(const Weight& weight, int64_t pair, const QuantizedFormat& format) {

@@ -1,4 +1,4 @@
-// What every processor of the family can run: SSE2 on x86-64, plain C++ elsewhere.
+// Kernels for every processor of the family: SSE2 on x86-64, plain C++ elsewhere.
 #include "backend/cpu/quantized/kernels.h"
 
 #if defined(__SSE2__)

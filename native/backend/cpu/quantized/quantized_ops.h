@@ -13,7 +13,8 @@ namespace rnd1::cpu {
 
 constexpr int64_t maxBlockRows = 256;
 
-/** How `rows` rows divide into blocks of at most `max`: a function of their number, their length and `max`.
+/**
+ * Splits `rows` rows into blocks of at most `max`, depending on their number, their length and `max` only.
  */
 class RowBlocks {
  public:
@@ -25,7 +26,7 @@ class RowBlocks {
   int64_t rows_, count_, tileRows_;
 };
 
-/** What a matmul needs to know of its weights; the same for all weights of one call. */
+/** The format of quantized weights; the same for all weights of one call. */
 struct QuantizedFormat {
   uint8_t dtype = formatQ8;
   int64_t group = 64;
@@ -36,21 +37,22 @@ struct QuantizedFormat {
 
   int64_t groups() const { return (columns + group - 1) / group; }
   int64_t paddedColumns() const { return groups() * group; }
-  /** What `QuantizedKernels::quantize` multiplies sums with: the zero point of q8, or q4's minimums will do.
+  /**
+   * The factor of sums for `QuantizedKernels::quantize`: q8's zero point, or 1 for q4, which has minimums.
    */
   int32_t offsetFactor() const { return dtype == formatQ8 ? -128 : 1; }
 };
 
-/** Columns of gate and up that one block of an expert's rows takes at once: the largest group. */
+/** Columns of gate and up to compute at a time for a block of an expert's rows: the largest group. */
 constexpr int64_t activatedColumns = 64;
 
-/** Rows of activations as bytes: row-major, or in the tiles of their blocks. Never shrinks. */
+/** Activation rows as int8: row-major, or in the tiles of their blocks. Never shrinks. */
 class ByteRows {
  public:
-  /** values: padded columns of all rows. */
+  /** values: rows · padded columns. */
   void reserve(int64_t values);
 
-  /** Row by row. */
+  /** Row `index` in row-major order. */
   QuantizedRow row(int64_t index, const QuantizedFormat& format) { return inTile(index, 1, 0, 0, format); }
   /** Row r of a tile that starts at row `first` and has `rows` of them; columns from `column` on. */
   QuantizedRow inTile(int64_t first, int64_t rows, int64_t r, int64_t column, const QuantizedFormat& format);
@@ -63,10 +65,9 @@ class ByteRows {
 };
 
 /**
- * The ops on quantized weights: activations become bytes once, weights stream through the cache once per
- * block of rows, and the experts of a layer never exist as f32 rows beyond one thread's block. Any element of
- * a result depends on its own row alone, bit for bit, whatever the rows beside it, the threads or the
- * instruction set.
+ * The ops on quantized weights: activations are quantized once, weights stream through the cache once per
+ * block of rows, and f32 activations of experts exist for one block per thread only. Each element of a result
+ * depends on its own row only, bit for bit, whatever the other rows, the threads or the instruction set.
  */
 class QuantizedOps {
  public:
@@ -74,18 +75,17 @@ class QuantizedOps {
 
   const char* instructionSet() const { return kernels_.name; }
 
-  /** Sizes the scratch memory: no op allocates after it. */
+  /** Sizes the scratch memory, so that ops do not allocate. */
   void reserve(const Limits& limits);
 
   /** out[:, columns of weight i] = x · weights[i]ᵀ, side by side. */
   void matmul(Tensor x, std::span<const Weight> weights, Tensor out);
 
-  /** Takes the rows of x as bytes, in blocks of at most `max`, which `multiplyPart` can then be asked for.
-   */
+  /** Quantizes the rows of x for `multiplyPart`, in blocks of at most `max`. */
   RowBlocks takeRows(Tensor x, const Weight& weight, int64_t max);
   /**
-   * out[r · stride + c] = row r of the block · weight[first + c], for `columns` of them; `first` is a
-   * multiple of panelPair. Any thread may ask, under its own number.
+   * out[r · stride + c] = row r of the block · weight[first + c], c < columns; `first` is a multiple of
+   * panelPair. Any thread may call it, with its own index.
    */
   void multiplyPart(const RowBlock& block, const Weight& weight, int64_t first, int64_t columns, float* out,
                     int64_t stride, int thread);
@@ -97,19 +97,19 @@ class QuantizedOps {
   void mlp(Tensor x, const ExpertWeights& weights, Tensor out);
 
  private:
-  /** Work of the first half of an MLP: a block of an expert's rows and a range of its columns. */
+  /** Work item of the first half of an MLP: a block of an expert's rows and a range of its columns. */
   struct GateUp {
     int32_t expert;
     int32_t firstColumn, columns;
-    RowBlock block;  // of all rows in the order of the dispatch
+    RowBlock block;  // among all rows, in the order of the dispatch
   };
 
-  /** One thread's own memory. */
+  /** Scratch of one thread. */
   struct Scratch {
     ByteRows rows;                 // of one block, gathered
     std::vector<float> activated;  // (rows of a block, activatedColumns)
     std::vector<float> sums;       // (rows of a block, panelPair)
-    std::vector<float> combined;   // (rows, panelPair): a few columns of what experts add up to
+    std::vector<float> combined;   // (rows, panelPair): a few columns of the combined output
   };
 
   template <typename Job>
@@ -120,8 +120,8 @@ class QuantizedOps {
   void quantizeRows(Tensor x, const QuantizedFormat& format);
   void quantizeTiles(Tensor x, const RowBlocks& blocks, const QuantizedFormat& format);
   /**
-   * sums[r] = the products of a block's row r with a pair of panels. Tiles of the block stand in `rows` from
-   * row `firstRow` on. Meanwhile `next` comes into the cache.
+   * sums[r] = the products of a block's row r with a pair of panels. The block's tiles start at row
+   * `firstRow` of `rows`. Prefetches `next`.
    */
   void multiplyBlock(const ByteRows& rows, int64_t firstRow, const RowBlock& block, const PanelPair& pair,
                      const PanelPair& next, const QuantizedFormat& format, float* sums) const;
@@ -132,11 +132,11 @@ class QuantizedOps {
   /** out[:, columns of weight i] = rows · weights[i]ᵀ for weights of one format; rows in tiles. */
   void multiplyTiles(const ByteRows& rows, const RowBlocks& blocks, std::span<const Weight> weights,
                      const QuantizedFormat& format, Tensor out);
-  /** A block of slots out of row-major rows, into tiles. */
+  /** Copies a block of slots from row-major rows into tiles. */
   void gather(const RowBlock& block, const QuantizedFormat& format, ByteRows& into);
-  /** Divides the rows of every expert, and its columns where that is too much for one item. */
+  /** Splits the rows of every expert into work items, and its columns if one item would be too large. */
   void planGateUp(const ExpertWeights& weights, std::span<const int32_t> offsets);
-  /** activated_[rows of the work] = silu(gate · x) ∘ (up · x), as bytes; x in tiles from row `firstRow`. */
+  /** activated_[rows of the work] = silu(gate · x) ∘ (up · x), as int8; x in tiles from row `firstRow`. */
   void gateUp(const GateUp& work, const ExpertWeights& weights, const ByteRows& x, int64_t firstRow,
               Scratch& scratch);
 
@@ -148,13 +148,13 @@ class QuantizedOps {
   std::vector<Scratch> scratch_;
   std::vector<GateUp> work_;
   std::vector<int32_t> slotRows_;   // the row of each slot, in the order of the dispatch
-  std::vector<float> slotWeights_;  // its routing weight
+  std::vector<float> slotWeights_;  // routing weight of each slot
 };
 
-/** The best kernels that this machine can run under the name of an instruction set (`cpuInstructionSets`). */
+/** The best kernels for an instruction set of `cpuInstructionSets` that this CPU supports. */
 const QuantizedKernels& quantizedKernels(const std::string& instructionSet);
 
-/** All that this machine can run, best first. */
+/** All kernels that this CPU supports, best first. */
 std::vector<const QuantizedKernels*> runnableQuantizedKernels();
 
 }  // namespace rnd1::cpu

@@ -1,8 +1,8 @@
-// Vectors of RND1_LANES outputs, and products of bytes on them, for one instruction set. Included by
+// Vectors of RND1_LANES outputs, and int8 dot products on them, for one instruction set. Included by
 // kernels.inl only.
 //
-// A line is RND1_LANES rows × 4 columns of a panel. Weights made of a line meet four activations, the same
-// for all rows: dot(sums, weights, quad) adds four products to each row's integer.
+// A line is RND1_LANES rows × 4 columns of a panel. The weights of a line are multiplied by four activations,
+// the same for all rows: dot(sums, weights, quad) adds four products to each row's integer sum.
 
 typedef float F __attribute__((vector_size(RND1_LANES * 4)));
 typedef int32_t I __attribute__((vector_size(RND1_LANES * 4)));
@@ -11,7 +11,7 @@ typedef uint32_t U __attribute__((vector_size(RND1_LANES * 4)));
 constexpr int lanes = RND1_LANES;
 
 #if !defined(__AVX2__) || defined(__AVXVNNI__) || RND1_LANES != 8
-/** Where products of nibbles gather before they join the sums: with the sums, unless narrower is faster. */
+/** Accumulators of nibble products: those of the sums, unless narrower ones are faster. */
 typedef I NibbleSums;
 constexpr bool nibblesAddInWords = false;
 static inline I fold(I sums, NibbleSums more) { return sums + more; }
@@ -88,7 +88,8 @@ static inline I dot(I sums, __m256i weights, Quad x) {
   return (I)_mm256_dpbusd_avx_epi32((__m256i)sums, weights, x);
 }
 #else
-/** vpmaddubsw saturates at 2 · 255 · 127, but not at 2 · 128 · 127: magnitudes, and the signs go to x. */
+/** vpmaddubsw saturates at 2 · 255 · 127, but not at 2 · 128 · 127: so weights become magnitudes, and x
+ * takes their signs. */
 struct Q8 {
   __m256i magnitudes, values;
 };
@@ -168,7 +169,7 @@ static inline F fusedMultiplyAdd(F a, F b, F c) {
   return result;
 }
 
-/** The exponent is rebased by a multiplication, which normalises subnormals as well. */
+/** The multiplication rebases the exponent and normalises subnormals. */
 static inline F loadHalves(const uint16_t* source) {
   U bits;
   for (int lane = 0; lane < lanes; ++lane) bits[lane] = source[lane];
@@ -179,7 +180,7 @@ static inline F loadHalves(const uint16_t* source) {
 }
 
 #if defined(__SSE2__) && RND1_LANES == 4
-/** Two rows to a vector of 16-bit words, for pmaddwd. */
+/** Two rows per vector of 16-bit words, for pmaddwd. */
 struct Wide {
   __m128i low, high;
 };
@@ -221,10 +222,11 @@ static inline Q4 highNibbles(Line line) { return bytes(highNibbleBytes(line)); }
 
 #endif
 
-/** Elementwise, so that all instruction sets agree, and without fused operations, which not all have. */
+/** Elementwise and without fused operations, which some instruction sets lack, so that all give the same
+ * bits. */
 static inline F exponential(F x) {
   // Cody-Waite reduction by ln 2 and the degree-5 polynomial of Cephes' expf (Moshier), within 3 ulp; the
-  // argument is kept within ±87, NaN stays.
+  // argument is clamped to ±87, NaN stays.
   x = select(x > splat(87.0f), splat(87.0f), x);
   x = select(x < splat(-87.0f), splat(-87.0f), x);
   const F shifted =

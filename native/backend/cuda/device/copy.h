@@ -6,7 +6,7 @@
 
 namespace rnd1::cuda {
 
-/** 16 bytes from global to shared memory past the registers, zeros behind the first `valid` of them
+/** 16 bytes from global to shared memory, bypassing registers; zeros after `valid` bytes
  * (cp.async.cg.shared.global with a source size). Both addresses aligned to 16. */
 __device__ __forceinline__ void copyAsync16(void* shared, const void* global, int valid) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(shared)), "l"(global),
@@ -17,8 +17,8 @@ __device__ __forceinline__ void copyAsync16(void* shared, const void* global, in
 /** Ends a group of copies (cp.async.commit_group). */
 __device__ __forceinline__ void commitCopies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
-/** Waits for all groups of this thread but the newest `pending` (cp.async.wait_group); others need a barrier.
- */
+/** Waits for all groups of this thread except the newest `pending` (cp.async.wait_group); other threads need
+ * a barrier. */
 template <int pending>
 __device__ __forceinline__ void waitCopies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");

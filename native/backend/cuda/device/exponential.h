@@ -5,20 +5,19 @@
 #include <cstdint>
 
 /**
- * Sums of two f32 where one is too coarse: some 48 bits by f32 instructions alone, since many GPUs have
- * hardly any for f64. Every operation is an intrinsic, as the compiler would otherwise fuse products and
- * sums.
+ * Double-f32 arithmetic: about 48 bits by f32 instructions only, since f64 is slow on many GPUs. All
+ * operations are intrinsics, because the compiler would otherwise fuse products and sums.
  */
 namespace rnd1::cuda {
 
-/** high + low, where low is less than the last bit of high is worth. */
+/** high + low, where |low| is below one unit in the last place of high. */
 struct TwoFloats {
   float high = 0, low = 0;
 
   __device__ double value() const { return static_cast<double>(high) + static_cast<double>(low); }
 };
 
-/** The nearest pair to a value in the range of f32. */
+/** The pair nearest to a value in the range of f32. */
 __device__ __forceinline__ TwoFloats twoFloats(double value) {
   const auto high = static_cast<float>(value);
   return {high, static_cast<float>(value - static_cast<double>(high))};
@@ -37,27 +36,27 @@ __device__ __forceinline__ TwoFloats exactSumOfLarger(float a, float b) {
   return {sum, __fadd_rn(b, -__fadd_rn(sum, -a))};
 }
 
-/** a − b without an error; high is ±∞ where that is beyond f32. */
+/** a − b without an error; high is ±∞ on overflow. */
 __device__ __forceinline__ TwoFloats exactDifference(float a, float b) { return exactSum(a, -b); }
 
-/** To some 2⁻⁴⁶ of the larger one. */
+/** Error: about 2⁻⁴⁶ of the larger operand. */
 __device__ __forceinline__ TwoFloats plus(TwoFloats a, TwoFloats b) {
   const TwoFloats sum = exactSum(a.high, b.high);
   return exactSumOfLarger(sum.high, __fadd_rn(sum.low, __fadd_rn(a.low, b.low)));
 }
 
-/** To some 2⁻⁴⁶ of itself. */
+/** Relative error: about 2⁻⁴⁶. */
 __device__ __forceinline__ TwoFloats times(TwoFloats a, TwoFloats b) {
   const float product = __fmul_rn(a.high, b.high);
   const float rest = __fmaf_rn(a.high, b.high, -product);
   return exactSumOfLarger(product, __fmaf_rn(a.low, b.high, __fmaf_rn(a.high, b.low, rest)));
 }
 
-/** Below it an exponential is less than half of the smallest f32. */
+/** Below this argument, exp is less than half of the smallest f32. */
 constexpr float vanishing = -104;
 
 /**
- * exp(x) for x ≤ 0, x.high = −∞ included. Error: 2⁻³⁶ of itself, or 2⁻¹⁴⁸ where f32 has no more bits. 0 below
+ * exp(x) for x ≤ 0, x.high = −∞ included. Relative error 2⁻³⁶, or absolute 2⁻¹⁴⁸ for subnormals. 0 below
  * `vanishing`, never NaN. x = k ln 2 + r with |r| < 0.35, and a polynomial in r.
  */
 __device__ __forceinline__ TwoFloats exponential(TwoFloats x) {
@@ -69,7 +68,7 @@ __device__ __forceinline__ TwoFloats exponential(TwoFloats x) {
   const float rest = __fmaf_rn(-k, 0x1.ef357ap-45f, __fmaf_rn(-k, 0x1.7f7d1cp-20f, -second));
   const TwoFloats r = plus({left, x.low}, {second, rest});
 
-  // From r⁵ on the errors of one f32 do not matter: 1/10! + … + 1/5!.
+  // From r⁵ on, single f32 precision is enough: 1/10! + … + 1/5!.
   float tail = __fmaf_rn(0x1.27e4fcp-22f, r.high, 0x1.71de3ap-19f);
   tail = __fmaf_rn(tail, r.high, 0x1.a01a02p-16f);
   tail = __fmaf_rn(tail, r.high, 0x1.a01a02p-13f);
@@ -87,7 +86,7 @@ __device__ __forceinline__ TwoFloats exponential(TwoFloats x) {
   sum = next(sum, 1, 0);
   sum = exactSumOfLarger(sum.high, sum.low);
 
-  // By 2ᵏ in two steps, since the result may be denormal.
+  // Times 2ᵏ in two steps, since the result may be denormal.
   const int whole = static_cast<int>(k), half = whole / 2;
   const float first = __uint_as_float(static_cast<uint32_t>(127 + half) << 23);
   const float last = __uint_as_float(static_cast<uint32_t>(127 + whole - half) << 23);

@@ -4,13 +4,13 @@
 
 namespace rnd1::cuda {
 
-/** A 16 × 16 tile of 16-bit values, spread over the lanes of a warp as mma.m16n8k16 takes its first operand.
- */
+/** A 16 × 16 tile of 16-bit values, distributed over the lanes of a warp as the first operand of
+ * mma.m16n8k16. */
 struct FragmentA {
   uint32_t registers[4];
 };
 
-/** A 16 × 8 tile, as it takes its second operand. */
+/** A 16 × 8 tile, as its second operand. */
 struct FragmentB {
   uint32_t registers[2];
 };

@@ -7,12 +7,12 @@
 
 namespace rnd1::cuda {
 
-/** Where a pointer into shared memory points, for instructions that want its 32-bit address. */
+/** The 32-bit shared-memory address of a pointer, which some instructions require. */
 __device__ __forceinline__ uint32_t sharedAddress(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
-/** Four 8 × 8 matrices; lane l gives the address of row l % 8 of matrix l / 8
+/** Loads four 8 × 8 matrices; lane l provides the address of row l % 8 of matrix l / 8
  * (ldmatrix.sync.aligned.m8n8.x4). */
 __device__ __forceinline__ void loadMatrices(const void* row, uint32_t (&registers)[4]) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"

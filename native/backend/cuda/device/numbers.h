@@ -14,13 +14,13 @@ __device__ __forceinline__ float element(const std::byte* array, int64_t index) 
   }
 }
 
-/** The same for a dtype that is not known before: every thread of a warp takes the same way. */
+/** The same for a runtime dtype, which must be uniform within a warp. */
 __device__ __forceinline__ float element(DType type, const std::byte* array, int64_t index) {
   if (type == DType::f32) return element<DType::f32>(array, index);
   return type == DType::f16 ? element<DType::f16>(array, index) : element<DType::bf16>(array, index);
 }
 
-/** The nearest value that `type` holds. */
+/** Rounds to `type`. */
 template <DType type>
 __device__ __forceinline__ float rounded(float value) {
   if constexpr (type == DType::f32) {
@@ -37,7 +37,7 @@ __device__ __forceinline__ uint32_t orderedBits(float value) {
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-/** Compares as (value, lower id first): the larger key is the better one. Never 0. */
+/** Sort key by value, then lower id; larger keys are better. Never 0. */
 __device__ __forceinline__ uint64_t bestFirstKey(float value, int32_t id) {
   return static_cast<uint64_t>(orderedBits(value)) << 32 | static_cast<uint32_t>(~id);
 }
@@ -45,7 +45,7 @@ __device__ __forceinline__ int32_t idOfKey(uint64_t key) {
   return ~static_cast<int32_t>(static_cast<uint32_t>(key));
 }
 
-/** body.template operator()<dtype>() with the dtype as a constant. */
+/** Calls body.template operator()<dtype>() with the dtype as a constant. */
 template <typename Body>
 auto dispatchDType(DType dtype, Body&& body) {
   switch (dtype) {
@@ -53,7 +53,7 @@ auto dispatchDType(DType dtype, Body&& body) {
       return body.template operator()<DType::f32>();
     case DType::f16:
       return body.template operator()<DType::f16>();
-    default:  // quantized weights are refused before they get here
+    default:  // quantized weights are rejected earlier
       return body.template operator()<DType::bf16>();
   }
 }

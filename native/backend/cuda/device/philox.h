@@ -6,7 +6,7 @@
 
 namespace rnd1::cuda {
 
-/** Philox 4x32-10, as core/random.h has it for hosts. */
+/** Philox 4x32-10; see core/random.h. */
 __device__ __forceinline__ uint4 philox(uint64_t seed, uint4 counter) {
   auto key0 = static_cast<uint32_t>(seed);
   auto key1 = static_cast<uint32_t>(seed >> 32);

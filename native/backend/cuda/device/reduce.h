@@ -6,7 +6,7 @@ namespace rnd1::cuda {
 
 constexpr unsigned allLanes = 0xffffffffu;
 
-/** combine over all lanes, in an order that depends on nothing; every lane gets the result. */
+/** Reduces over all lanes in a fixed order; every lane gets the result. */
 template <typename T, typename Combine>
 __device__ __forceinline__ T warpReduce(T value, Combine combine) {
   for (int bits = 16; bits > 0; bits /= 2) value = combine(value, __shfl_xor_sync(allLanes, value, bits));
@@ -18,8 +18,8 @@ __device__ __forceinline__ float warpSum(float value) {
 }
 
 /**
- * combine over all threads of a block of `threads`; every thread gets the result. scratch: shared memory for
- * threads / 32 values, free again after the next barrier.
+ * Reduces over all threads of a block of `threads`; every thread gets the result. scratch: shared memory for
+ * threads / 32 values, reusable after the next barrier.
  */
 template <int threads, typename T, typename Combine>
 __device__ __forceinline__ T blockReduce(T value, T* scratch, Combine combine) {

@@ -10,19 +10,18 @@ namespace rnd1::cuda {
 struct GroupTile {
   int32_t group = 0;
   int32_t firstRow = 0;
-  int32_t rows = 0;    // 0: this tile has nothing to do
-  int32_t offset = 0;  // of firstRow within its group
+  int32_t rows = 0;    // 0: the tile is empty
+  int32_t offset = 0;  // index of firstRow within its group
 };
 
-/** How many tiles a launch needs at most, whatever the offsets turn out to be: they are data of the device.
- */
+/** Upper bound of the tiles of a launch for any offsets, which the host does not know. */
 constexpr int64_t maxTiles(int64_t rows, int64_t groups, int64_t tileRows) {
   return rows / tileRows + groups;
 }
 
 /**
- * The tile of an index. Group g owns the indices from offsets[g] / tileRows + g: these never overlap, since
- * ⌊(a + n) / t⌋ + 1 ≥ ⌊a / t⌋ + ⌈n / t⌉, and no prefix sum of tile counts is needed.
+ * The tile with an index. Group g has the indices from offsets[g] / tileRows + g on: these never overlap,
+ * since ⌊(a + n) / t⌋ + 1 ≥ ⌊a / t⌋ + ⌈n / t⌉, and no prefix sum of tile counts is needed.
  * offsets (groups + 1), ascending.
  */
 __device__ __forceinline__ GroupTile tileOf(const int32_t* offsets, int32_t groups, int32_t index,
@@ -45,8 +44,8 @@ __device__ __forceinline__ GroupTile tileOf(const int32_t* offsets, int32_t grou
   return tile;
 }
 
-/** Where 8 values of 16 bits lie in a tile whose rows have `width` of them: the 16-byte chunks of a row are
- * permuted, so that the eight rows of an ldmatrix lie in different banks. */
+/** Offset of a chunk of 8 16-bit values in a tile with rows of `width` values: the 16-byte chunks of a row
+ * are permuted, so that the eight rows of an ldmatrix are in different banks. */
 template <int width>
 __device__ __forceinline__ int swizzled(int row, int chunk) {
   return row * width + (chunk ^ (row & 7)) * 8;

@@ -1,6 +1,6 @@
 #pragma once
 
-// The simulated twin of native/backend/cuda/device/mma.h: lanes exchange what they hold. Layouts as in
+// The simulated twin of native/backend/cuda/device/mma.h: lanes exchange their registers. Layouts as in
 // NVIDIA's PTX ISA, "Matrix fragments for mma.m16n8k16" and "ldmatrix".
 #include <cuda_runtime.h>
 
