@@ -1,5 +1,5 @@
 /**
- * Writes a random checkpoint of RND1's width, for benches: speed depends on shapes, not on the values of weights. The
+ * Writes a random checkpoint of RND1's width, for benches: speed depends on shapes, not on the weights' values. The
  * defaults are bf16, 4 layers and a small vocabulary, 5.3 GB; `--layers 48 --vocabulary 151936` is the whole model,
  * 61 GB, or 18 GB with `--dtype q4`.
  *

@@ -25,7 +25,7 @@ export async function POST(request: Request): Promise<Response> {
   const frames = model.denoise(prompt, { steps: 16, signal: request.signal });
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>({
-    // Backpressure: called when the client can take more, so a slow client slows its own canvas and nothing is buffered.
+    // Backpressure: called when the client can take more, so a slow client slows only its own canvas.
     async pull(controller) {
       try {
         const { done, value } = await frames.next();

@@ -36,8 +36,8 @@ interface Tensor extends WrittenTensor {
 const bufferBytes = 16 << 20;
 
 /**
- * Writes a random checkpoint, tensor by tensor with bounded memory. Files go to a temporary folder beside `folder`, which
- * is renamed when complete and deleted on failure.
+ * Writes a random checkpoint, tensor by tensor with bounded memory. Files go to a temporary folder beside `folder`,
+ * which is renamed when complete and deleted on failure.
  *
  * @returns bytes of weights
  */
