@@ -4,8 +4,8 @@
  *
  *     npm run gpu-kit -- [--architectures 90a-real] [--out gpu-kit] [--node [--no-data]] [--simulated] [--build FOLDER]
  *
- * --node: also makes FOLDER-node with Node, the addon and the tests on golden data; --no-data leaves the data out, for a
- * GPU machine that has the checkout.
+ * --node: also makes FOLDER-node with Node, the addon and the tests on golden data; --no-data leaves the data out, for
+ * a GPU machine that has the checkout.
  * --simulated: a kit for the simulated GPU, for rehearsals.
  */
 import { isAbsolute, join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * Builds the native tests with assertions enabled: rnd1_tests, and rnd1_cuda_sim_tests, which runs the CUDA kernels on a
- * simulated GPU.
+ * Builds the native tests with assertions enabled: rnd1_tests, and rnd1_cuda_sim_tests, which runs the CUDA kernels on
+ * a simulated GPU.
  *
  *     tsx scripts/native-tests.ts [--sanitize]   builds and runs them
  *

@@ -1,6 +1,6 @@
 /**
- * Writes docs/images/unmasking.svg: the embedded model solves a Sudoku twice, committing all nearly certain cells in each
- * step, and one cell per step. Uses the page's route and the code with which the page saves a run as a picture.
+ * Writes docs/images/unmasking.svg: the embedded model solves a Sudoku twice, committing all nearly certain cells in
+ * each step, and one cell per step. Uses the page's route and the code with which the page saves a run as a picture.
  *
  *     npx tsx scripts/picture.ts [FILE]
  */

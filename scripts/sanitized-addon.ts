@@ -1,6 +1,6 @@
 /**
- * Builds the addon with AddressSanitizer and UBSan, and calls all of its exports in a JavaScript realm whose classes and
- * prototypes were tampered with (test/hardening/tampered.cjs).
+ * Builds the addon with AddressSanitizer and UBSan, and calls all of its exports in a JavaScript realm whose classes
+ * and prototypes were tampered with (test/hardening/tampered.cjs).
  *
  *     tsx scripts/sanitized-addon.ts
  */

@@ -1,6 +1,6 @@
 /**
- * Tries random inputs on one JavaScript target for some seconds. Each round runs in its own process, which may hang, run
- * out of memory or crash. Findings are written to build-fuzz/javascript. Run by scripts/fuzz.ts.
+ * Tries random inputs on one JavaScript target for some seconds. Each round runs in its own process, which may hang,
+ * run out of memory or crash. Findings are written to build-fuzz/javascript. Run by scripts/fuzz.ts.
  *
  *     tsx scripts/fuzz/javascript-rounds.ts TARGET SECONDS SEED
  */

@@ -11,7 +11,7 @@ const oldestMacos = '11.0';
 /**
  * Builds the addon for the packages, and returns its path.
  *
- * @param folder a build folder, relative to the root of the checkout; null = build-package, with CUDA if nvcc is installed
+ * @param folder a build folder, relative to the checkout's root; null = build-package, with CUDA if nvcc is installed
  * @throws BuildError after the compiler's messages have been printed
  */
 export function buildPortableAddon(folder: string | null): string {

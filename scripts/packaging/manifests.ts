@@ -21,7 +21,7 @@ const kept = [
 ] as const;
 
 /**
- * The main package as published: no scripts, no development dependencies, and one optional dependency per platform. The
+ * The main package as published: no scripts, no development dependencies, one optional dependency per platform. The
  * checkout does not have these, since it builds its own addon and must be installable before they are published.
  */
 export function mainManifest(checkout: Manifest): Manifest {
