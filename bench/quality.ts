@@ -41,7 +41,7 @@ interface Quality {
   readonly bytes: number;
   /** Median time of one step over one canvas. */
   readonly seconds: number;
-  /** From the checkpoint's own dtype; null for that dtype itself. */
+  /** Distance from the checkpoint's own dtype; null for that dtype itself. */
   readonly distance: Distance | null;
   /** Share of questions answered correctly; null for models other than the embedded one. */
   readonly right: number | null;

@@ -2,7 +2,7 @@
 export interface Peaks {
   readonly copyBytesPerSecond: number;
   readonly matrixOperationsPerSecond: number;
-  /** Of 8-bit integers, which matmuls with quantized weights use; 0 if the device has none. */
+  /** Rate of 8-bit multiply-adds, used by matmuls with quantized weights; 0 if the device has none. */
   readonly integerOperationsPerSecond: number;
 }
 
