@@ -1,10 +1,10 @@
 /**
- * A model that fills the memory: how long it takes to load, how long its steps take, the first of which reads the weights
- * from the disk, and what it holds of memory.
+ * A model that fills the memory: time to load, time of its steps (the first one reads the weights from disk), and
+ * resident memory.
  *
  *     npx tsx bench/large.ts FOLDER [--length 128] [--steps 6] [--threads N] [--json FILE]
  *
- * An eighth of the canvas is random tokens, the rest is masked and unmasked in so many steps.
+ * An eighth of the canvas is random tokens; the rest is masked, and unmasked in `--steps` steps.
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -32,7 +32,7 @@ function count(name: 'length' | 'steps' | 'threads'): number {
   throw new RangeError(`--${name} must be a positive integer, not '${values[name]}'`);
 }
 
-/** Bytes that the process holds: its own, and those of mapped files, which the system may take back. Linux only. */
+/** Resident bytes of the process: private memory, and mapped files, which the system may evict. Linux only. */
 function residentBytes(): { readonly own: number; readonly files: number } | null {
   if (process.platform !== 'linux') return null;
   const status = readFileSync('/proc/self/status', 'utf8');
@@ -42,7 +42,8 @@ function residentBytes(): { readonly own: number; readonly files: number } | nul
 
 async function main(): Promise<void> {
   const [folder, ...others] = positionals;
-  if (folder === undefined || others.length > 0) throw new RangeError('Name one folder with a checkpoint.');
+  if (folder === undefined || others.length > 0)
+    throw new RangeError('Give one argument, the folder of a checkpoint.');
   let start = performance.now();
   const elapsed = () => {
     const now = performance.now();
@@ -80,7 +81,7 @@ async function main(): Promise<void> {
       `${count('length')} positions: first step ${formatSeconds(steps[0] ?? 0)}, median of the others ${later.length > 0 ? formatSeconds(median(later)) : nothing}`,
     );
     if (memory !== null) {
-      console.log(`resident: ${formatBytes(memory.own)} of its own, ${formatBytes(memory.files)} of files`);
+      console.log(`resident: ${formatBytes(memory.own)} private, ${formatBytes(memory.files)} of files`);
     }
     if (values.json) {
       writeJson(values.json, {

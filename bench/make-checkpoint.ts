@@ -1,7 +1,7 @@
 /**
- * Writes a random checkpoint of RND1's width, for benches: speed depends on shapes, not on what a model knows. Without
- * options bf16, 4 layers and a small vocabulary, 5.3 GB; `--layers 48 --vocabulary 151936` is the whole model, 61 GB,
- * or 18 GB with `--dtype q4`.
+ * Writes a random checkpoint of RND1's width, for benches: speed depends on shapes, not on the weights' values. The
+ * defaults are bf16, 4 layers and a small vocabulary, 5.3 GB; `--layers 48 --vocabulary 151936` is the whole model,
+ * 61 GB, or 18 GB with `--dtype q4`.
  *
  *     npx tsx bench/make-checkpoint.ts FOLDER [--dtype q4] [--layers 4] [--vocabulary 32768] [--hidden 2048] [--heads 32]
  *         [--key-value-heads 4] [--head-dim 128] [--experts 128] [--experts-per-token 8] [--expert-width 768]
@@ -35,7 +35,8 @@ async function main(): Promise<void> {
     ),
   });
   const [folder, ...others] = positionals;
-  if (folder === undefined || others.length > 0) throw new RangeError('Name one folder to write to.');
+  if (folder === undefined || others.length > 0)
+    throw new RangeError('Give one argument, the folder to write to.');
   const number = (name: Name) => {
     const text = values[name] as string | undefined;
     const value = Number(text ?? defaults[name]);
@@ -48,7 +49,7 @@ async function main(): Promise<void> {
     throw new RangeError(`--dtype must be bf16, q8 or q4, not '${dtype}'`);
   }
 
-  // An interrupted writer takes what it has written with it.
+  // An interrupted run deletes what it has written.
   const interrupted = new AbortController();
   const abort = () => interrupted.abort(new RangeError('Interrupted: nothing was kept.'));
   process.once('SIGINT', abort).once('SIGTERM', abort);

@@ -1,11 +1,11 @@
 /**
- * What fewer bits cost: bytes, step time, and how far predictions are from those of the checkpoint's own dtype, as KL
- * divergence, agreement of the most probable token and error of the logits. The embedded model, unless others are named.
+ * The cost of quantization: bytes, step time, and the distance of predictions from those of the checkpoint's own dtype,
+ * as KL divergence, agreement of the most probable token and error of the logits. Default: the embedded model.
  *
  *     npx tsx bench/quality.ts [--model FOLDER]… [--dtypes f32,q8,q4] [--quantized FOLDER]… [--threads N] [--runs 5]
  *         [--canvases 24] [--questions 60] [--json FILE]
  *
- * `--quantized` adds checkpoints that `rnd1 quantize` has made of the (one) model.
+ * `--quantized` adds checkpoints that `rnd1 quantize` made from the model; only one model may then be named.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -39,15 +39,15 @@ function count(name: 'threads' | 'runs' | 'canvases' | 'questions'): number {
 interface Quality {
   readonly weights: string;
   readonly bytes: number;
-  /** Of one step over one canvas, the median. */
+  /** Median time of one step over one canvas. */
   readonly seconds: number;
-  /** From the checkpoint's own dtype; null for that itself. */
+  /** Distance from the checkpoint's own dtype; null for that dtype itself. */
   readonly distance: Distance | null;
-  /** Share of questions answered right; null where the model cannot be asked. */
+  /** Share of questions answered correctly; null for models other than the embedded one. */
   readonly right: number | null;
 }
 
-/** What they are compared with. */
+/** Results that the others are compared with. */
 interface Reference {
   readonly canvases: readonly BenchCanvas[];
   readonly opinion: Opinion;
@@ -59,7 +59,7 @@ async function timeOf(model: RND1, canvases: readonly BenchCanvas[]): Promise<nu
     const { tokens, masked } = canvases[run % canvases.length] as BenchCanvas;
     const start = performance.now();
     await model.generateTokens({ canvas: tokens, masked, steps: 1, seed: 1 });
-    // The first one warms up.
+    // The first run is a warm-up.
     if (run > 0) seconds.push((performance.now() - start) / 1000);
   }
   return median(seconds);
@@ -74,7 +74,7 @@ async function rightShare(model: RND1): Promise<number | null> {
   return asked.filter(({ check }, i) => check(answers[i]?.text.trim() ?? '')).length / asked.length;
 }
 
-/** The model with one dtype; without a reference it becomes one. */
+/** Measures the model with one dtype; without a reference, its results become the reference. */
 async function measure(
   folder: string,
   dtype: DType,

@@ -1,5 +1,5 @@
 /**
- * Router product, the best k experts of every row, rows grouped by expert.
+ * Router matmul, top-k experts of every row, rows grouped by expert.
  *
  *     npx tsx bench/route.ts [--device cuda:0] [--dtype bf16] [--threads N] [--runs 5] [--json FILE]
  *         [--rows 64,256] [--hidden 2048] [--experts 128] [--experts-per-token 8]

@@ -1,6 +1,6 @@
 /**
- * Load on `rnd1 serve`: autocannon's connections ask one question after another, `--requests` in
- * all, at rising concurrency. Every answer is compared with the one given alone; one that differs ends the run.
+ * Load on `rnd1 serve`: autocannon's connections send one question after another, `--requests` in all, at rising
+ * concurrency. Every answer is compared with that of the same request alone; a difference ends the run.
  *
  *     npx tsx bench/serve.ts [--model FOLDER] [--device cpu] [--dtype auto] [--threads N] [--connections 1,8,32]
  *         [--requests 200] [--max-tokens 31] [--steps 8] [--stream] [--json FILE]
@@ -23,7 +23,7 @@ interface LoadFigure {
   /** In seconds. */
   readonly latency: Readonly<Record<'p50' | 'p90' | 'p99' | 'max', number>>;
   readonly tokensPerSecond: number;
-  /** Canvases of a step, on average. */
+  /** Average number of canvases per step. */
   readonly canvasesPerStep: number;
 }
 
@@ -51,7 +51,7 @@ function positive(
   throw new RangeError(`--${name} must be a positive integer, not '${text}'`);
 }
 
-/** What is asked: greedy and drawn, of different lengths, so that canvases that share a step differ. */
+/** Questions of different lengths, so that canvases that share a step differ. */
 const questions = [
   'What is 47+38?',
   'Sort z k m q',
@@ -62,7 +62,7 @@ const questions = [
 
 interface Asked {
   readonly body: string;
-  /** The answer alone. */
+  /** The answer when the request runs alone. */
   readonly text: string;
 }
 
@@ -116,7 +116,7 @@ async function load(
   const failed = result.errors + result.timeouts + result.non2xx;
   if (failed > 0) throw new Error(`${failed} of ${result.requests.total} requests failed`);
   if (differing.size > 0)
-    throw new Error(`answers differ from those given alone:\n${[...differing].join('\n')}`);
+    throw new Error(`answers differ from those of the same request alone:\n${[...differing].join('\n')}`);
   const sum = (pick: (report: StepReport) => number) =>
     steps.reduce((total, report) => total + pick(report), 0);
   const { p50, p90, p99, max } = result.latency;
@@ -180,7 +180,7 @@ runMain(async () => {
     const figures: LoadFigure[] = [];
     for (const count of connections) figures.push(await load(url, model, asked, count));
     print(figures);
-    process.stdout.write(`${asked.length} different requests: every answer is the one given alone\n`);
+    process.stdout.write(`${asked.length} different requests: every answer equals the one given alone\n`);
     if (values.json !== undefined)
       writeJson(values.json, {
         bench: 'serve',

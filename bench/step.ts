@@ -1,13 +1,13 @@
 /**
  * Whole steps: forward pass, scores, selection. Two canvases: distinct random tokens, all scored; and an eighth random
- * tokens, masks in the rest, which are scored. `--canvases` puts several of them into one step.
+ * tokens, the rest masks, only these scored. `--canvases` puts several of them into one step.
  *
  *     npx tsx bench/step.ts [--model FOLDER] [--device cuda:0] [--dtype bf16] [--threads N] [--mmap | --no-mmap]
  *         [--lengths 64,256] [--canvases 1] [--runs 5] [--llama FOLDER] [--json FILE]
  *
- * The bytes are those of the weights that the step must read; bench/make-checkpoint.ts writes a model to read.
+ * The bytes are those of the weights that the step must read; bench/make-checkpoint.ts writes a model to measure.
  * `--dtype bf16,q8` measures one after the other. `--llama` names the folder of a harness for llama.cpp
- * (bench/support/llama.ts): its forward passes, with all logits, take turns with our steps.
+ * (bench/support/llama.ts): its forward passes, with all logits, alternate with the steps.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -35,7 +35,7 @@ interface StepFigure extends StepCost {
   readonly canvases: number;
   readonly scored: number;
   readonly seconds: number;
-  /** Of llama.cpp for the same length, all logits wanted. */
+  /** Time of llama.cpp for the same length, with all logits. */
   readonly llamaSeconds?: number;
 }
 
@@ -72,7 +72,7 @@ async function step(model: RND1, canvases: readonly BenchCanvas[]): Promise<numb
   return (performance.now() - start) / 1000;
 }
 
-/** All cases of one length: the runs of ours and of llama.cpp take turns. */
+/** Measures all cases of one length: runs of this library and of llama.cpp alternate. */
 async function measureLength(
   model: RND1,
   length: number,
@@ -86,7 +86,7 @@ async function measureLength(
   const llamaSeconds: number[] = [];
   for (let run = 0; run < count('runs'); run++) {
     for (const { canvases, seconds } of kinds) {
-      // After llama.cpp the caches are full of its weights: the first step of every turn does not count.
+      // llama.cpp leaves its weights in the caches, so the first step of every turn is a warm-up.
       if (run === 0 || llama) await step(model, canvases);
       seconds.push(await step(model, canvases));
     }
@@ -105,7 +105,7 @@ async function measureLength(
 
 function harnessFor(model: RND1, dtype: string): LlamaHarness | undefined {
   if (!values.llama) return undefined;
-  if (!values.model) throw new RangeError('--llama needs --model, whose name the GGUF bears');
+  if (!values.model) throw new RangeError('--llama needs --model, after which the GGUF file is named');
   const weights = dtype === 'auto' ? model.info.weightDtype : dtype;
   return new LlamaHarness(values.llama, values.model, weights, count('threads'));
 }
@@ -150,7 +150,7 @@ function print(figures: readonly StepFigure[], peaks: Peaks): void {
   console.log(`\n${formatTable(header, rows)}`);
 }
 
-/** Loads the model with one dtype, measures and prints. */
+/** Loads the model with one dtype, measures it and prints the table. */
 async function bench(dtype: string): Promise<unknown> {
   const started = performance.now();
   const model = await RND1.load(values.model, {

@@ -2,7 +2,7 @@
 import { RND1 } from '../lib';
 
 async function main(): Promise<void> {
-  const model = await RND1.load(); // or RND1.load({ model: 'folder of a checkpoint' })
+  const model = await RND1.load(); // or RND1.load({ model: 'a checkpoint folder' })
   const { text, forwards, positions } = await model.generate(process.argv[2] ?? 'What is 47+38?', {
     schedule: { type: 'entropy-bounded', gamma: 0.1 },
   });

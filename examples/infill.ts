@@ -1,10 +1,10 @@
-/** Text in the middle, and in several places at once: `npx tsx examples/infill.ts` */
+/** Fills the middle of a text, and several holes at once: `npx tsx examples/infill.ts` */
 import { RND1 } from '../lib';
 
 async function main(): Promise<void> {
   const model = await RND1.load();
 
-  // The question to an answer: the model looks to both sides.
+  // Completes the question to an answer: the model attends to both sides.
   const between = await model.infill({ prefix: 'Question: What is 40+', suffix: '?\nAnswer: 42', length: 1 });
   console.log(between.text);
 

@@ -1,31 +1,31 @@
 /**
- * A route handler of the kind that Next.js and others take: a standard Request in, a Response out that streams.
- * In Next.js: this file without `main` as app/api/denoise/route.ts, and `serverExternalPackages: ['rnd1']` in
- * next.config.js. Here, `npx tsx examples/route-handler.ts` plays the server.
+ * A route handler for Next.js and similar frameworks: takes a standard Request and returns a streaming Response.
+ * In Next.js: use this file without `main` as app/api/denoise/route.ts, and set `serverExternalPackages: ['rnd1']` in
+ * next.config.js. Here, `npx tsx examples/route-handler.ts` calls the handler itself.
  */
 import { RND1, toJSON } from '../lib';
 
-/** Native code needs Node.js; Next.js asks. */
+/** Tells Next.js to run this in Node.js, which native code needs. */
 export const runtime = 'nodejs';
 
-// Once per process: requests share the model, and its steps.
+// Loaded once per process: requests share the model and its steps.
 let loading: Promise<RND1> | undefined;
 const loadModel = () => {
   loading ??= RND1.load();
   return loading;
 };
 
-/** `{ "prompt": "…" }` → a line of JSON for each step: what is written so far, and at last the result. */
+/** `{ "prompt": "…" }` → a line of JSON per step with the text so far, and a last line with the result. */
 export async function POST(request: Request): Promise<Response> {
   const { prompt } = (await request.json().catch(() => ({}))) as { prompt?: unknown };
   if (typeof prompt !== 'string') return Response.json({ error: 'prompt must be a string' }, { status: 400 });
 
   const model = await loadModel();
-  // A client that goes away stops costing with the next step.
+  // When the client disconnects, the work stops before the next step.
   const frames = model.denoise(prompt, { steps: 16, signal: request.signal });
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>({
-    // Called when the client has room for more, so a slow one slows its own canvas and nothing piles up.
+    // Backpressure: called when the client can take more, so a slow client slows only its own canvas.
     async pull(controller) {
       try {
         const { done, value } = await frames.next();

@@ -1,7 +1,7 @@
-/** The server inside a program, and OpenAI's own client in front of it: `npx tsx examples/serve.ts` */
+/** Runs the server inside a program and queries it with OpenAI's client: `npx tsx examples/serve.ts` */
 import OpenAI from 'openai';
 import { RND1 } from '../lib';
-import { createServer } from '../lib/server'; // 'rnd1/server' outside of this repository
+import { createServer } from '../lib/server'; // 'rnd1/server' outside this repository
 
 async function main(): Promise<void> {
   const model = await RND1.load();
@@ -20,7 +20,7 @@ async function main(): Promise<void> {
   });
   console.log(chat.choices[0]?.message.content?.trim(), `(${chat.usage?.completion_tokens} tokens)`);
 
-  // Text comes as soon as everything before it is final.
+  // Text is streamed as soon as everything before it is final.
   const stream = await client.chat.completions.create({
     model: name,
     messages: [{ role: 'user', content: 'Sort q d x a m' }],

@@ -1,6 +1,6 @@
 /**
- * The embedded nano model at work: questions, then a Sudoku. Every answer is checked by its rule.
- * `npm start`, or `npm start -- SEED` for the same tasks again.
+ * Demonstrates the embedded nano model: questions, then a Sudoku. Every answer is checked by its rule.
+ * `npm start`, or `npm start -- SEED` to repeat the same tasks.
  */
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,7 +12,7 @@ import { type Grid, gridOf, isSolution, linesOf, makePuzzle, templateOf } from '
 import { forwards, watch } from './support/watch';
 
 const holes = 18;
-/** All tokens of which the model is so certain are committed at once: as right as one a step, in far fewer passes. */
+/** Commits all tokens with at least this probability at once: as accurate as one per step, in far fewer passes. */
 const certain = { schedule: { type: 'threshold', tau: 0.99 } } as const;
 const terminal = process.stdout.isTTY === true && process.env.TERM !== 'dumb';
 const coloured = terminal && !process.env.NO_COLOR;
@@ -29,7 +29,7 @@ async function main(): Promise<void> {
   const random = new Random(seed);
   const model = await RND1.load();
   const { device, instructionSet, threads, dtype } = model.info;
-  print('rnd1: the nano model, of teaching size, that knows such tasks alone,');
+  print('rnd1: the embedded nano model, a tiny one trained for these tasks only,');
   print(
     `on ${device} (${instructionSet}), ${threads} threads, ${dtype}. \`npm start -- ${seed}\` repeats them.\n`,
   );
@@ -62,9 +62,9 @@ async function askQuestions(model: RND1, random: Random): Promise<boolean[]> {
   return verdicts;
 }
 
-/** The same puzzle twice, side by side: many cells a step, and one cell a step. */
+/** Solves the same puzzle twice and shows both side by side: many cells per step, and one cell per step. */
 async function solve(model: RND1, puzzle: Grid): Promise<boolean[]> {
-  print(`\n${inColumns('  A Sudoku', 'all that is 99 % certain', 'one cell a step')}\n`);
+  print(`\n${inColumns('  A Sudoku', 'all that are 99 % certain', 'one cell per step')}\n`);
   const runs = [await fill(model, puzzle, certain), await fill(model, puzzle, { schedule: 'entropy' })];
   const last = Math.max(...runs.map(({ states }) => states.length)) - 1;
   for (let i = terminal ? 0 : last; i <= last; i++) {
@@ -81,7 +81,7 @@ async function solve(model: RND1, puzzle: Grid): Promise<boolean[]> {
   return rights;
 }
 
-/** A run, and the lines of its grid after each step. */
+/** Runs one solution and records the lines of its grid after each step. */
 async function fill(model: RND1, puzzle: Grid, options: SamplingOptions) {
   const states = [
     puzzle
@@ -94,7 +94,7 @@ async function fill(model: RND1, puzzle: Grid, options: SamplingOptions) {
   return { ...run, states };
 }
 
-/** Boards next to each other. `again`: over the ones before. */
+/** Prints boards side by side. `again`: overwrites the previous ones. */
 function draw(boards: readonly string[][], puzzle: Grid, again: boolean): void {
   const drawn = boards.map((lines) => boardOf(lines, puzzle, paint));
   const height = drawn[0]?.length ?? 0;
@@ -102,7 +102,7 @@ function draw(boards: readonly string[][], puzzle: Grid, again: boolean): void {
   for (let i = 0; i < height; i++) print(`  ${drawn.map((lines) => lines[i]).join(' '.repeat(13))}`);
 }
 
-/** Three texts as boards stand. What is painted has its 26 columns already. */
+/** Aligns three texts with the boards. Coloured texts must be padded to 26 columns already. */
 const inColumns = (first: string, second = '', third = '') =>
   `${first.padEnd(28)}${second.padEnd(26)}${third}`;
 

@@ -1,4 +1,4 @@
-/** Watches a text come into being, step by step: `npx tsx examples/stream.ts` */
+/** Prints a text as it unmasks, step by step: `npx tsx examples/stream.ts` */
 import { RND1 } from '../lib';
 
 async function main(): Promise<void> {

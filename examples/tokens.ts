@@ -1,4 +1,4 @@
-/** A tokenizer of one's own, and canvases to the token: `npx tsx examples/tokens.ts` */
+/** The token-level API with a tokenizer of your own: `npx tsx examples/tokens.ts` */
 import { RND1 } from '../lib';
 
 // The nano model's ids are the 256 bytes; 256 and above are special.
@@ -15,7 +15,7 @@ async function main(): Promise<void> {
   });
   console.log('written:', decode(Array.from(positions, (position) => tokens[position] as number)));
 
-  // Position i − 1 predicts position i: what follows `… 3+4?\nAnswer: `?
+  // Position i − 1 predicts position i, so the last one predicts what follows `… 3+4?\nAnswer: `.
   const { logits, shape } = await model.forward(encode('Question: What is 3+4?\nAnswer: '));
   const [rows, vocabulary] = shape;
   const last = logits.subarray((rows - 1) * vocabulary);

@@ -1,4 +1,4 @@
-/** A model in each of two worker threads; they share the mapped weights: `node examples/workers.mjs` */
+/** Loads a model in each of two worker threads, which share the mapped weights: `node examples/workers.mjs` */
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
@@ -19,7 +19,7 @@ async function main() {
   for (const line of answers.flat()) console.log(line);
 }
 
-/** What a thread does. One thread of compute for each model: by default, each would take all processors. */
+/** Runs in each worker. `threads: 1`, since by default each model would use all cores. */
 async function answer(questions) {
   const model = await RND1.load({ threads: 1 });
   const results = await Promise.all(questions.map((question) => model.generate(question)));

@@ -7,10 +7,10 @@ import { findToolchain, missingTools, type Toolchain } from './toolchain';
 
 const buildFolder = join(root, 'build');
 
-/** What a build leaves behind, and what `bindings` looks for. */
+/** The output of a build, where `bindings` looks for it. */
 export const addonFile = join(buildFolder, 'Release', 'rnd1.node');
 
-/** CMake refuses a cache that was made for another folder, node-gyp a folder that CMake has filled. */
+/** Removes a build folder that the tool would reject: a CMake cache of another folder, or another tool's build. */
 function discardForeignBuild(tool: 'cmake' | 'node-gyp'): void {
   const cache = join(buildFolder, 'CMakeCache.txt');
   const home = existsSync(cache)
@@ -35,13 +35,13 @@ function buildWithCmake({ compiler }: Toolchain): Outcome {
   const cuda = cudaBuild();
   if (cuda.note && !existsSync(addonFile)) say(cuda.note);
   options.push(...cuda.settings.map((setting) => `--CD${setting}`));
-  // cmake-js takes a cache for a finished configuration, even one that failed; configuring again is cheap.
+  // cmake-js treats any cache as a finished configuration, even a failed one; configuring again is cheap.
   const configured = captureTool('cmake-js/bin/cmake-js', ['configure', ...options]);
   if (!configured.ok) return configured;
   return captureTool('cmake-js/bin/cmake-js', ['build', ...options, '--parallel', jobs]);
 }
 
-/** Where this Node keeps its own headers; null when it came without. */
+/** The folder of this Node's headers; null if it was installed without them. */
 export function findNodeHeaders(): string | null {
   const prefix = dirname(dirname(process.execPath));
   return existsSync(join(prefix, 'include', 'node', 'common.gypi')) ? prefix : null;
@@ -55,13 +55,13 @@ function buildWithNodeGyp(): Outcome {
   if (headers) options.push(`--nodedir=${headers}`);
   const outcome = captureTool('node-gyp/bin/node-gyp.js', ['configure', 'build', ...options]);
   if (outcome.ok || headers) return outcome;
-  const advice = `node-gyp needs the headers of Node ${process.version}. This Node came without them (no include/node
-beside it), so node-gyp has tried to download them. Install CMake, with which no headers are needed, or name
-a folder that has include/node: npm_config_nodedir=/usr/local npm install`;
+  const advice = `node-gyp needs the headers of Node ${process.version}. This Node was installed without them (no include/node
+beside it), so node-gyp has tried to download them. Install CMake, which needs no headers, or name a folder that
+contains include/node: npm_config_nodedir=/usr/local npm install`;
   return { ok: false, output: `${outcome.output}\n${advice}\n` };
 }
 
-// The tools' own account of their failure (stack, versions, working folder) buries the compiler's.
+// The tools' reports of their own failure (stack, versions, working folder) hide the compiler's messages.
 const chatter = new RegExp(
   [
     '^ERROR OMG ',
@@ -77,7 +77,7 @@ function withoutChatter(output: string): string {
 }
 
 /**
- * Builds build/Release/rnd1.node: with CMake where it is installed, otherwise with node-gyp, for the CPU alone.
+ * Builds build/Release/rnd1.node: with CMake if it is installed, otherwise with node-gyp, for the CPU only.
  *
  * @throws BuildError after the compiler's messages have been printed
  */

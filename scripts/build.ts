@@ -1,6 +1,6 @@
 /**
  * Builds the checkout: the native addon into build/Release, the TypeScript into dist. Run by npm's `prepare`.
- * Says nothing when all is well, and does little when nothing has changed.
+ * Prints nothing on success, and does little when nothing has changed.
  *
  *     tsx scripts/build.ts [--addon | --typescript | --clean] [--node-gyp]
  */

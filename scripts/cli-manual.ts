@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { completeCommand } from '../lib/cli/completion';
 import { createProgram } from '../lib/cli/program';
 
-/** What a command prints for --help in a pipe. */
+/** The output of a command's --help in a pipe. */
 function helpOf(command: Command): string {
   let text = '';
   command.configureOutput({
@@ -21,7 +21,7 @@ export function manualPage(): string {
   const program = createProgram();
   const commands = program.commands.filter((command) => command.name() !== completeCommand);
   const sections = [
-    { title: 'rnd1', help: helpOf(program), summary: 'what there is' },
+    { title: 'rnd1', help: helpOf(program), summary: 'all commands' },
     ...commands.map((command) => ({
       title: `rnd1 ${command.name()}`,
       help: helpOf(command),
@@ -34,8 +34,8 @@ export function manualPage(): string {
   const bodies = sections.map(({ title, help }) => `## ${title}\n\n\`\`\`text\n${help}\n\`\`\`\n`);
   return `# Command line
 
-What \`--help\` says. In a checkout of this repository the command is \`./rnd1\`; where the package is installed,
-\`npx --no -- rnd1\`, which runs nothing but what is installed. \`npm run docs\` writes this page.
+The output of \`--help\`. The command is \`./rnd1\` in a checkout of this repository, and \`npx --no -- rnd1\` where the
+package is installed (\`--no\` runs installed packages only). \`npm run docs\` writes this page.
 
 ${contents.join('\n')}
 

@@ -3,24 +3,24 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 
-/** The checkout. */
+/** The root folder of the checkout. */
 export const root = resolve(__dirname, '..');
 
-/** A build that failed for a reason that is already in plain words: printed without a stack. */
+/** A failure whose message is meant for the user: printed without a stack. */
 export class BuildError extends Error {}
 
 export interface Outcome {
   readonly ok: boolean;
-  /** stdout and stderr, as interleaved as a terminal would show them. */
+  /** stdout and stderr, interleaved as on a terminal. */
   readonly output: string;
 }
 
-/** Runs a program in the checkout and keeps what it prints. */
+/** Runs a program in the checkout and captures its output. */
 export function capture(program: string, args: readonly string[], cwd = root): Outcome {
   const folder = mkdtempSync(join(tmpdir(), 'rnd1-build-'));
   const file = join(folder, 'output');
   const descriptor = openSync(file, 'w');
-  // `node` must be this very Node for the tools started below, however it was started itself.
+  // The tools started below must find this very Node as `node`.
   const path = `${dirname(process.execPath)}${delimiter}${process.env.PATH ?? ''}`;
   try {
     const { status, error } = spawnSync(program, args, {
@@ -36,7 +36,7 @@ export function capture(program: string, args: readonly string[], cwd = root): O
   }
 }
 
-/** Runs a JavaScript tool that npm has installed, by its file inside node_modules. */
+/** Runs a JavaScript tool by its file inside node_modules. */
 export function captureTool(file: string, args: readonly string[], cwd = root): Outcome {
   return capture(process.execPath, [join(root, 'node_modules', file), ...args], cwd);
 }
@@ -45,7 +45,7 @@ export function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** Prints a tool's output, blank lines at both ends left out. */
+/** Prints a tool's output without blank lines at both ends. */
 export function show(output: string): void {
   const text = output.replace(/^\s*\n/, '').trimEnd();
   if (text) say(text);

@@ -1,8 +1,8 @@
 /**
  * Writes docs/api.md from the comments of what lib/index.ts and lib/server/index.ts export, and docs/cli.md from the
- * manuals of the command line. Fails where something public has no comment.
+ * manuals of the command line. Fails if a public symbol has no comment.
  *
- *     tsx scripts/docs.ts [--check]   --check: only tells whether the pages are what would be written
+ *     tsx scripts/docs.ts [--check]   --check: writes nothing, fails if a page is out of date
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,15 +10,15 @@ import { join } from 'node:path';
 import { manualPage } from './cli-manual';
 import { BuildError, captureTool, root, say, show } from './command';
 
-/** The class to begin with. */
+/** The class that is listed first. */
 const mainClass = 'RND1';
 
-/** The page of the API as it should be. Typedoc writes one for each module, and empties the folder first: it must not be docs. */
+/** Generates the API page. Typedoc writes a page per module and empties `folder` first, so it must not be docs. */
 function makePage(folder: string): string {
   const { ok, output } = captureTool('typedoc/bin/typedoc', ['--out', folder, '--logLevel', 'Warn']);
   if (!ok) {
     show(output);
-    throw new BuildError('The documentation of the API is not complete: see above.');
+    throw new BuildError('The API documentation is incomplete: see above.');
   }
   const module = (name: string, title: string) =>
     arrange(readFileSync(join(folder, `${name}.md`), 'utf8').replace(/^# .*/, `# ${title}`)).replaceAll(
@@ -61,7 +61,7 @@ try {
     const path = join(root, 'docs', name);
     if (!process.argv.includes('--check')) writeFileSync(path, text);
     else if (!existsSync(path) || readFileSync(path, 'utf8') !== text)
-      throw new BuildError(`docs/${name} is not what the sources say: npm run docs writes it anew.`);
+      throw new BuildError(`docs/${name} is out of date: npm run docs updates it.`);
   }
 } catch (error) {
   if (!(error instanceof BuildError)) throw error;

@@ -1,10 +1,10 @@
 /**
- * Runs native tests on processors that this machine is not, emulated by QEMU: older ones of x86-64, which would stop
- * at an instruction that has leaked into a path for them, and arm64, compiled for it here.
+ * Runs native tests on other CPUs, emulated by QEMU: older ones of x86-64, where a newer instruction that leaked into
+ * an older path would crash, and arm64, cross-compiled here.
  *
  *     tsx scripts/emulated-tests.ts [FILTER …]
  *
- * Without filters, the tests of the CPU's kernels. What needs a tool that is missing is skipped, and says so.
+ * Default: the tests of the CPU kernels. Architectures whose tools are missing are skipped with a message.
  */
 import { spawnSync } from 'node:child_process';
 import { BuildError, root, say } from './command';
@@ -12,7 +12,7 @@ import { buildNativePrograms, nativeProgramsUnavailable } from './native-program
 import { buildCpuTests, testSettings } from './native-tests';
 import { findProgram } from './toolchain';
 
-/** A processor of QEMU's, and the instruction sets that must be found on it. */
+/** A CPU model of QEMU, and the instruction sets that must be detected on it. */
 interface Processor {
   readonly name: string;
   readonly instructionSets: readonly string[];
@@ -59,7 +59,7 @@ const architectures: readonly Architecture[] = [
   },
 ];
 
-/** An emulated processor is some twenty times slower: one test of each kernel against float64, and whole models. */
+/** Emulation is some twenty times slower, so only one test of each kernel against float64, and whole models. */
 const essential = [
   'matmul: several weights side by side',
   'matmul: NaN',
@@ -74,7 +74,7 @@ const essential = [
   'measurePeaks',
 ];
 
-/** Runs the tests on one processor; false when any fails. */
+/** Runs the tests on one CPU model; false if any fails. */
 function passes(
   program: string,
   { emulator, emulatorOptions }: Architecture,
@@ -84,7 +84,7 @@ function passes(
   const run = (args: readonly string[]) => {
     const command = ['-cpu', processor.name, ...emulatorOptions, program, ...args];
     const outcome = spawnSync(emulator, command, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 26 });
-    // What an emulated processor lacks beside the real one is of no interest to tests.
+    // Warnings about features that the emulation lacks do not matter to the tests.
     const complaints = outcome.stderr
       .split('\n')
       .filter((line) => !/warning: TCG doesn't support/.test(line));

@@ -1,5 +1,5 @@
 /**
- * Formats the C++ and CUDA sources with clang-format 16; `--check` only tells which lines would change.
+ * Formats the C++ and CUDA sources with clang-format 16; `--check` only prints which lines would change.
  *
  *     tsx scripts/format-native.ts [--check]
  */
@@ -23,7 +23,7 @@ function nativeSources(): string[] {
     .sort();
 }
 
-// Other releases break lines elsewhere, so only this one counts.
+// Other releases break lines differently, so only this one is used.
 function findClangFormat(): string | null {
   const program = findProgram('clang-format-16', 'clang-format');
   return program && / version 16\./.test(capture(program, ['--version']).output) ? program : null;

@@ -1,13 +1,12 @@
 /**
- * Fuzzing, kind by kind, target by target: `native` is guided by coverage (libFuzzer), `javascript` by what parsers
- * stumble over (fast-check).
+ * Fuzzes all targets of each kind: `native` is guided by coverage (libFuzzer), `javascript` generates inputs that are
+ * difficult for parsers (fast-check).
  *
  *     tsx scripts/fuzz.ts [native | javascript] [--seconds N | --minutes N] [--target NAME] [--seed N]
  *
- * --seconds: for each target, 20 where nothing is said; --minutes: for all targets of a kind together. Without a kind
- * all of them run. What is found is kept in the kind's build folder, and its path printed; inputs that reach new code
- * are kept there too, so that the next run goes on from them. --seed: the same inputs again, as far as time goes;
- * where nothing is said, others each time.
+ * --seconds: for each target, 20 by default; --minutes: for all targets of a kind together. Without a kind, all run.
+ * Findings are written to the kind's build folder, and their paths printed; inputs that reach new code are kept there
+ * too, as the start of the next run. --seed: repeats the same inputs, as far as the time allows; random by default.
  */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
@@ -15,7 +14,7 @@ import { BuildError, say } from './command';
 import { javascriptFuzzing } from './fuzz/javascript';
 import { nativeFuzzing } from './fuzz/native';
 
-/** Something that a fuzzer runs on. */
+/** One fuzz target. */
 export interface FuzzTarget {
   readonly name: string;
   /** @returns whether nothing was found */
@@ -24,9 +23,9 @@ export interface FuzzTarget {
 
 export interface FuzzKind {
   readonly name: string;
-  /** Why it cannot run here; null when it can. */
+  /** The reason why it cannot run here; null if it can. */
   unavailable(): string | null;
-  /** Builds what has to be built. */
+  /** Builds the programs if needed. */
   targets(): readonly FuzzTarget[];
 }
 

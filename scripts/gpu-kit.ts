@@ -1,12 +1,12 @@
 /**
- * Makes the folder that tries rnd1 on a GPU machine without Node, npm or a network: native tests and benches, one shell
- * script that runs them, one program that sums up. docs/gpu.md says what to type there.
+ * Makes a folder for testing rnd1 on a GPU machine without Node, npm or a network: native tests and benches, a shell
+ * script that runs them, and a program that writes the summary. docs/gpu.md describes its use.
  *
  *     npm run gpu-kit -- [--architectures 90a-real] [--out gpu-kit] [--node [--no-data]] [--simulated] [--build FOLDER]
  *
- * --node: a second folder beside it, FOLDER-node, with Node, the addon and the tests over golden data; with --no-data
- * without the data, for a GPU machine that has the checkout.
- * --simulated: for the simulated GPU, to rehearse.
+ * --node: also makes FOLDER-node with Node, the addon and the tests on golden data; --no-data leaves the data out, for
+ * a GPU machine that has the checkout.
+ * --simulated: a kit for the simulated GPU, for rehearsals.
  */
 import { isAbsolute, join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -31,7 +31,7 @@ async function main(): Promise<void> {
   const { architectures, simulated } = values;
   if (!/^\d+[af]?(-real|-virtual)?(;\d+[af]?(-real|-virtual)?)*$/.test(architectures))
     throw new BuildError(
-      `--architectures must be as CMake names them, 90a-real or 80;90a-real, not ${architectures}.`,
+      `--architectures must be in CMake's notation, 90a-real or 80;90a-real, not ${architectures}.`,
     );
   const folder = isAbsolute(values.out) ? values.out : join(root, values.out);
   const build = values.build ?? (simulated ? 'build-simulated' : 'build-gpu');
@@ -41,7 +41,7 @@ async function main(): Promise<void> {
   say(`${folder}: ${sizes}, needs glibc ${kit.glibc}. On the GPU machine: bash run.sh`);
   if (!values.node) return;
   const node = await makeNodeKit({ folder: `${folder}-node`, addon: buildAddon(options), data: values.data });
-  say(`${folder}-node: ${megabytes(node.packedBytes)}, ${megabytes(node.bytes)} unpacked. Of these:`);
+  say(`${folder}-node: ${megabytes(node.packedBytes)}, ${megabytes(node.bytes)} unpacked. Largest parts:`);
   for (const part of node.parts.slice(0, 4))
     say(`  ${megabytes(part.packedBytes).padStart(8)}  ${part.path}`);
 }

@@ -1,6 +1,6 @@
 /**
- * Compiles the CUDA kernels for one target and prints what each takes: registers, spilled bytes, bytes of stack. Fails
- * when a kernel that most of the time is spent in spills or keeps arrays on a stack, or when there is a warning.
+ * Compiles the CUDA kernels for one target and prints the resources of each: registers, spilled bytes, bytes of stack.
+ * Fails if a kernel that takes much of the time spills or keeps arrays on a stack, or if there is a warning.
  *
  *     tsx scripts/kernel-resources.ts [sm_90a]
  */
@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { BuildError, capture, root, say, show } from './command';
 import { findProgram } from './toolchain';
 
-/** Kernels that may neither spill nor have a stack. */
+/** Kernels that must neither spill nor use a stack. */
 const main =
   /^(attentionMma|productMma|productWide|expertMma|expertWide|plainMma|product|expert|plain|score|addRmsNorm|normRope|combine)Kernel/;
 
@@ -17,11 +17,11 @@ interface Kernel {
   readonly name: string;
   readonly registers: number;
   readonly spilled: number;
-  /** Of arrays that are indexed by what is not known when compiling: local memory, as spills are. */
+  /** Bytes of arrays whose indices are unknown at compile time: local memory, like spills. */
   readonly stack: number;
 }
 
-/** Reads what `ptxas -v` says: for each kernel its mangled name, its stack and spills, its registers. */
+/** Parses the output of `ptxas -v`: mangled name, stack, spills and registers of each kernel. */
 function parseKernels(output: string): Kernel[] {
   const pattern =
     /Compiling entry function '(\w+)'[\s\S]*?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads[\s\S]*?Used (\d+) registers/g;
@@ -33,7 +33,7 @@ function parseKernels(output: string): Kernel[] {
   }));
 }
 
-/** `expertMmaKernel<2,32,bf16>` of an Itanium name: enough of the demangler for our kernels. */
+/** Demangles an Itanium name to `expertMmaKernel<2,32,bf16>`; handles only names of these kernels. */
 function readableName(mangled: string): string {
   const [, length = '', rest = ''] = /(?:^|\D)(\d+)([a-zA-Z]+Kernel.*)$/.exec(mangled) ?? [];
   const name = rest.slice(0, Number(length.slice(-2)));

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { BuildError, captureTool, root, show } from './command';
 import { findToolchain, missingTools } from './toolchain';
 
-/** Native programs that are built beside the addon: tests, benches. */
+/** Native programs besides the addon: tests, benches. */
 export interface NativePrograms {
-  /** The build folder, from the root of the checkout. */
+  /** The build folder, relative to the root of the checkout. */
   readonly folder: string;
-  /** Names of the executables, which are those of their CMake targets. */
+  /** CMake targets, whose names are those of the executables. */
   readonly targets: readonly string[];
   /** CMake variables: `RND1_TESTS=ON`. */
   readonly settings: readonly string[];
@@ -15,7 +15,7 @@ export interface NativePrograms {
   readonly options?: readonly string[];
 }
 
-/** Why native programs cannot be built here; null when they can. */
+/** The reason why native programs cannot be built here; null if they can. */
 export function nativeProgramsUnavailable(): string | null {
   const toolchain = findToolchain();
   return missingTools(toolchain) ?? (toolchain.cmake ? null : 'CMake is not installed.');

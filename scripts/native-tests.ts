@@ -1,10 +1,10 @@
 /**
- * Builds the native tests, with assertions on: rnd1_tests, and rnd1_cuda_sim_tests, where the CUDA kernels run on a
- * simulated GPU.
+ * Builds the native tests with assertions enabled: rnd1_tests, and rnd1_cuda_sim_tests, which runs the CUDA kernels on
+ * a simulated GPU.
  *
  *     tsx scripts/native-tests.ts [--sanitize]   builds and runs them
  *
- * --sanitize: rnd1_tests alone, under AddressSanitizer and UBSan; the simulator's stacks are beyond these.
+ * --sanitize: only rnd1_tests, under AddressSanitizer and UBSan, which do not support the simulator's stacks.
  */
 import { spawnSync } from 'node:child_process';
 import { BuildError, root, say } from './command';
@@ -12,10 +12,10 @@ import { cudaBuild } from './cuda';
 import { buildNativePrograms, nativeProgramsUnavailable } from './native-programs';
 import { findProgram } from './toolchain';
 
-/** Without the usual NDEBUG, so that assertions count. */
+/** Without the usual NDEBUG, so that assertions are checked. */
 export const testSettings: readonly string[] = ['RND1_TESTS=ON', 'CMAKE_CXX_FLAGS_RELEASE=-O3'];
 
-/** Builds rnd1_tests alone, in the folder where `buildNativeTests` builds it too. */
+/** Builds only rnd1_tests, in the same folder as `buildNativeTests`. */
 export function buildCpuTests(): string {
   const settings = [...testSettings, 'RND1_CUDA_SIM=ON', ...cudaBuild().settings];
   return buildNativePrograms({ folder: 'build-tests', targets: ['rnd1_tests'], settings })[0] as string;

@@ -1,13 +1,13 @@
 /**
- * Makes the packages that this machine can make, as they are published: rnd1, and the one with the native addon for
- * this platform. Checks what is inside, and prints it.
+ * Builds the two packages that can be built on this machine, as they are published: rnd1, and the one with the native
+ * addon for this platform. Checks and prints their contents.
  *
  *     tsx scripts/package.ts [--release] [--build FOLDER] [--out FOLDER]
  *
- * --release: fails on what keeps an addon from running everywhere or from being traced to its sources, and where
- * nothing may be left out. --build: the checkout is built, take dist as it is, and the addon from this CMake folder as
- * that is configured; without, both are built, with CUDA where nvcc is (RND1_CUDA=OFF leaves it out). --out: where the
- * tarballs go.
+ * --release: also fails if the addon would not run on every supported system, if it cannot be traced to a commit, or if
+ * CUDA is missing. --build: uses the existing dist, and builds the addon in this CMake folder with its configuration;
+ * without it both are built, with CUDA if nvcc is installed (RND1_CUDA=OFF leaves CUDA out). --out: the folder for the
+ * tarballs.
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
@@ -52,14 +52,14 @@ function main(): void {
     ...(values.release ? [...warnings, ...unfitForRelease(contents, origin)] : []),
   ];
   if (problems.length > 0)
-    throw new BuildError(`These packages are not fit to be published:\n  ${problems.join('\n  ')}`);
+    throw new BuildError(`These packages must not be published:\n  ${problems.join('\n  ')}`);
 }
 
-/** What is well for oneself and not for everybody. */
+/** Problems that matter only for a release. */
 function unfitForRelease({ cuda }: AddonContents, { commit }: BuildOrigin): string[] {
   const problems: string[] = [];
   if (commit === null || commit.endsWith('+changes'))
-    problems.push('there are changes that are not committed, or there is no commit at all');
+    problems.push('there are uncommitted changes, or no commit at all');
   if (process.platform === 'linux' && process.arch === 'x64' && cuda === null)
     problems.push('CUDA is left out: nvcc is not installed, or RND1_CUDA=OFF');
   return problems;
@@ -73,7 +73,7 @@ function report(contents: AddonContents, origin: BuildOrigin, tarballs: readonly
     ['compilers', origin.compilers.join(', ')],
     ['CPU', instructionSets.join(', ')],
     ['CUDA', cuda ? [...cuda.architectures, ...cuda.ptx].join(', ') : 'left out'],
-    ...(glibc ? [['glibc', `${glibc} or newer (the aim: ${oldestGlibc})`]] : []),
+    ...(glibc ? [['glibc', `${glibc} or newer (target: ${oldestGlibc})`]] : []),
     ...(macos ? [['macOS', `${macos} or newer`]] : []),
     ['libraries', libraries.join(', ')],
     ...tarballs.map(({ file, bytes, limit }) => [

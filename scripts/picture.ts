@@ -1,6 +1,6 @@
 /**
- * Writes docs/images/unmasking.svg: the embedded model solves a Sudoku twice, committing as many cells a step as are
- * nearly certain, and one cell a step. What the page draws when it saves a run, of a run of the page's own route.
+ * Writes docs/images/unmasking.svg: the embedded model solves a Sudoku twice, committing all nearly certain cells in
+ * each step, and one cell per step. Uses the page's route and the code with which the page saves a run as a picture.
  *
  *     npx tsx scripts/picture.ts [FILE]
  */
@@ -16,21 +16,21 @@ import { Recording } from '../lib/server/page/recording.js';
 import { makePuzzle, textOf } from '../lib/server/page/sudoku.js';
 import { root } from './command';
 
-/** Of the puzzle. */
+/** Seed of the puzzle. */
 const seed = 25;
 const holes = 26;
 
-/** The runs of the picture, as the server tells them. */
+/** Runs the model through the server and records the events for the picture. */
 export async function recordRuns() {
   const random = new Random(seed);
   const puzzle = makePuzzle(6, holes, () => random.below(2 ** 30) / 2 ** 30);
   const text = textOf(puzzle, '___');
-  // f32 rounds so little that every processor takes the same steps.
+  // f32 rounds so little that every CPU takes the same steps.
   const model = await RND1.load(undefined, { device: 'cpu', dtype: 'f32' });
   const server = await createServer(model);
   try {
     const url = await server.listen({ port: 0 });
-    // With twice as many steps as cells no step of an equal share commits two.
+    // With twice as many steps as cells, no step of the entropy schedule commits two.
     const record = (request: DenoiseRequest) =>
       recordRun(`${url}/v1/denoise`, {
         text,

@@ -1,6 +1,6 @@
 /**
- * Builds the addon under AddressSanitizer and UBSan, and calls all of its exports in a JavaScript whose classes and
- * prototypes were tampered with (test/hardening/tampered.cjs).
+ * Builds the addon with AddressSanitizer and UBSan, and calls all of its exports in a JavaScript realm whose classes
+ * and prototypes were tampered with (test/hardening/tampered.cjs).
  *
  *     tsx scripts/sanitized-addon.ts
  */
@@ -15,7 +15,7 @@ import { BuildError, capture, root, say } from './command';
 import { buildNativePrograms, nativeProgramsUnavailable } from './native-programs';
 import { findProgram } from './toolchain';
 
-/** Loaded before Node, which is built without it. */
+/** The sanitizer's runtime, to be preloaded since Node is built without it. */
 function runtimeOf(compiler: string): string {
   return capture(compiler, ['-print-file-name=libasan.so']).output.trim();
 }
@@ -61,7 +61,7 @@ async function main(): Promise<void> {
         env: {
           ...process.env,
           LD_PRELOAD: runtimeOf(compiler as string),
-          // What Node itself leaves behind is not ours.
+          // Ignores leaks, since Node has some itself.
           ASAN_OPTIONS: 'detect_leaks=0',
           UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1',
         },

@@ -1,17 +1,17 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 
-/** What the machine offers to build the addon with; null = not found. */
+/** Tools found for building the addon; null = not found. */
 export interface Toolchain {
   readonly cmake: string | null;
-  /** ninja or make: CMake and node-gyp only write files for them. */
+  /** ninja or make, for which CMake and node-gyp only write files. */
   readonly buildTool: string | null;
   readonly compiler: string | null;
-  /** node-gyp is written in it. */
+  /** Needed by node-gyp. */
   readonly python: string | null;
 }
 
-/** Full path of the first of these programs that is on the PATH; null when none is. */
+/** Full path of the first of these programs that is on the PATH; null if none is. */
 export function findProgram(...names: readonly (string | undefined)[]): string | null {
   const folders = (process.env.PATH ?? '').split(delimiter).filter(Boolean);
   for (const name of names) {
@@ -43,7 +43,7 @@ function linuxFamily(): string {
   }
 }
 
-/** One line that installs a C++20 compiler and CMake here. */
+/** One command that installs a C++20 compiler and CMake on this system. */
 export function installAdvice(platform = process.platform, release = linuxFamily()): string {
   if (platform === 'darwin') return 'xcode-select --install && brew install cmake';
   if (/^ID(_LIKE)?=.*(debian|ubuntu)/m.test(release)) return 'sudo apt-get install build-essential cmake';
@@ -54,7 +54,7 @@ export function installAdvice(platform = process.platform, release = linuxFamily
   return 'install g++ (12 or newer) or clang++ (16 or newer), make, and cmake';
 }
 
-/** Says what is missing for a build with these tools; null when nothing is. */
+/** A message that lists the tools missing for a build; null if none is. */
 export function missingTools(
   { cmake, buildTool, compiler, python }: Toolchain,
   platform = process.platform,

@@ -8,7 +8,7 @@ const target = join(root, 'dist');
 // Inside dist, so that removing dist makes the next build a full one.
 const buildInfo = join(target, '.tsbuildinfo');
 
-/** tsc leaves the output of sources that are gone, and a package would carry it along. */
+/** Removes output of deleted sources, which tsc leaves behind and a package would contain. */
 function removeOrphans(): void {
   if (!existsSync(target)) return;
   for (const file of readdirSync(target, { recursive: true, encoding: 'utf8' })) {
@@ -17,7 +17,7 @@ function removeOrphans(): void {
   }
 }
 
-/** What a browser is sent is what lies in the source: its files are copied as they are. */
+/** Copies the files of the page, which browsers load uncompiled. */
 function copyPage(): void {
   const [from, to] = [source, target].map((folder) => join(folder, 'server', 'page')) as [string, string];
   rmSync(to, { recursive: true, force: true });

@@ -1,12 +1,12 @@
 import type { RND1 } from '../../lib';
 
-/** One step's input: tokens, and which of them are scored. */
+/** Input of one step: tokens, and the positions to score. */
 export interface BenchCanvas {
   readonly tokens: Int32Array;
   readonly masked: Int32Array;
 }
 
-/** A kind of canvas; seeds make different ones. */
+/** A kind of canvas; different seeds make different canvases. */
 export interface CanvasKind {
   readonly name: string;
   readonly make: (seed: number) => BenchCanvas;
@@ -14,7 +14,7 @@ export interface CanvasKind {
 
 /**
  * The two canvases of the step bench: distinct random tokens, all scored, which reach every expert of a model that is
- * wide enough; and random tokens in an eighth of the canvas, masks in the rest, of which the masks are scored.
+ * wide enough; and random tokens in an eighth of the canvas, masks in the rest, only the masks scored.
  */
 export function canvasKinds(model: RND1, length: number): CanvasKind[] {
   const { maskTokenId, eosTokenIds, padTokenId, bosTokenId } = model.config.tokens;
@@ -45,7 +45,7 @@ export function canvasKinds(model: RND1, length: number): CanvasKind[] {
   ];
 }
 
-/** `count` of `items` without repetition: the start of a shuffle by Fisher and Yates. */
+/** Draws `count` of `items` without repetition: the start of a Fisher-Yates shuffle. */
 function draw(items: readonly number[], count: number, seed: number): number[] {
   const left = [...items];
   let state = seed;

@@ -18,9 +18,9 @@ export type Sizes = Parameters<typeof expectedTensors>[0];
 export interface CheckpointOptions {
   readonly sizes: Sizes;
   readonly seed: number;
-  /** Integers at random, with the scales that give weights the usual deviation. @default bf16 */
+  /** Random integers, with scales that give the weights the same deviation as bf16 ones. @default bf16 */
   readonly quantization?: Quantization;
-  /** A file that would become longer is split. */
+  /** Size limit of a shard; larger checkpoints are split. */
   readonly shardBytes: number;
   readonly onProgress?: (bytes: number, totalBytes: number) => void;
   readonly signal?: AbortSignal;
@@ -28,16 +28,16 @@ export interface CheckpointOptions {
 
 interface Tensor extends WrittenTensor {
   readonly index: number;
-  /** Of scales and minimums. */
+  /** The constant element of scales and minimums. */
   readonly value?: number;
 }
 
-/** Memory for weights on their way to the disk. */
+/** Size of the write buffer. */
 const bufferBytes = 16 << 20;
 
 /**
- * Writes a random checkpoint, tensor by tensor through bounded memory. Everything goes to a folder beside it,
- * which gets its name when it is complete and disappears when that does not come to pass.
+ * Writes a random checkpoint, tensor by tensor with bounded memory. Files go to a temporary folder beside `folder`,
+ * which is renamed when complete and deleted on failure.
  *
  * @returns bytes of weights
  */
@@ -84,7 +84,7 @@ async function writeFiles(folder: string, options: CheckpointOptions): Promise<n
           onProgress?.(written, totalBytes);
         }
       }
-      // The name must not come to stand for bytes that never reached the disk.
+      // Flushed before the folder is renamed, so that the final name never refers to incomplete files.
       await handle.sync();
     } finally {
       await handle.close();
@@ -102,7 +102,7 @@ async function writeFiles(folder: string, options: CheckpointOptions): Promise<n
   return totalBytes;
 }
 
-/** A handle's own `write` may stop half-way. */
+/** Writes all bytes: `FileHandle.write` may write only a part. */
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const { bytesWritten } = await handle.write(bytes, done);
@@ -122,7 +122,7 @@ function tensorsOf(sizes: Sizes, quantization?: Quantization): Tensor[] {
       return [{ name, dtype: 'BF16', shape, bytes: 2 * shape.reduce((product, size) => product * size, 1) }];
     }
     const { data, scales, minimums } = quantizedParts(name, shape, quantization);
-    // Deviation of integers that are all as likely.
+    // Divided by the deviation of uniformly distributed integers.
     const values = quantization.dtype === 'q8' ? 256 : 16;
     const scale = distributionOf(name, shape).deviation / Math.sqrt((values ** 2 - 1) / 12);
     const parts = [data, { ...scales, value: scale }];
@@ -131,7 +131,7 @@ function tensorsOf(sizes: Sizes, quantization?: Quantization): Tensor[] {
   return tensors.map((tensor, index) => ({ ...tensor, index }));
 }
 
-/** As RND1's own, with the special tokens at the end of the vocabulary. */
+/** The config.json of RND1 with these sizes, and with the special tokens at the end of the vocabulary. */
 function configOf(sizes: Sizes): Record<string, unknown> {
   return {
     architectures: ['RND1LM'],

@@ -1,19 +1,19 @@
-/** What a device reaches at best, measured in the same run. */
+/** Peak rates of a device, measured in the same run. */
 export interface Peaks {
   readonly copyBytesPerSecond: number;
   readonly matrixOperationsPerSecond: number;
-  /** Of bytes, which products with quantized weights use; 0 where there are none. */
+  /** Rate of 8-bit multiply-adds, used by matmuls with quantized weights; 0 if the device has none. */
   readonly integerOperationsPerSecond: number;
 }
 
-/** The peaks that products with weights of a dtype are compared with. */
+/** The peaks to compare matmuls with weights of this dtype with. */
 export function peaksFor(weights: string, peaks: Peaks): Peaks {
   return weights === 'q8' || weights === 'q4'
     ? { ...peaks, matrixOperationsPerSecond: peaks.integerOperationsPerSecond }
     : peaks;
 }
 
-/** Where a bench ran. */
+/** The device and settings that a bench ran with. */
 export interface Place {
   readonly device: string;
   readonly instructionSet: string;
@@ -22,7 +22,7 @@ export interface Place {
   readonly dtype: string;
 }
 
-/** How long something else takes for the same. */
+/** The time of another implementation for the same case. */
 export interface Baseline {
   readonly name: string;
   readonly seconds: number;
@@ -32,20 +32,20 @@ export interface Baseline {
 export interface Figure {
   readonly case: string;
   readonly shape: Readonly<Record<string, number>>;
-  /** The median of a call. */
+  /** Median time of a call. */
   readonly seconds: number;
   readonly shortestSeconds: number;
   readonly longestSeconds: number;
-  /** A multiply-add is two; 0 where there are none worth counting. */
+  /** A multiply-add counts as two; 0 if there are too few to matter. */
   readonly operations: number;
-  /** That any implementation must read or write, once each. */
+  /** Bytes that any implementation must read or write, once each. */
   readonly bytes: number;
   readonly baselines: readonly Baseline[];
 }
 
-/** A case of an op. */
+/** One case of an op. */
 export interface KernelFigure extends Figure {
-  /** Medians of what was measured in turns with it. */
+  /** Medians of the peaks measured in alternation with this case. */
   readonly peaks: Peaks;
 }
 

@@ -8,13 +8,13 @@ import { buildBench, type Measured, runBench } from './program';
 import { circumstances, writeJson } from './record';
 import { formatPeaks, formatSeconds, formatTable, nothing, rateCells, rateColumns } from './table';
 
-/** What one microscript measures. */
+/** The definition of one kernel bench script. */
 export interface KernelBench {
-  /** As rnd1_bench names it. */
+  /** Name of the op in rnd1_bench. */
   readonly op: string;
-  /** What `--rows` is without being given. */
+  /** Default of `--rows`. */
   readonly rows: { readonly cpu: string; readonly cuda: string };
-  /** Size options that mean something here, beside `--rows`. */
+  /** Supported size options besides `--rows`. */
   readonly sizes: readonly string[];
   /** The script in bench/peers. */
   readonly peer?: string;
@@ -22,7 +22,7 @@ export interface KernelBench {
 
 const common = ['device', 'dtype', 'weights', 'threads', 'runs', 'effort'] as const;
 
-/** Runs a microscript with the options of the command line. */
+/** Runs a kernel bench with the options of the command line. */
 export function kernelBench(bench: KernelBench): void {
   runMain(() => {
     const names = ['json', 'program', 'rows', ...common, ...bench.sizes];
@@ -31,13 +31,13 @@ export function kernelBench(bench: KernelBench): void {
     });
     const { json, program, ...given } = values as Record<string, string | undefined>;
     const device = given.device ?? 'cpu';
-    // Quantized weights leave the compute dtype of everything else to the checkpoint.
+    // q8 and q4 select the weights; everything else is then computed in bf16.
     const quantized = given.dtype === 'q8' || given.dtype === 'q4' ? given.dtype : undefined;
     const dtype = quantized ? 'bf16' : (given.dtype ?? 'bf16');
     const options: Record<string, string | undefined> = {
       rows: device.startsWith('cuda') ? bench.rows.cuda : bench.rows.cpu,
       threads: String(availableParallelism()),
-      // computing in f16 is for checkpoints of f16; f32 is tried on weights as they are.
+      // f16 is measured on f16 weights, the other dtypes on bf16 weights.
       weights: quantized ?? (dtype === 'f16' ? 'f16' : 'bf16'),
       ...given,
       dtype,
@@ -57,7 +57,7 @@ export function kernelBench(bench: KernelBench): void {
   });
 }
 
-/** Sizes that are the same in all cases are told once, above the table. */
+/** Separates sizes that are the same in all cases, which are printed once above the table, from those that vary. */
 function splitSizes(figures: readonly Figure[]): { constant: string[]; varying: string[] } {
   const names = [...new Set(figures.flatMap(({ shape }) => Object.keys(shape)))];
   const values = (name: string) => new Set(figures.map(({ shape }) => shape[name]));
@@ -67,7 +67,7 @@ function splitSizes(figures: readonly Figure[]): { constant: string[]; varying: 
   };
 }
 
-/** The best of the baselines and how many times longer it takes. */
+/** The fastest baseline, and its time relative to this figure. */
 function baselineCell({ baselines, seconds }: Figure): string {
   const best = [...baselines].sort((a, b) => a.seconds - b.seconds)[0];
   if (!best) return nothing;

@@ -3,17 +3,17 @@ import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { BuildError } from '../../scripts/command';
 
-/** What llama.cpp calls weights like ours. */
+/** llama.cpp's names of the weight types. */
 const types: Readonly<Record<string, string>> = { bf16: 'bf16', f16: 'f16', q8: 'q8_0', q4: 'q4_0' };
 
-/** One line of the harness. */
+/** One output line of the harness. */
 interface Line {
   readonly L: number;
   readonly median_s: number;
 }
 
 /**
- * A harness that times whole forward passes of llama.cpp, all logits wanted. `folder` holds `bin/llama_forward`, which
+ * A harness that times whole forward passes of llama.cpp with all logits. `folder` holds `bin/llama_forward`, which
  * takes `-m FILE -L LENGTH -n RUNS -w WARMUPS -t THREADS --backend-dir DIR` and prints a JSON object with `L` and
  * `median_s`, `libs`, and the checkpoint as GGUF, `NAME-bf16.gguf`, `NAME-q8_0.gguf`, `NAME-q4_0.gguf`.
  */
@@ -32,7 +32,7 @@ export class LlamaHarness {
     if (!existsSync(this.file)) throw new RangeError(`${this.file} does not exist`);
   }
 
-  /** Seconds of one forward pass, after one that does not count. */
+  /** Seconds of one forward pass, after a warm-up. */
   run(length: number): number {
     const args = ['-m', this.file, '-L', String(length), '-n', '1', '-w', '1', '-t', String(this.threads)];
     const program = join(this.folder, 'bin', 'llama_forward');

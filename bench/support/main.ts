@@ -1,6 +1,6 @@
 import { BuildError, say } from '../../scripts/command';
 
-/** Runs a script; what is already in plain words is printed without a stack. */
+/** Runs a script; errors meant for the user are printed without a stack. */
 export function runMain(main: () => Promise<void> | void): void {
   Promise.resolve()
     .then(main)

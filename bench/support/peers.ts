@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { root, say } from '../../scripts/command';
 import type { Baseline, Figure } from './figures';
 
-/** One line of a script in bench/peers. */
+/** One output line of a script in bench/peers. */
 interface PeerLine extends Baseline {
   readonly case: string;
   readonly shape: Readonly<Record<string, number>>;
 }
 
 export interface PeerRun {
-  /** A script of bench/peers; none for ops that have no peer. */
+  /** A script of bench/peers; undefined for ops without a peer. */
   readonly peer: string | undefined;
   readonly device: string;
   readonly args: readonly string[];
@@ -18,13 +18,13 @@ export interface PeerRun {
   readonly python?: string;
 }
 
-/** PyTorch with a GPU is what the peers need. */
+/** Whether PyTorch with a GPU, which the peers need, is available. */
 function torchIsHere(python: string): boolean {
   const script = 'import torch; raise SystemExit(not torch.cuda.is_available())';
   return spawnSync(python, ['-c', script], { stdio: 'ignore' }).status === 0;
 }
 
-/** Whether a peer's case is this one: sizes that both name are equal. */
+/** Whether a peer's case is this one: all sizes that both have are equal. */
 function matches(line: PeerLine, figure: Figure): boolean {
   return (
     line.case === figure.case &&
@@ -32,7 +32,7 @@ function matches(line: PeerLine, figure: Figure): boolean {
   );
 }
 
-/** The figures, with what a script of bench/peers measured for the same cases; unchanged where it cannot run. */
+/** Adds to the figures what a script of bench/peers measured for the same cases; unchanged if it cannot run. */
 export function withBaselines<Case extends Figure>(
   figures: readonly Case[],
   { peer, device, args, python = 'python3' }: PeerRun,
@@ -42,7 +42,7 @@ export function withBaselines<Case extends Figure>(
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  // A baseline that fails is no reason to lose what was measured.
+  // A failing baseline must not discard the measurements.
   if (status !== 0) say(`bench/peers/${peer} ended with exit code ${status}.`);
   const lines = stdout
     .split('\n')

@@ -10,7 +10,7 @@ export interface Measured extends Place {
   readonly figures: readonly KernelFigure[];
 }
 
-/** One line of rnd1_bench. */
+/** One output line of rnd1_bench. */
 type Line = Place & Peaks & { readonly bench: string } & Partial<Omit<KernelFigure, 'baselines' | 'peaks'>>;
 
 const peaksOf = ({
@@ -23,7 +23,7 @@ const peaksOf = ({
   integerOperationsPerSecond,
 });
 
-/** Builds rnd1_bench and returns its path; with `RND1_CUDA=ON` in the environment for GPUs too. */
+/** Builds rnd1_bench and returns its path; `RND1_CUDA=ON` in the environment includes GPUs. */
 export function buildBench(): string {
   const unavailable = nativeProgramsUnavailable();
   if (unavailable) throw new BuildError(unavailable);
@@ -35,7 +35,7 @@ export function buildBench(): string {
   return program as string;
 }
 
-/** Runs rnd1_bench, whose complaints go to the terminal. */
+/** Runs rnd1_bench, with its standard error on the terminal. */
 export function runBench(program: string, args: readonly string[]): Measured {
   const { status, signal, stdout, error } = spawnSync(program, args, {
     encoding: 'utf8',

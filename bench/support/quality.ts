@@ -3,7 +3,7 @@ import { Random } from '../../examples/support/random';
 import type { RND1 } from '../../lib';
 import { type BenchCanvas, canvasKinds } from './canvases';
 
-/** What a model makes of some canvases: logits that predict masked positions, and where routers send the rows. */
+/** A model's output for some canvases: logits that predict masked positions, and the routers' choices. */
 export interface Opinion {
   /** One array for each canvas, (masked positions, vocabulary). */
   readonly logits: readonly Float32Array[];
@@ -11,7 +11,7 @@ export interface Opinion {
   readonly routes: readonly Int32Array[];
 }
 
-/** How far the opinion of one model is from that of another. */
+/** The distance between the outputs of two models. */
 export interface Distance {
   /** Mean over positions of Σ p · log(p / q), in nats; p is the reference. */
   readonly kl: number;
@@ -19,20 +19,20 @@ export interface Distance {
   readonly agreement: number;
   /** Σ (difference of logits)² / Σ logits². */
   readonly nmse: number;
-  /** Share of the experts chosen that both chose. */
+  /** Share of chosen experts that both models chose. */
   readonly routes: number;
 }
 
 const lengths = { prompt: 128, answer: 32 };
 const questionKinds = [addition, subtraction, sorting, reversal];
 
-/** Questions that the embedded model knows. */
+/** Questions of the kinds that the embedded model was trained on. */
 export function questions(count: number, seed: number) {
   const random = new Random(seed);
   return Array.from({ length: count }, (_, i) => (questionKinds[i % 4] as typeof addition)(random));
 }
 
-/** Canvases on the way to answers where the model has a tokenizer, else of random tokens, with and without masks. */
+/** Partly unmasked canvases of answers if the model has a tokenizer, else random tokens, with and without masks. */
 export async function canvasesFor(model: RND1, count: number): Promise<BenchCanvas[]> {
   if (model.tokenizer === null) {
     const kinds = canvasKinds(model, lengths.prompt);
@@ -63,7 +63,7 @@ export async function opinionOf(model: RND1, canvases: readonly BenchCanvas[]): 
   return { logits, routes };
 }
 
-/** @param experts chosen for each row */
+/** @param experts number of experts chosen for each row */
 export function distance(reference: Opinion, other: Opinion, vocabulary: number, experts: number): Distance {
   let [rows, kl, agreed, error, power] = [0, 0, 0, 0, 0];
   for (const [canvas, p] of reference.logits.entries()) {

@@ -5,8 +5,8 @@ interface Distribution {
 }
 
 /**
- * What keeps activations of the order of one through all layers: a residual stream that starts with unit variance,
- * router logits with a deviation of two, logits with one of 2.5.
+ * Distributions that keep activations near 1 through all layers: a residual stream that starts with unit variance,
+ * router logits with a deviation of 2, logits with one of 2.5.
  */
 export function distributionOf(name: string, shape: readonly number[]): Distribution {
   const inner = Math.sqrt(shape.at(-1) as number);
@@ -24,7 +24,7 @@ class Xorshift {
   #state: number;
 
   constructor(seed: number) {
-    // Neighbouring seeds would begin alike, and 0 would stay 0.
+    // Mixed, since neighbouring seeds would start similarly, and 0 would stay 0.
     let state = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b);
     state = Math.imul(state ^ (state >>> 13), 0xc2b2ae35);
     this.#state = (state ^ (state >>> 16)) | 0 || 1;
@@ -43,7 +43,7 @@ class Xorshift {
 const tableSize = 1 << 16;
 const normals = makeNormals();
 
-/** Normal deviates by Box and Muller. */
+/** Normal deviates by the Box-Muller method. */
 function makeNormals(): Float32Array {
   const random = new Xorshift(0);
   const uniform = () => (random.next() + 0.5) / 2 ** 32;
@@ -59,23 +59,23 @@ function narrow(values: Float32Array): Uint16Array {
   return Uint16Array.from(bits, (word) => (word + 0x7fff + ((word >>> 16) & 1)) >>> 16);
 }
 
-/** The nearest f16 below in magnitude, of a number that has a normal one. */
+/** Rounds to f16 towards zero; only for numbers in the range of normal f16. */
 function halfBits(value: number): number {
   const [bits = 0] = new Uint32Array(Float32Array.of(value).buffer);
   return ((bits >>> 16) & 0x8000) | ((((bits & 0x7fffffff) >>> 13) - (112 << 10)) & 0x7fff);
 }
 
-/** Streams the bf16 elements of tensors; each depends on seed, place in the checkpoint and shape alone. */
+/** Streams the bf16 elements of tensors, which depend only on seed, index in the checkpoint, name and shape. */
 export class RandomWeights {
   readonly #tables = new Map<string, Uint16Array>();
 
   constructor(readonly seed: number) {}
 
   /**
-   * Fills `buffer` again and again until the tensor is complete.
+   * Refills `buffer` until the tensor is complete.
    *
    * @param buffer an even number of elements
-   * @returns the filled part of it, each time
+   * @returns yields the filled part of the buffer each time
    */
   *fill(
     tensor: { readonly name: string; readonly shape: readonly number[]; readonly index: number },
@@ -86,7 +86,7 @@ export class RandomWeights {
     const elements = tensor.shape.reduce((product, size) => product * size, 1);
     for (let done = 0; done < elements; done += 2 * buffer.length) {
       const count = Math.min(2 * buffer.length, elements - done);
-      // A draw among all deviates of the table: two elements from one integer.
+      // Draws from the table of deviates: two elements from one integer.
       for (let i = 0; 2 * i < count; i++) {
         const word = random.next();
         buffer[i] = (table[word & 0xffff] as number) | ((table[word >>> 16] as number) << 16);
@@ -95,7 +95,7 @@ export class RandomWeights {
     }
   }
 
-  /** The same for bytes that are integers of a quantized weight: every value is as likely. */
+  /** The same for the integers of a quantized weight, uniformly distributed. */
   *fillIntegers(
     tensor: { readonly bytes: number; readonly index: number },
     buffer: Uint32Array,
@@ -108,7 +108,7 @@ export class RandomWeights {
     }
   }
 
-  /** The same for scales or minimums, which are all alike: f16, a pair of them in each element of the buffer. */
+  /** The same for scales or minimums, which all have one value: f16, two of them in each element of the buffer. */
   *fillConstant(
     tensor: { readonly bytes: number },
     value: number,

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { root } from '../../scripts/command';
 
-/** What a figure is worth nothing without. */
+/** The context that makes a figure reproducible. */
 export interface Circumstances {
   readonly date: string;
   /** null outside a checkout. */
@@ -10,7 +10,7 @@ export interface Circumstances {
   /** Whether the sources differ from the commit. */
   readonly modified: boolean;
   readonly node: string;
-  /** Of the GPU; null on a CPU or where it cannot be asked. */
+  /** Version of the GPU's driver; null on a CPU or if unknown. */
   readonly driver: string | null;
 }
 

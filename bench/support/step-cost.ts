@@ -1,18 +1,18 @@
 import type { RND1 } from '../../lib';
 import type { BenchCanvas } from './canvases';
 
-/** What a step has to do. */
+/** The work of a step. */
 export interface StepCost {
-  /** A multiply-add is two. */
+  /** A multiply-add counts as two. */
   readonly operations: number;
-  /** Of weights: all but the experts that no row was routed to, and of the embedding only the rows needed. */
+  /** Bytes of weights read: without experts that no row was routed to, and with only the needed embedding rows. */
   readonly bytes: number;
   /** Experts that rows were routed to, summed over the layers. */
   readonly expertsHit: number;
   readonly experts: number;
 }
 
-/** Asks the routers where the rows of these canvases go, and counts. */
+/** Runs the routers on these canvases and computes the cost of a step. */
 export async function stepCost(model: RND1, canvases: readonly BenchCanvas[]): Promise<StepCost> {
   const sizes = model.config.model;
   const hit = Array.from({ length: sizes.layers }, () => new Set<number>());
@@ -36,7 +36,7 @@ export async function stepCost(model: RND1, canvases: readonly BenchCanvas[]): P
   const perRow = projections + router + expertsPerToken * expert;
   const multiplyAdds = layers * (rows * perRow + 2 * pairs * queries) + scored * hidden * vocabulary;
   const weights = layers * (projections + router + norms) + expertsHit * expert;
-  // Quantized weights have scales beside them, and tensors that stay unquantized: what an element takes on average.
+  // Average bytes per element: quantized checkpoints also hold scales and unquantized tensors.
   const parameters =
     layers * (projections + router + norms + experts * expert) +
     hidden * (1 + (sizes.tieWordEmbeddings ? 1 : 2) * vocabulary);

@@ -1,9 +1,9 @@
 import type { Peaks, Rates } from './figures';
 
-/** A cell that has nothing to say. */
+/** An empty cell. */
 export const nothing = '–';
 
-/** Three digits that count, with the prefix that fits: `14.6 m`. */
+/** Three significant digits with a fitting prefix: `14.6 m`. */
 function scaled(value: number, unit: string, prefixes: readonly (readonly [number, string])[]): string {
   const [factor, prefix] = prefixes.find(([factor]) => value >= factor) ?? prefixes.at(-1) ?? [1, ''];
   const number = value / factor;
@@ -58,7 +58,7 @@ export function rateCells(rates: Rates): string[] {
   ];
 }
 
-/** Lines of equal columns: the first one to the left, the others to the right. */
+/** A table of aligned columns: the first one left-aligned, the others right-aligned. */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [header, ...rows];
   const widths = header.map((_, column) =>

@@ -1,6 +1,6 @@
 import type { Grid } from './sudoku';
 
-/** A Sudoku's lines with its boxes, 13 columns wide; what the model wrote is green, what is still masked is dim. */
+/** Lines of a Sudoku board, 13 columns wide; the model's digits are green, masked cells dim. */
 export function boardOf(
   lines: readonly string[],
   puzzle: Grid,

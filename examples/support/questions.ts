@@ -1,9 +1,9 @@
 import type { Random } from './random';
 
-/** A question and the rule that its answer must obey. */
+/** A question and a check of its answer. */
 export interface Question {
   readonly text: string;
-  /** Whether an answer is right. */
+  /** Whether an answer is correct. */
   readonly check: (answer: string) => boolean;
 }
 

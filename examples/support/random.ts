@@ -1,4 +1,4 @@
-/** Numbers that depend on a seed alone: the same seed gives the same tasks. */
+/** A seeded generator: the same seed produces the same tasks. */
 export class Random {
   #state: number;
 
@@ -16,12 +16,12 @@ export class Random {
     return Math.floor((((x ^ (x >>> 14)) >>> 0) / 2 ** 32) * limit);
   }
 
-  /** One of some things. */
+  /** A random element. */
   pick<T>(things: readonly T[]): T {
     return things[this.below(things.length)] as T;
   }
 
-  /** The same things in another order. */
+  /** A shuffled copy. */
   shuffle<T>(things: readonly T[]): T[] {
     const out = [...things];
     for (let i = out.length - 1; i > 0; i--) {

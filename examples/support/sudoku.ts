@@ -26,7 +26,7 @@ const units = Array.from({ length: size * size }, (_, cell) => unitsOf(cell));
 const clash = (one: number, other: number) =>
   one !== other && (units[one] as string[]).some((unit) => units[other]?.includes(unit));
 
-/** A grid that obeys the rules, with `holes` cells taken out. */
+/** A grid that obeys the rules, with `holes` cells removed. */
 export function makePuzzle(random: Random, holes: number): Grid {
   const grid = new Array<number>(size * size).fill(0);
   const fillFrom = (cell: number): boolean => {
@@ -58,8 +58,8 @@ export function isSolution(grid: Grid, puzzle: Grid): boolean {
 }
 
 /**
- * A puzzle as a template for `fill`, laid out as the nano model was taught: a canvas of 64 bytes, of which
- * `fill` itself adds the last one, a pad.
+ * A puzzle as a template for `fill`, laid out as in the nano model's training: a canvas of 64 bytes, the last of which,
+ * a pad, is added by `fill`.
  */
 export function templateOf(puzzle: Grid): Template {
   const cells = puzzle.flatMap((digit, cell) => {
@@ -69,12 +69,12 @@ export function templateOf(puzzle: Grid): Template {
   return [title, ...cells, '<|im_end|>', '<|endoftext|>'.repeat(9)];
 }
 
-/** The six lines of the grid in a text that `fill` gave, masked cells and all. */
+/** The six lines of the grid in a text from `fill`, including masked cells. */
 export function linesOf(text: string): string[] {
   return text.slice(title.length).split('\n').slice(0, size);
 }
 
-/** Digits of such lines; whatever is no digit becomes NaN, which no rule allows. */
+/** Digits of such lines; any other character becomes NaN, which is never valid. */
 export function gridOf(lines: readonly string[]): Grid {
   return lines.flatMap((line) => [...line].map(Number));
 }

@@ -1,14 +1,14 @@
 import type { TextFrame, TextResult } from '../../lib';
 
-/** What a run did, besides its result. */
+/** A run's result with its statistics. */
 export interface Watched {
   readonly result: TextResult;
-  /** Positions committed by each step, in parallel. */
+  /** Number of positions that each step committed. */
   readonly committed: readonly number[];
   readonly milliseconds: number;
 }
 
-/** Denoises to the end; the time that `onFrame` takes is not counted. */
+/** Denoises to the end; the time spent in `onFrame` is not counted. */
 export async function watch(
   frames: AsyncGenerator<TextFrame, TextResult, void>,
   onFrame: (frame: TextFrame) => void | Promise<void> = () => {},

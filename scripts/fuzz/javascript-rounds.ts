@@ -1,6 +1,6 @@
 /**
- * Tries new inputs on one JavaScript target for some seconds, round after round, each in a process of its own, which may
- * hang, run out of memory or die. Findings lie in build-fuzz/javascript. Run by scripts/fuzz.ts.
+ * Tries random inputs on one JavaScript target for some seconds. Each round runs in its own process, which may hang,
+ * run out of memory or crash. Findings are written to build-fuzz/javascript. Run by scripts/fuzz.ts.
  *
  *     tsx scripts/fuzz/javascript-rounds.ts TARGET SECONDS SEED
  */
@@ -11,11 +11,11 @@ import { fuzz } from '../../test/fuzz/javascript/target';
 import { targets } from '../../test/fuzz/javascript/targets';
 import { root } from '../command';
 
-/** Inputs that one process tries before the next one begins afresh. */
+/** Inputs per process. */
 const runsPerProcess = 2000;
-/** An input that takes longer has hung what it was given to; long enough for a machine that is busy with other things. */
+/** An input that takes longer counts as a hang; long enough for a busy machine. */
 const hangSeconds = 120;
-/** Within this long it writes a report of where it hangs. */
+/** Time for a hanging process to write a report of where it hangs. */
 const reportSeconds = 10;
 
 const folder = join(root, 'build-fuzz', 'javascript');

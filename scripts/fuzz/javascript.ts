@@ -4,7 +4,7 @@ import { targets } from '../../test/fuzz/javascript/targets';
 import { root } from '../command';
 import type { FuzzKind } from '../fuzz';
 
-/** fast-check over what is written in TypeScript, in processes that may hang or die. */
+/** fast-check on the TypeScript code, in processes that may hang or crash. */
 export const javascriptFuzzing: FuzzKind = {
   name: 'javascript',
   unavailable: () => null,

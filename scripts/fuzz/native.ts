@@ -8,10 +8,10 @@ import { findProgram } from '../toolchain';
 
 const folder = 'build-fuzz';
 
-/** Executables of test/fuzz/native; each has a folder of kept inputs there. */
+/** Executables of test/fuzz/native; each has a corpus folder there. */
 const names = ['load', 'shard', 'score', 'ops'] as const;
 
-/** Errors for sizes that memory cannot hold are part of what is tried. */
+/** Huge allocations must fail instead of aborting, since errors for huge sizes are tested too. */
 const limits = {
   ASAN_OPTIONS: 'allocator_may_return_null=1:max_allocation_size_mb=1024:detect_leaks=1',
   UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1',
@@ -43,14 +43,14 @@ function runTarget(program: string, seconds: number, seed: number): boolean {
     encoding: 'utf8',
     maxBuffer: 1 << 28,
   });
-  // Of a good run it is enough how much was tried.
+  // For a successful run, only the statistics are printed.
   console.log(status === 0 ? stderr.split('\n').filter(isStatistic).join(', ') : stderr);
   return status === 0;
 }
 
 const isStatistic = (line: string): boolean => /^stat::(number_of_executed_units|new_units_added)/.test(line);
 
-/** libFuzzer over the native code, under AddressSanitizer and UBSan. */
+/** libFuzzer on the native code, under AddressSanitizer and UBSan. */
 export const nativeFuzzing: FuzzKind = {
   name: 'native',
   unavailable: () =>

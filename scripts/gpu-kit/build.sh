@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the programs of the kit from its sources: bash gpu-kit/build.sh FOLDER
-# Needs CMake, a C++20 compiler and CUDA 13. FOLDER/src holds the sources: to try a change, edit there and run it again.
-# RND1_CUDA_ARCHITECTURES names other architectures than those that the kit was made for.
+# Needs CMake, a C++20 compiler and CUDA 13. The sources are in FOLDER/src: to test a change, edit there and rerun.
+# RND1_CUDA_ARCHITECTURES overrides the architectures that the kit was made for.
 set -euo pipefail
 unset CDPATH
 kit=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -10,7 +10,7 @@ kit=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 [ $# -eq 1 ] || { echo 'build.sh: name the folder to build in' >&2; exit 2; }
 mkdir -p -- "$1"
 folder=$(cd "$1" && pwd)
-# Of another kit, sources are replaced; of the same, they may have been edited.
+# Sources of another kit are replaced; those of the same kit are kept, since they may have been edited.
 if ! cmp -s "$kit/src.tar.xz" "$folder/unpacked.tar.xz"; then
   rm -rf "$folder/src" "$folder/src.part"
   mkdir "$folder/src.part"

@@ -5,7 +5,7 @@ import { BuildError, root } from '../command';
 
 const testSuffix = '.test.ts';
 
-/** Names of the test files of a folder of the checkout, without their suffix. */
+/** Names of the test files in a folder of the checkout, without their suffix. */
 function testsIn(folder: string): string[] {
   return readdirSync(join(root, folder))
     .filter((file) => file.endsWith(testSuffix))
@@ -13,7 +13,7 @@ function testsIn(folder: string): string[] {
     .sort();
 }
 
-/** Every source sees the `__dirname` that it would have if the folder were a checkout. */
+/** Gives every source the `__dirname` that it would have if the folder were a checkout. */
 const places: Plugin = {
   name: 'places',
   setup({ onLoad }) {
@@ -35,7 +35,7 @@ async function bundle(outfile: string, options: BuildOptions): Promise<void> {
     format: 'cjs',
     target: 'node20',
     banner: { js: 'const kitFolder = __dirname;' },
-    // For downloads alone, and required when the first of them starts.
+    // Only needed for downloads, and required when the first one starts.
     external: ['@huggingface/hub'],
     plugins: [places],
     logLevel: 'error',
@@ -46,8 +46,8 @@ async function bundle(outfile: string, options: BuildOptions): Promise<void> {
 }
 
 /**
- * Writes the bundles of a kit: `model-tests.js` with all of test/model, a file in test/model that runs one of them for
- * each, and `whole-model.js`. None needs node_modules or jest.
+ * Writes the bundles of a kit: `model-tests.js` with all of test/model, a file in test/model for each of them that runs
+ * it, and `whole-model.js`. None needs node_modules or jest.
  */
 export async function writeBundles(folder: string): Promise<void> {
   const names = testsIn('test/model');

@@ -1,4 +1,4 @@
-/** What the tests use of jest, on node:test: bundles of them take these names in place of jest's globals. */
+/** The part of jest that the tests use, on node:test; bundles use these names instead of jest's globals. */
 import { writeSync } from 'node:fs';
 import nodeTest from 'node:test';
 import { format } from 'node:util';
@@ -12,7 +12,7 @@ type Each<Result> = (table: readonly unknown[]) => (title: string, body: BodyOf,
 
 let started = 0;
 
-// Written at once, so that the log of a process that hung or crashed ends with the name of its test.
+// Written synchronously, so that the log of a process that hung or crashed ends with the name of its test.
 function announce(title: string): void {
   started++;
   writeSync(2, `started: ${title}\n`);
@@ -29,7 +29,7 @@ function valueAt(row: unknown, path: string): string {
   return Object(value) === value ? JSON.stringify(value) : String(value);
 }
 
-/** A title of `each`: `$name` and `$tokens.length` of objects, `%s` and `%i` of lists. */
+/** Expands a title of `each`: `$name` and `$tokens.length` for objects, `%s` and `%i` for lists. */
 function titleOf(title: string, row: unknown, values: readonly unknown[]): string {
   const printed = values.slice(0, title.match(/%[sdifjoO]/g)?.length ?? 0);
   return format(
@@ -83,7 +83,7 @@ export const describe = Object.assign(defineSuite, {
 
 type Hook = (body: Body, timeout?: number) => void;
 
-// node:test gives a hook that declares a parameter a callback to call: jest's take none here.
+// Without parameters, since node:test passes a callback to hooks that declare one.
 const hook =
   (define: typeof nodeTest.before): Hook =>
   (body, timeout = Number.POSITIVE_INFINITY) =>

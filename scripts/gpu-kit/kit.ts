@@ -17,22 +17,22 @@ import { buildNativePrograms, nativeProgramsUnavailable } from '../native-progra
 import { readElf } from '../packaging/elf';
 import { findProgram } from '../toolchain';
 
-/** What a kit is made for. */
+/** Options of a kit. */
 export interface KitOptions {
-  /** Where it goes; what is there is replaced. */
+  /** The output folder; existing contents are replaced. */
   readonly folder: string;
-  /** As CMake names them: `90a-real`, `80;90a-real`. */
+  /** In CMake's notation: `90a-real`, `80;90a-real`. */
   readonly architectures: string;
-  /** For the simulated GPU instead, to rehearse what happens on a real one. */
+  /** Makes a kit for the simulated GPU instead, for rehearsals. */
   readonly simulated: boolean;
-  /** The build folder, from the root of the checkout. */
+  /** The build folder, relative to the root of the checkout. */
   readonly build: string;
 }
 
-/** The most that a kit takes when it is packed. */
+/** Upper limit of a packed kit. */
 const mostPackedBytes = 12e6;
 
-/** What the programs are built from. */
+/** Sources of the programs. */
 const sources = ['CMakeLists.txt', 'cmake', 'native', 'test/native', 'test/cuda-sim', 'bench/native'];
 
 function git(...args: string[]): string {
@@ -43,7 +43,7 @@ function git(...args: string[]): string {
       stdio: ['ignore', 'pipe', 'ignore'],
     }).trim();
   } catch {
-    throw new BuildError('The kit is made from a git checkout, and git does not answer here.');
+    throw new BuildError('The kit needs a git checkout, but git failed here.');
   }
 }
 
@@ -66,7 +66,7 @@ function buildPrograms(
     settings: [
       'RND1_TESTS=ON',
       'RND1_BENCH=ON',
-      // The GPU machine may have older libraries. What is not used of libstdc++ would ask for the newest glibc.
+      // The GPU machine may have older libraries. Unused parts of libstdc++ would require the newest glibc.
       'CMAKE_EXE_LINKER_FLAGS=-static-libstdc++ -Wl,--gc-sections',
       ...(simulated
         ? ['RND1_CUDA=SIM', 'RND1_CUDA_SIM=ON']
@@ -78,7 +78,7 @@ function buildPrograms(
 /**
  * Makes the kit: programs, scripts, sources.
  *
- * @throws BuildError when something does not build, or it is too large when packed
+ * @throws BuildError if something does not build, or the packed kit is too large
  */
 export function makeKit(options: KitOptions): { bytes: number; packedBytes: number; glibc: string } {
   const { folder, architectures, simulated } = options;
@@ -124,7 +124,7 @@ export function makeKit(options: KitOptions): { bytes: number; packedBytes: numb
   return { bytes, packedBytes, glibc: glibcOf(join(folder, 'rnd1_tests'), join(folder, 'rnd1_bench')) };
 }
 
-/** The oldest glibc that programs start with: `2.34`. */
+/** The oldest glibc with which the programs start: `2.34`. */
 function glibcOf(...programs: string[]): string {
   const minors = programs
     .flatMap((program) => [...readElf(readFileSync(program)).versions.keys()])
@@ -132,13 +132,13 @@ function glibcOf(...programs: string[]): string {
   return `2.${Math.max(...minors)}`;
 }
 
-/** Builds the addon, as packages carry it, in the folder of the kit's programs, and returns its path. */
+/** Builds the addon of the packages in the build folder of the kit's programs, and returns its path. */
 export function buildAddon(options: KitOptions): string {
   buildPrograms(['rnd1_portable'], options);
   return join(root, options.build, 'portable', 'rnd1.node');
 }
 
-/** Of all files below a folder. */
+/** Total size of all files below a folder. */
 function folderBytes(folder: string): number {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

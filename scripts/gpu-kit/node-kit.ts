@@ -6,37 +6,37 @@ import { findProgram } from '../toolchain';
 import { writeBundles } from './bundles';
 
 export interface NodeKitOptions {
-  /** Made anew: what lies there is removed. */
+  /** The output folder; existing contents are removed. */
   readonly folder: string;
   /** A built rnd1.node. */
   readonly addon: string;
   /**
-   * The program to pack as Node.
+   * The Node executable to pack.
    *
    * @default process.execPath
    */
   readonly node?: string;
   /**
-   * Whether golden data and the embedded model are packed, most of the kit; run.sh takes them from the checkout that the
-   * kit lies in otherwise.
+   * Whether to pack golden data and the embedded model, the largest part of the kit; otherwise run.sh uses those of the
+   * checkout that contains the kit.
    *
    * @default true
    */
   readonly data?: boolean;
   /**
-   * How hard xz tries, 0 to 9.
+   * Compression level of xz, 0 to 9.
    *
    * @default 6
    */
   readonly effort?: number;
 }
 
-/** A part of the kit. */
+/** A file of the kit. */
 export interface NodeKitPart {
-  /** Its path in the kit, packed where it ends in .xz. */
+  /** Its path in the kit; packed if it ends in .xz. */
   readonly path: string;
   readonly bytes: number;
-  /** As it lies in the kit: the same where it is not packed. */
+  /** Size in the kit; equal to `bytes` if it is not packed. */
   readonly packedBytes: number;
 }
 
@@ -64,7 +64,7 @@ function works(program: string, args: readonly string[]): boolean {
   return spawnSync(program, args, { stdio: 'ignore' }).status === 0;
 }
 
-/** Copies a program or library without its symbols, if it still does then what `check` asks of it. */
+/** Copies a program or library, stripped of its symbols if it still passes `check` then. */
 function copyStripped(from: string, to: string, check: (file: string) => boolean): void {
   const strip = findProgram('strip');
   if (strip !== null && works(strip, ['-o', to, from]) && check(to)) return;
@@ -73,7 +73,7 @@ function copyStripped(from: string, to: string, check: (file: string) => boolean
   if (!check(to)) throw new BuildError(`${from} does not run.`);
 }
 
-/** Replaces files by packed ones, and says how large they were. */
+/** Replaces files by packed ones, and records their original sizes. */
 class Packer {
   readonly #originals = new Map<string, number>();
   readonly #folder: string;
@@ -106,10 +106,10 @@ class Packer {
 }
 
 /**
- * Makes a folder that runs test/model and a whole model on a machine that has neither Node nor a checkout, by
- * `bash run.sh`: Node itself, the addon, bundles, golden data.
+ * Makes a folder with Node itself, the addon, bundles and golden data, whose `bash run.sh` runs test/model and a whole
+ * model on a machine that has neither Node nor a checkout.
  *
- * @throws BuildError when a tool is missing or fails
+ * @throws BuildError if a tool is missing or fails
  */
 export async function makeNodeKit(options: NodeKitOptions): Promise<NodeKit> {
   const { node = process.execPath, data = true, effort = 6 } = options;
@@ -127,7 +127,7 @@ export async function makeNodeKit(options: NodeKitOptions): Promise<NodeKit> {
   packer.pack(join('build', 'Release', 'rnd1.node'));
 
   await writeBundles(folder);
-  // By this the bundles know the folder for that of rnd1, and look for the addon in its build folder.
+  // It marks the folder as the root of rnd1, so that the bundles find the addon in its build folder.
   copyFileSync(join(root, 'package.json'), join(folder, 'package.json'));
   copyFileSync(join(root, 'scripts', 'gpu-kit', 'run-node.sh'), join(folder, 'run.sh'));
   if (data) {

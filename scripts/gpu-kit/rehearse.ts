@@ -1,6 +1,6 @@
 /**
- * Rehearses on the simulated GPU what the GPU kit does on a real one: all stages on tiny shapes, then with a kernel that
- * computes something wrong and one that hangs, then where there is no GPU.
+ * Runs the GPU kit on the simulated GPU: all stages on tiny shapes, then with a kernel that computes a wrong result and
+ * one that hangs, then without a GPU.
  *
  *     tsx scripts/gpu-kit/rehearse.ts
  */
@@ -37,7 +37,7 @@ function check(what: string, holds: boolean, run: Run): void {
   if (!holds) say(`exit code ${run.status}\n${run.output}`);
 }
 
-/** Runs the kit as a shell of a GPU machine would: nothing of this one but its programs. */
+/** Runs the kit with an empty environment except for PATH, as on a GPU machine. */
 function runKit(name: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Run {
   const out = join(scratch, name);
   const script = join(scratch, 'gpu-kit', 'run.sh');
@@ -77,12 +77,12 @@ function rehearseAllStages(): void {
     run.results.filter((result) => result.stage === stage).map(({ verdict }) => verdict);
   check('all stages end well', run.status === 0, run);
   check(
-    'every stage says something',
+    'every stage reports something',
     stages.every((stage) => verdicts(stage).length > 0),
     run,
   );
   check(
-    'what cannot run here is skipped, nothing else',
+    'only what cannot run here is skipped',
     run.results.every(({ verdict }) => verdict === 'passed' || verdict === 'skipped') &&
       verdicts('test').length > 5 &&
       [...verdicts('test'), ...verdicts('variants'), ...verdicts('node')].every(
@@ -94,16 +94,16 @@ function rehearseAllStages(): void {
     'whole steps',
     'launches of a step',
     'experts (gate, up)',
-    'borders between tiles',
+    'thresholds between tile sizes',
     '  2 x 8',
   ];
   check(
-    'the summary tells of steps, launches, ops and borders in 80 lines',
+    'the summary has steps, launches, ops and thresholds in 80 lines',
     expected.every((part) => run.summary.includes(part)) && run.summary.trimEnd().split('\n').length <= 80,
     run,
   );
   const packed = spawnSync('tar', ['-tzf', pack], { encoding: 'utf8' }).stdout;
-  check('all of it is packed', packed.includes('summary.txt') && packed.includes('node/forward.log'), run);
+  check('the output is packed', packed.includes('summary.txt') && packed.includes('node/forward.log'), run);
 }
 
 function rehearseFaults(): void {
@@ -115,7 +115,7 @@ function rehearseFaults(): void {
   check('a wrong kernel is reported', verdictOf(wrong) === 'FAILED', run);
   check('a hanging kernel is reported', verdictOf(hanging) === 'TIMEOUT', run);
   check(
-    'what comes after them runs',
+    'later tests still run',
     run.results.length > 5 && run.results.filter(({ verdict }) => verdict !== 'passed').length === 2,
     run,
   );
@@ -131,8 +131,12 @@ function rehearseFaults(): void {
 
 function rehearseRefusals(): void {
   const none = runKit('none', ['--device', 'cuda:1', 'smoke', 'test']);
-  check('no GPU: it says so', none.output.includes('No GPU can be used here: there is no cuda:1'), none);
-  check('no GPU: an exit code of its own', none.status === 3, none);
+  check(
+    'no GPU: a message says so',
+    none.output.includes('No GPU can be used here: there is no cuda:1'),
+    none,
+  );
+  check('no GPU: a separate exit code', none.status === 3, none);
   const unknown = runKit('unknown', ['smoke', 'everything']);
   check('an unknown stage is named', unknown.status === 2 && unknown.output.includes('everything'), unknown);
   const nothing = runKit('nothing', ['--only', 'no such test', 'test']);

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The JavaScript stack on a machine without Node: every file of test/model in a process of its own, then whole-model.js.
+# Tests the JavaScript stack on a machine without Node: each file of test/model in its own process, then whole-model.js.
 #
 #     bash run.sh [OUT]
 #
-# OUT (or $OUT, or else out beside this script) gets node/NAME.log and node/results.tsv: name, verdict, seconds.
+# Writes node/NAME.log and node/results.tsv (name, verdict, seconds) to OUT; default: $OUT, else out beside this script.
 #
 #     RND1_TEST_DEVICE   cuda (default), cuda:1, cpu
 #     RND1_TIME_LIMIT    seconds for each file, 120
-#     RND1_ONLY          a pattern of grep -E: only files with such names
-#     RND1_MODEL         the checkpoint that whole-model.js takes, in place of the embedded one
-#     RND1_CHECKOUT      where golden data come from if there are none here; the folder above this one
+#     RND1_ONLY          a pattern of grep -E: runs only files with matching names
+#     RND1_MODEL         the checkpoint for whole-model.js, instead of the embedded model
+#     RND1_CHECKOUT      source of golden data if the kit has none; default: the folder above this one
 #
 # Exit code: 0 all passed, 1 something failed, 3 the device cannot be used.
 set -uo pipefail
@@ -34,14 +34,14 @@ expand() {
   fi
 }
 
-# unpack FILE.xz: FILE beside it, unless a newer one is there, so that an addon built here stays.
+# unpack FILE.xz: unpacks to FILE beside it, unless that is newer, so that an addon built here is kept.
 unpack() {
   local target=${1%.xz}
   if [ "$target" -nt "$1" ]; then return 0; fi
   expand "$1" >"$target.part" && chmod 755 "$target.part" && mv -f "$target.part" "$target"
 }
 
-# The golden data and the embedded model.
+# Unpacks or links the golden data and the embedded model.
 find_data() {
   local part
   if [ -f data.tar.xz ]; then
@@ -56,7 +56,7 @@ find_data() {
   done
 }
 
-# seconds_since START: with one decimal, of microseconds.
+# seconds_since START: seconds with one decimal; START is in microseconds.
 seconds_since() {
   local tenths=$(((${EPOCHREALTIME/./} - $1) / 100000))
   printf '%d.%d' $((tenths / 10)) $((tenths % 10))
@@ -65,12 +65,12 @@ seconds_since() {
 passed=0
 failed=0
 
-# try NAME ARGUMENTS…: runs Node with these and writes down what came of it.
+# try NAME ARGUMENTS…: runs Node with these arguments and records the result.
 try() {
   local name=$1 log=$output/$1.log start=${EPOCHREALTIME/./} status seconds verdict=FAILED
   shift
-  # The braces keep the shell's own word on a crash off the terminal.
-  # In the background, since bash heeds signals while it waits, but not while a program runs.
+  # In the background, since bash handles signals in `wait`, but not while a foreground program runs.
+  # The braces suppress the shell's own message about a crash.
   timeout -k 5 "$limit" ./node "$@" >"$log" 2>&1 </dev/null &
   child=$!
   { wait "$child"; } 2>/dev/null
@@ -80,7 +80,7 @@ try() {
   case $status in
     0) verdict=passed ;;
     124) verdict=TIMEOUT ;;
-    # Either timeout's second signal, or one from elsewhere.
+    # SIGKILL: from timeout after its limit, or from elsewhere.
     137) if ((${seconds%.*} >= ${limit%.*})); then verdict=TIMEOUT; fi ;;
   esac
   if ((status > 128)); then printf 'ended by signal %d\n' $((status - 128)) >>"$log"; fi
@@ -88,7 +88,7 @@ try() {
   printf '%-7s  %-12s %6s\n' "$verdict" "$name" "$seconds"
   if [ "$verdict" = passed ]; then passed=$((passed + 1)); return; fi
   failed=$((failed + 1))
-  # What failed first tells most; where a process hung or crashed, the test that it was in.
+  # Prints the first failures; after a hang or crash, the test that was running.
   {
     sed '/failing tests:$/,$d' "$log" | grep -E '✖|[Ee]rror|Expected|Received|expect\(' | head -n 8
     if ((status != 1)); then grep '^started: ' "$log" | tail -n 1; tail -n 1 "$log"; fi

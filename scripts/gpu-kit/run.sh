@@ -1,28 +1,28 @@
 #!/usr/bin/env bash
-# Tries rnd1 on this machine's GPU: bash gpu-kit/run.sh [option…] [stage…]
+# Tests rnd1 on this machine's GPU: bash gpu-kit/run.sh [option…] [stage…]
 #
-# stages (without any: smoke test bench)
+# stages (default: smoke test bench)
 #   smoke     the GPU, its driver, whether the programs start; peaks
-#   test      every test of a backend, each in a process of its own
-#   bench     whole steps of RND1-30B, ops, PyTorch beside them
-#   profile   Nsight Compute over the launches of a step
-#   sanitize  compute-sanitizer over small tests
-#   variants  ops with other borders between tiles
-#   node      the JavaScript stack, where gpu-kit-node lies beside this folder
+#   test      every test of a backend, each in its own process
+#   bench     whole steps of RND1-30B, ops, PyTorch for comparison
+#   profile   Nsight Compute on the launches of a step
+#   sanitize  compute-sanitizer on small tests
+#   variants  ops with other thresholds between tile sizes
+#   node      the JavaScript stack, if gpu-kit-node is beside this folder
 #   all       all of these
 #
 # options
-#   --out FOLDER   where everything goes (default: $OUT, else gpu-kit-out)
+#   --out FOLDER   output folder (default: $OUT, else gpu-kit-out)
 #   --device NAME  (default: cuda:0)
-#   --only REGEX   of the tests' names
-#   --limit N      seconds that a test may take (default: 30; true shapes twice as many)
-#   --time N       seconds that a stage may take, instead of its own 60 to 300
-#   --pack FILE    keeps a .tar.gz of all that too, made anew after each stage
+#   --only REGEX   runs only tests with matching names
+#   --limit N      time limit of a test in seconds (default: 30; twice that for 'true shapes')
+#   --time N       time limit of a stage in seconds, instead of its own 60 to 300
+#   --pack FILE    also packs the output into a .tar.gz, updated after each stage
 #   --build        build the programs here first, from the sources in the kit
 #
-# Nothing stops the rest: a test or bench that fails, hangs or crashes is noted, and the next one runs. A stage that has
-# used up its time leaves the rest untried. Ends with 0 when all went well, 1 when something failed or was left untried, 2
-# for wrong options, 3 when there is no GPU that can be used.
+# A test or bench that fails, hangs or crashes is recorded, and the next one runs. A stage that exceeds its time limit
+# leaves the rest untried. Exit codes: 0 if everything passed, 1 if something failed or was left untried, 2 for wrong
+# options, 3 if no GPU can be used.
 
 [ -n "${BASH_VERSION:-}" ] || { echo 'run.sh: use bash' >&2; exit 2; }
 set -uo pipefail
@@ -33,7 +33,7 @@ for program in awk cut dirname grep mkdir readlink sed sort tail tar tee timeout
 done
 
 kit=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
-[ -f "$kit/kit.env" ] || refuse "this is no kit: there is no $kit/kit.env"
+[ -f "$kit/kit.env" ] || refuse "this is not a kit: $kit/kit.env is missing"
 # shellcheck source=/dev/null
 . "$kit/kit.env"
 out=${OUT:-gpu-kit-out} device=cuda:0 only=. limit=30 time='' pack='' build=0
@@ -55,7 +55,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ ${#stages[@]} -gt 0 ] || stages=(smoke test bench)
-# As the programs take it; nvidia-smi wants the number.
+# The programs accept 'cuda', nvidia-smi needs the number.
 [ "$device" != cuda ] || device=cuda:0
 for option in limit time; do
   case ${!option} in
@@ -69,7 +69,7 @@ mkdir -p -- "$out/logs" || exit 2
 out=$(cd -- "$out" && pwd) || exit 2
 results=$out/results.tsv
 rm -f "$out/summary.txt"
-# What another build has found is no result of this one.
+# Results of another build are not results of this one.
 if [ -s "$out/kit" ] && [ "$(sed -n 1p "$out/kit")" != "commit $commit, built $date for $architectures" ]; then
   mv "$results" "$out/results-before.tsv"
 fi
@@ -86,13 +86,13 @@ note() {
     { echo "run.sh: $results cannot be written" >&2; exit 2; }
   printf '%-8s %-8s %6s s  %s%s\n' "$3" "$1" "$4" "$2" "${5:+ ($5)}"
   case $3:$1:$2 in
-    # What is not ours, or not everybody's to use, is no failure of ours.
+    # Failures of PyTorch and of tools that do not work on every machine do not count.
     *:profile:* | *:bench:torch* | *:sanitize:racecheck | *:sanitize:initcheck) ;;
     FAILED:* | TIMEOUT:* | UNTRIED:*) bad=1 ;;
   esac
 }
 
-# A stage may take so many seconds.
+# begin SECONDS: sets the deadline of a stage.
 begin() { deadline=$((SECONDS + ${time:-$1})); }
 
 # run STAGE NAME LIMIT LOG COMMAND…: stdout and stderr to $out/LOG and $out/LOG.err; returns whether it passed.
@@ -101,16 +101,16 @@ run() {
   shift 4
   if [ "$left" -lt 2 ]; then note "$stage" "$name" UNTRIED 0 'the time of this stage is used up'; return 1; fi
   [ "$seconds" -le "$left" ] || seconds=$left
-  # In the background, since bash heeds signals while it waits, but not while a program runs. The outer time limit is for
-  # what even SIGKILL does not end, as may happen to a process whose GPU hangs: it is left alone then.
+  # In the background, since bash handles signals in `wait`, but not while a foreground program runs. The outer timeout
+  # is for a process that even SIGKILL cannot end, for example because its GPU hangs: it is abandoned.
   timeout --foreground -s KILL $((seconds + 15)) timeout -k 5 "$seconds" "$@" >"$out/$log" 2>"$out/$log.err" </dev/null &
   child=$!
   running="$stage: $name"
-  # The braces keep the shell's own word on a crash off the terminal.
+  # The braces suppress the shell's own message about a crash.
   { wait "$child"; } 2>/dev/null
   status=$?
   child=''
-  # Others give these codes too, or end processes by the same signal when memory is short.
+  # Programs may return these codes themselves, and the kernel sends the same signal when memory is short.
   case $status in 124 | 137) [ $((SECONDS - start)) -ge "$seconds" ] || status=$((status + 1000)) ;; esac
   case $status in
     0) note "$stage" "$name" passed $((SECONDS - start)) ;;
@@ -175,7 +175,7 @@ smoke() {
   run smoke 'peaks' 60 bench-peaks.jsonl "$kit_programs/rnd1_bench" peaks --device "$device" "${step_effort[@]}"
 }
 
-# First what all else rests on.
+# Basic ops first.
 ordered_tests() {
   awk -F: '{
     order = "matmul logits gatherRows embed experts mlp attention true shapes route addRmsNorm normRope norms score scoreLogits unmask"
@@ -229,7 +229,7 @@ sanitize() {
   local tool sanitizer
   sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null) ||
     { cannot sanitize compute-sanitizer 'it is not installed'; return; }
-  # On some virtual machines it does not work.
+  # It does not work on some virtual machines.
   timeout -k 5 60 "$sanitizer" --error-exitcode 99 "$kit_programs/rnd1_bench" peaks --device "$device" --effort 0.001 \
     >"$out/logs/sanitizer" 2>&1 </dev/null
   case $? in
@@ -237,14 +237,14 @@ sanitize() {
     *) cannot sanitize compute-sanitizer 'it does not work here, see logs/sanitizer'; return ;;
   esac
   for tool in memcheck initcheck racecheck; do
-    # Small shapes that go through every kernel: under the tool they are hundreds of times slower.
+    # Tests with small shapes that use every kernel: under the tool they are hundreds of times slower.
     run sanitize "$tool" 100 "logs/sanitize-$tool" "$sanitizer" --tool "$tool" --error-exitcode 1 \
       "$kit_programs/rnd1_tests" --device "$device" 'NaN stays in its' 'NaN and infinity stay' \
       'packed canvases do not see' 'many rows have the bits of few' 'plain plans' 'unmask:' 'NaN fails'
   done
 }
 
-# variant ROUND VALUE OP BORDER ROWS [OPTION…]: the op with its border there.
+# variant ROUND VALUE OP BORDER ROWS [OPTION…]: runs the bench of OP with the threshold BORDER set to VALUE.
 variant() {
   local round=$1 value=$2 op=$3 border=$4 rows=$5
   shift 5
@@ -253,7 +253,7 @@ variant() {
     "${effort[@]}" "${sizes[@]}"
 }
 
-# Twice each, in turns, since clocks rise and fall.
+# Twice each, alternating, since clocks vary.
 variants() {
   begin 300
   local round value
@@ -276,7 +276,7 @@ node_stack() {
 
 python=${PYTHON:-python3}
 export PYTHONDONTWRITEBYTECODE=1
-# Benches keep temporary files without names here.
+# Folder of the benches' unnamed temporary files.
 export TMPDIR=${TMPDIR:-$out}
 kit_programs=$kit
 [ -x "$kit/rnd1_tests" ] || chmod +x "$kit/rnd1_tests" "$kit/rnd1_bench"
@@ -288,7 +288,7 @@ if [ -n "${simulated:-}" ]; then
   step_cases=1x8,2x8 op_rows=8 few_row_rows=8,40 matmul_border_rows=8,40 expert_border_rows=16 few_border_rows=16
 else
   sizes=()
-  # The headline is set against the copy of its own run: that has to be true.
+  # The step times are compared with the copy peak of the same run, so it must be accurate.
   effort=(--effort 0.1) step_effort=(--effort 1)
   step_cases=1x256,1x64,4x256,32x256 op_rows=32,64,256,1024,4096,8192
   few_row_rows=16,32,64,128 matmul_border_rows=128,256,512,1024 expert_border_rows=512,1024,2048,4096 few_border_rows=256,512,1024
@@ -297,7 +297,7 @@ fi
 printf 'commit %s, built %s for %s\n' "$commit" "$date" "$architectures" | tee "$out/kit"
 date -u +'run %Y-%m-%d %H:%M UTC' | tee -a "$out/kit"
 [ "$build" = 0 ] || build_here
-# Also tells whether the programs start here, and whether there is a GPU.
+# Also checks that the programs start here, and that there is a GPU.
 list_tests() {
   timeout -k 5 60 "$kit_programs/rnd1_tests" --device "$device" --list >"$out/tests" 2>"$out/logs/start"
   status=$?
@@ -305,7 +305,7 @@ list_tests() {
 }
 list_tests
 if [ "$status" -ne 0 ] && [ "$build" = 0 ] && grep -qE 'GLIBC|shared librar|kernel image' "$out/logs/start"; then
-  echo "the programs do not start here, so they are built anew: $(head -1 "$out/logs/start")"
+  echo "the programs do not start here, so they are rebuilt: $(head -1 "$out/logs/start")"
   build_here
   list_tests
 fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Says in at most 80 lines what run.sh has found: python3 summarize.py OUTPUT_FOLDER. Needs nothing but Python 3.8."""
+"""Summarizes the results of run.sh in at most 80 lines: python3 summarize.py OUTPUT_FOLDER. Needs only Python 3.8."""
 
 import glob
 import json
@@ -9,7 +9,7 @@ import sys
 MOST_LINES = 80
 MOST_LETTERS = 160
 
-# The worst first, but for those that passed.
+# Passed, then the others, worst first.
 VERDICTS = {
     "passed": "passed",
     "FAILED": "failed",
@@ -18,9 +18,9 @@ VERDICTS = {
     "skipped": "skipped",
 }
 
-# What a review of the kernels expects of RND1-30B in bf16, one canvas of 256, before any of it had run on a GPU:
-# microseconds a launch on an H100. An H200 has more bandwidth, which the large products alone can use: there the two
-# below, which follow from 28 ms for a step.
+# Estimates for RND1-30B in bf16, one canvas of 256, made before any of it had run on a GPU: microseconds per launch on an
+# H100. An H200 has more bandwidth, which only the large matmuls can use: the two estimates below follow from 28 ms for a
+# step.
 EXPECTED = {
     "experts (gate, up)": 315,
     "experts (down)": 168,
@@ -38,17 +38,17 @@ EXPECTED = {
 }
 EXPECTED_H200 = {"experts (gate, up)": 240, "experts (down)": 120}
 EXPECTED_STEP = {"H100": 34e-3, "H200": 28e-3}
-# Off by more than this is marked, and by more than what the event behind a launch itself may take, in microseconds.
+# Deviations beyond this share are marked, if they also exceed the time of a launch's own event, in microseconds.
 MARGIN = 0.25
 EVENT = 2
-# Launches of a smaller share of a step are told together.
+# Launches with a smaller share of a step are printed as one sum.
 SMALL_SHARE = 0.01
-# A step should take no longer than this many times what a copy of its bytes takes.
+# A step should take at most this many times as long as a copy of its bytes.
 GOAL = 1.25
 
 
 def lines_of(folder, name, *keys):
-    """The JSON lines of a file that have a shape and these keys; what a killed program has left unfinished has not."""
+    """The JSON lines of a file that have a shape and these keys; incomplete lines of killed programs are skipped."""
     found = []
     for text in read(folder, name).splitlines():
         try:
@@ -84,11 +84,11 @@ class Summary:
         self.lines = []
 
     def say(self, line=""):
-        """A line of the terminal, whatever a log had in it."""
+        """Adds a line, without control characters that logs may contain."""
         self.lines.append("".join(letter if letter.isprintable() else " " for letter in line)[:MOST_LETTERS])
 
     def results(self):
-        """Of every stage the last verdict of each name."""
+        """The last result of each name in every stage."""
         found = {}
         for line in read(self.folder, "results.tsv").splitlines():
             parts = (line + "\t" * 5).split("\t")[:6]
@@ -129,17 +129,17 @@ class Summary:
         for name, verdict, *_ in [file for file in files if len(file) > 1 and file[1] != "passed"][:5]:
             self.say(f"  {verdict} node: {name}, see node/{name}.log")
         if read(self.folder, "logs/ncu"):
-            self.say("  what Nsight Compute says is in logs/ncu")
+            self.say("  the report of Nsight Compute is in logs/ncu")
 
     def first_message(self, log):
         for path in (log, f"{log}.err"):
             for line in read(self.folder, path).splitlines() if log else []:
                 if line.strip() and not line.startswith("{"):
                     return line.strip()
-        return "it says nothing about it"
+        return "no message in the log"
 
     def cublas(self):
-        """What torch's largest product reaches: on Hopper more than mma.sync can."""
+        """The rate of torch's largest matmul: on Hopper more than mma.sync reaches."""
         lines = lines_of(self.folder, "torch-peaks.jsonl", "case", "seconds")
         found = [line["seconds"] for line in lines if line["case"] == "matmul 8192" and line["seconds"] > 0]
         return 2 * 8192**3 / found[-1] if found else 0
@@ -156,7 +156,7 @@ class Summary:
                 f"{line['case']:>9} {time(line['seconds']):>10} {line['bytes'] / 1e9:>8.2f} GB "
                 f"{percent(copy / line['seconds']):>9} {line['operations'] / line['seconds'] / 1e12:>9.3g} "
                 f"{line['shape']['expertsHit']:>13} {line['seconds'] / copy:>16.2f}"
-                + (" << over it" if line["seconds"] / copy > GOAL else "")
+                + (" << over goal" if line["seconds"] / copy > GOAL else "")
             )
         for name, seconds in EXPECTED_STEP.items():
             for line in steps:
@@ -167,7 +167,7 @@ class Summary:
     def mark(measured, expected, uncertain=0):
         if expected / (1 + MARGIN) <= measured + uncertain and measured - uncertain <= expected * (1 + MARGIN):
             return ""
-        return f"  << {measured / expected:.2f} of what was expected"
+        return f"  << {measured / expected:.2f} x the estimate"
 
     def launches(self):
         lines = lines_of(self.folder, "bench-step.jsonl", "case", "name", "launches", "seconds")
@@ -244,7 +244,7 @@ class Summary:
         if not found:
             return
         self.say()
-        self.say("borders between tiles, by rows: time behind the border, time before it")
+        self.say("thresholds between tile sizes, by rows: time above the threshold, time below it")
         for (family, case), rows in found.items():
             shown = [
                 f"{count}: {time(times['1'])} {'<' if times['1'] < times['100000'] else '>'} {time(times['100000'])}"
@@ -254,15 +254,15 @@ class Summary:
             self.say(f"  {family}, {case}: {', '.join(shown)}"[:160])
 
     def print(self):
-        # What matters most comes first, for the last lines may be left out.
+        # The most important parts come first, since the last lines may be cut.
         for part in (self.machine, self.verdicts, self.steps, self.launches, self.variants, self.ops):
             try:
                 part()
             except Exception as error:  # pylint: disable=broad-except
-                # What one part cannot read must not hide the others.
-                self.say(f"{part.__name__} cannot be told: {type(error).__name__} {error}")
+                # A part that fails must not hide the others.
+                self.say(f"{part.__name__} cannot be summarized: {type(error).__name__} {error}")
         if not any(self.lines):
-            self.lines = [f"there is nothing to tell in {self.folder}"]
+            self.lines = [f"there are no results in {self.folder}"]
         if len(self.lines) > MOST_LINES:
             left = len(self.lines) - MOST_LINES + 1
             self.lines = self.lines[: MOST_LINES - 1] + [f"… {left} more lines: all figures are in *.jsonl"]
@@ -272,5 +272,5 @@ class Summary:
 if __name__ == "__main__":
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     if len(sys.argv) != 2 or not os.path.isdir(sys.argv[1]):
-        sys.exit("summarize.py: name the folder that run.sh has written to")
+        sys.exit("summarize.py: give one argument, the output folder of run.sh")
     Summary(sys.argv[1]).print()

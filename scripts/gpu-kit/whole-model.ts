@@ -1,10 +1,10 @@
 /**
- * Fills a canvas of 256 in 256 steps, twice, and compares the tokens: what a step of a whole model takes.
+ * Fills a canvas of 256 in 256 steps, twice, compares the tokens, and measures the time of a step of a whole model.
  *
  *     whole-model [--model FOLDER] [--device cuda] [--dtype bf16]
  *
- * --model: a checkpoint, or else RND1_MODEL, or else the embedded nano model. One line of JSON goes to stdout, the same
- * in words to stderr.
+ * --model: a checkpoint (default: RND1_MODEL, else the embedded nano model). One line of JSON goes to stdout, the same
+ * as text to stderr.
  */
 import { parseArgs } from 'node:util';
 import { type Device, type DType, RND1 } from '../../lib';
@@ -13,7 +13,7 @@ const positions = 256;
 
 interface Filled {
   readonly tokens: Int32Array;
-  /** Of each step, in milliseconds. */
+  /** Time of each step, in milliseconds. */
   readonly times: readonly number[];
 }
 
@@ -21,7 +21,7 @@ async function fillCanvas(model: RND1): Promise<Filled> {
   const times: number[] = [];
   let tokens: Int32Array = new Int32Array();
   let last = performance.now();
-  // One token that every vocabulary has, then masks alone: all that the embedded model attends to.
+  // One token that every vocabulary has, then only masks: 256 positions is the embedded model's maximum.
   const options = { prefix: [100], length: positions - 1, eosTokenId: null, steps: positions, seed: 1 };
   for await (const frame of model.denoiseTokens(options)) {
     const now = performance.now();

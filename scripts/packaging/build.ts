@@ -9,9 +9,9 @@ import type { BuildOrigin } from './stage';
 const oldestMacos = '11.0';
 
 /**
- * Builds the addon as packages carry it, and returns its path.
+ * Builds the addon for the packages, and returns its path.
  *
- * @param folder a build folder from the root of the checkout; null = one of its own, with CUDA where nvcc is
+ * @param folder a build folder, relative to the checkout's root; null = build-package, with CUDA if nvcc is installed
  * @throws BuildError after the compiler's messages have been printed
  */
 export function buildPortableAddon(folder: string | null): string {
@@ -35,7 +35,7 @@ export function buildPortableAddon(folder: string | null): string {
   return addon;
 }
 
-/** What git and CMake know of a build folder's addon. `cuda`: CUDA is in it; a folder may know a compiler of old. */
+/** Commit and compilers of a build folder's addon. `cuda`: it contains CUDA; a compiler in the cache may be unused. */
 export function findOrigin(folder: string, cuda: boolean): BuildOrigin {
   const head = capture('git', ['rev-parse', 'HEAD']);
   const changes = capture('git', ['status', '--porcelain']).output.trim() !== '';
@@ -44,7 +44,7 @@ export function findOrigin(folder: string, cuda: boolean): BuildOrigin {
   return { commit, compilers: languages.flatMap((language) => findCompiler(folder, language)) };
 }
 
-/** CMake writes down what it has found: `GNU 12.2.0`. */
+/** The compiler that CMake recorded: `GNU 12.2.0`. */
 function findCompiler(folder: string, language: string): string[] {
   const files = join(root, folder, 'CMakeFiles');
   for (const version of readdirSync(files)) {

@@ -6,35 +6,35 @@ import { isElf, readElf } from './elf';
 import { type GpuCode, readFatBinaries } from './fatbin';
 import { isMachO, readMachO } from './macho';
 
-/** What is inside an addon, and what it needs; most of build.json of a platform package. */
+/** The contents and requirements of an addon; most of a platform package's build.json. */
 export interface AddonContents {
   readonly bytes: number;
   /** CPU instruction sets it has kernels for, best first. */
   readonly instructionSets: readonly string[];
-  /** null = built for the CPU alone. */
+  /** null = built for the CPU only. */
   readonly cuda: GpuCode | null;
-  /** Shared libraries it is loaded with. */
+  /** Shared libraries it depends on. */
   readonly libraries: readonly string[];
-  /** The oldest glibc it runs with; null where that does not apply. */
+  /** The oldest glibc it runs with; null if not applicable. */
   readonly glibc: string | null;
-  /** The oldest macOS it runs on; null where that does not apply. */
+  /** The oldest macOS it runs on; null if not applicable. */
   readonly macos: string | null;
 }
 
-/** Contents, and what speaks against shipping them, in sentences. */
+/** Contents, and problems with publishing them, in sentences. */
 export interface Inspection {
   readonly contents: AddonContents;
-  /** Wrong on any machine. */
+  /** Problems on any machine. */
   readonly errors: readonly string[];
-  /** Fine for this machine and its like, but not for everybody. */
+  /** Problems on older systems only. */
   readonly warnings: readonly string[];
 }
 
-/** Parts of glibc and of GCC's runtime, and of macOS, which every system has that Node.js runs on. */
+/** Libraries of glibc, GCC's runtime and macOS that every system with Node.js has. */
 const everywhere =
   /^(lib(c|m|pthread|dl|rt)\.so\.\d|libgcc_s\.so\.1|ld-linux[\w-]*\.so\.\d|\/usr\/lib\/lib(System\.B|c\+\+\.1)\.dylib|@rpath\/rnd1\.node)$/;
 
-/** Reads the addon's file, and loads it to ask for its instruction sets. */
+/** Reads the addon's file, and loads it to query its instruction sets. */
 export function inspectAddon(file: string): Inspection {
   const binary = readFileSync(file);
   const instructionSets = askInstructionSets(file);
@@ -90,7 +90,7 @@ function foreign(libraries: readonly string[]): string[] {
     .map((name) => `it needs the shared library ${name}, which not every system has`);
 }
 
-/** In a process of its own: an addon cannot be unloaded. */
+/** Loads the addon in a separate process, since an addon cannot be unloaded. */
 function askInstructionSets(file: string): string[] {
   const script =
     'process.stdout.write(JSON.stringify(require(process.argv[1]).system().compiledInstructionSets))';

@@ -1,23 +1,23 @@
-/** What a shared library for Linux asks of the system that loads it: ELF, 64 bit, little-endian. */
+/** Requirements of a shared library for Linux: ELF, 64 bit, little-endian. */
 export interface Elf {
-  /** Names of the shared libraries that are loaded with it. */
+  /** Names of the shared libraries that it depends on. */
   readonly libraries: readonly string[];
-  /** Versions of symbols that it takes from them: `GLIBC_2.27`, with the names of the symbols. */
+  /** Symbol versions that it imports: `GLIBC_2.27`, with the names of the symbols. */
   readonly versions: ReadonlyMap<string, readonly string[]>;
-  /** Names of the symbols that it offers. */
+  /** Names of the symbols that it exports. */
   readonly exports: readonly string[];
-  /** How it is protected when it is loaded. */
+  /** Hardening flags. */
   readonly hardening: {
-    /** Tables of addresses become read-only once they are filled. */
+    /** Relocation tables become read-only once they are filled. */
     readonly relro: boolean;
     /** All of them are filled before any code runs. */
     readonly bindNow: boolean;
-    /** It wants code on stacks to run. */
+    /** It requires executable stacks. */
     readonly executableStack: boolean;
-    /** It stays when it is closed. */
+    /** It stays loaded after dlclose. */
     readonly noDelete: boolean;
   };
-  /** The bytes of a section; null when there is none of that name. */
+  /** The bytes of a section; null if there is none of that name. */
   section(name: string): Buffer | null;
 }
 
@@ -29,7 +29,7 @@ interface Section {
   readonly bytes: Buffer;
 }
 
-// Section types, tags and the like as <elf.h> has them.
+// Section types, tags and other constants of <elf.h>.
 const dynamicSection = 6;
 const dynamicSymbols = 11;
 const noBits = 8;
@@ -46,7 +46,7 @@ export function isElf(file: Buffer): boolean {
   return file.length >= 64 && file.readUInt32BE(0) === 0x7f454c46;
 }
 
-/** @throws Error when it is not such a file */
+/** @throws Error if it is not such a file */
 export function readElf(file: Buffer): Elf {
   if (!isElf(file) || file[4] !== 2 || file[5] !== 1)
     throw new Error('not a little-endian ELF file of 64 bit');
@@ -99,7 +99,7 @@ function readHardening(file: Buffer, entries: readonly [tag: number, value: bigi
   return {
     relro: segments.some(({ type }) => type === relroSegment),
     bindNow: entries.some(([tag]) => tag === bindNow) || has(flags, 8n) || has(flags1, 1n),
-    // Where it does not say, it wants it.
+    // Without this segment, the stack is executable.
     executableStack: segments.find(({ type }) => type === stackSegment)?.executable ?? true,
     noDelete: has(flags1, 8n),
   };
@@ -123,7 +123,7 @@ function readSections(file: Buffer): Section[] {
   });
 }
 
-/** Index of a version, as symbols refer to it → its name. One record per library, a chain of versions in each. */
+/** Maps the version index that symbols use to its name. One record per library, a chain of versions in each. */
 function readVersionNeeds({ bytes, info }: Section, strings: Buffer): Map<number, string> {
   const names = new Map<number, string>();
   let record = 0;

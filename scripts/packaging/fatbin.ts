@@ -1,4 +1,4 @@
-/** What nvcc has put into a program for GPUs. */
+/** The GPU code that nvcc has put into a program. */
 export interface GpuCode {
   /** Machine code, `sm_90a`. */
   readonly architectures: readonly string[];
@@ -8,12 +8,12 @@ export interface GpuCode {
 
 // A fat binary: magic, length of its header (2 bytes at 6), length of what follows (8 bytes at 8), then entries. An
 // entry: kind (2 bytes at 0), length of its header (4 at 4) and of what follows (8 at 8), processor (4 at 28), flags
-// (8 at 40). This is what nvcc 13 writes; NVIDIA does not document it, so the tests read what nvcc has just made.
+// (8 at 40). This is the format of nvcc 13; NVIDIA does not document it, so the tests read freshly compiled files.
 const magic = 0xba55ed50;
 const kinds = { ptx: 1, machineCode: 2 };
 const architectureSpecific = 1n << 20n;
 
-/** Reads the section `.nv_fatbin`: fat binaries one after another, one for each CUDA source, padded to 8 bytes. */
+/** Reads the section `.nv_fatbin`: consecutive fat binaries, one for each CUDA source, padded to 8 bytes. */
 export function readFatBinaries(section: Buffer): GpuCode {
   const architectures = new Set<string>();
   const ptx = new Set<string>();

@@ -1,12 +1,12 @@
-/** What a shared library for macOS asks of the system that loads it. */
+/** Requirements of a shared library for macOS. */
 export interface MachO {
-  /** Paths of the shared libraries that are loaded with it. */
+  /** Paths of the shared libraries that it depends on. */
   readonly libraries: readonly string[];
-  /** The oldest macOS it is meant for, `11.0`; null when it does not say. */
+  /** The oldest macOS it is built for, `11.0`; null if not recorded. */
   readonly oldestSystem: string | null;
 }
 
-// Load commands as <mach-o/loader.h> has them.
+// Load commands of <mach-o/loader.h>.
 const loadLibrary = [0xc, 0x80000018, 0x8000001f];
 const oldestMacos = 0x24;
 const buildVersion = 0x32;
@@ -15,7 +15,7 @@ export function isMachO(file: Buffer): boolean {
   return file.length >= 32 && file.readUInt32LE(0) === 0xfeedfacf;
 }
 
-/** @throws Error when it is not a Mach-O file for one 64-bit processor */
+/** @throws Error if it is not a Mach-O file for one 64-bit architecture */
 export function readMachO(file: Buffer): MachO {
   if (!isMachO(file)) throw new Error('not a Mach-O file of 64 bit');
   const libraries: string[] = [];

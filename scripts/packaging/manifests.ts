@@ -4,7 +4,7 @@ import type { AddonContents } from './contents';
 /** A package.json. */
 export type Manifest = Readonly<Record<string, unknown>>;
 
-/** What the main package takes over from the checkout's package.json. */
+/** Fields that the main package copies from the checkout's package.json. */
 const kept = [
   'name',
   'version',
@@ -21,15 +21,15 @@ const kept = [
 ] as const;
 
 /**
- * The main package as it is published: no scripts, no tools, and one package per platform as an optional dependency.
- * These stand here and not in the checkout, which builds its own addon and must install before they are published.
+ * The main package as published: no scripts, no development dependencies, one optional dependency per platform. The
+ * checkout does not have these, since it builds its own addon and must be installable before they are published.
  */
 export function mainManifest(checkout: Manifest): Manifest {
   const version = checkout.version as string;
   return {
     ...pick(checkout, kept),
     ...repository(),
-    // npm would run node-gyp wherever it finds a binding.gyp.
+    // Otherwise npm runs node-gyp if it finds a binding.gyp.
     gypfile: false,
     dependencies: checkout.dependencies,
     optionalDependencies: Object.fromEntries(
@@ -56,7 +56,7 @@ export function platformManifest(checkout: Manifest, platform: string, arch: str
   };
 }
 
-/** The README of a platform package, which people meet in node_modules and on npm's pages. */
+/** The README of a platform package, shown in node_modules and on npm. */
 export function platformReadme(name: string, contents: AddonContents): string {
   const { instructionSets, cuda, glibc, macos } = contents;
   const system = glibc ? `glibc ${glibc} or newer` : macos ? `macOS ${macos} or newer` : 'any version';
@@ -65,8 +65,8 @@ export function platformReadme(name: string, contents: AddonContents): string {
     : 'no';
   return `# ${name}
 
-The native addon of [rnd1](https://www.npmjs.com/package/rnd1), which installs this package where it fits. There is no
-reason to install it by itself.
+The native addon of [rnd1](https://www.npmjs.com/package/rnd1), which installs this package on matching platforms. There
+is no need to install it directly.
 
 | | |
 |---|---|
@@ -74,11 +74,11 @@ reason to install it by itself.
 | CPU instruction sets | ${instructionSets.join(', ')} |
 | CUDA | ${gpus} |
 
-build.json has the same for programs.
+build.json has the same information in machine-readable form.
 `;
 }
 
-/** npm checks provenance against it; where the packages are built knows it. */
+/** The repository, which npm checks against the provenance; known from the CI environment. */
 function repository(): Manifest {
   const { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: name } = process.env;
   return server && name ? { repository: { type: 'git', url: `git+${server}/${name}.git` } } : {};

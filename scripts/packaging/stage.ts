@@ -4,9 +4,9 @@ import { BuildError, capture, root } from '../command';
 import type { AddonContents } from './contents';
 import { type Manifest, mainManifest, platformManifest, platformReadme } from './manifests';
 
-/** How and from what an addon was built; with its contents, build.json. */
+/** Commit and compilers of an addon; together with its contents, build.json. */
 export interface BuildOrigin {
-  /** Of git; null where the sources came without it. Ends in `+changes` when there were any. */
+  /** The git commit; null outside a git checkout. Ends in `+changes` if there were uncommitted ones. */
   readonly commit: string | null;
   /** Names and versions of the compilers. */
   readonly compilers: readonly string[];
@@ -17,19 +17,19 @@ export interface Tarball {
   readonly name: string;
   readonly file: string;
   readonly bytes: number;
-  /** More than this is a mistake: something has slipped in. */
+  /** Upper limit of bytes; a larger tarball contains unwanted files. */
   readonly limit: number;
 }
 
 const megabyte = 1e6;
 
-/** Half a megabyte of JavaScript and types at most, and 3.7 MB of the nano model. */
+/** At most half a megabyte of JavaScript and types, and 3.7 MB of the nano model. */
 const mainLimit = 5 * megabyte;
-/** An addon for the CPU alone, and what the kernels for GPUs may add. */
+/** Limits of an addon for the CPU only, and of what CUDA kernels may add. */
 const addonLimit = 2 * megabyte;
 const cudaLimit = 20 * megabyte;
 
-/** Makes the tarball of the main package in `out`, of what the checkout has built. */
+/** Makes the tarball of the main package in `out` from the checkout's build. */
 export function packMain(checkout: Manifest, out: string): Tarball {
   const folder = emptyFolder(join(out, 'rnd1'));
   writeJson(join(folder, 'package.json'), mainManifest(checkout));

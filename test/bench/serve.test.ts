@@ -26,6 +26,6 @@ test('bench/serve.ts finds every answer under load equal to the one given alone'
     expect(json.figures[0].canvasesPerStep).toBe(1);
     expect(json.figures[1].canvasesPerStep).toBeGreaterThan(1.5);
     expect(stdout).toMatch(/^connections +requests .*requests\/s .*p50 .*p99 .*canvases\/step$/m);
-    expect(stdout).toMatch(/10 different requests: every answer is the one given alone\n$/);
+    expect(stdout).toMatch(/10 different requests: every answer equals the one given alone\n$/);
   }
 });
