@@ -87,7 +87,7 @@ describe('what is wrong with a request', () => {
         'schedule.tau must be a finite number',
       ],
       [() => complete({ seed: '99999999999999999999' }), 'seed', 'seed must fit 64 bits'],
-      [() => complete({ best_of: 3 }), 'best_of', 'best_of must be n, 1, not 3'],
+      [() => complete({ best_of: 3 }), 'best_of', 'best_of must equal n (1), not 3'],
       [() => complete({ logprobs: 5 }), 'logprobs', 'logprobs must be an integer from 0 to 1, not 5'],
       [() => complete({ echo: true, logprobs: 1 }), 'logprobs', 'logprobs and echo exclude each other'],
       [() => complete({ prompt: [1], suffix: 'b' }), 'suffix', 'suffix needs a prompt of text'],
