@@ -71,7 +71,7 @@ describeInBrowser('the page', () => {
     const warning = page.locator('#warning');
     expect(await warning.textContent()).toBe('');
     await prompt().fill('Why is the sky blue?');
-    expect(await warning.textContent()).toMatch(/^The embedded model is of teaching size/);
+    expect(await warning.textContent()).toMatch(/^The embedded model is very small/);
     await keep(page, 'warning');
     await page.getByRole('button', { name: 'Reverse lantern' }).click();
     expect(await warning.textContent()).toBe('');
