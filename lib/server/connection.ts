@@ -64,7 +64,7 @@ export class Connection {
     return performance.now() - this.#since;
   }
 
-  /** Milliseconds for which there have always been waiting requests. */
+  /** Milliseconds for which requests have been waiting without interruption. */
   get backlog(): number {
     return this.#backlogSince === null ? 0 : performance.now() - this.#backlogSince;
   }

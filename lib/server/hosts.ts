@@ -12,7 +12,7 @@ export interface HostRules {
 /**
  * Refuses requests for other host names, against DNS rebinding: a hostile page can let its own name resolve to
  * 127.0.0.1. Its requests then come from the user's browser with the same origin as this server's page, and only the
- * name reveals them. A server at a loopback address accepts only loopback names and `allowedHosts`.
+ * name reveals them. A server on a loopback address accepts only loopback names and `allowedHosts`.
  */
 export class HostCheck {
   readonly #rules: HostRules;
@@ -24,7 +24,7 @@ export class HostCheck {
     this.#strict = rules.allowedHosts.length > 0;
   }
 
-  /** Sets the address at which the server listens. */
+  /** Sets the address on which the server listens. */
   bound(address: string): void {
     if (isLoopbackAddress(address)) this.#strict = true;
   }

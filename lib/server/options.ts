@@ -10,13 +10,13 @@ import { allowedHost } from './hosts';
 export interface ServerOptions {
   /** Model name that requests use. @default the repository's name on the hub, or the folder's name */
   readonly modelName?: string;
-  /** API keys, required as `Authorization: Bearer`. Empty: no key is required. @default [] */
+  /** API keys, one of which is required as `Authorization: Bearer`. Empty: none is required. @default [] */
   readonly apiKeys?: readonly string[];
   /** Origins whose pages may call the API from a browser; `'*'` allows all. @default [] */
   readonly corsOrigins?: readonly string[];
   /**
    * Host names that requests may use in addition to `localhost` and the loopback addresses: without ports,
-   * `'*.example.com'` for all subdomains, `'*'` for any name. Other names are refused if the server listens at a
+   * `'*.example.com'` for all subdomains, `'*'` for any name. Other names are refused if the server listens on a
    * loopback address or if this list is not empty. @default []
    */
   readonly allowedHosts?: readonly string[];

@@ -13,7 +13,7 @@ import { openTemplateWorker } from './template-worker';
 /** Seconds for clients to read the final error after `shutdownTimeout`. */
 const farewell = 1;
 
-/** Address to listen at. */
+/** Address to listen on. */
 export interface ListenOptions {
   /** @default '127.0.0.1' */
   readonly host?: string;
