@@ -2,13 +2,13 @@ import { withoutBrokenEnd } from '../token-bytes';
 import type { Tokenizer } from '../tokenizer';
 import type { Frame } from './work';
 
-/** A token of an answer, when it is sure to stay. */
+/** A token of an answer that is final. */
 export interface AnswerToken {
   readonly id: number;
   readonly position: number;
-  /** log-probability in the step that committed it. */
+  /** Log-probability in the step that committed it. */
   readonly logprob: number;
-  /** Where it begins in the answer, in characters (code points); in the middle of one, where that one begins. */
+  /** Start in the answer, in characters (code points); inside a character, the start of that character. */
   readonly offset: number;
 }
 
@@ -22,34 +22,34 @@ export interface AnswerTextOptions {
   readonly tokenizer: Pick<Tokenizer, 'decode' | 'bytesOf'>;
   /** Positions of the answer, ascending. */
   readonly positions: readonly number[];
-  /** Tokens that end it. */
+  /** Tokens that end the answer. */
   readonly ends: ReadonlySet<number>;
-  /** Text comes before it. */
+  /** The answer continues a text. */
   readonly continues: boolean;
   /**
-   * Strings that end it; they are not part of it. Read from left to right, the one that is complete first counts; of those
-   * that are complete at once, the longest.
+   * Strings that end the answer and are not part of it. The one that is complete first counts; of several that end at
+   * the same character, the longest.
    */
   readonly stop: readonly string[];
-  /** Leave out one space at the start, as the task template asks for it. */
+  /** Omit one space at the start, which belongs to the task template's format. */
   readonly skipSpace: boolean;
 }
 
 /**
- * Reads an answer out of frames from left to right, as far as it is final. Steps commit positions in any order; a token
- * is final once all before it are committed, and text is once no later byte can change it: a character whose bytes are
- * not all there waits, and so does what may become a stop string.
+ * Reads the final part of an answer from frames, left to right. Steps commit positions in any order. A token is final
+ * once all tokens before it are committed, and text is final once no later byte can change it: incomplete characters
+ * wait, and so does text that may become a stop string.
  */
 export class AnswerText {
   readonly #options: AnswerTextOptions;
   readonly #logprobs = new Map<number, number>();
   readonly #ids: number[] = [];
-  /** What was given out of the decoded text. */
+  /** Length of the decoded text that was returned. */
   #given = 0;
   #tokensGiven = 0;
-  /** Characters that are complete before the next token to give. */
+  /** Complete characters before the next token to return. */
   #characters = 0;
-  /** A token with a text was given. */
+  /** A token with a text was returned. */
   #begun = false;
   readonly #reader = new TextDecoder('utf-8', { ignoreBOM: true });
   #skipped: number | null;
@@ -61,17 +61,17 @@ export class AnswerText {
     if (options.positions.length === 0) this.#finish = 'length';
   }
 
-  /** Why it is over: an end of text or a stop string, or no position is left; null as long as it is not. */
+  /** `stop` after an end token or a stop string, `length` if no position is left; null before the end. */
   get finish(): 'stop' | 'length' | null {
     return this.#finish;
   }
 
-  /** Tokens given so far. */
+  /** Number of tokens returned so far. */
   get tokens(): number {
     return this.#tokensGiven;
   }
 
-  /** What has become final with a frame; null for nothing. */
+  /** The text and tokens that became final with a frame; null for none. */
   read({ tokens, masked, committed, confidence }: Frame): Piece | null {
     const { positions, ends } = this.#options;
     for (const position of committed) this.#logprobs.set(position, confidence[position] as number);
@@ -100,10 +100,10 @@ export class AnswerText {
     return text === '' && tokens.length === 0 ? null : { text, tokens };
   }
 
-  /** How much of the text is final. */
+  /** Length of the final text. */
   #finalLength(decoded: string): number {
     const { stop } = this.#options;
-    // A character that lacks bytes is decoded as U+FFFD.
+    // An incomplete character is decoded as U+FFFD.
     const whole = this.#finish !== null ? decoded : withoutBrokenEnd(decoded);
     const found = firstStop(whole, stop, this.#skipped ?? 0);
     if (found !== null) {
@@ -114,7 +114,7 @@ export class AnswerText {
     return whole.length - Math.max(0, ...stop.map((text) => overlap(whole, text)));
   }
 
-  /** The tokens whose text lies within the first `end` units, beyond those given before. */
+  /** The tokens not returned before whose text is within the first `end` units. */
   #tokensUpTo(end: number, length: number): AnswerToken[] {
     const { positions } = this.#options;
     const count = end === length ? this.#ids.length : this.#tokensWithin(end);
@@ -123,7 +123,7 @@ export class AnswerText {
     return this.#ids.slice(first, count).map((id, i) => {
       const position = positions[first + i] as number;
       const bytes = this.#bytesOf(id);
-      // A new character ends one that lacks bytes.
+      // The start of a character ends an incomplete one.
       if (bytes.length > 0 && !isContinuation(bytes[0] as number)) this.#count(this.#reader.decode());
       const offset = Math.max(0, this.#characters - (this.#skipped ?? 0));
       this.#count(this.#reader.decode(bytes, { stream: true }));
@@ -135,7 +135,7 @@ export class AnswerText {
     this.#characters += [...text].length;
   }
 
-  /** What a token adds to the text: nothing where it is a special one. */
+  /** The bytes that a token adds to the text: none for a special token. */
   #bytesOf(id: number): Uint8Array {
     const { tokenizer } = this.#options;
     const special = tokenizer.decode([id], { skipSpecialTokens: true, continues: true }) === '';
@@ -145,7 +145,7 @@ export class AnswerText {
     return tokenizer.bytesOf(id, { continues }) ?? new Uint8Array();
   }
 
-  /** How many tokens have a text that ends at `end` or before: by halves, since every look decodes them all. */
+  /** Number of tokens whose text ends at `end` or before: a binary search, since every probe decodes all of them. */
   #tokensWithin(end: number): number {
     let low = this.#tokensGiven;
     let high = this.#ids.length;
@@ -163,10 +163,10 @@ export class AnswerText {
   }
 }
 
-/** Whether a byte of UTF-8 goes on with a character. */
+/** Whether a UTF-8 byte continues a character. */
 const isContinuation = (byte: number) => (byte & 0xc0) === 0x80;
 
-/** Where the stop string begins that is complete first, the longest of several; null where there is none. */
+/** Start of the stop string that is complete first, the longest of several; null if there is none. */
 function firstStop(text: string, stop: readonly string[], from: number): number | null {
   let best: { start: number; end: number } | null = null;
   for (const each of stop) {
@@ -178,10 +178,10 @@ function firstStop(text: string, stop: readonly string[], from: number): number 
   return best?.start ?? null;
 }
 
-/** Length of the longest end of `text` that `stop` begins with, without all of it; by Knuth, Morris and Pratt. */
+/** Length of the longest suffix of `text` that is a proper prefix of `stop`, by Knuth, Morris and Pratt. */
 function overlap(text: string, stop: string): number {
   const tail = text.slice(-(stop.length - 1) || text.length);
-  /** `borders[i]`: length of the longest proper beginning of `stop` that its first i + 1 characters end with. */
+  /** `borders[i]`: length of the longest proper prefix of `stop.slice(0, i + 1)` that is also its suffix. */
   const borders = [0];
   const extended = (length: number, unit: string): number => {
     let known = length;

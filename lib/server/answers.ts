@@ -3,11 +3,11 @@ import { AnswerText, type Piece } from './answer-text';
 import type { Cost } from './metrics';
 import type { Frame, Result, Work } from './work';
 
-/** How an answer is read out of its frames. */
+/** How an answer is read from its frames. */
 export interface Reading {
   readonly stop: readonly string[];
   readonly skipSpace: boolean;
-  /** Text comes before it. */
+  /** The answer continues a text. */
   readonly continues: boolean;
 }
 
@@ -44,7 +44,7 @@ export class Answer {
     };
   }
 
-  /** The answer's parts in order, each as soon as it is final. The canvas is given up once the answer is over. */
+  /** Yields the pieces of the answer in order, each as soon as it is final, and releases the canvas at the end. */
   async *pieces(): AsyncGenerator<Piece, void> {
     const { frames } = this.work;
     try {
@@ -69,8 +69,7 @@ export interface Indexed<T> {
 }
 
 /**
- * What several generators give, as it comes. All of them go on at once, each up to its next value, and none goes on
- * while nobody asks: no more values than generators wait here.
+ * Merges generators in order of arrival. Each runs at most one value ahead, and all pause while the consumer does.
  */
 export async function* merge<T>(
   generators: readonly AsyncGenerator<T, void>[],

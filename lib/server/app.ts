@@ -27,19 +27,19 @@ import { addModels } from './routes/models';
 import { addStaticFiles } from './static-files';
 import { validationError } from './validation';
 
-/** What nginx logs for a client that closed its connection before the answer was out. */
+/** Status that nginx logs if a client closes its connection before the response is sent. */
 const clientGone = 499;
 
 const { version } = require('../../package.json') as { version: string };
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Needs no API key. */
+    /** Needs no API key, and works during shutdown. */
     open?: boolean;
   }
 }
 
-/** The HTTP application: plugins, hooks that concern all routes, and the routes. */
+/** Creates the HTTP application: plugins, hooks for all routes, and the routes. */
 export async function createApp(context: Context, connections: Connections): Promise<FastifyInstance> {
   const { settings } = context;
   const hosts = new HostCheck(settings);
@@ -53,18 +53,18 @@ export async function createApp(context: Context, connections: Connections): Pro
     },
     clientErrorHandler: (error: Error, socket) => connections.onClientError(error, socket),
     frameworkErrors: sendError,
-    // `onRequest` says it, in the shape of all errors.
+    // The `onRequest` hook does this, with a body like that of all errors.
     return503OnClosing: false,
     rewriteUrl: ({ url = '/' }) => absoluteTarget(url)?.path ?? url,
     genReqId: requestId,
-    // Values are what they are: '4' is no number, and nothing is taken out of a body in silence.
+    // No coercion ('4' is not a number), and no field is removed silently.
     ajv: {
       customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, verbose: true },
     },
     schemaErrorFormatter: validationError,
   });
   addBodies(app, settings.maxBodyBytes);
-  // Response schemas are for readers of the document; answers are written as they are.
+  // Response schemas only document the API: responses are serialized without them.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
 
   await app.register(swagger, {
@@ -90,7 +90,7 @@ export async function createApp(context: Context, connections: Connections): Pro
     const always = request.routeOptions.config?.open === true;
     if (context.closing && !always) throw new ApiError(503, 'shutting_down', 'the server is shutting down');
   });
-  // Before the keys: a browser asks without one whether it may ask.
+  // Before the key check: browsers send preflight requests without a key.
   if (settings.corsOrigins.length > 0) {
     const origin = settings.corsOrigins.includes('*') ? '*' : [...settings.corsOrigins];
     const exposedHeaders = ['x-request-id', 'retry-after'];
@@ -122,7 +122,7 @@ export async function createApp(context: Context, connections: Connections): Pro
   return app;
 }
 
-/** Errors as all routes tell them. */
+/** Error handling of all routes. */
 function addErrors(app: FastifyInstance): void {
   const methodsOf = methodFinder(app);
   const notFound = (request: FastifyRequest): never => {
@@ -137,7 +137,7 @@ function addErrors(app: FastifyInstance): void {
       headers: { allow },
     });
   };
-  // Before its body is read: what no route takes needs none that is right.
+  // Before the body is read: without a route, it does not matter whether the body is valid.
   app.addHook('onRequest', async (request) => {
     if (request.is404) notFound(request);
   });
@@ -145,7 +145,7 @@ function addErrors(app: FastifyInstance): void {
   app.setErrorHandler(sendError);
 }
 
-/** Collects the routes that are added from now on, and tells the methods that a path takes. */
+/** Collects the routes that are added from now on; the result returns the methods of a path. */
 function methodFinder(app: FastifyInstance): (path: string) => string[] {
   const routes: { readonly pattern: RegExp; readonly methods: readonly string[] }[] = [];
   app.addHook('onRoute', ({ url, method }) => {
@@ -159,7 +159,7 @@ function methodFinder(app: FastifyInstance): (path: string) => string[] {
 }
 
 function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  // A stream that cannot be sent any more fails in its own words.
+  // Streams whose connection is closed fail with errors of their own.
   if (error instanceof ClientGone || reply.raw.destroyed) {
     request.log.info('the client went away');
     return reply.code(clientGone).send();
@@ -169,7 +169,7 @@ function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply)
   return reply.code(told.status).headers(told.headers).send({ error: told.body });
 }
 
-/** What the log and the metrics learn of every request, however it ended. */
+/** Logs every request and adds it to the metrics, however it ended. */
 function record(context: Context, request: FastifyRequest, reply: FastifyReply, seconds: number): void {
   const { method, routeOptions } = request;
   const status = reply.raw.writableFinished ? reply.statusCode : clientGone;
@@ -177,7 +177,7 @@ function record(context: Context, request: FastifyRequest, reply: FastifyReply, 
   request.log.info({ method, path: pathOf(request), status, seconds }, 'request');
 }
 
-/** What the framework refuses, and what the routes throw, as an answer. */
+/** Turns errors of Fastify and of the routes into responses. */
 function fromFramework(error: FastifyError): ApiError {
   if (error instanceof ApiError) return error;
   const { statusCode = 500, code, message } = error;
@@ -194,10 +194,10 @@ function fromFramework(error: FastifyError): ApiError {
   return new ApiError(statusCode, codes[code] ?? 'bad_request', text, { cause: error });
 }
 
-/** Clients write into it what they like. */
+/** The path, made printable: clients control every character of it. */
 const pathOf = (request: FastifyRequest) => printableName(request.url.split('?', 1)[0] as string);
 
-/** The client's own id where it is one, to be found again in both logs. */
+/** The client's `x-request-id` if it is valid, so that both logs have the same id. */
 function requestId(request: { headers: Record<string, string | string[] | undefined> }): string {
   const given = request.headers['x-request-id'];
   return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();

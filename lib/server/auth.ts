@@ -4,8 +4,8 @@ import { ApiError } from './errors';
 const digest = (text: string) => createHash('sha256').update(text).digest();
 
 /**
- * A check of the `Authorization` header against a list of keys, which tells the key's place in it. Digests of equal
- * length are compared, all of them each time, so that the time it takes tells nothing about any key.
+ * Returns a check of the `Authorization` header against a list of keys; the check returns the key's index. It always
+ * compares all digests, which have equal length, so that its time reveals nothing about any key.
  */
 export function keyCheck(keys: readonly string[]): (authorization: string | undefined) => number {
   const digests = keys.map(digest);

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { askForBody } from './connections';
 import { ApiError } from './errors';
 
-/** Lists and objects in one another: no request needs more, and recursion ends somewhere. */
+/** Limit of nested lists and objects: no request needs more, and recursion is bounded. */
 const depthLimit = 100;
 
 function isDeep(body: unknown): boolean {
@@ -18,9 +18,9 @@ function isDeep(body: unknown): boolean {
   return false;
 }
 
-/** Lets bodies be JSON in UTF-8, and nothing else. */
+/** Accepts bodies of JSON in UTF-8 only. */
 export function addBodies(app: FastifyInstance, maxBytes: number): void {
-  // Only JSON: a page elsewhere cannot send that without asking first.
+  // Only JSON: a page of another origin cannot send it without a CORS preflight.
   app.removeAllContentTypeParsers();
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser('application/json', (request, payload, done) => {
@@ -53,7 +53,7 @@ function checkEncoding(contentType: string, contentEncoding: string): void {
   }
 }
 
-/** All bytes in one buffer: one that grows, since a list of them would cost more than the bytes where they come singly. */
+/** Reads all bytes into one growing buffer: a list of chunks would cost more than the bytes if they arrive singly. */
 async function readBytes(payload: IncomingMessage, declared: number, maxBytes: number): Promise<Buffer> {
   let buffer = Buffer.allocUnsafeSlow(Math.min(Math.max(declared, 256), 16_384, maxBytes));
   let length = 0;

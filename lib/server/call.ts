@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from './errors';
 
-/** Why a call ended before its answer did: its client went away. */
+/** Abort reason of a call whose client has closed the connection. */
 export class ClientGone extends Error {
   override readonly name = 'ClientGone';
 
@@ -10,7 +10,7 @@ export class ClientGone extends Error {
   }
 }
 
-/** One request while it is answered: the signal of what it computes, and the clock. */
+/** One request while it is answered: the abort signal of its computation, and the clock. */
 export class Call {
   readonly #controller = new AbortController();
   readonly #start = performance.now();
@@ -42,7 +42,7 @@ export class Call {
     return performance.now() - this.#start;
   }
 
-  /** Calls back when the answer is over: sent, or given up. */
+  /** Calls `callback` when the response is sent or aborted. */
   onEnd(callback: () => void): void {
     if (this.reply.raw.closed) callback();
     else this.reply.raw.once('close', callback);

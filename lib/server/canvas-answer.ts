@@ -12,12 +12,12 @@ import { checkTextLength, type Frame, type Frames, lengthOf, type Result, type W
 
 /** The one canvas of a request to one of rnd1's own routes. */
 export interface CanvasRequest {
-  /** What it is made of, for the limit of characters and for the log. */
+  /** Its input texts, for the length check and the log. */
   readonly texts: readonly string[];
-  /** Whether its positions come from texts, rather than from ids. */
+  /** Whether it is made of texts rather than of token ids. */
   readonly text: boolean;
   readonly mayEnd: boolean;
-  /** Events instead of a whole answer. */
+  /** Answer with events instead of one JSON object. */
   readonly stream: boolean;
   framesOf(sampling: SamplingOptions): Frames;
 }
@@ -38,7 +38,7 @@ export async function answerCanvas(
   return respond(context, queued, formatOf(context, call, work, texts), reply, stream);
 }
 
-/** What a canvas comes to. */
+/** Result and cost of a canvas. */
 interface Finished {
   readonly result: Result;
   readonly cost: Cost;
@@ -97,7 +97,7 @@ function startOf({ steps, tokens, masked }: Frame, texts: TokenTexts) {
   };
 }
 
-/** A prediction at a position, as `frame` events have it. */
+/** The prediction at a position, in `frame` events. */
 interface Prediction {
   readonly position: number;
   readonly id: number;
@@ -127,7 +127,7 @@ function frameOf(frame: Frame, texts: TokenTexts) {
   return { step, masked: provisional.length, committed: Array.from(committed, prediction), provisional };
 }
 
-/** Tokens before the end of the text. */
+/** Number of tokens before the end of the text. */
 function writtenTokens({ tokens, positions }: Result, ends: ReadonlySet<number>): number {
   const end = positions.findIndex((position) => ends.has(tokens[position] as number));
   return end === -1 ? positions.length : end;

@@ -8,7 +8,7 @@ import { ApiError } from './errors';
 import { NamedTemplates, readSources, type TemplateSources } from './named-templates';
 import type { ServerSettings } from './options';
 
-/** A message whose content is text alone, with whatever other fields a template may know. */
+/** A message whose content is plain text, with any other fields that a template may use. */
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant' | 'tool' | 'function';
   readonly content: string;
@@ -17,13 +17,13 @@ export interface ChatMessage {
 
 /** Turns messages into the text that the model continues. */
 export interface ChatTemplate {
-  /** `'template'` or `'task'`: without a template a space before the answer belongs to the task's form. */
+  /** `'task'` without a template: a space before the answer then belongs to the task's format. */
   readonly kind: 'template' | 'task';
   render(messages: readonly ChatMessage[], variables: Readonly<Record<string, unknown>>): string;
 }
 
 /**
- * The chat template that the settings ask for: a given one, the checkpoint's (chat_template.jinja, else
+ * Reads the chat template that the settings select: a given one, the checkpoint's (chat_template.jinja, else
  * tokenizer_config.json), or the task template.
  *
  * @throws RND1Error `invalid_checkpoint` for a template of the checkpoint that cannot be parsed, TypeError for a given one
@@ -64,7 +64,7 @@ function jinjaTemplate(sources: TemplateSources, config: Readonly<Record<string,
     render(messages, { chat_template: name, ...variables }) {
       try {
         return templates.choose(name, variables.tools).render({
-          // transformers hands these over always: templates ask whether they are none.
+          // transformers always passes these: templates test whether they are none.
           tools: null,
           documents: null,
           ...special,
@@ -85,10 +85,10 @@ function jinjaTemplate(sources: TemplateSources, config: Readonly<Record<string,
   };
 }
 
-/** What is told of an error: a template may put texts of any length into it. */
+/** Longest error message: a template may put texts of any length into it. */
 const messageLimit = 1000;
 
-/** An error with its line, but for those that the template words itself. */
+/** An error message with its line, except for errors that the template raises itself. */
 function explain(error: unknown): string {
   const { message: whole } = error as Error;
   const message = whole.length > messageLimit ? `${whole.slice(0, messageLimit)}…` : whole;
@@ -96,14 +96,14 @@ function explain(error: unknown): string {
   return line === null ? message : `line ${line}: ${message}`;
 }
 
-/** `bos_token` and the like, which templates write. */
+/** `bos_token` and the like, which templates insert. */
 function specialTokens(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const tokens: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(config)) {
     if (/^[a-z]+_token$/.test(name)) tokens[name] = contentOf(value);
   }
   const { additional_special_tokens: additional, extra_special_tokens: extra } = config;
-  // Those that one model alone has, by the names that its template gives them.
+  // Tokens specific to one model, by the names that its template uses.
   if (typeof extra === 'object' && extra !== null && !Array.isArray(extra)) {
     for (const [name, value] of Object.entries(extra)) tokens[name] = contentOf(value);
   }
@@ -111,15 +111,15 @@ function specialTokens(config: Readonly<Record<string, unknown>>): Record<string
   return tokens;
 }
 
-/** A token is a string, or an object that holds one; what is neither is undefined. */
+/** A token is a string, or an object that holds one; undefined for other values. */
 function contentOf(value: unknown): string | undefined {
   const content = typeof value === 'object' ? (value as { content?: unknown } | null)?.content : value;
   return typeof content === 'string' ? content : undefined;
 }
 
 /**
- * For base models: every question in the task template, with the answers that were given to the earlier ones. One
- * question alone becomes what `generate` makes of it.
+ * For base models: every question in the task template, with the answers to the earlier ones. A single question gives
+ * the same text as in `generate`.
  */
 function taskTemplate(model: RND1): ChatTemplate {
   const task = model.config.generation.taskTemplate ?? defaultTaskTemplate;
@@ -133,7 +133,7 @@ function taskTemplate(model: RND1): ChatTemplate {
       }
       const parts = messages.map(({ role, content }, i) => {
         if (role === 'user') return task.replaceAll('{prompt}', () => content);
-        // An answer stands on the line of its question, as the model learned it.
+        // An answer follows on the line of its question, as in the task template.
         return role === 'assistant' && i > 0 ? ` ${content}\n` : `${content}\n`;
       });
       return parts.join('');

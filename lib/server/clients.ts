@@ -2,17 +2,17 @@ import type { FastifyRequest } from 'fastify';
 
 const names = new WeakMap<FastifyRequest, string>();
 
-/** Remembers which of several keys a request bears. */
+/** Remembers which of several keys a request has sent. */
 export function setKey(request: FastifyRequest, index: number): void {
   names.set(request, `key ${index}`);
 }
 
-/** Who asks, as far as limits go: the owner of a key where there are several, else an address. */
+/** The client to which limits apply: an API key if there are several, else an address. */
 export function clientOf(request: FastifyRequest): string {
   return names.get(request) ?? networkOf(request.raw.socket?.remoteAddress ?? '');
 }
 
-/** An address of IPv4; of IPv6 the first 64 bits, for whoever has one address has all behind these. */
+/** An IPv4 address, or the first 64 bits of an IPv6 address: a client usually has all addresses of such a network. */
 export function networkOf(address: string): string {
   const mapped = /^::ffff:(\d+(?:\.\d+){3})$/i.exec(address)?.[1];
   if (mapped !== undefined || !address.includes(':')) return mapped ?? address;

@@ -3,32 +3,32 @@ import type { Socket } from 'node:net';
 import type { ApiError } from './errors';
 import { rawAnswer } from './http-errors';
 
-/** A request, and the answer to be written. */
+/** A request and its response. */
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
 }
 
-/** What a connection does. */
+/** State of a connection. */
 export type Phase = 'idle' | 'receiving' | 'working' | 'sending' | 'ended';
 
 /**
- * Bytes that the parser gets at once. It cannot be stopped inside of them, so they bound how many requests can be parsed
- * before the first of them holds up the others.
+ * Bytes that the parser gets at once. It cannot be paused within them, so they bound how many requests are parsed
+ * before the first one pauses the socket.
  */
 const sliceBytes = 512;
 
 /**
- * One connection. Its requests are answered one at a time, as HTTP/1.1 orders the answers anyway, and nothing is read
- * from the socket while a request waits: a client that sends and does not read is held up by its own system, and costs
- * no more than one answer, the requests of a slice, and what the socket had read before it was paused.
+ * One connection. Its requests are answered one at a time (HTTP/1.1 orders the responses anyway), and the socket is
+ * paused while a request waits. TCP backpressure then stops a client that sends without reading: it costs at most one
+ * response, the requests of one slice, and what the socket had read before the pause.
  */
 export class Connection {
   #current: Exchange | null = null;
   #waiting: Exchange[] = [];
-  /** To be told once the requests before it are answered. */
+  /** The error to send once the requests before it are answered. */
   #refusal: ApiError | null = null;
-  /** No request is taken after the one that is being answered. */
+  /** The current request is the last one. */
   #last = false;
   #backlogSince: number | null = null;
   #phase: Phase = 'receiving';
@@ -40,36 +40,36 @@ export class Connection {
   ) {
     slice(socket);
     socket.on('error', () => {});
-    // A listener of its own also takes the socket back from the parser, which otherwise reads past `push`.
+    // A `data` listener also detaches the parser from the socket's handle, where it would read past `push`.
     socket.on('data', () => {
       if (this.#current === null && this.#phase === 'idle') {
-        // Node's timer for idle connections would close it without a word.
+        // Node's keep-alive timer would close it without a response.
         socket.setTimeout(0);
         this.#enter('receiving');
       }
       this.#holdUp();
     });
-    // The parser resumes the socket at the end of each request, and bodies do when they are read.
+    // The parser resumes the socket at the end of each request, and so does reading a body.
     socket.on('resume', () => this.#holdUp());
   }
 
-  /** `receiving`: a head or a body has begun, or the connection is new; `sending`: an answer waits to be read. */
+  /** `receiving`: a head or a body has begun, or the connection is new; `sending`: a response waits to be read. */
   get phase(): Phase {
     if (this.#phase === 'working' && this.#current?.request.complete === false) return 'receiving';
     return this.#phase;
   }
 
-  /** Milliseconds that it has been in its phase; of a request that arrives, since its head began or ended. */
+  /** Milliseconds in this phase; for a request that arrives, since the start of its head or of its body. */
   get elapsed(): number {
     return performance.now() - this.#since;
   }
 
-  /** Milliseconds that requests have waited for others all the time. */
+  /** Milliseconds for which requests have been waiting without interruption. */
   get backlog(): number {
     return this.#backlogSince === null ? 0 : performance.now() - this.#backlogSince;
   }
 
-  /** Takes a request that the parser has found. */
+  /** Accepts a request from the parser. */
   receive(exchange: Exchange): void {
     if (this.#phase === 'ended') return;
     if (this.#current === null && this.#waiting.length === 0) this.#begin(exchange);
@@ -88,21 +88,21 @@ export class Connection {
     } else if (this.#current?.response.headersSent === true) {
       this.socket.destroy();
     } else {
-      // The other side may still be sending: closed at once, it would see a reset instead of the answer.
+      // The client may still be sending: an immediate close would send a reset instead of the response.
       this.#enter('ended');
       this.socket.end(rawAnswer(error));
       this.socket.removeAllListeners('data').resume();
     }
   }
 
-  /** Closes it after the answer that is on its way. */
+  /** Closes the connection after the current response. */
   closeAfterAnswer(): void {
     this.#last = true;
     if (this.#current === null) this.socket.destroySoon();
     else this.#current.response.shouldKeepAlive = false;
   }
 
-  /** Stops reading where something is to be done first. */
+  /** Pauses reading while requests or a refusal wait. */
   #holdUp(): void {
     if (this.#phase === 'ended') return;
     if (this.#waiting.length > 0 || this.#refusal !== null) this.socket.pause();
@@ -135,14 +135,14 @@ export class Connection {
     else if (this.#refusal !== null) this.refuse(this.#refusal);
     else {
       socket.resume();
-      // What the socket has read already is parsed before.
+      // Data that the socket has already read is parsed before this.
       setImmediate(() => {
         if (this.#phase === 'idle') this.#backlogSince = null;
       });
     }
   }
 
-  /** After a turn of the event loop, so that a flood of small requests leaves other connections their turns. */
+  /** Runs in a later turn of the event loop, so that a flood of small requests does not block other connections. */
   #beginNext(): void {
     const next = this.socket.destroyed ? undefined : this.#waiting.shift();
     if (next === undefined) this.#waiting = [];
@@ -151,7 +151,7 @@ export class Connection {
   }
 }
 
-/** Makes a socket hand out what it reads in small pieces. */
+/** Makes a socket emit its data in small slices. */
 function slice(socket: Socket): void {
   const push = socket.push.bind(socket);
   socket.push = (chunk: unknown, encoding?: BufferEncoding) => {

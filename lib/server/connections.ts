@@ -6,22 +6,22 @@ import { asHttpError, type ParserError } from './http-errors';
 
 export interface ConnectionLimits {
   readonly maxConnections: number;
-  /** Seconds for a request to arrive, and for an answer to be read; 0 = any for the latter. */
+  /** Seconds for a request to arrive, and for a response to be read; 0 = no limit for the latter. */
   readonly stallTimeout: number;
 }
 
-/** Seconds for a request to arrive where `stallTimeout` sets no limit. */
+/** Seconds for a request to arrive if `stallTimeout` sets no limit. */
 const longestArrival = 60;
 /** Seconds that a connection may wait for its next request, unless `stallTimeout` is less. */
 const longestIdle = 75;
-/** Seconds that a connection goes on reading after it was refused, so that its client sees why. */
+/** Seconds that a refused connection keeps reading, so that its client receives the error. */
 const longestFarewell = 2;
-/** Connections beyond the limit that are told so; further ones are closed without a word. */
+/** Connections beyond the limit that get an error; further ones are closed without a response. */
 const farewells = 64;
-/** More headers than any client sends. */
+/** Limit of headers, more than any client sends. */
 const maxHeaders = 200;
 
-/** The connections of a server: how many there may be, and how long each may take for what it does. */
+/** The connections of a server: limits their number and the time of each phase. */
 export class Connections {
   readonly #open = new Map<Socket, Connection>();
   readonly #limits: ConnectionLimits;
@@ -37,16 +37,16 @@ export class Connections {
     return Math.min(longestIdle, this.#limits.stallTimeout || longestIdle);
   }
 
-  /** A server whose requests reach `handler` one at a time from each connection. */
+  /** Creates a server that passes requests to `handler`, one at a time per connection. */
   serve(handler: (request: IncomingMessage, response: ServerResponse) => void): Server {
-    // Times are watched here, for Node's own count on while it is us who do not read.
+    // Timeouts are implemented here: Node's own timers also count while this side does not read.
     const server = createServer({ requireHostHeader: false, headersTimeout: 0, requestTimeout: 0 });
-    // What clients are told: less than they have, so that none sends a request while its connection is being closed.
+    // Announced to clients: less than they have, so that none sends a request while its connection is being closed.
     server.keepAliveTimeout = Math.max(this.#idle - 2, this.#idle / 2) * 1000;
     server.maxHeadersCount = maxHeaders;
     const receive = (request: IncomingMessage, response: ServerResponse) => {
       const connection = this.#open.get(request.socket);
-      // Node drops the headers beyond its limit in silence.
+      // Node silently drops headers beyond its limit.
       if (request.rawHeaders.length >= 2 * maxHeaders) {
         const message = `the request has ${maxHeaders} headers or more`;
         connection?.refuse(new ApiError(431, 'headers_too_large', message));
@@ -57,7 +57,7 @@ export class Connections {
     server
       .on('connection', (socket) => this.#add(socket, handler))
       .on('request', receive)
-      // A client that asks before it sends its body is told to go on when the body is read.
+      // A client that sends `Expect: 100-continue` gets `100 Continue` when its body is read.
       .on('checkContinue', (request, response) => {
         continuations.set(request, () => response.writeContinue());
         receive(request, response);
@@ -69,14 +69,14 @@ export class Connections {
     return server;
   }
 
-  /** What Node's parser has found to be wrong. */
+  /** Handles the errors of Node's HTTP parser. */
   readonly onClientError = (error: ParserError, socket: Socket): void => {
     const connection = this.#open.get(socket);
     if (connection === undefined || error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
     else connection.refuse(asHttpError(error));
   };
 
-  /** Takes no new requests: closes what is idle or still sends its request, and the others after their answers. */
+  /** Refuses new requests: closes connections that are idle or receiving, and the others after their responses. */
   drain(): void {
     this.#closing = true;
     for (const connection of this.#open.values()) {
@@ -86,7 +86,7 @@ export class Connections {
     }
   }
 
-  /** Resolves when none is open any more. */
+  /** Resolves when no connection is open. */
   empty(): Promise<void> {
     if (this.#open.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -94,7 +94,7 @@ export class Connections {
     });
   }
 
-  /** Closes all of them at once. */
+  /** Closes all connections immediately. */
   destroy(): void {
     for (const socket of this.#open.keys()) socket.destroy();
   }
@@ -122,8 +122,8 @@ export class Connections {
   }
 
   /**
-   * Whether there is room for one more. If need be, the connection that has been of no use for longest makes it; whoever
-   * works is left alone.
+   * Whether there is room for one more connection. If necessary, closes the one that has been idle, receiving or
+   * sending for longest; never one whose request is being computed.
    */
   #makeRoom(): boolean {
     const living = [...this.#open.values()].filter(({ phase }) => phase !== 'ended');
@@ -143,13 +143,13 @@ export class Connections {
     return setInterval(() => this.#sweep(), interval).unref();
   }
 
-  /** Ends what takes too long. */
+  /** Closes connections that exceed a time limit. */
   #sweep(): void {
     const { stallTimeout } = this.#limits;
     const arrival = stallTimeout > 0 ? stallTimeout : longestArrival;
     for (const connection of this.#open.values()) {
       const seconds = connection.elapsed / 1000;
-      // Nobody reads that many answers, or others are kept waiting for them.
+      // The client does not read its responses, or its pipelined requests keep other clients waiting.
       if (connection.backlog / 1000 > arrival) connection.closeAfterAnswer();
       switch (connection.phase) {
         case 'receiving':
@@ -175,7 +175,7 @@ const shuttingDown = () => new ApiError(503, 'shutting_down', 'the server is shu
 
 const continuations = new WeakMap<IncomingMessage, () => void>();
 
-/** Tells a client that waits for it to send its body. */
+/** Sends `100 Continue` to a client that waits for it. */
 export function askForBody(request: IncomingMessage): void {
   continuations.get(request)?.();
   continuations.delete(request);

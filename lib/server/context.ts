@@ -17,13 +17,13 @@ import { TokenTexts } from './token-texts';
 
 const { version } = require('../../package.json') as { version: string };
 
-/** What all routes of a server share. */
+/** State shared by all routes of a server. */
 export class Context {
-  /** Requests that are computed right now. */
+  /** Requests that are being computed. */
   readonly calls = new Set<Call>();
-  /** Requests of each client that are computed. */
+  /** Number of these requests by client. */
   readonly #requestsOf = new Counts();
-  /** Requests of any kind whose answers are not out yet. */
+  /** Requests of any kind whose responses are not finished. */
   #pending = 0;
   #onIdle: () => void = () => {};
   readonly texts: TokenTexts;
@@ -44,7 +44,7 @@ export class Context {
     this.texts = new TokenTexts(model.tokenizer);
   }
 
-  /** Counts an answer until it is out, or given up, and calls back then. */
+  /** Counts a response as pending until it is sent or aborted, then calls `callback`. */
   track(answer: ServerResponse, callback: () => void): void {
     this.#pending++;
     answer.once('close', () => {
@@ -62,7 +62,11 @@ export class Context {
     });
   }
 
-  /** Begins to answer a request; refused are names of models that are not here, and more requests than a client may have. */
+  /**
+   * Starts to answer a request.
+   *
+   * @throws ApiError 404 for the name of another model, 429 beyond the limits of prompts or of the client's requests
+   */
   open(request: FastifyRequest, reply: FastifyReply, modelName: string | null | undefined): Call {
     this.checkModel(modelName);
     this.checkPrompts();
@@ -94,46 +98,46 @@ export class Context {
     throw new RND1Error('tokenizer_missing', `${info.folder} has no tokenizer.json, which texts need`);
   }
 
-  /** A request that never gets the places it needs is refused before anything is laid out for it. */
+  /** Refuses a request for more canvases than one client may run: it would never get its places. */
   checkCount(canvases: number): void {
     const max = this.settings.maxRunningPerClient;
     if (canvases <= max) return;
     throw new ApiError(
       400,
       'too_many_canvases',
-      `the request makes ${canvases} canvases, but this server works on ${max} of a client at once`,
+      `the request makes ${canvases} canvases, but this server runs at most ${max} of one client at once`,
     );
   }
 
-  /** Refuses a request whose texts would wait behind too many others before they become tokens. */
+  /** Refuses a request if too many prompts wait to be tokenized or rendered. */
   checkPrompts(): void {
     const { maxQueued } = this.settings;
     const waiting = this.model.textWorkers.pending + this.chatTemplate.pending;
     if (waiting <= maxQueued) return;
-    throw new ApiError(429, 'queue_full', `${waiting} prompts wait to become tokens: try again in a second`, {
+    throw new ApiError(429, 'queue_full', `${waiting} prompts wait to be tokenized: try again in a second`, {
       headers: { 'retry-after': '1' },
     });
   }
 
   /**
-   * Asks for places in the queue, which are given back at the end of the answer at the latest.
+   * Requests places in the queue, which are released at the end of the response at the latest.
    *
-   * @throws ApiError 429 at once where the queue is full
+   * @throws ApiError 429 immediately if the queue is full
    */
   enter(call: Call, canvases: number): Promise<Leave> {
     const entering = this.queue.enter(canvases, call.signal, clientOf(call.request));
-    // A stream that nobody reads any more does not even begin.
+    // A stream that is closed before its first read never starts its generator, which would release them.
     entering.then((leave) => call.onEnd(leave)).catch(() => {});
     return entering;
   }
 
-  /** Counts what an answer has cost, canvas by canvas; logs prompts and answers where that is asked for. */
+  /** Adds the cost of every canvas to the metrics; logs prompts and answers if `logPrompts` is set. */
   answered(call: Call, prompts: readonly string[], answers: readonly string[], costs: readonly Cost[]): void {
     for (const cost of costs) this.metrics.onAnswer(cost);
     if (this.settings.logPrompts) call.request.log.info({ prompts, answers }, 'answer');
   }
 
-  /** Logs why an answer was not finished. */
+  /** Logs why a response was not finished. */
   failed(call: Call, error: unknown): void {
     const { log } = call.request;
     if (error instanceof ClientGone) log.info('the client went away');

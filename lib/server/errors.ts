@@ -1,7 +1,7 @@
 import { RND1Error } from '../errors';
 import { printableMessage } from '../printable';
 
-/** The `error` object of an answer, as OpenAI's API has it. */
+/** The `error` object of a response, in OpenAI's format. */
 export interface ErrorBody {
   readonly message: string;
   readonly type: string;
@@ -9,13 +9,13 @@ export interface ErrorBody {
   readonly code: string | null;
 }
 
-/** UTF-16 units of a message, and of a field's name: what a client has sent need not all come back. */
+/** Limits, in UTF-16 units, of a message and of a field's name: both may quote what the client sent. */
 const messageLimit = 2000;
 const paramLimit = 200;
 
 const cut = (text: string, limit: number) => (text.length > limit ? `${text.slice(0, limit - 1)}…` : text);
 
-/** A failure that a client is told about. */
+/** An error that is reported to the client. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly param: string | null;
@@ -48,7 +48,7 @@ function typeOf(status: number): string {
   return status < 500 ? 'invalid_request_error' : 'server_error';
 }
 
-/** Codes of the library's failures that are no fault of the server's program. */
+/** Statuses by the library's error code; 500 for all others. */
 const statusOf: Partial<Record<RND1Error['code'], number>> = {
   disposed: 503,
   out_of_memory: 503,
@@ -56,7 +56,7 @@ const statusOf: Partial<Record<RND1Error['code'], number>> = {
   prompt_too_expensive: 400,
 };
 
-/** Any failure as the client is told it. What is not ours to explain stays in the log. */
+/** Turns any error into one for the client. Details of unexpected errors appear only in the log. */
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof RND1Error) {
@@ -65,7 +65,7 @@ export function asApiError(error: unknown): ApiError {
   return new ApiError(500, 'internal_error', 'the server failed; its log says why', { cause: error });
 }
 
-/** The library's names of options as requests spell them. */
+/** Fields of requests by the library's option names. */
 const fieldNames: Readonly<Record<string, string>> = {
   maxNewTokens: 'max_tokens',
   topK: 'top_k',
@@ -73,12 +73,12 @@ const fieldNames: Readonly<Record<string, string>> = {
   tokensPerHole: 'tokens_per_hole',
 };
 
-/** What the library says of wrong arguments, as an answer to a request that held them. */
+/** Turns the library's argument errors into 400 responses. */
 export function asFieldError(error: unknown): unknown {
   if (!(error instanceof TypeError || error instanceof RangeError)) return error;
   const names = new RegExp(`\\b(${Object.keys(fieldNames).join('|')})\\b`, 'g');
   const message = error.message
-    // The library counts a slot that the field does not.
+    // The library's limit counts a slot that the field does not.
     .replace(/: maxNewTokens may be \d+ at most here$/, '')
     .replace(names, (name) => fieldNames[name] as string);
   const tooLong = message.includes('the model attends to');

@@ -6,21 +6,21 @@ export function event(data: unknown, name?: string): string {
   return `${name === undefined ? '' : `event: ${name}\n`}data: ${text}\n\n`;
 }
 
-/** What readers ignore and proxies take for a sign of life. */
+/** A comment, which clients ignore and which keeps proxies from closing the connection. */
 const comment = ': keep-alive\n\n';
 
 export interface EventStreamOptions {
   /** Seconds without an event until a comment is sent; 0 = never. */
   readonly keepAlive: number;
-  /** Seconds that a chunk may lie unread; 0 = any. */
+  /** Seconds that a chunk may stay unread; 0 = no limit. */
   readonly stallTimeout: number;
-  /** Called when that time is over. */
+  /** Called after that time. */
   readonly onStall: () => void;
 }
 
 /**
- * Chunks as a byte stream that asks for the next one only when there is room for it: a reader that is slow slows down
- * what makes the chunks, and no more than one of them waits here.
+ * Turns chunks into a byte stream with backpressure: a slow reader slows down the generator, and at most one chunk is
+ * buffered here.
  */
 export function eventStream(chunks: AsyncGenerator<string, void>, options: EventStreamOptions): Readable {
   return Readable.from(watched(chunks, options), { objectMode: true, highWaterMark: 1 });
@@ -48,7 +48,7 @@ async function* watched(
   }
 }
 
-/** What a promise gives, or null when it has not after some seconds. */
+/** The value of a promise, or null if it is still pending after some seconds. */
 async function within<T>(promise: Promise<T>, seconds: number): Promise<T | null> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<null>((resolve) => {

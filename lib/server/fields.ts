@@ -4,12 +4,12 @@ import type { SamplingOptions, Schedule } from '../types';
 import { asFieldError } from './errors';
 import type { SamplingBody } from './schemas';
 
-/** A seed as JSON has room for it: beyond 2^53 as a string. */
+/** A seed in JSON: a string if it is beyond 2^53. */
 export function seedJSON(seed: bigint): number | string {
   return seed <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(seed) : String(seed);
 }
 
-/** The seed of a request, or a random one; the same 64 bits that the library would take. */
+/** The seed of a request, or a random one, as the 64 bits that the library uses. */
 export function seedOf({ seed }: SamplingBody): bigint {
   try {
     return readSeed(seed === undefined || seed === null ? undefined : BigInt(seed));
@@ -18,7 +18,7 @@ export function seedOf({ seed }: SamplingBody): bigint {
   }
 }
 
-/** How a request wants to be denoised. */
+/** The sampling options of a request. */
 export function samplingOf(body: SamplingBody, seed: bigint, signal: AbortSignal): SamplingOptions {
   const set = <T>(value: T | null | undefined): T | undefined => value ?? undefined;
   return {
@@ -34,8 +34,8 @@ export function samplingOf(body: SamplingBody, seed: bigint, signal: AbortSignal
 }
 
 /**
- * The library's `maxNewTokens` that leaves `maxTokens` positions to fill: it counts the slot that is reserved at the end
- * or, where a text begins with nothing, the token at its start.
+ * The library's `maxNewTokens` for `maxTokens` positions to fill. It also counts the reserved end slot or, without a
+ * prompt, the token at the start.
  */
 export function newTokens(
   maxTokens: number | null | undefined,

@@ -1,22 +1,22 @@
 import type { FastifyRequest } from 'fastify';
 import { ApiError } from './errors';
 
-/** Which names a server goes by. */
+/** The names and origins that a server accepts. */
 export interface HostRules {
-  /** Names without ports; `*.example.com` is every name below, `*` is any. */
+  /** Names without ports; `*.example.com` is every subdomain, `*` is any name. */
   readonly allowedHosts: readonly string[];
-  /** Origins whose pages may ask although they are of another name; `*` is all. */
+  /** Origins of other names whose pages may send requests; `*` is all. */
   readonly corsOrigins: readonly string[];
 }
 
 /**
- * Refuses requests for other servers. A page of a stranger can let its own name point to 127.0.0.1: its requests then
- * come from the user's browser and are of the same origin as this server's page, and the name is all that gives them
- * away. A server that listens at loopback addresses alone takes only their names, and those it is told.
+ * Refuses requests for other host names, against DNS rebinding: a hostile page can let its own name resolve to
+ * 127.0.0.1. Its requests then come from the user's browser with the same origin as this server's page, and only the
+ * name reveals them. A server on a loopback address accepts only loopback names and `allowedHosts`.
  */
 export class HostCheck {
   readonly #rules: HostRules;
-  /** Names are looked at. */
+  /** Names are checked. */
   #strict: boolean;
 
   constructor(rules: HostRules) {
@@ -24,7 +24,7 @@ export class HostCheck {
     this.#strict = rules.allowedHosts.length > 0;
   }
 
-  /** Tells it where the server listens. */
+  /** Sets the address on which the server listens. */
   bound(address: string): void {
     if (isLoopbackAddress(address)) this.#strict = true;
   }
@@ -62,20 +62,20 @@ export class HostCheck {
   }
 }
 
-/** Whether only this machine reaches what listens there: a name or an address, of IPv6 with or without brackets. */
+/** Whether only this machine can reach a name or an address (IPv6 with or without brackets). */
 export function isLoopbackAddress(address: string): boolean {
   const name = nameOf(/^[^[]*:/.test(address) ? `[${address}]` : address);
   return name !== null && isLoopback(name);
 }
 
-/** The two parts of a target as proxies are sent it, `http://host/path`; null for the usual one. */
+/** The two parts of an absolute request target, `http://host/path`, as proxies get it; null for a mere path. */
 export function absoluteTarget(url: string): { readonly authority: string; readonly path: string } | null {
   const [, authority, path] = /^https?:\/\/([^/?#]*)(.*)$/i.exec(url) ?? [];
   if (authority === undefined || path === undefined) return null;
   return { authority, path: path.startsWith('/') ? path : `/${path}` };
 }
 
-/** A name of the option in the form that names of requests are brought into; null for what is none. */
+/** An entry of `allowedHosts`, normalized like the names of requests; null if it is not a name. */
 export function allowedHost(text: string): string | null {
   if (text === '*') return text;
   const below = /^\*\.(.+)$/.exec(text)?.[1];
@@ -91,14 +91,14 @@ function matches(name: string, allowed: string): boolean {
   return allowed.startsWith('*.') ? name.endsWith(allowed.slice(1)) : name === allowed;
 }
 
-/** The name before the port: lower case, without a dot at its end, addresses in their usual form. */
+/** The name before the port, normalized: lower case, no dot at its end, canonical addresses. Null if invalid. */
 function nameOf(authority: string): string | null {
   const [, name] = /^(\[[0-9a-f:.]+\]|[\p{L}\p{N}._-]+)(?::\d{1,5})?$/iu.exec(authority) ?? [];
   if (name === undefined || !URL.canParse(`http://${name}`)) return null;
   return new URL(`http://${name}`).hostname.replace(/(?<=.)\.$/, '');
 }
 
-/** Whether `nameOf` something stands for the machine itself, whatever a name server says. */
+/** Whether a result of `nameOf` always means this machine, whatever DNS says. */
 function isLoopback(name: string): boolean {
   return /^(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[::1\]|\[::ffff:7f[0-9a-f]{2}:[0-9a-f]+\])$/.test(name);
 }
@@ -112,7 +112,7 @@ function refusedHost(host: string): ApiError {
 
 function refusedOrigin(origin: string): ApiError {
   const message =
-    `pages of ${shown(origin)} may not ask this server; --cors-origin (corsOrigins) lets them, ` +
+    `pages of ${shown(origin)} may not call this server; --cors-origin (corsOrigins) allows them, ` +
     '--allowed-hosts (allowedHosts) adds names of the server itself';
   return new ApiError(403, 'origin_not_allowed', message);
 }

@@ -1,10 +1,10 @@
 import { STATUS_CODES } from 'node:http';
 import { ApiError } from './errors';
 
-/** What Node's parser of HTTP tells of a request that it cannot read. */
+/** The error of Node's HTTP parser for a request that it cannot read. */
 export interface ParserError extends Error {
   readonly code?: string;
-  /** llhttp's own words. */
+  /** llhttp's description. */
   readonly reason?: string;
   readonly rawPacket?: Buffer;
 }
@@ -12,7 +12,7 @@ export interface ParserError extends Error {
 /** First byte of a TLS handshake. */
 const tlsHandshake = 0x16;
 
-/** A request that is not HTTP, or too much of it, as an answer. */
+/** The error response to a request that is not HTTP or is too large for the parser. */
 export function asHttpError(error: ParserError): ApiError {
   if (error instanceof ApiError) return error;
   const { code, reason, rawPacket } = error;
@@ -28,7 +28,7 @@ export function asHttpError(error: ParserError): ApiError {
   return new ApiError(400, 'invalid_http', `this is not HTTP/1.1: ${reason ?? error.message}`);
 }
 
-/** A whole answer as bytes, for connections on which no request came so far that a route could answer it. */
+/** A complete HTTP response, for connections whose request did not reach a route. */
 export function rawAnswer(error: ApiError): string {
   const body = JSON.stringify({ error: error.body });
   const head = {

@@ -6,8 +6,8 @@ type Message = ChatBody['messages'][number];
 type Part = Exclude<NonNullable<Message['content']>, string>[number];
 
 /**
- * Messages as the chat template gets them: content is text, `developer` is what newer clients call `system`, and every
- * other field (`name`, `tool_calls`, `reasoning_content` …) is handed on, unless it is null.
+ * Messages for the chat template: content becomes text, the role `developer` (of newer clients) becomes `system`, and
+ * every other field (`name`, `tool_calls`, `reasoning_content` …) is passed on unless it is null.
  *
  * @throws ApiError 400, naming the field
  */
@@ -26,7 +26,7 @@ export function messagesOf({ messages }: ChatBody): ChatMessage[] {
 function contentOf({ role, content }: Message, path: string): string {
   if (typeof content === 'string') return content;
   if (content === undefined || content === null) {
-    // An answer of tool calls or a refusal has none, nor has a function that gave nothing back.
+    // Tool calls, refusals and functions without a result have no content.
     if (role === 'assistant' || role === 'function') return '';
     throw missing(`${path}.content`);
   }

@@ -3,7 +3,7 @@ import type { StepReport } from '../types';
 import type { LossReason } from '../worker/lane';
 import type { Queue } from './queue';
 
-/** What an answer has cost. */
+/** The cost of an answer. */
 export interface Cost {
   readonly promptTokens: number;
   readonly completionTokens: number;
@@ -13,7 +13,7 @@ export interface Cost {
 
 const powersOfTwo = (first: number, count: number) => Array.from({ length: count }, (_, i) => first * 2 ** i);
 
-/** Milliseconds that a text may lack the newest requests for the text itself. */
+/** Milliseconds for which the cached text may lack the newest requests to `/metrics` itself. */
 const shelfLife = 100;
 
 /** Prometheus metrics of one server, in a registry of its own. */
@@ -69,7 +69,7 @@ export class Metrics {
   });
   readonly #lost = new Counter({
     name: 'rnd1_lost_threads_total',
-    help: 'Worker threads that were ended: by the time limit of a prompt, by that of memory, by themselves',
+    help: 'Worker threads that ended: by the time limit of a prompt, by the memory limit, or by a crash',
     labelNames: ['thread', 'reason'],
     registers: [this.registry],
   });
@@ -88,12 +88,12 @@ export class Metrics {
           this.set(value());
         },
       });
-    gauge('rnd1_running_canvases', 'Canvases that are worked on', () => queue.running);
+    gauge('rnd1_running_canvases', 'Canvases that are running', () => queue.running);
     gauge('rnd1_queued_canvases', 'Canvases that wait for a place', () => queue.queued);
     gauge('rnd1_queue_limit', 'Canvases that may wait', () => queue.maxQueued);
   }
 
-  /** All of them as Prometheus reads them; made anew only where something has happened, however often it is asked for. */
+  /** All metrics in Prometheus' text format, rendered again only after a change, however often they are requested. */
   text(): Promise<Buffer> {
     const queue = `${this.#queue.running} ${this.#queue.queued}`;
     const made = performance.now();
@@ -111,7 +111,7 @@ export class Metrics {
     this.#committed.inc(committed);
   };
 
-  /** For the threads that make tokens, or that which renders the chat template. */
+  /** Counts lost threads: those of the tokenizer, or the one that renders the chat template. */
   onLost(thread: 'tokenizer' | 'template'): (reason: LossReason) => void {
     return (reason) => this.#lost.inc({ thread, reason });
   }

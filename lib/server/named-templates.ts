@@ -2,7 +2,7 @@ import { firstFew, quote } from '../checkpoint/format';
 import { Template } from '../jinja';
 import { ApiError } from './errors';
 
-/** What a checkpoint has: one template, which is the default, or several with names. */
+/** Templates of a checkpoint by name; a single one is the default. */
 export type TemplateSources = ReadonlyMap<string, string>;
 
 const defaultName = 'default';
@@ -10,7 +10,7 @@ const toolsName = 'tool_use';
 
 /**
  * The `chat_template` of tokenizer_config.json: a text, a list of `{ name, template }`, or an object with a template for
- * each name. What is none of these is no template.
+ * each name. Other values count as no template.
  */
 export function readSources(value: unknown): TemplateSources {
   if (typeof value === 'string') return new Map([[defaultName, value]]);
@@ -36,10 +36,10 @@ export class NamedTemplates {
   }
 
   /**
-   * The template for a request, by the rule of transformers: the one that it names, else `tool_use` where it has tools,
-   * else the default. A name of None is none.
+   * The template for a request, by the rule of transformers: the one that it names, else `tool_use` if it has tools,
+   * else the default. Null counts as no name.
    *
-   * @throws ApiError 400 where there is none of that name, or neither a name nor a default
+   * @throws ApiError 400 if there is no template of that name, or neither a name nor a default
    */
   choose(name: unknown, tools: unknown): Template {
     const names = () => firstFew([...this.sources.keys()].sort().map(quote), 10);

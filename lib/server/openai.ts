@@ -11,25 +11,25 @@ import { type AnswerFormat, layOut, type Queued, respond } from './respond';
 import type { ChatBody, CompletionBody } from './schemas';
 import type { CanvasPlan, Frames } from './work';
 
-/** One prompt of a request: how its frames are made, `n` times. */
+/** One prompt of a request; `frames` is called `n` times. */
 export interface Prompt {
   /** For the log, and for `echo`. */
   readonly text: string;
   frames(sampling: SamplingOptions): Frames;
 }
 
-/** How one of OpenAI's two endpoints writes answers. */
+/** Response format of one of OpenAI's two endpoints. */
 export interface Format {
-  /** Begins the id of an answer. */
+  /** Prefix of response ids. */
   readonly prefix: string;
   /** `object` of a whole answer, and of a chunk of a stream. */
   readonly object: string;
   readonly chunkObject: string;
-  /** Chunks that come before the first text. */
+  /** The chunk before the first text; null for none. */
   opening(index: number): Record<string, unknown> | null;
-  /** What a choice of a chunk holds besides `index` and `finish_reason`; null for a piece that says nothing. */
+  /** Fields of a chunk's choice besides `index` and `finish_reason`, for a piece or the end; null for no chunk. */
   chunk(piece: Piece | null, index: number): Record<string, unknown> | null;
-  /** What a choice of a whole answer holds besides these. */
+  /** Fields of a whole answer's choice besides these two. */
   choice(pieces: readonly Piece[], index: number): Record<string, unknown>;
 }
 
@@ -43,7 +43,7 @@ export interface Batch {
   readonly seed: bigint;
 }
 
-/** Lays out `n` canvases a prompt, the i-th of them with seed + i, and asks for places in the queue. */
+/** Lays out `n` canvases per prompt, the i-th of them with seed + i, and requests places in the queue. */
 export async function openBatch(
   context: Context,
   call: Call,
@@ -62,7 +62,7 @@ export async function openBatch(
     }),
   );
   const queued = await layOut(context, call, plans);
-  // An empty string would end every answer before it begins: it asks for nothing.
+  // An empty stop string would end every answer before it begins, so it is ignored.
   const stop = [body.stop ?? []].flat().filter((text) => text !== '');
   const answers = queued.works.map((work, index) => {
     const continues = prompts[Math.floor(index / n)]?.text !== '';
@@ -71,7 +71,7 @@ export async function openBatch(
   return { context, body, queued, answers, prompts, seed };
 }
 
-/** Answers with one JSON object, or with a stream of chunks where the request asks for it. */
+/** Answers with one JSON object, or with a stream of chunks if the request asks for it. */
 export async function answer(batch: Batch, format: Format, reply: FastifyReply): Promise<unknown> {
   const { context, queued, body } = batch;
   const stream = body.stream === true;
@@ -82,7 +82,7 @@ export async function answer(batch: Batch, format: Format, reply: FastifyReply):
   return respond(context, queued, answerFormat(batch, format), reply, stream);
 }
 
-/** A piece of one answer, or where it begins or ends. */
+/** A piece of one answer, or the mark of its beginning or end. */
 interface Part {
   readonly index: number;
   readonly piece: Piece | 'begin' | 'end';
@@ -119,7 +119,7 @@ function answerFormat(batch: Batch, format: Format): AnswerFormat<Part, readonly
   };
 }
 
-/** All answers side by side; in the end the pieces of each. */
+/** Computes all answers concurrently; returns the pieces of each. */
 async function* compute({ context, queued, answers, prompts }: Batch) {
   const pieces: Piece[][] = answers.map(() => []);
   for (const { index } of answers) yield { index, piece: 'begin' } as const;
@@ -142,7 +142,7 @@ async function* withEnd<T>(values: AsyncGenerator<T, void>): AsyncGenerator<T | 
   yield 'end';
 }
 
-/** What whole answers and chunks begin with. */
+/** Fields at the start of whole answers and chunks. */
 function head({ context, queued, seed }: Batch, { prefix }: Format, object: string) {
   const { modelName } = context.settings;
   return {

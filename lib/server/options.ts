@@ -8,63 +8,63 @@ import { allowedHost } from './hosts';
 
 /** Options of `createServer`. */
 export interface ServerOptions {
-  /** What clients call the model. @default its name on the hub, or that of its folder */
+  /** Model name that requests use. @default the repository's name on the hub, or the folder's name */
   readonly modelName?: string;
-  /** Requests must bear one of these keys. Empty: everyone who reaches the port may ask. @default [] */
+  /** API keys, one of which is required as `Authorization: Bearer`. Empty: none is required. @default [] */
   readonly apiKeys?: readonly string[];
-  /** Origins whose pages may call the API from a browser; `'*'` is all of them. @default [] */
+  /** Origins whose pages may call the API from a browser; `'*'` allows all. @default [] */
   readonly corsOrigins?: readonly string[];
   /**
-   * Names, besides `localhost` and the loopback addresses, by which requests may ask for this server: without ports,
-   * `'*.example.com'` for all below one, `'*'` for any. A server that listens at a loopback address takes no others,
-   * and so does one elsewhere that is given some. @default []
+   * Host names that requests may use in addition to `localhost` and the loopback addresses: without ports,
+   * `'*.example.com'` for all subdomains, `'*'` for any name. Other names are refused if the server listens on a
+   * loopback address or if this list is not empty. @default []
    */
   readonly allowedHosts?: readonly string[];
-  /** Canvases that are worked on at the same time; further ones wait. @default 64 */
+  /** Canvases that run at the same time; further ones wait. @default 64 */
   readonly maxRunning?: number;
-  /** Canvases that may wait; requests beyond get 429. @default 256 */
+  /** Canvases that may wait; further requests get 429. @default 256 */
   readonly maxQueued?: number;
   /**
-   * Canvases that one client may have, worked on and waiting together, and as many requests; what is beyond gets 429. A
-   * client is an API key where there are several, else an address. @default half of `maxRunning` and half of `maxQueued`
+   * Limit per client: canvases, running and waiting together, and as many requests; further requests get 429. A
+   * client is an API key if there are several, else an IP address. @default half of `maxRunning` plus half of `maxQueued`
    */
   readonly maxPerClient?: number;
-  /** Open connections; where there are more, idle ones are closed for new ones. @default 512 */
+  /** Open connections; at the limit, idle ones are closed for new ones. @default 512 */
   readonly maxConnections?: number;
-  /** Bytes of a request's body. @default 256 KiB */
+  /** Maximum size of a request body in bytes. @default 256 KiB */
   readonly maxBodyBytes?: number;
-  /** Tokens of a canvas, prompt included. @default what the model attends to */
+  /** Maximum length of a canvas in tokens, prompt included. @default the model's number of positions */
   readonly maxCanvasTokens?: number;
-  /** Seconds that a request may take, waiting included; 0 = any. @default 600 */
+  /** Time limit of a request in seconds, waiting included; 0 disables it. @default 600 */
   readonly requestTimeout?: number;
   /**
-   * Seconds that a client may take to send a request, and to read an answer or a piece of a stream; 0 = 60 for a
-   * request and any for an answer. @default 60
+   * Seconds that a client may take to send a request, and to read a response or one chunk of a stream; 0: 60 for a
+   * request and no limit for a response. @default 60
    */
   readonly stallTimeout?: number;
-  /** Seconds that `close` lets running requests go on. @default 30 */
+  /** Seconds that `close` waits for running requests before it aborts them. @default 30 */
   readonly shutdownTimeout?: number;
-  /** Seconds between two signs of life in a stream that has nothing to say. @default 15 */
+  /** Seconds between keep-alive comments in a stream without events; 0 = none. @default 15 */
   readonly keepAlive?: number;
-  /** `'auto'`: the checkpoint's chat template, or the task template where it has none. @default 'auto' */
+  /** `'auto'`: the checkpoint's chat template, or the task template if it has none. @default 'auto' */
   readonly chatTemplate?:
     | 'auto'
     | 'task'
     | {
-        /** Jinja, as in tokenizer_config.json. */
+        /** Jinja source, as in tokenizer_config.json. */
         readonly template: string;
       };
-  /** Folder of static files for `/`; false = none. @default the page that comes with this package */
+  /** Folder of static files served at `/`; false = none. @default the page included in this package */
   readonly page?: string | false;
-  /** A pino instance's options or, as `loggerInstance` of Fastify, false for no logs. @default false */
+  /** Fastify's `logger` option: true, or options of pino; false = no logs. @default false */
   readonly logger?: FastifyServerOptions['logger'];
-  /** Write prompts and answers into the logs. @default false */
+  /** Whether prompts and answers are logged. @default false */
   readonly logPrompts?: boolean;
 }
 
 /** `ServerOptions` with all defaults filled in. */
 export interface ServerSettings extends Required<ServerOptions> {
-  /** Canvases of one client that are worked on at once. */
+  /** Canvases of one client that run at the same time. */
   readonly maxRunningPerClient: number;
 }
 
@@ -89,17 +89,17 @@ const names: Readonly<Record<keyof ServerOptions, true>> = {
   logPrompts: true,
 };
 
-/** Longest time that a timer can wait, in seconds. */
+/** Longest delay of a timer, in seconds. */
 const longest = (2 ** 31 - 1) / 1000;
 
-/** Validates options and fills in the defaults. Throws TypeError and RangeError that quote what is wrong. */
+/** Validates options and fills in the defaults. Throws TypeError and RangeError that quote the wrong value. */
 export function readServerOptions(given: ServerOptions | undefined, model: RND1): ServerSettings {
   const options = optionsObject('options', given, names);
   const seconds = (name: keyof ServerOptions, fallback: number) =>
     numberOption(name, options[name] ?? fallback, 0, longest);
   const maxRunning = integerOption('maxRunning', options.maxRunning ?? 64, 1);
   const maxQueued = integerOption('maxQueued', options.maxQueued ?? 256, 0);
-  // So that whoever comes second finds room.
+  // Half of the places, so that a second client finds room.
   const half = Math.ceil(maxRunning / 2);
   const fallback = half + Math.ceil(maxQueued / 2);
   const maxPerClient = integerOption('maxPerClient', options.maxPerClient ?? fallback, 1);
@@ -130,13 +130,13 @@ export function readServerOptions(given: ServerOptions | undefined, model: RND1)
   };
 }
 
-/** The hub's cache has a model under `models--OWNER--NAME/snapshots/REVISION`. */
+/** The hub's cache stores a model under `models--OWNER--NAME/snapshots/REVISION`. */
 function nameOf(folder: string): string {
   const [, owner, name] = /models--([^/\\]+)--([^/\\]+)[/\\]snapshots[/\\][^/\\]+[/\\]?$/.exec(folder) ?? [];
   return owner === undefined ? basename(folder) : `${owner}/${name}`;
 }
 
-/** The page that comes with this package. */
+/** Folder of the page included in this package. */
 function ownPage(): string | false {
   if (packageRoot.folder === null) return false;
   const places = packageRoot.bundled ? [] : [join(__dirname, 'page')];
@@ -165,7 +165,7 @@ function hostList(value: ServerOptions['allowedHosts']): readonly string[] {
   });
 }
 
-/** Keys as a header can carry them. The errors do not quote: these are secrets. */
+/** Checks that keys can be sent in a header. The errors do not quote them: they are secrets. */
 function keyList(value: ServerOptions['apiKeys']): readonly string[] {
   return list('apiKeys', value).map((key, i) => {
     if (/^[\x21-\x7e]+$/.test(key)) return key;

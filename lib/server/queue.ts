@@ -1,6 +1,6 @@
 import { ApiError } from './errors';
 
-/** Gives back what `enter` has given. */
+/** Releases the places that `enter` granted. */
 export type Leave = () => void;
 
 interface Waiting {
@@ -10,20 +10,20 @@ interface Waiting {
 }
 
 export interface QueueLimits {
-  /** Canvases that are worked on at once. */
+  /** Canvases that run at the same time. */
   readonly maxRunning: number;
-  /** Canvases that may wait for that. */
+  /** Canvases that may wait. */
   readonly maxQueued: number;
-  /** Canvases of one client, worked on or waiting. @default Infinity */
+  /** Canvases of one client, running or waiting. @default Infinity */
   readonly maxPerClient?: number;
-  /** Canvases of one client that are worked on at once. @default Infinity */
+  /** Canvases of one client that run at the same time. @default Infinity */
   readonly maxRunningPerClient?: number;
 }
 
 /**
- * Lets canvases in as places become free. Clients take turns, and the requests of one come in the order of their
- * arrival. Who is next is not overtaken, so that a request of many canvases does not wait for ever behind those of one;
- * but who waits for canvases of its own to end holds up nobody else.
+ * Admits canvases as places become free. Clients take turns; requests of one client enter in order of arrival. The
+ * next request is not overtaken, so that a request of many canvases cannot starve behind requests of one canvas;
+ * only a client at its own limit of running canvases is skipped.
  */
 export class Queue {
   readonly maxRunning: number;
@@ -32,12 +32,12 @@ export class Queue {
   readonly #maxRunningPerClient: number;
   #running = 0;
   #queued = 0;
-  /** By client; the first is next. */
+  /** Waiting requests by client; the first client is next. */
   readonly #waiting = new Map<string, Waiting[]>();
-  /** Canvases of each client: worked on or waiting, and worked on. */
+  /** Canvases of each client: running or waiting, and running. */
   readonly #held = new Counts();
   readonly #runningOf = new Counts();
-  /** Seconds that a canvas stays, smoothed; what `Retry-After` goes by. */
+  /** Seconds that a canvas runs, smoothed; the basis of `Retry-After`. */
   #stay = 1;
 
   constructor(limits: QueueLimits) {
@@ -47,7 +47,7 @@ export class Queue {
     this.#maxRunningPerClient = limits.maxRunningPerClient ?? Infinity;
   }
 
-  /** Canvases that are worked on. */
+  /** Canvases that run. */
   get running(): number {
     return this.#running;
   }
@@ -58,9 +58,9 @@ export class Queue {
   }
 
   /**
-   * Asks for `count` places, 1 … `maxRunning`. Resolves when they are there.
+   * Requests `count` places, 1 … `maxRunning`. Resolves when they are free, rejects with `signal.reason` on abort.
    *
-   * @throws ApiError 429 at once when that many may not wait, or the client has too many; `signal.reason` by the promise
+   * @throws ApiError 429 synchronously if that many may not wait or the client has too many
    */
   enter(count: number, signal: AbortSignal, client = ''): Promise<Leave> {
     signal.throwIfAborted();
@@ -94,13 +94,13 @@ export class Queue {
     return entering;
   }
 
-  /** What a client is told that asks for too much at once. */
+  /** The error for a client with too many canvases or requests. */
   tooMany(client: string): ApiError {
     const seconds = Math.max(1, Math.ceil(this.#stay));
     return new ApiError(
       429,
       'too_many_for_client',
-      `${this.#held.of(client)} canvases of this client are worked on or wait, and it may have ` +
+      `${this.#held.of(client)} canvases of this client are running or waiting, and it may have ` +
         `${this.maxPerClient} canvases and as many requests (--max-per-client): try again in ${seconds} s`,
       { headers: { 'retry-after': String(seconds) } },
     );
@@ -135,7 +135,7 @@ export class Queue {
       if (next === undefined) continue;
       if (this.#runningOf.of(client) + next.count > this.#maxRunningPerClient) continue;
       if (this.#running + next.count > this.maxRunning) return;
-      // To the end of the line, where the loop comes by again.
+      // Moves the client to the end of the map, which the loop reaches again.
       this.#waiting.delete(client);
       if (others.length > 0) this.#waiting.set(client, others);
       this.#queued -= next.count;
@@ -148,13 +148,13 @@ export class Queue {
     return new ApiError(
       429,
       'queue_full',
-      `${this.#running} canvases are worked on and ${this.#queued} wait: try again in ${seconds} s`,
+      `${this.#running} canvases are running and ${this.#queued} wait: try again in ${seconds} s`,
       { headers: { 'retry-after': String(seconds) } },
     );
   }
 }
 
-/** Numbers by name; those that are 0 take no room. */
+/** Counters by name; those at 0 are not stored. */
 export class Counts {
   readonly #counts = new Map<string, number>();
 

@@ -17,32 +17,32 @@ export interface Queued {
 /**
  * How a route computes its answer and writes it: whole, or as events.
  *
- * `Part`: what computing gives on the way; `Answer`: what it gives in the end.
+ * `Part` is what `compute` yields, `Answer` what it returns.
  */
 export interface AnswerFormat<Part, Answer> {
   compute(): AsyncGenerator<Part, Answer, void>;
   /** The whole answer as a JSON object. */
   whole(answer: Answer): object;
-  /** Events before there is room to compute. */
+  /** Events sent before there is room to compute. */
   opening(): readonly string[];
-  /** The event of a part; null where it says nothing. */
+  /** The event of a part; null for none. */
   event(part: Part): string | null;
   /** Events after the last part. */
   closing(answer: Answer): readonly string[];
-  /** The event that ends a stream which fails. */
+  /** The last event of a failed stream. */
   failure(error: object): string;
 }
 
 /**
- * Lays out the canvases of a request and asks for places in the queue.
+ * Lays out the canvases of a request and requests places in the queue.
  *
- * @throws ApiError 400 for what the library refuses, 429 where the queue is full
+ * @throws ApiError 400 for arguments that the library refuses, 429 if the queue is full
  */
 export async function layOut(context: Context, call: Call, plans: readonly CanvasPlan[]): Promise<Queued> {
   context.checkCount(plans.length);
   const works: Work[] = [];
   for (const plan of plans) {
-    // A long canvas takes milliseconds, and there may be many: other requests have their turn in between.
+    // A long canvas takes milliseconds, and there may be many: yield to the event loop in between.
     if (works.length > 0) await nextTurn();
     works.push(await begin(plan, context));
   }
@@ -116,7 +116,7 @@ async function* computed<Part, Answer>(
   }
 }
 
-/** Gives up the canvases, whether or not they are finished. */
+/** Releases the canvases, whether or not they are finished. */
 async function release({ works }: Queued): Promise<void> {
   for (const { frames } of works) await frames.return(undefined as never);
 }

@@ -2,14 +2,14 @@ import { type TSchema, Type } from '@sinclair/typebox';
 import type { ServerSettings } from './options';
 import { errorAnswer } from './schemas';
 
-/** Why requests are refused or fail, by status; every route says which of these it has. */
+/** Descriptions of error responses by status; every route lists its own. */
 const failures = {
   400: 'A field is wrong, or the body is not JSON: `param` names the field.',
   401: 'The API key is missing or wrong.',
   404: 'There is no such model.',
   413: 'The body is larger than the server takes.',
-  415: 'The body does not say that it is JSON.',
-  429: 'The queue is full: `Retry-After` says when to come again.',
+  415: 'The body is not declared as JSON in UTF-8.',
+  429: 'Too many requests: try again after `Retry-After` seconds.',
   500: 'The server failed.',
   503: 'The server is shutting down, or out of memory.',
   504: 'The answer took longer than the server allows.',
@@ -17,14 +17,14 @@ const failures = {
 } as const;
 
 type Failure = keyof typeof failures;
-/** What a route answers with, by media type. */
+/** Response schemas of a route by media type. */
 type Content = Readonly<Record<string, TSchema>>;
 
-/** Failures of every route that computes something, before it begins to stream. */
+/** Failures of every route that computes something, before its stream begins. */
 export const streaming: readonly Failure[] = [400, 404, 413, 415, 429, 500, 503];
 export const computing: readonly Failure[] = [...streaming, 504];
 
-/** Documents what a route answers; 401 is added where the server asks for keys and the route is not open. */
+/** Documents the responses of a route; 401 is added if the server requires keys and the route is not open. */
 export function responses(
   { apiKeys }: Pick<ServerSettings, 'apiKeys'>,
   content: Content,
@@ -107,7 +107,7 @@ export const textAnswer: Content = {
       model: Type.String(),
       seed: head.seed,
       text: Type.String(),
-      written: Type.Array(Type.String(), { description: 'What stands in each hole.' }),
+      written: Type.Array(Type.String(), { description: 'Text written into each hole.' }),
       usage,
     }),
   ),

@@ -2,9 +2,9 @@ import { type Static, type TObject, type TProperties, type TSchema, Type } from 
 import { plainTypes, type ScheduleParameter, scheduleTable } from '../schedule-table';
 import type { Schedule } from '../types';
 
-/** A field that may be missing or null, as OpenAI's clients send what is not set. */
+/** A field that may be missing or null: OpenAI's clients send null for what is not set. */
 const maybe = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
-/** A field of OpenAI's that has to be null or missing. */
+/** An OpenAI field that must be null or missing. */
 const absent = (description: string) => Type.Optional(Type.Null({ description }));
 const oneOf = (values: readonly string[]) => Type.Union(values.map((value) => Type.Literal(value)));
 const strict = <T extends TProperties>(properties: T, $id: string): TObject<T> =>
@@ -24,7 +24,7 @@ const schedule = Type.Unsafe<Schedule>(
   }),
 );
 
-/** The schedules that may be in blocks, and the blocks. */
+/** Schemas of the schedules that blocks may contain, and of blocks. */
 function scheduleSchemas(): [TSchema, TSchema] {
   const withParameter = (inner: boolean, more: TProperties = {}) =>
     scheduleTable.flatMap(({ type, plan, parameter }) =>
@@ -40,14 +40,14 @@ const safe = Number.MAX_SAFE_INTEGER;
 const seed = Type.Union(
   [Type.Integer({ minimum: -safe, maximum: safe }), Type.String({ pattern: '^-?[0-9]{1,20}$' })],
   {
-    description: 'Same seed, same text. As a decimal string where it is beyond 2^53.',
+    description: 'The same seed gives the same text. A decimal string if it is beyond 2^53.',
   },
 );
 const tokenIds = Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 });
 
-/** What every request that denoises may say. */
+/** Fields of every request that denoises. */
 const sampling = {
-  steps: maybe(Type.Integer({ minimum: 1, maximum: 65536, description: 'Rounds in all.' })),
+  steps: maybe(Type.Integer({ minimum: 1, maximum: 65536, description: 'Total number of steps.' })),
   schedule: maybe(schedule),
   temperature: maybe(Type.Number({ minimum: 0, description: '0, the default, is greedy.' })),
   top_p: maybe(Type.Number({ minimum: 0, maximum: 1 })),
@@ -55,7 +55,7 @@ const sampling = {
   seed: maybe(seed),
 };
 const length = Type.Integer({ minimum: 1, description: 'Tokens to write between prefix and suffix.' });
-const maxTokens = Type.Integer({ minimum: 1, description: 'Positions to fill.' });
+const maxTokens = Type.Integer({ minimum: 1, description: 'Number of positions to fill.' });
 const model = maybe(name);
 const stream = maybe(Type.Boolean());
 const mode = maybe(Type.Union([Type.Literal('task'), Type.Literal('completion')]));
@@ -64,11 +64,11 @@ const template = Type.Union([
   Type.Array(Type.Union([Type.String(), strict({ length: Type.Integer({ minimum: 1 }) }, 'Hole')])),
 ]);
 const holes = {
-  hole: maybe(Type.String({ minLength: 1, description: "What marks a hole; the default is '___'." })),
+  hole: maybe(Type.String({ minLength: 1, description: "Text that marks a hole; the default is '___'." })),
   tokens_per_hole: maybe(Type.Integer({ minimum: 1, description: 'The default is 4.' })),
 };
 
-/** OpenAI's fields that steer nothing here: they are accepted and have no effect. */
+/** OpenAI fields that are accepted and have no effect. */
 const ignored = {
   user: maybe(Type.String()),
   metadata: maybe(Type.Record(Type.String(), Type.String())),
@@ -80,14 +80,14 @@ const ignored = {
   prompt_cache_options: maybe(Type.Object({})),
 };
 
-/** OpenAI's fields that a model of this kind has nothing to do with: only what means "off" is accepted. */
+/** OpenAI fields that do not apply to diffusion models: only values that mean "off" are accepted. */
 const off = {
   presence_penalty: maybe(Type.Literal(0)),
   frequency_penalty: maybe(Type.Literal(0)),
   logit_bias: maybe(Type.Record(Type.String(), Type.Literal(0))),
 };
 
-/** The same for conversations: hints have no effect, and what would need tools, sound or a search has to be off. */
+/** The same for chat: hints have no effect; tools, audio and search must be off. */
 const chatOnly = {
   reasoning_effort: maybe(oneOf(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'])),
   verbosity: maybe(oneOf(['low', 'medium', 'high'])),
@@ -100,8 +100,8 @@ const chatOnly = {
   functions: maybe(Type.Array(Type.Unknown(), { maxItems: 0 })),
   function_call: maybe(oneOf(['none', 'auto'])),
   audio: absent('Answers are text.'),
-  web_search_options: absent('Nothing is searched.'),
-  moderation: absent('Nothing is moderated.'),
+  web_search_options: absent('There is no web search.'),
+  moderation: absent('There is no moderation.'),
 };
 
 const openai = {
@@ -131,11 +131,13 @@ export const completionBody = strict(
       Type.Array(tokenIds, { minItems: 1 }),
       Type.Null({ description: 'The empty text.' }),
     ]),
-    suffix: maybe(Type.String({ description: 'Text after the completion: max_tokens are written between.' })),
+    suffix: maybe(
+      Type.String({ description: 'Text after the completion: max_tokens tokens are written in between.' }),
+    ),
     echo: maybe(Type.Boolean()),
     best_of: maybe(Type.Integer({ minimum: 1 })),
     logprobs: maybe(
-      Type.Integer({ minimum: 0, maximum: 1, description: 'Only the committed token is given.' }),
+      Type.Integer({ minimum: 0, maximum: 1, description: 'Only the committed token is returned.' }),
     ),
   },
   'CompletionRequest',
@@ -154,12 +156,12 @@ const message = Type.Object(
     role: oneOf(['system', 'developer', 'user', 'assistant', 'tool', 'function']),
     content: Type.Optional(
       Type.Union([Type.String(), Type.Array(part), Type.Null()], {
-        description: 'May be missing for the assistant and a function alone.',
+        description: 'May be missing only for assistant and function.',
       }),
     ),
     audio: absent('Messages are text.'),
   },
-  { description: 'Other fields reach the chat template as they are.' },
+  { description: 'Other fields are passed to the chat template unchanged.' },
 );
 
 export const chatBody = strict(
@@ -169,11 +171,11 @@ export const chatBody = strict(
     max_completion_tokens: maybe(maxTokens),
     logprobs: maybe(Type.Boolean()),
     top_logprobs: maybe(
-      Type.Integer({ minimum: 0, maximum: 1, description: 'Only the committed token is given.' }),
+      Type.Integer({ minimum: 0, maximum: 1, description: 'Only the committed token is returned.' }),
     ),
     ...chatOnly,
     chat_template_kwargs: maybe(
-      Type.Record(Type.String(), Type.Unknown(), { description: 'Variables of the template.' }),
+      Type.Record(Type.String(), Type.Unknown(), { description: 'Variables of the chat template.' }),
     ),
   },
   'ChatCompletionRequest',
@@ -191,7 +193,7 @@ export const denoiseBody = strict(
     ...sampling,
     ...holes,
     model,
-    prompt: maybe(Type.String({ description: 'Answered or continued, by mode.' })),
+    prompt: maybe(Type.String({ description: 'Answered or continued, depending on mode.' })),
     mode,
     max_tokens: maybe(maxTokens),
     text: maybe(template),
@@ -209,7 +211,7 @@ export type ChatBody = Static<typeof chatBody>;
 export type InfillBody = Static<typeof infillBody>;
 export type FillBody = Static<typeof fillBody>;
 export type DenoiseBody = Static<typeof denoiseBody>;
-/** Fields that every request which denoises has. */
+/** Fields shared by all requests that denoise. */
 export type SamplingBody = Pick<DenoiseBody, keyof typeof sampling>;
 
 export const errorAnswer = Type.Object(

@@ -10,27 +10,27 @@ import { readServerOptions, type ServerOptions } from './options';
 import { Queue } from './queue';
 import { openTemplateWorker } from './template-worker';
 
-/** Seconds that clients have to read how it ends, once `shutdownTimeout` is over. */
+/** Seconds for clients to read the final error after `shutdownTimeout`. */
 const farewell = 1;
 
-/** Where a server listens. */
+/** Address to listen on. */
 export interface ListenOptions {
   /** @default '127.0.0.1' */
   readonly host?: string;
-  /** 0 = any that is free. @default 8080 */
+  /** 0 = any free port. @default 8080 */
   readonly port?: number;
 }
 
-/** An HTTP server around one model; the model stays its owner's. */
+/** An HTTP server for one model, which it never disposes. */
 export class Server {
   readonly #context: Context;
   readonly #connections: Connections;
   readonly #unwatch: () => void;
   #closed: Promise<void> | null = null;
 
-  /** What clients call the model. */
+  /** Model name that requests use. */
   readonly modelName: string;
-  /** For routes and plugins of one's own, before `listen`; `app.inject` answers without a port. */
+  /** The Fastify instance: add routes and plugins before `listen`; `app.inject` works without a port. */
   readonly app: FastifyInstance;
 
   /** @internal */
@@ -59,8 +59,8 @@ export class Server {
   }
 
   /**
-   * Takes no new requests, lets running ones end for `shutdownTimeout` seconds, aborts what is left then and closes the
-   * connections a second later, whatever their clients do. The model is not disposed. May be called again.
+   * Refuses new requests, waits up to `shutdownTimeout` seconds for running ones, then aborts the rest and closes all
+   * connections one second later. The model is not disposed. Further calls return the same promise.
    */
   close(): Promise<void> {
     this.#closed ??= this.#close();
@@ -96,16 +96,16 @@ export class Server {
 }
 
 /**
- * An HTTP server with OpenAI's API, the model's own one and the page at `/`; it listens once `listen` is called.
+ * Creates an HTTP server with OpenAI's API, rnd1's own API and the page at `/`. Call `listen` to start it.
  *
- * @throws TypeError or RangeError for wrong options
+ * @throws TypeError or RangeError for wrong options, RND1Error `invalid_checkpoint` for a wrong chat template
  */
 export async function createServer(model: RND1, options?: ServerOptions): Promise<Server> {
   if (!(model instanceof RND1)) throw new TypeError(`model must be an RND1, not ${quote(model)}`);
   const settings = readServerOptions(options, model);
   const queue = new Queue(settings);
   const metrics = new Metrics(queue);
-  // The event loop makes no tokens and renders nothing from here on: no request can hold up the others.
+  // From here on, worker threads tokenize and render, so that no request blocks the event loop.
   await model.textWorkers.start();
   const template = await openTemplateWorker(model, settings, metrics.onLost('template'));
   const context = new Context(model, settings, queue, metrics, template);

@@ -15,14 +15,14 @@ const types: Readonly<Record<string, string>> = {
   '.webmanifest': 'application/manifest+json',
 };
 
-/** Nothing but what lies beside the page, and nobody else's frame around it. */
+/** Allows only resources of this server, and no frames of other sites around the page. */
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /**
- * Serves the files of a flat folder at the root, index.html as `/` too. They are read once: only what is there when the
- * server starts can ever be asked for, whatever a path looks like.
+ * Serves the files of a flat folder at the root, index.html also as `/`. They are read once, when the server starts: no
+ * request path can reach any other file.
  */
 export async function addStaticFiles(app: FastifyInstance, folder: string): Promise<void> {
   const entries = await readdir(folder, { withFileTypes: true });

@@ -3,7 +3,7 @@ import { serveThread } from '../worker/thread';
 import { type ChatTemplate, readChatTemplate } from './chat-template';
 import type { ServerSettings } from './options';
 
-/** What `readChatTemplate` looks at: the thread has no model. */
+/** The parts of a model that `readChatTemplate` reads: the thread has no model. */
 export interface TemplatePlace extends Pick<ServerSettings, 'chatTemplate'> {
   readonly folder: string;
   readonly taskTemplate: string | null;

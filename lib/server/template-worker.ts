@@ -11,11 +11,11 @@ import type { ServerSettings } from './options';
 const startLimit = 10;
 const heapMegabytes = 512;
 
-/** The chat template, in a worker thread: what a checkpoint's template does with messages is known when it is done. */
+/** The chat template in a worker thread: a checkpoint's template may take any amount of time and memory. */
 export interface TemplateWorker extends Pick<ChatTemplate, 'kind'> {
-  /** Messages that wait to be rendered. */
+  /** Requests whose messages wait to be rendered. */
   readonly pending: number;
-  /** @throws ApiError `chat_template_failed`, beyond the limits of time and memory too */
+  /** @throws ApiError `chat_template_failed`, also beyond the limits of time and memory */
   render(args: Parameters<ChatTemplate['render']>, signal: AbortSignal): Promise<string>;
   close(): void;
 }
@@ -75,7 +75,7 @@ function failed(message: string, cause: unknown): ApiError {
   return new ApiError(400, 'chat_template_failed', message, { param: 'messages', cause });
 }
 
-/** An error of the thread as this thread's own. */
+/** Recreates an error of the worker thread in this thread. */
 function rebuilt(error: unknown): unknown {
   if (!(error instanceof ThreadFailed)) return error;
   const { name, message, code, status, param } = error.told;

@@ -1,13 +1,13 @@
 import type { Tokenizer } from '../tokenizer';
 
-/** What single tokens say, each decoded once: as they go on after others. */
+/** Texts of single tokens that follow other tokens; each is decoded once. */
 export class TokenTexts {
   readonly #texts = new Map<number, string>();
   readonly #bytes = new Map<number, readonly number[] | null>();
 
   constructor(private readonly tokenizer: Tokenizer | null) {}
 
-  /** Special tokens as they are spelled; '' without a tokenizer; U+FFFD for bytes that are no character alone. */
+  /** Special tokens literally; '' without a tokenizer; U+FFFD for bytes of an incomplete character. */
   of(id: number): string {
     const known = this.#texts.get(id);
     if (known !== undefined) return known;
@@ -16,12 +16,12 @@ export class TokenTexts {
     return text;
   }
 
-  /** At the start of a text, which may lose a space. */
+  /** A token at the start of a text, where it may lose a space. */
   atStart(id: number): string {
     return this.tokenizer?.decode([id]) ?? '';
   }
 
-  /** The UTF-8 of a token, be it a part of a character; null for an id without a token. */
+  /** The UTF-8 bytes of a token, even if they are only part of a character; null for an id without a token. */
   bytesOf(id: number): readonly number[] | null {
     const known = this.#bytes.get(id);
     if (known !== undefined) return known;

@@ -3,7 +3,7 @@ import { readSchedule } from '../schedule';
 import { nearest, quote } from '../validate';
 import { ApiError } from './errors';
 
-/** The part of JSON Schema that our schemas use. */
+/** The part of JSON Schema that the server's schemas use. */
 interface JsonSchema {
   readonly type?: string;
   readonly const?: unknown;
@@ -21,13 +21,13 @@ interface JsonSchema {
   readonly pattern?: string;
 }
 
-/** ajv's error, with what `verbose` adds. */
+/** ajv's error, with the fields that `verbose` adds. */
 type ValidationError = FastifySchemaValidationError & {
   readonly data?: unknown;
   readonly parentSchema?: JsonSchema;
 };
 
-/** A wrong field as the client is told it: its name, what it is, what was expected. */
+/** The client's error for a wrong field: its name, its value, and what was expected. */
 export function validationError(errors: readonly FastifySchemaValidationError[]): ApiError {
   const error = outermost(errors as readonly ValidationError[]);
   const path = error.instancePath.slice(1).replaceAll('/', '.');
@@ -58,8 +58,8 @@ export function validationError(errors: readonly FastifySchemaValidationError[])
 }
 
 /**
- * Of the complaints of all branches of a choice, the one about the choice itself; about an entry where the value is a
- * list, as one branch alone wants it.
+ * Picks, from the errors of all branches of an `anyOf`, the one about the `anyOf` itself. If the value is a list and
+ * only one branch accepts lists, picks the one about an entry.
  */
 function outermost(errors: readonly ValidationError[]): ValidationError {
   const depth = ({ instancePath }: ValidationError) => instancePath.split('/').length;
@@ -71,14 +71,14 @@ function outermost(errors: readonly ValidationError[]): ValidationError {
   return lists.length === 1 && inside.length > 0 ? outermost(inside) : best;
 }
 
-/** What a value may be, choices within choices included. */
+/** All branches of an `anyOf`, nested ones included. */
 function branches({ anyOf = [] }: JsonSchema = {}): readonly JsonSchema[] {
   return anyOf.flatMap((each) => (each.anyOf === undefined ? [each] : branches(each)));
 }
 
 const join = (path: string, name: string) => (path === '' ? name : `${path}.${name}`);
 
-/** The library's own words about a schedule; null where it has nothing against it. */
+/** The library's error message for a schedule; null if it is valid. */
 function scheduleProblem(value: unknown): string | null {
   try {
     readSchedule(value as Parameters<typeof readSchedule>[0]);

@@ -14,10 +14,10 @@ export interface Work {
   readonly initial: Frame;
   /** Positions to fill, ascending. */
   readonly positions: readonly number[];
-  /** Tokens that the request has given. */
+  /** Number of tokens that the request provides. */
   readonly promptTokens: number;
   readonly seed: bigint;
-  /** Tokens that end the text; none where it goes on after the positions. */
+  /** Tokens that end the text; none if a text follows the positions. */
   readonly ends: ReadonlySet<number>;
   /** The frames after the initial one. */
   readonly frames: Frames;
@@ -34,12 +34,12 @@ export interface CanvasPlan {
   frames(): Frames;
 }
 
-/** UTF-16 units of several texts. */
+/** Total length of several texts, in UTF-16 units. */
 export function lengthOf(texts: readonly string[]): number {
   return texts.reduce((sum, text) => sum + text.length, 0);
 }
 
-/** Refuses before it becomes tokens what cannot fit, with the longest token everywhere. */
+/** Refuses, before tokenizing, a text that would not fit even if every token were the longest one. */
 export function checkTextLength(
   length: number,
   { model, settings }: Pick<Context, 'model' | 'settings'>,
@@ -53,7 +53,7 @@ export function checkTextLength(
 /**
  * Lays out a canvas and computes nothing yet.
  *
- * @throws ApiError 400 for what the library says about its arguments, and for a canvas beyond the limit
+ * @throws ApiError 400 for arguments that the library refuses, and for a canvas beyond the limit
  */
 export async function begin(plan: CanvasPlan, { model, settings }: Context): Promise<Work> {
   const frames = plan.frames();

@@ -12,7 +12,7 @@ import {
   visit,
 } from './browser';
 
-// For whoever has no mouse, a small screen, a dark room, or a key to show.
+// The page without a mouse, on small screens, in other colours, and with an API key.
 
 const contrast = readFileSync(join(__dirname, 'contrast.js'), 'utf8');
 
@@ -23,7 +23,7 @@ describeInBrowser('the page is there for everyone', () => {
     const settings = '#mode=prompt&prompt=What+is+47%2B38%3F&tokens=31&steps=16&schedule=entropy';
     const { page, errors } = await visit(served.browser, `${served.url}/${settings}`);
     const focused = () => page.evaluate<string>('document.activeElement.id || document.activeElement.name');
-    /** Tab until something is reached; everything on the way must show that it has the focus. */
+    /** Tabs until an element is reached; every element on the way must show its focus. */
     const tabTo = async (id: string) => {
       for (let i = 0; i < 40 && (await focused()) !== id; i++) {
         await page.keyboard.press('Tab');
@@ -79,7 +79,7 @@ describeInBrowser('the page is there for everyone', () => {
     await unmask(page);
     await page.getByRole('slider').press('ArrowLeft');
     expect(await page.evaluate(contrast)).toEqual([]);
-    // Tokens of several classes stand there.
+    // Tokens of several classes are visible.
     const classes = await page
       .locator('.scroll [data-state=written]')
       .evaluateAll((tokens) => [...new Set(tokens.map((token) => token.getAttribute('data-sure')))]);
@@ -110,13 +110,13 @@ describeInBrowser('the page is there for everyone', () => {
     const text = await style('body', 'color');
     const ground = await style('html', 'background-color');
     expect(text).not.toBe(ground);
-    // An SVG keeps its colours unless it is told.
+    // An SVG keeps its colours unless the style sheet changes them.
     expect(await style('#chart .now', 'fill')).toBe(text);
     expect(await style('#chart .future', 'fill')).toBe(ground);
-    // A transparent border would be seen: only the chosen mode has one.
+    // A transparent border would be visible: only the chosen mode has one.
     expect(await style('.modes input:checked + span', 'border-bottom-color')).not.toBe(ground);
     expect(await style('.modes input:not(:checked) + span', 'border-bottom-color')).toBe(ground);
-    // What is new, what is sure, what is a guess and what is given can be told apart without colours.
+    // New, sure, guessed and given tokens can be distinguished without colours.
     expect(await style('#lane [data-state=fresh]', 'background-color')).not.toBe(ground);
     expect(await style('#lane .guess', 'font-style')).toBe('italic');
     expect(await style('.legend [data-sure="1"][data-state=written]', 'border-bottom-width')).toBe('4px');
@@ -172,7 +172,7 @@ describeInBrowser('the page is there for everyone', () => {
     await page.getByRole('button', { name: 'Unmask' }).tap();
     await page.locator('#result').waitFor();
     expect(await overflows(page)).toBe(false);
-    // The canvas has come to where one looks.
+    // The page has scrolled to the canvas.
     expect((await page.locator('.sheet').boundingBox())?.y).toBeLessThan(300);
     await page.locator('.scroll .token', { hasText: /^8$/ }).last().tap();
     expect(await page.locator('#inspector').textContent()).toMatch(/^“8”: committed/);
@@ -185,7 +185,7 @@ describeInBrowser('the page is there for everyone', () => {
       await keep(page, `phone-${width}-${kind === 'Sudoku' ? 'sudoku' : 'holes'}`);
     }
     expect(await count(page, 'masked')).toBe(0);
-    // Everything that is tapped is large enough for it.
+    // All touch targets are large enough.
     const small = await page
       .locator('.transport button, .actions button, .result-actions button, .code summary, .race label')
       .evaluateAll((buttons) =>

@@ -7,7 +7,7 @@ import { createServer, type Server } from '../../lib/server';
 /** Screenshots of the latest run. */
 const shots = join(__dirname, 'screenshots');
 
-/** Where Chromium is: CHROMIUM, or where Debian puts it. null when there is none. */
+/** Path of Chromium: CHROMIUM, or Debian's path. null if there is none. */
 export function findChromium(): string | null {
   const path = process.env.CHROMIUM ?? '/usr/bin/chromium';
   try {
@@ -18,7 +18,7 @@ export function findChromium(): string | null {
   }
 }
 
-/** `describe`, or where there is no Chromium, a group that says so and is skipped; in CI that is a failure. */
+/** `describe`, or without Chromium a skipped group with the reason; in CI an error. */
 export function describeInBrowser(name: string, body: () => void): void {
   if (findChromium() !== null) {
     describe(name, body);
@@ -34,19 +34,19 @@ export function launch(): Promise<Browser> {
   const root = process.getuid?.() === 0;
   return chromium.launch({
     executablePath: findChromium() as string,
-    // Chromium's sandbox does not work for root, and everything that is opened here is our own.
+    // Chromium's sandbox does not work for root, and the tests open only pages of this repository.
     args: root ? ['--no-sandbox'] : [],
   });
 }
 
-/** What the tests of a group share; all of it is there when they begin. */
+/** Shared by the tests of a group, and set before they start. */
 export interface Served {
   readonly browser: Browser;
   readonly model: RND1;
   readonly url: string;
 }
 
-/** Has a browser, the embedded model and its server opened before the tests of the group around, and closed after them. */
+/** Opens a browser, the embedded model and its server before the tests of the group, and closes them afterwards. */
 export function serveEmbedded(): Served {
   const served = {} as { browser: Browser; model: RND1; url: string };
   let server: Server;
@@ -63,12 +63,12 @@ export function serveEmbedded(): Served {
   return served;
 }
 
-/** A page of a fresh browser profile that takes notes. */
+/** A page of a fresh browser profile that records events. */
 export interface Visit {
   readonly page: Page;
-  /** What the console said of errors, and exceptions that nobody caught. */
+  /** Errors in the console, and uncaught exceptions. */
   readonly errors: string[];
-  /** Origins that were asked for anything. */
+  /** Origins of all requests. */
   readonly origins: Set<string>;
   /** Bodies of requests to /v1/denoise. */
   readonly requests: Record<string, unknown>[];
@@ -98,7 +98,7 @@ export async function visit(
   return seen;
 }
 
-/** Keeps a screenshot of the whole page, to be looked at after the run. */
+/** Saves a screenshot of the whole page, for inspection after the run. */
 export async function keep(page: Page, name: string): Promise<void> {
   mkdirSync(shots, { recursive: true });
   await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true, animations: 'disabled' });
@@ -110,13 +110,13 @@ export async function unmask(page: Page): Promise<void> {
   await page.locator('#result').waitFor();
 }
 
-/** Takes an equal share a step, so that what a step commits does not depend on the model. */
+/** Selects an equal share per step, so that the number of committed tokens does not depend on the model. */
 export async function inEqualShares(page: Page, steps: number): Promise<void> {
   await page.getByLabel(/^Schedule/).selectOption('entropy');
   await page.getByLabel('Steps', { exact: true }).fill(String(steps));
 }
 
-/** How many tokens of the canvas, or of the board, are in a state. */
+/** Number of tokens of the canvas, or of the board, in a state. */
 export const count = (page: Page, state: string) =>
   page.locator(`#lane > :not([hidden]) .token[data-state="${state}"]`).count();
 

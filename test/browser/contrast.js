@@ -1,4 +1,4 @@
-// Evaluated in the page: the texts whose contrast against what is behind them is below 4.5 (WCAG 2.2, 1.4.3).
+// Evaluated in the page: the texts whose contrast with their background is below 4.5 (WCAG 2.2, 1.4.3).
 (() => {
   const min = 4.5;
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
@@ -16,7 +16,7 @@
     });
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
   };
-  /** What is seen behind an element: its ground and those of what it stands on, up to one that hides the rest. */
+  /** The colour behind an element: its background over those of its ancestors, up to an opaque one. */
   const behind = (element) => {
     const layers = [];
     for (let node = element; node !== null; node = node.parentElement) {
@@ -36,7 +36,7 @@
       .join(' ')
       .replaceAll('\u200B', '')
       .trim();
-    // Masks hold nothing to read; guesses are told in words to whoever asks; what is disabled may be faint.
+    // Masks have no text, guesses are also described in words, and disabled elements may be faint.
     if (words === '' || element.closest('.guess, :disabled, .unseen, option, noscript')) continue;
     if (!element.checkVisibility({ visibilityProperty: true })) continue;
     const one = luminance(rgba(getComputedStyle(element).color));

@@ -2,7 +2,7 @@ import type { Browser } from 'playwright-core';
 import { count, describeInBrowser, keep, launch, type Visit, visit } from './browser';
 import { frame, type StandIn, standIn, start } from './stand-in';
 
-// What a healthy server on a small model does not do: to be slow, full, cut off, or gone.
+// Servers that are slow, full, cut off, or gone.
 
 describeInBrowser('the page, when the server', () => {
   let browser: Browser;
@@ -58,7 +58,7 @@ describeInBrowser('the page, when the server', () => {
     expect(await page.evaluate('document.activeElement.id')).toBe('run');
     expect(await page.locator('#result').textContent()).toBe('abcxx░░░░');
     expect(await page.locator('#announcer').textContent()).toBe('Stopped. 2 tokens in 2 steps, 100 ms');
-    // What came can still be gone through.
+    // The received frames can still be shown.
     await page.getByRole('slider').press('Home');
     expect(await count(page, 'masked')).toBe(6);
     expect(await alert().textContent()).toBe('');

@@ -9,7 +9,7 @@ import {
   visit,
 } from './browser';
 
-// The page as `rnd1 serve` serves it, on the embedded model.
+// The page of `rnd1 serve`, with the embedded model.
 
 describeInBrowser('the page', () => {
   const served = serveEmbedded();
@@ -64,7 +64,7 @@ describeInBrowser('the page', () => {
     expect(await page.locator('[data-figure=step]').textContent()).toBe('1 of 16');
     await page.getByRole('checkbox', { name: 'Guesses' }).uncheck();
     expect(await page.locator('.scroll .guess').count()).toBe(0);
-    // The chart is a way to get anywhere at once.
+    // A click on the chart jumps to a step.
     await page.locator('#chart').click();
     expect(await page.locator('[data-figure=step]').textContent()).toBe('8 of 16');
     await page.getByLabel('Pace').selectOption('brisk');
@@ -99,7 +99,7 @@ describeInBrowser('the page', () => {
     await page.getByLabel(/^Length of a block/).fill('10');
     await page.getByLabel(/^Seed/).fill('5');
     await unmask(page);
-    // Without a temperature nothing is drawn: no seed is sent, told or offered again.
+    // Without a temperature nothing is drawn at random: no seed is sent, shown or offered again.
     expect(requests.pop()?.seed).toBeUndefined();
     expect(await page.locator('#about').textContent()).not.toContain('seed');
     expect(await page.locator('#again').textContent()).toBe('Again');
@@ -119,7 +119,7 @@ describeInBrowser('the page', () => {
     await page.locator('#result').waitFor({ state: 'visible' });
     expect(String(requests[1]?.seed)).toBe(seed);
     expect(await page.locator('#result').textContent()).toBe(first);
-    // Hot as it is, another seed gives another text.
+    // At this temperature, another seed gives another text.
     await page.getByLabel(/^Seed/).fill('1');
     await unmask(page);
     expect(await page.locator('#result').textContent()).not.toBe(first);
@@ -152,7 +152,7 @@ describeInBrowser('the page', () => {
     const given = await page.locator('[data-state=fixed][role=gridcell]').allTextContents();
     await page.getByLabel('Pace').selectOption('live');
     await unmask(page);
-    // The model is right nearly always; what the page must be is right about that.
+    // The model is nearly always right; the page must report correctly whether it is.
     const digits = await cells.allTextContents();
     const solved =
       [...digits].sort().join('') === digits.map((_, i) => 1 + Math.floor(i / Number(size[0]))).join('');
@@ -175,7 +175,7 @@ describeInBrowser('the page', () => {
     await alert.getByText('The server did not accept this.').waitFor();
     expect(await alert.textContent()).toContain('256');
     await keep(page, 'refused');
-    // Chromium notes every answer of this kind.
+    // Chromium logs every response of this kind as an error.
     expect(errors.splice(0).join()).toMatch(/^Failed to load resource: .* 400/);
     await page.getByLabel('Tokens, at most').fill('31');
     await unmask(page);

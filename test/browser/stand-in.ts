@@ -2,17 +2,17 @@ import { join } from 'node:path';
 import fastify, { type FastifyReply } from 'fastify';
 import { addStaticFiles } from '../../lib/server/static-files';
 
-/** A server that serves the page and says what a test wants it to. */
+/** A server that serves the page and sends responses scripted by a test. */
 export interface StandIn {
   readonly url: string;
-  /** What comes of the next requests to /v1/denoise. */
+  /** Handler of the next requests to /v1/denoise. */
   answer: (reply: FastifyReply, send: Send) => Promise<unknown> | unknown;
   close(): Promise<void>;
 }
 
 export type Send = (event: string, data: unknown) => void;
 
-/** One that no page knows. */
+/** A schedule that the page does not know. */
 const schedules = [
   {
     type: 'waves',
@@ -21,7 +21,7 @@ const schedules = [
   },
 ];
 
-/** The page in front of scripted answers. */
+/** Serves the page with scripted responses. */
 export async function standIn(): Promise<StandIn> {
   const app = fastify({ forceCloseConnections: true });
   await addStaticFiles(app, join(__dirname, '../../lib/server/page'));

@@ -11,7 +11,7 @@ import {
   visit,
 } from './browser';
 
-// What one takes away from the page: an address, code, a picture, and how a race went.
+// What the page exports and shows besides a run: an address, code, a picture, and a race.
 
 describeInBrowser('the page', () => {
   const served = serveEmbedded();
@@ -71,7 +71,7 @@ describeInBrowser('the page', () => {
     const warning = page.locator('#warning');
     expect(await warning.textContent()).toBe('');
     await prompt().fill('Why is the sky blue?');
-    expect(await warning.textContent()).toMatch(/^The embedded model is of teaching size/);
+    expect(await warning.textContent()).toMatch(/^The embedded model is very small/);
     await keep(page, 'warning');
     await page.getByRole('button', { name: 'Reverse lantern' }).click();
     expect(await warning.textContent()).toBe('');
@@ -147,7 +147,7 @@ describeInBrowser('the page', () => {
     const two = await save();
     expect(two).toContain('One token a step: 18 forward passes');
     const shown = await served.browser.newPage();
-    // A browser takes it as XML, and would say where it is none.
+    // A browser parses it as XML, and would report errors.
     const type = await shown.evaluate(
       `new DOMParser().parseFromString(${JSON.stringify(two)}, 'image/svg+xml').documentElement.nodeName`,
     );

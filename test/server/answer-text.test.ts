@@ -41,7 +41,7 @@ function read(
   return { reader, pieces, texts: pieces.map((piece) => piece?.text ?? null) };
 }
 
-/** All bytes of a text at once, from `start` on. */
+/** All bytes of a text in one step, from index `start` on. */
 const write = (text: string, start = 0) => bytes(text).map((id, i) => [start + i, id] as const);
 
 test('gives nothing before the first position is committed, then everything up to the first mask', () => {
@@ -95,11 +95,11 @@ describe('stop strings', () => {
     const half = 'a'.repeat(20_000);
     const start = performance.now();
     const { texts } = read(40_000, [write(half), write(half, 20_000)], { stop: [`${half}b${half}`] });
-    // What may be the stop string's beginning waits until the answer is whole.
+    // A possible beginning of the stop string waits until the answer is complete.
     expect(texts.map((text) => text?.length ?? 0)).toEqual([0, 40_000]);
     const broken = Array.from({ length: 40_000 }, (_, i): [number, number] => [i, i === 39_999 ? 97 : 0xc3]);
     expect(read(40_000, [broken]).texts[0]?.endsWith('\uFFFDa')).toBe(true);
-    // Quadratic, it would be minutes.
+    // A quadratic algorithm would take minutes.
     expect(performance.now() - start).toBeLessThan(30_000);
   });
 
@@ -123,7 +123,7 @@ describe('of several stop strings', () => {
   test.each(texts.flatMap((text) => lists.map((stop) => [text, stop] as const)))(
     'the one that is complete first ends %j, whatever a step commits: %j',
     (text, stop) => {
-      // Read letter by letter: the stop string that is there first, the longest of several.
+      // The reference reads letter by letter: the stop string that is complete first, the longest of several.
       let right = text;
       for (let end = text.length; end > 0; end--) {
         const starts = stop

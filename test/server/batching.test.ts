@@ -22,7 +22,7 @@ test('a new canvas joins at the next step, and those that are done leave', async
   const first = eventsFrom(post(`${url}/v1/denoise`, work(20, 4)));
   await until(() => step === 1);
   const second = eventsFrom(post(`${url}/v1/denoise`, work(10, 2)));
-  // It is laid out and waits; the step that runs goes on without it.
+  // It is laid out and waits; the running step continues without it.
   await untilRunning(url, 2);
   for (const each of gates) each.open();
   await Promise.all([first, second]);
@@ -65,7 +65,7 @@ describe('a client that goes away', () => {
     await untilRunning(url, 1);
     held.open();
     await stays;
-    // The canvas was in no step but the one that ran when it left.
+    // The canvas was only in the step that was running when its client left.
     expect(lengthsOf().slice(1).flat()).not.toContain(20);
   });
 

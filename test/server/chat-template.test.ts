@@ -13,14 +13,14 @@ const expected = (mood: string) =>
 
 const folderWithTemplate = (template: string) => () => folderWith({ 'chat_template.jinja': template });
 
-/** The text that a chat becomes. */
+/** Sends a chat request; returns its id. */
 async function rendered(url: string, body: object): Promise<string> {
   const response = await post(`${url}/v1/chat/completions`, { max_tokens: 1, ...body });
   expect(response.status).toBe(200);
   return response.headers.get('x-request-id') as string;
 }
 
-/** What the log says that the model was given. */
+/** The prompt of the model, from the log. */
 async function promptOf(options: Parameters<typeof serve>[0], folder: string | undefined, body: object) {
   const lines: string[] = [];
   const stream = { write: (line: string) => void lines.push(line) };
@@ -186,7 +186,7 @@ describe('a message', () => {
     ],
     ['without parts', { role: 'user', content: [] }, '[user||'],
   ])('%s', async (_, message, expected) => {
-    // Engines differ in how they print true and false, and what is not there.
+    // Engines differ in how they print true, false and undefined values.
     const prompt = await promptOf({}, shown(), { messages: [message, user] });
     expect(prompt.replaceAll('False', 'false').replaceAll('True', 'true')).toContain(expected);
   });

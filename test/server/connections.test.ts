@@ -16,7 +16,7 @@ afterEach(async () => {
   }
 });
 
-/** A server that answers as `handler` does. */
+/** A server with this request handler. */
 async function listen(
   handler: (request: IncomingMessage, response: ServerResponse) => void,
   limits: Partial<ConnectionLimits> = {},
@@ -79,12 +79,12 @@ describe('requests of one connection', () => {
     const { socket } = open(url);
     socket.pause();
     let sent = 0;
-    // Until its own system takes no more of them.
+    // Until its operating system accepts no more of them.
     const flood = get('/').repeat(1000);
     while (sent < 1000 && socket.write(flood)) sent++;
     await until(() => handled > 0);
     await connections.empty();
-    // Some answers fill the buffers of both systems.
+    // Some answers fill the buffers of both operating systems.
     expect(handled).toBeLessThan(50);
     expect(parsed - handled).toBeLessThan(50);
     socket.destroy();
@@ -172,7 +172,7 @@ describe('more connections than there may be', () => {
     const { status, error } = answerIn(await say(url, get('/')));
     expect(status).toBe(503);
     expect(error).toMatchObject({ code: 'too_many_connections', type: 'server_error' });
-    // However many there are.
+    // The number of connections does not matter.
     const others = Array.from({ length: 200 }, () => open(url, get('/').repeat(50)));
     await Promise.all(others.map(({ closed }) => closed));
     expect(responses).toHaveLength(2);

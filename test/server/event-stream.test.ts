@@ -22,7 +22,7 @@ test('a reader that does not read stops what makes the chunks', async () => {
   const reader = new Writable({ highWaterMark: 5000, write: () => {} });
   stream.pipe(reader);
   await wait(50);
-  // 5 chunks until the reader says that it is full, and one or two on the way.
+  // 5 chunks until the reader's buffer is full, and one or two in transit.
   expect(made).toBeLessThanOrEqual(8);
   const before = made;
   await wait(50);

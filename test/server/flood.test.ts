@@ -5,7 +5,7 @@ import { open, request } from './raw';
 
 jest.mock('../../lib/binding');
 
-// The kernel tells how much memory another process has.
+// Only Linux shows the memory of another process in /proc.
 const linux = existsSync('/proc/self/status') ? test : test.skip;
 
 const json = { 'content-type': 'application/json' };
@@ -28,7 +28,7 @@ const requests = [
 const megabytes = (pid: number) =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
-/** Sockets that a process has: the one that listens, those of its event loop, and its clients'. */
+/** Number of open sockets of a process: the listening one, those of its event loop, and its clients'. */
 const sockets = (pid: number) =>
   readdirSync(`/proc/${pid}/fd`).filter((fd) => {
     try {
@@ -38,7 +38,7 @@ const sockets = (pid: number) =>
     }
   }).length;
 
-/** A hundred clients that ask 400 times each and read nothing. */
+/** A hundred clients that send 400 requests each and read nothing. */
 const flood = (url: string) =>
   Array.from({ length: 100 }, (_, i) => {
     const connection = open(url, (requests[i % requests.length] as string).repeat(400));
@@ -52,7 +52,7 @@ linux(
     const { child, url, ended } = await serve(['--stall-timeout', '3', '--log-level', 'error']);
     const pid = child.pid as number;
     const few = sockets(pid) + 2;
-    /** Megabytes at most, until all are closed though nobody reads. */
+    /** Peak memory in megabytes until all connections are closed, although nobody reads. */
     const peakOf = async (clients: ReturnType<typeof flood>): Promise<number> => {
       let peak = 0;
       for (let i = 0; i < 30 || sockets(pid) > few; i++) {
@@ -61,12 +61,12 @@ linux(
         peak = Math.max(peak, megabytes(pid));
         expect((await fetch(`${url}/healthz`)).status).toBe(200);
       }
-      // A socket that is read again tells at its end that the other side has closed it.
+      // A socket must be read to its end to notice that the other side has closed it.
       for (const { socket } of clients) socket.resume();
       await Promise.all(clients.map(({ closed }) => closed));
       return peak;
     };
-    // The first takes what a hundred clients at once take of any server, who read or not; the second nothing more.
+    // The first flood costs what a hundred concurrent clients always cost; the second one must cost nothing more.
     const before = megabytes(pid);
     const first = await peakOf(flood(url));
     expect(first - before).toBeLessThan(150);

@@ -6,7 +6,7 @@ jest.mock('../../lib/binding');
 
 const close = { connection: 'close' };
 
-/** Status and code of the answer to a request for `/healthz` with such headers. */
+/** Status and code of the response to a request for `/healthz` with these headers. */
 async function asked(url: string, headers: Record<string, string>, target = '/healthz') {
   const { status, error } = answerIn(await say(url, request(`GET ${target}`, { ...close, ...headers })));
   return status === 200 ? 200 : `${status} ${error?.code}`;

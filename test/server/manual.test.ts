@@ -5,7 +5,7 @@ import { RND1 } from '../../lib/index';
 import { createServer, type Server } from '../../lib/server';
 import { root, start } from '../cli/rnd1';
 
-// What docs/server.md shows is run, against a server on another port.
+// Runs the examples of docs/server.md against a server on another port.
 
 const manual = readFileSync(join(root, 'docs', 'server.md'), 'utf8');
 const blocks = (language: string) =>

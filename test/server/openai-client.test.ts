@@ -2,7 +2,7 @@ import OpenAI, { AuthenticationError, BadRequestError, NotFoundError, RateLimitE
 import { RND1 } from '../../lib/index';
 import { createServer, type Server } from '../../lib/server';
 
-// OpenAI's own client, as it comes from npm, against the embedded model.
+// OpenAI's own npm package against the embedded model.
 
 let model: RND1;
 let server: Server;

@@ -7,7 +7,7 @@ jest.mock('../../lib/binding');
 const user = { role: 'user', content: 'a' };
 const few = { max_tokens: 2, steps: 1 };
 
-/** Asks one server; what went wrong as [status, param, message]. */
+/** Sends requests to one server; returns errors as [status, param, message]. */
 function client({ url }: Served) {
   return async (path: string, body: object): Promise<unknown> => {
     const response = await post(url + path, body);

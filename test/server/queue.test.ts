@@ -2,7 +2,7 @@ import { type Leave, Queue } from '../../lib/server/queue';
 
 const { signal } = new AbortController();
 
-/** Whether a promise is settled by now. */
+/** Whether a promise is already settled. */
 async function settled(promise: Promise<unknown>): Promise<boolean> {
   const pending = Symbol('pending');
   await null;
@@ -94,7 +94,7 @@ describe('clients', () => {
     const queue = new Queue({ maxRunning: 1, maxQueued: 10 });
     const order: string[] = [];
     for (const entering of enterAll(queue, order, ['a0', 'a1', 'a2', 'a3', 'b1', 'b2', 'c1'])) {
-      // The one whose turn it is has been let in by now; all others wait.
+      // The next request has entered by now; all others wait.
       void entering.then((leave) => leave());
     }
     await new Promise(setImmediate);
@@ -126,7 +126,7 @@ describe('clients', () => {
     });
     expect(() => queue.enter(1, signal, 'a')).toThrow(tooMany);
     const other = queue.enter(1, signal, 'b');
-    // What is over, or given up, counts no more.
+    // Canvases that ended or were aborted no longer count.
     controller.abort(new Error('enough'));
     await expect(waits).rejects.toThrow('enough');
     void queue.enter(1, signal, 'a');

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 
-/** A connection by hand, on which anything can be said; `received` is all that came back. */
+/** A raw connection, on which anything can be sent; `received` returns all that was received. */
 export interface RawConnection {
   readonly socket: Socket;
   readonly received: () => string;
@@ -23,14 +23,14 @@ export function open(url: string, text = '', localAddress?: string): RawConnecti
   return { socket, received: () => received, closed };
 }
 
-/** What comes back for some bytes until the other side closes the connection. */
+/** Sends some bytes and returns everything received until the other side closes the connection. */
 export async function say(url: string, text: string): Promise<string> {
   const connection = open(url, text);
   await connection.closed;
   return connection.received();
 }
 
-/** Status, headers and the error of the first answer in a text. */
+/** Status, headers and error of the first response in a text. */
 export function answerIn(text: string) {
   const [head = '', ...bodies] = text.split('\r\n\r\n');
   const [first = '', ...lines] = head.split('\r\n');
@@ -42,7 +42,7 @@ export function answerIn(text: string) {
   return { status: Number(first.split(' ')[1]), headers, error };
 }
 
-/** A request by hand. */
+/** The text of a request. */
 export function request(line: string, headers: Record<string, string | number> = {}, body = ''): string {
   const all = { host: 'localhost', ...headers };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);

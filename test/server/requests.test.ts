@@ -68,7 +68,7 @@ describe('bodies', () => {
     };
     const send = (body: string) => say(url, request('POST /v1/completions', chunked, body)).then(answerIn);
     for (const size of [1, 7, 512, 1950]) expect((await send(`${chunks(size)}0\r\n\r\n`)).status).toBe(200);
-    // Refused before it ends.
+    // Refused before its end was sent.
     expect(await send(`7d0\r\n${'a'.repeat(2000)}\r\n1\r\nb\r\n`)).toMatchObject({
       status: 413,
       headers: { connection: 'close' },
@@ -189,7 +189,7 @@ describe('closing whatever clients do', () => {
     await until(async () =>
       (await (await fetch(`${url}/metrics`)).text()).includes('rnd1_running_canvases 2\n'),
     );
-    // Until one of the answers is stuck.
+    // Until one of the responses is stuck.
     const answered = async () =>
       /openapi\.json",status="200"} (\d+)/.exec(await (await fetch(`${url}/metrics`)).text())?.[1];
     let before: string | undefined = 'none';
@@ -202,7 +202,7 @@ describe('closing whatever clients do', () => {
     });
     const start = performance.now();
     await server.close();
-    // Half a second, and one for last words; a minute would be the stall timeout's.
+    // Half a second, and one for the final error; the stall timeout would take a minute.
     expect(performance.now() - start).toBeLessThan(20_000);
     await Promise.all([...idle, half].map(({ closed }) => closed));
     expect(answerIn(half.received())).toMatchObject({ status: 503, error: { code: 'shutting_down' } });

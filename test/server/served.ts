@@ -10,6 +10,7 @@ import {
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
 import { RND1 } from '../../lib/index';
 import { createServer, type Server, type ServerOptions } from '../../lib/server';
@@ -17,11 +18,11 @@ import type { LoadOptions } from '../../lib/types';
 import { nano } from '../lib/nano-model';
 
 /*
- * A server on the fake addon of test/lib/nano-model, which a test file must ask for itself:
+ * A server on the fake addon of test/lib/nano-model, which a test file must enable itself:
  * `jest.mock('../../lib/binding')`.
  */
 
-/** A server that listens, and its model; closed after the test. */
+/** A listening server and its model; both are closed after the test. */
 export interface Served {
   readonly url: string;
   readonly server: Server;
@@ -57,7 +58,7 @@ export async function serve(
   return served;
 }
 
-/** A copy of the embedded model's folder with other files beside or instead of its own; gone after the test. */
+/** A copy of the embedded model's folder with files added or replaced; deleted after the test. */
 export function folderWith(files: Readonly<Record<string, object | string>>, inside = ''): string {
   const outer = mkdtempSync(join(tmpdir(), 'rnd1-served-'));
   folders.push(outer);
@@ -88,7 +89,7 @@ export function post(url: string, body: unknown, init: RequestInit = {}): Promis
 /** An event of a stream; data that is JSON is parsed. */
 export interface StreamEvent {
   readonly name: string | null;
-  // biome-ignore lint/suspicious/noExplicitAny: answers are looked at by matchers
+  // biome-ignore lint/suspicious/noExplicitAny: matchers check the data
   readonly data: any;
 }
 
@@ -117,7 +118,7 @@ export function postUnread(url: string, path: string, body: unknown): Socket {
   return socket;
 }
 
-/** Waits for what will be true sooner or later; a test that waits in vain fails instead of hanging. */
+/** Waits until a condition is true; after 20 s the test fails instead of hanging. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   const end = performance.now() + 20_000;
   while (!(await condition())) {
@@ -126,11 +127,24 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
   }
 }
 
-/** A gate for the fake session to wait at. */
+/** A promise, `closed`, at which the fake session waits until `open` is called. */
 export function gate(): { readonly closed: Promise<void>; open(): void } {
   let open = () => {};
   const closed = new Promise<void>((resolve) => {
     open = resolve;
   });
   return { closed, open };
+}
+
+/** Options of a logger, and the lines and entries that it has written. */
+export function log() {
+  let text = '';
+  const stream = new Writable({
+    write(chunk, _, done) {
+      text += chunk;
+      done();
+    },
+  });
+  const lines = () => text.split('\n').filter((line) => line !== '');
+  return { lines, entries: () => lines().map((line) => JSON.parse(line)), logger: { level: 'info', stream } };
 }

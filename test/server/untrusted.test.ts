@@ -13,7 +13,7 @@ const hostileTokenizer = {
 const endless = `${'a'.repeat(60)}!`;
 const user = (content: string) => ({ messages: [{ role: 'user', content }], max_tokens: 1 });
 
-/** What a request is answered, and whether others were answered meanwhile. */
+/** The response to a request, and whether others were answered meanwhile. */
 async function answerOf({ url }: Served, path: string, body: object) {
   let done = false;
   const answer = post(`${url}${path}`, body).finally(() => {
@@ -123,7 +123,7 @@ test('no more prompts wait to become tokens than canvases may wait', async () =>
   expect(((await refused.json()) as { error: object }).error).toMatchObject({ code: 'queue_full' });
   controller.abort();
   await waiting;
-  // The one that has begun goes on to its limit; the other one is forgotten.
+  // The one that has started runs until its limit; the other one is dropped.
   await until(() => served.model.textWorkers.pending === 1);
 });
 

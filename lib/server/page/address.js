@@ -4,7 +4,7 @@
  * @typedef {Partial<Omit<Form, 'entry'>>} FormState
  */
 
-/** Fields by the names that they have in an address, for each kind of text and for all of them. */
+/** Fields by their names in an address, for each kind of text and for all of them. */
 const names = /** @type {const} */ ({
   prompt: { prompt: 'prompt', tokens: 'maxTokens' },
   holes: { text: 'text', tokens: 'tokensPerHole' },
@@ -25,8 +25,8 @@ const names = /** @type {const} */ ({
 /** @typedef {Exclude<keyof Form, 'puzzle' | 'mode' | 'entry'>} TextField */
 
 /**
- * A form as the fragment of an address, without `#`: a fragment is not sent to the server, nor kept in its logs. What is
- * no setting, such as a key, is never in it.
+ * A form as the fragment of an address, without `#`: fragments are not sent to the server, so they are not in its logs.
+ * A key or anything else that is not a setting is never included.
  *
  * @param {Form} form
  */
@@ -47,8 +47,8 @@ export function fragmentOf(form) {
 }
 
 /**
- * What a fragment says of the form; null where it says nothing. Fields that it leaves out are those that a form begins
- * with. Knows how a Sudoku looks, and nothing else of whether a value makes sense: the form tells that.
+ * The form's state in a fragment; null if it holds none. Omitted fields keep their initial values. Only a Sudoku is
+ * checked for a valid form; the form itself validates all other values.
  *
  * @param {string} fragment with or without `#`
  * @returns {FormState & { cells?: number[] } | null}
@@ -69,11 +69,11 @@ export function stateOf(fragment) {
 }
 
 /**
- * Keeps the address up to date, so that it can be shared at any time. Each run has an entry of its own in the history of
- * the browser; what is typed after it goes into another one, which becomes that of the next run.
+ * Keeps the address up to date, so that it can be shared at any time. Each run has its own entry in the browser's
+ * history. Edits after a run go into a new entry, which becomes the entry of the next run.
  */
 export class Address {
-  /** @param {(state: NonNullable<ReturnType<typeof stateOf>>) => void} onReturn when an earlier state is back */
+  /** @param {(state: NonNullable<ReturnType<typeof stateOf>>) => void} onReturn called when history returns to a state */
   constructor(onReturn) {
     addEventListener('popstate', () => {
       const state = stateOf(location.hash);
@@ -81,17 +81,17 @@ export class Address {
     });
   }
 
-  /** What the address said when the page was opened. */
+  /** The state in the current address. */
   get state() {
     return stateOf(location.hash);
   }
 
-  /** The form is another now. @param {Form} form */
+  /** Called when the form has changed. @param {Form} form */
   edit(form) {
     this.#keep(form, false);
   }
 
-  /** The form is run. @param {Form} form */
+  /** Called when the form is run. @param {Form} form */
   run(form) {
     this.#keep(form, true);
   }

@@ -18,8 +18,8 @@ export class Board {
 
   /**
    * @param {HTMLElement} root
-   * @param {string} name begins the ids of its cells
-   * @param {(hole: number | null) => void} onInspect the cell that is pointed at, counted among the empty ones
+   * @param {string} name prefix of the ids of its cells
+   * @param {(hole: number | null) => void} onInspect the selected cell, as an index among the empty ones
    */
   constructor(root, name, onInspect) {
     this.root = root;
@@ -31,7 +31,7 @@ export class Board {
     );
   }
 
-  /** Draws the puzzle with nothing written into it. @param {Puzzle} puzzle */
+  /** Draws the puzzle without any written digit. @param {Puzzle} puzzle */
   open(puzzle) {
     const { size, boxRows, boxColumns } = puzzle.layout;
     this.#puzzle = puzzle;

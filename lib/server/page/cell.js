@@ -3,24 +3,24 @@ import { isSpecial } from './recording.js';
 
 /** @import { Cell } from './recording.js' */
 
-/** Lines may break behind what is no text, masks above all. */
+/** Lines may break after cells that are not text, such as masks. */
 const breakable = '\u200B';
 
-/** What stands on a mask. */
+/** The text of a mask. */
 export const blank = `\u00A0${breakable}`;
 
 /**
- * What a token looks like on the canvas: ends and pads are a dot, a line break shows itself.
+ * A token as shown on the canvas: ends and pads are a dot, a line break has a visible sign.
  *
  * @param {string} text
  */
 export function glyphsOf(text) {
   if (isSpecial(text)) return `·${breakable}`;
-  // Part of a character whose other bytes are other tokens.
+  // U+FFFD is a part of a character whose other bytes are in other tokens.
   return text.replaceAll('\n', '↵\n').replaceAll('\uFFFD', '◌');
 }
 
-/** The same without breaking the line: a guess must not move what is certain. @param {string} text */
+/** The same without line breaks: a guess must not move committed tokens. @param {string} text */
 export const guessGlyphsOf = (text) =>
   glyphsOf(text).replaceAll('\n', '').replaceAll(/\s/g, '\u00A0').concat(breakable);
 
@@ -48,7 +48,7 @@ export function describe({ state, text, commit, guess }) {
 }
 
 /**
- * Puts a cell into an element, by classes and attributes that the style sheet knows.
+ * Shows a cell in an element, by the style sheet's classes and attributes.
  *
  * @param {HTMLElement} element
  * @param {Cell} cell

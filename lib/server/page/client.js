@@ -5,10 +5,10 @@ import { CutOffError, RequestError } from './failures.js';
 
 const keyName = 'rnd1-api-key';
 
-/** Kept for this tab alone, until it is closed. @param {string} key */
+/** Stores the key for this tab only, until it is closed. @param {string} key */
 export const keepKey = (key) => sessionStorage.setItem(keyName, key);
 
-/** Whether this server was given one. */
+/** Whether a key is stored. */
 export const keyIsKept = () => sessionStorage.getItem(keyName) !== null;
 
 /** @returns {Record<string, string>} */
@@ -30,10 +30,10 @@ export async function servedModel() {
 }
 
 /**
- * Runs a request and yields what the server says of it, up to and with its end.
+ * Runs a request and yields its events, up to and including the end.
  *
  * @param {DenoiseRequest} request
- * @param {AbortSignal} signal the server stops at its next step
+ * @param {AbortSignal} signal on abort, the server stops at its next step
  * @returns {AsyncGenerator<Exclude<RunEvent, { event: 'error' }>, void, void>}
  * @throws RequestError, CutOffError, TypeError without a connection, or the reason of `signal`
  */
@@ -88,7 +88,7 @@ async function refusal(response) {
   try {
     failure = (await response.json()).error ?? null;
   } catch {
-    // A proxy's page of HTML is nothing to show.
+    // An HTML page of a proxy is not shown.
   }
   return new RequestError(response.status, failure, response.headers.get('retry-after'));
 }

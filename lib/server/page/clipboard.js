@@ -2,8 +2,8 @@ import { announce } from './details.js';
 import { create } from './dom.js';
 
 /**
- * Copies a text, also where the page came by plain http from another machine and the clipboard's own interface is
- * closed to it.
+ * Copies a text, even if the page was loaded by plain http from another machine, where the Clipboard API is not
+ * available.
  *
  * @param {string} text
  * @returns {Promise<boolean>} whether it worked
@@ -25,7 +25,7 @@ async function copyText(text) {
 }
 
 /**
- * Makes a button copy a text, and say for a moment that it did.
+ * Makes a button copy a text and briefly confirm it.
  *
  * @param {HTMLElement} button
  * @param {() => string} text

@@ -9,7 +9,7 @@ import { FormError, requestOf } from './request.js';
  * @import { Form } from './request.js'
  */
 
-/** What one needs to run it. */
+/** What running the code requires. */
 const help = /** @type {Record<string, string>} */ ({
   curl: 'The answer comes as events: start, a frame for every step, end.',
   javascript: 'In a folder in which rnd1 is installed.',
@@ -31,7 +31,7 @@ export class CodePanel {
     copyOnClick(byId('code-copy'), () => this.#text.textContent ?? '');
   }
 
-  /** Says what the form stands for now. */
+  /** Shows the code of the current form. */
   update() {
     if (!this.#root.open) return;
     const chosen = /** @type {HTMLInputElement} */ (this.#root.querySelector('[name=language]:checked'))

@@ -1,5 +1,5 @@
 /**
- * The request of the page in other words, each of which gives the same text.
+ * The page's request as code for other clients; each gives the same text.
  *
  * @import { DenoiseRequest, Schedule, ServedModel } from './contract.d.ts'
  */
@@ -9,7 +9,7 @@ export const quoted = (text) => (/^[\w.,:=/-]+$/.test(text) ? text : `'${text.re
 
 /**
  * @param {DenoiseRequest} request
- * @param {{ url: string, key: boolean }} server where it is, and whether it asks for a key
+ * @param {{ url: string, key: boolean }} server its address, and whether it requires a key
  */
 export function curlOf(request, { url, key }) {
   return [
@@ -73,13 +73,13 @@ export function commandOf(request, model) {
     .map(([name, value]) => `--${name} ${quoted(String(value))}`);
   const content = /** @type {string} */ (prompt ?? text);
   const verb = prompt === undefined ? 'fill' : 'generate';
-  // A lone hyphen stands for standard input, and what begins with one for a flag.
+  // `-` alone means standard input, and text that begins with a hyphen is a flag.
   if (content === '-') return `printf '%s\\n' - | ${['./rnd1', verb, ...words].join(' ')}`;
   const separator = content.startsWith('-') ? '-- ' : '';
   return [`./rnd1 ${verb}`, ...words, separator + quoted(content)].join(' \\\n  ');
 }
 
-/** A schedule as the command line writes it. @param {Schedule} schedule @returns {string} */
+/** A schedule in the notation of the command line. @param {Schedule} schedule @returns {string} */
 export function notationOf(schedule) {
   if (typeof schedule === 'string') return schedule;
   const { type, schedule: inner, ...parameters } = schedule;
@@ -87,14 +87,14 @@ export function notationOf(schedule) {
   return `${type}${value === undefined ? '' : `=${value}`}${inner === undefined ? '' : `:${notationOf(inner)}`}`;
 }
 
-/** The library counts the slot that is reserved at the end. */
+/** The library also counts the reserved end slot. */
 const newTokens = (/** @type {number | undefined} */ tokens, /** @type {ServedModel | null} */ model) =>
   tokens === undefined ? undefined : tokens + (model?.reserves_end === false ? 0 : 1);
 
-/** The page knows a model's name, not where it lies. @param {ServedModel} model */
+/** The page knows the name of a model, not its folder. @param {ServedModel} model */
 const placeOf = (model) => `path/to/${model.id}`;
 
-/** A value as JavaScript has it. @param {unknown} value @returns {string} */
+/** A value as a JavaScript literal. @param {unknown} value @returns {string} */
 function literal(value) {
   if (typeof value === 'string') {
     const body = JSON.stringify(value).slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'");

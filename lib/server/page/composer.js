@@ -17,13 +17,13 @@ export class Composer {
   #puzzle = makePuzzle(6, 18);
   #mode = 'prompt';
   #beginning = examplesFor(null).fields;
-  /** By mode: each has its own idea of enough. */
+  /** Suitable steps and entropy bound by mode. */
   #habits = habitsOf(this.#beginning);
-  /** What the page was opened with has come from its address. */
+  /** The initial form came from the address. */
   #restored = false;
-  /** Its texts are those of the model that the examples are for. */
+  /** The server runs the embedded model. */
   #embedded = false;
-  /** Schedules that the server told of. @type {ScheduleEntry[]} */
+  /** Schedules that only the server knows. @type {ScheduleEntry[]} */
   #others = [];
 
   /**
@@ -54,7 +54,7 @@ export class Composer {
     this.#update();
   }
 
-  /** Fits the examples and the beginning values to a model. @param {ServedModel | null} model */
+  /** Adapts the examples and initial values to a model. @param {ServedModel | null} model */
   offer(model) {
     const { fields, prompts, texts } = examplesFor(model);
     this.#embedded = model?.embedded === true;
@@ -96,7 +96,7 @@ export class Composer {
   }
 
   /**
-   * What a run of this form would begin with: pieces of text, and numbers of masks.
+   * The initial canvas of this form: pieces of text, and numbers of masks.
    *
    * @returns {(string | number)[]}
    */
@@ -112,7 +112,7 @@ export class Composer {
     this.#field('seed').value = String(seed);
   }
 
-  /** Says what is wrong with the form, and goes there. @param {FormError | null} error */
+  /** Shows an error of the form and focuses its field. @param {FormError | null} error */
   showProblem(error) {
     byId('problem').textContent = error?.message ?? '';
     for (const field of this.#form.querySelectorAll('[aria-invalid]')) field.removeAttribute('aria-invalid');
@@ -122,7 +122,7 @@ export class Composer {
     field.focus();
   }
 
-  /** Offers schedules that this page has no words of its own for. @param {ScheduleEntry[]} entries */
+  /** Adds schedules for which this page has no text of its own. @param {ScheduleEntry[]} entries */
   #learn(entries) {
     const select = /** @type {HTMLSelectElement} */ (this.#form.elements.namedItem('schedule'));
     const known = [...select.options].map(({ value }) => value);
@@ -132,7 +132,7 @@ export class Composer {
       select.append(create('option', { value: type, textContent: commits }));
   }
 
-  /** What the chosen schedule is called, with its bound. */
+  /** The name of the chosen schedule, with its bound. */
   get scheduleTitle() {
     const { schedule, gamma, tau } = this.form;
     const name = this.#form.querySelector(`option[value="${CSS.escape(schedule)}"]`)?.textContent ?? schedule;
@@ -148,7 +148,7 @@ export class Composer {
       if (field instanceof HTMLInputElement && field.type === 'checkbox') field.checked = value === 'on';
       else if (field instanceof RadioNodeList) field.value = value;
       else if (!(field instanceof HTMLSelectElement)) this.#field(name).value = value;
-      // A schedule that this page does not know leaves the one that is chosen.
+      // A schedule that this page does not know leaves the selection unchanged.
       else if ([...field.options].some((option) => option.value === value)) field.value = value;
     }
   }

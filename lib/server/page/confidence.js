@@ -2,10 +2,10 @@
  * Five classes of confidence. Lightness falls and the line under the token grows as the model is less sure, so that
  * the scale can be read without telling its hues apart.
  *
- * @typedef {1 | 2 | 3 | 4 | 5} ConfidenceClass 5 is the surest
+ * @typedef {1 | 2 | 3 | 4 | 5} ConfidenceClass 5 is the highest
  */
 
-/** The classes from sure to unsure: each begins at a probability. */
+/** The classes from sure to unsure, with their lowest probability. */
 export const classes = /** @type {const} */ ([
   { level: 5, from: 0.99, label: '≥ 99 %' },
   { level: 4, from: 0.9, label: '90 %' },
@@ -21,7 +21,7 @@ export const classes = /** @type {const} */ ([
 export const classOf = (confidence) => classes.find(({ from }) => confidence >= from)?.level ?? 1;
 
 /**
- * `97 %`, `99.98 %`: as many digits as tell it from certainty.
+ * `97 %`, `99.98 %`: enough digits to distinguish it from certainty.
  *
  * @param {number} confidence a probability
  */
@@ -30,7 +30,7 @@ export function percent(confidence) {
   if (!(value > 0)) return '0 %';
   if (value < 0.1) return '< 0.1 %';
   const digits = value >= 99.5 ? 2 : value < 10 ? 1 : 0;
-  // What is not certain must not be rounded up to it.
+  // A value below 100 % must not be rounded up to it.
   const rounded = confidence < 1 ? Math.min(Number(value.toFixed(digits)), 99.99) : 100;
   return `${rounded} %`;
 }

@@ -3,12 +3,12 @@
  * that committed something, then `end` or `error`.
  */
 
-/** What `GET /v1/models` says of a model. Servers of other versions may say less. */
+/** A model in `GET /v1/models`. Servers of other versions may omit fields. */
 export interface ServedModel {
   id: string;
-  /** It is the model that comes with the package, which knows its few tasks alone. */
+  /** It is the model included in the package, which knows only a few tasks. */
   embedded?: boolean;
-  /** The last slot of a canvas made of a prompt is reserved. */
+  /** The last slot of a prompt's canvas is reserved. */
   reserves_end?: boolean;
   starting_schedule?: { type: string; gamma?: number };
   schedules?: ScheduleEntry[];
@@ -17,7 +17,7 @@ export interface ServedModel {
 /** A schedule that the server knows. */
 export interface ScheduleEntry {
   type: string;
-  /** What a step commits. */
+  /** Which tokens a step commits. */
   commits: string;
   parameter: { name: string; unit: string; min: number; max: number | null; suggested: number } | null;
 }
@@ -43,9 +43,9 @@ export interface Prediction {
 export interface Start {
   id: string;
   model: string;
-  /** As text beyond 2^53. */
+  /** A string if it is beyond 2^53. */
   seed: number | string;
-  /** Planned in all. */
+  /** Total number of planned steps. */
   steps: number;
   tokens: CanvasToken[];
 }
@@ -60,14 +60,14 @@ export interface Frame {
 }
 
 export interface End {
-  /** null where the model has no tokenizer. */
+  /** null if the model has no tokenizer. */
   text: string | null;
   finish_reason: string;
   usage: { prompt_tokens: number; completion_tokens: number; steps: number };
   elapsed_ms: number;
 }
 
-/** The `error` object of an answer. */
+/** The `error` object of a response. */
 export interface Failure {
   message: string;
   type?: string;

@@ -19,10 +19,10 @@ const duration = (/** @type {number} */ seconds) =>
   seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
 
 /**
- * The figures as they stand on the page.
+ * The figures as text for the page.
  *
  * @param {Figures} figures
- * @param {number} steps planned in all
+ * @param {number} steps total number of planned steps
  * @returns {Record<string, string>}
  */
 export function figureTexts(figures, steps) {
@@ -45,7 +45,7 @@ export function showFigures(texts) {
 }
 
 /**
- * What a run took, in one line.
+ * Tokens, steps and time of a run, in one line.
  *
  * @param {Recording} recording
  */
@@ -58,7 +58,7 @@ export function aboutRun(recording) {
   return `${plural(count, 'token')} in ${plural(frames.length, 'step')}, ${took}${seed}`;
 }
 
-/** Whether a Sudoku came out right; nothing for a text. @param {Recording} run @param {Puzzle | null} puzzle */
+/** Whether a Sudoku is solved; empty for a text. @param {Recording} run @param {Puzzle | null} puzzle */
 export function verdictOf(run, puzzle) {
   if (puzzle === null || run.end === null) return '';
   const written = run.cellsAt(run.frames.length).filter(({ state }) => state !== 'fixed');
@@ -66,7 +66,7 @@ export function verdictOf(run, puzzle) {
   return isSolved(puzzle.layout, digits) ? 'Solved' : 'Not solved: some digits clash';
 }
 
-/** What the other side of a race took. @param {Recording | null} rival */
+/** Steps of the other side of a race. @param {Recording | null} rival */
 export const aboutRace = (rival) =>
   rival === null || rival.frames.length === 0
     ? ''
@@ -90,7 +90,7 @@ export function showCell(cell) {
   byId('inspector').textContent = cell === null ? '' : describe(cell);
 }
 
-/** @param {Explanation | null} explanation null takes it away */
+/** @param {Explanation | null} explanation null removes it */
 export function showFailure(explanation) {
   const place = byId('failure');
   if (explanation === null) {
@@ -102,12 +102,12 @@ export function showFailure(explanation) {
   place.replaceChildren(create('p', {}, create('strong', {}, title), ' ', advice), ...said);
 }
 
-/** For screen readers. @param {string} text */
+/** Announces a text to screen readers. @param {string} text */
 export function announce(text) {
   byId('announcer').textContent = text;
 }
 
-/** The scale of confidence, and what the other kinds of cells look like. */
+/** The legend: the scale of confidence, and the other kinds of cells. */
 export function drawLegend() {
   /** @param {Record<string, string>} data @param {string} text @param {string} label @param {string} [className] */
   const entry = (data, text, label, className = '') => {

@@ -1,5 +1,5 @@
 /**
- * The element with this id. The page is wrong without it, and says which one is missing.
+ * The element with this id. Throws an error with the id if it is missing.
  *
  * @template {Element} [T=HTMLElement]
  * @param {string} id
@@ -29,20 +29,20 @@ export function create(name, properties = {}, ...children) {
 /** Whether the reader asked for less motion. */
 export const reducedMotion = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
 
-/** Brings what is below into view: on a narrow screen the canvas is below the form. @param {HTMLElement} element */
+/** Scrolls an element into view: on a narrow screen the canvas is below the form. @param {HTMLElement} element */
 export function lookAt(element) {
   const { top } = element.getBoundingClientRect();
   if (top < innerHeight * 0.4) return;
   element.scrollIntoView({ block: 'start', behavior: reducedMotion() ? 'auto' : 'smooth' });
 }
 
-/** One of the buttons to run and to stop is there, and keeps the focus that the other had. @param {boolean} on */
+/** Shows either the run or the stop button, which takes over the focus of the other one. @param {boolean} on */
 export function showRunning(on) {
   const [there, gone] = on ? [byId('stop'), byId('run')] : [byId('run'), byId('stop')];
   const focused = document.activeElement === gone;
   there.hidden = false;
   gone.hidden = true;
-  // Whoever looks at the canvas keeps looking at it.
+  // Moving the focus must not scroll the page.
   if (focused) there.focus({ preventScroll: true });
   document.body.classList.toggle('running', on);
 }

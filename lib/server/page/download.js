@@ -13,6 +13,6 @@ export function saveText(text, name, type) {
   document.body.append(link);
   link.click();
   link.remove();
-  // The download has begun by then.
+  // By then, the download has started.
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }

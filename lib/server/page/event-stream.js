@@ -1,8 +1,8 @@
 /** A server-sent event. @typedef {{ event: string, data: string }} ServerSentEvent */
 
 /**
- * Takes a text/event-stream apart as it comes in, wherever the network cut it. Comments, ids and retry times are
- * left out: they mean nothing to a stream that answers one request.
+ * Parses a text/event-stream incrementally, wherever the network splits it. Comments, ids and retry times are ignored:
+ * they have no use in a stream that answers one request.
  */
 export class EventStreamParser {
   #rest = '';
@@ -11,7 +11,7 @@ export class EventStreamParser {
   #data = [];
 
   /**
-   * The events that a piece of the stream completes.
+   * Returns the events that a chunk of the stream completes.
    *
    * @param {string} chunk
    * @returns {ServerSentEvent[]}

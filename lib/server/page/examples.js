@@ -2,14 +2,14 @@
  * @import { ServedModel } from './contract.d.ts'
  * @import { Form } from './request.js'
  *
- * What the fields begin with.
+ * Initial values of the fields.
  * @typedef {Omit<Form, 'puzzle' | 'entry'>} Fields
  *
- * Something to begin with: a name for a button, and the fields that it fills.
+ * An example: the label of a button, and the fields that it fills.
  * @typedef {{ label: string, fields: Partial<Fields> }} Example
  */
 
-/** What the embedded model knows; any other is asked like a person. */
+/** Tasks of the embedded model; other models get questions in plain language. */
 const nano = {
   prompts: ['What is 47+38?', 'Sort z k m q b', 'Reverse lantern'],
   texts: [
@@ -17,7 +17,7 @@ const nano = {
     { text: 'Question: Reverse di___mo___d\nAnswer: dnomaid', tokensPerHole: '1', label: 'di?mo?d' },
     { text: 'Question: Sort z k ___ q\nAnswer: ___ m q z', tokensPerHole: '1', label: 'z k ? q' },
   ],
-  // The canvas that it was taught: 32 new tokens, the last of them reserved.
+  // The canvas length of its training: 32 new tokens, the last of them reserved.
   maxTokens: '31',
   steps: '32',
 };
@@ -40,7 +40,7 @@ export const puzzles = /** @type {const} */ ([
 ]);
 
 /**
- * Examples for a model, and what the other fields begin with.
+ * Examples for a model, and initial values of the other fields.
  *
  * @param {ServedModel | null} model
  */
@@ -72,8 +72,8 @@ export function examplesFor(model) {
 }
 
 /**
- * What fits each kind of text: steps, and the bound of entropy. The cells of a Sudoku depend on each other, and many that
- * are nearly certain each are not so together.
+ * Suitable steps and entropy bound for each kind of text. The cells of a Sudoku depend on each other: many that are
+ * each nearly certain are not so together.
  *
  * @param {Fields} fields
  * @returns {Record<string, { steps: string, gamma: string }>}

@@ -1,16 +1,16 @@
 /**
  * @import { Failure } from './contract.d.ts'
  *
- * What to tell a person about a request that failed.
+ * Texts that explain a failed request to the user.
  * @typedef {{ title: string, advice: string, detail: string }} Explanation
  */
 
-/** A request that the server refused, or a run that it gave up. */
+/** A request that the server refused, or a run that failed there. */
 export class RequestError extends Error {
   /**
    * @param {number | null} status of HTTP; null for an error in the middle of a stream
-   * @param {Failure | null} failure what the server said
-   * @param {string | null} [retryAfter] seconds, as the header has it
+   * @param {Failure | null} failure the server's error
+   * @param {string | null} [retryAfter] seconds, from the header
    */
   constructor(status, failure, retryAfter = null) {
     super(failure?.message ?? `HTTP ${status}`);
@@ -36,7 +36,7 @@ export function explain(error) {
     };
   }
   if (error instanceof RequestError) return explainRefusal(error);
-  // fetch rejects with a TypeError when there is no answer at all.
+  // fetch rejects with a TypeError if there is no response.
   if (error instanceof TypeError) {
     return {
       title: 'The server cannot be reached.',

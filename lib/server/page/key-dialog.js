@@ -3,7 +3,7 @@ import { byId } from './dom.js';
 /**
  * Asks for an API key.
  *
- * @returns {Promise<string | null>} null when the reader would rather not
+ * @returns {Promise<string | null>} null if the user cancels
  */
 export function askForKey() {
   const dialog = /** @type {HTMLDialogElement} */ (byId('key-dialog'));

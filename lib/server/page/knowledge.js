@@ -1,14 +1,14 @@
 /** @import { Form } from './request.js' */
 
-/** The texts of the embedded model were so long when it was taught, in tokens. */
+/** Length of the embedded model's training texts, in tokens. */
 const taught = 64;
 
 const advice =
-  'The embedded model is of teaching size. It knows sums and differences below 100, such as “What is 47+38?”, ' +
+  'The embedded model is very small. It knows sums and differences below 100, such as “What is 47+38?”, ' +
   '“Sort z k m q” with three to eight letters, “Reverse lantern” with three to nine, and small Sudokus.';
 
 /**
- * What to tell a reader whose text the embedded model cannot know; nothing where it can.
+ * The warning for a text that the embedded model does not know; empty if it does.
  *
  * @param {Pick<Form, 'mode' | 'prompt' | 'text' | 'maxTokens'>} form
  */
@@ -18,7 +18,7 @@ export function warningFor({ mode, prompt, text, maxTokens }) {
   if (!known) return `${advice} Of anything else it makes nonsense.`;
   const length = 'Question: \nAnswer:'.length + prompt.length + Number(maxTokens || 0);
   if (mode === 'prompt' && length > taught + 16) {
-    return `The embedded model was taught texts of ${taught} characters: with this much room it may lose its way. Try 31 tokens.`;
+    return `The embedded model was trained on texts of ${taught} characters: with this much room its answer may be wrong. Try 31 tokens.`;
   }
   return '';
 }
@@ -30,7 +30,7 @@ export function isTask(prompt) {
   return /^Sort [a-z]( [a-z]){2,7}$/.test(prompt) || /^Reverse [a-z]{3,9}$/.test(prompt);
 }
 
-/** Whether a text can be one of the tasks with its answer, whatever comes into its holes. @param {string} text */
+/** Whether a text can be one of the tasks with its answer, whatever its holes are filled with. @param {string} text */
 function isTaskWithHoles(text) {
   const tasks = [
     /^What is [\d_+-]+\?\nAnswer: [\d_]+$/,

@@ -7,11 +7,11 @@ import { TextCanvas } from './text-canvas.js';
  * @import { Puzzle } from './sudoku.js'
  */
 
-/** Where a run is shown: a text or a board, and above it, in a race, what is run and how many passes it took. */
+/** Shows a run: a text or a board, and above it, in a race, the run's title and its number of passes. */
 export class Lane {
-  /** What is shown. @type {Recording | null} */
+  /** The shown run. @type {Recording | null} */
   recording = null;
-  /** The puzzle of what is shown, when it is one. @type {Puzzle | null} */
+  /** The puzzle of the shown run, if it is one. @type {Puzzle | null} */
   puzzle = null;
   #title = create('span');
   #count = create('b');
@@ -19,8 +19,8 @@ export class Lane {
 
   /**
    * @param {HTMLElement} root
-   * @param {string} name begins the ids of its elements
-   * @param {(lane: Lane, position: number | null) => void} onInspect the position that is pointed at
+   * @param {string} name prefix of the ids of its elements
+   * @param {(lane: Lane, position: number | null) => void} onInspect the selected position
    */
   constructor(root, name, onInspect) {
     this.root = root;
@@ -37,13 +37,13 @@ export class Lane {
     this.#place();
   }
 
-  /** What this lane runs; nothing outside a race. @param {string} title */
+  /** Sets the title of this lane; empty outside a race. @param {string} title */
   name(title) {
     this.#title.textContent = title;
     this.#head.hidden = title === '';
   }
 
-  /** Shows what a run would begin with. @param {Puzzle | null} puzzle @param {(string | number)[]} pieces */
+  /** Shows the initial canvas of a run. @param {Puzzle | null} puzzle @param {(string | number)[]} pieces */
   preview(puzzle, pieces) {
     this.recording = null;
     this.puzzle = puzzle;
@@ -53,7 +53,7 @@ export class Lane {
     else this.board.open(puzzle);
   }
 
-  /** Takes a run that begins. @param {Recording} recording @param {Puzzle | null} puzzle */
+  /** Shows a run that starts. @param {Recording} recording @param {Puzzle | null} puzzle */
   open(recording, puzzle) {
     this.recording = recording;
     this.puzzle = puzzle;
@@ -64,7 +64,7 @@ export class Lane {
   }
 
   /**
-   * Draws the run after some of its frames; those that it does not have yet, or has no more, change nothing.
+   * Draws the run after a number of frames. A number beyond the run's frames shows its latest one.
    *
    * @param {number} frames
    * @param {{ guesses: boolean }} options
@@ -81,7 +81,7 @@ export class Lane {
     this.root.classList.toggle('arrived', finished);
   }
 
-  /** A text or a board, whichever is on. */
+  /** The text or the board, whichever is visible. */
   #place() {
     this.canvas.root.hidden = this.puzzle !== null;
     this.board.root.hidden = this.puzzle === null;

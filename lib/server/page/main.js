@@ -36,9 +36,9 @@ import { Timeline } from './timeline.js';
 const player = new Player();
 /** The run in progress. @type {AbortController | null} */
 let running = null;
-/** The result was told. */
+/** The result has been announced. */
 let settled = false;
-/** How what is shown was run. */
+/** How the shown run was started: its schedule. */
 let title = '';
 
 const guesses = /** @type {HTMLInputElement} */ (byId('guesses'));
@@ -57,22 +57,22 @@ const address = new Address((state) => {
   preview();
 });
 
-/** Points at a position of a canvas. @param {Lane} where @param {number | null} position */
+/** Shows a position of a canvas in the inspector. @param {Lane} where @param {number | null} position */
 function inspect(where, position) {
   const cells = position === null ? [] : (where.recording?.cellsAt(player.shown) ?? []);
   showCell(cells.find((cell) => cell.position === position) ?? null);
 }
 
-/** The form is another now. */
+/** Called when the form has changed. */
 function change() {
   if (ready) address.edit(composer.form);
   code.update();
   preview();
 }
-/** The form is filled, and what happens to it is the reader's doing. */
+/** The form is filled: later changes are the user's. */
 let ready = false;
 
-/** Shows what the form stands for, unless that would take a run of its kind off the page. */
+/** Shows the canvas of the form, unless that would remove a run of the same kind from the page. */
 function preview() {
   const form = composer.form;
   const wanted = form.mode === 'sudoku' ? form.puzzle : null;
@@ -85,7 +85,7 @@ function preview() {
   lane.preview(wanted, composer.preview);
 }
 
-/** Shows both sides of a race, or takes the other one away. @param {string} title of this side; nothing: no race */
+/** Shows both sides of a race, or removes the other one. @param {string} title of this side; empty: no race */
 function showRival(title) {
   byId('lanes').classList.toggle('racing', title !== '');
   rival.root.hidden = title === '';
@@ -127,7 +127,7 @@ async function run() {
   } catch (error) {
     if (!controller.signal.aborted) fail(error);
   }
-  // A newer run has taken over, and the page is its own.
+  // A newer run owns the page now.
   if (running !== controller) return;
   controller.abort();
   running = null;
@@ -158,7 +158,7 @@ function begin(recording, puzzle, name, withRival) {
   lookAt(byId('stage'));
 }
 
-/** Something came of a run. */
+/** Called after every event of a run. */
 function took() {
   player.count = Math.max(lane.recording?.frames.length ?? 0, rival.recording?.frames.length ?? 0);
   draw();
@@ -169,7 +169,7 @@ function draw() {
   if (lane.recording !== null) timeline.draw(lane.recording, player.shown, rival.recording);
 }
 
-/** Nothing more comes of the run that is shown. */
+/** Called when the shown run sends no more events. */
 function close() {
   if (lane.recording === null) {
     preview();
@@ -178,7 +178,7 @@ function close() {
   for (const { recording } of [lane, rival]) if (recording !== null) recording.closed = true;
   player.close();
   draw();
-  // The run before is still there when the new one never began.
+  // The earlier run is still shown if the new one never started.
   if (settled) tell();
   show();
 }
@@ -191,7 +191,7 @@ function fail(error) {
 }
 
 /**
- * Asks for a key and tries again with it; false when there is none.
+ * Asks for a key and retries with it; false if the user gives none.
  *
  * @param {() => Promise<void>} action
  */
@@ -224,7 +224,7 @@ function togglePlay() {
   requestAnimationFrame(tick);
 }
 
-/** Draws the frame that is shown, with its figures. */
+/** Draws the current frame, with its figures. */
 function show() {
   const { recording } = lane;
   if (recording === null) return;
@@ -239,7 +239,7 @@ function show() {
   if (recording.closed && !playing && !settled) settle();
 }
 
-/** Tells the result, once it is there to see. */
+/** Announces the result once it is visible. */
 function settle() {
   if (lane.recording === null) return;
   settled = true;
@@ -296,7 +296,7 @@ byId('save').addEventListener('click', () => {
   ].flatMap(({ recording, puzzle, title }) => (recording === null ? [] : [{ recording, puzzle, title }]));
   if (runs.length > 0) saveText(drawPicture(runs), 'unmasking.svg', 'image/svg+xml');
 });
-// The fragment of the address is the form's.
+// The fragment of the address holds the form's state.
 byId('skip').addEventListener('click', (event) => {
   event.preventDefault();
   byId('stage').focus();

@@ -5,10 +5,10 @@ import { unitsOf } from './sudoku.js';
  * @import { Cell } from './recording.js'
  * @import { Puzzle } from './sudoku.js'
  *
- * Where a token of a picture stands.
+ * Place of a token in a picture.
  * @typedef {{ x: number, y: number, width: number, height: number, cell: Cell }} Place
  *
- * Where everything of a run stands: the tokens that it writes, what is given, and lines.
+ * Layout of a run: the tokens that it writes, the given ones, and lines.
  * @typedef {{ width: number, height: number, places: Place[], given: { x: number, y: number, text: string }[],
  *   lines: { x: number, y: number, x2: number, y2: number, heavy: boolean }[], board: boolean }} Layout
  */
@@ -46,14 +46,14 @@ export function placeBoard({ layout, cells: digits }, cells) {
   return placed;
 }
 
-/** Of a character of a monospaced type at 17 pixels. */
+/** Width of a character of a monospaced font at 17 pixels. */
 const advance = 10.25;
 const tokenHeight = 24;
 const lineHeight = 35;
 const columns = 62;
 
 /**
- * A text, in lines. Where a token stands depends on the text that there is at the end.
+ * A text, in lines. The place of a token depends on the final text.
  *
  * @param {readonly Cell[]} cells at the end of the run, none of them behind the end of the text
  * @returns {Layout}
@@ -77,7 +77,7 @@ export function placeText(cells) {
         if (column + columnsOf(character) > columns) newLine();
         const last = placed.given.at(-1);
         const y = row * lineHeight + 17;
-        // Characters of one line are one text.
+        // Characters of one line form one text.
         if (last?.y === y && last.x + columnsOf(last.text) * advance === column * advance)
           last.text += character;
         else placed.given.push({ x: column * advance, y, text: character });
@@ -103,7 +103,7 @@ export function placeText(cells) {
 
 const wide = /[\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\p{Emoji_Presentation}]/u;
 
-/** How many columns a text takes. @param {string} text */
+/** Number of columns of a text. @param {string} text */
 export const columnsOf = (text) =>
   [...text].reduce(
     (sum, character) => sum + (wide.test(character) ? 2 : /\p{M}/u.test(character) ? 0 : 1),

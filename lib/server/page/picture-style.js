@@ -1,6 +1,6 @@
 /**
- * Colours of the page (page.css) for a picture, which must carry its own: a paper of its own too, so that it can be
- * read on whatever lies behind it.
+ * Colours of the page (page.css) for a picture, which must include them, and a background, so that it is readable on
+ * any page.
  *
  * @typedef {Record<string, string>} Palette
  */
@@ -53,7 +53,7 @@ const variables = (/** @type {Palette} */ palette) =>
     .map(([name, colour]) => `--${name}:${colour}`)
     .join(';');
 
-/** Everything of the style sheet that does not depend on the run. */
+/** The part of the style sheet that does not depend on the run. */
 export const baseStyle = [
   `svg{${variables(light)}}`,
   `@media(prefers-color-scheme:dark){svg{${variables(dark)}}}`,
@@ -65,7 +65,7 @@ export const baseStyle = [
   '.mask{fill:var(--mask)}.faint{fill:var(--mask-faint)}.fresh{fill:var(--ink)}.on{fill:var(--paper)}',
   ...[1, 2, 3, 4, 5].map((level) => `.sure${level}{fill:var(--sure-${level})}`),
   ...[1, 2, 3, 4].map((level) => `.line${level}{fill:var(--line-${level})}`),
-  // The less sure a guess is, the fainter it stands there.
+  // The less sure a guess is, the fainter it is.
   ...[0.3, 0.4, 0.5, 0.65, 0.8].map(
     (opacity, i) => `.guess${i + 1}{fill:var(--soft);fill-opacity:${opacity}}`,
   ),

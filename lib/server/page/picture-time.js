@@ -1,13 +1,13 @@
 /**
- * When the parts of an animated picture are there. Time is counted in frames: frame 0 is the canvas before the first
+ * When the parts of an animated picture are visible. Time is counted in frames: frame 0 is the canvas before the first
  * step. All runs of a picture share one clock, so that a step takes the same time in each.
  */
 export class Timetable {
   /** Seconds before the first step. */
   #lead = 1;
-  /** Seconds in which the last frame stands still. */
+  /** Seconds for which the last frame is shown. */
   #rest = 3.5;
-  /** Seconds in which something goes. What comes is there at once. */
+  /** Seconds in which a part fades out. Parts appear at once. */
   #fade = 0.22;
   /** @type {Map<string, [number, number]>} */
   #spans = new Map();
@@ -20,8 +20,8 @@ export class Timetable {
   }
 
   /**
-   * The classes of what is there from one frame up to another, without the latter; Infinity is the end. Without motion
-   * a picture shows how the runs ended.
+   * The classes of a part that is visible from one frame up to, but not including, another; Infinity is the end.
+   * Without motion a picture shows the end of the runs.
    *
    * @param {number} from
    * @param {number} [to]
@@ -34,7 +34,7 @@ export class Timetable {
     return `${last ? '' : 'gone '}${name}`;
   }
 
-  /** The style sheet of everything that was asked for. */
+  /** The style sheet of all classes returned so far. */
   get style() {
     const names = [...this.#spans.keys()];
     if (names.length === 0) return '';

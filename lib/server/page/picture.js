@@ -10,7 +10,7 @@ import { endOf, isSpecial } from './recording.js';
  * @import { Recording } from './recording.js'
  * @import { Puzzle } from './sudoku.js'
  *
- * A run of a picture: what it is called, what it did, and the puzzle when it is one.
+ * A run of a picture: its title, its recording, and the puzzle if it is one.
  * @typedef {{ title: string, recording: Recording, puzzle: Puzzle | null }} Run
  */
 
@@ -19,8 +19,8 @@ const gap = 64;
 const barsHeight = 34;
 
 /**
- * Runs as an animated SVG that needs nothing beside itself: how they unmask, step by step, on one clock, with the
- * forward passes counted. Whoever asks for less motion sees how they ended.
+ * Runs as a self-contained animated SVG: how they unmask, step by step, on one clock, with the number of forward
+ * passes. With reduced motion it shows how they ended.
  *
  * @param {readonly Run[]} runs
  * @returns {string} the same for the same runs
@@ -28,7 +28,7 @@ const barsHeight = 34;
 export function drawPicture(runs) {
   const timetable = new Timetable(Math.max(...runs.map(({ recording }) => recording.frames.length)));
   const layouts = runs.map(layoutOf);
-  // Boards stand side by side, texts one below the other.
+  // Boards are side by side, texts one below the other.
   const beside = layouts.every(({ board }) => board);
   let [x, y] = [margin, margin];
   let [width, height] = [legendWidth, 0];
@@ -71,7 +71,7 @@ function drawRun({ title, recording, puzzle }, layout, timetable) {
   const count = recording.frames.length;
   const top = 28;
   const type = puzzle === null ? 'code' : 'digit';
-  // A long run of many tokens does without guesses: a picture should stay small.
+  // A long run of many tokens is drawn without guesses, to keep the picture small.
   const guesses = count * layout.places.length <= 4000;
   const histories = guesses ? historiesOf(recording) : new Map();
   const given = layout.given.map(({ x, y, text }) => textAt(x, y, text, `${type} soft`));
@@ -100,7 +100,7 @@ function drawRun({ title, recording, puzzle }, layout, timetable) {
 }
 
 /**
- * The guesses for each position, by the frames in which they stood: equal ones after one another are one.
+ * The guesses for each position, with the frames that show them: equal consecutive ones are merged.
  *
  * @param {Recording} recording
  */
@@ -123,7 +123,7 @@ function historiesOf(recording) {
 }
 
 /**
- * A token: what it became, and above it, while they last, its mask, its guesses, and the moment when it was committed.
+ * A token: its final text, and above it, for their frames, its mask, its guesses, and the step that committed it.
  *
  * @param {Place} place
  * @param {string} type
@@ -168,7 +168,7 @@ function drawPlace({ x, y, width, height, cell }, type, histories, timetable) {
 }
 
 /**
- * How many forward passes there were so far, and a bar for each, as high as the tokens that it committed.
+ * The number of forward passes so far, and a bar for each, as high as the number of tokens that it committed.
  *
  * @param {Recording} recording
  * @param {number} width
@@ -194,7 +194,7 @@ function drawCounter({ frames, committed }, width, timetable) {
 
 const legendWidth = 600;
 
-/** What the colours mean. */
+/** The legend of the colours. */
 function drawLegend() {
   /** @type {[string, string, number][]} */
   const entries = [
@@ -232,7 +232,7 @@ const textAt = (x, y, text, name, more = '') =>
 
 const passes = (/** @type {number} */ count) => `${count} forward pass${count === 1 ? '' : 'es'}`;
 
-/** XML has no control characters and no halves of characters. @param {string} text */
+/** Escapes a text for XML, which allows neither control characters nor lone surrogates. @param {string} text */
 const plain = (text) =>
   text
     .replaceAll(/[\p{Cc}\p{Cs}\uFFFE\uFFFF]/gu, '◌')

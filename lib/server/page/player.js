@@ -1,32 +1,32 @@
 /**
- * Which frame is shown, and when the next one follows. Frames may come in faster than one can watch, or slower: each
- * is shown for `dwell` milliseconds at least. Knows no clock: `advance` is told the time.
+ * Decides which frame is shown, and when the next one follows. Frames may arrive faster than one can watch, or slower:
+ * each is shown for at least `dwell` milliseconds. It has no clock: `advance` takes the time.
  */
 export class Player {
-  /** Frames that are shown; 0 is the canvas before the first step. */
+  /** Number of the shown frame; 0 is the canvas before the first step. */
   shown = 0;
-  /** Frames that there are. */
+  /** Number of frames received. */
   count = 0;
   playing = false;
-  /** More frames may come. */
+  /** More frames may arrive. */
   open = false;
-  /** Milliseconds that a frame stays. */
+  /** Milliseconds for which a frame is shown. */
   dwell = 0;
   #since = Number.NEGATIVE_INFINITY;
 
-  /** A new run: nothing is there yet, and what comes is played. */
+  /** Starts a new run: it has no frames yet, and they are played as they arrive. */
   begin() {
     Object.assign(this, { shown: 0, count: 0, playing: true, open: true });
     this.#since = Number.NEGATIVE_INFINITY;
   }
 
-  /** No more frames will come. */
+  /** Called when no more frames will arrive. */
   close() {
     this.open = false;
     if (this.shown === this.count) this.playing = false;
   }
 
-  /** Plays on, from the start when the end is shown. */
+  /** Plays from the current frame, or from the start if the end is shown. */
   play() {
     if (this.shown === this.count && !this.open) this.shown = 0;
     this.playing = this.open || this.shown < this.count;
@@ -47,7 +47,7 @@ export class Player {
   }
 
   /**
-   * Goes on when it is time. Returns whether something else is shown now.
+   * Shows the next frame when it is due. Returns whether the shown frame has changed.
    *
    * @param {number} now milliseconds
    */
@@ -60,7 +60,7 @@ export class Player {
   }
 }
 
-/** How long a frame stays, by pace: a run of few steps may take its time, one of many must not take forever. */
+/** By pace, milliseconds of a whole run and limits per frame: short runs are slower, long runs not endless. */
 const paces = { calm: [9000, 120, 900], brisk: [3500, 40, 350] };
 
 /**

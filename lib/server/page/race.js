@@ -7,10 +7,10 @@ import { draws } from './request.js';
  * @import { Lane } from './lane.js'
  */
 
-/** What the other side of a race is called. */
+/** Title of the other side of a race. */
 export const rivalTitle = 'One token a step';
 
-/** As many steps as a server takes. */
+/** Largest number of steps that a server accepts. */
 const mostSteps = 65536;
 
 /**
@@ -22,7 +22,7 @@ const mostSteps = 65536;
  */
 export function rivalOf(request, { tokens, seed }) {
   const masked = tokens.filter((token) => token.masked).length;
-  // An equal share of half a token: with a whole one, rounding makes a step commit two now and then.
+  // Half a token per step: with a whole one, rounding would sometimes make a step commit two.
   const steps = Math.min(mostSteps, Math.max(1, 2 * masked));
   return { ...request, schedule: 'entropy', steps, seed };
 }
@@ -32,7 +32,7 @@ export function rivalOf(request, { tokens, seed }) {
  *
  * @param {DenoiseRequest} request
  * @param {{ lane: Lane, rival: Lane | null, signal: AbortSignal, onOpen: (recording: Recording) => void,
- *   onMessage: () => void }} race without a rival it is none; `onOpen` opens the first lane
+ *   onMessage: () => void }} race no race without a rival; `onOpen` opens the first lane
  * @throws what `denoise` throws, for either
  */
 export async function race(request, { lane, rival, signal, onOpen, onMessage }) {
@@ -43,7 +43,7 @@ export async function race(request, { lane, rival, signal, onOpen, onMessage }) 
     if (rival === null) return;
     const against = rivalOf(request, recording.start);
     other = follow(against, { lane: rival, signal, onMessage }, (own) => rival.open(own, lane.puzzle));
-    // It is waited for below; until then nobody else would take note of its failure.
+    // It is awaited below; until then its failure must not count as an unhandled rejection.
     other.catch(() => {});
   });
   await other;

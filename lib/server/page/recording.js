@@ -1,11 +1,11 @@
 /**
  * @import { End, Frame, Prediction, Start } from './contract.d.ts'
  *
- * What became of one position, in which step of the run, and in which of its frames, counted from 1: steps that
- * commit nothing send none.
+ * The committed token of a position, with its step of the run and its frame, counted from 1: steps that commit nothing
+ * send no frame.
  * @typedef {Prediction & { step: number, frame: number }} Commit
  *
- * One position as it stands after some frame.
+ * State of one position after a frame.
  * @typedef {{ position: number, state: 'fixed' | 'masked' | 'fresh' | 'written', text: string,
  *   commit: Commit | null, guess: Prediction | null }} Cell
  *
@@ -13,22 +13,22 @@
  *   perSecond: number | null, seconds: number, entropy: number | null }} Figures
  */
 
-/** A run as it was received: every step of it can be looked at again. */
+/** A run as it was received: each of its steps can be shown again. */
 export class Recording {
   /** @type {Frame[]} */
   frames = [];
-  /** What was left in the guesses of each frame, in nats. @type {number[]} */
+  /** Total entropy of the guesses of each frame, in nats. @type {number[]} */
   entropies = [];
   /** @type {End | null} */
   end = null;
-  /** Nothing more will come: the run ended, failed, or was stopped. */
+  /** No more frames will arrive: the run ended, failed, or was stopped. */
   closed = false;
   /** @type {Map<number, Commit>} */
   #commits = new Map();
 
   /**
    * @param {Start} start
-   * @param {{ draws?: boolean }} [run] whether anything is drawn in it: its seed matters
+   * @param {{ draws?: boolean }} [run] whether it draws random numbers, so that its seed matters
    */
   constructor(start, { draws = true } = {}) {
     this.start = start;
@@ -89,7 +89,7 @@ export class Recording {
     };
   }
 
-  /** Steps in all: those that were planned, until it is known how many it took. */
+  /** Total number of steps: the planned ones until the run has ended. */
   get steps() {
     return (this.end === null ? undefined : this.frames.at(-1)?.step) ?? this.start.steps;
   }
@@ -100,7 +100,7 @@ export class Recording {
   }
 
   /**
-   * The text of the holes after `count` frames, `░` for what is masked.
+   * The text of the holes after `count` frames, `░` for masked positions.
    *
    * @param {number} count
    */
@@ -109,7 +109,7 @@ export class Recording {
     return readable(cells.slice(0, endOf(cells)));
   }
 
-  /** The text that the run gave; of one that did not end, the canvas as far as it came. */
+  /** The text that the run returned; the latest canvas if it did not end. */
   get result() {
     return this.end?.text?.replaceAll(/<\|[^|<>]*\|>/g, '') ?? readable(this.cellsAt(this.frames.length));
   }
@@ -120,7 +120,7 @@ const readable = (cells) =>
   cells.map(({ state, text }) => (state === 'masked' ? '░' : isSpecial(text) ? '' : text)).join('');
 
 /**
- * Whether a token is none of the text: an end, a pad.
+ * Whether a token is not part of the text: an end or a pad.
  *
  * @param {string} text
  */

@@ -4,17 +4,17 @@ import { textOf } from './sudoku.js';
  * @import { DenoiseRequest, Schedule, ScheduleEntry } from './contract.d.ts'
  * @import { Puzzle } from './sudoku.js'
  *
- * What the form holds, as it was typed.
+ * Content of the form, as typed.
  * @typedef {{ mode: 'prompt' | 'holes' | 'sudoku', prompt: string, text: string, puzzle: Puzzle,
  *   maxTokens: string, tokensPerHole: string, steps: string, schedule: string, gamma: string, tau: string,
  *   blocks: string, temperature: string, seed: string, race?: string,
  *   parameter?: string, entry?: ScheduleEntry }} Form
  */
 
-/** What stands for a hole in a text. */
+/** Text that marks a hole. */
 export const hole = '___';
 
-/** A value of the form that cannot be sent; names the field. */
+/** An invalid value of the form, with the name of the field. */
 export class FormError extends Error {
   /**
    * @param {keyof Form} field
@@ -26,11 +26,11 @@ export class FormError extends Error {
   }
 }
 
-/** Schedules that draw no positions. */
+/** Schedules that do not draw positions at random. */
 const steady = ['entropy', 'confidence', 'margin', 'entropy-bounded', 'threshold'];
 
 /**
- * Whether anything of a run is drawn, so that its seed matters; a form of which one cannot tell may.
+ * Whether a run draws random numbers, so that its seed matters; true if a form leaves that open.
  *
  * @param {{ temperature?: string | number, schedule?: Schedule }} settings of a form or a request
  * @returns {boolean}
@@ -44,7 +44,7 @@ export function draws({ temperature = 0, schedule = 'entropy' }) {
 }
 
 /**
- * The request that a form stands for.
+ * The request of a form.
  *
  * @param {Form} form
  * @returns {DenoiseRequest}
@@ -101,7 +101,7 @@ function scheduleOf(form) {
     if (gamma === undefined) throw new FormError('gamma', 'Give the bound of entropy, for example 0.1.');
     schedule = { type: form.schedule, gamma };
   }
-  // One that only the server knows.
+  // A schedule that only the server knows.
   if (form.entry?.parameter) {
     const { name, min, max, suggested } = form.entry.parameter;
     const value = number(form, 'parameter', `The schedule's ${name}`, min, max ?? Number.MAX_VALUE);
@@ -117,7 +117,7 @@ function scheduleOf(form) {
 }
 
 /**
- * A number of up to 64 bits; as text where JavaScript's numbers end.
+ * A number of up to 64 bits; a string if it is beyond the safe integers of JavaScript.
  *
  * @param {string} text
  */

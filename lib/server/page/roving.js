@@ -1,6 +1,6 @@
 /**
- * Makes a set of elements one stop of the Tab key: arrow keys, Home and End move among them, and so do pointers.
- * What is pointed at is the active descendant of the root, so that a screen reader says its label.
+ * Makes a set of elements one stop of the Tab key: arrow keys, Home and End move among them, and so do pointers. The
+ * selected element is the active descendant of the root, so that a screen reader reads its label.
  */
 export class Roving {
   /** @type {readonly HTMLElement[]} */
@@ -11,7 +11,7 @@ export class Roving {
   /**
    * @param {HTMLElement} root
    * @param {(index: number | null) => void} onPoint
-   * @param {(key: string, index: number) => number} move where a key leads; the same index when nowhere
+   * @param {(key: string, index: number) => number} move index to which a key moves; the same index for none
    */
   constructor(root, onPoint, move) {
     this.root = root;
@@ -27,7 +27,7 @@ export class Roving {
     root.addEventListener('blur', () => this.point(null));
   }
 
-  /** @param {readonly HTMLElement[]} items in order; none takes the root out of the tab order */
+  /** @param {readonly HTMLElement[]} items in order; an empty list removes the root from the tab order */
   use(items) {
     this.point(null);
     this.#items = items;
@@ -37,7 +37,7 @@ export class Roving {
     else this.root.removeAttribute('tabindex');
   }
 
-  /** Leaves out what comes behind the first items. @param {number} count of those that stay */
+  /** Removes all items after the first ones. @param {number} count of items that stay */
   limit(count) {
     this.#limit = count;
     if (this.#active >= count) {

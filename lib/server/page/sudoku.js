@@ -1,5 +1,5 @@
 /**
- * Sudokus as the nano model was taught them: 4 × 4 with boxes of 2 × 2, 6 × 6 with boxes of 2 rows × 3 columns.
+ * Sudokus as in the training of the nano model: 4 × 4 with boxes of 2 × 2, 6 × 6 with boxes of 2 rows × 3 columns.
  *
  * @typedef {{ size: 4 | 6, boxRows: number, boxColumns: number }} Layout
  * @typedef {{ layout: Layout, cells: readonly number[] }} Puzzle cells row by row, 0 = hole
@@ -12,7 +12,7 @@ export const layouts = {
   6: { size: 6, boxRows: 2, boxColumns: 3 },
 };
 
-/** A canvas of this many tokens is what the model saw in training. */
+/** Number of tokens of the model's training canvases. */
 const canvasLength = 64;
 
 /**
@@ -40,8 +40,8 @@ function shareUnit(layout, one, other) {
 }
 
 /**
- * A puzzle with one solution: a grid that obeys the rules, with `holes` cells taken out. What the rules do not settle the
- * model would have to guess.
+ * A puzzle with one solution: a valid grid from which `holes` cells were removed. With several solutions the model
+ * would have to guess.
  *
  * @param {4 | 6} size
  * @param {number} holes
@@ -61,11 +61,11 @@ export function makePuzzle(size, holes, random = Math.random) {
 }
 
 /**
- * Fills the empty cells of a grid; false where that cannot be done.
+ * Fills the empty cells of a grid; false if that is impossible.
  *
  * @param {Layout} layout
  * @param {number[]} cells
- * @param {() => number[]} digitsInOrder those to try in a cell
+ * @param {() => number[]} digitsInOrder digits to try in a cell
  * @returns {boolean}
  */
 function solve(layout, cells, digitsInOrder) {
@@ -81,11 +81,11 @@ function solve(layout, cells, digitsInOrder) {
 }
 
 /**
- * How many ways there are to fill the empty cells.
+ * Number of ways to fill the empty cells.
  *
  * @param {Layout} layout
  * @param {readonly number[]} cells
- * @param {number} max no more are counted
+ * @param {number} max counting stops here
  * @returns {number}
  */
 export function countSolutions(layout, cells, max) {
@@ -140,7 +140,7 @@ export function textOf({ layout, cells }, hole) {
 }
 
 /**
- * Cells whose digit stands twice in a row, column or box. Cells without a digit (0, NaN) clash with nothing.
+ * Cells whose digit occurs twice in a row, column or box. Cells without a digit (0, NaN) clash with nothing.
  *
  * @param {Layout} layout
  * @param {readonly number[]} digits

@@ -13,8 +13,8 @@ export class TextCanvas {
 
   /**
    * @param {HTMLElement} root
-   * @param {string} name begins the ids of its tokens
-   * @param {(position: number | null) => void} onInspect the token that is pointed at
+   * @param {string} name prefix of the ids of its tokens
+   * @param {(position: number | null) => void} onInspect the selected token
    */
   constructor(root, name, onInspect) {
     this.root = root;
@@ -26,7 +26,7 @@ export class TextCanvas {
     });
   }
 
-  /** Takes the place over. @param {number} length tokens */
+  /** Shows an empty canvas. @param {number} length tokens */
   open(length) {
     this.root.className = 'text-canvas';
     this.#fit(length);
@@ -50,7 +50,7 @@ export class TextCanvas {
       const token = this.#tokens[i];
       if (token === undefined) return;
       paint(token, cell, guesses);
-      // What lies behind the end is not part of the text, whatever comes of it; nor are pads that were there before.
+      // Cells after the end are not part of the text, whatever they become; nor are given pads.
       const beyond = i > end || (cell.state === 'fixed' && isSpecial(cell.text));
       token.classList.toggle('beyond', beyond);
       if (!beyond) last = i;
@@ -58,7 +58,7 @@ export class TextCanvas {
     this.#roving.limit(last + 1);
   }
 
-  /** A short text may be large, a long one is set smaller. @param {number} length tokens, about */
+  /** Sets the font size: larger for a short text, smaller for a long one. @param {number} length tokens, about */
   #fit(length) {
     this.root.dataset.length = length <= 96 ? 'short' : length <= 256 ? 'middle' : 'long';
   }
@@ -68,7 +68,7 @@ export class TextCanvas {
   }
 
   /**
-   * What a run would begin with, as far as the page can know: pieces of text, and numbers of masks.
+   * Shows the initial canvas of a run, as far as the page knows it: pieces of text, and numbers of masks.
    *
    * @param {readonly (string | number)[]} pieces
    */

@@ -6,8 +6,8 @@ const svg = 'http://www.w3.org/2000/svg';
 const height = 100;
 
 /**
- * The steps of a run as a chart under which one scrubs: a bar for every step, as high as the tokens that it
- * committed, and a line for the entropy that was left after it.
+ * The steps of a run as a chart above a scrubber: a bar for every step, as high as the number of tokens that it
+ * committed, and a line for the entropy left after it.
  */
 export class Timeline {
   #chart = /** @type {SVGSVGElement} */ (byId('chart'));
@@ -32,7 +32,7 @@ export class Timeline {
   }
 
   /**
-   * Draws what there is.
+   * Draws the chart.
    *
    * @param {Recording} recording
    * @param {number} shown frames
@@ -40,13 +40,13 @@ export class Timeline {
    */
   draw(recording, shown, rival) {
     const { frames, entropies, holes } = recording;
-    // While a run goes on there is room for what is still to come.
+    // During a run there is room for the steps that are still to come.
     const own = recording.closed
       ? frames.length
       : Math.max(frames.length, Math.min(recording.start.steps, holes.length));
     const steps =
       rival === null ? own : Math.max(own, rival.closed ? rival.frames.length : rival.holes.length);
-    // Few steps make no broader bars than a finger.
+    // Bars of a run with few steps are at most as broad as a finger.
     const width = Math.min(0.84, (48 * steps) / Math.max(1, this.#chart.clientWidth));
     const max = Math.max(1, ...recording.committed);
     this.#chart.setAttribute('viewBox', `0 0 ${Math.max(1, steps)} ${height}`);
@@ -68,7 +68,7 @@ export class Timeline {
   }
 
   /**
-   * Marks the frame that is shown.
+   * Marks the shown frame.
    *
    * @param {number} shown
    * @param {{ count: number, playing: boolean, text: string }} state
@@ -86,7 +86,7 @@ export class Timeline {
     this.#play.ariaLabel = playing ? 'Pause' : 'Play';
   }
 
-  /** Takes everything off. */
+  /** Removes everything. */
   clear() {
     this.#chart.replaceChildren();
     this.#scrubber.disabled = true;

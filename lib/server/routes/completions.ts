@@ -12,7 +12,7 @@ import { type CompletionBody, completionBody } from '../schemas';
 import type { TokenTexts } from '../token-texts';
 import { checkTextLength } from '../work';
 
-/** What OpenAI's API fills where a request does not say how much. */
+/** OpenAI's default of `max_tokens`. */
 const defaultInfillTokens = 16;
 
 /** `POST /v1/completions` */
@@ -39,19 +39,19 @@ export function addCompletions(app: FastifyInstance, context: Context): void {
   });
 }
 
-/** OpenAI's way to ask for a text from its very beginning. */
+/** In OpenAI's API a null prompt means the empty text. */
 async function emptyPrompt({ body }: FastifyRequest): Promise<void> {
   if (typeof body !== 'object' || body === null) return;
   const fields = body as { prompt?: unknown };
   if (fields.prompt === null) fields.prompt = '';
 }
 
-/** Fields that do not go together. */
+/** Refuses fields that exclude each other. */
 function refuse(body: CompletionBody): void {
   const wrong = (param: string, message: string) => new ApiError(400, 'invalid_value', message, { param });
   const { best_of, n, echo, logprobs, suffix } = body;
   if (best_of !== undefined && best_of !== null && best_of !== (n ?? 1)) {
-    throw wrong('best_of', `best_of must be n, ${n ?? 1}, not ${best_of}: answers are not ranked`);
+    throw wrong('best_of', `best_of must equal n (${n ?? 1}), not ${best_of}: answers are not ranked`);
   }
   if (echo && logprobs !== undefined && logprobs !== null) {
     throw wrong('logprobs', 'logprobs and echo exclude each other: prompts have no log-probabilities');
@@ -88,7 +88,7 @@ function textPrompt(text: string, body: CompletionBody, model: RND1): Prompt {
   };
 }
 
-/** As `denoise` does it, on ids. */
+/** A prompt of token ids, denoised as `model.denoise` does it for texts. */
 function tokenPrompt(prefix: number[], body: CompletionBody, { model, settings }: Context): Prompt {
   if (body.suffix)
     throw new ApiError(400, 'invalid_value', 'suffix needs a prompt of text', { param: 'suffix' });
@@ -138,7 +138,7 @@ function formatOf(body: CompletionBody, prompts: readonly Prompt[], texts: Token
   };
 }
 
-/** `logprobs` of a text: every token as it was committed. `top_logprobs` knows that one alone. */
+/** `logprobs` of a text, token by token as committed. `top_logprobs` holds only the committed token. */
 function logprobsOf(tokens: readonly AnswerToken[], texts: TokenTexts) {
   return {
     tokens: tokens.map(({ id }) => texts.of(id)),

@@ -11,7 +11,7 @@ import { type DenoiseBody, denoiseBody } from '../schemas';
 import type { Frames } from '../work';
 import { textsOf } from './infill';
 
-/** Fields that belong to one kind of canvas; the first of each kind names it. */
+/** Fields by kind of canvas; the first field of a kind selects it. */
 const kinds = {
   prompt: ['prompt', 'mode', 'max_tokens'],
   text: ['text', 'hole', 'tokens_per_hole'],
@@ -21,7 +21,7 @@ const kinds = {
 
 type Kind = keyof typeof kinds;
 
-/** `POST /v1/denoise`: whole frames, provisional and committed tokens with confidence and entropy. */
+/** `POST /v1/denoise`: streams frames, with the confidence and entropy of provisional and committed tokens. */
 export function addDenoise(app: FastifyInstance, context: Context): void {
   const { model, settings } = context;
   const schema = {
@@ -54,7 +54,7 @@ export function addDenoise(app: FastifyInstance, context: Context): void {
   );
 }
 
-/** What the canvas is made of; fields of another kind are refused. */
+/** The kind of canvas that a request asks for; fields of another kind are refused. */
 function kindOf(body: DenoiseBody): Kind {
   const given = (name: keyof DenoiseBody) => body[name] !== undefined && body[name] !== null;
   const all = Object.keys(kinds) as Kind[];

@@ -12,7 +12,7 @@ export function addHealth(app: FastifyInstance, context: Context): void {
     {
       schema: {
         operationId: 'getHealth',
-        summary: 'Whether the process answers',
+        summary: 'Liveness: whether the process responds',
         tags: ['operation'],
         security: [],
         ...responses(settings, statusAnswer, ['4xx'], open),
@@ -26,7 +26,7 @@ export function addHealth(app: FastifyInstance, context: Context): void {
     {
       schema: {
         operationId: 'getReadiness',
-        summary: 'Whether new requests are taken',
+        summary: 'Readiness: whether new requests are accepted',
         tags: ['operation'],
         security: [],
         ...responses(settings, statusAnswer, ['4xx', 503], open),

@@ -53,7 +53,7 @@ export function addInfill(app: FastifyInstance, context: Context): void {
   });
 }
 
-/** The texts of a template, holes aside. */
+/** The texts of a template, without its holes. */
 export function textsOf(template: Template): string[] {
   return typeof template === 'string' ? [template] : template.filter((piece) => typeof piece === 'string');
 }

@@ -81,7 +81,7 @@ test.each<[string, Partial<Form>]>([
   if ((await start('sh', ['-c', 'command -v curl'], {})).code === 0) {
     expect(plain(textOf(await shell(curl.replace('curl -N', 'curl -sN'))))).toBe(plain(expected));
   }
-  // What the shell makes of it, where there is no curl.
+  // Also without curl: how the shell parses the command.
   const words = JSON.parse(
     await shell(`node -p 'JSON.stringify(process.argv.slice(1))' -- ${curl.replaceAll('\\\n', '')}`),
   );
@@ -89,7 +89,7 @@ test.each<[string, Partial<Form>]>([
   expect(JSON.parse(words.at(-1))).toEqual(JSON.parse(JSON.stringify(request)));
 });
 
-/** White space around a text, and tokens that are none of it, are not compared: a terminal shows neither. */
+/** The text without surrounding white space and special tokens, which a terminal does not show. */
 const plain = (text: string) => text.replaceAll(/<\|[^|<>]*\|>/g, '').trim();
 
 test('a key is never written out, and other models are named by a place', () => {

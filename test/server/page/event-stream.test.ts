@@ -25,7 +25,7 @@ test.each([
     '',
     '',
   ];
-  // What follows a last carriage return decides whether it ends a line.
+  // The character after the last carriage return decides whether it ends a line.
   const stream = `${lines.join(end)}:`;
   expect(parse([stream])).toEqual(expected);
   expect(parse([...stream])).toEqual(expected);

@@ -8,7 +8,7 @@ import { type Form, requestOf } from '../../../lib/server/page/request.js';
 import { isSolved, makePuzzle } from '../../../lib/server/page/sudoku.js';
 import { random } from './random';
 
-// What the page offers to begin with must come out right, with the settings that the page begins with.
+// The page's examples must give right answers with the page's initial settings.
 
 let model: RND1;
 let server: Server;

@@ -1,4 +1,4 @@
-/** Uniform in [0, 1), always the same (mulberry32). */
+/** Uniform in [0, 1), always the same sequence (mulberry32). */
 export function random(seed: number): () => number {
   let state = seed;
   return () => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { drawsPositions, scheduleTable, startingSchedule } from '../../../lib/schedule-table';
 import { draws } from '../../../lib/server/page/request.js';
 
-// The page words the schedules that it knows; one that is not in its form comes from /v1/models.
+// The page has its own texts for the schedules that it knows; others come from /v1/models.
 
 const html = readFileSync(join(__dirname, '../../../lib/server/page/index.html'), 'utf8');
 const shownAs = (field: string) => Number(new RegExp(`name="${field}"[^>]*value="([^"]*)"`).exec(html)?.[1]);
@@ -12,7 +12,7 @@ const suggested = (type: string) => scheduleTable.find((entry) => entry.type ===
 test('the form has the schedules of the table, and begins as it says', () => {
   const select = /<select[^>]*name="schedule"[\s\S]*?<\/select>/.exec(html)?.[0] ?? '';
   const options = [...select.matchAll(/<option value="([^"]+)"( selected)?/g)];
-  // Blocks are a field of their own, around the others.
+  // Blocks are a separate field: they contain the other schedules.
   const simple = scheduleTable.map(({ type }) => type).filter((type) => type !== 'blocks');
   expect(options.map(([, type]) => type).sort()).toEqual([...simple].sort());
   expect(options.filter(([, , selected]) => selected).map(([, type]) => type)).toEqual([
