@@ -37,8 +37,7 @@ void benchAttention(const Bench& bench) {
         4.0 * static_cast<double>(rows * length) * static_cast<double>(layout.queryColumns());
     measured.bytes = 4.0 * static_cast<double>(rows * (layout.columns() + layout.queryColumns()));
     measured.call = [&](int64_t) {
-      backend.attention(query, key, value, layout, canvases, canvases, AttentionMask::full, scale, out,
-                        nullptr);
+      backend.attention(query, key, value, layout, canvases, canvases, AttentionMask(), scale, out, nullptr);
     };
     bench.report(measured);
   }

@@ -20,6 +20,7 @@ struct Limits {
   int64_t scoredRows = 0;
   int64_t innerColumns = 0;  // longest dot product
   int64_t headDim = 0;
+  int64_t biasColumns = 0;  // of the bias of queries, keys and values
   int64_t experts = 0;
   int64_t expertWidth = 0;
   int64_t expertColumns = 0;  // output columns of experts: rows of `down`

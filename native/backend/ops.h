@@ -25,10 +25,20 @@ struct CanvasOffsets {
   int64_t count = 0;
 };
 
-enum class AttentionMask { full };
+/**
+ * The keys that a query sees: key j is visible to query i if j div block ≤ i div block, counted from the
+ * beginning of their canvas. 1 is causal, 0 makes all keys visible.
+ */
+struct AttentionMask {
+  int32_t block = 0;
 
-/** Throws Error unsupported_model for a mask that is not implemented, so that none is ignored silently. */
-void checkMask(AttentionMask mask);
+  /** How many of a canvas' keys the query at a position sees: always the first ones. */
+  constexpr int32_t visible(int32_t position, int32_t keys) const {
+    if (block == 0) return keys;
+    const int64_t end = (int64_t{position} / block + 1) * block;
+    return end < keys ? static_cast<int32_t>(end) : keys;
+  }
+};
 
 /** How the columns of the QKV matmul divide into heads: queries, then keys, then values. */
 struct HeadLayout {
@@ -47,10 +57,39 @@ struct ExpertWeights {
   Weight gate, up, down;
 };
 
+constexpr int32_t maxExpertGroups = 64;
+
+enum class RouterScore : int32_t { softmax, sigmoid };
+
+/** Of several groups of adjacent experts only the `kept` best take part; a group's value is the sum of its
+ * two largest selection scores. 0: no groups. */
+struct ExpertGroups {
+  int32_t count = 0;  // at most maxExpertGroups
+  int32_t kept = 0;
+};
+
 struct RouteOptions {
   int64_t expertsPerToken = 0;
   bool normalise = false;                  // divide the k weights by their sum
   const int32_t* forcedExperts = nullptr;  // (rows, k): use these ids instead of the best k; null = best k
+  RouterScore score = RouterScore::softmax;
+  // For sigmoid scores only: (experts), added to the scores for the selection, but not in the weights.
+  Weight selectionBias = {};
+  ExpertGroups groups = {};
+  float scale = 1;  // of the weights, after normalisation
+};
+
+/** Added to the sum that weights are divided by: the reference of sigmoid routers (LLaDA2) does so. */
+constexpr float smallestSum(RouterScore score) { return score == RouterScore::sigmoid ? 1e-20f : 0; }
+
+/** Throws Error unsupported_model for options that contradict each other or the number of experts. */
+void checkRoute(const RouteOptions& options, int64_t experts);
+
+/** What `normRope` applies before the rotary embedding. Weights without data are not applied. */
+struct HeadNorms {
+  Weight bias = {};                     // (layout.columns()), added to queries, keys and values
+  Weight queryNorm = {}, keyNorm = {};  // (headDim), both or neither
+  float epsilon = 0;
 };
 
 /** Rows grouped by expert. A slot is row · k + rank. */
@@ -58,7 +97,7 @@ struct Dispatch {
   int64_t rows = 0;
   int64_t expertsPerToken = 0;
   int64_t experts = 0;
-  float* routerLogits = nullptr;       // (rows, experts), before the softmax
+  float* routerLogits = nullptr;       // (rows, experts), before softmax or sigmoid
   int32_t* expertIds = nullptr;        // (rows, k), best first
   float* weights = nullptr;            // (rows, k)
   int32_t* offsets = nullptr;          // (experts + 1): expert e has the slots [offsets[e], offsets[e + 1])
@@ -81,23 +120,23 @@ class Ops {
   virtual void matmul(Tensor x, std::span<const Weight> weights, Tensor out) = 0;
 
   /**
-   * In place: RMSNorm of every query and key head, then rotary embedding (half-split); all three parts
-   * rounded. positions (rows); rotary (positions, headDim): cosines of the headDim / 2 angles, then their
-   * sines.
+   * In place: bias, RMSNorm of every query and key head, then rotary embedding (half-split) of the first
+   * rotary.columns ≤ headDim columns of these heads; all three parts rounded. positions (rows); rotary
+   * (positions, even): cosines of the angles, then their sines.
    */
-  virtual void normRope(Tensor qkv, const HeadLayout& layout, const Weight& queryNorm, const Weight& keyNorm,
-                        float epsilon, const int32_t* positions, Tensor rotary) = 0;
+  virtual void normRope(Tensor qkv, const HeadLayout& layout, const HeadNorms& norms,
+                        const int32_t* positions, Tensor rotary) = 0;
 
   /**
-   * out = softmax(scale · q kᵀ) v per head and canvas, rounded; grouped queries share a key/value head.
-   * logSumExp (query rows, heads), optional.
+   * out = softmax(scale · q kᵀ) v per head and canvas, rounded; grouped queries share a key/value head. A
+   * canvas' queries have the last positions of its keys. logSumExp (query rows, heads), optional.
    */
   virtual void attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout,
                          CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask mask,
                          float scale, Tensor out, float* logSumExp) = 0;
 
-  /** Router matmul, softmax over all experts, the best k (ties: lower id), grouping by expert. Fills
-   * `dispatch`. */
+  /** Router matmul, scores of all experts, the best k (ties: lower id, lower group), grouping by expert.
+   * Fills `dispatch`. */
   virtual void route(Tensor x, const Weight& router, const RouteOptions& options, Dispatch& dispatch) = 0;
 
   /**
@@ -109,6 +148,9 @@ class Ops {
 
   /** out = down(silu(gate · x) ∘ (up · x)). activated (rows, width): scratch. */
   virtual void mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) = 0;
+
+  /** out += x. */
+  virtual void add(Tensor x, Tensor out) = 0;
 
   /** out[r] = x[rows[r]]. */
   virtual void gatherRows(Tensor x, const int32_t* rows, Tensor out) = 0;

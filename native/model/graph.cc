@@ -151,9 +151,9 @@ Tensor Model::runLayers(const Rows& rows, const AbortFlag& abort, const Capture*
     backend.addRmsNorm(residual, index > 0 ? &delta : nullptr, layer.inputNorm, epsilon, normed);
     if (capture && index > 0) capture->hidden(residual.data, static_cast<int64_t>(index));
     backend.matmul(normed, layer.queryKeyValue, qkv);
-    backend.normRope(qkv, layout, layer.queryNorm, layer.keyNorm, epsilon, batch_.positions.device,
+    backend.normRope(qkv, layout, {{}, layer.queryNorm, layer.keyNorm, epsilon}, batch_.positions.device,
                      work.rotaryTable());
-    backend.attention(query, key, value, layout, rows.canvases, rows.canvases, AttentionMask::full, scale,
+    backend.attention(query, key, value, layout, rows.canvases, rows.canvases, AttentionMask(), scale,
                       attended, nullptr);
     if (rows.wanted && index + 1 == weights_.layers.size()) {
       // The other rows are no longer needed. Their queries, keys and values have been used.
@@ -171,7 +171,9 @@ Tensor Model::runLayers(const Rows& rows, const AbortFlag& abort, const Capture*
     }
     backend.matmul(attended, {&layer.attentionOutput, 1}, delta);
     backend.addRmsNorm(residual, &delta, layer.postAttentionNorm, epsilon, normed);
-    RouteOptions route{config_.expertsPerToken, config_.normTopkProb, nullptr};
+    RouteOptions route;
+    route.expertsPerToken = config_.expertsPerToken;
+    route.normalise = config_.normTopkProb;
     if (!forced_.empty()) {
       const int64_t perLayer = rows.count * config_.expertsPerToken;
       backend.upload(work.forcedExperts.data(), forced_.data() + static_cast<int64_t>(index) * perLayer,

@@ -15,19 +15,21 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 double silu(double x) { return x / (1 + std::exp(-x)); }
 
 /** One head of normRope. */
-void normRopeHead(const double* head, const float* scale, double epsilon, const float* angles,
-                  int64_t headDim, double* out) {
-  double squares = 0;
-  for (int64_t i = 0; i < headDim; ++i) squares += head[i] * head[i];
-  const double factor = 1 / std::sqrt(squares / static_cast<double>(headDim) + epsilon);
-  const int64_t half = headDim / 2;
+void normRopeHead(double* head, std::span<const float> scale, double epsilon, const float* angles,
+                  int64_t headDim, int64_t rotated) {
+  if (!scale.empty()) {
+    double squares = 0;
+    for (int64_t i = 0; i < headDim; ++i) squares += head[i] * head[i];
+    const double factor = 1 / std::sqrt(squares / static_cast<double>(headDim) + epsilon);
+    for (int64_t i = 0; i < headDim; ++i) head[i] *= factor * scale[static_cast<size_t>(i)];
+  }
+  const int64_t half = rotated / 2;
   for (int64_t i = 0; i < half; ++i) {
-    const double low = head[i] * factor * scale[i];
-    const double high = head[i + half] * factor * scale[i + half];
+    const double low = head[i], high = head[i + half];
     const double cosine = angles[i];
     const double sine = angles[half + i];
-    out[i] = low * cosine - high * sine;
-    out[i + half] = high * cosine + low * sine;
+    head[i] = low * cosine - high * sine;
+    head[i + half] = high * cosine + low * sine;
   }
 }
 
@@ -74,12 +76,12 @@ DoubleMatrix rmsNorm(const DoubleMatrix& x, std::span<const float> scale, double
   return out;
 }
 
-Matrix rotary(int64_t positions, int64_t headDim, double theta) {
-  Matrix table(positions, headDim);
-  const int64_t half = headDim / 2;
+Matrix rotary(int64_t positions, int64_t columns, double theta) {
+  Matrix table(positions, columns);
+  const int64_t half = columns / 2;
   for (int64_t position = 0; position < positions; ++position)
     for (int64_t i = 0; i < half; ++i) {
-      const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(headDim);
+      const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(columns);
       const double angle = static_cast<double>(position) * std::pow(theta, exponent);
       table.at(position, i) = static_cast<float>(std::cos(angle));
       table.at(position, half + i) = static_cast<float>(std::sin(angle));
@@ -87,16 +89,16 @@ Matrix rotary(int64_t positions, int64_t headDim, double theta) {
   return table;
 }
 
-DoubleMatrix normRope(const DoubleMatrix& qkv, const HeadLayout& layout, std::span<const float> queryNorm,
-                      std::span<const float> keyNorm, double epsilon, std::span<const int32_t> positions,
-                      const Matrix& rotary) {
+DoubleMatrix normRope(const DoubleMatrix& qkv, const HeadLayout& layout, const HeadNorms& norms,
+                      std::span<const int32_t> positions, const Matrix& rotary) {
   DoubleMatrix out = qkv;
   for (int64_t row = 0; row < qkv.rows; ++row) {
+    for (size_t column = 0; column < norms.bias.size(); ++column) out.row(row)[column] += norms.bias[column];
     const float* angles = rotary.row(positions[static_cast<size_t>(row)]);
     for (int64_t head = 0; head < layout.heads + layout.keyValueHeads; ++head) {
-      const auto scale = head < layout.heads ? queryNorm : keyNorm;
-      const int64_t first = head * layout.headDim;
-      normRopeHead(qkv.row(row) + first, scale.data(), epsilon, angles, layout.headDim, out.row(row) + first);
+      normRopeHead(out.row(row) + head * layout.headDim,
+                   head < layout.heads ? norms.queryNorm : norms.keyNorm, norms.epsilon, angles,
+                   layout.headDim, rotary.columns);
     }
   }
   return out;
@@ -104,7 +106,7 @@ DoubleMatrix normRope(const DoubleMatrix& qkv, const HeadLayout& layout, std::sp
 
 Attention attention(const DoubleMatrix& query, const DoubleMatrix& key, const DoubleMatrix& value,
                     const HeadLayout& layout, std::span<const int32_t> queryOffsets,
-                    std::span<const int32_t> keyOffsets, double scale) {
+                    std::span<const int32_t> keyOffsets, double scale, int32_t maskBlock) {
   Attention result{DoubleMatrix(query.rows, layout.queryColumns()), DoubleMatrix(query.rows, layout.heads)};
   const int64_t group = layout.heads / layout.keyValueHeads;
   for (size_t canvas = 0; canvas + 1 < queryOffsets.size(); ++canvas)
@@ -113,7 +115,10 @@ Attention attention(const DoubleMatrix& query, const DoubleMatrix& key, const Do
         const int64_t queryColumn = head * layout.headDim;
         const int64_t keyColumn = head / group * layout.headDim;
         std::vector<double> scores;
+        const int32_t keys = keyOffsets[canvas + 1] - keyOffsets[canvas];
+        const int64_t position = keys - (queryOffsets[canvas + 1] - row);
         for (int64_t other = keyOffsets[canvas]; other < keyOffsets[canvas + 1]; ++other) {
+          if (maskBlock > 0 && (other - keyOffsets[canvas]) / maskBlock > position / maskBlock) break;
           double product = 0;
           for (int64_t d = 0; d < layout.headDim; ++d)
             product += query.at(row, queryColumn + d) * key.at(other, keyColumn + d);

@@ -19,13 +19,18 @@ DoubleMatrix matmul(const DoubleMatrix& x, const Matrix& weight);
 /** x / sqrt(mean(x²) + ε) · scale */
 DoubleMatrix rmsNorm(const DoubleMatrix& x, std::span<const float> scale, double epsilon);
 
-/** Cosines and sines of every position, (positions, headDim), for `normRope`. */
-Matrix rotary(int64_t positions, int64_t headDim, double theta);
+/** Cosines and sines of every position, (positions, columns), for `normRope`. */
+Matrix rotary(int64_t positions, int64_t columns, double theta);
 
-/** qkv with normed and rotated queries and keys. */
-DoubleMatrix normRope(const DoubleMatrix& qkv, const HeadLayout& layout, std::span<const float> queryNorm,
-                      std::span<const float> keyNorm, double epsilon, std::span<const int32_t> positions,
-                      const Matrix& rotary);
+/** Weights of `normRope`; empty ones are not applied. */
+struct HeadNorms {
+  std::vector<float> bias, queryNorm, keyNorm;
+  double epsilon = 0;
+};
+
+/** qkv with bias, normed and rotated queries and keys. */
+DoubleMatrix normRope(const DoubleMatrix& qkv, const HeadLayout& layout, const HeadNorms& norms,
+                      std::span<const int32_t> positions, const Matrix& rotary);
 
 struct Attention {
   DoubleMatrix out;        // (query rows, heads · headDim)
@@ -33,7 +38,7 @@ struct Attention {
 };
 Attention attention(const DoubleMatrix& query, const DoubleMatrix& key, const DoubleMatrix& value,
                     const HeadLayout& layout, std::span<const int32_t> queryOffsets,
-                    std::span<const int32_t> keyOffsets, double scale);
+                    std::span<const int32_t> keyOffsets, double scale, int32_t maskBlock = 0);
 
 /** softmax of every row. */
 DoubleMatrix softmax(const DoubleMatrix& logits);

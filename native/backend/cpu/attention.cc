@@ -7,7 +7,6 @@ namespace rnd1::cpu {
 void CpuBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout,
                            CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask mask,
                            float scale, Tensor out, float* logSumExp) {
-  checkMask(mask);
   const int64_t group = layout.heads / layout.keyValueHeads;
   for (int64_t canvas = 0; canvas < queryOffsets.count; ++canvas) {
     const int64_t firstQuery = queryOffsets.offsets[canvas];
@@ -31,6 +30,8 @@ void CpuBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLay
                block.group = group;
                block.headDim = layout.headDim;
                block.keys = keys;
+               block.position = keys - rows / group;
+               block.maskBlock = mask.block;
                block.first = first;
                block.count = std::min(part, rows - first);
                block.scale = scale;

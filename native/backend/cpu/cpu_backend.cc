@@ -71,11 +71,12 @@ void CpuBackend::reserve(const Limits& limits) {
     scratch.rows.reserve(std::max(cachedBytes(), tileMultiple * rowBytes(limits.innerColumns)));
     scratch.attention.reserve(attentionScratch(limits.headDim));
     scratch.logits.reserve(scoredRows * std::min(limits.vocabulary, statisticsColumns));
+    scratch.selection.reserve(2 * limits.experts);
     if (limits.filters) scratch.sampler.reserve(limits.vocabulary);
   }
-  const int64_t vector = std::max(limits.innerColumns, limits.headDim);
-  firstVector_.reserve(vector);
-  secondVector_.reserve(vector);
+  firstVector_.reserve(std::max({limits.innerColumns, limits.headDim, limits.experts}));
+  secondVector_.reserve(limits.headDim);
+  thirdVector_.reserve(limits.biasColumns);
   if (packs_)
     packed_.reserve(
         std::max(sizeProduct(std::max(limits.rows, limits.scoredRows), rowBytes(limits.innerColumns)),

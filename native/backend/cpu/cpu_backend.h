@@ -76,8 +76,8 @@ class CpuBackend final : public Backend {
   void addRmsNorm(Tensor residual, const Tensor* delta, const Weight& scale, float epsilon,
                   Tensor out) override;
   void matmul(Tensor x, std::span<const Weight> weights, Tensor out) override;
-  void normRope(Tensor qkv, const HeadLayout& layout, const Weight& queryNorm, const Weight& keyNorm,
-                float epsilon, const int32_t* positions, Tensor rotary) override;
+  void normRope(Tensor qkv, const HeadLayout& layout, const HeadNorms& norms, const int32_t* positions,
+                Tensor rotary) override;
   void attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout, CanvasOffsets queryOffsets,
                  CanvasOffsets keyOffsets, AttentionMask mask, float scale, Tensor out,
                  float* logSumExp) override;
@@ -85,6 +85,7 @@ class CpuBackend final : public Backend {
   void experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch, Tensor activated,
                Tensor out) override;
   void mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) override;
+  void add(Tensor x, Tensor out) override;
   void gatherRows(Tensor x, const int32_t* rows, Tensor out) override;
   void logits(Tensor x, const Weight& lmHead, Tensor out) override;
   void score(Tensor x, const Weight& lmHead, std::span<const ScoreRow> rows,
@@ -101,7 +102,8 @@ class CpuBackend final : public Backend {
     Buffer<std::byte> weights;  // (2 · convertedColumns, innerColumns), converted
     Buffer<std::byte> rows;     // rows of x of one expert
     Buffer<float> attention;
-    Buffer<float> logits;  // (scoredAtOnce, statisticsColumns)
+    Buffer<float> logits;     // (scoredAtOnce, statisticsColumns)
+    Buffer<float> selection;  // (experts) scores that a row's experts are selected by, then (groups)
     RowSampler sampler;
   };
 
@@ -168,10 +170,10 @@ class CpuBackend final : public Backend {
   ThreadPool pool_;
   std::unique_ptr<QuantizedOps> quantized_;  // null until a quantized weight is placed
   std::vector<Scratch> scratch_;
-  Buffer<float> firstVector_, secondVector_;  // norms, widened
-  Buffer<std::byte> packed_;                  // the rows of the running matmul, in 16 bits
-  Buffer<int32_t> targets_;                   // output row of each slot, grouped by expert
-  Buffer<float> factors_;                     // and its routing weight
+  Buffer<float> firstVector_, secondVector_, thirdVector_;  // norms and biases, widened
+  Buffer<std::byte> packed_;                                // the rows of the running matmul, in 16 bits
+  Buffer<int32_t> targets_;                                 // output row of each slot, grouped by expert
+  Buffer<float> factors_;                                   // and its routing weight
   Buffer<float> logitsChunk_;
   Buffer<RowStatistics> statistics_;  // (scored rows, blocks of the vocabulary)
   Unmasker unmasker_;

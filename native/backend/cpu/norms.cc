@@ -26,19 +26,28 @@ void CpuBackend::addRmsNorm(Tensor residual, const Tensor* delta, const Weight& 
   });
 }
 
-void CpuBackend::normRope(Tensor qkv, const HeadLayout& layout, const Weight& queryNorm,
-                          const Weight& keyNorm, float epsilon, const int32_t* positions, Tensor rotary) {
-  const float* queryScale = widenedVector(queryNorm, firstVector_);
-  const float* keyScale = widenedVector(keyNorm, secondVector_);
-  const int64_t half = layout.headDim / 2;
+void CpuBackend::normRope(Tensor qkv, const HeadLayout& layout, const HeadNorms& norms,
+                          const int32_t* positions, Tensor rotary) {
+  const auto widened = [&](const Weight& weight, Buffer<float>& buffer) {
+    return weight.data ? widenedVector(weight, buffer) : nullptr;
+  };
+  const float* queryScale = widened(norms.queryNorm, firstVector_);
+  const float* keyScale = widened(norms.keyNorm, secondVector_);
+  const float* bias = widened(norms.bias, thirdVector_);
+  RotatedHead shape{layout.headDim, rotary.columns / 2, norms.epsilon, computeDtype_};
   parallel(qkv.rows, 8 * qkv.rows * qkv.columns, [&](int64_t row, int) {
     const float* cosines = rotary.row(positions[row]);
     float* head = qkv.row(row);
+    if (bias) kernels_.add(bias, qkv.columns, head);
     for (int64_t i = 0; i < layout.heads + layout.keyValueHeads; ++i, head += layout.headDim)
-      kernels_.normRopeHead(head, i < layout.heads ? queryScale : keyScale, epsilon, cosines, cosines + half,
-                            half, computeDtype_);
+      kernels_.normRopeHead(shape, i < layout.heads ? queryScale : keyScale, cosines, head);
     kernels_.round(computeDtype_, layout.keyValueColumns(), head);
   });
+}
+
+void CpuBackend::add(Tensor x, Tensor out) {
+  parallel(out.rows, out.rows * out.columns,
+           [&](int64_t row, int) { kernels_.add(x.row(row), out.columns, out.row(row)); });
 }
 
 void CpuBackend::gatherRows(Tensor x, const int32_t* rows, Tensor out) {

@@ -8,6 +8,8 @@
 namespace rnd1::cpu {
 namespace {
 
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
 /** The best k of one row, best first, ties to the lower id. */
 void selectExperts(const float* logits, int64_t experts, int64_t k, int32_t* ids) {
   for (int64_t rank = 0; rank < k; ++rank) {
@@ -20,20 +22,50 @@ void selectExperts(const float* logits, int64_t experts, int64_t k, int32_t* ids
   }
 }
 
-/** The softmax over all experts at the chosen ids. */
-void routingWeights(const float* logits, int64_t experts, const int32_t* ids, int64_t k, bool normalise,
-                    float* weights) {
-  float maximum = -std::numeric_limits<float>::infinity();
+float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
+
+/** Excludes experts outside the best groups by −∞. values (groups): scratch. */
+void keepGroups(float* selection, int64_t experts, ExpertGroups groups, float* values) {
+  const int64_t size = experts / groups.count;
+  for (int64_t group = 0; group < groups.count; ++group) {
+    float first = -infinity, second = -infinity;
+    for (const float* score = selection + group * size; score < selection + (group + 1) * size; ++score) {
+      second = std::max(second, std::min(first, *score));
+      first = std::max(first, *score);
+    }
+    values[group] = size > 1 ? first + second : first;
+  }
+  for (int64_t group = 0; group < groups.count; ++group) {
+    int64_t better = 0;
+    for (int64_t other = 0; other < groups.count; ++other)
+      better += values[other] > values[group] || (values[other] == values[group] && other < group);
+    if (better >= groups.kept) std::fill_n(selection + group * size, size, -infinity);
+  }
+}
+
+/** The scores of all experts at the chosen ids. */
+void softmaxWeights(const float* logits, int64_t experts, const int32_t* ids, int64_t k, float* weights) {
+  float maximum = -infinity;
   for (int64_t expert = 0; expert < experts; ++expert) maximum = std::max(maximum, logits[expert]);
   float sum = 0;
   for (int64_t expert = 0; expert < experts; ++expert) sum += std::exp(logits[expert] - maximum);
-  float chosen = 0;
-  for (int64_t rank = 0; rank < k; ++rank) {
-    weights[rank] = std::exp(logits[ids[rank]] - maximum) / sum;
-    chosen += weights[rank];
+  for (int64_t rank = 0; rank < k; ++rank) weights[rank] = std::exp(logits[ids[rank]] - maximum) / sum;
+}
+
+void routingWeights(const RouteOptions& options, const float* logits, int64_t experts, const int32_t* ids,
+                    float* weights) {
+  const int64_t k = options.expertsPerToken;
+  if (options.score == RouterScore::softmax) {
+    softmaxWeights(logits, experts, ids, k, weights);
+  } else {
+    for (int64_t rank = 0; rank < k; ++rank) weights[rank] = sigmoid(logits[ids[rank]]);
   }
-  if (!normalise) return;
-  for (int64_t rank = 0; rank < k; ++rank) weights[rank] /= chosen;
+  if (options.normalise) {
+    float chosen = 0;
+    for (int64_t rank = 0; rank < k; ++rank) chosen += weights[rank];
+    for (int64_t rank = 0; rank < k; ++rank) weights[rank] /= chosen + smallestSum(options.score);
+  }
+  for (int64_t rank = 0; rank < k; ++rank) weights[rank] *= options.scale;
 }
 
 /** Counting sort of the slots by expert, ascending within each. */
@@ -59,16 +91,25 @@ void CpuBackend::route(Tensor x, const Weight& router, const RouteOptions& optio
   dispatch.rows = x.rows;
   dispatch.experts = experts;
   dispatch.expertsPerToken = k;
+  checkRoute(options, experts);
   matmul(x, {&router, 1}, Tensor(dispatch.routerLogits, x.rows, experts));
-  parallel(x.rows, x.rows * experts * (8 + k), [&](int64_t row, int) {
+  const Weight& bias = options.selectionBias;
+  const float* added = bias.data ? widenedVector(bias, firstVector_) : nullptr;
+  parallel(x.rows, x.rows * experts * (8 + k), [&](int64_t row, int thread) {
     const float* logits = dispatch.routerLogits + row * experts;
     int32_t* ids = dispatch.expertIds + row * k;
     if (options.forcedExperts) {
       std::copy_n(options.forcedExperts + row * k, k, ids);
-    } else {
+    } else if (options.score == RouterScore::softmax) {
       selectExperts(logits, experts, k, ids);
+    } else {
+      float* selection = scratch_[thread].selection.data();
+      for (int64_t expert = 0; expert < experts; ++expert)
+        selection[expert] = sigmoid(logits[expert]) + (added ? added[expert] : 0);
+      if (options.groups.count > 0) keepGroups(selection, experts, options.groups, selection + experts);
+      selectExperts(selection, experts, k, ids);
     }
-    routingWeights(logits, experts, ids, k, options.normalise, dispatch.weights + row * k);
+    routingWeights(options, logits, experts, ids, dispatch.weights + row * k);
   });
   groupByExpert(dispatch);
 }

@@ -5,6 +5,7 @@
 #include "backend/cuda/device/reduce.h"
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/device/tiles.h"
+#include "backend/cuda/device/visible_keys.h"
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
 
@@ -45,13 +46,15 @@ __global__ void __launch_bounds__(attentionThreads) attentionKernel(AttentionArg
   const int64_t head = blockIdx.y;
   const int64_t keyHead = head / (given.layout.heads / given.layout.keyValueHeads);
   const int32_t firstKey = given.keys.offsets[mine.group];
-  const int32_t keys = given.keys.offsets[mine.group + 1] - firstKey;
+  const VisibleKeys visibleKeys(given, mine);
+  const int32_t keys = visibleKeys.of(mine.rows - 1);
   const int query = static_cast<int>(threadIdx.x) / threadsPerQuery;
   const int part = static_cast<int>(threadIdx.x) % threadsPerQuery;
 
   loadRows(given.query, mine.firstRow, mine.rows, head * headDim, headDim, queryTile, headDim, queries);
   for (int64_t d = part; d < headDim; d += threadsPerQuery) sums[query * headDim + d] = 0;
   float maximum = -INFINITY, total = 0;
+  const int32_t visible = visibleKeys.of(query);
   const auto amongNeighbours = [](float value, auto combine) {
     for (int bits = threadsPerQuery / 2; bits > 0; bits /= 2)
       value = combine(value, __shfl_xor_sync(allLanes, value, bits));
@@ -69,7 +72,7 @@ __global__ void __launch_bounds__(attentionThreads) attentionKernel(AttentionArg
       const int key = part + i * threadsPerQuery;
       float score = 0;
       for (int64_t d = 0; d < headDim; ++d) score += queries[query * headDim + d] * tile[key * stride + d];
-      scores[i] = key < count ? score * given.scale : -INFINITY;
+      scores[i] = key < count && first + key < visible ? score * given.scale : -INFINITY;
       newMaximum = fmaxf(newMaximum, scores[i]);
     }
     newMaximum = amongNeighbours(newMaximum, [](float a, float b) { return fmaxf(a, b); });

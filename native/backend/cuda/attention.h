@@ -11,6 +11,7 @@ struct AttentionArguments {
   Tensor query, key, value, out;
   HeadLayout layout;
   CanvasOffsets queries, keys;
+  AttentionMask mask;
   float scale;
   float* logSumExp;  // (query rows, heads), or null
 };

@@ -8,6 +8,7 @@
 #include "backend/cuda/device/reduce.h"
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/device/tiles.h"
+#include "backend/cuda/device/visible_keys.h"
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
 
@@ -59,7 +60,8 @@ __global__ void __launch_bounds__(attentionThreads)
   const int64_t head = blockIdx.y;
   const int64_t keyColumn = head / (given.layout.heads / given.layout.keyValueHeads) * headDim;
   const int32_t firstKey = given.keys.offsets[mine.group];
-  const int32_t keyCount = given.keys.offsets[mine.group + 1] - firstKey;
+  const VisibleKeys visibleKeys(given, mine);
+  const int32_t keyCount = visibleKeys.of(mine.rows - 1);
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
 
   const auto fetch = [&](int32_t tile) {
@@ -83,6 +85,8 @@ __global__ void __launch_bounds__(attentionThreads)
 
   FragmentC sums[headTiles] = {};
   float maximum[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};  // for rows lane / 4 and lane / 4 + 8
+  const int row = warp * 16 + lane / 4;
+  const int32_t visible[2] = {visibleKeys.of(row), visibleKeys.of(row + 8)};
   for (int32_t tile = 0; tile * keyTile < keyCount; ++tile) {
     const int32_t first = tile * keyTile;
     const int32_t count = keyCount - first < keyTile ? keyCount - first : keyTile;
@@ -106,7 +110,8 @@ __global__ void __launch_bounds__(attentionThreads)
     for (int n = 0; n < keyTiles; ++n)
       for (int i = 0; i < 4; ++i) {
         float& score = scores[n].values[i];
-        score = n * 8 + lane % 4 * 2 + i % 2 < count ? score * given.scale : -INFINITY;
+        const int key = n * 8 + lane % 4 * 2 + i % 2;
+        score = key < count && first + key < visible[i / 2] ? score * given.scale : -INFINITY;
         newMaximum[i / 2] = fmaxf(newMaximum[i / 2], score);
       }
     float correction[2], sum[2] = {0, 0};
@@ -144,14 +149,14 @@ __global__ void __launch_bounds__(attentionThreads)
   }
 
   for (int r = 0; r < 2; ++r) {
-    const int row = warp * 16 + lane / 4 + r * 8;
-    if (row >= mine.rows) continue;
-    float* out = given.out.row(mine.firstRow + row) + head * headDim;
+    const int query = row + r * 8;
+    if (query >= mine.rows) continue;
+    float* out = given.out.row(mine.firstRow + query) + head * headDim;
     for (int n = 0; n < headTiles; ++n)
       for (int i = 0; i < 2; ++i)
         out[n * 8 + lane % 4 * 2 + i] = rounded<type>(sums[n].values[r * 2 + i] / total[r]);
     if (given.logSumExp && lane % 4 == 0)
-      given.logSumExp[(mine.firstRow + row) * given.layout.heads + head] = maximum[r] + logf(total[r]);
+      given.logSumExp[(mine.firstRow + query) * given.layout.heads + head] = maximum[r] + logf(total[r]);
   }
 }
 

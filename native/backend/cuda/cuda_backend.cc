@@ -180,16 +180,16 @@ void CudaBackend::matmul(Tensor x, std::span<const Weight> weights, Tensor out) 
   trace_.context.clear();
 }
 
-void CudaBackend::normRope(Tensor qkv, const HeadLayout& layout, const Weight& queryNorm,
-                           const Weight& keyNorm, float epsilon, const int32_t* positions, Tensor rotary) {
-  cuda::normRope(stream(), dtype_, qkv, layout, queryNorm, keyNorm, epsilon, positions, rotary);
+void CudaBackend::normRope(Tensor qkv, const HeadLayout& layout, const HeadNorms& norms,
+                           const int32_t* positions, Tensor rotary) {
+  cuda::normRope(stream(), dtype_, qkv, layout, norms, positions, rotary);
 }
 
 void CudaBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout,
                             CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask mask,
                             float scale, Tensor out, float* logSumExp) {
-  checkMask(mask);
-  const AttentionArguments given{query, key, value, out, layout, queryOffsets, keyOffsets, scale, logSumExp};
+  const AttentionArguments given{query,        key,        value, out,   layout,
+                                 queryOffsets, keyOffsets, mask,  scale, logSumExp};
   if (attentionSuitsMma(dtype_, layout.headDim)) {
     attentionMma(stream(), dtype_, given, grown(narrowHeads_, attentionScratch(given)));
   } else {
@@ -198,6 +198,7 @@ void CudaBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLa
 }
 
 void CudaBackend::route(Tensor x, const Weight& router, const RouteOptions& options, Dispatch& dispatch) {
+  checkRoute(options, router.rows);
   dispatch.rows = x.rows;
   dispatch.validRows = x.validRows;
   dispatch.experts = router.rows;
@@ -247,6 +248,8 @@ void CudaBackend::mlp(Tensor x, const ExpertWeights& weights, Tensor activated, 
   down(stream(), dtype_, borders_, activated.limitedTo(x.validRows, x.before), table, Dispatch(), out,
        scratch);
 }
+
+void CudaBackend::add(Tensor x, Tensor out) { cuda::add(stream(), x, out); }
 
 void CudaBackend::gatherRows(Tensor x, const int32_t* rows, Tensor out) {
   cuda::gatherRows(stream(), x, rows, out);

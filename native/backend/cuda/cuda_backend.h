@@ -60,8 +60,8 @@ class CudaBackend final : public Backend {
   void addRmsNorm(Tensor residual, const Tensor* delta, const Weight& scale, float epsilon,
                   Tensor out) override;
   void matmul(Tensor x, std::span<const Weight> weights, Tensor out) override;
-  void normRope(Tensor qkv, const HeadLayout& layout, const Weight& queryNorm, const Weight& keyNorm,
-                float epsilon, const int32_t* positions, Tensor rotary) override;
+  void normRope(Tensor qkv, const HeadLayout& layout, const HeadNorms& norms, const int32_t* positions,
+                Tensor rotary) override;
   void attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout, CanvasOffsets queryOffsets,
                  CanvasOffsets keyOffsets, AttentionMask mask, float scale, Tensor out,
                  float* logSumExp) override;
@@ -69,6 +69,7 @@ class CudaBackend final : public Backend {
   void experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch, Tensor activated,
                Tensor out) override;
   void mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) override;
+  void add(Tensor x, Tensor out) override;
   void gatherRows(Tensor x, const int32_t* rows, Tensor out) override;
   void logits(Tensor x, const Weight& lmHead, Tensor out) override;
   void score(Tensor x, const Weight& lmHead, std::span<const ScoreRow> rows,

@@ -17,12 +17,12 @@
 namespace rnd1::cuda {
 
 void embed(cudaStream_t stream, const int32_t* tokens, const Weight& table, Tensor out);
+void add(cudaStream_t stream, Tensor x, Tensor out);
 void gatherRows(cudaStream_t stream, Tensor x, const int32_t* rows, Tensor out);
 void addRmsNorm(cudaStream_t stream, DType computeDtype, Tensor residual, const Tensor* delta,
                 const Weight& scale, float epsilon, Tensor out);
 void normRope(cudaStream_t stream, DType computeDtype, Tensor qkv, const HeadLayout& layout,
-              const Weight& queryNorm, const Weight& keyNorm, float epsilon, const int32_t* positions,
-              Tensor rotary);
+              const HeadNorms& norms, const int32_t* positions, Tensor rotary);
 
 /** Activations in the compute dtype's 16-bit type: rows of `stride` values, a multiple of 8, zeros at the
  * end.

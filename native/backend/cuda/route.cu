@@ -24,6 +24,65 @@ __device__ __forceinline__ int64_t validRowCount(const Dispatch& dispatch) {
   return Tensor(nullptr, dispatch.rows, 0).limitedTo(dispatch.validRows).validRowCount();
 }
 
+__device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+
+/** The scores that a row's experts are selected by. The lanes of a warp call everything together. */
+struct Selection {
+  const RouteOptions& options;
+  const float* logits;
+  int32_t experts;
+  uint64_t keptGroups = ~uint64_t{0};  // a bit per group
+
+  __device__ __forceinline__ float scoreOf(int32_t expert) const {
+    if (options.score == RouterScore::softmax) return logits[expert];
+    const Weight& bias = options.selectionBias;
+    return sigmoid(logits[expert]) + (bias.data ? element(bias.dtype, bias.data, expert) : 0.0f);
+  }
+  __device__ __forceinline__ float operator()(int32_t expert) const {
+    if (options.groups.count == 0) return scoreOf(expert);
+    const int32_t group = expert / (experts / options.groups.count);
+    return keptGroups >> group & 1 ? scoreOf(expert) : -INFINITY;
+  }
+
+  /** The sum of a group's two largest scores. */
+  __device__ float groupValue(int32_t group, int32_t size) const {
+    float first = -INFINITY, second = -INFINITY;
+    const auto take = [&](float otherFirst, float otherSecond) {
+      second = fmaxf(fminf(first, otherFirst), fmaxf(second, otherSecond));
+      first = fmaxf(first, otherFirst);
+    };
+    for (int32_t i = static_cast<int32_t>(threadIdx.x % 32); i < size; i += 32)
+      take(scoreOf(group * size + i), -INFINITY);
+    for (int bits = 16; bits > 0; bits /= 2) {
+      const float otherFirst = __shfl_xor_sync(allLanes, first, bits);
+      const float otherSecond = __shfl_xor_sync(allLanes, second, bits);
+      take(otherFirst, otherSecond);
+    }
+    return size > 1 ? first + second : first;
+  }
+
+  __device__ void keepGroups() {
+    const auto [count, kept] = options.groups;
+    const int32_t size = experts / count, lane = static_cast<int32_t>(threadIdx.x % 32);
+    float values[maxExpertGroups / 32] = {};  // of the groups lane, lane + 32
+    for (int32_t group = 0; group < count; ++group) {
+      const float value = groupValue(group, size);
+      if (group % 32 == lane) values[group / 32] = value;
+    }
+    int32_t better[maxExpertGroups / 32] = {};
+    for (int32_t other = 0; other < count; ++other) {
+      const float value = __shfl_sync(allLanes, values[other / 32], other % 32);
+      for (int32_t i = 0; i < maxExpertGroups / 32; ++i) {
+        const int32_t group = i * 32 + lane;
+        better[i] += value > values[i] || (value == values[i] && other < group) ? 1 : 0;
+      }
+    }
+    keptGroups = 0;
+    for (int32_t i = 0; i < maxExpertGroups / 32; ++i)
+      keptGroups |= uint64_t{__ballot_sync(allLanes, better[i] < kept)} << (i * 32);
+  }
+};
+
 __global__ void __launch_bounds__(selectThreads) selectKernel(RouteOptions options, Dispatch dispatch) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int64_t row = int64_t{blockIdx.x} * (selectThreads / 32) + threadIdx.x / 32;
@@ -34,12 +93,16 @@ __global__ void __launch_bounds__(selectThreads) selectKernel(RouteOptions optio
   int32_t* ids = dispatch.expertIds + row * k;
   float* weights = dispatch.weights + row * k;
 
-  float maximum = -INFINITY;
-  for (int32_t expert = lane; expert < experts; expert += 32) maximum = fmaxf(maximum, logits[expert]);
-  maximum = warpReduce(maximum, [](float a, float b) { return fmaxf(a, b); });
-  float sum = 0;
-  for (int32_t expert = lane; expert < experts; expert += 32) sum += expf(logits[expert] - maximum);
-  sum = warpSum(sum);
+  const bool softmax = options.score == RouterScore::softmax;
+  float maximum = -INFINITY, sum = 0;
+  if (softmax) {
+    for (int32_t expert = lane; expert < experts; expert += 32) maximum = fmaxf(maximum, logits[expert]);
+    maximum = warpReduce(maximum, [](float a, float b) { return fmaxf(a, b); });
+    for (int32_t expert = lane; expert < experts; expert += 32) sum += expf(logits[expert] - maximum);
+    sum = warpSum(sum);
+  }
+  Selection selection{options, logits, experts};
+  if (options.groups.count > 0 && !options.forcedExperts) selection.keepGroups();
 
   for (int64_t rank = 0; rank < k; ++rank) {
     int32_t id;
@@ -48,21 +111,24 @@ __global__ void __launch_bounds__(selectThreads) selectKernel(RouteOptions optio
     } else {
       uint64_t best = 0;
       for (int32_t expert = lane; expert < experts; expert += 32)
-        if (!chosen(ids, rank, expert)) best = larger(best, bestFirstKey(logits[expert], expert));
+        if (!chosen(ids, rank, expert)) best = larger(best, bestFirstKey(selection(expert), expert));
       id = idOfKey(warpReduce(best, [](uint64_t a, uint64_t b) { return larger(a, b); }));
     }
     if (lane == 0) {
       ids[rank] = id;
-      weights[rank] = expf(logits[id] - maximum) / sum;
+      weights[rank] = softmax ? expf(logits[id] - maximum) / sum : sigmoid(logits[id]);
     }
     // The next rank reads what lane 0 wrote.
     __syncwarp();
   }
-  if (!options.normalise) return;
-  float total = 0;
-  for (int64_t rank = 0; rank < k; ++rank) total += weights[rank];
+  float total = 1;
+  if (options.normalise) {
+    total = 0;
+    for (int64_t rank = 0; rank < k; ++rank) total += weights[rank];
+    total += smallestSum(options.score);
+  }
   __syncwarp();
-  for (int64_t rank = lane; rank < k; rank += 32) weights[rank] /= total;
+  for (int64_t rank = lane; rank < k; rank += 32) weights[rank] = weights[rank] / total * options.scale;
 }
 
 /** A block per expert counts the slots before its own, then lists its own in ascending order. */

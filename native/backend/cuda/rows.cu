@@ -1,4 +1,4 @@
-// Row-wise ops: embed, gatherRows, addRmsNorm, normRope. All are memory-bound.
+// Row-wise ops: embed, add, gatherRows, addRmsNorm, normRope. All are memory-bound.
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/device/reduce.h"
 #include "backend/cuda/device/shared.h"
@@ -25,6 +25,13 @@ __global__ void __launch_bounds__(rowThreads) gatherKernel(Tensor x, const int32
   const float* source = x.row(rows[row]);
   for (int64_t column = threadIdx.x; column < out.columns; column += rowThreads)
     out.row(row)[column] = source[column];
+}
+
+__global__ void __launch_bounds__(rowThreads) addKernel(Tensor x, Tensor out) {
+  const int64_t row = blockIdx.x;
+  if (row >= out.validRowCount()) return;
+  for (int64_t column = threadIdx.x; column < out.columns; column += rowThreads)
+    out.row(row)[column] += x.row(row)[column];
 }
 
 template <DType type>
@@ -62,43 +69,59 @@ __global__ void __launch_bounds__(rowThreads)
 struct NormRopeArguments {
   Tensor qkv, rotary;
   HeadLayout layout;
-  Weight queryNorm, keyNorm;
-  float epsilon;
+  HeadNorms norms;
   const int32_t* positions;
 };
 
-/** A warp per head and row: queries and keys are normed and rotated, values only rounded. */
+/** A warp per head and row: queries and keys are normed and rotated, values only rounded, after the bias. */
 template <DType computeDtype>
 __global__ void __launch_bounds__(headThreads) normRopeKernel(NormRopeArguments given) {
   const HeadLayout& layout = given.layout;
+  const HeadNorms& norms = given.norms;
   const int64_t heads = layout.heads + 2 * layout.keyValueHeads;
   const int64_t index = int64_t{blockIdx.x} * (headThreads / 32) + threadIdx.x / 32;
   if (index >= given.qkv.validRowCount() * heads) return;
   const int64_t row = index / heads, head = index % heads;
   float* values = given.qkv.row(row) + head * layout.headDim;
   const int lane = static_cast<int>(threadIdx.x % 32);
+  if (norms.bias.data) {
+    for (int64_t i = lane; i < layout.headDim; i += 32)
+      values[i] += element(norms.bias.dtype, norms.bias.data, head * layout.headDim + i);
+    // Lanes read what others wrote.
+    __syncwarp();
+  }
   if (head >= layout.heads + layout.keyValueHeads) {
     for (int64_t i = lane; i < layout.headDim; i += 32) values[i] = rounded<computeDtype>(values[i]);
     return;
   }
-  const Weight& scale = head < layout.heads ? given.queryNorm : given.keyNorm;
-  const int64_t half = layout.headDim / 2;
+  const Weight& scale = head < layout.heads ? norms.queryNorm : norms.keyNorm;
+  const int64_t half = given.rotary.columns / 2;
   const float* cosines = given.rotary.row(given.positions[row]);
-  float squares = 0;
-  for (int64_t i = lane; i < layout.headDim; i += 32) squares += values[i] * values[i];
-  const float factor = 1.0f / sqrtf(warpSum(squares) / static_cast<float>(layout.headDim) + given.epsilon);
+  float factor = 1;
+  if (scale.data) {
+    float squares = 0;
+    for (int64_t i = lane; i < layout.headDim; i += 32) squares += values[i] * values[i];
+    factor = 1.0f / sqrtf(warpSum(squares) / static_cast<float>(layout.headDim) + norms.epsilon);
+  }
+  const auto normed = [&](int64_t i) {
+    return scale.data ? values[i] * factor * element(scale.dtype, scale.data, i) : values[i];
+  };
   for (int64_t i = lane; i < half; i += 32) {
-    const float low = values[i] * factor * element(scale.dtype, scale.data, i);
-    const float high = values[i + half] * factor * element(scale.dtype, scale.data, i + half);
+    const float low = normed(i), high = normed(i + half);
     values[i] = rounded<computeDtype>(low * cosines[i] - high * cosines[half + i]);
     values[i + half] = rounded<computeDtype>(high * cosines[i] + low * cosines[half + i]);
   }
+  for (int64_t i = 2 * half + lane; i < layout.headDim; i += 32) values[i] = rounded<computeDtype>(normed(i));
 }
 
 }  // namespace
 
 void embed(cudaStream_t stream, const int32_t* tokens, const Weight& table, Tensor out) {
   launch(stream, "embed", {dim3(blocksFor(out.rows, 1)), rowThreads}, embedKernel, tokens, table, out);
+}
+
+void add(cudaStream_t stream, Tensor x, Tensor out) {
+  launch(stream, "add", {dim3(blocksFor(out.rows, 1)), rowThreads}, addKernel, x, out);
 }
 
 void gatherRows(cudaStream_t stream, Tensor x, const int32_t* rows, Tensor out) {
@@ -124,9 +147,8 @@ void addRmsNorm(cudaStream_t stream, DType computeDtype, Tensor residual, const 
 }
 
 void normRope(cudaStream_t stream, DType computeDtype, Tensor qkv, const HeadLayout& layout,
-              const Weight& queryNorm, const Weight& keyNorm, float epsilon, const int32_t* positions,
-              Tensor rotary) {
-  const NormRopeArguments given{qkv, rotary, layout, queryNorm, keyNorm, epsilon, positions};
+              const HeadNorms& norms, const int32_t* positions, Tensor rotary) {
+  const NormRopeArguments given{qkv, rotary, layout, norms, positions};
   const int64_t heads = qkv.rows * (layout.heads + 2 * layout.keyValueHeads);
   const Grid grid{dim3(blocksFor(heads, headThreads / 32)), headThreads};
   dispatchDType(computeDtype,

@@ -86,7 +86,7 @@ void attention(Input& input, Backend& backend) {
   const int64_t queries = layout.queryColumns(), keys = layout.keyValueColumns();
   const CanvasOffsets canvases{offsets.data(), static_cast<int64_t>(offsets.size()) - 1};
   backend.attention(all.columnRange(0, queries), all.columnRange(queries, keys),
-                    all.columnRange(queries + keys, keys), layout, canvases, canvases, AttentionMask::full,
+                    all.columnRange(queries + keys, keys), layout, canvases, canvases, AttentionMask(),
                     0.125f, {out.data(), rows, queries}, nullptr);
   backend.synchronize();
 }

@@ -9,6 +9,7 @@ struct Packed {
   Matrix query, key, value;
   std::vector<int32_t> queryOffsets{0};
   std::vector<int32_t> keyOffsets{0};
+  AttentionMask mask;
 };
 
 void append(Matrix& target, const Matrix& rows) {
@@ -37,6 +38,7 @@ Packed canvasOf(const Packed& batch, size_t canvas) {
   const int64_t key = batch.keyOffsets[canvas];
   Packed result;
   result.layout = batch.layout;
+  result.mask = batch.mask;
   result.query = rowRange(batch.query, query, batch.queryOffsets[canvas + 1] - query);
   result.key = rowRange(batch.key, key, batch.keyOffsets[canvas + 1] - key);
   result.value = rowRange(batch.value, key, batch.keyOffsets[canvas + 1] - key);
@@ -67,7 +69,7 @@ Result run(Backend& backend, const Packed& given, bool wantLogSumExp = true) {
   const DeviceMatrix out(backend, given.query.rows, given.layout.queryColumns());
   const DeviceMatrix logSumExp(backend, given.query.rows, given.layout.heads, 0);
   backend.attention(query, key, value, given.layout, {queryOffsets.data(), canvases},
-                    {keyOffsets.data(), canvases}, AttentionMask::full, scaleOf(given.layout), out,
+                    {keyOffsets.data(), canvases}, given.mask, scaleOf(given.layout), out,
                     wantLogSumExp ? logSumExp.tensor().data : nullptr);
   return {out.host(), wantLogSumExp ? logSumExp.host() : Matrix()};
 }
@@ -77,7 +79,7 @@ void expectMatches(Backend& backend, const Packed& given, double largestScore = 
   const Result actual = run(backend, given);
   const oracle::Attention expected =
       oracle::attention(given.query, given.key, given.value, given.layout, given.queryOffsets,
-                        given.keyOffsets, scaleOf(given.layout));
+                        given.keyOffsets, scaleOf(given.layout), given.mask.block);
   expectClose(actual.out, expected.out, tolerance(backend.dtype(), Rounding::inside, largestScore),
               "attention");
   expectRounded(actual.out, backend.dtype(), "attention");
@@ -185,14 +187,70 @@ void specialValues() {
   });
 }
 
-void unknownMask() {
+void masksMatch() {
   forEachBackend([](Backend& backend) {
-    const auto other = static_cast<AttentionMask>(static_cast<int>(AttentionMask::full) + 1);
-    expectThrows<Error>(
-        [&] {
-          backend.attention({}, {}, {}, {1, 1, 4}, {}, {}, other, 1, {}, nullptr);
-        },
-        "a mask that is not implemented");
+    Noise noise(28);
+    for (const HeadLayout& layout : {HeadLayout{2, 2, 64}, {4, 1, 128}, {4, 2, 32}, {3, 1, 20}})
+      for (const int32_t block : {1, 3, 32, 64, 100}) {
+        const Scope scope(text("head ", layout.headDim, ", blocks of ", block));
+        const int64_t lengths[] = {33, 1, 130, 7, 64, 200};
+        Packed given = packed(noise, layout, backend.dtype(), lengths);
+        given.mask = {block};
+        expectMatches(backend, given);
+      }
+  });
+}
+
+/** With cached keys only the last rows are queries. */
+void maskedQueriesAreLast() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(29);
+    for (const int64_t headDim : {20, 64, 128})
+      for (const int32_t block : {1, 32}) {
+        const Scope scope(text("head ", headDim, ", blocks of ", block));
+        const int64_t lengths[] = {150, 96};
+        Packed all = packed(noise, {4, 2, headDim}, backend.dtype(), lengths);
+        all.mask = {block};
+        const Result whole = run(backend, all);
+        const int64_t first[] = {128, 64};
+        Packed last = all;
+        last.query = Matrix();
+        last.queryOffsets = {0};
+        for (size_t canvas = 0; canvas < 2; ++canvas) {
+          append(last.query, rowRange(all.query, all.queryOffsets[canvas] + first[canvas],
+                                      lengths[canvas] - first[canvas]));
+          last.queryOffsets.push_back(static_cast<int32_t>(last.query.rows));
+        }
+        expectMatches(backend, last);
+        const Result part = run(backend, last);
+        for (size_t canvas = 0; canvas < 2; ++canvas)
+          expectSameBits(
+              rowRange(part.out, last.queryOffsets[canvas], lengths[canvas] - first[canvas]).values,
+              rowRange(whole.out, all.queryOffsets[canvas] + first[canvas], lengths[canvas] - first[canvas])
+                  .values,
+              text("canvas ", canvas, ", last rows alone"));
+      }
+  });
+}
+
+/** What a query does not see leaves no trace: later keys may change or be missing. */
+void hiddenKeysLeaveNoTrace() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(30);
+    for (const int64_t headDim : {20, 64, 128}) {
+      const int64_t lengths[] = {200};
+      Packed given = packed(noise, {4, 2, headDim}, backend.dtype(), lengths);
+      given.mask = {32};
+      const Result whole = run(backend, given);
+      for (const int64_t length : {32, 96, 160}) {
+        Packed shorter = given;
+        for (Matrix Packed::*part : {&Packed::query, &Packed::key, &Packed::value})
+          shorter.*part = rowRange(given.*part, 0, length);
+        shorter.queryOffsets[1] = shorter.keyOffsets[1] = static_cast<int32_t>(length);
+        expectSameBits(run(backend, shorter).out.values, rowRange(whole.out, 0, length).values,
+                       text("head ", headDim, ", the first ", length));
+      }
+    }
   });
 }
 
@@ -204,7 +262,9 @@ const DeviceTests attentionTests{
     {"attention: the log-sum-exp is optional", optionalLogSumExp},
     {"attention: a canvas has the same bits in any batch, with any number of threads", canvasesStandAlone},
     {"attention: NaN stays in its canvas", specialValues},
-    {"attention: a mask that is not implemented is refused", unknownMask},
+    {"attention: causal and block-causal masks against float64", masksMatch},
+    {"attention: masked queries are the last rows of their canvas", maskedQueriesAreLast},
+    {"attention: hidden keys leave no trace", hiddenKeysLeaveNoTrace},
 };
 
 }  // namespace

@@ -101,13 +101,15 @@ void normRopeMatches() {
         const DeviceMatrix qkv(backend, given.qkv);
         const DeviceArray<int32_t> positions(backend, given.positions);
         const DeviceMatrix table(backend, rotary);
-        backend.normRope(qkv, given.layout, backend.place(queryNorm.mapped()),
-                         backend.place(keyNorm.mapped()), epsilon, positions.data(), table);
+        const HeadNorms norms{
+            {}, backend.place(queryNorm.mapped()), backend.place(keyNorm.mapped()), epsilon};
+        backend.normRope(qkv, given.layout, norms, positions.data(), table);
         const Matrix actual = qkv.host();
-        expectClose(actual,
-                    oracle::normRope(given.qkv, given.layout, queryNorm.vector(), keyNorm.vector(), epsilon,
-                                     given.positions, rotary),
-                    tolerance(computeDtype, Rounding::inside), "qkv");
+        expectClose(
+            actual,
+            oracle::normRope(given.qkv, given.layout, {{}, queryNorm.vector(), keyNorm.vector(), epsilon},
+                             given.positions, rotary),
+            tolerance(computeDtype, Rounding::inside), "qkv");
         expectRounded(actual, computeDtype, "qkv");
         // Values are only rounded.
         const int64_t first = given.layout.queryColumns() + given.layout.keyValueColumns();
@@ -116,6 +118,59 @@ void normRopeMatches() {
             expect(actual.at(row, column) == roundTo(computeDtype, given.qkv.at(row, column)),
                    text("value at ", row, ", ", column));
       }
+  });
+}
+
+/** With and without bias and norms, with all or a part of each head rotated. */
+void headsOfOtherFamilies() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(15);
+    for (const auto& [headDim, rotated] : {std::pair{32, 16}, {40, 40}, {64, 32}, {128, 64}, {20, 6}})
+      for (const bool bias : {false, true})
+        for (const bool normed : {false, true}) {
+          const Scope scope(
+              text("head ", headDim, ", rotated ", rotated, bias ? ", bias" : "", normed ? ", norms" : ""));
+          const int64_t rows = 33;
+          const RopeCase given = ropeCase(noise, rows, headDim, 4, 2);
+          const Matrix rotary = oracle::rotary(rows, rotated, 6e5);
+          const HostWeight biases(noise.matrix(1, given.qkv.columns), DType::bf16, 1);
+          const HostWeight queryNorm = normScale(noise, headDim), keyNorm = normScale(noise, headDim);
+          Limits limits = limitsOf(rows, headDim);
+          limits.biasColumns = given.qkv.columns;
+          backend.reserve(limits);
+          HeadNorms norms;
+          norms.epsilon = epsilon;
+          oracle::HeadNorms exact{{}, {}, {}, epsilon};
+          if (bias) {
+            norms.bias = backend.place(biases.mapped());
+            exact.bias = biases.vector();
+          }
+          if (normed) {
+            norms.queryNorm = backend.place(queryNorm.mapped());
+            norms.keyNorm = backend.place(keyNorm.mapped());
+            exact.queryNorm = queryNorm.vector();
+            exact.keyNorm = keyNorm.vector();
+          }
+          const DeviceMatrix qkv(backend, given.qkv);
+          const DeviceArray<int32_t> positions(backend, given.positions);
+          const DeviceMatrix table(backend, rotary);
+          backend.normRope(qkv, given.layout, norms, positions.data(), table);
+          expectClose(qkv.host(), oracle::normRope(given.qkv, given.layout, exact, given.positions, rotary),
+                      tolerance(backend.dtype(), Rounding::inside), "qkv");
+          expectRounded(qkv.host(), backend.dtype(), "qkv");
+        }
+  });
+}
+
+void adds() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(16);
+    const Matrix x = noise.matrix(33, 130), y = noise.matrix(33, 130);
+    const DeviceMatrix added(backend, x, 3), out(backend, y, 5);
+    backend.add(added, out);
+    Matrix expected = y;
+    for (size_t i = 0; i < expected.values.size(); ++i) expected.values[i] += x.values[i];
+    expectSameBits(out.host().values, expected.values, "sum");
   });
 }
 
@@ -138,8 +193,8 @@ void normsStandAlone() {
           backend,
           std::vector<int32_t>(given.positions.begin() + first, given.positions.begin() + first + rows));
       const DeviceMatrix table(backend, rotary);
-      backend.normRope(out, given.layout, backend.place(queryNorm.mapped()), backend.place(keyNorm.mapped()),
-                       epsilon, positions.data(), table);
+      const HeadNorms norms{{}, backend.place(queryNorm.mapped()), backend.place(keyNorm.mapped()), epsilon};
+      backend.normRope(out, given.layout, norms, positions.data(), table);
       return out.host();
     };
     const auto alone = make(1);
@@ -155,6 +210,8 @@ const DeviceTests normTests{
     {"addRmsNorm: with and without delta against float64", addRmsNormMatches},
     {"addRmsNorm: a row of zeros stays zero, a small one is held back by epsilon", normOfZeros},
     {"normRope: heads of 32, 64, 128 and odd sizes against float64", normRopeMatches},
+    {"normRope: bias, no norms, a part of each head rotated, against float64", headsOfOtherFamilies},
+    {"add: exactly", adds},
     {"norms: a row has the same bits in any batch, with any number of threads", normsStandAlone},
 };
 

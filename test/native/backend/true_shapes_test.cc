@@ -64,7 +64,7 @@ class TrueShapes {
           all.columnRange(0, layout.queryColumns()),
           all.columnRange(layout.queryColumns(), layout.keyValueColumns()),
           all.columnRange(layout.queryColumns() + layout.keyValueColumns(), layout.keyValueColumns()), layout,
-          canvases, canvases, AttentionMask::full, 0.088388f, out, nullptr);
+          canvases, canvases, AttentionMask(), 0.088388f, out, nullptr);
       return out.host();
     });
   }

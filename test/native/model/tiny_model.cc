@@ -166,9 +166,11 @@ DoubleMatrix attentionBlock(const TinyModel& tiny, DType computeDtype, const std
   }
   std::vector<int32_t> positions;
   for (int64_t row = 0; row < normed.rows; ++row) positions.push_back(static_cast<int32_t>(row));
-  qkv = normRope(qkv, layout, tiny.tensor(prefix + "self_attn.q_norm.weight", DType::f32).values,
-                 tiny.tensor(prefix + "self_attn.k_norm.weight", DType::f32).values, config.rmsNormEpsilon,
-                 positions, rotary(normed.rows, config.headDim, config.ropeTheta));
+  const HeadNorms norms{{},
+                        tiny.tensor(prefix + "self_attn.q_norm.weight", DType::f32).values,
+                        tiny.tensor(prefix + "self_attn.k_norm.weight", DType::f32).values,
+                        config.rmsNormEpsilon};
+  qkv = normRope(qkv, layout, norms, positions, rotary(normed.rows, config.headDim, config.ropeTheta));
   const int32_t offsets[] = {0, static_cast<int32_t>(normed.rows)};
   const int64_t keys = layout.queryColumns();
   const int64_t values = keys + layout.keyValueColumns();

@@ -87,7 +87,7 @@ static inline void packPanel(const float* rows, int64_t rowStride, int64_t steps
  * factor for earlier sums. */
 static inline float softmaxRow(float* scores, int64_t count, bool firstBlock, uint8_t computeDtype,
                                float* maximumSoFar, float* totalSoFar) {
-  for (int64_t j = count; j < keyBlock; ++j) scores[j] = -__builtin_inff();
+  for (int64_t j = count > 0 ? count : 0; j < keyBlock; ++j) scores[j] = -__builtin_inff();
   F best = splat(*maximumSoFar);
   for (int64_t j = 0; j < keyBlock; j += lanes) best = maximum(load(scores + j), best);
   const float newMaximum = largest(best);
@@ -134,8 +134,17 @@ static void attentionOf(const AttentionBlock& block) {
     totals[r] = 0;
   }
 
-  for (int64_t first = 0; first < block.keys; first += keyBlock) {
-    const int64_t count = block.keys - first < keyBlock ? block.keys - first : keyBlock;
+  // Queries see the first keys only, the last query the most.
+  const auto visibleTo = [&](int64_t r) {
+    const int64_t last = r < block.count ? r : block.count - 1;
+    if (block.maskBlock == 0) return block.keys;
+    const int64_t position = block.position + (block.first + last) / block.group;
+    const int64_t end = (position / block.maskBlock + 1) * block.maskBlock;
+    return end < block.keys ? end : block.keys;
+  };
+  const int64_t visibleKeys = visibleTo(rows);
+  for (int64_t first = 0; first < visibleKeys; first += keyBlock) {
+    const int64_t count = visibleKeys - first < keyBlock ? visibleKeys - first : keyBlock;
     const int64_t usedPanels = (count + lanes * panelsAtOnce - 1) / (lanes * panelsAtOnce) * panelsAtOnce;
     const float* key = block.key + first * block.keyStride;
     const float* value = block.value + first * block.valueStride;
@@ -158,6 +167,7 @@ static void attentionOf(const AttentionBlock& block) {
     }
 
     for (int64_t r = 0; r < rows; r += softmaxRows) {
+      if (visibleTo(r + softmaxRows - 1) <= first) continue;
       __builtin_memset(scores, 0, sizeof(float) * softmaxRows * keyBlock);
       for (int64_t panel = 0; panel < usedPanels; panel += panelsAtOnce)
         accumulatePanel<Units, panelsAtOnce>(queries + r * steps, steps, panels + panel * lanes * steps,
@@ -166,8 +176,9 @@ static void attentionOf(const AttentionBlock& block) {
       for (int q = 0; q < softmaxRows; ++q) {
         float* row = scores + q * keyBlock;
         for (int64_t j = 0; j < keyBlock; j += lanes) store(row + j, load(row + j) * block.scale);
-        const float correction =
-            softmaxRow(row, count, first == 0, block.computeDtype, &maxima[r + q], &totals[r + q]);
+        const int64_t visible = visibleTo(r + q) - first;
+        const float correction = softmaxRow(row, visible < count ? visible : count, first == 0,
+                                            block.computeDtype, &maxima[r + q], &totals[r + q]);
         if (correction != 1.0f)
           for (int64_t d = 0; d < width; d += lanes)
             store(tileSums + q * width + d, load(tileSums + q * width + d) * correction);

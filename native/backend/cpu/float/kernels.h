@@ -44,6 +44,8 @@ struct AttentionBlock {
   const float* value;  // likewise
   int64_t queryStride, keyStride, valueStride;
   int64_t group, headDim, keys;
+  int64_t position;      // of the first query among the keys
+  int64_t maskBlock;     // of AttentionMask
   int64_t first, count;  // indices [first, first + count); count ≤ attentionRows
   float scale;
   uint8_t computeDtype;
@@ -52,6 +54,14 @@ struct AttentionBlock {
   int64_t outStride;
   float* logSumExp;  // (queries, stride), or null
   int64_t logSumExpStride;
+};
+
+/** Of one query or key head: columns in all, and in each half of those that are rotated. */
+struct RotatedHead {
+  int64_t columns;
+  int64_t half;
+  float epsilon;
+  uint8_t computeDtype;
 };
 
 /** Statistics of some logits of one row, for `score`. */
@@ -97,9 +107,11 @@ struct Kernels {
   void (*addRmsNorm)(float* residual, const float* delta, const float* scale, float epsilon, int64_t count,
                      uint8_t computeDtype, float* out);
 
-  /** One head: RMSNorm, rotary embedding with cosines[half], sines[half], rounding. Columns: 2 · half. */
-  void (*normRopeHead)(float* head, const float* scale, float epsilon, const float* cosines,
-                       const float* sines, int64_t half, uint8_t computeDtype);
+  /** out += x. */
+  void (*add)(const float* x, int64_t count, float* out);
+
+  /** One head: RMSNorm (if scale is not null), rotary embedding with cosines[half], sines[half], rounding. */
+  void (*normRopeHead)(const RotatedHead& shape, const float* scale, const float* cosines, float* head);
 
   void (*attention)(const AttentionBlock& block);
 

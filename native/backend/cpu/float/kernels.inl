@@ -34,9 +34,22 @@ constexpr bool multipliesF16 = false;
 #endif
 
 constexpr Kernels table = {
-    RND1_ISA_NAME, multipliesBf16, multipliesF16,      widen,           narrow,
-    round,         multiply,       multiplyAccumulate, gateUp,          addRmsNorm,
-    normRopeHead,  attention,      statistics,         multiplyAddLoop, multiplyAddsPerRound,
+    RND1_ISA_NAME,
+    multipliesBf16,
+    multipliesF16,
+    widen,
+    narrow,
+    round,
+    multiply,
+    multiplyAccumulate,
+    gateUp,
+    addRmsNorm,
+    add,
+    normRopeHead,
+    attention,
+    statistics,
+    multiplyAddLoop,
+    multiplyAddsPerRound,
 };
 
 }  // namespace

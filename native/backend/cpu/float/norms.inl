@@ -24,14 +24,21 @@ static void addRmsNorm(float* residual, const float* delta, const float* scale, 
   round(computeDtype, count, out);
 }
 
-static void normRopeHead(float* head, const float* scale, float epsilon, const float* cosines,
-                         const float* sines, int64_t half, uint8_t computeDtype) {
-  const float factor = inverseRms(head, 2 * half, epsilon);
+static void add(const float* x, int64_t count, float* out) {
+  for (int64_t i = 0; i < count; ++i) out[i] += x[i];
+}
+
+static void normRopeHead(const RotatedHead& shape, const float* scale, const float* cosines, float* head) {
+  const int64_t half = shape.half;
+  const float* sines = cosines + half;
+  if (scale) {
+    const float factor = inverseRms(head, shape.columns, shape.epsilon);
+    for (int64_t i = 0; i < shape.columns; ++i) head[i] = head[i] * factor * scale[i];
+  }
   for (int64_t i = 0; i < half; ++i) {
-    const float low = head[i] * factor * scale[i];
-    const float high = head[i + half] * factor * scale[i + half];
+    const float low = head[i], high = head[i + half];
     head[i] = low * cosines[i] - high * sines[i];
     head[i + half] = high * cosines[i] + low * sines[i];
   }
-  round(computeDtype, 2 * half, head);
+  round(shape.computeDtype, shape.columns, head);
 }
