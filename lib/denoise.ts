@@ -1,5 +1,6 @@
 import type { StepCanvas, StepResult } from '../types/native';
-import { type Canvas, endsText } from './canvas';
+import type { Canvas } from './canvas';
+import { endsText } from './end-tokens';
 import { RND1Error } from './errors';
 import { toJSON, withJSON } from './json';
 import type { Sampling } from './options';

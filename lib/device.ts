@@ -1,4 +1,5 @@
 import type { FloatType, NativeSystem, QuantizedType } from '../types/native';
+import { firstGpuWithRoom } from './memory';
 
 /** The device that `device: 'auto'` chooses. */
 export interface DeviceChoice {
@@ -24,7 +25,7 @@ export function chooseDevice(
 ): DeviceChoice {
   const refused = refusedByGpus(weights);
   if (refused !== null) return { device: 'cpu', reason: refused };
-  const gpu = gpus.find((candidate) => candidate.bytes > bytes);
+  const gpu = firstGpuWithRoom(gpus, bytes);
   if (gpu !== undefined) return { device: gpu.device, reason: null };
   const reason =
     gpus.length === 0

@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import type { FloatType, QuantizedType, Session, SessionDescription } from '../types/native';
 import { abortable } from './abort';
 import { loadBinding, type Native } from './binding';
@@ -13,7 +12,9 @@ import { RND1Error } from './errors';
 import { downloadCheckpoint } from './hub/download';
 import { isRepository } from './hub/repository';
 import { checkHubOptions } from './hub/settings';
+import { mapsByDefault } from './memory';
 import { loadNames, loadRequestNames } from './option-names';
+import { threadsOption } from './threads';
 import type { Tokenizer } from './tokenizer';
 import type {
   Device,
@@ -100,7 +101,7 @@ export async function loadModel(
   const native = loadBinding();
   const chosen =
     device === 'auto' ? chooseDevice(native.system(), selected.bytes, weights) : { device, reason: null };
-  const mapped = mmap ?? selected.bytes > process.availableMemory() / 2;
+  const mapped = mmap ?? mapsByDefault(selected.bytes);
   const description: SessionDescription = {
     config: config.model,
     files: manifest.files,
@@ -150,7 +151,7 @@ function readArguments(given: string | LoadRequest | undefined, more: LoadOption
 
 function readLoadOptions(given: LoadOptions | undefined) {
   const options = optionsObject('options', given, loadNames);
-  const { device = 'auto', dtype = 'auto', threads = availableParallelism(), onProgress } = options;
+  const { device = 'auto', dtype = 'auto', onProgress } = options;
   const { revision, cacheDir, token, offline } = options;
   const hub = { revision, cacheDir, token, offline };
   checkHubOptions(hub);
@@ -161,7 +162,7 @@ function readLoadOptions(given: LoadOptions | undefined) {
   return {
     device: device as Device,
     dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16', 'q8', 'q4']),
-    threads: integerOption('threads', threads, 1, 1024),
+    threads: threadsOption(options.threads),
     mmap: options.mmap === undefined ? undefined : booleanOption('mmap', options.mmap, true),
     maxRowsPerStep:
       options.maxRowsPerStep === undefined

@@ -1,4 +1,5 @@
-import { buildCanvas, type Canvas, type CanvasModel, checkCanvas, endsText } from './canvas';
+import { buildCanvas, type Canvas, type CanvasModel, checkCanvas } from './canvas';
+import { endsText } from './end-tokens';
 import { infillInputNames } from './option-names';
 import { withoutBrokenEnd } from './token-bytes';
 import type { Tokenizer } from './tokenizer';

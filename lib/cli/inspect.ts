@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { firstThatHolds } from '../device';
 import {
@@ -11,6 +10,7 @@ import {
   system,
 } from '../index';
 import { printableJson, printableName } from '../printable';
+import { defaultThreads } from '../threads';
 import { UsageError } from './input';
 import { cappedThreads, isOnHub, say, seconds, sourceOf, warnOf } from './loading';
 import { addModelOptions, hubOf, type ModelFlags } from './options';
@@ -96,7 +96,7 @@ async function findFolder(place: string, flags: ModelFlags): Promise<string> {
 /** Device that `RND1.load` would use, or why it would fail. */
 function planDevice(report: CheckpointReport, flags: ModelFlags): DevicePlan | Problem {
   const { device = 'auto', dtype = 'auto' } = flags;
-  const threads = cappedThreads(flags.threads) ?? availableParallelism();
+  const threads = cappedThreads(flags.threads) ?? defaultThreads();
   try {
     const machine = system();
     const asked = dtype === 'q8' || dtype === 'q4' ? dtype : null;

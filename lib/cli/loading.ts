@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { firstThatHolds } from '../device';
 import { formatBytes } from '../format-bytes';
 import { isRepository } from '../hub/repository';
 import { type LoadProgress, RND1 } from '../index';
 import { printableName } from '../printable';
+import { defaultThreads } from '../threads';
 import { hubOf, type ModelFlags } from './options';
 import { LoadingBar } from './progress';
 
@@ -57,7 +57,7 @@ export const sourceOf = (place: string | undefined) =>
 
 /** Limits `threads` to the number of cores, with a warning: more threads only slow each other down. */
 export function cappedThreads(threads: number | undefined): number | undefined {
-  const cores = availableParallelism();
+  const cores = defaultThreads();
   if (threads === undefined || threads <= cores) return threads;
   process.stderr.write(
     `rnd1: warning: --threads ${threads} is more than this machine has cores: using ${cores}\n`,

@@ -1,8 +1,8 @@
-import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
 import { formatBytes } from '../format-bytes';
 import { type LoadProgress, quantizeCheckpoint } from '../index';
 import { printableName } from '../printable';
+import { defaultThreads } from '../threads';
 import { integer } from './input';
 import { Interruption } from './interrupt';
 import { cappedThreads, say, seconds, warnOf } from './loading';
@@ -75,7 +75,7 @@ async function quantize(input: string, output: string, flags: QuantizeFlags): Pr
   if (verbose) {
     say(`read: ${input}, ${formatBytes(sourceBytes)} of weights`);
     say(`written: ${output}, ${formatBytes(bytes)} in groups of ${report.group} columns`);
-    say(`quantizing: ${seconds(start)}, ${threads ?? availableParallelism()} threads`);
+    say(`quantizing: ${seconds(start)}, ${threads ?? defaultThreads()} threads`);
   }
   if (quiet) return;
   const again = resumed > 0 ? `, ${resumed} of them from an earlier run` : '';

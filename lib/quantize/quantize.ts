@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { NativeFloatTensor, NativeTensor } from '../../types/native';
 import { abortable } from '../abort';
@@ -12,6 +11,7 @@ import { readCheckpoint } from '../checkpoint/read';
 import type { ModelConfig } from '../config';
 import { RND1Error } from '../errors';
 import { quantizeNames } from '../option-names';
+import { threadsOption } from '../threads';
 import type { LoadProgress, QuantizeOptions } from '../types';
 import { integerOption, optionsObject, quote, signalOption, stringOption, wordOption } from '../validate';
 import { layoutShards, type ShardLayout } from './layout';
@@ -115,7 +115,7 @@ export async function quantizeCheckpoint(
 
 function readOptions(given: QuantizeOptions) {
   const options = optionsObject('options', given, quantizeNames);
-  const { dtype, group = 64, threads = availableParallelism(), shardBytes = 2e9, onProgress } = options;
+  const { dtype, group = 64, shardBytes = 2e9, onProgress } = options;
   if (group !== 64 && group !== 32) throw new RangeError(`group must be 64 or 32, not ${quote(group)}`);
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw new TypeError(`onProgress must be a function, not ${quote(onProgress)}`);
@@ -123,7 +123,7 @@ function readOptions(given: QuantizeOptions) {
   const quantization: Quantization = { dtype: wordOption('dtype', dtype, ['q8', 'q4']), group };
   return {
     quantization,
-    threads: integerOption('threads', threads, 1, 1024),
+    threads: threadsOption(options.threads),
     shardBytes: integerOption('shardBytes', shardBytes, 1),
     onProgress,
     signal: signalOption(options.signal),

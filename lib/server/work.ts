@@ -1,4 +1,4 @@
-import { endTokens } from '../canvas';
+import { endTokens } from '../end-tokens';
 import type { TextFrame, TextResult, TokenFrame, TokenResult } from '../types';
 import type { Context } from './context';
 import { ApiError, asFieldError } from './errors';

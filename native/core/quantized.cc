@@ -63,12 +63,12 @@ Range rangeOf(const Group& values, int64_t count) {
   return {*std::min_element(min.begin(), min.end()), *std::max_element(max.begin(), max.end())};
 }
 
-/** stored[i] = round((values[i] − minimum) / scale) + zero, clamped to min … top. */
-void store(const Group& values, int64_t count, float scale, float minimum, float zero, float min, float top,
+/** stored[i] = round((values[i] − minimum) / scale) + zero, clamped to min … max. */
+void store(const Group& values, int64_t count, float scale, float minimum, float zero, float min, float max,
            Group& stored) {
   const float inverse = 1 / scale;
   for (int64_t i = 0; i < count; ++i)
-    stored[i] = clampTo(nearest((values[i] - minimum) * inverse) + zero, min, top);
+    stored[i] = clampTo(nearest((values[i] - minimum) * inverse) + zero, min, max);
 }
 
 /** Σ a, Σ a², Σ a·b over a group. */
@@ -176,7 +176,7 @@ bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType s
                    int64_t strideBytes, int64_t rows, const QuantizedPanel& panel) {
   const bool q8 = shape.dtype == DType::q8;
   const float zero = q8 ? 128 : 8;
-  const float top = q8 ? 255 : 15;
+  const float largest = q8 ? 255 : 15;
   const float largest = largestScale * (panel.minimums ? 1 : q8 ? 127 : 8);
   std::memset(panel.data, q8 ? 0x80 : 0x88, static_cast<size_t>(shape.panelBytes()));
   std::fill_n(panel.scales, shape.panelScales(), uint16_t{0});
@@ -206,10 +206,10 @@ bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType s
       }
       const float scale = f16ToFloat(choice.scale);
       if (panel.minimums) {
-        store(values, shape.group, scale, f16ToFloat(choice.minimum), 0, 0, top, stored);
+        store(values, shape.group, scale, f16ToFloat(choice.minimum), 0, 0, largest, stored);
       } else {
         // q8 does not use 0, which would be −128.
-        store(values, shape.group, scale, 0, zero, q8 ? 1 : 0, top, stored);
+        store(values, shape.group, scale, 0, zero, q8 ? 1 : 0, largest, stored);
       }
       panel.scales[group * panelRows + row] = choice.scale;
       if (panel.minimums) panel.minimums[group * panelRows + row] = choice.minimum;

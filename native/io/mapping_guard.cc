@@ -45,13 +45,13 @@ bool installed = false;  // whether the handler is installed, or was until repla
 Action previous{};
 const auto pageBytes = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
 
-bool isGreedyUnfiltered(const Action& action) {
+bool isDefaultOrIgnored(const Action& action) {
   return !(action.sa_flags & SA_SIGINFO) && (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN);
 }
 
 void passOn(int signal, siginfo_t* info, void* context) {
   if (previous.sa_flags & SA_SIGINFO) return previous.sa_sigaction(signal, info, context);
-  if (!isGreedyUnfiltered(previous)) return previous.sa_handler(signal);
+  if (!isDefaultOrIgnored(previous)) return previous.sa_handler(signal);
   const bool sent = info->si_code <= 0;  // by a process, not a page fault
   if (sent && previous.sa_handler == SIG_IGN) return;
   Action byDefault{};
@@ -65,7 +65,7 @@ void install(void (*handler)(int, siginfo_t*, void*)) {
   Action current{};
   ::sigaction(SIGBUS, nullptr, &current);
   // A later handler may call ours: calling it in turn would never end.
-  if (installed && !isGreedyUnfiltered(current)) return;
+  if (installed && !isDefaultOrIgnored(current)) return;
   previous = current;
   Action own{};
   own.sa_sigaction = handler;
