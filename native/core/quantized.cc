@@ -176,7 +176,7 @@ bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType s
                    int64_t strideBytes, int64_t rows, const QuantizedPanel& panel) {
   const bool q8 = shape.dtype == DType::q8;
   const float zero = q8 ? 128 : 8;
-  const float largest = q8 ? 255 : 15;
+  const float last = q8 ? 255 : 15;  // the largest stored integer
   const float largest = largestScale * (panel.minimums ? 1 : q8 ? 127 : 8);
   std::memset(panel.data, q8 ? 0x80 : 0x88, static_cast<size_t>(shape.panelBytes()));
   std::fill_n(panel.scales, shape.panelScales(), uint16_t{0});
@@ -206,10 +206,10 @@ bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType s
       }
       const float scale = f16ToFloat(choice.scale);
       if (panel.minimums) {
-        store(values, shape.group, scale, f16ToFloat(choice.minimum), 0, 0, largest, stored);
+        store(values, shape.group, scale, f16ToFloat(choice.minimum), 0, 0, last, stored);
       } else {
         // q8 does not use 0, which would be −128.
-        store(values, shape.group, scale, 0, zero, q8 ? 1 : 0, largest, stored);
+        store(values, shape.group, scale, 0, zero, q8 ? 1 : 0, last, stored);
       }
       panel.scales[group * panelRows + row] = choice.scale;
       if (panel.minimums) panel.minimums[group * panelRows + row] = choice.minimum;
