@@ -27,6 +27,7 @@ __device__ __forceinline__ int64_t validRowCount(const Dispatch& dispatch) {
 __device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
 /** The scores that a row's experts are selected by. The lanes of a warp call everything together. */
+template <RouterScore score>
 struct Selection {
   const RouteOptions& options;
   const float* logits;
@@ -34,12 +35,12 @@ struct Selection {
   uint64_t keptGroups = ~uint64_t{0};  // a bit per group
 
   __device__ __forceinline__ float scoreOf(int32_t expert) const {
-    if (options.score == RouterScore::softmax) return logits[expert];
+    if (score == RouterScore::softmax) return logits[expert];
     const Weight& bias = options.selectionBias;
     return sigmoid(logits[expert]) + (bias.data ? element(bias.dtype, bias.data, expert) : 0.0f);
   }
   __device__ __forceinline__ float operator()(int32_t expert) const {
-    if (options.groups.count == 0) return scoreOf(expert);
+    if (score == RouterScore::softmax || options.groups.count == 0) return scoreOf(expert);
     const int32_t group = expert / (experts / options.groups.count);
     return keptGroups >> group & 1 ? scoreOf(expert) : -INFINITY;
   }
@@ -64,25 +65,25 @@ struct Selection {
   __device__ void keepGroups() {
     const auto [count, kept] = options.groups;
     const int32_t size = experts / count, lane = static_cast<int32_t>(threadIdx.x % 32);
-    float values[maxExpertGroups / 32] = {};  // of the groups lane, lane + 32
+    static_assert(maxExpertGroups == 64);
+    float low = 0, high = 0;  // of the groups lane and lane + 32
     for (int32_t group = 0; group < count; ++group) {
       const float value = groupValue(group, size);
-      if (group % 32 == lane) values[group / 32] = value;
+      if (group == lane) low = value;
+      if (group == lane + 32) high = value;
     }
-    int32_t better[maxExpertGroups / 32] = {};
+    int32_t betterThanLow = 0, betterThanHigh = 0;
     for (int32_t other = 0; other < count; ++other) {
-      const float value = __shfl_sync(allLanes, values[other / 32], other % 32);
-      for (int32_t i = 0; i < maxExpertGroups / 32; ++i) {
-        const int32_t group = i * 32 + lane;
-        better[i] += value > values[i] || (value == values[i] && other < group) ? 1 : 0;
-      }
+      const float value = __shfl_sync(allLanes, other < 32 ? low : high, other % 32);
+      betterThanLow += value > low || (value == low && other < lane) ? 1 : 0;
+      betterThanHigh += value > high || (value == high && other < lane + 32) ? 1 : 0;
     }
-    keptGroups = 0;
-    for (int32_t i = 0; i < maxExpertGroups / 32; ++i)
-      keptGroups |= uint64_t{__ballot_sync(allLanes, better[i] < kept)} << (i * 32);
+    keptGroups = uint64_t{__ballot_sync(allLanes, betterThanHigh < kept)} << 32 |
+                 __ballot_sync(allLanes, betterThanLow < kept);
   }
 };
 
+template <RouterScore score>
 __global__ void __launch_bounds__(selectThreads) selectKernel(RouteOptions options, Dispatch dispatch) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int64_t row = int64_t{blockIdx.x} * (selectThreads / 32) + threadIdx.x / 32;
@@ -93,7 +94,7 @@ __global__ void __launch_bounds__(selectThreads) selectKernel(RouteOptions optio
   int32_t* ids = dispatch.expertIds + row * k;
   float* weights = dispatch.weights + row * k;
 
-  const bool softmax = options.score == RouterScore::softmax;
+  constexpr bool softmax = score == RouterScore::softmax;
   float maximum = -INFINITY, sum = 0;
   if (softmax) {
     for (int32_t expert = lane; expert < experts; expert += 32) maximum = fmaxf(maximum, logits[expert]);
@@ -101,8 +102,8 @@ __global__ void __launch_bounds__(selectThreads) selectKernel(RouteOptions optio
     for (int32_t expert = lane; expert < experts; expert += 32) sum += expf(logits[expert] - maximum);
     sum = warpSum(sum);
   }
-  Selection selection{options, logits, experts};
-  if (options.groups.count > 0 && !options.forcedExperts) selection.keepGroups();
+  Selection<score> selection{options, logits, experts};
+  if (!softmax && options.groups.count > 0 && !options.forcedExperts) selection.keepGroups();
 
   for (int64_t rank = 0; rank < k; ++rank) {
     int32_t id;
@@ -125,7 +126,7 @@ __global__ void __launch_bounds__(selectThreads) selectKernel(RouteOptions optio
   if (options.normalise) {
     total = 0;
     for (int64_t rank = 0; rank < k; ++rank) total += weights[rank];
-    total += smallestSum(options.score);
+    total += smallestSum(score);
   }
   __syncwarp();
   for (int64_t rank = lane; rank < k; rank += 32) weights[rank] = weights[rank] / total * options.scale;
@@ -164,8 +165,12 @@ __global__ void __launch_bounds__(groupThreads) groupKernel(Dispatch dispatch) {
 }  // namespace
 
 void selectExperts(cudaStream_t stream, const RouteOptions& options, const Dispatch& dispatch) {
-  launch(stream, "route (select)", {dim3(blocksFor(dispatch.rows, selectThreads / 32)), selectThreads},
-         selectKernel, options, dispatch);
+  const Grid grid{dim3(blocksFor(dispatch.rows, selectThreads / 32)), selectThreads};
+  if (options.score == RouterScore::softmax) {
+    launch(stream, "route (select)", grid, selectKernel<RouterScore::softmax>, options, dispatch);
+  } else {
+    launch(stream, "route (select)", grid, selectKernel<RouterScore::sigmoid>, options, dispatch);
+  }
 }
 
 void groupByExpert(cudaStream_t stream, const Dispatch& dispatch) {

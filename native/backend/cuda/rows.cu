@@ -94,17 +94,20 @@ __global__ void __launch_bounds__(headThreads) normRopeKernel(NormRopeArguments 
     for (int64_t i = lane; i < layout.headDim; i += 32) values[i] = rounded<computeDtype>(values[i]);
     return;
   }
-  const Weight& scale = head < layout.heads ? norms.queryNorm : norms.keyNorm;
+  // Not a reference to one of the two weights: that would copy the arguments to the stack.
+  const bool isQuery = head < layout.heads;
+  const std::byte* scale = isQuery ? norms.queryNorm.data : norms.keyNorm.data;
+  const DType scaleDtype = isQuery ? norms.queryNorm.dtype : norms.keyNorm.dtype;
   const int64_t half = given.rotary.columns / 2;
   const float* cosines = given.rotary.row(given.positions[row]);
   float factor = 1;
-  if (scale.data) {
+  if (scale) {
     float squares = 0;
     for (int64_t i = lane; i < layout.headDim; i += 32) squares += values[i] * values[i];
     factor = 1.0f / sqrtf(warpSum(squares) / static_cast<float>(layout.headDim) + norms.epsilon);
   }
   const auto normed = [&](int64_t i) {
-    return scale.data ? values[i] * factor * element(scale.dtype, scale.data, i) : values[i];
+    return scale ? values[i] * factor * element(scaleDtype, scale, i) : values[i];
   };
   for (int64_t i = lane; i < half; i += 32) {
     const float low = normed(i), high = normed(i + half);

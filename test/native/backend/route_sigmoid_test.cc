@@ -94,8 +94,12 @@ void matchesOracle() {
       int64_t experts, k;
       ExpertGroups groups;
     };
-    for (const auto& [experts, k, groups] :
-         {Case{16, 4, {4, 2}}, {256, 8, {8, 4}}, {33, 5, {}}, {6, 2, {6, 3}}, {40, 8, {5, 1}}})
+    for (const auto& [experts, k, groups] : {Case{16, 4, {4, 2}},
+                                             {256, 8, {8, 4}},
+                                             {33, 5, {}},
+                                             {6, 2, {6, 3}},
+                                             {40, 8, {5, 1}},
+                                             {128, 8, {64, 40}}})
       for (const int64_t rows : {1, 7, 65})
         for (const bool plain : {false, true}) {
           const Scope scope(text(experts, " experts, ", groups.count, " groups, ", rows, " rows",
