@@ -1,4 +1,4 @@
-// One build for both module systems: `import` gets the very classes that `require` gets.
+// One build for both module systems: `import` gets the same classes that `require` gets.
 import rnd1 from './index.js';
 
 export const {

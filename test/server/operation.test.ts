@@ -152,6 +152,22 @@ describe('logs', () => {
     expect(answers).toHaveLength(2);
     expect(answers[0]).toMatchObject({ id: 'mine-1', prompts: ['sesame'], answers: [expect.any(String)] });
   });
+
+  test.each([
+    ['/v1/denoise', { prompt: 'sesame', max_tokens: 2 }, ['sesame'], 1],
+    ['/v1/denoise', { text: 'a_b', hole: '_' }, ['a_b'], 1],
+    ['/v1/denoise', { length: 2, suffix: 'b' }, ['b'], 1],
+    ['/v1/denoise', denoise, [], 0],
+    ['/v1/fill', { text: 'a_b_', hole: '_' }, ['a_b_'], 2],
+    ['/v1/fill', { text: 'a_b_', hole: '_', stream: true }, ['a_b_'], 2],
+    ['/v1/infill', { prefix: 'a', suffix: 'b', length: 2 }, ['a', 'b'], 1],
+  ])('of %s with %j are %j', async (path, body, prompts, written) => {
+    const { entries, logger } = log();
+    const { url } = await serve({ logger, logPrompts: true });
+    await (await post(url + path, { ...body, seed: 1 })).text();
+    const answers = Array(written).fill(expect.any(String));
+    expect(entries().filter(({ msg }) => msg === 'answer')).toMatchObject([{ prompts, answers }]);
+  });
 });
 
 /** Metrics without labels, by name. */

@@ -42,7 +42,8 @@ export function addDenoise(app: FastifyInstance, context: Context): void {
       const call = context.open(request, reply, body.model);
       const kind = kindOf(body);
       const { prompt, text, prefix, suffix } = body;
-      const texts = [prompt ?? '', prefix ?? '', suffix ?? '', ...textsOf((text ?? '') as Template)];
+      const holed = textsOf((text ?? []) as Template);
+      const texts = [prompt, prefix, suffix, ...holed].filter((part) => typeof part === 'string');
       return answerCanvas(context, call, reply, body, {
         texts,
         text: kind !== 'tokens',
