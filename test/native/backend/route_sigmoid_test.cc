@@ -137,11 +137,15 @@ void ties() {
     const Matrix x = noise.matrix(3, 20, backend.dtype());
     Router router(noise, 12, 20);
     router.weights = HostWeight(Matrix(12, 20), DType::f32);
-    router.bias = HostWeight(Matrix(1, 12), DType::f32);
-    const Routing actual = route(backend, x, router, optionsOf(backend, router, 4, {4, 2}));
+    // All groups are equal by their two best. The third of the last groups is better than that of the first.
+    Matrix bias(1, 12);
+    bias.values = {1, 1, 0, 1, 1, 0, 1, 1, 0.5f, 1, 1, 0.5f};
+    router.bias = HostWeight(bias, DType::f32);
+    const Routing actual = route(backend, x, router, optionsOf(backend, router, 5, {4, 2}));
+    const int32_t expected[] = {0, 1, 3, 4, 2};
     for (int64_t row = 0; row < 3; ++row)
-      for (int32_t rank = 0; rank < 4; ++rank)
-        expectEqual(actual.ids[static_cast<size_t>(row * 4 + rank)], rank, text("row ", row));
+      for (int64_t rank = 0; rank < 5; ++rank)
+        expectEqual(actual.ids[static_cast<size_t>(row * 5 + rank)], expected[rank], text("row ", row));
   });
 }
 
