@@ -4,6 +4,7 @@
 #include <span>
 
 #include "backend/sampling.h"
+#include "backend/visible_key_count.h"
 #include "core/dtype.h"
 #include "core/tensor.h"
 
@@ -34,9 +35,7 @@ struct AttentionMask {
 
   /** How many of a canvas' keys the query at a position sees: always the first ones. */
   constexpr int32_t visible(int32_t position, int32_t keys) const {
-    if (block == 0) return keys;
-    const int64_t end = (int64_t{position} / block + 1) * block;
-    return end < keys ? static_cast<int32_t>(end) : keys;
+    return static_cast<int32_t>(visibleKeyCount(block, position, keys));
   }
 };
 

@@ -33,16 +33,6 @@ void normRopeHead(double* head, std::span<const float> scale, double epsilon, co
   }
 }
 
-/** Ids by value, largest first; ties: lowest id. */
-std::vector<int32_t> descending(std::span<const double> values) {
-  std::vector<int32_t> order(values.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
-    return values[static_cast<size_t>(a)] > values[static_cast<size_t>(b)];
-  });
-  return order;
-}
-
 /** log-softmax; −∞ stays −∞. */
 void normalise(std::vector<double>& logits) {
   const double maximum = *std::max_element(logits.begin(), logits.end());
@@ -134,6 +124,15 @@ Attention attention(const DoubleMatrix& query, const DoubleMatrix& key, const Do
         result.logSumExp.at(row, head) = maximum + std::log(sum);
       }
   return result;
+}
+
+std::vector<int32_t> descending(std::span<const double> values) {
+  std::vector<int32_t> order(values.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return values[static_cast<size_t>(a)] > values[static_cast<size_t>(b)];
+  });
+  return order;
 }
 
 DoubleMatrix softmax(const DoubleMatrix& logits) {

@@ -40,6 +40,9 @@ Attention attention(const DoubleMatrix& query, const DoubleMatrix& key, const Do
                     const HeadLayout& layout, std::span<const int32_t> queryOffsets,
                     std::span<const int32_t> keyOffsets, double scale, int32_t maskBlock = 0);
 
+/** Ids by value, largest first; ties: lowest id. */
+std::vector<int32_t> descending(std::span<const double> values);
+
 /** softmax of every row. */
 DoubleMatrix softmax(const DoubleMatrix& logits);
 

@@ -86,6 +86,14 @@ RopeCase ropeCase(Noise& noise, int64_t rows, int64_t headDim, int64_t heads, in
   return result;
 }
 
+Matrix normRope(Backend& backend, const RopeCase& given, const HeadNorms& norms, const Matrix& rotary) {
+  const DeviceMatrix qkv(backend, given.qkv);
+  const DeviceArray<int32_t> positions(backend, given.positions);
+  const DeviceMatrix table(backend, rotary);
+  backend.normRope(qkv, given.layout, norms, positions.data(), table);
+  return qkv.host();
+}
+
 void normRopeMatches() {
   forEachBackend([](Backend& backend) {
     Noise noise(13);
@@ -98,13 +106,9 @@ void normRopeMatches() {
         const HostWeight queryNorm = normScale(noise, headDim);
         const HostWeight keyNorm = normScale(noise, headDim, DType::f32, 1);
         backend.reserve(limitsOf(rows, headDim));
-        const DeviceMatrix qkv(backend, given.qkv);
-        const DeviceArray<int32_t> positions(backend, given.positions);
-        const DeviceMatrix table(backend, rotary);
         const HeadNorms norms{
             {}, backend.place(queryNorm.mapped()), backend.place(keyNorm.mapped()), epsilon};
-        backend.normRope(qkv, given.layout, norms, positions.data(), table);
-        const Matrix actual = qkv.host();
+        const Matrix actual = normRope(backend, given, norms, rotary);
         expectClose(
             actual,
             oracle::normRope(given.qkv, given.layout, {{}, queryNorm.vector(), keyNorm.vector(), epsilon},
@@ -151,13 +155,10 @@ void headsOfOtherFamilies() {
             exact.queryNorm = queryNorm.vector();
             exact.keyNorm = keyNorm.vector();
           }
-          const DeviceMatrix qkv(backend, given.qkv);
-          const DeviceArray<int32_t> positions(backend, given.positions);
-          const DeviceMatrix table(backend, rotary);
-          backend.normRope(qkv, given.layout, norms, positions.data(), table);
-          expectClose(qkv.host(), oracle::normRope(given.qkv, given.layout, exact, given.positions, rotary),
+          const Matrix actual = normRope(backend, given, norms, rotary);
+          expectClose(actual, oracle::normRope(given.qkv, given.layout, exact, given.positions, rotary),
                       tolerance(backend.dtype(), Rounding::inside), "qkv");
-          expectRounded(qkv.host(), backend.dtype(), "qkv");
+          expectRounded(actual, backend.dtype(), "qkv");
         }
   });
 }

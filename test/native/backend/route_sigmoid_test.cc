@@ -1,7 +1,6 @@
 // Routers with sigmoid scores, a bias for the selection and groups of experts.
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "route_support.h"
 
@@ -28,15 +27,6 @@ RouteOptions optionsOf(Backend& backend, const Router& router, int64_t k, Expert
   return options;
 }
 
-Routing route(Backend& backend, const Matrix& x, const Router& router, const RouteOptions& options) {
-  const int64_t experts = router.weights.mapped().rows;
-  backend.reserve(limitsOf(x.rows, x.columns, 8, experts, options.expertsPerToken));
-  const DeviceMatrix input(backend, x);
-  DeviceDispatch dispatch(backend, x.rows, experts, options.expertsPerToken);
-  backend.route(input, backend.place(router.weights.mapped()), options, dispatch.view);
-  return hostOf(dispatch);
-}
-
 struct Expected {
   std::vector<int32_t> ids;  // best first
   std::vector<double> weights;
@@ -54,11 +44,7 @@ Expected expectedOf(const double* logits, const std::vector<float>& bias, const 
   Expected result;
   result.gap = INFINITY;
   const auto best = [&](const std::vector<double>& values, int64_t count) {
-    std::vector<int32_t> order(values.size());
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
-      return values[static_cast<size_t>(a)] > values[static_cast<size_t>(b)];
-    });
+    auto order = oracle::descending(values);
     for (size_t rank = 1; rank <= static_cast<size_t>(count) && rank < order.size(); ++rank)
       result.gap = std::min(result.gap, values[static_cast<size_t>(order[rank - 1])] -
                                             values[static_cast<size_t>(order[rank])]);
@@ -112,7 +98,7 @@ void matchesOracle() {
             options.normalise = false;
           }
           const DoubleMatrix logits = oracle::matmul(x, router.weights.values(backend.dtype()));
-          const Routing actual = route(backend, x, router, options);
+          const Routing actual = route(backend, x, router.weights, options);
           for (int64_t row = 0; row < rows; ++row) {
             const Expected expected = expectedOf(logits.row(row), router.bias.vector(), options);
             // What f32 cannot tell apart may go either way.
@@ -141,7 +127,7 @@ void ties() {
     Matrix bias(1, 12);
     bias.values = {1, 1, 0, 1, 1, 0, 1, 1, 0.5f, 1, 1, 0.5f};
     router.bias = HostWeight(bias, DType::f32);
-    const Routing actual = route(backend, x, router, optionsOf(backend, router, 5, {4, 2}));
+    const Routing actual = route(backend, x, router.weights, optionsOf(backend, router, 5, {4, 2}));
     const int32_t expected[] = {0, 1, 3, 4, 2};
     for (int64_t row = 0; row < 3; ++row)
       for (int64_t rank = 0; rank < 5; ++rank)
@@ -155,9 +141,9 @@ void nanStaysInItsRow() {
     Matrix x = noise.matrix(5, 24, backend.dtype());
     const Router router(noise, 16, 24);
     const RouteOptions options = optionsOf(backend, router, 4, {4, 2});
-    const Routing clean = route(backend, x, router, options);
+    const Routing clean = route(backend, x, router.weights, options);
     std::fill(x.row(2), x.row(2) + 24, std::nanf(""));
-    const Routing actual = route(backend, x, router, options);
+    const Routing actual = route(backend, x, router.weights, options);
     for (size_t slot = 0; slot < actual.ids.size(); ++slot) {
       expect(actual.ids[slot] >= 0 && actual.ids[slot] < 16, text("slot ", slot, ": ", actual.ids[slot]));
       if (slot / 4 != 2) expectEqual(actual.ids[slot], clean.ids[slot], text("slot ", slot));
@@ -171,10 +157,10 @@ void forcedExperts() {
     const Matrix x = noise.matrix(7, 24, backend.dtype());
     const Router router(noise, 16, 24);
     RouteOptions options = optionsOf(backend, router, 4, {4, 2});
-    const Routing chosen = route(backend, x, router, options);
+    const Routing chosen = route(backend, x, router.weights, options);
     const DeviceArray<int32_t> ids(backend, chosen.ids);
     options.forcedExperts = ids.data();
-    const Routing forced = route(backend, x, router, options);
+    const Routing forced = route(backend, x, router.weights, options);
     expect(forced.ids == chosen.ids, "the ids are not the forced ones");
     expectSameBits(forced.weights.values, chosen.weights.values, "weights");
   });
@@ -188,7 +174,7 @@ void contradictions() {
     const auto refused = [&](const char* what, auto change) {
       RouteOptions options = optionsOf(backend, router, 4, {4, 2});
       change(options);
-      expectThrows<Error>([&] { route(backend, x, router, options); }, what);
+      expectThrows<Error>([&] { route(backend, x, router.weights, options); }, what);
     };
     refused("a softmax router with a bias",
             [](RouteOptions& options) { options.score = RouterScore::softmax; });

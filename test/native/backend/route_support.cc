@@ -27,4 +27,13 @@ Routing hostOf(const DeviceDispatch& dispatch) {
   return result;
 }
 
+Routing route(Backend& backend, const Matrix& x, const HostWeight& router, const RouteOptions& options) {
+  const int64_t experts = router.mapped().rows;
+  backend.reserve(limitsOf(x.rows, x.columns, 1, experts, options.expertsPerToken));
+  const DeviceMatrix input(backend, x);
+  DeviceDispatch dispatch(backend, x.rows, experts, options.expertsPerToken);
+  backend.route(input, backend.place(router.mapped()), options, dispatch.view);
+  return hostOf(dispatch);
+}
+
 }  // namespace rnd1::test

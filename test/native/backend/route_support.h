@@ -39,4 +39,7 @@ Limits limitsOf(int64_t rows, int64_t hidden, int64_t width, int64_t experts, in
 
 Routing hostOf(const DeviceDispatch& dispatch);
 
+/** Routes x on a backend. */
+Routing route(Backend& backend, const Matrix& x, const HostWeight& router, const RouteOptions& options);
+
 }  // namespace rnd1::test

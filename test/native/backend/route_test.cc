@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <numeric>
 #include <set>
 
 #include "route_support.h"
@@ -7,15 +6,11 @@
 namespace rnd1::test {
 namespace {
 
-Routing route(Backend& backend, const Matrix& x, const HostWeight& router, int64_t experts,
-              int64_t expertsPerToken, bool normalise, const std::vector<int32_t>& forced = {}) {
-  backend.reserve(limitsOf(x.rows, x.columns, 1, experts, expertsPerToken));
-  const DeviceMatrix input(backend, x);
-  DeviceDispatch dispatch(backend, x.rows, experts, expertsPerToken);
+Routing route(Backend& backend, const Matrix& x, const HostWeight& router, int64_t expertsPerToken,
+              bool normalise, const std::vector<int32_t>& forced = {}) {
   const DeviceArray<int32_t> forcedIds(backend, forced);
-  const RouteOptions options{expertsPerToken, normalise, forced.empty() ? nullptr : forcedIds.data()};
-  backend.route(input, backend.place(router.mapped()), options, dispatch.view);
-  return hostOf(dispatch);
+  return test::route(backend, x, router,
+                     {expertsPerToken, normalise, forced.empty() ? nullptr : forcedIds.data()});
 }
 
 /** Every slot occurs once, grouped by expert, ascending within a group. */
@@ -50,10 +45,7 @@ DoubleMatrix expectedWeights(const DoubleMatrix& probabilities, const Routing& r
 void expectBest(const Routing& routing, const DoubleMatrix& logits) {
   const int64_t k = routing.weights.columns;
   for (int64_t row = 0; row < logits.rows; ++row) {
-    std::vector<int32_t> order(static_cast<size_t>(logits.columns));
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(),
-                     [&](int32_t a, int32_t b) { return logits.at(row, a) > logits.at(row, b); });
+    const auto order = oracle::descending({logits.row(row), static_cast<size_t>(logits.columns)});
     std::set<int32_t> seen;
     for (int64_t rank = 0; rank < k; ++rank) {
       const int32_t id = routing.ids[static_cast<size_t>(row * k + rank)];
@@ -80,7 +72,7 @@ void routesToTheBest() {
           const Scope scope(text(rows, " rows, ", shape.expertsPerToken, " of ", shape.experts));
           const Matrix x = noise.matrix(rows, 45, backend.dtype());
           const HostWeight router(noise.matrix(shape.experts, 45, DType::f32, 0.2f), DType::bf16, 1);
-          const Routing actual = route(backend, x, router, shape.experts, shape.expertsPerToken, normalise);
+          const Routing actual = route(backend, x, router, shape.expertsPerToken, normalise);
           const DoubleMatrix logits = oracle::matmul(x, router.values(backend.dtype()));
           const double bound = tolerance(backend.dtype(), Rounding::none);
           expectClose(actual.logits, logits, bound, "router logits");
@@ -103,11 +95,9 @@ void routeTies() {
     const HostWeight router(values, DType::f32);
     const Matrix x = noise.matrix(9, 20, backend.dtype());
     const DoubleMatrix logits = oracle::matmul(x, router.values(backend.dtype()));
-    const Routing actual = route(backend, x, router, 17, 8, true);
+    const Routing actual = route(backend, x, router, 8, true);
     for (int64_t row = 0; row < 9; ++row) {
-      std::vector<int32_t> classes{0, 1, 2};
-      std::sort(classes.begin(), classes.end(),
-                [&](int32_t a, int32_t b) { return logits.at(row, a) > logits.at(row, b); });
+      const auto classes = oracle::descending({logits.row(row), 3});
       std::vector<int32_t> expected;
       for (const int32_t first : classes)
         for (int32_t id = first; id < 17; id += 3) expected.push_back(id);
@@ -131,7 +121,7 @@ void forcedExperts() {
     }
     const DoubleMatrix probabilities = oracle::softmax(oracle::matmul(x, router.values(backend.dtype())));
     for (const bool normalise : {false, true}) {
-      const Routing actual = route(backend, x, router, 12, 3, normalise, forced);
+      const Routing actual = route(backend, x, router, 3, normalise, forced);
       expect(actual.ids == forced, "the ids are not the forced ones");
       expectClose(actual.weights, expectedWeights(probabilities, actual, normalise),
                   tolerance(backend.dtype(), Rounding::none), "weights");
@@ -145,10 +135,10 @@ void routeOfNan() {
     Noise noise(34);
     Matrix x = noise.matrix(7, 24, backend.dtype());
     const HostWeight router(noise.matrix(16, 24), DType::bf16);
-    const Routing clean = route(backend, x, router, 16, 4, true);
+    const Routing clean = route(backend, x, router, 4, true);
     std::fill(x.row(2), x.row(2) + 24, std::nanf(""));
     x.at(5, 7) = INFINITY;
-    const Routing actual = route(backend, x, router, 16, 4, true);
+    const Routing actual = route(backend, x, router, 4, true);
     for (int64_t row = 0; row < 7; ++row) {
       std::set<int32_t> seen;
       for (int64_t rank = 0; rank < 4; ++rank) {

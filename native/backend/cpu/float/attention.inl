@@ -137,10 +137,8 @@ static void attentionOf(const AttentionBlock& block) {
   // Queries see the first keys only, the last query the most.
   const auto visibleTo = [&](int64_t r) {
     const int64_t last = r < block.count ? r : block.count - 1;
-    if (block.maskBlock == 0) return block.keys;
     const int64_t position = block.position + (block.first + last) / block.group;
-    const int64_t end = (position / block.maskBlock + 1) * block.maskBlock;
-    return end < block.keys ? end : block.keys;
+    return visibleKeyCount(block.maskBlock, position, block.keys);
   };
   const int64_t visibleKeys = visibleTo(rows);
   for (int64_t first = 0; first < visibleKeys; first += keyBlock) {

@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/visible_key_count.h"
+
 /**
  * The inner loops of the CPU backend, as one table of functions per instruction set. The .inl files hold the
  * code; kernels_*.cc compile it with different flags. Nothing here may include C++ library headers: the

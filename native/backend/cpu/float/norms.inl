@@ -15,17 +15,16 @@ static inline float inverseRms(const float* values, int64_t count, float epsilon
   return 1.0f / __builtin_sqrtf(sumOfSquares(values, count) / static_cast<float>(count) + epsilon);
 }
 
+static void add(const float* x, int64_t count, float* out) {
+  for (int64_t i = 0; i < count; ++i) out[i] += x[i];
+}
+
 static void addRmsNorm(float* residual, const float* delta, const float* scale, float epsilon, int64_t count,
                        uint8_t computeDtype, float* out) {
-  if (delta)
-    for (int64_t i = 0; i < count; ++i) residual[i] += delta[i];
+  if (delta) add(delta, count, residual);
   const float factor = inverseRms(residual, count, epsilon);
   for (int64_t i = 0; i < count; ++i) out[i] = residual[i] * factor * scale[i];
   round(computeDtype, count, out);
-}
-
-static void add(const float* x, int64_t count, float* out) {
-  for (int64_t i = 0; i < count; ++i) out[i] += x[i];
 }
 
 static void normRopeHead(const RotatedHead& shape, const float* scale, const float* cosines, float* head) {
