@@ -1,15 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { jsonLines, rnd1, root, tiny } from './rnd1';
+import { writeFileSync } from 'node:fs';
+import { jsonLines, rnd1, root, scratchFolder, tiny } from './rnd1';
 
 const ids = (text: string) => [...Buffer.from(text)].join(',');
 
-let folder = '';
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'rnd1-cli-'));
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const scratch = scratchFolder();
 
 describe('generate', () => {
   const question = 'Question: What is 47+38?\nAnswer:';
@@ -52,7 +46,7 @@ describe('generate', () => {
     const { code, stdout, stderr } = await generate('1,2,3');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^(\d+,){7}\d+\n$/);
-    const file = join(folder, 'prompt.txt');
+    const file = scratch('prompt.txt');
     writeFileSync(file, '[1, 2, 3]\n');
     expect((await generate(`@${file}`)).stdout).toBe(stdout);
     expect((await generate('-', '1 2 3')).stdout).toBe(stdout);
@@ -109,8 +103,8 @@ describe('the schedule', () => {
 
 describe('texts in files', () => {
   const write = (name: string, text: string) => {
-    writeFileSync(join(folder, name), text);
-    return join(folder, name);
+    writeFileSync(scratch(name), text);
+    return scratch(name);
   };
 
   test('are those of arguments and standard input, without the newline at the end', async () => {

@@ -1,9 +1,8 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatReport } from '../../lib/cli/report';
 import { inspectCheckpoint } from '../../lib/index';
-import { nano, rnd1, tiny } from './rnd1';
+import { nano, rnd1, scratchFolder, tiny } from './rnd1';
 
 const planOf = (reason: string) => ({
   device: 'cpu',
@@ -14,11 +13,7 @@ const planOf = (reason: string) => ({
   reason,
 });
 
-let folder = '';
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'rnd1-cli-'));
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const scratch = scratchFolder();
 
 describe('inspect', () => {
   test('tells sizes, tensors, parameters, bytes, device and instruction set', async () => {
@@ -79,7 +74,7 @@ describe('inspect', () => {
 
   /** A copy of the tiny checkpoint with one more tensor and metadata. */
   function copyWith(name: string, tensor: string, metadata: Record<string, string> = {}): string {
-    const copy = join(folder, name);
+    const copy = scratch(name);
     cpSync(tiny, copy, { recursive: true });
     const file = join(copy, 'model.safetensors');
     const bytes = readFileSync(file);

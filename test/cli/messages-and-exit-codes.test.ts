@@ -1,13 +1,9 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { jsonLines, nano, rnd1, start, tiny } from './rnd1';
+import { jsonLines, nano, rnd1, scratchFolder, start, tiny } from './rnd1';
 
-let folder = '';
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'rnd1-cli-'));
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const scratch = scratchFolder();
 
 describe('--verbose and --threads', () => {
   test('say where the weights come from, what they run on and why, and how long it took', async () => {
@@ -49,7 +45,7 @@ describe('--verbose and --threads', () => {
 });
 
 test('contradictions in a checkpoint are told on standard error, unless it is to be quiet', async () => {
-  const copy = join(folder, 'contradictory');
+  const copy = scratch('contradictory');
   cpSync(nano, copy, { recursive: true });
   const path = join(copy, 'generation_config.json');
   writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), pad_token_id: 257 }));

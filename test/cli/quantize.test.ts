@@ -1,30 +1,15 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeCheckpoint } from '../../bench/support/checkpoint';
 import { inspectCheckpoint, RND1 } from '../../lib/index';
-import { nano, rnd1, root, start } from './rnd1';
+import { nano, rnd1, root, scratchFolder, start } from './rnd1';
 
-let folder = '';
+const scratch = scratchFolder();
 let fresh = 0;
 
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'rnd1-quantize-'));
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-const newPath = () => join(folder, `out-${fresh++}`);
+const newPath = () => scratch(`out-${fresh++}`);
 
 /** SHA-256 of every file, by name. */
 function digests(path: string): Record<string, string> {
@@ -151,7 +136,7 @@ test('goes on after kill -9 at any point, and nothing loads before the end', asy
 describe('a larger checkpoint', () => {
   let large = '';
   beforeAll(async () => {
-    large = join(folder, 'large');
+    large = scratch('large');
     await writeCheckpoint(large, {
       sizes: {
         ...{
@@ -267,7 +252,7 @@ describe('refuses', () => {
   });
 
   test('what is no checkpoint, and a command line without --dtype', async () => {
-    expect(await refusal(1, join(folder, 'nothing'), newPath(), '--dtype', 'q4')).toContain('nothing');
+    expect(await refusal(1, scratch('nothing'), newPath(), '--dtype', 'q4')).toContain('nothing');
     expect(await refusal(2, nano, newPath())).toContain('--dtype');
     expect(await refusal(2, nano, newPath(), '--dtype', 'q5')).toContain('q5');
     expect(await refusal(2, nano, newPath(), '--dtype', 'q4', '--group', '48')).toContain('48');

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 export const root = resolve(__dirname, '..', '..');
@@ -55,6 +56,16 @@ export async function start(
 export function rnd1(args: readonly string[], options?: RunOptions): Promise<Outcome> {
   if (!existsSync(main)) throw new Error(`${main} is missing: npm run build makes it`);
   return start(process.execPath, [main, ...args], options);
+}
+
+/** Returns paths in a temporary folder that exists while the tests of the calling file run. */
+export function scratchFolder(): (name: string) => string {
+  let folder = '';
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'rnd1-cli-'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  return (name) => join(folder, name);
 }
 
 /** Parses output with one JSON value per line. */
