@@ -12,7 +12,7 @@ interface Place<T> {
 }
 
 /** Minimum charge of an item as a share of the room, because a turn has a cost whatever its size. */
-const leastShare = 1 / 16;
+const minShare = 1 / 16;
 
 /**
  * A queue for shares of a limited room: the owner who has had the least is next, and each owner's items are served in
@@ -66,7 +66,7 @@ export class FairLine<T extends InLine> {
       taken.push(next);
       this.remove(next);
       this.#now = this.#start(next.owner);
-      this.#had.set(next.owner, this.#now + Math.max(next.size, room * leastShare));
+      this.#had.set(next.owner, this.#now + Math.max(next.size, room * minShare));
     }
     if (this.#size === 0) this.#had.clear();
     return taken;

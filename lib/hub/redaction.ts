@@ -2,7 +2,7 @@ import { types } from 'node:util';
 import { printableMessage } from '../printable';
 
 /** A part of a secret of this length is secret, too: quotations may have been cut. */
-const leastLength = 8;
+const minLength = 8;
 
 /** ASCII only: some other letters change their length, which would shift all later positions. */
 const lowerCase = (text: string) => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
@@ -75,7 +75,7 @@ function inBase64(secret: string): string[] {
 /** `text` without a secret or parts of it; `secret` is in lower case. */
 function without(text: string, secret: string): string {
   const searched = lowerCase(text);
-  const length = Math.min(leastLength, secret.length);
+  const length = Math.min(minLength, secret.length);
   // Start → end of every part of the secret in the text.
   const parts = new Map<number, number>();
   for (let start = 0; start + length <= secret.length; start++) {

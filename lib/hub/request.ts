@@ -14,9 +14,9 @@ const answerLimit = 8_000_000;
 const answerPatience = 2;
 const redirectLimit = 10;
 /** Fewer bytes per second count as silence. */
-const leastRate = 256;
+const minRate = 256;
 /** An attempt that receives fewer bytes counts as one without progress. */
-const leastProgress = 16 * 1024;
+const minProgress = 16 * 1024;
 
 const { version } = require('../../package.json') as { version: string };
 
@@ -32,7 +32,7 @@ export class Retries {
 
   /** Sets the bytes received; progress resets the count. */
   reached(bytes: number): void {
-    if (bytes < this.#furthest + leastProgress) return;
+    if (bytes < this.#furthest + minProgress) return;
     this.#furthest = bytes;
     this.#failed = 0;
   }
@@ -83,7 +83,7 @@ export class Watch {
     this.#bytes += bytes;
     const seconds = (performance.now() - this.#since) / 1000;
     if (seconds * 1000 < this.#timeout) return;
-    if (this.#bytes < leastRate * seconds) {
+    if (this.#bytes < minRate * seconds) {
       throw new Transient(`only ${this.#bytes} bytes received in ${seconds.toFixed(0)} s`, null);
     }
     this.#since = performance.now();

@@ -30,7 +30,7 @@ export interface KitOptions {
 }
 
 /** Upper limit of a packed kit. */
-const mostPackedBytes = 12e6;
+const maxPackedBytes = 12e6;
 
 /** Sources of the programs. */
 const sources = ['CMakeLists.txt', 'cmake', 'native', 'test/native', 'test/cuda-sim', 'bench/native'];
@@ -117,9 +117,9 @@ export function makeKit(options: KitOptions): { bytes: number; packedBytes: numb
   must('tar', '-cJf', packed, '-C', folder, '.');
   const packedBytes = statSync(packed).size;
   rmSync(packed);
-  if (packedBytes > mostPackedBytes)
+  if (packedBytes > maxPackedBytes)
     throw new BuildError(
-      `${folder} takes ${packedBytes} bytes packed, which is more than ${mostPackedBytes}.`,
+      `${folder} takes ${packedBytes} bytes packed, which is more than ${maxPackedBytes}.`,
     );
   return { bytes, packedBytes, glibc: glibcOf(join(folder, 'rnd1_tests'), join(folder, 'rnd1_bench')) };
 }

@@ -6,8 +6,8 @@ import json
 import os
 import sys
 
-MOST_LINES = 80
-MOST_LETTERS = 160
+MAX_LINES = 80
+MAX_LETTERS = 160
 
 # Passed, then the others, worst first.
 VERDICTS = {
@@ -85,7 +85,7 @@ class Summary:
 
     def say(self, line=""):
         """Adds a line, without control characters that logs may contain."""
-        self.lines.append("".join(letter if letter.isprintable() else " " for letter in line)[:MOST_LETTERS])
+        self.lines.append("".join(letter if letter.isprintable() else " " for letter in line)[:MAX_LETTERS])
 
     def results(self):
         """The last result of each name in every stage."""
@@ -263,9 +263,9 @@ class Summary:
                 self.say(f"{part.__name__} cannot be summarized: {type(error).__name__} {error}")
         if not any(self.lines):
             self.lines = [f"there are no results in {self.folder}"]
-        if len(self.lines) > MOST_LINES:
-            left = len(self.lines) - MOST_LINES + 1
-            self.lines = self.lines[: MOST_LINES - 1] + [f"… {left} more lines: all figures are in *.jsonl"]
+        if len(self.lines) > MAX_LINES:
+            left = len(self.lines) - MAX_LINES + 1
+            self.lines = self.lines[: MAX_LINES - 1] + [f"… {left} more lines: all figures are in *.jsonl"]
         print("\n".join(self.lines))
 
 

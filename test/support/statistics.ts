@@ -9,7 +9,7 @@ export interface ChiSquare {
 const tail = 4.753;
 
 /** Bins with fewer expected draws are pooled. */
-const leastExpected = 5;
+const minExpected = 5;
 
 /**
  * Pearson's test of drawn ids against an exact law. An id that the law excludes makes the statistic infinite.
@@ -33,13 +33,13 @@ export function chiSquare(drawn: ArrayLike<number>, law: ArrayLike<number>): Chi
     const count = counts[id] as number;
     const expected = (law[id] as number) * drawn.length;
     if (expected === 0 && count > 0) statistic = Number.POSITIVE_INFINITY;
-    if (expected >= leastExpected) add(count, expected);
+    if (expected >= minExpected) add(count, expected);
     else {
       pooledExpected += expected;
       pooledCount += count;
     }
   }
-  if (pooledExpected >= leastExpected) add(pooledCount, pooledExpected);
+  if (pooledExpected >= minExpected) add(pooledCount, pooledExpected);
   const freedom = Math.max(bins - 1, 0);
   if (freedom === 0)
     return { statistic: statistic === Number.POSITIVE_INFINITY ? statistic : 0, freedom, critical: 0 };

@@ -11,7 +11,7 @@ import { draws } from './request.js';
 export const rivalTitle = 'One token a step';
 
 /** Largest number of steps that a server accepts. */
-const mostSteps = 65536;
+const maxSteps = 65536;
 
 /**
  * The request that fills the same canvas one token a step, in the order of the reference: lowest entropy first.
@@ -23,7 +23,7 @@ const mostSteps = 65536;
 export function rivalOf(request, { tokens, seed }) {
   const masked = tokens.filter((token) => token.masked).length;
   // Half a token per step: with a whole one, rounding would sometimes make a step commit two.
-  const steps = Math.min(mostSteps, Math.max(1, 2 * masked));
+  const steps = Math.min(maxSteps, Math.max(1, 2 * masked));
   return { ...request, schedule: 'entropy', steps, seed };
 }
 
