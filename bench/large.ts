@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { RND1 } from '../lib';
+import { DiffusionLM } from '../lib';
 import { canvasKinds } from './support/canvases';
 import { median } from './support/figures';
 import { runMain } from './support/main';
@@ -51,7 +51,7 @@ async function main(): Promise<void> {
     start = now;
     return seconds;
   };
-  const model = await RND1.load(folder, { device: 'cpu', threads: count('threads'), mmap: true });
+  const model = await DiffusionLM.load(folder, { device: 'cpu', threads: count('threads'), mmap: true });
   try {
     const loadSeconds = elapsed();
     const { instructionSet, threads, dtype, weightDtype, weightBytes } = model.info;

@@ -9,7 +9,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { type DType, embeddedFolder, RND1 } from '../lib';
+import { DiffusionLM, type DType, embeddedFolder } from '../lib';
 import type { BenchCanvas } from './support/canvases';
 import { median } from './support/figures';
 import { runMain } from './support/main';
@@ -53,7 +53,7 @@ interface Reference {
   readonly opinion: Opinion;
 }
 
-async function timeOf(model: RND1, canvases: readonly BenchCanvas[]): Promise<number> {
+async function timeOf(model: DiffusionLM, canvases: readonly BenchCanvas[]): Promise<number> {
   const seconds: number[] = [];
   for (let run = 0; run <= count('runs'); run++) {
     const { tokens, masked } = canvases[run % canvases.length] as BenchCanvas;
@@ -65,7 +65,7 @@ async function timeOf(model: RND1, canvases: readonly BenchCanvas[]): Promise<nu
   return median(seconds);
 }
 
-async function rightShare(model: RND1): Promise<number | null> {
+async function rightShare(model: DiffusionLM): Promise<number | null> {
   if (model.info.folder !== embeddedFolder) return null;
   const asked = questions(count('questions'), 2);
   const answers = await Promise.all(
@@ -80,7 +80,7 @@ async function measure(
   dtype: DType,
   reference: Reference | null,
 ): Promise<{ quality: Quality; reference: Reference }> {
-  const model = await RND1.load(folder, { device: 'cpu', dtype, threads: count('threads') });
+  const model = await DiffusionLM.load(folder, { device: 'cpu', dtype, threads: count('threads') });
   try {
     const canvases = reference?.canvases ?? (await canvasesFor(model, count('canvases')));
     const opinion = await opinionOf(model, canvases);

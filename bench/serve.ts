@@ -10,7 +10,7 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
-import { type Device, type DType, RND1, type StepReport } from '../lib';
+import { type Device, DiffusionLM, type DType, type StepReport } from '../lib';
 import { createServer } from '../lib/server';
 import { runMain } from './support/main';
 import { circumstances, writeJson } from './support/record';
@@ -97,7 +97,7 @@ function requests(): string[] {
 
 async function load(
   url: string,
-  model: RND1,
+  model: DiffusionLM,
   asked: readonly Asked[],
   connections: number,
 ): Promise<LoadFigure> {
@@ -167,7 +167,7 @@ function print(figures: readonly LoadFigure[]): void {
 runMain(async () => {
   const connections = values.connections.split(',').map((text) => positive('connections', text));
   const { device, dtype } = values;
-  const model = await RND1.load(values.model, {
+  const model = await DiffusionLM.load(values.model, {
     device: device as Device,
     dtype: dtype as DType,
     threads: positive('threads'),

@@ -11,7 +11,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { type Device, type DType, RND1 } from '../lib';
+import { type Device, DiffusionLM, type DType } from '../lib';
 import { type BenchCanvas, canvasKinds } from './support/canvases';
 import { median, type Peaks, ratesOf } from './support/figures';
 import { LlamaHarness } from './support/llama';
@@ -64,7 +64,7 @@ function count(name: 'threads' | 'canvases' | 'runs' | 'lengths', text: string =
 }
 
 /** Seconds of one step over all canvases together. */
-async function step(model: RND1, canvases: readonly BenchCanvas[]): Promise<number> {
+async function step(model: DiffusionLM, canvases: readonly BenchCanvas[]): Promise<number> {
   const start = performance.now();
   await Promise.all(
     canvases.map(({ tokens, masked }) => model.generateTokens({ canvas: tokens, masked, steps: 1, seed: 1 })),
@@ -74,7 +74,7 @@ async function step(model: RND1, canvases: readonly BenchCanvas[]): Promise<numb
 
 /** Measures all cases of one length: runs of this library and of llama.cpp alternate. */
 async function measureLength(
-  model: RND1,
+  model: DiffusionLM,
   length: number,
   llama: LlamaHarness | undefined,
 ): Promise<StepFigure[]> {
@@ -103,14 +103,14 @@ async function measureLength(
   return figures;
 }
 
-function harnessFor(model: RND1, dtype: string): LlamaHarness | undefined {
+function harnessFor(model: DiffusionLM, dtype: string): LlamaHarness | undefined {
   if (!values.llama) return undefined;
   if (!values.model) throw new RangeError('--llama needs --model, after which the GGUF file is named');
   const weights = dtype === 'auto' ? model.info.weightDtype : dtype;
   return new LlamaHarness(values.llama, values.model, weights, count('threads'));
 }
 
-async function measure(model: RND1, dtype: string): Promise<StepFigure[]> {
+async function measure(model: DiffusionLM, dtype: string): Promise<StepFigure[]> {
   const llama = harnessFor(model, dtype);
   const figures: StepFigure[] = [];
   for (const length of values.lengths.split(','))
@@ -153,7 +153,7 @@ function print(figures: readonly StepFigure[], peaks: Peaks): void {
 /** Loads the model with one dtype, measures it and prints the table. */
 async function bench(dtype: string): Promise<unknown> {
   const started = performance.now();
-  const model = await RND1.load(values.model, {
+  const model = await DiffusionLM.load(values.model, {
     device: values.device as Device,
     dtype: dtype as DType,
     threads: count('threads'),

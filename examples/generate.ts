@@ -1,8 +1,8 @@
 /** Asks one question: `npx tsx examples/generate.ts 'What is 47+38?'` */
-import { RND1 } from '../lib';
+import { DiffusionLM } from '../lib';
 
 async function main(): Promise<void> {
-  const model = await RND1.load(); // or RND1.load({ model: 'a checkpoint folder' })
+  const model = await DiffusionLM.load(); // or DiffusionLM.load({ model: 'a checkpoint folder' })
   const { text, forwards, positions } = await model.generate(process.argv[2] ?? 'What is 47+38?', {
     schedule: { type: 'entropy-bounded', gamma: 0.1 },
   });

@@ -1,8 +1,8 @@
 /** Fills the middle of a text, and several holes at once: `npx tsx examples/infill.ts` */
-import { RND1 } from '../lib';
+import { DiffusionLM } from '../lib';
 
 async function main(): Promise<void> {
-  const model = await RND1.load();
+  const model = await DiffusionLM.load();
 
   // Completes the question to an answer: the model attends to both sides.
   const between = await model.infill({ prefix: 'Question: What is 40+', suffix: '?\nAnswer: 42', length: 1 });

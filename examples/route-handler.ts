@@ -3,15 +3,15 @@
  * In Next.js: use this file without `main` as app/api/denoise/route.ts, and set `serverExternalPackages: ['rnd1']` in
  * next.config.js. Here, `npx tsx examples/route-handler.ts` calls the handler itself.
  */
-import { RND1, toJSON } from '../lib';
+import { DiffusionLM, toJSON } from '../lib';
 
 /** Tells Next.js to run this in Node.js, which native code needs. */
 export const runtime = 'nodejs';
 
 // Loaded once per process: requests share the model and its steps.
-let loading: Promise<RND1> | undefined;
+let loading: Promise<DiffusionLM> | undefined;
 const loadModel = () => {
-  loading ??= RND1.load();
+  loading ??= DiffusionLM.load();
   return loading;
 };
 

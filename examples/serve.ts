@@ -1,10 +1,10 @@
 /** Runs the server inside a program and queries it with OpenAI's client: `npx tsx examples/serve.ts` */
 import OpenAI from 'openai';
-import { RND1 } from '../lib';
+import { DiffusionLM } from '../lib';
 import { createServer } from '../lib/server'; // 'rnd1/server' outside this repository
 
 async function main(): Promise<void> {
-  const model = await RND1.load();
+  const model = await DiffusionLM.load();
   const server = await createServer(model, { apiKeys: ['secret-key'] });
   const url = await server.listen({ port: 0 });
   const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'secret-key' });

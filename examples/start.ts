@@ -4,7 +4,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RND1, type SamplingOptions } from '../lib';
+import { DiffusionLM, type SamplingOptions } from '../lib';
 import { boardOf } from './support/board';
 import { addition, reversal, sorting, subtraction } from './support/questions';
 import { Random } from './support/random';
@@ -27,7 +27,7 @@ async function main(): Promise<void> {
   if (!Number.isSafeInteger(seed))
     throw new TypeError(`the seed must be an integer, not '${process.argv[2]}'`);
   const random = new Random(seed);
-  const model = await RND1.load();
+  const model = await DiffusionLM.load();
   const { device, instructionSet, threads, dtype } = model.info;
   print('rnd1: the embedded nano model, a tiny one trained for these tasks only,');
   print(
@@ -47,7 +47,7 @@ async function main(): Promise<void> {
   }
 }
 
-async function askQuestions(model: RND1, random: Random): Promise<boolean[]> {
+async function askQuestions(model: DiffusionLM, random: Random): Promise<boolean[]> {
   const verdicts: boolean[] = [];
   for (const make of [addition, subtraction, sorting, reversal]) {
     const { text, check } = make(random);
@@ -63,7 +63,7 @@ async function askQuestions(model: RND1, random: Random): Promise<boolean[]> {
 }
 
 /** Solves the same puzzle twice and shows both side by side: many cells per step, and one cell per step. */
-async function solve(model: RND1, puzzle: Grid): Promise<boolean[]> {
+async function solve(model: DiffusionLM, puzzle: Grid): Promise<boolean[]> {
   print(`\n${inColumns('  A Sudoku', 'all that are 99 % certain', 'one cell per step')}\n`);
   const runs = [await fill(model, puzzle, certain), await fill(model, puzzle, { schedule: 'entropy' })];
   const last = Math.max(...runs.map(({ states }) => states.length)) - 1;
@@ -82,7 +82,7 @@ async function solve(model: RND1, puzzle: Grid): Promise<boolean[]> {
 }
 
 /** Runs one solution and records the lines of its grid after each step. */
-async function fill(model: RND1, puzzle: Grid, options: SamplingOptions) {
+async function fill(model: DiffusionLM, puzzle: Grid, options: SamplingOptions) {
   const states = [
     puzzle
       .map((digit) => (digit === 0 ? '░' : digit))

@@ -1,8 +1,8 @@
 /** Prints a text as it unmasks, step by step: `npx tsx examples/stream.ts` */
-import { RND1 } from '../lib';
+import { DiffusionLM } from '../lib';
 
 async function main(): Promise<void> {
-  const model = await RND1.load();
+  const model = await DiffusionLM.load();
   const frames = model.denoise('Sort q d x a m', { steps: 6, stopAtEos: false });
   for await (const { step, steps, written, committed } of frames) {
     console.log(`${step}/${steps}  ${written.join('').padEnd(33)}  committed ${committed.length}`);

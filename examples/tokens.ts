@@ -1,12 +1,12 @@
 /** The token-level API with a tokenizer of your own: `npx tsx examples/tokens.ts` */
-import { RND1 } from '../lib';
+import { DiffusionLM } from '../lib';
 
 // The nano model's ids are the 256 bytes; 256 and above are special.
 const encode = (text: string) => [...Buffer.from(text)];
 const decode = (ids: Iterable<number>) => Buffer.from([...ids].filter((id) => id < 256)).toString();
 
 async function main(): Promise<void> {
-  const model = await RND1.load();
+  const model = await DiffusionLM.load();
 
   const { tokens, positions } = await model.generateTokens({
     prefix: encode('Question: Reverse window\nAnswer:'),

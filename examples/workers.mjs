@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { RND1 } from 'rnd1';
+import { DiffusionLM } from 'rnd1';
 
 async function main() {
   const questions = [
@@ -21,7 +21,7 @@ async function main() {
 
 /** Runs in each worker. `threads: 1`, since by default each model would use all cores. */
 async function answer(questions) {
-  const model = await RND1.load({ threads: 1 });
+  const model = await DiffusionLM.load({ threads: 1 });
   const results = await Promise.all(questions.map((question) => model.generate(question)));
   parentPort.postMessage(results.map(({ text }, i) => `${questions[i]} → ${text}`));
   await model.dispose();

@@ -7,7 +7,7 @@ export const {
   embeddedFolder,
   inspectCheckpoint,
   quantizeCheckpoint,
-  RND1,
+  DiffusionLM,
   RND1Error,
   scoreAndUnmask,
   system,

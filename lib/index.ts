@@ -1,18 +1,5 @@
 export type { FloatType, NativeConfig, NativeSystem, QuantizedGroup, QuantizedType } from '../types/native';
-export { type CheckpointReport, type InspectOptions, inspectCheckpoint } from './checkpoint/inspect';
-export type { ManifestTensor } from './checkpoint/manifest';
-export type { Quantization } from './checkpoint/quantization';
-export type { GenerationDefaults, ModelConfig, SpecialTokens } from './config';
-export { chooseDevice, type DeviceChoice } from './device';
-export { embeddedFolder } from './embedded';
-export { type HubErrorCode, RND1Error, type RND1ErrorCode } from './errors';
-export { downloadCheckpoint } from './hub/download';
-export { toJSON } from './json';
-export type { ModelInfo } from './load';
-export { RND1 } from './model';
-export { type QuantizeReport, quantizeCheckpoint } from './quantize/quantize';
-export { system } from './system';
-export { type DecodeOptions, type EncodeOptions, type NamedTokens, Tokenizer } from './tokenizer';
+export { toJSON } from './api/json';
 export type {
   Device,
   DownloadOptions,
@@ -43,5 +30,23 @@ export type {
   TokenResult,
   UnmaskRequest,
   UnmaskResult,
-} from './types';
-export { scoreAndUnmask } from './unmask';
+} from './api/types';
+export type { GenerationDefaults, ModelConfig, SpecialTokens } from './checkpoint/config';
+export { embeddedFolder } from './checkpoint/embedded';
+export { type CheckpointReport, type InspectOptions, inspectCheckpoint } from './checkpoint/inspect';
+export type { ManifestTensor } from './checkpoint/manifest';
+export type { Quantization } from './checkpoint/quantization';
+export {
+  type DecodeOptions,
+  type EncodeOptions,
+  type NamedTokens,
+  Tokenizer,
+} from './checkpoint/tokenizer/tokenizer';
+export { scoreAndUnmask } from './denoising/score-and-unmask';
+export { DiffusionLM } from './diffusion-lm';
+export { downloadCheckpoint } from './hub/download';
+export type { ModelInfo } from './load';
+export { type QuantizeReport, quantizeCheckpoint } from './quantize/quantize';
+export { chooseDevice, type DeviceChoice } from './runtime/device';
+export { system } from './runtime/system';
+export { type HubErrorCode, RND1Error, type RND1ErrorCode } from './support/errors';

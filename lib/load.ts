@@ -1,21 +1,5 @@
 import { stat } from 'node:fs/promises';
 import type { FloatType, QuantizedType, Session, SessionDescription } from '../types/native';
-import { abortable } from './abort';
-import { loadBinding, type Native } from './binding';
-import { ioError } from './checkpoint/files';
-import { readCheckpoint } from './checkpoint/read';
-import { chooseDtypes } from './compute-dtype';
-import type { ModelConfig } from './config';
-import { chooseDevice, refusedByGpus } from './device';
-import { embeddedFolder } from './embedded';
-import { RND1Error } from './errors';
-import { downloadCheckpoint } from './hub/download';
-import { isRepository } from './hub/repository';
-import { checkHubOptions } from './hub/settings';
-import { mapsByDefault } from './memory';
-import { loadNames, loadRequestNames } from './option-names';
-import { threadsOption } from './threads';
-import type { Tokenizer } from './tokenizer';
 import type {
   Device,
   DownloadOptions,
@@ -24,7 +8,23 @@ import type {
   LoadOptions,
   LoadProgress,
   LoadRequest,
-} from './types';
+} from './api/types';
+import type { ModelConfig } from './checkpoint/config';
+import { embeddedFolder } from './checkpoint/embedded';
+import { ioError } from './checkpoint/files';
+import { readCheckpoint } from './checkpoint/folder';
+import type { Tokenizer } from './checkpoint/tokenizer/tokenizer';
+import { downloadCheckpoint } from './hub/download';
+import { isRepository } from './hub/repository';
+import { checkHubOptions } from './hub/settings';
+import { abortable } from './runtime/abort';
+import { loadBinding, type Native } from './runtime/binding';
+import { chooseDtypes } from './runtime/compute-dtype';
+import { chooseDevice, refusedByGpus } from './runtime/device';
+import { mapsByDefault } from './runtime/memory';
+import { threadsOption } from './runtime/threads';
+import { RND1Error } from './support/errors';
+import { loadNames, loadRequestNames } from './support/option-names';
 import {
   booleanOption,
   callbackOption,
@@ -35,7 +35,7 @@ import {
   signalOption,
   stringOption,
   wordOption,
-} from './validate';
+} from './support/validate';
 
 /** Checkpoint, device, dtypes and memory of a loaded model. */
 export interface ModelInfo {

@@ -11,7 +11,7 @@ import { manualPage } from './cli-manual';
 import { BuildError, captureTool, root, say, show } from './command';
 
 /** The class that is listed first. */
-const mainClass = 'RND1';
+const mainClass = 'DiffusionLM';
 
 /** Generates the API page. Typedoc writes a page per module and empties `folder` first, so it must not be docs. */
 function makePage(folder: string): string {

@@ -12,7 +12,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { oldestGlibc, platformPackage, prebuiltFor } from '../lib/platform';
+import { oldestGlibc, platformPackage, prebuiltFor } from '../lib/runtime/platform';
 import { BuildError, root, say } from './command';
 import { buildPortableAddon, findOrigin } from './packaging/build';
 import { type AddonContents, inspectAddon } from './packaging/contents';

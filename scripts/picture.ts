@@ -7,7 +7,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Random } from '../examples/support/random';
-import { RND1 } from '../lib';
+import { DiffusionLM } from '../lib';
 import { createServer } from '../lib/server';
 import type { DenoiseRequest, RunEvent } from '../lib/server/page/contract';
 import { EventStreamParser } from '../lib/server/page/event-stream.js';
@@ -26,7 +26,7 @@ export async function recordRuns() {
   const puzzle = makePuzzle(6, holes, () => random.below(2 ** 30) / 2 ** 30);
   const text = textOf(puzzle, '___');
   // f32 rounds so little that every CPU takes the same steps.
-  const model = await RND1.load(undefined, { device: 'cpu', dtype: 'f32' });
+  const model = await DiffusionLM.load(undefined, { device: 'cpu', dtype: 'f32' });
   const server = await createServer(model);
   try {
     const url = await server.listen({ port: 0 });

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { POST } from '../examples/route-handler';
 import { gridOf, isSolution, linesOf } from '../examples/support/sudoku';
-import { rnd1, start } from './cli/rnd1';
+import { rnd1, start } from './lib/cli/rnd1';
 
 // Checks what the examples print, not only that they exit; test/readme.test.ts does so for those that pages show.
 

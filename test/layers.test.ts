@@ -94,30 +94,52 @@ describe('TypeScript imports', () => {
       target: relative(root, resolve(root, dirname(file), target)).replaceAll('\\', '/'),
     }),
   );
-  const of = (target: RegExp) => imports.filter((reference) => target.test(reference.target));
-
   test('the contract of the addon is for lib and its own tests alone', () => {
-    const users = of(/^types\/native/);
+    const users = imports.filter(({ target }) => target.startsWith('types/native'));
     expect(users.length).toBeGreaterThan(0);
     expect(outside(/^(test\/)?lib\//, users)).toEqual([]);
   });
 
-  test('the command line is imported by nothing else in lib', () => {
-    const users = of(/^lib\/cli\//).filter(({ file }) => file.startsWith('lib/'));
-    expect(users.length).toBeGreaterThan(0);
-    expect(outside(/^lib\/cli\//, users)).toEqual([]);
+  // The folders of lib, from the ground up: what each may import besides itself. `.` holds the public class.
+  const rooms: Record<string, readonly string[]> = {
+    api: [],
+    jinja: [],
+    support: ['api'],
+    worker: ['support'],
+    checkpoint: ['api', 'support', 'worker'],
+    hub: ['api', 'support', 'checkpoint'],
+    runtime: ['api', 'support', 'checkpoint'],
+    quantize: ['api', 'support', 'checkpoint', 'runtime'],
+    denoising: ['api', 'support', 'checkpoint', 'runtime'],
+    '.': ['api', 'support', 'checkpoint', 'hub', 'runtime', 'quantize', 'denoising'],
+    server: ['.', 'api', 'support', 'worker', 'jinja', 'checkpoint', 'denoising'],
+    cli: ['.', 'api', 'support', 'checkpoint', 'hub', 'runtime', 'denoising', 'server'],
+  };
+  const roomOf = (file: string) =>
+    /^lib\/([^/]+)(?=\/)|^lib\/jinja$/.exec(file)?.[0]?.slice('lib/'.length) ?? '.';
+
+  test('each folder of lib imports itself and the folders below it', () => {
+    const own = imports.filter(({ file, target }) => file.startsWith('lib/') && target.startsWith('lib/'));
+    expect([...new Set(own.map(({ file }) => roomOf(file)))].sort()).toEqual(Object.keys(rooms).sort());
+    const wrong = own.filter(({ file, target }) => {
+      const [from, to] = [roomOf(file), roomOf(target)];
+      return from !== to && !rooms[from]?.includes(to);
+    });
+    expect(wrong).toEqual([]);
   });
 
-  test('the server is imported by the command line alone, and by nothing else in lib', () => {
-    const users = of(/^lib\/server(\/|$)/).filter(({ file }) => file.startsWith('lib/'));
-    expect(users.length).toBeGreaterThan(0);
-    expect(outside(/^lib\/(server\/|cli\/serve\.ts$)/, users)).toEqual([]);
+  test('no folder of lib can reach itself through others', () => {
+    const order = Object.keys(rooms);
+    for (const [room, below] of Object.entries(rooms))
+      expect(below.filter((each) => order.indexOf(each) >= order.indexOf(room))).toEqual([]);
   });
 
-  test('the template language imports nothing but itself', () => {
-    const own = imports.filter(({ file }) => file.startsWith('lib/jinja/'));
-    expect(own.length).toBeGreaterThan(0);
-    expect(own.filter(({ target }) => !target.startsWith('lib/jinja/'))).toEqual([]);
+  test('of the command line only serve imports the server', () => {
+    const users = imports.filter(
+      ({ file, target }) => file.startsWith('lib/cli/') && roomOf(target) === 'server',
+    );
+    expect(users.length).toBeGreaterThan(0);
+    expect(outside(/^lib\/cli\/serve\.ts$/, users)).toEqual([]);
   });
 
   test('lib imports nothing but itself, the contract and package.json', () => {
@@ -130,9 +152,9 @@ describe('TypeScript imports', () => {
     '@fastify/cors': /^lib\/server\//,
     '@fastify/swagger': /^lib\/server\//,
     '@huggingface/hub': /^lib\/hub\//,
-    '@huggingface/tokenizers': /^lib\/tokenizer-parts\.ts$/,
+    '@huggingface/tokenizers': /^lib\/checkpoint\/tokenizer\/parts\.ts$/,
     '@sinclair/typebox': /^lib\/server\//,
-    bindings: /^lib\/binding\.ts$/,
+    bindings: /^lib\/runtime\/binding\.ts$/,
     commander: /^lib\/cli\//,
     fastify: /^lib\/server\//,
     'prom-client': /^lib\/server\//,

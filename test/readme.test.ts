@@ -1,9 +1,9 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { rnd1, start } from './cli/rnd1';
-import { LocalHub } from './hub/local-hub';
-import { shardedNano } from './hub/sharded-nano';
+import { rnd1, start } from './lib/cli/rnd1';
+import { LocalHub } from './lib/hub/local-hub';
+import { shardedNano } from './lib/hub/sharded-nano';
 
 // Runs the commands and programs that the pages show: an outdated page fails here.
 
@@ -55,7 +55,7 @@ const elsewhere: Record<string, string> = {
   'npx tsx bench/serve.ts': 'test/bench, at sizes that take no time',
   'npm install -D @types/node': 'test/packages has the types, without a registry',
   'npx --no -- rnd1': 'test/packages: it needs a project where the package is installed',
-  './rnd1 serve': 'test/cli/serve.test.ts: it does not end by itself',
+  './rnd1 serve': 'test/lib/cli/serve.test.ts: it does not end by itself',
   './rnd1 serve --port 8081': 'likewise',
   'npx tsx bench/step.ts --model radicalnumerics/RND1-Base-0910': 'test/bench, on the embedded model',
   'npx tsx bench/make-checkpoint.ts FOLDER': 'test/bench, at sizes that take no space',
@@ -69,13 +69,13 @@ const elsewhere: Record<string, string> = {
   'npx tsx scripts/gpu-kit/rehearse.ts': '.ci/run',
   'tsx scripts/emulated-tests.ts': '.ci/run',
   './rnd1 quantize "$(./rnd1 download radicalnumerics/RND1-Base-0910)" rnd1-base-q4 --dtype q4':
-    'test/cli/quantize.test.ts: it writes a folder',
+    'test/lib/cli/quantize.test.ts: it writes a folder',
   "./rnd1 generate --model rnd1-base-q4 'Why is the sky blue?' --max-new-tokens 64 --steps 32":
-    'test/cli/quantize.test.ts has the folder',
+    'test/lib/cli/quantize.test.ts has the folder',
   [`npm install ${tarballs.join(' ')}`]: 'test/packages: from the same tarballs',
 };
 
-/** Needs a server; test/server/manual.test.ts has one. */
+/** Needs a server; test/lib/server/manual.test.ts has one. */
 const curl = /^curl .*127\.0\.0\.1:8080/;
 
 /** Fenced blocks: the info string after the fence, and what is inside. */
@@ -203,8 +203,8 @@ describe('for strangers', () => {
   });
 
   test('every code of an error says what to do', () => {
-    const union = /export type RND1ErrorCode =([\s\S]*?);/.exec(read('lib/errors.ts'))?.[1] ?? '';
-    const hub = /export type HubErrorCode =([\s\S]*?);/.exec(read('lib/errors.ts'))?.[1] ?? '';
+    const union = /export type RND1ErrorCode =([\s\S]*?);/.exec(read('lib/support/errors.ts'))?.[1] ?? '';
+    const hub = /export type HubErrorCode =([\s\S]*?);/.exec(read('lib/support/errors.ts'))?.[1] ?? '';
     const codes = [...`${union}${hub}`.matchAll(/'(\w+)'/g)].map(([, code]) => code as string);
     expect(codes.length).toBeGreaterThan(12);
     const page = read('docs/troubleshooting.md');

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
-import { platformPackage, prebuiltFor } from '../lib/platform';
+import { platformPackage, prebuiltFor } from '../lib/runtime/platform';
 
 // `npm run lint` checks the workflows' syntax; these tests check that what they refer to is in the repository.
 

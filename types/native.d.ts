@@ -3,7 +3,7 @@
  * Hand-written; native/napi implements it. Nothing outside lib/ should import it.
  *
  * Every asynchronous call runs on the session's own runner thread. Failures reject with an `Error`
- * whose `code` is one of the codes of `RND1Error` (lib/errors.ts turns it into that class), or with
+ * whose `code` is one of the codes of `RND1Error` (lib/support/errors.ts turns it into that class), or with
  * `TypeError`/`RangeError` for arguments that break this contract.
  */
 

@@ -1,4 +1,4 @@
-import type { RND1 } from '../../lib';
+import type { DiffusionLM } from '../../lib';
 
 /** Input of one step: tokens, and the positions to score. */
 export interface BenchCanvas {
@@ -16,7 +16,7 @@ export interface CanvasKind {
  * The two canvases of the step bench: distinct random tokens, all scored, which reach every expert of a model that is
  * wide enough; and random tokens in an eighth of the canvas, masks in the rest, only the masks scored.
  */
-export function canvasKinds(model: RND1, length: number): CanvasKind[] {
+export function canvasKinds(model: DiffusionLM, length: number): CanvasKind[] {
   const { maskTokenId, eosTokenIds, padTokenId, bosTokenId } = model.config.tokens;
   const special = new Set([maskTokenId, ...eosTokenIds, padTokenId, bosTokenId]);
   const ordinary = Array.from({ length: model.config.model.vocabulary }, (_, id) => id).filter(

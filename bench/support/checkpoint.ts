@@ -12,7 +12,7 @@ import { expectedTensors } from '../../lib/checkpoint/tensors';
 import { safetensorsHeader, shardName, splitShards, type WrittenTensor } from '../../lib/checkpoint/writing';
 import { distributionOf, RandomWeights } from './random-weights';
 
-/** The sizes of a model, as lib/config.ts reads them. */
+/** The sizes of a model, as lib/checkpoint/config.ts reads them. */
 export type Sizes = Parameters<typeof expectedTensors>[0];
 
 export interface CheckpointOptions {

@@ -1,6 +1,6 @@
 import { addition, reversal, sorting, subtraction } from '../../examples/support/questions';
 import { Random } from '../../examples/support/random';
-import type { RND1 } from '../../lib';
+import type { DiffusionLM } from '../../lib';
 import { type BenchCanvas, canvasKinds } from './canvases';
 
 /** A model's output for some canvases: logits that predict masked positions, and the routers' choices. */
@@ -33,7 +33,7 @@ export function questions(count: number, seed: number) {
 }
 
 /** Partly unmasked canvases of answers if the model has a tokenizer, else random tokens, with and without masks. */
-export async function canvasesFor(model: RND1, count: number): Promise<BenchCanvas[]> {
+export async function canvasesFor(model: DiffusionLM, count: number): Promise<BenchCanvas[]> {
   if (model.tokenizer === null) {
     const kinds = canvasKinds(model, lengths.prompt);
     return Array.from({ length: count }, (_, i) => kinds[i % kinds.length]?.make(i + 1) as BenchCanvas);
@@ -50,7 +50,7 @@ export async function canvasesFor(model: RND1, count: number): Promise<BenchCanv
   return canvases;
 }
 
-export async function opinionOf(model: RND1, canvases: readonly BenchCanvas[]): Promise<Opinion> {
+export async function opinionOf(model: DiffusionLM, canvases: readonly BenchCanvas[]): Promise<Opinion> {
   const logits: Float32Array[] = [];
   const routes: Int32Array[] = [];
   for (const { tokens, masked } of canvases) {

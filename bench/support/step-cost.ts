@@ -1,4 +1,4 @@
-import type { RND1 } from '../../lib';
+import type { DiffusionLM } from '../../lib';
 import type { BenchCanvas } from './canvases';
 
 /** The work of a step. */
@@ -13,7 +13,7 @@ export interface StepCost {
 }
 
 /** Runs the routers on these canvases and computes the cost of a step. */
-export async function stepCost(model: RND1, canvases: readonly BenchCanvas[]): Promise<StepCost> {
+export async function stepCost(model: DiffusionLM, canvases: readonly BenchCanvas[]): Promise<StepCost> {
   const sizes = model.config.model;
   const hit = Array.from({ length: sizes.layers }, () => new Set<number>());
   for (const { tokens } of canvases) {

@@ -1,5 +1,5 @@
-import { RND1Error } from '../errors';
-import { printableJson } from '../printable';
+import { RND1Error } from '../support/errors';
+import { printableJson } from '../support/printable';
 
 /** Token ids and counts end up in 32-bit integers. */
 const INTEGER_LIMIT = 2 ** 31 - 1;

@@ -1,7 +1,7 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { RND1Error } from '../errors';
-import { formatBytes } from '../format-bytes';
+import { RND1Error } from '../support/errors';
+import { formatBytes } from '../support/format-bytes';
 import { quote } from './format';
 import { JsonReader } from './json-reader';
 

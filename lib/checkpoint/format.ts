@@ -1,4 +1,4 @@
-import { printableJson } from '../printable';
+import { printableJson } from '../support/printable';
 
 /** A name from a file, quoted for a message and cut to a readable length. */
 export function quote(name: string): string {

@@ -1,9 +1,9 @@
 import type { FloatType, QuantizedType } from '../../types/native';
-import type { ModelConfig } from '../config';
-import { withJSON } from '../json';
-import { optionsObject, stringOption } from '../validate';
+import { withJSON } from '../api/json';
+import { optionsObject, stringOption } from '../support/validate';
+import type { ModelConfig } from './config';
+import { readCheckpoint } from './folder';
 import type { ManifestTensor } from './manifest';
-import { readCheckpoint } from './read';
 
 /** Contents of a checkpoint folder, from its configuration and headers alone. */
 export interface CheckpointReport {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { RND1Error } from '../errors';
+import { RND1Error } from '../support/errors';
 import { quote } from './format';
 
 /** Deeper nesting is refused, so that recursion over a value cannot overflow the stack. */

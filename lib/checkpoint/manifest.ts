@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { RND1Error } from '../errors';
-import { printableName } from '../printable';
+import { RND1Error } from '../support/errors';
+import { printableName } from '../support/printable';
 import { checkFolder, fileSize, readText } from './files';
 import { firstFew, quote } from './format';
 import { ENTRY_LIMIT, JsonReader } from './json-reader';

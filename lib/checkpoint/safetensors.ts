@@ -1,4 +1,4 @@
-import { RND1Error } from '../errors';
+import { RND1Error } from '../support/errors';
 import { bitsOf } from './dtype';
 import { decodeUtf8, fileSize, readExactly, refusePointer, withFile } from './files';
 import { quote, shapeText } from './format';

@@ -1,7 +1,7 @@
-import type { SpecialTokens } from '../config';
-import { RND1Error } from '../errors';
-import type { NamedTokens } from '../tokenizer';
+import { RND1Error } from '../support/errors';
+import type { SpecialTokens } from './config';
 import type { Fields } from './fields';
+import type { NamedTokens } from './tokenizer/tokenizer';
 
 /** Throws `invalid_checkpoint` if the mask token is another special token, too: its meaning would be ambiguous. */
 export function refuseSharedMask(tokens: SpecialTokens, where: string): void {

@@ -1,5 +1,5 @@
 import type { FloatType, NativeConfig, NativeTensor, QuantizedType } from '../../types/native';
-import { RND1Error } from '../errors';
+import { RND1Error } from '../support/errors';
 import { floatTypeOf } from './dtype';
 import { firstFew, quote, shapeText } from './format';
 import { ENTRY_LIMIT } from './json-reader';

@@ -1,6 +1,6 @@
-import { printableText } from '../printable';
-import { MASK_SYMBOL } from '../tokenizer';
-import type { TokenFrame } from '../types';
+import type { TokenFrame } from '../api/types';
+import { MASK_SYMBOL } from '../checkpoint/tokenizer/tokenizer';
+import { printableText } from '../support/printable';
 
 /** Symbol of a masked position. */
 export const MASK = MASK_SYMBOL;

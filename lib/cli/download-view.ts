@@ -1,6 +1,6 @@
-import { formatBytes } from '../format-bytes';
-import { printableName } from '../printable';
-import type { DownloadProgress } from '../types';
+import type { DownloadProgress } from '../api/types';
+import { formatBytes } from '../support/format-bytes';
+import { printableName } from '../support/printable';
 import { bar, type Terminal } from './render';
 import { canMoveCursor, type Style, styleFor } from './style';
 import { truncate } from './width';

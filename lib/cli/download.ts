@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { formatBytes } from '../format-bytes';
 import { type DownloadProgress, downloadCheckpoint } from '../index';
-import { printableName } from '../printable';
+import { formatBytes } from '../support/format-bytes';
+import { printableName } from '../support/printable';
 import { DownloadView } from './download-view';
 import { Interruption } from './interrupt';
 import { say, seconds } from './loading';

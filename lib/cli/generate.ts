@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import type { GenerateOptions, TokenOptions } from '../types';
+import type { GenerateOptions, TokenOptions } from '../api/types';
 import { integer, parseTokens, readText, readTextSource, readTokenText, UsageError } from './input';
 import {
   addModelOptions,

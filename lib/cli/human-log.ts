@@ -1,4 +1,4 @@
-import { printableName } from '../printable';
+import { printableName } from '../support/printable';
 import type { Style } from './style';
 
 /** A line of the server's log, as pino writes it. */

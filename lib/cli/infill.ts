@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { TokenOptions } from '../types';
+import type { TokenOptions } from '../api/types';
 import { integer, parseTokens, readTextSource, readTokenText, UsageError } from './input';
 import {
   addModelOptions,

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 import { ioError } from '../checkpoint/files';
-import { formatBytes } from '../format-bytes';
+import { formatBytes } from '../support/format-bytes';
 
 /** A wrong command line: exit code 2. */
 export class UsageError extends Error {

@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { firstThatHolds } from '../device';
 import {
   type CheckpointReport,
   chooseDevice,
@@ -9,8 +8,10 @@ import {
   RND1Error,
   system,
 } from '../index';
-import { printableJson, printableName } from '../printable';
-import { defaultThreads } from '../threads';
+import { firstThatHolds } from '../runtime/device';
+import { defaultThreads } from '../runtime/threads';
+import { printableJson, printableName } from '../support/printable';
+import { forcedInstructionSet } from './environment';
 import { UsageError } from './input';
 import { cappedThreads, isOnHub, say, seconds, sourceOf, warnOf } from './loading';
 import { addModelOptions, hubOf, type ModelFlags } from './options';
@@ -93,7 +94,7 @@ async function findFolder(place: string, flags: ModelFlags): Promise<string> {
   });
 }
 
-/** Device that `RND1.load` would use, or why it would fail. */
+/** Device that `DiffusionLM.load` would use, or why it would fail. */
 function planDevice(report: CheckpointReport, flags: ModelFlags): DevicePlan | Problem {
   const { device = 'auto', dtype = 'auto' } = flags;
   const threads = cappedThreads(flags.threads) ?? defaultThreads();
@@ -118,13 +119,13 @@ function planDevice(report: CheckpointReport, flags: ModelFlags): DevicePlan | P
     if (choice.device !== 'cpu' && gpu === undefined) {
       return { problem: machine.cudaUnavailable ?? `there is no ${choice.device}` };
     }
-    const forced = process.env.RND1_CPU;
-    if (gpu === undefined && forced && !machine.instructionSets.includes(forced)) {
+    const forced = forcedInstructionSet();
+    if (gpu === undefined && forced !== undefined && !machine.instructionSets.includes(forced)) {
       return { problem: `RND1_CPU asks for ${forced}, which this machine cannot run` };
     }
     return {
       device: gpu?.device ?? choice.device,
-      instructionSet: gpu?.name ?? (forced || machine.instructionSets[0] || 'baseline'),
+      instructionSet: gpu?.name ?? forced ?? machine.instructionSets[0] ?? 'baseline',
       threads,
       dtype: dtype === 'auto' || dtype === asked ? report.dtype : dtype,
       weights,

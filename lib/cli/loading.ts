@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import { firstThatHolds } from '../device';
-import { formatBytes } from '../format-bytes';
 import { isRepository } from '../hub/repository';
-import { type LoadProgress, RND1 } from '../index';
-import { printableName } from '../printable';
-import { defaultThreads } from '../threads';
+import { DiffusionLM, type LoadProgress } from '../index';
+import { firstThatHolds } from '../runtime/device';
+import { defaultThreads } from '../runtime/threads';
+import { formatBytes } from '../support/format-bytes';
+import { printableName } from '../support/printable';
 import { hubOf, type ModelFlags } from './options';
 import { LoadingBar } from './progress';
 
@@ -17,14 +17,14 @@ export type LoadFlags = ModelFlags & {
 };
 
 /** Loads a model and shows a progress bar. */
-export async function loadModel(flags: LoadFlags, signal: AbortSignal): Promise<RND1> {
+export async function loadModel(flags: LoadFlags, signal: AbortSignal): Promise<DiffusionLM> {
   const { model: place, device, dtype, mmap, maxRowsPerStep, promptTimeout } = flags;
   const loading = flags.quiet ? null : new LoadingBar(process.stderr);
   const times = new LoadTimes();
   const fromHub = place !== undefined && isOnHub(place);
   if (place !== undefined) loading?.begin(`${fromHub ? 'looking up' : 'reading'} ${printableName(place)}`);
   try {
-    const model = await RND1.load({
+    const model = await DiffusionLM.load({
       ...hubOf(flags),
       model: place,
       device,
@@ -103,7 +103,7 @@ class LoadTimes {
 }
 
 /** The lines of `--verbose`: source of the model, device, reason, and times. */
-function describeLoad({ info, tokenizer }: RND1, flags: LoadFlags, times: LoadTimes): string[] {
+function describeLoad({ info, tokenizer }: DiffusionLM, flags: LoadFlags, times: LoadTimes): string[] {
   const { model: place, device, mmap } = flags;
   const why =
     device !== undefined && device !== 'auto'

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
-import { printableMessage } from '../printable';
-import { nearest } from '../validate';
+import { printableMessage } from '../support/printable';
+import { nearest } from '../support/validate';
+import { showsStackTraces } from './environment';
 import { UsageError } from './input';
 import { Interrupted } from './interrupt';
 import { optionName } from './options';
@@ -36,7 +37,7 @@ async function main(argv: readonly string[]): Promise<number> {
     if (error instanceof Interrupted) return error.exitCode;
     const message = error instanceof Error ? error.message : String(error);
     process.stderr.write(`rnd1: ${printableMessage(asOptions(message))}\n`);
-    if (process.env.RND1_DEBUG && error instanceof Error) {
+    if (showsStackTraces() && error instanceof Error) {
       process.stderr.write(`${printableMessage(String(error.stack))}\n`);
     }
     const wrong = error instanceof UsageError || error instanceof TypeError || error instanceof RangeError;

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
-import { drawsPositions, startingSchedule } from '../schedule-table';
-import type { Device, DType, HubOptions, SamplingOptions, Schedule, SpecialTokenOptions } from '../types';
+import type { Device, DType, HubOptions, SamplingOptions, Schedule, SpecialTokenOptions } from '../api/types';
+import { drawsPositions, startingSchedule } from '../denoising/schedule-table';
 import { integer, none, number, parser, seed, tokenId, tokenIds, UsageError } from './input';
 import { formatSchedule, parseSchedule, scheduleGrammar } from './schedule-notation';
 

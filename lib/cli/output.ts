@@ -1,4 +1,4 @@
-import type { TextFrame, TextResult, TokenFrame, TokenResult } from '../types';
+import type { TextFrame, TextResult, TokenFrame, TokenResult } from '../api/types';
 
 export type Frame = TokenFrame | TextFrame;
 export type Result = TokenResult | TextResult;

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { printableMessage } from '../printable';
+import { printableMessage } from '../support/printable';
 import { addCompletion } from './completion';
 import { addDownload } from './download';
 import { addFill } from './fill';

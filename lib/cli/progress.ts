@@ -1,5 +1,5 @@
-import { formatBytes } from '../format-bytes';
-import type { LoadProgress } from '../types';
+import type { LoadProgress } from '../api/types';
+import { formatBytes } from '../support/format-bytes';
 import { DownloadView } from './download-view';
 import { bar, type Terminal } from './render';
 import { canMoveCursor, type Style, styleFor } from './style';

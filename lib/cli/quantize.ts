@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
-import { formatBytes } from '../format-bytes';
 import { type LoadProgress, quantizeCheckpoint } from '../index';
-import { printableName } from '../printable';
-import { defaultThreads } from '../threads';
+import { defaultThreads } from '../runtime/threads';
+import { formatBytes } from '../support/format-bytes';
+import { printableName } from '../support/printable';
 import { integer } from './input';
 import { Interruption } from './interrupt';
 import { cappedThreads, say, seconds, warnOf } from './loading';

@@ -1,4 +1,4 @@
-import type { TokenFrame } from '../types';
+import type { TokenFrame } from '../api/types';
 import { type Cell, type CellContext, cellsOf } from './cells';
 import { type Line, visible, wrap } from './layout';
 import { type Style, styleFor } from './style';

@@ -1,7 +1,7 @@
 import { relative } from 'node:path';
-import { formatBytes } from '../format-bytes';
 import type { CheckpointReport } from '../index';
-import { printableName } from '../printable';
+import { formatBytes } from '../support/format-bytes';
+import { printableName } from '../support/printable';
 import { pad, textWidth, wrap } from './width';
 
 /** Which device a model would run on, and why. */

@@ -1,5 +1,5 @@
-import { type RND1, toJSON } from '../index';
-import { printableJson, printableText } from '../printable';
+import { type DiffusionLM, toJSON } from '../index';
+import { printableJson, printableText } from '../support/printable';
 import { Interrupted, Interruption } from './interrupt';
 import { loadModel, say } from './loading';
 import type { ModelFlags, OutputFlags } from './options';
@@ -21,11 +21,11 @@ export interface Task {
   readonly text: boolean;
   /** Whether the result depends on the seed. */
   readonly draws: boolean;
-  start(model: RND1, options: StartOptions): AsyncGenerator<Frame, Result, void>;
+  start(model: DiffusionLM, options: StartOptions): AsyncGenerator<Frame, Result, void>;
   /** Text to print at the end. */
   final(result: Result): string;
   /** Text to print after Ctrl-C. `positions` are those that were masked at the start. */
-  partial(frame: Frame, positions: readonly number[], model: RND1): string;
+  partial(frame: Frame, positions: readonly number[], model: DiffusionLM): string;
 }
 
 /** Loads the model, denoises, prints. After Ctrl-C it prints the partial result and rejects with `Interrupted`. */
@@ -40,7 +40,12 @@ export async function run(task: Task, flags: ModelFlags & OutputFlags): Promise<
   }
 }
 
-async function denoise(task: Task, model: RND1, flags: OutputFlags, signal: AbortSignal): Promise<void> {
+async function denoise(
+  task: Task,
+  model: DiffusionLM,
+  flags: OutputFlags,
+  signal: AbortSignal,
+): Promise<void> {
   const start = performance.now();
   const seconds = () => (performance.now() - start) / 1000;
   const frames = task.start(model, { signal, initialFrame: true });
@@ -83,7 +88,7 @@ interface View {
   close(): void;
 }
 
-function viewOf(task: Task, model: RND1, flags: OutputFlags): View {
+function viewOf(task: Task, model: DiffusionLM, flags: OutputFlags): View {
   const { tokenizer } = model;
   const decode =
     task.text && tokenizer !== null

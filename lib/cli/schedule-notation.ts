@@ -1,5 +1,5 @@
-import { plainTypes, type ScheduleEntry, scheduleTable } from '../schedule-table';
-import type { Schedule, SimpleSchedule } from '../types';
+import type { Schedule, SimpleSchedule } from '../api/types';
+import { plainTypes, type ScheduleEntry, scheduleTable } from '../denoising/schedule-table';
 import { wrap } from './width';
 
 /** Notation of a table entry: `entropy`, `threshold=TAU`, `blocks=LENGTH[:SCHEDULE]`. */

@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
-import type { RND1 } from '../index';
-import { printableJson, printableName } from '../printable';
+import type { DiffusionLM } from '../index';
+import { printableJson, printableName } from '../support/printable';
+import { apiKeys } from './environment';
 import { HumanLog } from './human-log';
 import { integer, number, parser, readTextFile, UsageError } from './input';
 import { Interruption } from './interrupt';
@@ -176,7 +177,7 @@ async function serve(flags: ServeFlags): Promise<void> {
 type ChatTemplate = 'auto' | 'task' | { readonly template: string };
 
 async function run(
-  model: RND1,
+  model: DiffusionLM,
   flags: ServeFlags,
   apiKeys: readonly string[],
   chatTemplate: ChatTemplate,
@@ -245,8 +246,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 /** API keys from the flags and from RND1_API_KEY. */
 function keysOf({ apiKey = [] }: ServeFlags): string[] {
-  const fromEnvironment = (process.env.RND1_API_KEY ?? '').split(',').map((key) => key.trim());
-  const keys = [...apiKey, ...fromEnvironment.filter((key) => key !== '')];
+  const keys = [...apiKey, ...apiKeys()];
   for (const key of keys) {
     if (!/^[\x21-\x7e]+$/.test(key)) throw new UsageError('an API key must be visible ASCII without spaces');
   }

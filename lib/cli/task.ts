@@ -1,4 +1,4 @@
-import type { RND1, TextResult, TokenFrame } from '../index';
+import type { DiffusionLM, TextResult, TokenFrame } from '../index';
 import { MASK } from './cells';
 import type { Frame, Result } from './output';
 
@@ -6,7 +6,7 @@ import type { Frame, Result } from './output';
 export const writtenText = (trim: boolean) => ({
   text: true,
   final: (result: Result) => (result as TextResult).text,
-  partial(frame: Frame, positions: readonly number[], { tokenizer }: RND1) {
+  partial(frame: Frame, positions: readonly number[], { tokenizer }: DiffusionLM) {
     const first = positions[0] as number;
     const end = (positions.at(-1) as number) + 1;
     const [tokens, masked] = [frame.tokens.subarray(first, end), frame.masked.subarray(first, end)];

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { RND1Error } from '../errors';
+import { RND1Error } from '../support/errors';
 import { expand, isTrue } from './environment';
 
 /** HF_TOKEN, else the file that `hf auth login` writes. */

@@ -1,7 +1,7 @@
-import { RND1Error } from '../errors';
-import { downloadNames } from '../option-names';
-import type { DownloadOptions, DownloadProgress } from '../types';
-import { callbackOption, optionsObject, quote, signalOption, stringOption } from '../validate';
+import type { DownloadOptions, DownloadProgress } from '../api/types';
+import { RND1Error } from '../support/errors';
+import { downloadNames } from '../support/option-names';
+import { callbackOption, optionsObject, quote, signalOption, stringOption } from '../support/validate';
 import { CachedRepository } from './cache';
 import { nameOf } from './failure';
 import { RemoteRepository } from './remote';
@@ -16,7 +16,7 @@ import { hasTokenizer } from './wanted-files';
  * processes may download the same model.
  *
  * @param repo name of the model, such as `'radicalnumerics/RND1-Base-0910'`
- * @returns path of the folder, for `RND1.load`
+ * @returns path of the folder, for `DiffusionLM.load`
  * @throws RND1Error `access_denied`, `not_found`, `offline`, `network`, `io` (such as a full disk) or, before the
  *   weights are fetched, `unsupported_model` or `invalid_checkpoint`; `signal.reason` when aborted
  */

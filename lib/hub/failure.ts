@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { RND1Error } from '../errors';
+import { RND1Error } from '../support/errors';
 import { hubLibrary } from './library';
 import type { Repository } from './repository';
 import type { HubSettings } from './settings';

@@ -1,4 +1,4 @@
-import type { DownloadProgress } from '../types';
+import type { DownloadProgress } from '../api/types';
 import type { RemoteFile } from './remote';
 
 /** Milliseconds between two reports of the same file. */

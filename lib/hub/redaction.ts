@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { printableMessage } from '../printable';
+import { printableMessage } from '../support/printable';
 
 /** A part of a secret of this length is secret, too: quotations may have been cut. */
 const minLength = 8;

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
-import { RND1Error } from '../errors';
-import { quote } from '../validate';
+import { RND1Error } from '../support/errors';
+import { quote } from '../support/validate';
 import { nameOf, type Subject } from './failure';
 import { hubLibrary } from './library';
 import { isCommit } from './repository';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RND1Error } from '../errors';
-import { formatBytes } from '../format-bytes';
+import { RND1Error } from '../support/errors';
+import { formatBytes } from '../support/format-bytes';
 import { fetchThroughProxy } from './connection';
 import { failureOf, nameOf, reasonOf, type Subject, Transient } from './failure';
 import type { HubSettings } from './settings';

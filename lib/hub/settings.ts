@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
-import type { HubOptions } from '../types';
-import { booleanOption, quote, stringOption } from '../validate';
+import type { HubOptions } from '../api/types';
+import { booleanOption, quote, stringOption } from '../support/validate';
 import { checkToken, storedToken } from './access-token';
 import { expand, isTrue } from './environment';
 import { hubLibrary } from './library';

@@ -1,10 +1,10 @@
+import type { DownloadProgress } from '../api/types';
 import { limitsOf } from '../checkpoint/files';
+import { readSettings } from '../checkpoint/folder';
 import { firstFew } from '../checkpoint/format';
-import { RND1Error } from '../errors';
-import { formatBytes } from '../format-bytes';
-import { readSettings } from '../settings';
-import type { DownloadProgress } from '../types';
-import { quote } from '../validate';
+import { RND1Error } from '../support/errors';
+import { formatBytes } from '../support/format-bytes';
+import { quote } from '../support/validate';
 import type { CachedRepository } from './cache';
 import { nameOf, type Subject } from './failure';
 import { forEachOf } from './pool';

@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises';
-import { RND1Error } from '../errors';
-import { formatBytes } from '../format-bytes';
+import { RND1Error } from '../support/errors';
+import { formatBytes } from '../support/format-bytes';
 
 /** Throws `io` unless a folder's disk has room for `bytes` more. */
 export async function checkSpace(folder: string, bytes: number, what: string): Promise<void> {

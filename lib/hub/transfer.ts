@@ -1,4 +1,4 @@
-import { RND1Error } from '../errors';
+import { RND1Error } from '../support/errors';
 import { type Subject, Transient } from './failure';
 import { PartialFile } from './partial-file';
 import type { RemoteFile } from './remote';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileSize, readExactly, readText, withFile } from '../checkpoint/files';
-import { RND1Error } from '../errors';
+import { RND1Error } from '../support/errors';
 import type { ShardLayout } from './layout';
 
 /** Exists while the conversion in the folder is incomplete. */

@@ -2,18 +2,25 @@ import { createHash } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { NativeFloatTensor, NativeTensor } from '../../types/native';
-import { abortable } from '../abort';
-import { loadBinding } from '../binding';
+import type { LoadProgress, QuantizeOptions } from '../api/types';
+import type { ModelConfig } from '../checkpoint/config';
 import { pythonJson, readText } from '../checkpoint/files';
+import { readCheckpoint } from '../checkpoint/folder';
 import type { Manifest } from '../checkpoint/manifest';
 import { formatKey, type Quantization, quantizationConfig } from '../checkpoint/quantization';
-import { readCheckpoint } from '../checkpoint/read';
-import type { ModelConfig } from '../config';
-import { RND1Error } from '../errors';
-import { quantizeNames } from '../option-names';
-import { threadsOption } from '../threads';
-import type { LoadProgress, QuantizeOptions } from '../types';
-import { integerOption, optionsObject, quote, signalOption, stringOption, wordOption } from '../validate';
+import { abortable } from '../runtime/abort';
+import { loadBinding } from '../runtime/binding';
+import { threadsOption } from '../runtime/threads';
+import { RND1Error } from '../support/errors';
+import { quantizeNames } from '../support/option-names';
+import {
+  integerOption,
+  optionsObject,
+  quote,
+  signalOption,
+  stringOption,
+  wordOption,
+} from '../support/validate';
 import { layoutShards, type ShardLayout } from './layout';
 import { checkRoom, OutputFolder } from './output';
 

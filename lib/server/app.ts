@@ -9,17 +9,17 @@ import fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
-import { printableName } from '../printable';
+import { printableName } from '../support/printable';
 import { keyCheck } from './auth';
 import { addBodies } from './body';
-import { ClientGone } from './call';
 import { setKey } from './clients';
 import type { Connections } from './connections';
 import type { Context } from './context';
 import { ApiError, asApiError } from './errors';
 import { absoluteTarget, HostCheck } from './hosts';
-import { addChat } from './routes/chat';
-import { addCompletions } from './routes/completions';
+import { addChat } from './openai/chat';
+import { addCompletions } from './openai/completions';
+import { ClientGone } from './request-lifetime';
 import { addDenoise } from './routes/denoise';
 import { addHealth } from './routes/health';
 import { addInfill } from './routes/infill';

@@ -1,14 +1,21 @@
 import type { FastifyReply } from 'fastify';
-import type { SamplingOptions, TextResult } from '../types';
-import type { Call } from './call';
+import type { SamplingOptions, TextResult } from '../api/types';
+import { samplingOf, seedJSON, seedOf } from './body-options';
 import type { Context } from './context';
 import { event } from './event-stream';
-import { samplingOf, seedJSON, seedOf } from './fields';
 import type { Cost } from './metrics';
+import {
+  checkTextLength,
+  type Frame,
+  type Frames,
+  lengthOf,
+  type Result,
+  type Work,
+} from './prepared-canvas';
+import type { Call } from './request-lifetime';
 import { type AnswerFormat, layOut, respond } from './respond';
 import type { SamplingBody } from './schemas';
 import type { TokenTexts } from './token-texts';
-import { checkTextLength, type Frame, type Frames, lengthOf, type Result, type Work } from './work';
 
 /** The one canvas of a request to one of rnd1's own routes. */
 export interface CanvasRequest {

@@ -1,18 +1,18 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { RND1Error } from '../errors';
-import type { RND1 } from '../model';
-import { setOwner } from '../owners';
-import type { Tokenizer } from '../tokenizer';
-import { quote } from '../validate';
-import { Call, ClientGone } from './call';
+import type { Tokenizer } from '../checkpoint/tokenizer/tokenizer';
+import type { DiffusionLM } from '../diffusion-lm';
+import { RND1Error } from '../support/errors';
+import { setOwner } from '../support/owners';
+import { quote } from '../support/validate';
 import { clientOf } from './clients';
 import { ApiError, asApiError } from './errors';
 import { eventStream } from './event-stream';
 import type { Cost, Metrics } from './metrics';
+import type { TemplateWorker } from './openai/template-worker';
 import type { ServerSettings } from './options';
 import { Counts, type Leave, type Queue } from './queue';
-import type { TemplateWorker } from './template-worker';
+import { Call, ClientGone } from './request-lifetime';
 import { TokenTexts } from './token-texts';
 
 const { version } = require('../../package.json') as { version: string };
@@ -33,7 +33,7 @@ export class Context {
   closing = false;
 
   constructor(
-    readonly model: RND1,
+    readonly model: DiffusionLM,
     readonly settings: ServerSettings,
     readonly queue: Queue,
     readonly metrics: Metrics,

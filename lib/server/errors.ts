@@ -1,5 +1,5 @@
-import { RND1Error } from '../errors';
-import { printableMessage } from '../printable';
+import { RND1Error } from '../support/errors';
+import { printableMessage } from '../support/printable';
 
 /** The `error` object of a response, in OpenAI's format. */
 export interface ErrorBody {

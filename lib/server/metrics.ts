@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { StepReport } from '../types';
+import type { StepReport } from '../api/types';
 import type { LossReason } from '../worker/lane';
 import type { Queue } from './queue';
 

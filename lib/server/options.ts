@@ -1,9 +1,16 @@
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { FastifyServerOptions } from 'fastify';
-import type { RND1 } from '../model';
-import { packageRoot } from '../package-root';
-import { booleanOption, integerOption, numberOption, optionsObject, quote, stringOption } from '../validate';
+import type { DiffusionLM } from '../diffusion-lm';
+import { packageRoot } from '../support/package-root';
+import {
+  booleanOption,
+  integerOption,
+  numberOption,
+  optionsObject,
+  quote,
+  stringOption,
+} from '../support/validate';
 import { allowedHost } from './hosts';
 
 /** Options of `createServer`. */
@@ -93,7 +100,7 @@ const names: Readonly<Record<keyof ServerOptions, true>> = {
 const longest = (2 ** 31 - 1) / 1000;
 
 /** Validates options and fills in the defaults. Throws TypeError and RangeError that quote the wrong value. */
-export function readServerOptions(given: ServerOptions | undefined, model: RND1): ServerSettings {
+export function readServerOptions(given: ServerOptions | undefined, model: DiffusionLM): ServerSettings {
   const options = optionsObject('options', given, names);
   const seconds = (name: keyof ServerOptions, fallback: number) =>
     numberOption(name, options[name] ?? fallback, 0, longest);

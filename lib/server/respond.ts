@@ -1,10 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyReply } from 'fastify';
-import type { Call } from './call';
 import type { Context } from './context';
 import { asApiError } from './errors';
+import { begin, type CanvasPlan, type Work } from './prepared-canvas';
 import type { Leave } from './queue';
-import { begin, type CanvasPlan, type Work } from './work';
+import type { Call } from './request-lifetime';
 
 /** Canvases of a request, laid out and queued. */
 export interface Queued {

@@ -1,6 +1,6 @@
 import { type Static, type TObject, type TProperties, type TSchema, Type } from '@sinclair/typebox';
-import { plainTypes, type ScheduleParameter, scheduleTable } from '../schedule-table';
-import type { Schedule } from '../types';
+import type { Schedule } from '../api/types';
+import { plainTypes, type ScheduleParameter, scheduleTable } from '../denoising/schedule-table';
 
 /** A field that may be missing or null: OpenAI's clients send null for what is not set. */
 const maybe = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));

@@ -1,14 +1,14 @@
 import type { FastifyInstance } from 'fastify';
-import { RND1 } from '../model';
-import { integerOption, optionsObject, quote, stringOption } from '../validate';
+import { DiffusionLM } from '../diffusion-lm';
+import { integerOption, optionsObject, quote, stringOption } from '../support/validate';
 import { createApp } from './app';
 import { Connections } from './connections';
 import { Context } from './context';
 import { ApiError } from './errors';
 import { Metrics } from './metrics';
+import { openTemplateWorker } from './openai/template-worker';
 import { readServerOptions, type ServerOptions } from './options';
 import { Queue } from './queue';
-import { openTemplateWorker } from './template-worker';
 
 /** Seconds for clients to read the final error after `shutdownTimeout`. */
 const farewell = 1;
@@ -100,8 +100,9 @@ export class Server {
  *
  * @throws TypeError or RangeError for wrong options, RND1Error `invalid_checkpoint` for a wrong chat template
  */
-export async function createServer(model: RND1, options?: ServerOptions): Promise<Server> {
-  if (!(model instanceof RND1)) throw new TypeError(`model must be an RND1, not ${quote(model)}`);
+export async function createServer(model: DiffusionLM, options?: ServerOptions): Promise<Server> {
+  if (!(model instanceof DiffusionLM))
+    throw new TypeError(`model must be a DiffusionLM, not ${quote(model)}`);
   const settings = readServerOptions(options, model);
   const queue = new Queue(settings);
   const metrics = new Metrics(queue);

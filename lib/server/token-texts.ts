@@ -1,4 +1,4 @@
-import type { Tokenizer } from '../tokenizer';
+import type { Tokenizer } from '../checkpoint/tokenizer/tokenizer';
 
 /** Texts of single tokens that follow other tokens; each is decoded once. */
 export class TokenTexts {

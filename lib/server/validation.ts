@@ -1,6 +1,6 @@
 import type { FastifySchemaValidationError } from 'fastify/types/schema';
-import { readSchedule } from '../schedule';
-import { nearest, quote } from '../validate';
+import { readSchedule } from '../denoising/schedule';
+import { nearest, quote } from '../support/validate';
 import { ApiError } from './errors';
 
 /** The part of JSON Schema that the server's schemas use. */

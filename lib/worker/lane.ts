@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import { FairLine, type InLine } from '../fair-line';
-import { ownerOf } from '../owners';
+import { FairLine, type InLine } from '../support/fair-line';
+import { ownerOf } from '../support/owners';
 import type { ThreadMessage, ToldError } from './thread';
 
 /** Why a thread was lost: it took too long, needed too much memory, or exited by itself. */

@@ -5,7 +5,7 @@
 
 namespace rnd1 {
 
-/** Kind of failure: the `code` of the JavaScript error (lib/errors.ts). */
+/** Kind of failure: the `code` of the JavaScript error (lib/support/errors.ts). */
 enum class ErrorCode {
   invalidCheckpoint,
   unsupportedModel,

@@ -25,8 +25,8 @@ struct Config {
 
   HeadLayout headLayout() const { return {heads, keyValueHeads, headDim}; }
 
-  /** Throws Error unsupported_model for impossible sizes. A last check: the errors of lib/config.ts are more
-   * detailed. */
+  /** Throws Error unsupported_model for impossible sizes. A last check: the errors of
+   * lib/checkpoint/config.ts are more detailed. */
   void validate() const;
 };
 

@@ -7,7 +7,7 @@
  * as text to stderr.
  */
 import { parseArgs } from 'node:util';
-import { type Device, type DType, RND1 } from '../../lib';
+import { type Device, DiffusionLM, type DType } from '../../lib';
 
 const positions = 256;
 
@@ -17,7 +17,7 @@ interface Filled {
   readonly times: readonly number[];
 }
 
-async function fillCanvas(model: RND1): Promise<Filled> {
+async function fillCanvas(model: DiffusionLM): Promise<Filled> {
   const times: number[] = [];
   let tokens: Int32Array = new Int32Array();
   let last = performance.now();
@@ -44,7 +44,7 @@ async function main(): Promise<void> {
     },
   });
   const start = performance.now();
-  const model = await RND1.load(values.model || undefined, {
+  const model = await DiffusionLM.load(values.model || undefined, {
     device: values.device as Device,
     dtype: values.dtype as DType,
   });

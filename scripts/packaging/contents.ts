@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { oldestGlibc } from '../../lib/platform';
+import { oldestGlibc } from '../../lib/runtime/platform';
 import { BuildError } from '../command';
 import { isElf, readElf } from './elf';
 import { type GpuCode, readFatBinaries } from './fatbin';

@@ -1,4 +1,4 @@
-import { platformPackage, prebuiltFor } from '../../lib/platform';
+import { platformPackage, prebuiltFor } from '../../lib/runtime/platform';
 import type { AddonContents } from './contents';
 
 /** A package.json. */

@@ -1,8 +1,8 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeCheckpoint } from '../../bench/support/checkpoint';
-import { RND1 } from '../../lib';
-import { root, start } from '../cli/rnd1';
+import { DiffusionLM } from '../../lib';
+import { root, start } from '../lib/cli/rnd1';
 import { sizeOptions, temporaryFolder, tinySizes } from './tiny';
 
 const tiny = sizeOptions(...Object.keys(tinySizes).filter((name) => name !== 'rows' && name !== 'canvases'));
@@ -14,7 +14,7 @@ function makeCheckpoint(folder: string, ...options: readonly string[]) {
 }
 
 async function logitsOf(folder: string, weightDtype = 'bf16'): Promise<Float32Array> {
-  const model = await RND1.load(folder, { device: 'cpu', dtype: 'f32', threads: 2 });
+  const model = await DiffusionLM.load(folder, { device: 'cpu', dtype: 'f32', threads: 2 });
   try {
     expect(model.info).toMatchObject({ weightDtype, unknownTensors: [] });
     const tokens = Int32Array.from({ length: 12 }, (_, i) => i * 5);

@@ -1,6 +1,6 @@
 import { buildBench } from '../../bench/support/program';
 import { nativeProgramsUnavailable } from '../../scripts/native-programs';
-import { start } from '../cli/rnd1';
+import { start } from '../lib/cli/rnd1';
 import { expectPositive, runScript, sizeOptions } from './tiny';
 
 // Sizes of their own for every script, and the cases that it must print, in order.

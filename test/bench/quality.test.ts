@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { root } from '../cli/rnd1';
+import { root } from '../lib/cli/rnd1';
 import { runScript } from './tiny';
 
 const nano = join(root, 'models', 'nano');

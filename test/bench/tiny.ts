@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { root, start } from '../cli/rnd1';
+import { root, start } from '../lib/cli/rnd1';
 
 /** Sizes at which a bench takes no time: what it prints means nothing. */
 export const tinySizes: Readonly<Record<string, string>> = {

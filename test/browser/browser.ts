@@ -1,7 +1,7 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { RND1 } from '../../lib';
+import { DiffusionLM } from '../../lib';
 import { createServer, type Server } from '../../lib/server';
 
 /** Screenshots of the latest run. */
@@ -42,16 +42,16 @@ export function launch(): Promise<Browser> {
 /** Shared by the tests of a group, and set before they start. */
 export interface Served {
   readonly browser: Browser;
-  readonly model: RND1;
+  readonly model: DiffusionLM;
   readonly url: string;
 }
 
 /** Opens a browser, the embedded model and its server before the tests of the group, and closes them afterwards. */
 export function serveEmbedded(): Served {
-  const served = {} as { browser: Browser; model: RND1; url: string };
+  const served = {} as { browser: Browser; model: DiffusionLM; url: string };
   let server: Server;
   beforeAll(async () => {
-    [served.browser, served.model] = await Promise.all([launch(), RND1.load()]);
+    [served.browser, served.model] = await Promise.all([launch(), DiffusionLM.load()]);
     server = await createServer(served.model);
     served.url = await server.listen({ port: 0 });
   });

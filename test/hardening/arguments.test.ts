@@ -1,7 +1,7 @@
 import {
+  DiffusionLM,
   inspectCheckpoint,
-  type RND1 as Model,
-  RND1,
+  type DiffusionLM as Model,
   scoreAndUnmask,
   Tokenizer,
   type UnmaskRequest,
@@ -79,7 +79,7 @@ const tokenOptions: Record<string, Wrong[]> = {
 let model: Model;
 let before: Float32Array;
 beforeAll(async () => {
-  model = await RND1.load(undefined, onCpu);
+  model = await DiffusionLM.load(undefined, onCpu);
   before = (await model.forward([1, 2, 3])).logits;
 });
 afterAll(() => model.dispose());
@@ -111,8 +111,8 @@ const fillOptions: Record<string, Wrong[]> = {
   tokensPerHole: [...noInteger, ...range(0, -1)],
 };
 const calls: Record<string, readonly [Call, Record<string, Wrong[]>]> = {
-  'RND1.load': [
-    (options) => RND1.load(undefined, options),
+  'DiffusionLM.load': [
+    (options) => DiffusionLM.load(undefined, options),
     {
       device: type(
         [null, 'null'],
@@ -197,8 +197,16 @@ it.each<[options: object, quoted: string]>([
 describe('arguments beside the options', () => {
   const cases: [string, Call, Wrong[]][] = [
     // An object is all options, the model among them.
-    ['RND1.load', (path) => RND1.load(path), type([7, '7'], [null, 'null'], [[], '[]'], [true, 'true'])],
-    ['RND1.load model', (model) => RND1.load({ model }), [...noString, ...type([null, 'null'])]],
+    [
+      'DiffusionLM.load',
+      (path) => DiffusionLM.load(path),
+      type([7, '7'], [null, 'null'], [[], '[]'], [true, 'true']),
+    ],
+    [
+      'DiffusionLM.load model',
+      (model) => DiffusionLM.load({ model }),
+      [...noString, ...type([null, 'null'])],
+    ],
     ['generate', (prompt) => model.generate(prompt), [...noString, ...type([null, 'null'])]],
     ['denoise', (prompt) => model.denoise(prompt).next(), noString],
     ['infill', (input) => model.infill(input), type([null, 'null'], ['a', "'a'"], [{}, 'undefined'])],
@@ -280,7 +288,7 @@ it('any typed array of integers in range will do', async () => {
 
 it('methods need a model for `this`', async () => {
   for (const name of ['generate', 'infill', 'fill', 'generateTokens', 'forward'] as const) {
-    const method = RND1.prototype[name] as (this: object, first: unknown) => Promise<unknown>;
+    const method = DiffusionLM.prototype[name] as (this: object, first: unknown) => Promise<unknown>;
     expect((await failureOf(() => method.call({}, []))).name).toBe('TypeError');
   }
 });

@@ -15,8 +15,8 @@ export const tinyMoe = join(root, 'test', 'fixtures', 'tiny-moe');
 
 /** Before every script: the built package, its addon, and options that load a small model on the CPU. */
 const prelude = `
-const { RND1 } = require(${JSON.stringify(root)});
-const { loadBinding } = require(${JSON.stringify(join(root, 'dist', 'binding.js'))});
+const { DiffusionLM } = require(${JSON.stringify(root)});
+const { loadBinding } = require(${JSON.stringify(join(root, 'dist', 'runtime', 'binding.js'))});
 const tinyMoe = ${JSON.stringify(tinyMoe)};
 const onCpu = { device: 'cpu', dtype: 'f32', threads: 2 };
 /** A step that is long enough for something to happen in the middle of it. */

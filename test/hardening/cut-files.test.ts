@@ -31,7 +31,7 @@ const lost = {
 (process.platform === 'linux' ? describe : describe.skip)('a file that is cut while it is mapped', () => {
   it.each([1000, 300_000, -1])('fails steps by name, at %d', async (length) => {
     const [first, cutNow, again, other, forward] = (await printed(`
-      const model = await RND1.load(folder, { ...onCpu, mmap: true });
+      const model = await DiffusionLM.load(folder, { ...onCpu, mmap: true });
       const first = await outcome(model.generateTokens(short));
       fs.truncateSync(file, ${length} < 0 ? size + ${length} : ${length});
       const cutNow = await outcome(model.generateTokens(short));
@@ -39,7 +39,7 @@ const lost = {
       fs.truncateSync(file, size);
       const again = ${length} === 1000 ? await outcome(model.generateTokens(short)) : cutNow;
       fs.truncateSync(file, 1000);
-      const other = await RND1.load(tinyMoe, { ...onCpu, mmap: true });
+      const other = await DiffusionLM.load(tinyMoe, { ...onCpu, mmap: true });
       const logits = (await other.forward([1])).logits.length;
       const forward = await outcome(model.forward([1]));
       await other.dispose();
@@ -54,8 +54,8 @@ const lost = {
 
   it('means nothing to a model that is copied, or whose file was replaced', async () => {
     const tokens = (await printed(`
-      const copied = await RND1.load(folder, { ...onCpu, mmap: false });
-      const mapped = await RND1.load(folder, { ...onCpu, mmap: true });
+      const copied = await DiffusionLM.load(folder, { ...onCpu, mmap: false });
+      const mapped = await DiffusionLM.load(folder, { ...onCpu, mmap: true });
       fs.renameSync(file, file + '.old');
       fs.writeFileSync(file, 'x');
       const results = [await mapped.generateTokens(short)];
@@ -67,7 +67,7 @@ const lost = {
 
   it('leaves a SIGBUS that has nothing to do with it what it was', async () => {
     const { signal } = await cut(`
-      const model = await RND1.load(folder, { ...onCpu, mmap: true });
+      const model = await DiffusionLM.load(folder, { ...onCpu, mmap: true });
       process.kill(process.pid, 'SIGBUS');
       await new Promise((resolve) => setTimeout(resolve, 5000));`);
     expect(signal).toBe('SIGBUS');
@@ -84,7 +84,7 @@ describe('a file that is cut while it is loaded', () => {
         fs.cpSync(${JSON.stringify(root)} + '/models/nano', folder, { recursive: true });
         // When its headers were read.
         native.Session = { load: (...given) => { fs.truncateSync(file, length); return Session.load(...given); } };
-        outcomes.push(await outcome(RND1.load(folder, { device: 'cpu', threads: 2, mmap, dtype: '${dtype}' })));
+        outcomes.push(await outcome(DiffusionLM.load(folder, { device: 'cpu', threads: 2, mmap, dtype: '${dtype}' })));
       }
       console.log(JSON.stringify(outcomes));`)) as unknown[];
     expect(outcomes).toHaveLength(4);

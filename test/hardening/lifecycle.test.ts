@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events';
-import { RND1, type TokenOptions } from '../../lib';
+import { DiffusionLM, type TokenOptions } from '../../lib';
 import { printedBy, tinyMoe } from './children';
 import { failureOf, onCpu, open } from './support';
 
@@ -13,7 +13,7 @@ async function untilStepping(): Promise<void> {
 }
 
 const disposed = { name: 'RND1Error', code: 'disposed' };
-const everyMethod: Record<string, (model: RND1) => Promise<unknown>> = {
+const everyMethod: Record<string, (model: DiffusionLM) => Promise<unknown>> = {
   generate: (model) => model.generate('?'),
   denoise: (model) => model.denoise('?').next(),
   infill: (model) => model.infill({ length: 1 }),
@@ -45,8 +45,8 @@ describe('dispose', () => {
   });
 
   it.each(Object.keys(everyMethod))('%s fails after it', async (name) => {
-    const model = await RND1.load(undefined, onCpu);
-    const call = everyMethod[name] as (model: RND1) => Promise<unknown>;
+    const model = await DiffusionLM.load(undefined, onCpu);
+    const call = everyMethod[name] as (model: DiffusionLM) => Promise<unknown>;
     await call(model);
     await model.dispose();
     expect(await failureOf(() => call(model))).toMatchObject(disposed);
@@ -55,7 +55,7 @@ describe('dispose', () => {
   });
 
   it('comes with `await using`, also when the block throws', async () => {
-    let escaped: RND1 | undefined;
+    let escaped: DiffusionLM | undefined;
     const failure = await failureOf(async () => {
       await using model = await open(tinyMoe);
       escaped = model;
@@ -77,7 +77,7 @@ describe('dispose', () => {
 });
 
 describe('abort', () => {
-  let model: RND1;
+  let model: DiffusionLM;
   let expected: unknown;
   beforeAll(async () => {
     model = await open(tinyMoe);
@@ -89,7 +89,7 @@ describe('abort', () => {
     generateTokens: (signal) => model.generateTokens({ ...long, signal }),
     denoiseTokens: (signal) => model.denoiseTokens({ ...long, signal }).next(),
     forward: (signal) => model.forward(longTokens, { positions: [0], signal }),
-    load: (signal) => RND1.load(tinyMoe, { ...onCpu, signal }),
+    load: (signal) => DiffusionLM.load(tinyMoe, { ...onCpu, signal }),
   };
 
   it.each(Object.keys(calls))('%s rejects with the reason, before and during', async (name) => {
@@ -200,7 +200,7 @@ describe('generators', () => {
 describe('progress', () => {
   it('that throws ends the loading with what it threw', async () => {
     for (const thrown of [new Error('no more'), 'a string', undefined]) {
-      const outcome = RND1.load(tinyMoe, {
+      const outcome = DiffusionLM.load(tinyMoe, {
         ...onCpu,
         onProgress: () => {
           throw thrown;
@@ -213,7 +213,7 @@ describe('progress', () => {
   it('may abort the loading', async () => {
     const controller = new AbortController();
     const onProgress = () => controller.abort('enough');
-    await expect(RND1.load(tinyMoe, { ...onCpu, onProgress, signal: controller.signal })).rejects.toBe(
+    await expect(DiffusionLM.load(tinyMoe, { ...onCpu, onProgress, signal: controller.signal })).rejects.toBe(
       'enough',
     );
     expect((await (await open(tinyMoe)).forward([1])).shape).toEqual([1, 512]);
@@ -224,10 +224,10 @@ it('models that are collected without dispose end their threads', async () => {
   const printed = await printedBy(
     `const linux = process.platform === 'linux';
     const threads = () => (linux ? require('fs').readdirSync('/proc/self/task').length : 0);
-    const use = async () => (await RND1.load(tinyMoe, onCpu)).forward([1, 2]);
+    const use = async () => (await DiffusionLM.load(tinyMoe, onCpu)).forward([1, 2]);
     const { shape } = await use();
     const few = threads();
-    const pending = RND1.load(tinyMoe, onCpu).then((model) => model.generateTokens(long));
+    const pending = DiffusionLM.load(tinyMoe, onCpu).then((model) => model.generateTokens(long));
     await Promise.all(Array.from({ length: 20 }, use));
     const many = threads();
     const { tokens } = await pending;

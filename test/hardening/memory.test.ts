@@ -105,7 +105,7 @@ const mapping = () => {
     expect(bytes).toBeGreaterThan(2 ** 26);
     const measure = `${gauges}
       const before = status('RssAnon');
-      const model = await RND1.load(${JSON.stringify(folder)}, { ...onCpu, mmap: true, dtype: ${JSON.stringify(dtype)} });
+      const model = await DiffusionLM.load(${JSON.stringify(folder)}, { ...onCpu, mmap: true, dtype: ${JSON.stringify(dtype)} });
       // Enough tokens for every expert, hence every page.
       const tokens = Int32Array.from({ length: 64 }, (_, i) => i);
       await model.forward(tokens, { positions: [0], forcedExperts: Int32Array.from({ length: 4 * 64 * 2 }, (_, i) => i % 8) });`;
@@ -114,7 +114,7 @@ const mapping = () => {
     const [first, second] = (await printedBy(`${measure}
       const { execFileSync } = require('child_process');
       const second = execFileSync(process.execPath, ['-e', ${JSON.stringify(
-        `const { RND1 } = require(${JSON.stringify(join(__dirname, '..', '..'))});
+        `const { DiffusionLM } = require(${JSON.stringify(join(__dirname, '..', '..'))});
          const onCpu = { device: 'cpu', threads: 2 }; (async () => { ${measure} ${report}; })();`,
       )}], { encoding: 'utf8', timeout: 60_000 });
       console.log(JSON.stringify([{ grown: status("RssAnon") - before, ...mapping() }, JSON.parse(second)]));`)) as [
@@ -147,7 +147,7 @@ const mapping = () => {
     const kilobytes: number[] = [];
     for (const rows of [4096, 8192]) {
       const grown = await printedBy(`${gauges}
-        const model = await RND1.load(${JSON.stringify(folder)}, onCpu);
+        const model = await DiffusionLM.load(${JSON.stringify(folder)}, onCpu);
         await model.forward([1]);
         const before = status('RssAnon');
         // The largest value that it has while the pass runs and after it.

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { loadBinding, type Native } from '../../lib/binding';
+import { readConfig } from '../../lib/checkpoint/config';
 import { readManifest } from '../../lib/checkpoint/manifest';
 import { selectTensors } from '../../lib/checkpoint/tensors';
-import { readConfig } from '../../lib/config';
+import { loadBinding, type Native } from '../../lib/runtime/binding';
 import { failureOf, root } from './support';
 
 type SessionDescription = Parameters<Native['Session']['load']>[0];

@@ -191,7 +191,7 @@ it.each(['layers', 'experts'])('%s that are not there take no memory', async (si
 
 it('a result that memory cannot hold is an error', async () => {
   const printed = await printedBy(
-    `const model = await RND1.load(tinyMoe, onCpu);
+    `const model = await DiffusionLM.load(tinyMoe, onCpu);
     const positions = new Int32Array(2 ** 22);
     const error = await model.forward([1], { positions }).catch((reason) => reason);
     const { shape } = await model.forward([1]);

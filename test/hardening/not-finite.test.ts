@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { RND1, TokenOptions } from '../../lib';
+import type { DiffusionLM, TokenOptions } from '../../lib';
 import { copyOf, failureOf, open, TensorFile } from './support';
 
 // Mask, EOS and pad of tiny-moe are 7, 5 and 3.
@@ -46,7 +46,7 @@ describe.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
 });
 
 describe('a token whose embedding is NaN', () => {
-  let model: RND1;
+  let model: DiffusionLM;
   beforeAll(async () => {
     model = await open(spoilt('model.embed_tokens.weight', poisoned * 64 + 5, Number.NaN));
   });

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import type { RND1, TokenOptions } from '../../lib';
+import type { DiffusionLM, TokenOptions } from '../../lib';
 import { printedBy, runChild, script, tinyMoe } from './children';
 import { open } from './support';
 
@@ -28,7 +28,7 @@ const message = (worker: Worker) =>
 const exit = (worker: Worker) => new Promise<number>((resolve) => worker.once('exit', resolve));
 
 describe('worker threads', () => {
-  let model: RND1;
+  let model: DiffusionLM;
   let expected: unknown;
   beforeAll(async () => {
     model = await open(tinyMoe);
@@ -38,7 +38,7 @@ describe('worker threads', () => {
   afterEach(async () => expect([...(await model.generateTokens(short)).tokens]).toEqual(expected));
 
   it('give what the main thread gives, all at once', async () => {
-    const body = `const model = await RND1.load(tinyMoe, onCpu); post([...(await ${call}).tokens]);`;
+    const body = `const model = await DiffusionLM.load(tinyMoe, onCpu); post([...(await ${call}).tokens]);`;
     const workers = [
       start(body),
       start(`${body} await model.dispose();`),
@@ -53,16 +53,19 @@ describe('worker threads', () => {
   });
 
   it.each<[string, string]>([
-    ['a step', 'const model = await RND1.load(tinyMoe, onCpu); post(0); await model.generateTokens(long);'],
+    [
+      'a step',
+      'const model = await DiffusionLM.load(tinyMoe, onCpu); post(0); await model.generateTokens(long);',
+    ],
     [
       'a forward pass',
-      `const model = await RND1.load(tinyMoe, onCpu);
+      `const model = await DiffusionLM.load(tinyMoe, onCpu);
       const pending = model.forward(new Int32Array(4000), { hidden: true, routing: true }); post(0); await pending;`,
     ],
-    ['a loading', 'post(0); for (;;) await RND1.load(tinyMoe, { ...onCpu, onProgress() {} });'],
+    ['a loading', 'post(0); for (;;) await DiffusionLM.load(tinyMoe, { ...onCpu, onProgress() {} });'],
     [
       'many steps',
-      `const model = await RND1.load(tinyMoe, onCpu);
+      `const model = await DiffusionLM.load(tinyMoe, onCpu);
       const forever = async () => { for (;;) await ${call}; };
       forever(); forever(); post(0); await forever();`,
     ],
@@ -75,14 +78,14 @@ describe('worker threads', () => {
     ],
     [
       'an abort',
-      `const model = await RND1.load(tinyMoe, onCpu);
+      `const model = await DiffusionLM.load(tinyMoe, onCpu);
       const controller = new AbortController();
       const pending = model.generateTokens({ ...long, signal: controller.signal }).catch(() => {});
       setImmediate(() => setImmediate(() => { post(0); controller.abort(); })); await pending; for (;;) await ${call};`,
     ],
     [
       'a disposal',
-      `const model = await RND1.load(tinyMoe, onCpu);
+      `const model = await DiffusionLM.load(tinyMoe, onCpu);
       const pending = model.generateTokens(long).catch(() => {});
       setImmediate(() => setImmediate(() => { post(0); model.dispose(); })); await pending;`,
     ],
@@ -90,7 +93,7 @@ describe('worker threads', () => {
     // In a child, since what goes wrong here takes the whole process along.
     const printed = await printedBy(`
       const { Worker } = require('worker_threads');
-      const model = await RND1.load(tinyMoe, onCpu);
+      const model = await DiffusionLM.load(tinyMoe, onCpu);
       const expected = String((await ${call}).tokens);
       let same = 0;
       for (let round = 0; round < 5; round++) {
@@ -106,7 +109,7 @@ describe('worker threads', () => {
 
   it('may end by themselves with work pending', async () => {
     const body =
-      'const model = await RND1.load(tinyMoe, onCpu); model.generateTokens(long); model.forward([1]);';
+      'const model = await DiffusionLM.load(tinyMoe, onCpu); model.generateTokens(long); model.forward([1]);';
     expect(await exit(start(`${body} await new Promise(setImmediate); process.exit(5);`))).toBe(5);
     const worker = start(`${body} await new Promise(setImmediate); throw new Error('uncaught');`);
     const error = new Promise<Error>((resolve) => worker.once('error', resolve));
@@ -116,7 +119,7 @@ describe('worker threads', () => {
 
 describe('a process', () => {
   const pending = `
-    const model = await RND1.load(tinyMoe, onCpu);
+    const model = await DiffusionLM.load(tinyMoe, onCpu);
     const print = (name) => () => process.stdout.write(name + ' ');
     model.generateTokens(long).then(print('tokens'), print('no'));
     model.forward([1, 2]).then(print('logits'), print('no'));
@@ -130,7 +133,7 @@ describe('a process', () => {
   });
 
   it('ends although a model was never used or disposed', async () => {
-    expect(await runChild('await RND1.load(tinyMoe, onCpu);')).toMatchObject({
+    expect(await runChild('await DiffusionLM.load(tinyMoe, onCpu);')).toMatchObject({
       code: 0,
       signal: null,
       stderr: '',
@@ -143,7 +146,7 @@ describe('a process', () => {
     ['an uncaught exception', "setImmediate(() => { throw new Error('uncaught'); });", 1, 'uncaught'],
     ['an unhandled rejection', "Promise.reject(new Error('unhandled'));", 1, 'unhandled'],
     ['dispose and process.exit', 'model.dispose(); process.exit(3);', 3, ''],
-    ['a loading and process.exit', 'RND1.load(tinyMoe, onCpu); process.exit(3);', 3, ''],
+    ['a loading and process.exit', 'DiffusionLM.load(tinyMoe, onCpu); process.exit(3);', 3, ''],
   ])('ends with the right code at %s with work pending', async (_, end, status, said) => {
     const { code, signal, stderr } = await runChild(`${pending} ${end}`);
     expect({ code, signal }).toEqual({ code: status, signal: null });
@@ -153,7 +156,7 @@ describe('a process', () => {
 
   it('goes on after an exception that it catches', async () => {
     const printed = await printedBy(`
-      const model = await RND1.load(tinyMoe, onCpu);
+      const model = await DiffusionLM.load(tinyMoe, onCpu);
       const expected = [...(await ${call}).tokens];
       const caught = new Promise((resolve) => process.once('uncaughtException', resolve));
       const running = model.generateTokens(long);

@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type LoadOptions, RND1 } from '../../lib';
+import { DiffusionLM, type LoadOptions } from '../../lib';
 
 export const root = resolve(__dirname, '..', '..');
 
@@ -9,7 +9,7 @@ export const root = resolve(__dirname, '..', '..');
 export const onCpu: LoadOptions = { device: 'cpu', dtype: 'f32', threads: 2 };
 
 const folders: string[] = [];
-const models: RND1[] = [];
+const models: DiffusionLM[] = [];
 
 /** An empty folder, removed after the test file. */
 export function temporaryFolder(): string {
@@ -26,8 +26,8 @@ export function copyOf(checkpoint: 'tiny-moe' | 'tiny-moe-sharded-bf16'): string
 }
 
 /** Loads a model that is disposed after the test file. */
-export async function open(folder: string, options: LoadOptions = {}): Promise<RND1> {
-  const model = await RND1.load(folder, { ...onCpu, ...options });
+export async function open(folder: string, options: LoadOptions = {}): Promise<DiffusionLM> {
+  const model = await DiffusionLM.load(folder, { ...onCpu, ...options });
   models.push(model);
   return model;
 }

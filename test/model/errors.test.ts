@@ -1,4 +1,4 @@
-import type { RND1, TokenOptions } from '../../lib';
+import type { DiffusionLM, TokenOptions } from '../../lib';
 import { readGolden } from '../support/goldens';
 import { closeModels, openModel } from '../support/models';
 
@@ -46,7 +46,7 @@ async function failureOf(call: () => Promise<unknown>): Promise<unknown> {
 }
 
 describe('calls that the reference refuses', () => {
-  let model: RND1;
+  let model: DiffusionLM;
   beforeAll(async () => {
     model = await openModel({ checkpoint: 'tiny-moe' });
   });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { RND1, Schedule } from '../../lib';
+import type { DiffusionLM, Schedule } from '../../lib';
 import { closeModels, nanoFolder, openModel } from '../support/models';
 import { maxAbsoluteError } from '../support/tolerance';
 
@@ -32,7 +32,7 @@ const settingsOf = ({ max_new_tokens, steps, eb_gamma }: Golden['generate'][numb
 });
 
 describe('the embedded model', () => {
-  let model: RND1;
+  let model: DiffusionLM;
   beforeAll(async () => {
     model = await openModel({ checkpoint: nanoFolder });
   });

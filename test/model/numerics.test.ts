@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { ForwardOutput, RND1 } from '../../lib';
+import type { DiffusionLM, ForwardOutput } from '../../lib';
 import { loadModel } from '../../lib/load';
 import { fixturesFolder, readGolden } from '../support/goldens';
 import { closeModels, device, nanoFolder, openModel } from '../support/models';
@@ -79,7 +79,7 @@ describe('the same canvas gives the same bits', () => {
     ['tiny-moe', 'tiny-wide'].map((checkpoint) => ({ dtype: dtype as 'f32' | 'bf16' | 'f16', checkpoint })),
   );
 
-  async function alone(model: RND1): Promise<Float32Array[]> {
+  async function alone(model: DiffusionLM): Promise<Float32Array[]> {
     const logits: Float32Array[] = [];
     for (const tokens of canvases) logits.push((await model.forward(tokens)).logits);
     return logits;

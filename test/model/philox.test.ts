@@ -1,5 +1,5 @@
 import { scoreAndUnmask } from '../../lib';
-import { loadBinding } from '../../lib/binding';
+import { loadBinding } from '../../lib/runtime/binding';
 import { philox, uniform } from '../support/philox';
 import { canvasOfRows } from '../support/rows';
 import { softmaxOver } from '../support/statistics';

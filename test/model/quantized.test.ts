@@ -1,5 +1,5 @@
 import { canvasesFor, type Distance, distance, type Opinion, opinionOf } from '../../bench/support/quality';
-import { type DType, RND1 } from '../../lib';
+import { DiffusionLM, type DType } from '../../lib';
 
 /** Bounds on the difference between predictions with quantized and with bf16 weights, on the embedded model's tasks. */
 const bounds = [
@@ -11,8 +11,8 @@ const onCpu = { device: 'cpu', threads: 2 } as const;
 let canvases: Awaited<ReturnType<typeof canvasesFor>>;
 let reference: Opinion;
 
-async function withModel<T>(dtype: DType, use: (model: RND1) => Promise<T>): Promise<T> {
-  const model = await RND1.load(undefined, { ...onCpu, dtype });
+async function withModel<T>(dtype: DType, use: (model: DiffusionLM) => Promise<T>): Promise<T> {
+  const model = await DiffusionLM.load(undefined, { ...onCpu, dtype });
   try {
     return await use(model);
   } finally {
@@ -51,7 +51,7 @@ test.each(bounds)('$dtype stays near bf16', async ({ dtype, kl, agreement, nmse,
 test.each(['q8', 'q4'] as const)('%s gives the same bits with any number of threads', async (dtype) => {
   const tokens = Int32Array.from({ length: 77 }, (_, i) => (i * 13) % 256);
   const logits = (threads: number) =>
-    RND1.load(undefined, { device: 'cpu', dtype, threads }).then(async (model) => {
+    DiffusionLM.load(undefined, { device: 'cpu', dtype, threads }).then(async (model) => {
       const { logits } = await model.forward(tokens);
       await model.dispose();
       return Buffer.from(logits.buffer);

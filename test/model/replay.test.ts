@@ -1,7 +1,7 @@
 import { scoreAndUnmask, type TokenFrame, type UnmaskRequest } from '../../lib';
-import { buildCanvas } from '../../lib/canvas';
-import { denoise } from '../../lib/denoise';
-import { readSampling } from '../../lib/options';
+import { buildCanvas } from '../../lib/denoising/canvas';
+import { denoise } from '../../lib/denoising/loop';
+import { readSampling } from '../../lib/denoising/sampling-options';
 import { GoldenArrays, readGolden, type WithArrays } from '../support/goldens';
 import { commitsOf, expectFrame, expectScores, forwardsOf, toleranceOf } from '../support/rounds';
 import { optionsOf, roundsOf, scoringOf, type Trace } from '../support/traces';

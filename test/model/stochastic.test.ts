@@ -1,4 +1,4 @@
-import { type RND1, scoreAndUnmask, type TokenFrame } from '../../lib';
+import { type DiffusionLM, scoreAndUnmask, type TokenFrame } from '../../lib';
 import { GoldenArrays, readGolden, type WithArrays } from '../support/goldens';
 import { closeModels, openModel } from '../support/models';
 import { chiSquare, entropyOf } from '../support/statistics';
@@ -25,7 +25,7 @@ const arrays = new GoldenArrays('sampling/stochastic-one-token.json', golden);
 const draws = 1000;
 
 describe('one token drawn by the model follows the exact law', () => {
-  let model: RND1;
+  let model: DiffusionLM;
   beforeAll(async () => {
     model = await openModel({ checkpoint: golden.checkpoint });
   });

@@ -1,4 +1,4 @@
-import { type RND1, scoreAndUnmask, type TokenFrame } from '../../lib';
+import { type DiffusionLM, scoreAndUnmask, type TokenFrame } from '../../lib';
 import { readGolden } from '../support/goldens';
 import { closeModels, openModel } from '../support/models';
 import { commitsOf, expectFrame, expectScores, forwardsOf, toleranceOf } from '../support/rounds';
@@ -14,7 +14,7 @@ const traces = readGolden<{ name: string }[]>('sampling/index.json').map(({ name
 const defined = traces.filter(({ trace }) => trace.order === 'defined');
 const undefinedOrder = traces.filter(({ trace }) => trace.order === 'undefined');
 
-async function framesOf(model: RND1, trace: Trace): Promise<TokenFrame[]> {
+async function framesOf(model: DiffusionLM, trace: Trace): Promise<TokenFrame[]> {
   const frames: TokenFrame[] = [];
   for await (const frame of model.denoiseTokens(optionsOf(trace))) frames.push(frame);
   return frames;

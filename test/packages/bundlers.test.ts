@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Configuration, webpack } from 'webpack';
-import { platformPackage } from '../../lib/platform';
+import { platformPackage } from '../../lib/runtime/platform';
 
 // A program that a bundler has taken rnd1 into, run by Node.js. test/packages/install.test.ts has esbuild.
 
@@ -24,10 +24,10 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 // The library, the server with its page, and the template and tokens that a chat takes.
 const program = `
-import { RND1 } from 'rnd1';
+import { DiffusionLM } from 'rnd1';
 import { createServer } from 'rnd1/server';
 async function main() {
-  const model = await RND1.load();
+  const model = await DiffusionLM.load();
   const server = await createServer(model);
   const page = await server.app.inject({ method: 'GET', url: '/' });
   const payload = { messages: [{ role: 'user', content: 'What is 47+38?' }], max_tokens: 32 };

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
-import { platformPackage, prebuiltFor } from '../../lib/platform';
+import { platformPackage, prebuiltFor } from '../../lib/runtime/platform';
 import { capture, captureTool } from '../../scripts/command';
 import { nativeProgramsUnavailable } from '../../scripts/native-programs';
 import { readElf } from '../../scripts/packaging/elf';
@@ -31,7 +31,7 @@ const own = platformPackage(process);
 const buildFolder = process.env.RND1_TEST_BUILD ?? 'build';
 
 const question = `
-  const model = await RND1.load();
+  const model = await DiffusionLM.load();
   const { text } = await model.generate('What is 47+38?', { maxNewTokens: 32, steps: 16, seed: 1 });
   await model.dispose();
   process.stdout.write(text);
@@ -39,15 +39,15 @@ const question = `
 
 const files = {
   'package.json': '{ "private": true }',
-  'ask.cjs': `const { RND1 } = require('rnd1');\n(async () => {${question}})();`,
-  'ask.mjs': `import { RND1 } from 'rnd1';\n${question}`,
+  'ask.cjs': `const { DiffusionLM } = require('rnd1');\n(async () => {${question}})();`,
+  'ask.mjs': `import { DiffusionLM } from 'rnd1';\n${question}`,
   'thread.mjs': `import { Worker } from 'node:worker_threads';
 new Worker(new URL('./ask.mjs', import.meta.url));`,
-  'bundled.mjs': `import { RND1 } from 'rnd1';\n(async () => {${question}})();`,
+  'bundled.mjs': `import { DiffusionLM } from 'rnd1';\n(async () => {${question}})();`,
   // Without a port: what a request to / and one of a client would get.
-  'serve.mjs': `import { RND1 } from 'rnd1';
+  'serve.mjs': `import { DiffusionLM } from 'rnd1';
 import { createServer } from 'rnd1/server';
-const model = await RND1.load();
+const model = await DiffusionLM.load();
 const server = await createServer(model);
 const payload = { model: 'nano', prompt: 'Question: What is 47+38?\\nAnswer:', max_tokens: 32 };
 const { body } = await server.app.inject({ method: 'POST', url: '/v1/completions', payload });
@@ -64,15 +64,15 @@ process.stdout.write(JSON.stringify({
   same: names.every((name) => imported[name] === required[name]),
 }));`,
   // The second call must not compile: types that resolve to \`any\` would let it.
-  'typed.mts': `import { RND1, type TextResult } from 'rnd1';
-export const ask = async (model: RND1): Promise<TextResult> => model.generate('a prompt', { steps: 4 });
+  'typed.mts': `import { DiffusionLM, type TextResult } from 'rnd1';
+export const ask = async (model: DiffusionLM): Promise<TextResult> => model.generate('a prompt', { steps: 4 });
 // @ts-expect-error
-export const wrong = async (model: RND1): Promise<TextResult> => model.generate(4);
+export const wrong = async (model: DiffusionLM): Promise<TextResult> => model.generate(4);
 `,
   'typed.cts': `import rnd1 = require('rnd1');
-export const load = async (): Promise<rnd1.RND1> => rnd1.RND1.load('folder', { device: 'cpu', threads: 2 });
+export const load = async (): Promise<rnd1.DiffusionLM> => rnd1.DiffusionLM.load('folder', { device: 'cpu', threads: 2 });
 // @ts-expect-error
-export const wrong = async (): Promise<rnd1.RND1> => rnd1.RND1.load('folder', { device: 'abacus' });
+export const wrong = async (): Promise<rnd1.DiffusionLM> => rnd1.DiffusionLM.load('folder', { device: 'abacus' });
 `,
   'tsconfig.json': JSON.stringify({
     compilerOptions: {
@@ -269,14 +269,14 @@ const __filename = fileURLToPath(import.meta.url);`;
     });
     expect(warnings).toEqual([]);
     const inputs = Object.keys(metafile?.inputs ?? {});
-    expect(inputs).toContain('node_modules/rnd1/dist/model.js');
+    expect(inputs).toContain('node_modules/rnd1/dist/diffusion-lm.js');
     expect(inputs.filter((file) => file.endsWith('.node'))).toEqual([]);
     answered(await machine.node([outfile], app));
   });
 
   test('export the same names to require and import', async () => {
     const { imported, required, same } = JSON.parse((await machine.node(['names.mjs'], app)).stdout);
-    expect(imported).toEqual(expect.arrayContaining(['RND1', 'RND1Error', 'scoreAndUnmask']));
+    expect(imported).toEqual(expect.arrayContaining(['DiffusionLM', 'RND1Error', 'scoreAndUnmask']));
     expect(imported).toEqual(required);
     expect(same).toBe(true);
   });
@@ -317,6 +317,6 @@ if (unavailable === null) {
 }
 
 test('the folder of a built checkout can be required', () => {
-  const script = `const { RND1 } = require(${JSON.stringify(root)}); process.stdout.write(typeof RND1.load);`;
+  const script = `const { DiffusionLM } = require(${JSON.stringify(root)}); process.stdout.write(typeof DiffusionLM.load);`;
   expect(capture(process.execPath, ['-e', script], tmpdir()).output).toBe('function');
 });

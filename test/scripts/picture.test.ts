@@ -5,7 +5,7 @@ import { dark, light } from '../../lib/server/page/picture-style.js';
 import { Recording } from '../../lib/server/page/recording.js';
 import { isSolved } from '../../lib/server/page/sudoku.js';
 import { recordRuns } from '../../scripts/picture';
-import { frame, prediction, record, start } from '../server/page/run';
+import { frame, prediction, record, start } from '../lib/server/page/run';
 
 const root = join(__dirname, '../..');
 const kept = readFileSync(join(root, 'docs/images/unmasking.svg'), 'utf8');

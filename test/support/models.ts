@@ -1,14 +1,14 @@
 import { copyFileSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type Device, type LoadOptions, RND1 } from '../../lib';
+import { type Device, DiffusionLM, type LoadOptions } from '../../lib';
 import { fixturesFolder } from './goldens';
 
 /** The embedded checkpoint. */
 export const nanoFolder = resolve(__dirname, '..', '..', 'models', 'nano');
 
 const temporary: string[] = [];
-const models = new Map<string, Promise<RND1>>();
+const models = new Map<string, Promise<DiffusionLM>>();
 
 /** A golden checkpoint's folder, with another config file in place of config.json if the golden requires one. */
 function checkpointFolder(checkpoint: string, config: string): string {
@@ -30,11 +30,11 @@ export const device = (process.env.RND1_TEST_DEVICE ?? 'cpu') as Device;
 export function openModel(
   golden: { readonly checkpoint: string; readonly config?: string },
   options: LoadOptions = {},
-): Promise<RND1> {
+): Promise<DiffusionLM> {
   const { checkpoint, config = 'config.json' } = golden;
   const all: LoadOptions = { device, dtype: 'f32', threads: 2, ...options };
   const key = JSON.stringify([checkpoint, config, all]);
-  const opened = models.get(key) ?? RND1.load(checkpointFolder(checkpoint, config), all);
+  const opened = models.get(key) ?? DiffusionLM.load(checkpointFolder(checkpoint, config), all);
   models.set(key, opened);
   return opened;
 }

@@ -40,10 +40,10 @@ export function javascriptOf(request, model) {
       ? `model.fill(${literal(text)}, {\n${lines.join('\n')}\n  })`
       : `model.generate(${literal(prompt)}, {\n${lines.join('\n')}\n  })`;
   return [
-    "const { RND1 } = require('rnd1');",
+    "const { DiffusionLM } = require('rnd1');",
     '',
     'async function main() {',
-    `  const model = await RND1.load(${model?.embedded === false ? literal(placeOf(model)) : ''});`,
+    `  const model = await DiffusionLM.load(${model?.embedded === false ? literal(placeOf(model)) : ''});`,
     `  const { text } = await ${call};`,
     '  console.log(text.trim());',
     '  await model.dispose();',
@@ -72,11 +72,11 @@ export function commandOf(request, model) {
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => `--${name} ${quoted(String(value))}`);
   const content = /** @type {string} */ (prompt ?? text);
-  const verb = prompt === undefined ? 'fill' : 'generate';
+  const command = prompt === undefined ? 'fill' : 'generate';
   // `-` alone means standard input, and text that begins with a hyphen is a flag.
-  if (content === '-') return `printf '%s\\n' - | ${['./rnd1', verb, ...words].join(' ')}`;
+  if (content === '-') return `printf '%s\\n' - | ${['./rnd1', command, ...words].join(' ')}`;
   const separator = content.startsWith('-') ? '-- ' : '';
-  return [`./rnd1 ${verb}`, ...words, separator + quoted(content)].join(' \\\n  ');
+  return [`./rnd1 ${command}`, ...words, separator + quoted(content)].join(' \\\n  ');
 }
 
 /** A schedule in the notation of the command line. @param {Schedule} schedule @returns {string} */

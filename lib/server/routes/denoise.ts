@@ -1,14 +1,14 @@
 import type { FastifyInstance } from 'fastify';
-import type { RND1 } from '../../model';
-import type { SamplingOptions, Template } from '../../types';
+import type { SamplingOptions, Template } from '../../api/types';
+import type { DiffusionLM } from '../../diffusion-lm';
+import { newTokens } from '../body-options';
 import { answerCanvas } from '../canvas-answer';
 import type { Context } from '../context';
 import { ApiError } from '../errors';
-import { newTokens } from '../fields';
 import { absentNulls } from '../nulls';
+import type { Frames } from '../prepared-canvas';
 import { frames, responses, streaming } from '../responses';
 import { type DenoiseBody, denoiseBody } from '../schemas';
-import type { Frames } from '../work';
 import { textsOf } from './infill';
 
 /** Fields by kind of canvas; the first field of a kind selects it. */
@@ -78,7 +78,7 @@ function kindOf(body: DenoiseBody): Kind {
   return kind;
 }
 
-function framesOf(model: RND1, kind: Kind, body: DenoiseBody, sampling: SamplingOptions): Frames {
+function framesOf(model: DiffusionLM, kind: Kind, body: DenoiseBody, sampling: SamplingOptions): Frames {
   const { prompt, text, prefix, suffix, length, tokens, masked } = body;
   switch (kind) {
     case 'prompt': {

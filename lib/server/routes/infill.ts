@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import type { Template } from '../../types';
+import type { Template } from '../../api/types';
 import { answerCanvas } from '../canvas-answer';
 import type { Context } from '../context';
 import { absentNulls } from '../nulls';

@@ -1,9 +1,9 @@
 import { Type } from '@sinclair/typebox';
 import type { FastifyInstance } from 'fastify';
-import { embeddedFolder } from '../../embedded';
-import { scheduleTable, startingSchedule } from '../../schedule-table';
+import { embeddedFolder } from '../../checkpoint/embedded';
+import { scheduleTable, startingSchedule } from '../../denoising/schedule-table';
+import { reservesEnd } from '../body-options';
 import type { Context } from '../context';
-import { reservesEnd } from '../fields';
 import { modelAnswer, modelsAnswer, responses } from '../responses';
 
 /** `GET /v1/models` and `GET /v1/models/{model}` */

@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { inspectCheckpoint, RND1 } from '../../../lib/index';
+import { DiffusionLM, inspectCheckpoint } from '../../../lib/index';
 import { nanoFolder as nano } from '../../support/models';
 import { mutatedText } from './mutations';
 import { target, unlessRefused } from './target';
@@ -17,7 +17,7 @@ function copyOfNano(): string {
 }
 
 /** Answers, unless the model, by its configuration, has no room for the canvas, which it must say. */
-async function answers(model: RND1): Promise<void> {
+async function answers(model: DiffusionLM): Promise<void> {
   try {
     await model.generate('What is 1+1?', { maxNewTokens: 4, steps: 1, seed: 1 });
   } catch (error) {
@@ -38,7 +38,7 @@ export const configurations = target('configurations', 120, async () => {
       writeFileSync(join(folder, name), text);
       try {
         await unlessRefused(() => inspectCheckpoint(folder));
-        const model = await unlessRefused(() => RND1.load(folder, { device: 'cpu', threads: 1 }));
+        const model = await unlessRefused(() => DiffusionLM.load(folder, { device: 'cpu', threads: 1 }));
         if (model === null) return;
         try {
           await unlessRefused(() => answers(model));
@@ -77,7 +77,7 @@ export const headers = target('safetensors headers', 200, async () => {
       first.writeBigUInt64LE(BigInt(length ?? bytes.length));
       writeFileSync(path, Buffer.concat([first, bytes, data.subarray(0, data.length - cut)]));
       await unlessRefused(() => inspectCheckpoint(folder));
-      const model = await unlessRefused(() => RND1.load(folder, { device: 'cpu', threads: 1 }));
+      const model = await unlessRefused(() => DiffusionLM.load(folder, { device: 'cpu', threads: 1 }));
       if (model === null) return;
       await unlessRefused(() => model.forward(Int32Array.of(1, 2, 3)));
       await model.dispose();

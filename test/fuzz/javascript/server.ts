@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { RND1 } from '../../../lib/index';
+import { DiffusionLM } from '../../../lib/index';
 import { createServer } from '../../../lib/server';
 import { mutatedText } from './mutations';
 import { target } from './target';
@@ -53,7 +53,7 @@ type Route = keyof typeof requests;
 
 /** Whatever is posted gets an answer, or an error in OpenAI's shape that blames the client. */
 export const bodies = target('bodies of requests', 300, async () => {
-  const model = await RND1.load(undefined, { device: 'cpu', threads: 1 });
+  const model = await DiffusionLM.load(undefined, { device: 'cpu', threads: 1 });
   const server = await createServer(model, { modelName: 'nano', page: false });
   const routes = Object.keys(requests) as Route[];
   return {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { RND1Error } from '../../../lib/errors';
+import { RND1Error } from '../../../lib/support/errors';
 
 /** One thing that is fed with what nobody would write. */
 export interface Target {

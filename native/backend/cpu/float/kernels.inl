@@ -17,6 +17,7 @@ namespace {
 #include "backend/cpu/float/conversions.inl"
 #include "backend/cpu/float/matmul.inl"
 #include "backend/cpu/float/norms.inl"
+#include "backend/cpu/float/rope.inl"
 #include "backend/cpu/float/attention.inl"
 #include "backend/cpu/float/statistics.inl"
 #include "backend/cpu/float/peak.inl"

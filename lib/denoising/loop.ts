@@ -1,0 +1,196 @@
+import type { StepCanvas, StepResult } from '../../types/native';
+import { toJSON, withJSON } from '../api/json';
+import type { TokenFrame, TokenResult } from '../api/types';
+import { RND1Error } from '../support/errors';
+import type { Canvas } from './canvas';
+import { endsText } from './end-tokens';
+import type { Sampling } from './sampling-options';
+import { type Block, nextRound, planBlocks, planRound } from './schedule';
+
+/** Everything that one run of the loop depends on. */
+export interface Denoising {
+  readonly canvas: Canvas;
+  readonly sampling: Sampling & { readonly steps: number };
+  /** Token ids that are never predicted. */
+  readonly banned: Int32Array;
+  /** Stop once an EOS or pad is committed and everything before it is filled. */
+  readonly stopAtEos: boolean;
+}
+
+/** Runs one step (forward pass, scores, commits): the batcher's `step`, or a stub in tests. */
+export type Stepper = (canvas: StepCanvas, signal?: AbortSignal) => Promise<StepResult>;
+
+/** The scores of one forward pass, by position; reused by later rounds if the round commits nothing. */
+interface Scores {
+  readonly masked: Int32Array;
+  readonly result: StepResult;
+}
+
+/**
+ * The loop: yields the canvas after every round that commits something, and returns the result. A forward pass is
+ * run only in rounds that may commit something, because the others would see the same canvas. Nothing is computed
+ * until the next frame is requested.
+ */
+export async function* denoise(run: Denoising, step: Stepper): AsyncGenerator<TokenFrame, TokenResult, void> {
+  const { canvas, sampling } = run;
+  sampling.signal?.throwIfAborted();
+  const blocks = planBlocks(canvas.masked.length, sampling.steps, sampling.blockLength);
+  const last = blocks.at(-1);
+  const state: State = {
+    tokens: Int32Array.from(canvas.tokens),
+    isMasked: maskOf(canvas.tokens.length, canvas.masked),
+    steps: last === undefined ? 0 : last.before + last.rounds,
+    step: 0,
+    forwards: 0,
+  };
+  if (sampling.initialFrame) yield withJSON(initialFrame(state), toJSON);
+  let ended = false;
+  for (const block of blocks) {
+    for await (const frame of fillBlock(run, block, state, step)) {
+      ended = run.stopAtEos && textEnded(canvas, state);
+      yield frame;
+      if (ended) break;
+    }
+    if (ended) break;
+  }
+  const result: TokenResult = {
+    tokens: Int32Array.from(state.tokens),
+    positions: Int32Array.from(canvas.masked),
+    seed: sampling.seed,
+    steps: state.step,
+    forwards: state.forwards,
+    finishReason: ended ? 'stop' : 'length',
+  };
+  return withJSON(result, toJSON);
+}
+
+/** State that changes from round to round. */
+interface State {
+  readonly tokens: Int32Array;
+  /** 1 = still masked. */
+  readonly isMasked: Uint8Array;
+  /** Number of rounds planned. */
+  readonly steps: number;
+  /** The last round that committed something; 0 before the first. */
+  step: number;
+  forwards: number;
+}
+
+/** Fills one block; every masked position of the canvas is scored, but only the block's are committed. */
+async function* fillBlock(
+  run: Denoising,
+  block: Block,
+  state: State,
+  step: Stepper,
+): AsyncGenerator<TokenFrame, void, void> {
+  const { canvas, sampling } = run;
+  const { rule } = sampling;
+  const positions = canvas.masked.subarray(block.start, block.start + block.size);
+  let idle: Scores | null = null;
+  let round = 0;
+  for (;;) {
+    sampling.signal?.throwIfAborted();
+    const eligible = positions.filter((position) => state.isMasked[position] === 1);
+    if (eligible.length === 0) return;
+    round = nextRound(rule, block.size, block.rounds, round + 1, eligible.length);
+    const number = block.before + round;
+    let scores: Scores;
+    let committed: Int32Array;
+    if (idle !== null) {
+      scores = idle;
+      committed = eligible;
+    } else {
+      const masked = canvas.masked.filter((position) => state.isMasked[position] === 1);
+      const plan = {
+        ...planRound(rule, block.size, block.rounds, round),
+        eligible: eligible.length === masked.length ? null : eligible,
+        temperature: sampling.temperature,
+        topK: sampling.topK,
+        topP: sampling.topP,
+        greedy: sampling.greedy,
+        seed: sampling.seed,
+        // The draw depends on the round that made this canvas, not on the round that commits.
+        round: state.step + 1,
+        banned: run.banned,
+      };
+      const tokens = Int32Array.from(state.tokens);
+      const result = await step({ tokens, masked, plan }, sampling.signal);
+      if (result.notFinite) {
+        throw new RND1Error(
+          'not_finite',
+          `step ${number} of ${state.steps}: the logits hold NaN or infinity`,
+        );
+      }
+      state.forwards++;
+      scores = { masked, result };
+      committed = Int32Array.from(result.committed);
+      if (committed.length === 0) {
+        // The same scores would commit nothing in any round except the block's last, which commits all.
+        idle = scores;
+        round = block.rounds - 1;
+        continue;
+      }
+    }
+    yield withJSON(commit(state, number, scores, committed), toJSON);
+  }
+}
+
+/** The canvas before anything was computed. */
+function initialFrame({ tokens, isMasked, steps }: State): TokenFrame {
+  const { length } = tokens;
+  return {
+    step: 0,
+    steps,
+    tokens: Int32Array.from(tokens),
+    masked: Uint8Array.from(isMasked),
+    committed: new Int32Array(),
+    predicted: new Int32Array(length).fill(-1),
+    confidence: new Float32Array(length).fill(Number.NaN),
+    entropy: new Float32Array(length).fill(Number.NaN),
+    forwards: 0,
+  };
+}
+
+/** Commits predictions and returns the resulting frame. */
+function commit(state: State, step: number, scores: Scores, committed: Int32Array): TokenFrame {
+  const length = state.tokens.length;
+  const predicted = new Int32Array(length).fill(-1);
+  const confidence = new Float32Array(length).fill(Number.NaN);
+  const entropy = new Float32Array(length).fill(Number.NaN);
+  scores.masked.forEach((position, i) => {
+    predicted[position] = scores.result.predicted[i] as number;
+    confidence[position] = scores.result.confidence[i] as number;
+    entropy[position] = scores.result.entropy[i] as number;
+  });
+  for (const position of committed) {
+    state.tokens[position] = predicted[position] as number;
+    state.isMasked[position] = 0;
+  }
+  state.step = step;
+  return {
+    step,
+    steps: state.steps,
+    tokens: Int32Array.from(state.tokens),
+    masked: Uint8Array.from(state.isMasked),
+    committed,
+    predicted,
+    confidence,
+    entropy,
+    forwards: state.forwards,
+  };
+}
+
+/** Whether an EOS or pad is committed, and so is every position to fill before it. */
+function textEnded(canvas: Canvas, state: State): boolean {
+  for (const position of canvas.masked) {
+    if (state.isMasked[position] === 1) return false;
+    if (endsText(canvas, state.tokens[position] as number)) return true;
+  }
+  return false;
+}
+
+function maskOf(length: number, masked: Int32Array): Uint8Array {
+  const mask = new Uint8Array(length);
+  for (const position of masked) mask[position] = 1;
+  return mask;
+}

@@ -1,0 +1,107 @@
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { completeCommand } from '../../../lib/cli/completion';
+import { createProgram } from '../../../lib/cli/program';
+import { LocalHub } from '../hub/local-hub';
+import { shardedNano } from '../hub/sharded-nano';
+import { rnd1, root, start } from './rnd1';
+
+// All commands except the hidden one that shell completions call.
+const commands = createProgram()
+  .commands.map((command) => command.name())
+  .filter((name) => name !== completeCommand);
+
+/** Text of a command's manual. */
+const manualOf = async (command: string) => (await rnd1(['help', command])).stdout;
+
+test('the program introduces itself, asked or unasked', async () => {
+  const asked = await rnd1(['--help']);
+  expect(asked).toMatchObject({ code: 0, stderr: '' });
+  expect(asked.stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+  for (const command of commands) expect(asked.stdout).toMatch(new RegExp(`^  ${command} .+`, 'm'));
+  expect(await rnd1(['help'])).toEqual(asked);
+  expect(await rnd1([])).toEqual({ code: 2, stdout: '', stderr: asked.stdout });
+});
+
+test.each(commands)('%s has a manual of options, output, exit codes and examples', async (command) => {
+  const { code, stdout, stderr } = await rnd1([command, '--help']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(await manualOf(command)).toBe(stdout);
+  const hub = ['--revision', '--cache-dir', '--token'];
+  const running = [...hub, '--model', '--device', '--threads', '--no-mmap'];
+  const others: Record<string, string[]> = {
+    download: [...hub, '<repo>'],
+    completion: ['bash', 'zsh', 'fish'],
+    quantize: ['<in>', '<out>', '--dtype', '--threads'],
+  };
+  const all = [`Usage: rnd1 ${command}`, 'Exit codes', 'Examples:'];
+  for (const part of [...all, ...(others[command] ?? running)]) expect(stdout).toContain(part);
+  // Every option has a description.
+  const bare = createProgram()
+    .commands.find((candidate) => candidate.name() === command)
+    ?.options.filter((option) => !option.description);
+  expect(bare).toEqual([]);
+  expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+});
+
+describe('the examples of the manuals run', () => {
+  let folder = '';
+  let hub: LocalHub;
+
+  beforeAll(async () => {
+    hub = await LocalHub.start();
+    // A stand-in for the 30B model, cached in advance because a download would print its progress.
+    hub.add('radicalnumerics/RND1-Base-0910', shardedNano());
+    folder = mkdtempSync(join(tmpdir(), 'rnd1-manual-'));
+    mkdirSync(join(folder, 'bin'));
+    const shim = `#!/bin/sh\nexec "${process.execPath}" "${join(root, 'dist/cli/main.js')}" "$@"\n`;
+    writeFileSync(join(folder, 'bin', 'rnd1'), shim, { mode: 0o755 });
+    symlinkSync(join(root, 'models'), join(folder, 'models'));
+    copyFileSync(join(root, 'examples', 'puzzle.txt'), join(folder, 'puzzle.txt'));
+    writeFileSync(join(folder, 'question.txt'), 'What is 47+38?\n');
+    await rnd1(['download', 'radicalnumerics/RND1-Base-0910'], { env: environment() });
+  });
+  afterAll(async () => {
+    await hub.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const environment = () => ({
+    PATH: `${join(folder, 'bin')}:${process.env.PATH}`,
+    HF_ENDPOINT: hub.url,
+    HF_HUB_CACHE: join(folder, 'cache'),
+    HF_HUB_OFFLINE: '',
+  });
+
+  test.each(['', ...commands])('rnd1 help %s', async (command) => {
+    const { stdout } = command === '' ? await rnd1(['--help']) : await rnd1(['help', command]);
+    // A backslash continues a long example on the next line.
+    const lines = stdout.replaceAll(/ \\\n +/g, ' ').split('\n');
+    const examples = lines.flatMap((line) => /^ {2}\$ (.+)$/.exec(line)?.[1] ?? []);
+    expect(examples.length).toBeGreaterThan(0);
+    // A server runs until a signal ends it, and logs JSON; PORT 0 selects a free port.
+    const env = { ...environment(), PORT: '0' };
+    // Removes the logs of a server and the lines of --verbose.
+    const unexpected = (stderr: string) =>
+      stderr.replace(
+        /^(\{.*\}|rnd1: (model|tokenizer|device|why there|weights|loading): .+|rnd1: \d+ tokens in .+)\n/gm,
+        '',
+      );
+    for (const example of examples) {
+      const outcome = await start('bash', ['-c', example], {
+        cwd: folder,
+        env,
+        onOutput: (stdout, kill) => {
+          if (stdout.includes('(Ctrl-C ends it)')) kill('SIGTERM');
+        },
+      });
+      expect({ example, code: outcome.code, stderr: unexpected(outcome.stderr) }).toEqual({
+        example,
+        code: 0,
+        stderr: '',
+      });
+      expect(outcome.stdout).not.toBe('');
+    }
+  });
+});

@@ -1,0 +1,48 @@
+import type { TokenFrame, TokenOptions } from '../../../lib/api/types';
+import { buildCanvas, type CanvasModel } from '../../../lib/denoising/canvas';
+import { type Denoising, denoise } from '../../../lib/denoising/loop';
+import { readSampling } from '../../../lib/denoising/sampling-options';
+import { Batcher } from '../../../lib/runtime/batcher';
+import { FakeFlag, FakeSession } from '../runtime/fake-session';
+
+export const vocabulary = 24;
+const model: CanvasModel = {
+  vocabulary,
+  maxPositions: 128,
+  maxNewTokens: 64,
+  special: { mask: 7, eos: [5], pad: 3, bos: null },
+};
+
+export function runOf(options: TokenOptions, defaultSteps = 64): Denoising {
+  const canvas = buildCanvas(options, model);
+  const sampling = readSampling(options);
+  return {
+    canvas,
+    sampling: { ...sampling, steps: sampling.steps ?? Math.min(defaultSteps, canvas.masked.length) },
+    banned: Int32Array.from(options.banned ?? []),
+    stopAtEos: options.stopAtEos ?? false,
+  };
+}
+
+/** The frames of a call on a small synthetic model. */
+export function start(options: TokenOptions, session = new FakeSession(vocabulary)) {
+  const batcher = new Batcher(session, () => new FakeFlag());
+  return denoise(runOf(options), (canvas, signal) => batcher.step(canvas, signal));
+}
+
+/** All frames, the result, and the steps that the session received. */
+export async function play(options: TokenOptions, session = new FakeSession(vocabulary)) {
+  const frames: TokenFrame[] = [];
+  const generator = start(options, session);
+  for (;;) {
+    const next = await generator.next();
+    if (next.done) return { frames, result: next.value, session };
+    frames.push(next.value);
+  }
+}
+
+export const committedOf = (frames: readonly TokenFrame[]) =>
+  frames.map(({ step, committed }) => [step, [...committed]]);
+
+/** Positions 3 to 14 are to fill; the last one is reserved. */
+export const prompt = { prefix: [10, 11, 12], maxNewTokens: 13 };
