@@ -10,6 +10,7 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { DiffusionLM, type DType, embeddedFolder } from '../lib';
+import { expertsOf } from '../lib/families/traits';
 import type { BenchCanvas } from './support/canvases';
 import { median } from './support/figures';
 import { runMain } from './support/main';
@@ -84,7 +85,9 @@ async function measure(
   try {
     const canvases = reference?.canvases ?? (await canvasesFor(model, count('canvases')));
     const opinion = await opinionOf(model, canvases);
-    const { vocabulary, expertsPerToken } = model.config.model;
+    const { architecture } = model.config;
+    const { vocabulary } = architecture;
+    const expertsPerToken = expertsOf(architecture)[0]?.expertsPerToken ?? 0;
     const { dtype: computeDtype, weightDtype, weightBytes } = model.info;
     const quality: Quality = {
       weights: weightDtype.startsWith('q') ? weightDtype : computeDtype,

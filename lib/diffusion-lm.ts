@@ -25,8 +25,9 @@ import type {
 import type { ModelConfig } from './checkpoint/config';
 import { TextWorkers } from './checkpoint/tokenizer/text-workers';
 import type { Tokenizer } from './checkpoint/tokenizer/tokenizer';
+import { checkInOrder, writeInOrder } from './denoising/autoregression';
 import { buildCanvas, type Canvas, type CanvasModel, canvasModelOf } from './denoising/canvas';
-import { denoise } from './denoising/loop';
+import { denoise, type Stepper } from './denoising/loop';
 import { readSampling } from './denoising/sampling-options';
 import { scoreAndUnmask } from './denoising/score-and-unmask';
 import { drain, type Opening, settledText, withText } from './denoising/stream';
@@ -40,6 +41,8 @@ import {
   type TextModel,
   type TextPlan,
 } from './denoising/text-canvas';
+import { familyTitle } from './families';
+import { isCausal } from './families/traits';
 import { type LoadedModel, loadModel, type ModelInfo } from './load';
 import { abortable } from './runtime/abort';
 import { Batcher } from './runtime/batcher';
@@ -66,7 +69,7 @@ interface Run {
 }
 
 /**
- * A masked-diffusion language model. Calls may run concurrently: they share steps of the model, and each returns what
+ * A masked-diffusion language model, or a causal one, which writes the same canvases from left to right. Calls may run concurrently: they share steps of the model, and each returns what
  * it would return alone.
  *
  * Arguments are validated and copied when a method is called; invalid ones reject its promise, or the first `next()` of
@@ -105,7 +108,7 @@ export class DiffusionLM {
     this.info = info;
     this.tokenizer = tokenizer;
     const { folder } = info;
-    const { vocabulary } = config.model;
+    const { vocabulary } = config.architecture;
     this.textWorkers = new TextWorkers({ tokenizer, folder, vocabulary, limit: promptTimeout });
     this.#canvasModel = canvasModelOf(config);
   }
@@ -171,10 +174,10 @@ export class DiffusionLM {
 
   /** `infill`, step by step, as `denoise` does for `generate`. */
   denoiseInfill(input: InfillInput, options?: InfillOptions): AsyncGenerator<TextFrame, TextResult, void> {
-    const open = this.#open(options, infillNames, (_, model) => ({
-      plan: infillCanvas(input, model),
-      stopAtEos: false,
-    }));
+    const open = this.#open(options, infillNames, (_, model) => {
+      this.#checkFills();
+      return { plan: infillCanvas(input, model), stopAtEos: false };
+    });
     return withText(open);
   }
 
@@ -190,10 +193,10 @@ export class DiffusionLM {
 
   /** `fill`, step by step, as `denoise` does for `generate`. */
   denoiseFill(template: Template, options?: FillOptions): AsyncGenerator<TextFrame, TextResult, void> {
-    const open = this.#open(options, fillNames, (given: FillOptions, model) => ({
-      plan: fillCanvas(template, given, model),
-      stopAtEos: false,
-    }));
+    const open = this.#open(options, fillNames, (given: FillOptions, model) => {
+      this.#checkFills();
+      return { plan: fillCanvas(template, given, model), stopAtEos: false };
+    });
     return withText(open);
   }
 
@@ -206,10 +209,13 @@ export class DiffusionLM {
   denoiseTokens(options?: TokenOptions): AsyncGenerator<TokenFrame, TokenResult, void> {
     const prepared = attempt(() => {
       const given = optionsObject('options', options, tokenNames);
+      const { vocabulary, causal } = this.#canvasModel;
+      const canvas = buildCanvas(given, this.#canvasModel);
+      if (causal) checkInOrder(canvas, given);
       return {
-        canvas: buildCanvas(given, this.#canvasModel),
-        banned: bannedList(given.banned, this.#canvasModel.vocabulary),
-        stopAtEos: booleanOption('stopAtEos', given.stopAtEos, false),
+        canvas,
+        banned: bannedList(given.banned, vocabulary),
+        stopAtEos: booleanOption('stopAtEos', given.stopAtEos, causal),
         sampling: readSampling(given),
       };
     });
@@ -222,21 +228,22 @@ export class DiffusionLM {
   }
 
   /**
-   * One forward pass: the logits of every position, which predict the token after it.
+   * One forward pass: the logits of every position. Those of position i − `predictionShift` (of `config.architecture`)
+   * predict the token at position i; RND1's shift is 1.
    *
    * @returns logits [R, vocabulary], and on request hidden states and routing; R = all positions or `positions`
    * @throws RND1Error `out_of_memory`, `io`, `cuda_error` or `disposed`; NaN and infinity are returned, not thrown
    */
   async forward(tokens: TokenIds, options?: ForwardOptions): Promise<ForwardOutput> {
     const given = optionsObject('options', options, forwardNames);
-    const { model } = this.config;
-    const request = forwardRequest(tokens, given, model);
+    const { architecture } = this.config;
+    const request = forwardRequest(tokens, given, architecture);
     const signal = signalOption(given.signal);
     this.#checkUsable();
     const [result] = await abortable(new this.#native.AbortFlag(), signal, (flag) =>
       this.#session.forward([request], flag),
     );
-    return withJSON(forwardOutput(request, result as NonNullable<typeof result>, model));
+    return withJSON(forwardOutput(request, result as NonNullable<typeof result>, architecture));
   }
 
   /**
@@ -283,9 +290,11 @@ export class DiffusionLM {
   async *#run(prepared: Attempt<Run>): AsyncGenerator<TokenFrame, TokenResult, void> {
     const run = prepared();
     this.#checkUsable();
+    const step: Stepper = (canvas, signal) => this.#batcher.step(canvas, signal);
+    if (this.#canvasModel.causal) return yield* writeInOrder(run, step);
     const steps = run.sampling.steps ?? Math.min(this.config.generation.steps, run.canvas.masked.length);
     const denoising = { ...run, sampling: { ...run.sampling, steps } };
-    return yield* denoise(denoising, (canvas, signal) => this.#batcher.step(canvas, signal));
+    return yield* denoise(denoising, step);
   }
 
   #openAnswer(prompt: string, options: GenerateOptions | undefined): Opening<AnswerCanvas> {
@@ -303,13 +312,14 @@ export class DiffusionLM {
   ): Opening<T> {
     const prepared = attempt(() => {
       const given = optionsObject<O>('options', options, names);
-      return { ...prepare(given, this.#textModel()), sampling: readSampling(given) };
+      return { given, ...prepare(given, this.#textModel()), sampling: readSampling(given) };
     });
     return async () => {
-      const { plan, stopAtEos, sampling } = prepared();
+      const { given, plan, stopAtEos, sampling } = prepared();
       this.#checkUsable();
       const text = plan.layOut(await this.textWorkers.encode(plan.texts, sampling.signal));
       const { canvas, banned } = text;
+      if (this.#canvasModel.causal) checkInOrder(canvas, given);
       return { text, frames: this.#run(() => ({ canvas, banned, stopAtEos, sampling })) };
     };
   }
@@ -323,6 +333,16 @@ export class DiffusionLM {
     }
     const taskTemplate = this.config.generation.taskTemplate ?? defaultTaskTemplate;
     return { ...this.#canvasModel, tokenizer: this.tokenizer, taskTemplate };
+  }
+
+  /** Throws if text after a hole would be ignored. */
+  #checkFills(): void {
+    const { family, architecture } = this.config;
+    if (!isCausal(architecture)) return;
+    throw new RND1Error(
+      'unsupported_model',
+      `${this.info.folder}: ${familyTitle(family)} writes from left to right: it generates, but cannot fill in text`,
+    );
   }
 
   #checkUsable(): void {

@@ -1,4 +1,15 @@
-export type { FloatType, NativeConfig, NativeSystem, QuantizedGroup, QuantizedType } from '../types/native';
+export type {
+  Architecture,
+  AttentionDescription,
+  DenseDescription,
+  ExpertsDescription,
+  FloatType,
+  LayerDescription,
+  NativeSystem,
+  QuantizedGroup,
+  QuantizedType,
+  RouterDescription,
+} from '../types/native';
 export { toJSON } from './api/json';
 export type {
   Device,
@@ -19,6 +30,7 @@ export type {
   SamplingOptions,
   Schedule,
   SimpleSchedule,
+  SpecialTokenIds,
   SpecialTokenOptions,
   StepReport,
   Template,

@@ -13,6 +13,7 @@ import type { ModelConfig } from './checkpoint/config';
 import { embeddedFolder } from './checkpoint/embedded';
 import { ioError } from './checkpoint/files';
 import { readCheckpoint } from './checkpoint/folder';
+import { checkSpecialTokens } from './checkpoint/special-tokens';
 import type { Tokenizer } from './checkpoint/tokenizer/tokenizer';
 import { downloadCheckpoint } from './hub/download';
 import { isRepository } from './hub/repository';
@@ -83,14 +84,27 @@ export async function loadModel(
   const { path, options } = readArguments(given, more);
   const place = path === undefined ? embeddedFolder : stringOption('path', path);
   const read = readLoadOptions(options);
-  const { device, dtype, threads, mmap, maxRowsPerStep, promptTimeout, onProgress, signal, hub } = read;
+  const {
+    device,
+    dtype,
+    threads,
+    mmap,
+    maxRowsPerStep,
+    promptTimeout,
+    onProgress,
+    signal,
+    hub,
+    specialTokens,
+  } = read;
   signal?.throwIfAborted();
   const folder = await findFolder(place, {
     ...hub,
     signal,
     onProgress: onProgress && downloadReport(onProgress),
   });
-  const { config, tokenizer, manifest, selected, warnings } = await readCheckpoint(folder);
+  const { config, tokenizer, manifest, selected, warnings } = await readCheckpoint(folder, {
+    specialTokens,
+  });
   signal?.throwIfAborted();
   const { computeDtype, weights, quantize } = chooseDtypes(folder, dtype, selected);
   const refused = refusedByGpus(weights);
@@ -103,7 +117,7 @@ export async function loadModel(
     device === 'auto' ? chooseDevice(native.system(), selected.bytes, weights) : { device, reason: null };
   const mapped = mmap ?? mapsByDefault(selected.bytes);
   const description: SessionDescription = {
-    config: config.model,
+    architecture: config.architecture,
     files: manifest.files,
     tensors: selected.tensors,
     quantize,
@@ -169,6 +183,8 @@ function readLoadOptions(given: LoadOptions | undefined) {
         ? undefined
         : integerOption('maxRowsPerStep', options.maxRowsPerStep, 1),
     promptTimeout: numberOption('promptTimeout', options.promptTimeout ?? 5, 0.001, 86_400),
+    specialTokens:
+      options.specialTokens === undefined ? undefined : checkSpecialTokens(options.specialTokens),
     onProgress,
     signal: signalOption(options.signal),
     hub,

@@ -36,14 +36,14 @@ async function main(): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), 'rnd1-sanitized-'));
   try {
     const checkpoint = join(root, 'test', 'fixtures', 'tiny-moe');
-    const { model } = await readConfig(checkpoint);
+    const config = await readConfig(checkpoint);
     const manifest = await readManifest(checkpoint);
-    const { tensors } = selectTensors(manifest, model);
+    const { tensors } = selectTensors(manifest, config);
     const description = join(scratch, 'description.json');
     writeFileSync(
       description,
       JSON.stringify({
-        config: model,
+        architecture: config.architecture,
         files: manifest.files,
         tensors,
         device: 'cpu',

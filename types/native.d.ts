@@ -16,36 +16,80 @@ export type QuantizedType = 'q8' | 'q4';
 /** Columns that share a scale. */
 export type QuantizedGroup = 64 | 32;
 
-/** Sizes of the model, all positive; the TypeScript side has read and checked config.json. */
-export interface NativeConfig {
-  /** Transformer layers. */
-  readonly layers: number;
+/** Attention of a layer. Queries, keys and values are matmuls of the normed rows; the output is one more. */
+export interface AttentionDescription {
+  /** Query heads. */
+  readonly heads: number;
+  /** Key and value heads; each serves heads / keyValueHeads query heads. */
+  readonly keyValueHeads: number;
+  /** Columns of a head, even. */
+  readonly headDim: number;
+  /** Whether the projections of queries, keys and values have a bias. */
+  readonly bias: boolean;
+  /** Whether every query and key head passes an RMSNorm, before its rotation. */
+  readonly headNorms: boolean;
+  /** Columns of a head that are rotated, the first ones; even, at most headDim. */
+  readonly rotaryWidth: number;
+  /** Base of the rotary embedding's frequencies, theta^(−2i / rotaryWidth). */
+  readonly ropeTheta: number;
+  /** Position i sees position j if j div block ≤ i div block: 1 is causal; 0 makes all visible. */
+  readonly block: number;
+}
+
+/** down(silu(gate · x) ∘ (up · x)). */
+export interface DenseDescription {
+  readonly kind: 'dense';
+  /** Columns between the matmuls. */
+  readonly width: number;
+}
+
+/** Which experts a row selects, and with which weights. */
+export interface RouterDescription {
+  readonly score: 'softmax' | 'sigmoid';
+  /** Whether a vector is added to the scores for the selection, not for the weights. Sigmoid only. */
+  readonly selectionBias: boolean;
+  /** Only experts of the `kept` best of `count` groups of adjacent experts take part. Sigmoid only. */
+  readonly groups: { readonly count: number; readonly kept: number } | null;
+  /** Divide the weights of the selected experts by their sum. */
+  readonly normalise: boolean;
+  /** Factor of the weights, after that. */
+  readonly scale: number;
+}
+
+export interface ExpertsDescription {
+  readonly kind: 'experts';
+  /** The same in all layers that have experts, as is expertsPerToken. */
+  readonly experts: number;
+  readonly expertsPerToken: number;
+  /** Columns between an expert's matmuls. */
+  readonly width: number;
+  /** Columns between the matmuls of a dense MLP that is added; 0: none. */
+  readonly sharedWidth: number;
+  readonly router: RouterDescription;
+}
+
+export interface LayerDescription {
+  readonly attention: AttentionDescription;
+  readonly mlp: DenseDescription | ExpertsDescription;
+}
+
+/** The model's graph; the TypeScript side has read and checked config.json. Numbers are positive unless said otherwise. */
+export interface Architecture {
+  readonly layers: readonly LayerDescription[];
   /** Width of the residual stream. */
   readonly hidden: number;
-  /** Query heads of a layer. */
-  readonly heads: number;
-  /** Key and value heads of a layer; each serves heads / keyValueHeads query heads. */
-  readonly keyValueHeads: number;
-  /** Columns of an attention head. */
-  readonly headDim: number;
-  /** Experts of a layer. */
-  readonly experts: number;
-  /** Experts used per token. */
-  readonly expertsPerToken: number;
-  /** Width of an expert's inner layer. */
-  readonly expertWidth: number;
   /** Token ids are below this. */
   readonly vocabulary: number;
   /** The longest canvas. */
   readonly maxPositions: number;
   /** Added by RMSNorm to the mean square. */
   readonly rmsNormEpsilon: number;
-  /** Base of the rotary embedding's frequencies. */
-  readonly ropeTheta: number;
-  /** Renormalise the top-k routing weights to sum to 1. */
-  readonly normTopkProb: boolean;
-  /** The LM head is the embedding table; `lm_head.weight` is not needed. */
-  readonly tieWordEmbeddings: boolean;
+  /** The LM head is the embedding table; the role `head` is not needed. */
+  readonly tiedHead: boolean;
+  /** Row i − predictionShift of the logits predicts position i. */
+  readonly predictionShift: 0 | 1;
+  /** With a shift: position 0 keeps its token (true), or its own row predicts it (false). */
+  readonly keepsFirst: boolean;
 }
 
 /** A byte offset in one of the files, which `file` is the index of. */
@@ -56,6 +100,9 @@ export interface NativePlace {
 
 /** Where a tensor is stored: row-major, little-endian, `shape` × `dtype` bytes from `offset` of `files[file]`. */
 export interface NativeFloatTensor extends NativePlace {
+  /** What the model uses it as. */
+  readonly role: string;
+  /** Its name in the checkpoint, for errors. */
   readonly name: string;
   readonly dtype: FloatType;
   readonly shape: readonly number[];
@@ -63,6 +110,7 @@ export interface NativeFloatTensor extends NativePlace {
 
 /** Where a quantized weight's integers are stored, and its scales and, with q4, minimums. */
 export interface NativeQuantizedTensor extends NativePlace {
+  readonly role: string;
   readonly name: string;
   readonly dtype: QuantizedType;
   /** Shape of the dequantized matrix, not of the stored bytes. */
@@ -72,10 +120,29 @@ export interface NativeQuantizedTensor extends NativePlace {
   readonly minimums: NativePlace | null;
 }
 
+/**
+ * A weight of the model by its role. A role may be a range of rows of a stored tensor: place and shape are the range's.
+ *
+ * | role | shape |
+ * |---|---|
+ * | `embedding`, `head` | [vocabulary, hidden] |
+ * | `norm` | [hidden] |
+ * | `layers.N.attention.norm`, `layers.N.mlp.norm` | [hidden] |
+ * | `layers.N.attention.query`, `.key`, `.value` | [(heads or keyValueHeads) · headDim, hidden] |
+ * | `layers.N.attention.queryBias`, `.keyBias`, `.valueBias` | [rows of the projection] |
+ * | `layers.N.attention.queryNorm`, `.keyNorm` | [headDim] |
+ * | `layers.N.attention.output` | [hidden, heads · headDim] |
+ * | `layers.N.mlp.gate`, `.up`; `layers.N.mlp.shared.gate`, `.up`; `layers.N.mlp.experts.E.gate`, `.up` | [width, hidden] |
+ * | `layers.N.mlp.down`, `layers.N.mlp.shared.down`, `layers.N.mlp.experts.E.down` | [hidden, width] |
+ * | `layers.N.mlp.router` | [experts, hidden] |
+ * | `layers.N.mlp.selectionBias` | [experts] |
+ *
+ * Projections, MLPs and `head` may be quantized.
+ */
 export type NativeTensor = NativeFloatTensor | NativeQuantizedTensor;
 
 export interface SessionDescription {
-  readonly config: NativeConfig;
+  readonly architecture: Architecture;
   /** Paths of the weight files. */
   readonly files: readonly string[];
   /** At least every tensor that the model needs; others are ignored. */
@@ -178,8 +245,10 @@ export interface ForwardRequest {
   readonly logits: boolean;
   readonly hidden: boolean;
   readonly routing: boolean;
-  /** Expert ids to use instead of the router's choice, [layers, tokens, expertsPerToken]; weights stay the router's own. */
+  /** Expert ids to use instead of the router's choice, [layers with experts, tokens, expertsPerToken]; weights stay the router's own. */
   readonly forcedExperts: Int32Array | null;
+  /** Block of the attention mask, instead of the layers' own; the same for all requests of a call. null = theirs. */
+  readonly block: number | null;
 }
 
 /** R = number of rows requested. */
@@ -188,11 +257,11 @@ export interface ForwardResult {
   readonly logits: Float32Array | null;
   /** [layers + 2, R, hidden]: after embedding, after each layer, after the final norm. */
   readonly hidden: Float32Array | null;
-  /** [layers, R, experts], before the softmax. */
+  /** [layers with experts, R, experts], before softmax or sigmoid. */
   readonly routerLogits: Float32Array | null;
-  /** [layers, R, expertsPerToken], best first. */
+  /** [layers with experts, R, expertsPerToken], best first. */
   readonly expertIds: Int32Array | null;
-  /** [layers, R, expertsPerToken]: the factors applied to the experts' outputs. */
+  /** [layers with experts, R, expertsPerToken]: the factors applied to the experts' outputs. */
   readonly expertWeights: Float32Array | null;
 }
 
@@ -207,7 +276,7 @@ export class Session {
   ): Promise<Session>;
   readonly info: SessionInfo;
   /**
-   * One bidirectional pass over each canvas, packed into one batch. Code `'io'`, here and from `step`: a mapped file
+   * One pass over each canvas, packed into one batch. Code `'io'`, here and from `step`: a mapped file
    * was truncated.
    */
   forward(requests: readonly ForwardRequest[], abort: AbortFlag | null): Promise<ForwardResult[]>;
@@ -231,7 +300,7 @@ export function scoreAndUnmask(
 ): Promise<StepResult>;
 
 /** A tensor to copy or quantize into another file. */
-export interface ShardTensor extends NativeFloatTensor {
+export interface ShardTensor extends Omit<NativeFloatTensor, 'role'> {
   /** Byte offset of the copy, or of the integers, in the new file. */
   readonly data: number;
   readonly quantized: {

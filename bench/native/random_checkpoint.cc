@@ -33,9 +33,9 @@ constexpr int64_t lineBytes = 64;
 
 }  // namespace
 
-RandomCheckpoint::RandomCheckpoint(const Config& config, DType dtype) {
+RandomCheckpoint::RandomCheckpoint(const Architecture& architecture, DType dtype) {
   const DType stored = isQuantized(dtype) ? DType::bf16 : dtype;
-  addTensors(config, stored);
+  addTensors(architecture, stored);
   if (isQuantized(dtype)) manifest_.quantize = Quantization{dtype, 64};
   // Otherwise the CPU would read the same memory for all tensors.
   manifest_.copied = true;
@@ -56,7 +56,7 @@ RandomCheckpoint::RandomCheckpoint(const Config& config, DType dtype) {
   manifest_.files = {path_};
 #endif
   try {
-    write(stored, config.hidden, folder.string());
+    write(stored, architecture.hidden, folder.string());
   } catch (...) {
     removeFile();
     throw;
@@ -69,50 +69,58 @@ void RandomCheckpoint::removeFile() noexcept {
   if (!path_.empty()) std::remove(path_.c_str());
 }
 
-void RandomCheckpoint::addTensors(const Config& config, DType dtype) {
+void RandomCheckpoint::addTensors(const Architecture& architecture, DType dtype) {
   const auto size = static_cast<int64_t>(dtypeSize(dtype));
-  const HeadLayout heads = config.headLayout();
-  const int64_t hidden = config.hidden, width = config.expertWidth;
+  const int64_t hidden = architecture.hidden;
+  int64_t columns = 0, headDim = 0;
+  for (const auto& [attention, mlp] : architecture.layers) {
+    columns = std::max({columns, attention.heads.queryColumns(), mlp.width});
+    headDim = std::max(headDim, attention.heads.headDim);
+  }
   const int64_t smallBegin = onesValues * size;
-  smallBytes_ = hidden * std::max(heads.queryColumns(), width) * size + slackBytes;
+  smallBytes_ = hidden * columns * size + slackBytes;
   const int64_t begin = smallBegin + smallBytes_;
   int64_t longest = 0;
-  const auto addAt = [&](int64_t begin, const std::string& name, const std::vector<int64_t>& shape) {
+  const auto addAt = [&](int64_t begin, const std::string& role, const std::vector<int64_t>& shape) {
     TensorLocation location;
+    location.name = role;
     location.dtype = dtype;
     location.shape = shape;
     const auto index = static_cast<int64_t>(manifest_.tensors.size());
     if (begin > 0) location.offset = static_cast<uint64_t>(begin + index * 8191 * lineBytes % slackBytes);
     longest = std::max(longest, shape[0] * shape.back() * size);
-    manifest_.tensors[name] = location;
+    manifest_.tensors[role] = location;
   };
-  const auto add = [&](const std::string& name, const std::vector<int64_t>& shape) {
-    addAt(shape.size() == 1 ? 0 : begin, name, shape);
+  const auto add = [&](const std::string& role, const std::vector<int64_t>& shape) {
+    addAt(shape.size() == 1 ? 0 : begin, role, shape);
   };
-  if (std::max(hidden, config.headDim) > onesValues)
+  const auto addMlp = [&](const std::string& role, int64_t width) {
+    add(role + "gate", {width, hidden});
+    add(role + "up", {width, hidden});
+    addAt(smallBegin, role + "down", {hidden, width});
+  };
+  if (std::max(hidden, headDim) > onesValues)
     throw Error(ErrorCode::invalidArgument,
                 "no norms of more than " + std::to_string(onesValues) + " values");
-  add("model.embed_tokens.weight", {config.vocabulary, hidden});
-  for (int64_t layer = 0; layer < config.layers; ++layer) {
-    const std::string prefix = "model.layers." + std::to_string(layer) + ".";
-    add(prefix + "input_layernorm.weight", {hidden});
-    add(prefix + "self_attn.q_proj.weight", {heads.queryColumns(), hidden});
-    add(prefix + "self_attn.k_proj.weight", {heads.keyValueColumns(), hidden});
-    add(prefix + "self_attn.v_proj.weight", {heads.keyValueColumns(), hidden});
-    addAt(smallBegin, prefix + "self_attn.o_proj.weight", {hidden, heads.queryColumns()});
-    add(prefix + "self_attn.q_norm.weight", {config.headDim});
-    add(prefix + "self_attn.k_norm.weight", {config.headDim});
-    add(prefix + "post_attention_layernorm.weight", {hidden});
-    add(prefix + "mlp.gate.weight", {config.experts, hidden});
-    for (int64_t number = 0; number < config.experts; ++number) {
-      const std::string expert = prefix + "mlp.experts." + std::to_string(number) + ".";
-      add(expert + "gate_proj.weight", {width, hidden});
-      add(expert + "up_proj.weight", {width, hidden});
-      addAt(smallBegin, expert + "down_proj.weight", {hidden, width});
-    }
+  add("embedding", {architecture.vocabulary, hidden});
+  for (size_t index = 0; index < architecture.layers.size(); ++index) {
+    const auto& [attention, mlp] = architecture.layers[index];
+    const HeadLayout& heads = attention.heads;
+    const std::string layer = "layers." + std::to_string(index) + ".";
+    add(layer + "attention.norm", {hidden});
+    add(layer + "attention.query", {heads.queryColumns(), hidden});
+    add(layer + "attention.key", {heads.keyValueColumns(), hidden});
+    add(layer + "attention.value", {heads.keyValueColumns(), hidden});
+    addAt(smallBegin, layer + "attention.output", {hidden, heads.queryColumns()});
+    add(layer + "attention.queryNorm", {heads.headDim});
+    add(layer + "attention.keyNorm", {heads.headDim});
+    add(layer + "mlp.norm", {hidden});
+    add(layer + "mlp.router", {mlp.experts, hidden});
+    for (int64_t number = 0; number < mlp.experts; ++number)
+      addMlp(layer + "mlp.experts." + std::to_string(number) + ".", mlp.width);
   }
-  add("model.norm.weight", {hidden});
-  add("lm_head.weight", {config.vocabulary, hidden});
+  add("norm", {hidden});
+  add("head", {architecture.vocabulary, hidden});
   largeBytes_ = longest + slackBytes;
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "checkpoint/manifest.h"
-#include "model/config.h"
+#include "model/architecture.h"
 
 namespace rnd1::bench {
 
@@ -14,7 +14,7 @@ namespace rnd1::bench {
 class RandomCheckpoint {
  public:
   /** `dtype` q8 or q4: bf16, quantized on loading. Throws Error io. */
-  RandomCheckpoint(const Config& config, DType dtype);
+  RandomCheckpoint(const Architecture& architecture, DType dtype);
   ~RandomCheckpoint();
   RandomCheckpoint(const RandomCheckpoint&) = delete;
   RandomCheckpoint& operator=(const RandomCheckpoint&) = delete;
@@ -22,7 +22,7 @@ class RandomCheckpoint {
   const Manifest& manifest() const { return manifest_; }
 
  private:
-  void addTensors(const Config& config, DType dtype);
+  void addTensors(const Architecture& architecture, DType dtype);
   void write(DType dtype, int64_t columns, const std::string& folder);
   void removeFile() noexcept;
 

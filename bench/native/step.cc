@@ -19,35 +19,38 @@ namespace {
 constexpr size_t routedCanvases = 4;
 constexpr int tracedSteps = 3;
 
-Config configOf(const Options& options) {
-  Config config;
-  config.layers = options.layers;
-  config.hidden = options.hidden;
-  config.heads = options.heads;
-  config.keyValueHeads = options.keyValueHeads;
-  config.headDim = options.headDim;
-  config.experts = options.experts;
-  config.expertsPerToken = options.expertsPerToken;
-  config.expertWidth = options.expertWidth;
-  config.vocabulary = options.vocabulary;
-  config.maxPositions = 40960;
-  config.rmsNormEpsilon = 1e-6f;
-  config.ropeTheta = 1e6;
-  config.normTopkProb = true;
-  return config;
+Architecture architectureOf(const Options& options) {
+  LayerShape layer;
+  layer.attention.heads = {options.heads, options.keyValueHeads, options.headDim};
+  layer.attention.headNorms = true;
+  layer.attention.rotaryWidth = options.headDim;
+  layer.attention.ropeTheta = 1e6;
+  layer.mlp.width = options.expertWidth;
+  layer.mlp.experts = options.experts;
+  layer.mlp.expertsPerToken = options.expertsPerToken;
+  layer.mlp.normalise = true;
+  Architecture architecture;
+  architecture.layers.assign(static_cast<size_t>(options.layers), layer);
+  architecture.hidden = options.hidden;
+  architecture.vocabulary = options.vocabulary;
+  architecture.maxPositions = 40960;
+  architecture.rmsNormEpsilon = 1e-6f;
+  architecture.prediction = previousRow;
+  return architecture;
 }
 
 /** Equal canvases of random tokens, every position to be predicted, some of them to be committed. */
 class Canvases {
  public:
-  Canvases(const Config& config, const BatchSize& size) : config_(config), size_(size) {
+  Canvases(const Architecture& architecture, const BatchSize& size)
+      : architecture_(architecture), size_(size) {
     const auto positions = static_cast<size_t>(size.length);
     for (int64_t i = 0; i < size.canvases; ++i) {
       std::vector<int32_t>& tokens = tokens_.emplace_back();
       for (int64_t position = 0; position < size.length; ++position)
         tokens.push_back(static_cast<int32_t>(
             philox(3, {static_cast<uint32_t>(i), static_cast<uint32_t>(position), 0, 0})[0] %
-            static_cast<uint64_t>(config.vocabulary)));
+            static_cast<uint64_t>(architecture.vocabulary)));
       scores_.emplace_back(positions);
     }
     for (int64_t position = 0; position < size.length; ++position)
@@ -82,12 +85,12 @@ class Canvases {
 
   /** Number of (layer, expert) pairs with rows. */
   int64_t expertsHit(Model& model) {
-    const auto layerIds = static_cast<size_t>(size_.length * config_.expertsPerToken);
+    const auto layerIds = static_cast<size_t>(size_.length * architecture_.expertsPerToken());
     const size_t count = std::min(tokens_.size(), routedCanvases);
     std::vector<std::vector<int32_t>> ids(count);
     std::vector<ForwardCanvas> canvases(count);
     for (size_t i = 0; i < count; ++i) {
-      ids[i].resize(layerIds * static_cast<size_t>(config_.layers));
+      ids[i].resize(layerIds * architecture_.layers.size());
       canvases[i].tokens = tokens_[i];
       canvases[i].rows = masked_;
       canvases[i].expertIds = ids[i];
@@ -105,7 +108,7 @@ class Canvases {
            a.entropy == b.entropy;
   }
 
-  const Config& config_;
+  const Architecture& architecture_;
   const BatchSize size_;
   const AbortFlag never_;
   std::vector<std::vector<int32_t>> tokens_;
@@ -118,39 +121,43 @@ class Canvases {
 
 /** Sums count(rows, columns) over the matrices of a layer without its experts, and of one expert. */
 template <typename Count>
-int64_t layerSum(const Config& config, Count count) {
-  const HeadLayout heads = config.headLayout();
-  return count(heads.columns(), config.hidden) + count(config.hidden, heads.queryColumns()) +
-         count(config.experts, config.hidden);
+int64_t layerSum(const Architecture& architecture, Count count) {
+  const auto& [attention, mlp] = architecture.layers.front();
+  const int64_t hidden = architecture.hidden;
+  return count(attention.heads.columns(), hidden) + count(hidden, attention.heads.queryColumns()) +
+         count(mlp.experts, hidden);
 }
 template <typename Count>
-int64_t expertSum(const Config& config, Count count) {
-  return 2 * count(config.expertWidth, config.hidden) + count(config.hidden, config.expertWidth);
+int64_t expertSum(const Architecture& architecture, Count count) {
+  const int64_t width = architecture.layers.front().mlp.width;
+  return 2 * count(width, architecture.hidden) + count(architecture.hidden, width);
 }
 
-Case caseOf(const Options& options, const Config& config, const BatchSize& size, int64_t hit) {
+Case caseOf(const Options& options, const Architecture& architecture, const BatchSize& size, int64_t hit) {
   const int64_t rows = size.canvases * size.length;
+  const auto layers = static_cast<int64_t>(architecture.layers.size());
   Case measured{std::to_string(size.canvases) + " x " + std::to_string(size.length),
                 {{"canvases", size.canvases},
                  {"length", size.length},
-                 {"layers", config.layers},
-                 {"hidden", config.hidden},
-                 {"experts", config.experts},
-                 {"expertsHit", hit / config.layers}}};
+                 {"layers", layers},
+                 {"hidden", architecture.hidden},
+                 {"experts", architecture.experts()},
+                 {"expertsHit", hit / layers}}};
   measured.sequence = false;  // a step is a sequence itself
   const auto numbers = [](int64_t rows, int64_t columns) { return rows * columns; };
-  const auto active = static_cast<double>(
-      config.layers * (layerSum(config, numbers) + config.expertsPerToken * expertSum(config, numbers)) +
-      config.vocabulary * config.hidden);
-  const double attention = 4.0 * static_cast<double>(config.layers * rows * size.length) *
-                           static_cast<double>(config.headLayout().queryColumns());
+  const auto active =
+      static_cast<double>(layers * (layerSum(architecture, numbers) +
+                                    architecture.expertsPerToken() * expertSum(architecture, numbers)) +
+                          architecture.vocabulary * architecture.hidden);
+  const double attention = 4.0 * static_cast<double>(layers * rows * size.length) *
+                           static_cast<double>(architecture.layers.front().attention.heads.queryColumns());
   measured.operations = 2 * static_cast<double>(rows) * active + attention;
   const auto bytes = [&](int64_t rows, int64_t columns) {
     return Weights::bytes(options.weights, rows, columns);
   };
-  measured.bytes =
-      static_cast<double>(config.layers * layerSum(config, bytes) + hit * expertSum(config, bytes) +
-                          bytes(config.vocabulary, config.hidden) + rows * config.hidden * 2);
+  measured.bytes = static_cast<double>(
+      layers * layerSum(architecture, bytes) + hit * expertSum(architecture, bytes) +
+      bytes(architecture.vocabulary, architecture.hidden) + rows * architecture.hidden * 2);
   return measured;
 }
 
@@ -183,18 +190,18 @@ std::vector<LaunchSum> traceSteps(Model& model, Canvases& canvases) {
 
 void benchStep(const Bench& bench) {
   const Options& options = bench.options;
-  const Config config = configOf(options);
-  const RandomCheckpoint checkpoint(config, options.weights);
+  const Architecture architecture = architectureOf(options);
+  const RandomCheckpoint checkpoint(architecture, options.weights);
   const AbortFlag never;
   Model model(
-      config, backendOf(options), checkpoint.manifest(), [](const LoadProgress&) {}, never);
+      architecture, backendOf(options), checkpoint.manifest(), [](const LoadProgress&) {}, never);
   const Bench own(model.backend(), options);
   std::vector<BatchSize> sizes = options.cases;
   if (sizes.empty())
     for (const int64_t length : options.rows) sizes.push_back({options.canvases, length});
   for (const BatchSize& size : sizes) {
-    Canvases canvases(config, size);
-    Case measured = caseOf(options, config, size, canvases.expertsHit(model));
+    Canvases canvases(architecture, size);
+    Case measured = caseOf(options, architecture, size, canvases.expertsHit(model));
     measured.call = [&](int64_t) { canvases.step(model); };
     own.report(measured);
     own.report(measured, traceSteps(model, canvases));

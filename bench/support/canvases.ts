@@ -18,8 +18,9 @@ export interface CanvasKind {
  */
 export function canvasKinds(model: DiffusionLM, length: number): CanvasKind[] {
   const { maskTokenId, eosTokenIds, padTokenId, bosTokenId } = model.config.tokens;
+  if (maskTokenId === null) throw new RangeError('the checkpoint names no mask token');
   const special = new Set([maskTokenId, ...eosTokenIds, padTokenId, bosTokenId]);
-  const ordinary = Array.from({ length: model.config.model.vocabulary }, (_, id) => id).filter(
+  const ordinary = Array.from({ length: model.config.architecture.vocabulary }, (_, id) => id).filter(
     (id) => !special.has(id),
   );
   if (ordinary.length < length) {

@@ -2,18 +2,30 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import {
-  isQuantizable,
-  type Quantization,
-  quantizationConfig,
-  quantizedParts,
-} from '../../lib/checkpoint/quantization';
-import { expectedTensors } from '../../lib/checkpoint/tensors';
+import { type Quantization, quantizationConfig, quantizedParts } from '../../lib/checkpoint/quantization';
+import { storedTensors } from '../../lib/checkpoint/tensors';
 import { safetensorsHeader, shardName, splitShards, type WrittenTensor } from '../../lib/checkpoint/writing';
+import { rnd1 } from '../../lib/families/rnd1';
+import { Fields } from '../../lib/support/fields';
 import { distributionOf, RandomWeights } from './random-weights';
 
-/** The sizes of a model, as lib/checkpoint/config.ts reads them. */
-export type Sizes = Parameters<typeof expectedTensors>[0];
+/** The sizes of an RND1. */
+export interface Sizes {
+  readonly layers: number;
+  readonly hidden: number;
+  readonly heads: number;
+  readonly keyValueHeads: number;
+  readonly headDim: number;
+  readonly experts: number;
+  readonly expertsPerToken: number;
+  readonly expertWidth: number;
+  readonly vocabulary: number;
+  readonly maxPositions: number;
+  readonly rmsNormEpsilon: number;
+  readonly ropeTheta: number;
+  readonly normTopkProb: boolean;
+  readonly tieWordEmbeddings: boolean;
+}
 
 export interface CheckpointOptions {
   readonly sizes: Sizes;
@@ -117,8 +129,9 @@ function piecesOf(random: RandomWeights, tensor: Tensor, buffer: Uint32Array): G
 }
 
 function tensorsOf(sizes: Sizes, quantization?: Quantization): Tensor[] {
-  const tensors = [...expectedTensors(sizes)].flatMap(({ name, shape }) => {
-    if (quantization === undefined || !isQuantizable(name)) {
+  const architecture = rnd1.read(new Fields('config.json', configOf(sizes)));
+  const tensors = [...storedTensors(architecture, rnd1.names)].flatMap(({ name, shape, matmul }) => {
+    if (quantization === undefined || !matmul) {
       return [{ name, dtype: 'BF16', shape, bytes: 2 * shape.reduce((product, size) => product * size, 1) }];
     }
     const { data, scales, minimums } = quantizedParts(name, shape, quantization);

@@ -1,4 +1,5 @@
 import type { DiffusionLM } from '../../lib';
+import { expectedTensors } from '../../lib/checkpoint/tensors';
 import type { BenchCanvas } from './canvases';
 
 /** The work of a step. */
@@ -14,37 +15,40 @@ export interface StepCost {
 
 /** Runs the routers on these canvases and computes the cost of a step. */
 export async function stepCost(model: DiffusionLM, canvases: readonly BenchCanvas[]): Promise<StepCost> {
-  const sizes = model.config.model;
-  const hit = Array.from({ length: sizes.layers }, () => new Set<number>());
+  const { architecture } = model.config;
+  const { hidden, vocabulary, layers } = architecture;
+  const routed = layers.flatMap(({ mlp }) => (mlp.kind === 'experts' ? [mlp] : []));
+  const hit = routed.map(() => new Set<number>());
   for (const { tokens } of canvases) {
-    const { routing = [] } = await model.forward(tokens, { routing: true });
+    const { routing = [] } = await model.forward(tokens, { routing: routed.length > 0 });
     for (const [layer, { expertIds }] of routing.entries()) for (const id of expertIds) hit[layer]?.add(id);
   }
   const expertsHit = hit.reduce((sum, ids) => sum + ids.size, 0);
 
-  const { layers, hidden, expertWidth, experts, expertsPerToken, vocabulary, headDim } = sizes;
-  const queries = sizes.heads * headDim;
-  const projections = hidden * (2 * queries + 2 * sizes.keyValueHeads * headDim);
-  const router = hidden * experts;
-  const expert = 3 * hidden * expertWidth;
-  const norms = 2 * hidden + 2 * headDim;
   const rows = canvases.reduce((sum, { tokens }) => sum + tokens.length, 0);
   const scored = canvases.reduce((sum, { masked }) => sum + masked.length, 0);
   const distinct = new Set(canvases.flatMap(({ tokens }) => [...tokens])).size;
   const pairs = canvases.reduce((sum, { tokens }) => sum + tokens.length ** 2, 0);
 
-  const perRow = projections + router + expertsPerToken * expert;
-  const multiplyAdds = layers * (rows * perRow + 2 * pairs * queries) + scored * hidden * vocabulary;
-  const weights = layers * (projections + router + norms) + expertsHit * expert;
+  // All weights; those of layers that every row meets; and, of these, the ones in matmuls.
+  let [parameters, met, multiplied] = [0, 0, 0];
+  for (const { role, shape } of expectedTensors(architecture)) {
+    const size = shape.reduce((product, length) => product * length, 1);
+    parameters += size;
+    if (!role.startsWith('layers.') || role.includes('.experts.')) continue;
+    met += size;
+    if (shape.length > 1) multiplied += size;
+  }
+  const expert = 3 * hidden * (routed[0]?.width ?? 0);
+  const used = routed.reduce((sum, { expertsPerToken }) => sum + expertsPerToken * expert, 0);
+  const queries = layers.reduce((sum, { attention }) => sum + attention.heads * attention.headDim, 0);
+  const multiplyAdds = rows * (multiplied + used) + 2 * pairs * queries + scored * hidden * vocabulary;
   // Average bytes per element: quantized checkpoints also hold scales and unquantized tensors.
-  const parameters =
-    layers * (projections + router + norms + experts * expert) +
-    hidden * (1 + (sizes.tieWordEmbeddings ? 1 : 2) * vocabulary);
   const elementBytes = model.info.weightBytes / parameters;
   return {
     operations: 2 * multiplyAdds,
-    bytes: elementBytes * (weights + (distinct + 1 + vocabulary) * hidden),
+    bytes: elementBytes * (met + expertsHit * expert + (distinct + 1 + vocabulary) * hidden),
     expertsHit,
-    experts: layers * experts,
+    experts: routed.reduce((sum, { experts }) => sum + experts, 0),
   };
 }

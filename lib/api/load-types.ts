@@ -66,6 +66,18 @@ export interface DownloadOptions extends HubOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Special tokens of a model, by id; null = none. What is not given comes from the checkpoint's files. */
+export interface SpecialTokenIds {
+  /** The token of masked positions. @default generation_config.json, config.json, the tokenizer, the family's own */
+  readonly mask?: number | null;
+  /** All tokens that end a text. @default likewise */
+  readonly eos?: number | readonly number[] | null;
+  /** The token of the reserved slot at the end of a canvas. @default likewise */
+  readonly pad?: number | null;
+  /** The first token of an unprompted canvas. @default likewise */
+  readonly bos?: number | null;
+}
+
 /** Options of `DiffusionLM.load`. */
 export interface LoadOptions extends HubOptions {
   /** @default 'auto' */
@@ -99,6 +111,8 @@ export interface LoadOptions extends HubOptions {
    * ever. Beyond it the call fails with `prompt_too_expensive`. @default 5
    */
   readonly promptTimeout?: number;
+  /** Special tokens to use instead of those that the checkpoint's files name. */
+  readonly specialTokens?: SpecialTokenIds;
   /** Called while files are downloaded from the hub, if any must be, and as tensors become ready. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /** When it aborts, the call rejects at once with its reason. @default none */

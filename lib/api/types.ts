@@ -8,6 +8,7 @@ export type {
   LoadProgress,
   LoadRequest,
   QuantizeOptions,
+  SpecialTokenIds,
 } from './load-types';
 export type { StepReport, TextFrame, TextResult, TokenFrame, TokenResult } from './result-types';
 
@@ -71,13 +72,13 @@ export interface SamplingOptions {
 
 /** Token ids that replace those of the checkpoint. */
 export interface SpecialTokenOptions {
-  /** @default generation_config.json, then config.json */
+  /** @default the model's, in `config.tokens` */
   readonly maskTokenId?: number;
-  /** null = none. @default generation_config.json, then config.json */
+  /** null = none. @default the model's, in `config.tokens` */
   readonly eosTokenId?: number | readonly number[] | null;
-  /** null = none. @default generation_config.json, then config.json */
+  /** null = none. @default the model's, in `config.tokens` */
   readonly padTokenId?: number | null;
-  /** null = none. @default generation_config.json, then config.json */
+  /** null = none. @default the model's, in `config.tokens` */
   readonly bosTokenId?: number | null;
 }
 
@@ -163,10 +164,15 @@ export interface ForwardOptions {
   readonly positions?: TokenIds;
   /** Return the hidden states. @default false */
   readonly hidden?: boolean;
-  /** Return the logits, expert ids and weights of the routers. @default false */
+  /** Return the logits, expert ids and weights of the routers; only for models with experts. @default false */
   readonly routing?: boolean;
-  /** Expert ids to use instead of the router's choice, [layers, tokens, expertsPerToken]. */
+  /** Expert ids to use instead of the router's choice, [layers with experts, tokens, expertsPerToken]. */
   readonly forcedExperts?: Int32Array;
+  /**
+   * Position i attends to position j if j div `blockLength` ≤ i div `blockLength`; 0 makes all positions visible. Not
+   * for causal models. @default the model's own: 0, or the length of the blocks that it was trained to write
+   */
+  readonly blockLength?: number;
   /** When it aborts, the call rejects at once with its reason. @default none */
   readonly signal?: AbortSignal;
 }
@@ -186,9 +192,9 @@ export interface ForwardOutput {
     /** After the final norm: the input of the LM head. */
     readonly finalNorm: Float32Array;
   };
-  /** One per layer; with `routing: true`. */
+  /** One per layer that has experts; with `routing: true`. */
   readonly routing?: readonly {
-    /** [R, experts], before the softmax */
+    /** [R, experts], before the softmax or sigmoid */
     readonly logits: Float32Array;
     /** [R, expertsPerToken], best first */
     readonly expertIds: Int32Array;

@@ -1,5 +1,5 @@
 import { printableMessage } from '../support/printable';
-import { type ModelConfig, readConfig } from './config';
+import { type ModelConfig, type ReadConfigOptions, readConfig } from './config';
 import { type Manifest, readManifest } from './manifest';
 import { type SelectedTensors, selectTensors } from './tensors';
 import { Tokenizer } from './tokenizer/tokenizer';
@@ -13,8 +13,11 @@ export interface Settings {
   readonly warnings: readonly string[];
 }
 
+/** How to read the configuration. */
+export type SettingsOptions = Pick<ReadConfigOptions, 'configFile' | 'specialTokens'>;
+
 /** Reads both together: the config limits the ids of the tokenizer, which may name special tokens. */
-export async function readSettings(folder: string, configFile?: string): Promise<Settings> {
+export async function readSettings(folder: string, options: SettingsOptions = {}): Promise<Settings> {
   let tokenizer: Tokenizer | null = null;
   const warnings: string[] = [];
   const warn = (message: string) => void warnings.push(message);
@@ -22,7 +25,7 @@ export async function readSettings(folder: string, configFile?: string): Promise
     tokenizer = await Tokenizer.load(folder, vocabulary, warn);
     return tokenizer?.named ?? {};
   };
-  return { config: await readConfig(folder, { configFile, namedTokens, warn }), tokenizer, warnings };
+  return { config: await readConfig(folder, { ...options, namedTokens, warn }), tokenizer, warnings };
 }
 
 /** Everything in a checkpoint folder except the weights themselves. */
@@ -36,11 +39,10 @@ export interface Checkpoint extends Settings {
  * Reads configuration, tokenizer and headers; `warnings` has the warnings of all three, safe to print.
  * Throws as `readConfig`, `Tokenizer.load`, `readManifest` and `selectTensors` do.
  */
-export async function readCheckpoint(folder: string, configFile?: string): Promise<Checkpoint> {
-  const settings = await readSettings(folder, configFile);
-  const { config } = settings;
+export async function readCheckpoint(folder: string, options: SettingsOptions = {}): Promise<Checkpoint> {
+  const settings = await readSettings(folder, options);
   const manifest = await readManifest(folder);
-  const selected = selectTensors(manifest, config.model, config.quantization);
+  const selected = selectTensors(manifest, settings.config);
   const warnings = [...settings.warnings, ...manifest.warnings, ...selected.warnings].map(printableMessage);
   return { ...settings, manifest, selected, warnings };
 }

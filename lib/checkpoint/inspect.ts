@@ -1,5 +1,6 @@
 import type { FloatType, QuantizedType } from '../../types/native';
 import { withJSON } from '../api/json';
+import { expertsOf } from '../families/traits';
 import { optionsObject, stringOption } from '../support/validate';
 import type { ModelConfig } from './config';
 import { readCheckpoint } from './folder';
@@ -56,11 +57,14 @@ export async function inspectCheckpoint(
 ): Promise<CheckpointReport> {
   stringOption('folder', folder);
   const { configFile } = optionsObject('options', options, { configFile: true });
-  const { config, tokenizer, manifest, selected, warnings } = await readCheckpoint(folder, configFile);
+  const { config, tokenizer, manifest, selected, warnings } = await readCheckpoint(folder, { configFile });
   const { tensors, unknown, dtype, weights, bytes } = selected;
-  const { layers, hidden, experts, expertsPerToken, expertWidth } = config.model;
   const total = tensors.reduce((sum, tensor) => sum + tensor.shape.reduce((a, b) => a * b, 1), 0);
-  const idle = layers * (experts - expertsPerToken) * 3 * hidden * expertWidth;
+  const idle = expertsOf(config.architecture).reduce(
+    (sum, { experts, expertsPerToken, width }) =>
+      sum + (experts - expertsPerToken) * 3 * config.architecture.hidden * width,
+    0,
+  );
   return withJSON({
     folder,
     config,

@@ -1,6 +1,7 @@
 import type { QuantizedGroup, QuantizedType } from '../../types/native';
-import { isOff } from './features';
-import { Fields } from './fields';
+import { RND1Error } from '../support/errors';
+import { Fields, isOff } from '../support/fields';
+import { quote } from './format';
 
 /** How matmul weights are stored as integers: docs/quantization.md. */
 export interface Quantization {
@@ -17,6 +18,8 @@ export interface QuantizedPart {
   readonly dtype: 'U8' | 'F16';
   readonly shape: readonly number[];
   readonly bytes: number;
+  /** Bytes of one panel. */
+  readonly panelBytes: number;
 }
 
 export interface QuantizedParts {
@@ -59,10 +62,26 @@ export function readQuantization(fields: Fields): Quantization | null {
   return { dtype, group };
 }
 
-/** Whether a weight is quantized: projections, experts and the LM head; never the router, norms, embeddings. */
-export function isQuantizable(name: string): boolean {
-  return name.endsWith('_proj.weight') || name === 'lm_head.weight';
+/**
+ * Refuses a quantized tensor of several roles unless each begins with a panel.
+ * Throws `unsupported_model`, naming the tensor. `where`: the folder or file.
+ */
+export function checkPanels(where: string, name: string, rows: readonly number[]): void {
+  const split = rows.slice(0, -1).find((count) => count % panelRows !== 0);
+  if (split === undefined) return;
+  throw new RND1Error(
+    'unsupported_model',
+    `${where}: tensor ${quote(name)} holds weights of ${rows.join(', ')} rows, which cannot be quantized together: ${split} is not a multiple of ${panelRows}`,
+  );
 }
+
+/** Where a row's panel begins, in bytes from the beginning of the part; the row must be its first one. */
+export function panelOffset(row: number, { panelBytes }: QuantizedPart): number {
+  return (row / panelRows) * panelBytes;
+}
+
+const panelBytes = (dtype: 'U8' | 'F16', [, ...inner]: readonly number[]) =>
+  inner.reduce((product, size) => product * size, dtype === 'U8' ? 1 : 2);
 
 /** The tensors that a weight of shape [rows, columns] is stored as. */
 export function quantizedParts(
@@ -78,7 +97,8 @@ export function quantizedParts(
     name: `${name}${suffix}`,
     dtype,
     shape,
-    bytes: shape.reduce((product, size) => product * size, dtype === 'U8' ? 1 : 2),
+    bytes: panels * panelBytes(dtype, shape),
+    panelBytes: panelBytes(dtype, shape),
   });
   const perGroup = [panels, groups, panelRows];
   return {

@@ -1,21 +1,52 @@
-import type { FloatType, NativeConfig, NativeTensor, QuantizedType } from '../../types/native';
+import type {
+  Architecture,
+  FloatType,
+  LayerDescription,
+  NativeTensor,
+  QuantizedType,
+} from '../../types/native';
+import { familyNamed } from '../families';
+import type { TensorNames } from '../families/family';
+import { storedName } from '../families/names';
+import { expertsOf } from '../families/traits';
 import { RND1Error } from '../support/errors';
-import { floatTypeOf } from './dtype';
-import { firstFew, quote, shapeText } from './format';
+import type { ModelConfig } from './config';
+import { quote } from './format';
 import { ENTRY_LIMIT } from './json-reader';
-import type { Manifest, ManifestTensor } from './manifest';
-import { formatKey, isQuantizable, type Quantization, quantizedParts } from './quantization';
+import type { Manifest } from './manifest';
+import { formatKey, type Quantization } from './quantization';
+import { Selection } from './selection';
 
-/** A tensor that the model needs. */
+/** A weight that the model needs. */
 export interface ExpectedTensor {
+  /** What the model uses it as: types/native.d.ts has the table. */
+  readonly role: string;
+  readonly shape: readonly number[];
+  /** Whether it is the matrix of a matmul that may be quantized. */
+  readonly matmul: boolean;
+}
+
+/** A tensor of the checkpoint with the weights that are its rows, mostly a single one. */
+export interface StoredTensor {
   readonly name: string;
   readonly shape: readonly number[];
+  readonly matmul: boolean;
+  readonly parts: readonly ExpectedTensor[];
+}
+
+/** An unquantized tensor in its file. */
+export interface FoundTensor extends StoredTensor {
+  readonly file: number;
+  readonly offset: number;
+  readonly dtype: FloatType;
 }
 
 /** The tensors of a manifest that the model needs. */
 export interface SelectedTensors {
-  /** In the order of `expectedTensors`. */
+  /** By role, in the order of `expectedTensors`. */
   readonly tensors: readonly NativeTensor[];
+  /** The unquantized tensors as they are stored, each once. */
+  readonly stored: readonly FoundTensor[];
   /** Names in the checkpoint that the model does not need. */
   readonly unknown: readonly string[];
   /** The dtype of most bytes of unquantized tensors: the compute dtype of `dtype: 'auto'`. */
@@ -28,87 +59,152 @@ export interface SelectedTensors {
   readonly warnings: readonly string[];
 }
 
-const embeddingName = 'model.embed_tokens.weight';
-const headName = 'lm_head.weight';
-
-/** Every tensor that a model of this configuration needs: embedding, layers, final norm, untied LM head. */
-export function* expectedTensors(config: NativeConfig): Generator<ExpectedTensor> {
-  const { layers, hidden, heads, keyValueHeads, headDim, experts, expertWidth, vocabulary } = config;
-  yield { name: embeddingName, shape: [vocabulary, hidden] };
-  for (let layer = 0; layer < layers; layer++) {
-    const prefix = `model.layers.${layer}`;
-    yield { name: `${prefix}.input_layernorm.weight`, shape: [hidden] };
-    yield { name: `${prefix}.self_attn.q_proj.weight`, shape: [heads * headDim, hidden] };
-    yield { name: `${prefix}.self_attn.k_proj.weight`, shape: [keyValueHeads * headDim, hidden] };
-    yield { name: `${prefix}.self_attn.v_proj.weight`, shape: [keyValueHeads * headDim, hidden] };
-    yield { name: `${prefix}.self_attn.o_proj.weight`, shape: [hidden, heads * headDim] };
-    yield { name: `${prefix}.self_attn.q_norm.weight`, shape: [headDim] };
-    yield { name: `${prefix}.self_attn.k_norm.weight`, shape: [headDim] };
-    yield { name: `${prefix}.post_attention_layernorm.weight`, shape: [hidden] };
-    yield { name: `${prefix}.mlp.gate.weight`, shape: [experts, hidden] };
-    for (let expert = 0; expert < experts; expert++) {
-      const mlp = `${prefix}.mlp.experts.${expert}`;
-      yield { name: `${mlp}.gate_proj.weight`, shape: [expertWidth, hidden] };
-      yield { name: `${mlp}.up_proj.weight`, shape: [expertWidth, hidden] };
-      yield { name: `${mlp}.down_proj.weight`, shape: [hidden, expertWidth] };
-    }
-  }
-  yield { name: 'model.norm.weight', shape: [hidden] };
-  if (!config.tieWordEmbeddings) yield { name: headName, shape: [vocabulary, hidden] };
+/** Every weight that a model needs: embedding, layers, final norm, untied LM head. */
+export function* expectedTensors(architecture: Architecture): Generator<ExpectedTensor> {
+  const { layers, hidden, vocabulary, tiedHead } = architecture;
+  yield { role: 'embedding', shape: [vocabulary, hidden], matmul: false };
+  for (const [index, layer] of layers.entries()) yield* tensorsOfLayer(`layers.${index}`, hidden, layer);
+  yield { role: 'norm', shape: [hidden], matmul: false };
+  if (!tiedHead) yield { role: 'head', shape: [vocabulary, hidden], matmul: true };
 }
 
-/** How many tensors `expectedTensors` yields. */
-export function expectedTensorCount(config: NativeConfig): number {
-  return 2 + config.layers * (9 + 3 * config.experts) + (config.tieWordEmbeddings ? 0 : 1);
+function* tensorsOfLayer(
+  prefix: string,
+  hidden: number,
+  { attention, mlp }: LayerDescription,
+): Generator<ExpectedTensor> {
+  const matrix = (role: string, rows: number, columns: number) => ({
+    role: `${prefix}.${role}`,
+    shape: [rows, columns],
+    matmul: true,
+  });
+  const vector = (role: string, size: number) => ({
+    role: `${prefix}.${role}`,
+    shape: [size],
+    matmul: false,
+  });
+  const { heads, keyValueHeads, headDim } = attention;
+  const projections = [
+    ['query', heads * headDim],
+    ['key', keyValueHeads * headDim],
+    ['value', keyValueHeads * headDim],
+  ] as const;
+  yield vector('attention.norm', hidden);
+  for (const [name, rows] of projections) yield matrix(`attention.${name}`, rows, hidden);
+  if (attention.bias) for (const [name, rows] of projections) yield vector(`attention.${name}Bias`, rows);
+  if (attention.headNorms) {
+    yield vector('attention.queryNorm', headDim);
+    yield vector('attention.keyNorm', headDim);
+  }
+  yield matrix('attention.output', hidden, heads * headDim);
+  yield vector('mlp.norm', hidden);
+  function* mlpOf(role: string, width: number) {
+    yield matrix(`${role}.gate`, width, hidden);
+    yield matrix(`${role}.up`, width, hidden);
+    yield matrix(`${role}.down`, hidden, width);
+  }
+  if (mlp.kind === 'dense') {
+    yield* mlpOf('mlp', mlp.width);
+    return;
+  }
+  yield { ...matrix('mlp.router', mlp.experts, hidden), matmul: false };
+  if (mlp.router.selectionBias) yield vector('mlp.selectionBias', mlp.experts);
+  for (let expert = 0; expert < mlp.experts; expert++) yield* mlpOf(`mlp.experts.${expert}`, mlp.width);
+  if (mlp.sharedWidth > 0) yield* mlpOf('mlp.shared', mlp.sharedWidth);
+}
+
+/** How many weights `expectedTensors` yields. */
+export function expectedTensorCount({ layers, tiedHead }: Architecture): number {
+  const ofLayer = ({ attention, mlp }: LayerDescription) => {
+    const ofAttention = 6 + (attention.bias ? 3 : 0) + (attention.headNorms ? 2 : 0);
+    if (mlp.kind === 'dense') return ofAttention + 3;
+    const besides = 1 + (mlp.router.selectionBias ? 1 : 0) + (mlp.sharedWidth > 0 ? 3 : 0);
+    return ofAttention + besides + 3 * mlp.experts;
+  };
+  return 2 + layers.reduce((sum, layer) => sum + ofLayer(layer), 0) + (tiedHead ? 0 : 1);
+}
+
+/** The tensors that hold the expected ones: neighbours of the same name are the rows of one. */
+export function* storedTensors(architecture: Architecture, names: TensorNames): Generator<StoredTensor> {
+  let name = '';
+  let parts: ExpectedTensor[] = [];
+  for (const tensor of expectedTensors(architecture)) {
+    const next = storedName(names, tensor.role);
+    if (next !== name && parts.length > 0) yield joined(name, parts);
+    parts = next === name ? [...parts, tensor] : [tensor];
+    name = next;
+  }
+  yield joined(name, parts);
+}
+
+function joined(name: string, parts: readonly ExpectedTensor[]): StoredTensor {
+  const [first, ...others] = parts as [ExpectedTensor, ...ExpectedTensor[]];
+  const [rows = 0, ...columns] = first.shape;
+  const sum = others.reduce((total, { shape: [more = 0] }) => total + more, rows);
+  return { name, shape: [sum, ...columns], matmul: first.matmul, parts };
 }
 
 /**
  * Finds every tensor that the model needs and checks shape and dtype, for quantized weights part by part.
- * Throws `invalid_checkpoint`, naming file and tensor, for tensors that are missing or have a wrong shape or dtype.
+ * Throws `invalid_checkpoint`, naming file and tensor, for tensors that are missing or have a wrong shape or dtype, and
+ * `unsupported_model` for quantized ones of several weights that share a panel.
  */
 export function selectTensors(
   manifest: Manifest,
-  config: NativeConfig,
-  quantization: Quantization | null = null,
+  {
+    family,
+    architecture,
+    quantization,
+    raw,
+  }: Pick<ModelConfig, 'family' | 'architecture' | 'quantization' | 'raw'>,
 ): SelectedTensors {
-  const count = expectedTensorCount(config);
-  if (count > ENTRY_LIMIT) {
-    throw new RND1Error(
-      'invalid_checkpoint',
-      `${manifest.folder}: ${config.layers} layers of ${config.experts} experts would need ${count} tensors; the checkpoint has ${manifest.tensors.size}`,
-    );
-  }
+  const { names } = familyNamed(family);
+  refuseAbsurd(manifest, architecture);
   checkFormat(manifest, quantization);
   const selection = new Selection(manifest);
-  const tensors: NativeTensor[] = [];
-  for (const { name, shape } of expectedTensors(config)) {
-    const tensor =
-      quantization !== null && isQuantizable(name)
-        ? selection.quantized(name, shape, quantization)
-        : selection.unquantized(
-            name,
-            shape,
-            name === embeddingName ? storedEmbedding(manifest, config) : name,
-          );
-    if (tensor !== null) tensors.push(tensor);
+  for (const tensor of storedTensors(architecture, names)) {
+    if (quantization !== null && tensor.matmul) selection.addQuantized(tensor, quantization);
+    else selection.addUnquantized(tensor, storedEmbedding(manifest, architecture, tensor, names));
   }
-  selection.check(count);
+  selection.check();
+  const headName = storedName(names, 'head');
+  const tied = raw.weight_tying === true ? 'weight_tying' : 'tie_word_embeddings';
   return {
-    tensors,
+    tensors: selection.tensors,
+    stored: selection.stored,
     unknown: selection.unknown(),
     dtype: selection.wideDtype(),
     weights: quantization?.dtype ?? selection.wideDtype(),
     bytes: selection.bytes,
     warnings:
-      config.tieWordEmbeddings && selection.isUnknown(headName)
-        ? [`${manifest.folder}: ${headName} is ignored: tie_word_embeddings is true`]
+      architecture.tiedHead && selection.isUnknown(headName)
+        ? [`${manifest.folder}: ${headName} is ignored: ${tied} is true`]
         : [],
   };
 }
 
-/** The embedding's stored name. If tied, some writers use that of the LM head, the first in the alphabet. */
-function storedEmbedding({ tensors }: Manifest, { tieWordEmbeddings }: NativeConfig): string {
-  return tieWordEmbeddings && !tensors.has(embeddingName) && tensors.has(headName) ? headName : embeddingName;
+/** Throws if the checkpoint cannot have as many tensors, before they are listed. */
+function refuseAbsurd(manifest: Manifest, architecture: Architecture): void {
+  const count = expectedTensorCount(architecture);
+  if (count <= ENTRY_LIMIT) return;
+  const [first] = expertsOf(architecture);
+  const experts = first === undefined ? '' : ` of ${first.experts} experts`;
+  throw new RND1Error(
+    'invalid_checkpoint',
+    `${manifest.folder}: ${architecture.layers.length} layers${experts} would need ${count} tensors; the checkpoint has ${manifest.tensors.size}`,
+  );
+}
+
+/** A tensor's name here. If tied, some writers give the embedding the LM head's, the first in the alphabet. */
+function storedEmbedding(
+  { tensors }: Manifest,
+  { tiedHead }: Architecture,
+  { name, parts }: StoredTensor,
+  names: TensorNames,
+): string {
+  if (!tiedHead || parts[0]?.role !== 'embedding' || tensors.has(name)) return name;
+  const head = storedName(names, 'head');
+  return tensors.has(head) ? head : name;
 }
 
 /** The files say which format they are in; config.json must say the same. */
@@ -120,96 +216,4 @@ function checkFormat(manifest: Manifest, quantization: Quantization | null): voi
     'invalid_checkpoint',
     `${manifest.folder}: the weights are ${quote(format)}, but config.json ${said}`,
   );
-}
-
-/** Selects tensors of a manifest one by one, and collects problems. */
-class Selection {
-  bytes = 0;
-  readonly #manifest: Manifest;
-  readonly #missing: string[] = [];
-  readonly #wrong: string[] = [];
-  readonly #unknown: Set<string>;
-  readonly #wideBytes = new Map<FloatType, number>();
-
-  constructor(manifest: Manifest) {
-    this.#manifest = manifest;
-    this.#unknown = new Set(manifest.tensors.keys());
-  }
-
-  /** `stored`: its name in the checkpoint. */
-  unquantized(name: string, shape: readonly number[], stored: string): NativeTensor | null {
-    const found = this.#take(stored, shape);
-    if (found === null) return null;
-    const dtype = floatTypeOf(found.dtype);
-    if (dtype === undefined) return this.#refuse(found, 'none of F32, F16, BF16');
-    this.#wideBytes.set(dtype, (this.#wideBytes.get(dtype) ?? 0) + found.bytes);
-    return { name, file: found.file, offset: found.offset, dtype, shape };
-  }
-
-  quantized(name: string, shape: readonly number[], quantization: Quantization): NativeTensor | null {
-    const { group, ...parts } = quantizedParts(name, shape, quantization);
-    const place = (part: { name: string; dtype: string; shape: readonly number[] }) => {
-      const found = this.#take(part.name, part.shape);
-      if (found === null) return null;
-      if (found.dtype !== part.dtype) return this.#refuse(found, `not ${part.dtype}`);
-      // Scales are read in place.
-      if (part.dtype === 'F16' && found.offset % 2 !== 0) return this.#refuse(found, 'at an odd offset');
-      return { file: found.file, offset: found.offset };
-    };
-    const data = place(parts.data);
-    const scales = place(parts.scales);
-    const minimums = parts.minimums === null ? null : place(parts.minimums);
-    if (data === null || scales === null) return null;
-    return { name, ...data, dtype: quantization.dtype, shape, group, scales, minimums };
-  }
-
-  /** Throws if tensors were missing or wrong. */
-  check(count: number): void {
-    if (this.#missing.length > 0) {
-      throw new RND1Error(
-        'invalid_checkpoint',
-        `${this.#manifest.folder}: ${this.#missing.length} of the ${count} tensors that the model needs are missing: ${firstFew(this.#missing)}`,
-      );
-    }
-    if (this.#wrong.length > 0) throw new RND1Error('invalid_checkpoint', firstFew(this.#wrong, 3));
-  }
-
-  isUnknown(name: string): boolean {
-    return this.#unknown.has(name);
-  }
-
-  unknown(): string[] {
-    return [...this.#unknown];
-  }
-
-  /** The unquantized dtype of most bytes. */
-  wideDtype(): FloatType {
-    return [...this.#wideBytes].sort((a, b) => b[1] - a[1])[0]?.[0] ?? 'f32';
-  }
-
-  #take(name: string, shape: readonly number[]): ManifestTensor | null {
-    const found = this.#manifest.tensors.get(name);
-    if (!found) {
-      this.#missing.push(quote(name));
-      return null;
-    }
-    this.#unknown.delete(name);
-    if (shapeText(found.shape) !== shapeText(shape)) {
-      this.#wrong.push(
-        `${this.#where(found)} has shape ${shapeText(found.shape)}, the configuration needs ${shapeText(shape)}`,
-      );
-      return null;
-    }
-    this.bytes += found.bytes;
-    return found;
-  }
-
-  #refuse(found: ManifestTensor, problem: string): null {
-    this.#wrong.push(`${this.#where(found)} is ${found.dtype}, which is ${problem}`);
-    return null;
-  }
-
-  #where(found: ManifestTensor): string {
-    return `${this.#manifest.files[found.file]}: tensor ${quote(found.name)}`;
-  }
 }

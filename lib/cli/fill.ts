@@ -89,6 +89,9 @@ async function fill(text: string | undefined, flags: FillFlags): Promise<void> {
       draws: draws(sampling, flags),
       start(model, running) {
         const mask = special.maskTokenId ?? model.config.tokens.maskTokenId;
+        if (mask === null) {
+          throw new UsageError('--mask-token-id is needed: the checkpoint names no mask token');
+        }
         const canvas = pieces.map((id) => id ?? mask);
         return model.denoiseTokens({ ...sampling, ...special, canvas, masked, ...running });
       },

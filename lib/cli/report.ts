@@ -2,6 +2,7 @@ import { relative } from 'node:path';
 import type { CheckpointReport } from '../index';
 import { formatBytes } from '../support/format-bytes';
 import { printableName } from '../support/printable';
+import { architectureObject, describeModel } from './model-facts';
 import { pad, textWidth, wrap } from './width';
 
 /** Which device a model would run on, and why. */
@@ -86,27 +87,6 @@ function table(rows: readonly (readonly string[])[], right: readonly number[], g
       .join(gap)
       .trimEnd(),
   );
-}
-
-function describeModel({ config }: CheckpointReport): [string, string][] {
-  const { model, tokens, generation } = config;
-  const ids = (value: readonly number[]) => (value.length > 0 ? value.join(', ') : 'none');
-  const id = (value: number | null) => (value === null ? 'none' : String(value));
-  return [
-    ['layers', `${model.layers}, hidden ${model.hidden}`],
-    [
-      'attention',
-      `${model.heads} query and ${model.keyValueHeads} key/value heads of ${model.headDim}, bidirectional`,
-    ],
-    ['experts', `${model.experts} of width ${model.expertWidth}, ${model.expertsPerToken} for each token`],
-    ['vocabulary', `${model.vocabulary}${model.tieWordEmbeddings ? ', LM head tied to the embedding' : ''}`],
-    ['longest canvas', `${model.maxPositions} tokens`],
-    [
-      'special tokens',
-      `mask ${tokens.maskTokenId}, eos ${ids(tokens.eosTokenIds)}, pad ${id(tokens.padTokenId)}, bos ${id(tokens.bosTokenId)}`,
-    ],
-    ['default steps', String(generation.steps)],
-  ];
 }
 
 function describeWeights({ weights, config, bytes, parameters }: CheckpointReport): string {
@@ -219,7 +199,8 @@ export function reportObject(report: CheckpointReport, plan: DevicePlan | Proble
     report;
   return {
     folder,
-    model: config.model,
+    family: config.family,
+    architecture: architectureObject(config.architecture),
     specialTokens: config.tokens,
     generation: config.generation,
     tokenizer,

@@ -1,5 +1,6 @@
 import type { SpecialTokenOptions, TokenIds, TokenOptions } from '../api/types';
 import type { ModelConfig } from '../checkpoint/config';
+import { isCausal } from '../families/traits';
 import { booleanOption, integerOption, positionList, quote, tokenList } from '../support/validate';
 
 /** RND1's own number of new tokens, used if generation_config.json has none. */
@@ -22,15 +23,18 @@ export interface CanvasModel {
   /** Default of `maxNewTokens`, if the canvas has room for it. */
   readonly maxNewTokens: number;
   readonly special: SpecialTokens;
+  /** Whether the model is causal: it writes from left to right, and needs no mask token. */
+  readonly causal: boolean;
 }
 
-export function canvasModelOf({ model, tokens, generation }: ModelConfig): CanvasModel {
+export function canvasModelOf({ architecture, tokens, generation }: ModelConfig): CanvasModel {
   const { maskTokenId, eosTokenIds, padTokenId, bosTokenId } = tokens;
   return {
-    vocabulary: model.vocabulary,
-    maxPositions: model.maxPositions,
+    vocabulary: architecture.vocabulary,
+    maxPositions: architecture.maxPositions,
     maxNewTokens: generation.maxNewTokens ?? defaultMaxNewTokens,
     special: { mask: maskTokenId, eos: eosTokenIds, pad: padTokenId, bos: bosTokenId },
+    causal: isCausal(architecture),
   };
 }
 
@@ -50,7 +54,7 @@ export type CanvasOptions = SpecialTokenOptions &
 
 /**
  * Lays out a canvas: prefix, masked positions, suffix, and, if there is an EOS id and a prefix or suffix,
- * one reserved slot with EOS (`addEos`) or pad. Without prefix and suffix everything is masked except BOS at
+ * one reserved slot with EOS (`addEos`) or pad, not for causal models. Without prefix and suffix everything is masked except BOS at
  * position 0 and, with `addEos`, EOS at the end. With a BOS id position 0 is never masked, whatever it holds.
  * Every array is copied.
  */
@@ -63,10 +67,14 @@ export function buildCanvas(options: CanvasOptions, model: CanvasModel): Canvas 
   const prefix = tokenList('prefix', options.prefix ?? [], vocabulary);
   const suffix = tokenList('suffix', options.suffix ?? [], vocabulary);
   const prompted = options.prefix !== undefined || options.suffix !== undefined;
-  const end = readEnd(options, special, prompted);
+  if (model.causal && suffix.length > 0) {
+    throw new TypeError(
+      'suffix cannot be given: the model writes from left to right and does not see what follows',
+    );
+  }
+  const end = readEnd(options, special, prompted && !model.causal);
 
-  const mask = special.mask;
-  if (mask === null) throw new TypeError('maskTokenId is needed: the checkpoint names no mask token');
+  const mask = model.causal ? placeholder(special) : neededMask(special);
   const bosSlot = special.bos !== null && prefix.length === 0 ? 1 : 0;
   const others = prefix.length + suffix.length + end.length;
   const region = regionLength(options, model, prefix.length, others, bosSlot);
@@ -84,7 +92,7 @@ export function buildCanvas(options: CanvasOptions, model: CanvasModel): Canvas 
   tokens.set(prefix, 0);
   tokens.set(suffix, prefix.length + region);
   tokens.set(end, length - end.length);
-  if (!prompted && special.bos !== null) tokens[0] = special.bos;
+  if (special.bos !== null && (model.causal ? bosSlot === 1 : !prompted)) tokens[0] = special.bos;
 
   // If the mask token is also EOS or pad, nothing can be filled.
   const fillable = !special.eos.includes(mask) && mask !== special.pad;
@@ -140,6 +148,22 @@ export function readSpecialTokens(options: SpecialTokenOptions, model: CanvasMod
     pad: one('padTokenId', options.padTokenId, special.pad),
     bos: one('bosTokenId', options.bosTokenId, special.bos),
   };
+}
+
+/** The mask token, which a canvas cannot do without. */
+export function neededMask({ mask }: Pick<SpecialTokens, 'mask'>): number {
+  if (mask !== null) return mask;
+  throw new TypeError(
+    'maskTokenId is needed: the checkpoint names no mask token; DiffusionLM.load takes one as specialTokens.mask',
+  );
+}
+
+/** What unwritten positions of a causal model hold, which sees none of them: the mask token, or an id without a meaning. */
+function placeholder({ mask, eos, pad, bos }: SpecialTokens): number {
+  if (mask !== null) return mask;
+  let id = 0;
+  while (eos.includes(id) || id === pad || id === bos) id++;
+  return id;
 }
 
 function readEos(

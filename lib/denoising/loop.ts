@@ -1,11 +1,10 @@
 import type { StepCanvas, StepResult } from '../../types/native';
-import { toJSON, withJSON } from '../api/json';
 import type { TokenFrame, TokenResult } from '../api/types';
-import { RND1Error } from '../support/errors';
 import type { Canvas } from './canvas';
 import { endsText } from './end-tokens';
 import type { Sampling } from './sampling-options';
 import { type Block, nextRound, planBlocks, planRound } from './schedule';
+import { checkFinite, commit, initialFrame, resultOf, type Scores, type State, stateOf } from './state';
 
 /** Everything that one run of the loop depends on. */
 export interface Denoising {
@@ -20,12 +19,6 @@ export interface Denoising {
 /** Runs one step (forward pass, scores, commits): the batcher's `step`, or a stub in tests. */
 export type Stepper = (canvas: StepCanvas, signal?: AbortSignal) => Promise<StepResult>;
 
-/** The scores of one forward pass, by position; reused by later rounds if the round commits nothing. */
-interface Scores {
-  readonly masked: Int32Array;
-  readonly result: StepResult;
-}
-
 /**
  * The loop: yields the canvas after every round that commits something, and returns the result. A forward pass is
  * run only in rounds that may commit something, because the others would see the same canvas. Nothing is computed
@@ -36,14 +29,8 @@ export async function* denoise(run: Denoising, step: Stepper): AsyncGenerator<To
   sampling.signal?.throwIfAborted();
   const blocks = planBlocks(canvas.masked.length, sampling.steps, sampling.blockLength);
   const last = blocks.at(-1);
-  const state: State = {
-    tokens: Int32Array.from(canvas.tokens),
-    isMasked: maskOf(canvas.tokens.length, canvas.masked),
-    steps: last === undefined ? 0 : last.before + last.rounds,
-    step: 0,
-    forwards: 0,
-  };
-  if (sampling.initialFrame) yield withJSON(initialFrame(state), toJSON);
+  const state = stateOf(canvas, last === undefined ? 0 : last.before + last.rounds);
+  if (sampling.initialFrame) yield initialFrame(state);
   let ended = false;
   for (const block of blocks) {
     for await (const frame of fillBlock(run, block, state, step)) {
@@ -53,27 +40,7 @@ export async function* denoise(run: Denoising, step: Stepper): AsyncGenerator<To
     }
     if (ended) break;
   }
-  const result: TokenResult = {
-    tokens: Int32Array.from(state.tokens),
-    positions: Int32Array.from(canvas.masked),
-    seed: sampling.seed,
-    steps: state.step,
-    forwards: state.forwards,
-    finishReason: ended ? 'stop' : 'length',
-  };
-  return withJSON(result, toJSON);
-}
-
-/** State that changes from round to round. */
-interface State {
-  readonly tokens: Int32Array;
-  /** 1 = still masked. */
-  readonly isMasked: Uint8Array;
-  /** Number of rounds planned. */
-  readonly steps: number;
-  /** The last round that committed something; 0 before the first. */
-  step: number;
-  forwards: number;
+  return resultOf(run, state, ended);
 }
 
 /** Fills one block; every masked position of the canvas is scored, but only the block's are committed. */
@@ -115,12 +82,7 @@ async function* fillBlock(
       };
       const tokens = Int32Array.from(state.tokens);
       const result = await step({ tokens, masked, plan }, sampling.signal);
-      if (result.notFinite) {
-        throw new RND1Error(
-          'not_finite',
-          `step ${number} of ${state.steps}: the logits hold NaN or infinity`,
-        );
-      }
+      checkFinite(result, number, state);
       state.forwards++;
       scores = { masked, result };
       committed = Int32Array.from(result.committed);
@@ -131,53 +93,8 @@ async function* fillBlock(
         continue;
       }
     }
-    yield withJSON(commit(state, number, scores, committed), toJSON);
+    yield commit(state, number, scores, committed);
   }
-}
-
-/** The canvas before anything was computed. */
-function initialFrame({ tokens, isMasked, steps }: State): TokenFrame {
-  const { length } = tokens;
-  return {
-    step: 0,
-    steps,
-    tokens: Int32Array.from(tokens),
-    masked: Uint8Array.from(isMasked),
-    committed: new Int32Array(),
-    predicted: new Int32Array(length).fill(-1),
-    confidence: new Float32Array(length).fill(Number.NaN),
-    entropy: new Float32Array(length).fill(Number.NaN),
-    forwards: 0,
-  };
-}
-
-/** Commits predictions and returns the resulting frame. */
-function commit(state: State, step: number, scores: Scores, committed: Int32Array): TokenFrame {
-  const length = state.tokens.length;
-  const predicted = new Int32Array(length).fill(-1);
-  const confidence = new Float32Array(length).fill(Number.NaN);
-  const entropy = new Float32Array(length).fill(Number.NaN);
-  scores.masked.forEach((position, i) => {
-    predicted[position] = scores.result.predicted[i] as number;
-    confidence[position] = scores.result.confidence[i] as number;
-    entropy[position] = scores.result.entropy[i] as number;
-  });
-  for (const position of committed) {
-    state.tokens[position] = predicted[position] as number;
-    state.isMasked[position] = 0;
-  }
-  state.step = step;
-  return {
-    step,
-    steps: state.steps,
-    tokens: Int32Array.from(state.tokens),
-    masked: Uint8Array.from(state.isMasked),
-    committed,
-    predicted,
-    confidence,
-    entropy,
-    forwards: state.forwards,
-  };
 }
 
 /** Whether an EOS or pad is committed, and so is every position to fill before it. */
@@ -187,10 +104,4 @@ function textEnded(canvas: Canvas, state: State): boolean {
     if (endsText(canvas, state.tokens[position] as number)) return true;
   }
   return false;
-}
-
-function maskOf(length: number, masked: Int32Array): Uint8Array {
-  const mask = new Uint8Array(length);
-  for (const position of masked) mask[position] = 1;
-  return mask;
 }

@@ -4,7 +4,7 @@ import { withoutBrokenEnd } from '../checkpoint/tokenizer/token-bytes';
 import type { Tokenizer } from '../checkpoint/tokenizer/tokenizer';
 import { infillInputNames } from '../support/option-names';
 import { integerOption, optionsObject, quote, stringOption, wordOption } from '../support/validate';
-import { buildCanvas, type Canvas, type CanvasModel, checkCanvas } from './canvas';
+import { buildCanvas, type Canvas, type CanvasModel, checkCanvas, neededMask } from './canvas';
 import { endsText } from './end-tokens';
 
 /** The part of a model that text canvases depend on. */
@@ -174,6 +174,7 @@ function piecesCanvas(
   model: TextModel,
 ): TextCanvas {
   const { tokenizer, special, maxPositions } = model;
+  const mask = neededMask(special);
   const ids: number[] = [];
   const masked: number[] = [];
   const pieces: Piece[] = [];
@@ -194,7 +195,7 @@ function piecesCanvas(
     }
     for (let i = 0; i < piece.length; i++) {
       masked.push(ids.length);
-      ids.push(special.mask as number);
+      ids.push(mask);
     }
     const last = pieces.at(-1);
     if (typeof last === 'object') last.ends.push(ids.length);

@@ -1,5 +1,6 @@
-import type { NativeFloatTensor, ShardTensor } from '../../types/native';
-import { formatKey, isQuantizable, type Quantization, quantizedParts } from '../checkpoint/quantization';
+import type { ShardTensor } from '../../types/native';
+import { formatKey, type Quantization, quantizedParts } from '../checkpoint/quantization';
+import type { FoundTensor } from '../checkpoint/tensors';
 import { safetensorsHeader, shardName, splitShards, type WrittenTensor } from '../checkpoint/writing';
 
 /** One file of a quantized checkpoint. */
@@ -16,9 +17,12 @@ export interface ShardLayout {
   readonly names: readonly string[];
 }
 
+/** A tensor of the original checkpoint. */
+export type Source = Omit<FoundTensor, 'parts'>;
+
 /** A tensor of the model and its entries in the file. */
 interface Conversion {
-  readonly source: NativeFloatTensor;
+  readonly source: Source;
   readonly data: WrittenTensor;
   readonly quantized: {
     readonly dtype: Quantization['dtype'];
@@ -30,7 +34,7 @@ interface Conversion {
 
 /** Contents and offsets of the files of a quantized checkpoint; a pure function of its arguments. */
 export function layoutShards(
-  tensors: readonly NativeFloatTensor[],
+  tensors: readonly Source[],
   quantization: Quantization,
   shardBytes: number,
 ): ShardLayout[] {
@@ -42,13 +46,13 @@ export function layoutShards(
 }
 
 /** Bytes of a tensor in an unquantized checkpoint. */
-function sourceBytes({ shape, dtype }: NativeFloatTensor): number {
+function sourceBytes({ shape, dtype }: Source): number {
   return shape.reduce((product, size) => product * size, dtype === 'f32' ? 4 : 2);
 }
 
-function convert(source: NativeFloatTensor, quantization: Quantization): Conversion {
-  const { name, shape } = source;
-  if (!isQuantizable(name)) {
+function convert(source: Source, quantization: Quantization): Conversion {
+  const { name, shape, matmul } = source;
+  if (!matmul) {
     const data = { name, dtype: source.dtype.toUpperCase(), shape, bytes: sourceBytes(source) };
     return { source, data, quantized: null };
   }
@@ -82,8 +86,8 @@ function layout(conversions: readonly Conversion[], name: string, quantization: 
     header,
     bytes: end,
     sourceBytes: conversions.reduce((sum, { source }) => sum + sourceBytes(source), 0),
-    tensors: conversions.map(({ source, data, quantized }) => ({
-      ...source,
+    tensors: conversions.map(({ source: { name, file, offset, dtype, shape }, data, quantized }) => ({
+      ...{ name, file, offset, dtype, shape },
       data: placeOf(data),
       quantized: quantized && {
         dtype: quantized.dtype,

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { NativeFloatTensor, NativeTensor } from '../../types/native';
 import type { LoadProgress, QuantizeOptions } from '../api/types';
 import type { ModelConfig } from '../checkpoint/config';
 import { pythonJson, readText } from '../checkpoint/files';
 import { readCheckpoint } from '../checkpoint/folder';
 import type { Manifest } from '../checkpoint/manifest';
-import { formatKey, type Quantization, quantizationConfig } from '../checkpoint/quantization';
+import { checkPanels, formatKey, type Quantization, quantizationConfig } from '../checkpoint/quantization';
+import type { SelectedTensors } from '../checkpoint/tensors';
 import { abortable } from '../runtime/abort';
 import { loadBinding } from '../runtime/binding';
 import { threadsOption } from '../runtime/threads';
@@ -82,7 +82,7 @@ export async function quantizeCheckpoint(
     throw new RangeError(`output must be another folder than the input ${quote(input)}`);
   }
   const { config, manifest, selected, warnings } = await readCheckpoint(input);
-  const shards = layoutShards(selected.tensors.map(unquantized(input)), quantization, shardBytes);
+  const shards = layoutShards(quantizable(input, config, selected), quantization, shardBytes);
 
   const folder = await OutputFolder.examine(
     output,
@@ -142,14 +142,23 @@ async function canonical(path: string): Promise<string> {
   return realpath(path).catch(() => resolve(path));
 }
 
-function unquantized(folder: string) {
-  return (tensor: NativeTensor): NativeFloatTensor => {
-    if (tensor.dtype !== 'q8' && tensor.dtype !== 'q4') return tensor as NativeFloatTensor;
+/** The tensors of a checkpoint that can be quantized. */
+function quantizable(
+  folder: string,
+  config: ModelConfig,
+  { stored }: SelectedTensors,
+): SelectedTensors['stored'] {
+  if (config.quantization !== null) {
     throw new RND1Error(
       'unsupported_model',
-      `${folder} is ${tensor.dtype} already: quantize the original checkpoint`,
+      `${folder} is ${config.quantization.dtype} already: quantize the original checkpoint`,
     );
-  };
+  }
+  for (const { name, matmul, parts } of stored) {
+    const rows = parts.map(({ shape: [count = 0] }) => count);
+    if (matmul) checkPanels(folder, name, rows);
+  }
+  return stored;
 }
 
 /** Identity of a conversion: size and mtime of the weight files, the configuration, and the options. */

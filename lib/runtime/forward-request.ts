@@ -1,18 +1,19 @@
-import type { ForwardRequest, ForwardResult, NativeConfig } from '../../types/native';
+import type { Architecture, ForwardRequest, ForwardResult } from '../../types/native';
 import type { ForwardOptions, ForwardOutput, TokenIds } from '../api/types';
-import { booleanOption, integerList, quote, tokenList } from '../support/validate';
+import { expertsOf, isCausal } from '../families/traits';
+import { booleanOption, integerList, integerOption, quote, tokenList } from '../support/validate';
 
 /** Validates and copies the arguments of `forward`. */
 export function forwardRequest(
   tokenIds: TokenIds,
   options: ForwardOptions,
-  config: NativeConfig,
+  architecture: Architecture,
 ): ForwardRequest {
-  const tokens = tokenList('tokens', tokenIds, config.vocabulary);
+  const tokens = tokenList('tokens', tokenIds, architecture.vocabulary);
   if (tokens.length === 0) throw new RangeError('tokens must hold at least one token');
-  if (tokens.length > config.maxPositions) {
+  if (tokens.length > architecture.maxPositions) {
     throw new RangeError(
-      `tokens has ${tokens.length} entries, but the model attends to ${config.maxPositions}`,
+      `tokens has ${tokens.length} entries, but the model attends to ${architecture.maxPositions}`,
     );
   }
   const { positions } = options;
@@ -26,8 +27,9 @@ export function forwardRequest(
     rows,
     logits: true,
     hidden: booleanOption('hidden', options.hidden, false),
-    routing: booleanOption('routing', options.routing, false),
-    forcedExperts: readForcedExperts(options.forcedExperts, tokens.length, config),
+    routing: readRouting(options.routing, architecture),
+    forcedExperts: readForcedExperts(options.forcedExperts, tokens.length, architecture),
+    block: readBlock(options.blockLength, architecture),
   };
 }
 
@@ -35,10 +37,11 @@ export function forwardRequest(
 export function forwardOutput(
   request: ForwardRequest,
   result: ForwardResult,
-  config: NativeConfig,
+  architecture: Architecture,
 ): ForwardOutput {
   const rows = (request.rows ?? request.tokens).length;
-  const { layers, hidden, experts, expertsPerToken, vocabulary } = config;
+  const { layers, hidden, vocabulary } = architecture;
+  const [{ experts, expertsPerToken } = { experts: 0, expertsPerToken: 0 }] = expertsOf(architecture);
   const states = result.hidden && split(result.hidden, rows * hidden);
   const logits = result.routerLogits && split(result.routerLogits, rows * experts);
   const ids = result.expertIds && split(result.expertIds, rows * expertsPerToken);
@@ -49,8 +52,8 @@ export function forwardOutput(
     ...(states && {
       hidden: {
         embed: states[0] as Float32Array,
-        layers: states.slice(1, layers + 1),
-        finalNorm: states[layers + 1] as Float32Array,
+        layers: states.slice(1, layers.length + 1),
+        finalNorm: states[layers.length + 1] as Float32Array,
       },
     }),
     ...(logits &&
@@ -70,18 +73,39 @@ function split<T extends Float32Array | Int32Array>(values: T, size: number): T[
   return Array.from({ length: count }, (_, i) => values.slice(i * size, (i + 1) * size) as T);
 }
 
+function readRouting(value: boolean | undefined, architecture: Architecture): boolean {
+  const routing = booleanOption('routing', value, false);
+  if (routing && expertsOf(architecture).length === 0) {
+    throw new TypeError('routing is asked for, but the model has no experts');
+  }
+  return routing;
+}
+
 function readForcedExperts(
   forced: Int32Array | undefined,
   length: number,
-  { layers, experts, expertsPerToken }: NativeConfig,
+  architecture: Architecture,
 ): Int32Array | null {
   if (forced === undefined) return null;
+  const layers = expertsOf(architecture);
+  const [first] = layers;
+  if (first === undefined) throw new TypeError('forcedExperts is given, but the model has no experts');
+  const { experts, expertsPerToken } = first;
   const ids = integerList('forcedExperts', forced, experts, 'expert ids');
-  const needed = layers * length * expertsPerToken;
+  const needed = layers.length * length * expertsPerToken;
   if (ids.length !== needed) {
+    const which = layers.length === architecture.layers.length ? 'layers' : 'layers with experts';
     throw new RangeError(
-      `forcedExperts has ${quote(ids.length)} ids, but [${layers} layers, ${length} tokens, ${expertsPerToken}] are ${needed}`,
+      `forcedExperts has ${quote(ids.length)} ids, but [${layers.length} ${which}, ${length} tokens, ${expertsPerToken}] are ${needed}`,
     );
   }
   return ids;
+}
+
+function readBlock(length: number | undefined, architecture: Architecture): number | null {
+  if (length === undefined) return null;
+  if (isCausal(architecture)) {
+    throw new TypeError(`blockLength is ${quote(length)}, but the model's attention is causal`);
+  }
+  return integerOption('blockLength', length, 0, 2 ** 31 - 1);
 }

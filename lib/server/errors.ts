@@ -53,6 +53,8 @@ const statusOf: Partial<Record<RND1Error['code'], number>> = {
   disposed: 503,
   out_of_memory: 503,
   tokenizer_missing: 400,
+  // What is asked for is not what this model does.
+  unsupported_model: 400,
   prompt_too_expensive: 400,
 };
 

@@ -123,7 +123,7 @@ export function readServerOptions(given: ServerOptions | undefined, model: Diffu
     maxBodyBytes: integerOption('maxBodyBytes', options.maxBodyBytes ?? 2 ** 18, 1),
     maxCanvasTokens: integerOption(
       'maxCanvasTokens',
-      options.maxCanvasTokens ?? model.config.model.maxPositions,
+      options.maxCanvasTokens ?? model.config.architecture.maxPositions,
       1,
     ),
     requestTimeout: seconds('requestTimeout', 600),

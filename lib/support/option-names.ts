@@ -10,6 +10,7 @@ import type {
   LoadRequest,
   QuantizeOptions,
   SamplingOptions,
+  SpecialTokenIds,
   TokenOptions,
   UnmaskRequest,
 } from '../api/types';
@@ -33,6 +34,8 @@ const hub: Names<HubOptions> = { revision: true, cacheDir: true, token: true, of
 
 export const downloadNames: Names<DownloadOptions> = { ...hub, onProgress: true, signal: true };
 
+export const specialTokenNames: Names<SpecialTokenIds> = { mask: true, eos: true, pad: true, bos: true };
+
 export const loadNames: Names<LoadOptions> = {
   ...hub,
   device: true,
@@ -41,6 +44,7 @@ export const loadNames: Names<LoadOptions> = {
   mmap: true,
   maxRowsPerStep: true,
   promptTimeout: true,
+  specialTokens: true,
   onProgress: true,
   signal: true,
 };
@@ -92,6 +96,7 @@ export const forwardNames: Names<ForwardOptions> = {
   hidden: true,
   routing: true,
   forcedExperts: true,
+  blockLength: true,
   signal: true,
 };
 

@@ -33,6 +33,8 @@ struct CanvasOffsets {
 struct AttentionMask {
   int32_t block = 0;
 
+  bool operator==(const AttentionMask&) const = default;
+
   /** How many of a canvas' keys the query at a position sees: always the first ones. */
   constexpr int32_t visible(int32_t position, int32_t keys) const {
     return static_cast<int32_t>(visibleKeyCount(block, position, keys));

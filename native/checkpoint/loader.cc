@@ -68,7 +68,8 @@ Loader::Loader(const Manifest& manifest, std::vector<std::optional<MappedFile>>&
   progress_.totalTensors = totalTensors;
   files_.reserve(manifest.files.size());
   for (const std::string& path : manifest.files) files_.emplace_back(path, File::Mode::read);
-  for (const auto& [name, location] : manifest.tensors) {
+  for (const auto& [role, location] : manifest.tensors) {
+    const std::string& name = location.name;
     if (!isPossible(location.shape))
       throw Error(ErrorCode::invalidCheckpoint,
                   "tensor " + name + " has the impossible shape " + describe(location.shape));
@@ -90,53 +91,88 @@ void Loader::checkFormats() const {
                 std::string(dtypeName(dtype)) + " weights run on the CPU only for now");
   };
   if (manifest_.quantize) check(manifest_.quantize->dtype);
-  for (const auto& [name, location] : manifest_.tensors) check(location.dtype);
+  for (const auto& [role, location] : manifest_.tensors) check(location.dtype);
 }
 
-Weight Loader::loadUnquantized(const std::string& name, const std::vector<int64_t>& shape) {
-  const TensorLocation& location = find(name, shape);
-  if (isQuantized(location.dtype))
-    throw Error(ErrorCode::invalidCheckpoint, files_[location.file].path() + ": tensor " + name +
-                                                  " is quantized, but only weights of a matmul may be");
-  const Weight weight = locate(name, location, copies_.has_value());
+Weight Loader::loadUnquantized(const std::string& role, const std::vector<int64_t>& shape) {
+  const Weight weight = locate(findUnquantized(role, shape), copies_.has_value());
   const Weight placed = backend_.place(weight);
   advance(weight.bytes(), placed.bytes());
   return placed;
 }
 
-Weight Loader::loadMatmul(const std::string& name, const std::vector<int64_t>& shape) {
-  const TensorLocation& location = find(name, shape);
+Weight Loader::loadMatmul(const std::string& role, const std::vector<int64_t>& shape) {
+  const TensorLocation& location = find(role, shape);
   const bool quantizes = manifest_.quantize && !isQuantized(location.dtype);
-  const Weight weight = quantizes ? quantized(name, location) : locate(name, location, copies_.has_value());
+  const Weight weight = quantizes ? quantized(location) : locate(location, copies_.has_value());
   const Weight placed = backend_.place(weight);
   advance(view(location).bytes(), placed.bytes());
   return placed;
 }
 
-const TensorLocation& Loader::find(const std::string& name, const std::vector<int64_t>& shape) const {
+Weight Loader::loadJoined(std::span<const std::pair<std::string, int64_t>> parts) {
+  std::vector<std::byte> bytes;
+  std::vector<int64_t> lengths;
+  const TensorLocation* first = nullptr;
+  for (const auto& [role, length] : parts) {
+    const TensorLocation& location = findUnquantized(role, {length});
+    const File& file = files_[location.file];
+    if (!first) first = &location;
+    if (location.dtype != first->dtype)
+      throw Error(ErrorCode::invalidCheckpoint, file.path() + ": tensors " + first->name + " and " +
+                                                    location.name + " have different dtypes");
+    lengths.push_back(view(location).bytes());
+    checkInside(file, location.name, location.offset, lengths.back());
+    bytes.resize(bytes.size() + static_cast<size_t>(lengths.back()));
+    file.read(location.offset, std::span(bytes).last(static_cast<size_t>(lengths.back())));
+  }
+  int64_t columns = 0;
+  for (const auto& [role, length] : parts) columns += length;
+  const std::byte* source = bytes.data();
+  if (!backend_.copiesOnPlace()) {
+    owned_.push_back(ownedMemory(backend_, backend_.allocate(bytes.size())));
+    backend_.upload(owned_.back().get(), bytes.data(), bytes.size());
+    source = static_cast<const std::byte*>(owned_.back().get());
+  }
+  const Weight placed = backend_.place(Weight(source, first->dtype, 1, columns));
+  bytes_ += placed.bytes();
+  for (const int64_t length : lengths) advance(length, 0);
+  return placed;
+}
+
+const TensorLocation& Loader::find(const std::string& role, const std::vector<int64_t>& shape) const {
   abort_.throwIfAborted();
-  const auto found = manifest_.tensors.find(name);
+  const auto found = manifest_.tensors.find(role);
   if (found == manifest_.tensors.end())
-    throw Error(ErrorCode::invalidCheckpoint, "tensor " + name + " is missing");
+    throw Error(ErrorCode::invalidCheckpoint, "the tensor for " + role + " is missing");
   const TensorLocation& location = found->second;
   for (const size_t file : {location.file, location.scales.file, location.minimums.file})
     if (file >= files_.size())
       throw Error(ErrorCode::invalidCheckpoint,
-                  "tensor " + name + " is in a file that the manifest does not list");
+                  "tensor " + location.name + " is in a file that the manifest does not list");
   if (location.shape != shape)
-    throw Error(ErrorCode::invalidCheckpoint, files_[location.file].path() + ": tensor " + name +
+    throw Error(ErrorCode::invalidCheckpoint, files_[location.file].path() + ": tensor " + location.name +
                                                   " has the shape " + describe(location.shape) +
                                                   ", expected " + describe(shape));
   return location;
 }
 
-Weight Loader::quantized(const std::string& name, const TensorLocation& location) {
+const TensorLocation& Loader::findUnquantized(const std::string& role,
+                                              const std::vector<int64_t>& shape) const {
+  const TensorLocation& location = find(role, shape);
+  if (isQuantized(location.dtype))
+    throw Error(ErrorCode::invalidCheckpoint, files_[location.file].path() + ": tensor " + location.name +
+                                                  " is quantized, but only weights of a matmul may be");
+  return location;
+}
+
+Weight Loader::quantized(const TensorLocation& location) {
   const Weight source = view(location);
   const File& file = files_[location.file];
-  checkInside(file, name, location.offset, source.bytes());
+  checkInside(file, location.name, location.offset, source.bytes());
   file.willNeed(location.offset, static_cast<uint64_t>(source.bytes()));
   const Weight weight = quantize(file, location.offset, source, *manifest_.quantize,
-                                 file.path() + ": tensor " + name, backend_, *pool_, abort_);
+                                 file.path() + ": tensor " + location.name, backend_, *pool_, abort_);
   owned_.push_back(ownedMemory(backend_, const_cast<std::byte*>(weight.data)));
   return weight;
 }
@@ -163,7 +199,8 @@ const uint16_t* Loader::scalesAt(const std::string& name, FileOffset from, int64
   return reinterpret_cast<const uint16_t*>(scales);
 }
 
-Weight Loader::locate(const std::string& name, const TensorLocation& location, bool copy) {
+Weight Loader::locate(const TensorLocation& location, bool copy) {
+  const std::string& name = location.name;
   Weight weight = view(location);
   const FileOffset from{location.file, location.offset};
   if (!weight.quantized()) {

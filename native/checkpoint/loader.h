@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backend/backend.h"
@@ -16,7 +17,7 @@
 namespace rnd1 {
 
 /**
- * Finds the tensors of a manifest by name, checks them, and places them in the backend: mapped, copied or
+ * Finds the tensors of a manifest by role, checks them, and places them in the backend: mapped, copied or
  * quantized. Throws Error invalid_checkpoint naming file and tensor, unsupported_model for a format that the
  * backend does not accept, io, out_of_memory, aborted.
  */
@@ -31,23 +32,28 @@ class Loader {
          const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort);
 
   /** A weight that is never quantized. */
-  Weight loadUnquantized(const std::string& name, const std::vector<int64_t>& shape);
+  Weight loadUnquantized(const std::string& role, const std::vector<int64_t>& shape);
 
   /** The weight of a matmul, which may be quantized. */
-  Weight loadMatmul(const std::string& name, const std::vector<int64_t>& shape);
+  Weight loadMatmul(const std::string& role, const std::vector<int64_t>& shape);
+
+  /** Vectors of several roles, with their lengths, one after another. They have one dtype. */
+  Weight loadJoined(std::span<const std::pair<std::string, int64_t>> parts);
 
   /** Bytes in memory of all weights so far. */
   int64_t bytes() const { return bytes_; }
 
  private:
   void checkFormats() const;
-  const TensorLocation& find(const std::string& name, const std::vector<int64_t>& shape) const;
+  const TensorLocation& find(const std::string& role, const std::vector<int64_t>& shape) const;
+  /** The same for a weight that must not be quantized. */
+  const TensorLocation& findUnquantized(const std::string& role, const std::vector<int64_t>& shape) const;
   /** Quantizes a tensor while reading it; a file truncated meanwhile is an error, as for copies. */
-  Weight quantized(const std::string& name, const TensorLocation& location);
+  Weight quantized(const TensorLocation& location);
   /** Address of bytes of the file, mapped, or in the pending copy. */
   const std::byte* bytesAt(const std::string& name, FileOffset from, int64_t length, bool copy);
   const uint16_t* scalesAt(const std::string& name, FileOffset from, int64_t count, bool copy);
-  Weight locate(const std::string& name, const TensorLocation& location, bool copy);
+  Weight locate(const TensorLocation& location, bool copy);
   /** Counts one more tensor: its bytes in the file, and in memory. */
   void advance(int64_t read, int64_t resident);
 

@@ -20,6 +20,7 @@ struct FileOffset {
 
 /** Location of one tensor. Shapes of one dimension are vectors. */
 struct TensorLocation {
+  std::string name;  // in the checkpoint, for errors
   size_t file = 0;
   uint64_t offset = 0;
   DType dtype = DType::f32;
@@ -35,7 +36,8 @@ struct Quantization {
   int32_t group = 64;  // 64 or 32
 };
 
-/** The files of a checkpoint and its tensors by name, from headers that lib/checkpoint has read. */
+/** The files of a checkpoint and its tensors by role (types/native.d.ts), from headers that lib/checkpoint
+ * has read. */
 struct Manifest {
   std::vector<std::string> files;
   std::unordered_map<std::string, TensorLocation> tensors;

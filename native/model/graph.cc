@@ -1,7 +1,6 @@
 #include "model/graph.h"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <limits>
 #include <numeric>
@@ -17,7 +16,7 @@ constexpr int64_t logitsPiece = 64;
 /** Copies the requested outputs of a forward pass from the workspace, layer by layer. */
 struct Model::Capture {
   Backend& backend;
-  const Config& config;
+  const Architecture& architecture;
   std::span<ForwardCanvas> canvases;
   const int32_t* offsets;
 
@@ -28,6 +27,15 @@ struct Model::Capture {
       throw Error(ErrorCode::invalidArgument,
                   "forcedExperts: give it for every canvas of the batch or for none");
     return count != 0;
+  }
+
+  /** The mask that is used instead of the layers' own, or null. */
+  const AttentionMask* mask() const { return canvases.front().mask ? &*canvases.front().mask : nullptr; }
+
+  void checkMasks() const {
+    for (const ForwardCanvas& canvas : canvases)
+      if (canvas.mask != canvases.front().mask)
+        throw Error(ErrorCode::invalidArgument, "block: give the same one for every canvas of the batch");
   }
 
   /** Copies source (rows, columns) to destination (stage, R, columns) of every canvas that requests it. */
@@ -47,24 +55,29 @@ struct Model::Capture {
   }
 
   void hidden(const float* source, int64_t stage) const {
-    rows(source, config.hidden, stage, &ForwardCanvas::hidden);
+    rows(source, architecture.hidden, stage, &ForwardCanvas::hidden);
   }
 
+  /** `layer`: among those with experts. */
   void routing(const Dispatch& dispatch, int64_t layer) const {
-    rows(dispatch.routerLogits, config.experts, layer, &ForwardCanvas::routerLogits);
-    rows(dispatch.expertIds, config.expertsPerToken, layer, &ForwardCanvas::expertIds);
-    rows(dispatch.weights, config.expertsPerToken, layer, &ForwardCanvas::expertWeights);
+    rows(dispatch.routerLogits, dispatch.experts, layer, &ForwardCanvas::routerLogits);
+    rows(dispatch.expertIds, dispatch.expertsPerToken, layer, &ForwardCanvas::expertIds);
+    rows(dispatch.weights, dispatch.expertsPerToken, layer, &ForwardCanvas::expertWeights);
   }
 };
 
-Model::Model(const Config& config, std::unique_ptr<Backend> backend, const Manifest& manifest,
+Model::Model(const Architecture& architecture, std::unique_ptr<Backend> backend, const Manifest& manifest,
              const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort)
-    : config_((config.validate(), config)),
+    : architecture_((architecture.validate(), architecture)),
       backend_(std::move(backend)),
-      weights_(config_, manifest, *backend_, onProgress, abort),
-      workspace_(*backend_, config_),
+      blocks_(architecture_, manifest, *backend_, onProgress, abort),
+      residual_(*backend_),
+      normed_(*backend_),
+      delta_(*backend_),
+      gathered_(*backend_),
+      scores_(*backend_),
       batch_(*backend_),
-      scores_(*backend_) {}
+      hostScores_(*backend_) {}
 
 void Model::settle() noexcept {
   forced_.clear();
@@ -77,25 +90,22 @@ void Model::settle() noexcept {
 
 void Model::reserve(const BatchShape& shape, int64_t length, int64_t scoredRows) {
   // Rows and slots are counted in 32 bits.
-  if (sizeProduct(shape.rows, config_.expertsPerToken) > std::numeric_limits<int32_t>::max())
+  if (sizeProduct(shape.rows, std::max<int64_t>(architecture_.expertsPerToken(), 1)) >
+      std::numeric_limits<int32_t>::max())
     throw Error(ErrorCode::invalidArgument, "the canvases of one pass have " + std::to_string(shape.rows) +
                                                 " tokens together, which is too many");
   batch_.reserve(shape);
-  workspace_.reserve(shape.rows, length);
+  for (Buffer<float>* buffer : {&residual_, &normed_, &delta_, &gathered_})
+    buffer->reserve(sizeProduct(shape.rows, architecture_.hidden));
   const int64_t scoreCount = shape.filters ? 2 * shape.rows : shape.rows;
-  workspace_.scores.reserve(scoreCount);
   scores_.reserve(scoreCount);
+  hostScores_.reserve(scoreCount);
   Limits limits;
   limits.rows = shape.rows;
   limits.scoredRows = scoredRows;
-  limits.innerColumns = std::max({config_.hidden, config_.headLayout().queryColumns(), config_.expertWidth});
-  limits.headDim = config_.headDim;
-  limits.experts = config_.experts;
-  limits.expertWidth = config_.expertWidth;
-  limits.expertColumns = config_.hidden;
-  limits.expertsPerToken = config_.expertsPerToken;
-  limits.vocabulary = config_.vocabulary;
+  limits.vocabulary = architecture_.vocabulary;
   limits.filters = shape.filters;
+  blocks_.reserve(shape.rows, length, limits);
   backend_->reserve(limits);
 }
 
@@ -115,7 +125,7 @@ Model::Rows Model::pack(std::span<Canvas> canvases, const BatchShape& shape) {
   Rows rows;
   rows.count = shape.rows;
   rows.validRows = batch_.counts.device + Batch::allRows;
-  rows.canvases = {batch_.offsets.device, shape.canvases};
+  rows.packed = {batch_.positions.device, {batch_.offsets.device, shape.canvases}};
   return rows;
 }
 template Model::Rows Model::pack(std::span<ForwardCanvas>, const BatchShape&);
@@ -123,78 +133,61 @@ template Model::Rows Model::pack(std::span<StepCanvas>, const BatchShape&);
 
 Tensor Model::runLayers(const Rows& rows, const AbortFlag& abort, const Capture* capture) {
   Backend& backend = *backend_;
-  const Workspace& work = workspace_;
-  const HeadLayout layout = config_.headLayout();
-  const auto tensor = [&](const Buffer<float>& buffer, int64_t columns) {
-    return Tensor(buffer.data(), rows.count, columns).limitedTo(rows.validRows);
+  const auto tensor = [&](const Buffer<float>& buffer) {
+    return Tensor(buffer.data(), rows.count, architecture_.hidden).limitedTo(rows.validRows);
   };
-  Tensor residual = tensor(work.residual, config_.hidden);
-  Tensor normed = tensor(work.normed, config_.hidden);
-  Tensor delta = tensor(work.delta, config_.hidden);
-  const Tensor qkv = tensor(work.qkv, layout.columns());
-  const Tensor query = qkv.columnRange(0, layout.queryColumns());
-  const Tensor key = qkv.columnRange(layout.queryColumns(), layout.keyValueColumns());
-  const Tensor value =
-      qkv.columnRange(layout.queryColumns() + layout.keyValueColumns(), layout.keyValueColumns());
-  Tensor attended = tensor(work.attended, layout.queryColumns());
-  const Tensor activated(work.activated.data(), rows.count * config_.expertsPerToken, config_.expertWidth);
-  const float scale = 1.0f / std::sqrt(static_cast<float>(config_.headDim));
-  const float epsilon = config_.rmsNormEpsilon;
-  Dispatch dispatch = work.dispatch();
+  Tensor residual = tensor(residual_);
+  Tensor normed = tensor(normed_);
+  Tensor delta = tensor(delta_);
+  const float epsilon = architecture_.rmsNormEpsilon;
+  const size_t layers = architecture_.layers.size();
+  int64_t withExperts = 0;
 
-  backend.embed(batch_.tokens.device, weights_.embedding, residual);
+  blocks_.head.embed(batch_.tokens.device, residual);
   if (capture) capture->hidden(residual.data, 0);
-  for (size_t index = 0; index < weights_.layers.size(); ++index) {
+  for (size_t index = 0; index < layers; ++index) {
     abort.throwIfAborted();
-    const LayerWeights& layer = weights_.layers[index];
     // Adds the previous layer's delta, so that its hidden state can be captured.
-    backend.addRmsNorm(residual, index > 0 ? &delta : nullptr, layer.inputNorm, epsilon, normed);
+    backend.addRmsNorm(residual, index > 0 ? &delta : nullptr, blocks_.attention.norm(index), epsilon,
+                       normed);
     if (capture && index > 0) capture->hidden(residual.data, static_cast<int64_t>(index));
-    backend.matmul(normed, layer.queryKeyValue, qkv);
-    backend.normRope(qkv, layout, {{}, layer.queryNorm, layer.keyNorm, epsilon}, batch_.positions.device,
-                     work.rotaryTable());
-    backend.attention(query, key, value, layout, rows.canvases, rows.canvases, AttentionMask(), scale,
-                      attended, nullptr);
-    if (rows.wanted && index + 1 == weights_.layers.size()) {
-      // The other rows are no longer needed. Their queries, keys and values have been used.
-      const auto wanted = [&](const Buffer<float>& buffer, int64_t columns) {
-        return Tensor(buffer.data(), rows.wantedCount, columns).limitedTo(rows.wantedValidRows);
+    Tensor attended =
+        blocks_.attention.attend(index, normed, rows.packed, capture ? capture->mask() : nullptr);
+    if (rows.wanted.rows && index + 1 == layers) {
+      // The other rows are no longer needed.
+      const auto wanted = [&](const Buffer<float>& buffer) {
+        return Tensor(buffer.data(), rows.wanted.count, architecture_.hidden)
+            .limitedTo(rows.wanted.validRows);
       };
-      const Tensor attendedThere = wanted(work.qkv, attended.columns);
-      const Tensor residualThere = wanted(work.gathered, residual.columns);
-      backend.gatherRows(attended, rows.wanted, attendedThere);
-      backend.gatherRows(residual, rows.wanted, residualThere);
-      attended = attendedThere;
-      residual = residualThere;
-      normed = wanted(work.normed, normed.columns);
-      delta = wanted(work.delta, delta.columns);
+      attended = blocks_.attention.select(attended, rows.wanted);
+      backend.gatherRows(residual, rows.wanted.rows, wanted(gathered_));
+      residual = wanted(gathered_);
+      normed = wanted(normed_);
+      delta = wanted(delta_);
     }
-    backend.matmul(attended, {&layer.attentionOutput, 1}, delta);
-    backend.addRmsNorm(residual, &delta, layer.postAttentionNorm, epsilon, normed);
-    RouteOptions route;
-    route.expertsPerToken = config_.expertsPerToken;
-    route.normalise = config_.normTopkProb;
-    if (!forced_.empty()) {
-      const int64_t perLayer = rows.count * config_.expertsPerToken;
-      backend.upload(work.forcedExperts.data(), forced_.data() + static_cast<int64_t>(index) * perLayer,
-                     static_cast<size_t>(perLayer) * sizeof(int32_t));
-      route.forcedExperts = work.forcedExperts.data();
+    blocks_.attention.project(index, attended, delta);
+    backend.addRmsNorm(residual, &delta, blocks_.mlpNorms[index], epsilon, normed);
+    if (architecture_.layers[index].mlp.experts == 0) {
+      blocks_.mlp.run(index, normed, delta);
+      continue;
     }
-    backend.route(normed, layer.router, route, dispatch);
-    if (capture) capture->routing(dispatch, static_cast<int64_t>(index));
-    backend.experts(normed, layer.experts, dispatch, activated, delta);
+    const int64_t ids = forced_.empty() ? 0 : rows.count * architecture_.expertsPerToken();
+    const Dispatch& dispatch = blocks_.experts.run(
+        index, normed, {forced_.data() + withExperts * ids, static_cast<size_t>(ids)}, delta);
+    if (capture) capture->routing(dispatch, withExperts);
+    ++withExperts;
   }
-  backend.addRmsNorm(residual, &delta, weights_.finalNorm, epsilon, normed);
+  backend.addRmsNorm(residual, &delta, blocks_.head.norm(), epsilon, normed);
   if (capture) {
-    capture->hidden(residual.data, config_.layers);
-    capture->hidden(normed.data, config_.layers + 1);
+    capture->hidden(residual.data, static_cast<int64_t>(layers));
+    capture->hidden(normed.data, static_cast<int64_t>(layers) + 1);
   }
   return normed;
 }
 
 void Model::forward(std::span<ForwardCanvas> canvases, const AbortFlag& abort) {
   int64_t rows = 0, length = 0;
-  weights_.checkFiles();
+  blocks_.checkFiles();
   for (const ForwardCanvas& canvas : canvases) {
     const auto size = static_cast<int64_t>(canvas.tokens.size());
     rows += size;
@@ -203,12 +196,13 @@ void Model::forward(std::span<ForwardCanvas> canvases, const AbortFlag& abort) {
   const BatchShape shape{rows, static_cast<int64_t>(canvases.size()), false, 0};
   reserve(shape, length, 0);
   const Rows packed = pack(canvases, shape);
-  const Capture capture{*backend_, config_, canvases, batch_.offsets.host};
+  const Capture capture{*backend_, architecture_, canvases, batch_.offsets.host};
+  capture.checkMasks();
   forced_.clear();
   if (capture.forced()) {
-    // (layers, rows, k) of the packed batch.
-    const int64_t k = config_.expertsPerToken;
-    for (int64_t layer = 0; layer < config_.layers; ++layer)
+    // (layers with experts, rows, k) of the packed batch.
+    const int64_t k = architecture_.expertsPerToken();
+    for (int64_t layer = 0; layer < architecture_.expertLayers(); ++layer)
       for (const ForwardCanvas& canvas : canvases) {
         const int64_t count = static_cast<int64_t>(canvas.tokens.size()) * k;
         const auto first = canvas.forcedExperts.begin() + layer * count;
@@ -222,7 +216,7 @@ void Model::forward(std::span<ForwardCanvas> canvases, const AbortFlag& abort) {
     backend_->synchronize();
   });
   forced_.clear();
-  weights_.checkFiles();
+  blocks_.checkFiles();
 }
 
 void Model::fetchLogits(Tensor normed, std::span<const ForwardCanvas> canvases, const AbortFlag& abort) {
@@ -233,16 +227,15 @@ void Model::fetchLogits(Tensor normed, std::span<const ForwardCanvas> canvases, 
     gather_.clear();
     for (const int32_t row : canvas.rows) gather_.push_back(batch_.offsets.host[i] + row);
     const auto piece = static_cast<size_t>(std::min(normed.rows, logitsPiece));
-    workspace_.logits.reserve(static_cast<int64_t>(piece) * config_.vocabulary);
     for (size_t first = 0; first < gather_.size(); first += piece) {
       const size_t count = std::min(piece, gather_.size() - first);
       backend_->upload(batch_.gather.device, gather_.data() + first, count * sizeof(int32_t));
-      const Tensor gathered(workspace_.gathered.data(), static_cast<int64_t>(count), config_.hidden);
+      const Tensor gathered(gathered_.data(), static_cast<int64_t>(count), architecture_.hidden);
       backend_->gatherRows(normed, batch_.gather.device, gathered);
-      const Tensor logits(workspace_.logits.data(), static_cast<int64_t>(count), config_.vocabulary);
-      backend_->logits(gathered, weights_.lmHead, logits);
-      backend_->download(canvas.logits.data() + static_cast<int64_t>(first) * config_.vocabulary, logits.data,
-                         count * static_cast<size_t>(config_.vocabulary) * sizeof(float));
+      const Tensor logits = blocks_.head.logits(gathered);
+      const auto vocabulary = static_cast<size_t>(architecture_.vocabulary);
+      backend_->download(canvas.logits.data() + first * vocabulary, logits.data,
+                         count * vocabulary * sizeof(float));
     }
   }
 }

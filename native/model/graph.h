@@ -8,9 +8,7 @@
 #include "backend/backend.h"
 #include "core/abort.h"
 #include "model/batch.h"
-#include "model/config.h"
-#include "model/weights.h"
-#include "model/workspace.h"
+#include "model/blocks.h"
 
 namespace rnd1 {
 
@@ -18,12 +16,13 @@ namespace rnd1 {
 struct ForwardCanvas {
   std::span<const int32_t> tokens;
   std::span<const int32_t> rows;           // the positions to return, R of them
-  std::span<const int32_t> forcedExperts;  // (layers, tokens, k), or empty
+  std::span<const int32_t> forcedExperts;  // (layers with experts, tokens, k), or empty
   std::span<float> logits;                 // (R, vocabulary)
   std::span<float> hidden;                 // (layers + 2, R, hidden)
-  std::span<float> routerLogits;           // (layers, R, experts)
-  std::span<int32_t> expertIds;            // (layers, R, k)
-  std::span<float> expertWeights;          // (layers, R, k)
+  std::span<float> routerLogits;           // (layers with experts, R, experts)
+  std::span<int32_t> expertIds;            // (layers with experts, R, k)
+  std::span<float> expertWeights;          // (layers with experts, R, k)
+  std::optional<AttentionMask> mask;       // instead of the layers' own; the same for all canvases of a pass
 };
 
 /** One canvas of a step. */
@@ -40,15 +39,15 @@ struct StepCanvas {
 /** The model: embed → layers → final norm → logits, or score → unmask. One pass at a time. */
 class Model {
  public:
-  Model(const Config& config, std::unique_ptr<Backend> backend, const Manifest& manifest,
+  Model(const Architecture& architecture, std::unique_ptr<Backend> backend, const Manifest& manifest,
         const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort);
 
-  const Config& config() const { return config_; }
+  const Architecture& architecture() const { return architecture_; }
   Backend& backend() { return *backend_; }
-  int64_t weightBytes() const { return weights_.bytes; }
+  int64_t weightBytes() const { return blocks_.bytes; }
 
   /**
-   * Bidirectional passes over all canvases, packed. Throws Error aborted between layers, and io naming a
+   * Passes over all canvases, packed. Throws Error aborted between layers, and io naming a
    * mapped file that changed: then the results are invalid.
    */
   void forward(std::span<ForwardCanvas> canvases, const AbortFlag& abort);
@@ -69,11 +68,9 @@ class Model {
   struct Rows {
     int64_t count = 0;
     const int32_t* validRows = nullptr;
-    CanvasOffsets canvases;
-    // The rows whose final states are needed: the last layer's MLP runs for these only. Null: all.
-    const int32_t* wanted = nullptr;
-    int64_t wantedCount = 0;
-    const int32_t* wantedValidRows = nullptr;
+    PackedRows packed;
+    // The rows whose final states are needed: the last layer's MLP runs for these only. No rows: all.
+    RowSelection wanted;
   };
 
   template <typename Canvas>
@@ -97,14 +94,19 @@ class Model {
   }
   void settle() noexcept;
 
-  const Config config_;
+  const Architecture architecture_;
   std::unique_ptr<Backend> backend_;
-  Weights weights_;
-  Workspace workspace_;
+  Blocks blocks_;
+  // What the layers share.
+  Buffer<float> residual_;  // (rows, hidden), f32 throughout
+  Buffer<float> normed_;    // (rows, hidden)
+  Buffer<float> delta_;     // (rows, hidden): what a block adds to the residual
+  Buffer<float> gathered_;  // (rows, hidden)
+  Buffer<Score> scores_;
   Batch batch_;
   // Host staging, kept between passes.
   std::vector<int32_t> gather_, forced_;
-  Buffer<Score, Side::host> scores_;
+  Buffer<Score, Side::host> hostScores_;
 };
 
 }  // namespace rnd1

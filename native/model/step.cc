@@ -4,7 +4,6 @@
 #include <functional>
 
 #include "model/graph.h"
-#include "model/prediction.h"
 
 namespace rnd1 {
 
@@ -12,23 +11,25 @@ namespace rnd1 {
  * Greedy unfiltered canvases first: their rows are scored without logits, whatever the other canvases are.
  */
 void Model::packScores(std::span<const StepCanvas> canvases, const BatchShape& shape) {
+  const Prediction prediction = architecture_.prediction;
   int32_t counts[2] = {0, 0};  // of greedy unfiltered rows, of the others
   int32_t gathered = 0;
   int32_t* banned = batch_.banned.host;
   for (const bool greedy : {true, false})
     for (size_t i = 0; i < canvases.size(); ++i) {
       const StepCanvas& canvas = canvases[i];
-      if (canvas.sampling.greedyUnfiltered(config_.vocabulary) != greedy) continue;
+      if (canvas.sampling.greedyUnfiltered(architecture_.vocabulary) != greedy) continue;
       int32_t& count = counts[greedy ? 0 : 1];
       const auto first = static_cast<int32_t>(greedy ? 0 : shape.rows) + count;
       const auto rows = static_cast<int32_t>(canvas.masked.size());
       for (int32_t m = 0; m < rows; ++m) {
         const int32_t position = canvas.masked[m];
-        batch_.scored.host[first + m] = scoreRow(static_cast<int32_t>(i), position, canvas.tokens[position]);
+        batch_.scored.host[first + m] =
+            prediction.scoreRow(static_cast<int32_t>(i), position, canvas.tokens[position]);
         batch_.eligible.host[first + m] = canvas.eligible[m];
         // If no row predicts a position, any row will do.
         if (!greedy) batch_.gatherFiltered.host[count + m] = gathered;
-        batch_.gather.host[gathered++] = batch_.offsets.host[i] + std::max(predictingPosition(position), 0);
+        batch_.gather.host[gathered++] = batch_.offsets.host[i] + std::max(prediction.row(position), 0);
       }
       count += rows;
       batch_.unmask.host[i] = {first, rows, canvas.unmask};
@@ -48,27 +49,27 @@ void Model::scoreAndUnmask(Tensor normed, const BatchShape& shape) {
     return std::span<const ScoreRow>(batch_.scored.device + region * shape.rows, shape.rows);
   };
   const auto scores = [&](int64_t region) {
-    return std::span(workspace_.scores.data() + region * shape.rows, shape.rows);
+    return std::span(scores_.data() + region * shape.rows, shape.rows);
   };
   const std::span<const SamplingPlan> plans(batch_.sampling.device, shape.canvases);
   const auto rowsOf = [&](float* data, Batch::Count count) {
     const int64_t rows = backend_->bucket(batch_.counts.host[count], shape.rows);
     return Tensor(data, rows, normed.columns).limitedTo(batch_.counts.device + count);
   };
-  backend_->score(rowsOf(normed.data, Batch::greedyRows), weights_.lmHead, scored(0), plans, true, scores(0));
+  blocks_.head.score(rowsOf(normed.data, Batch::greedyRows), scored(0), plans, true, scores(0));
   if (shape.filters) {
-    const Tensor filtered = rowsOf(workspace_.gathered.data(), Batch::filteredRows);
+    const Tensor filtered = rowsOf(gathered_.data(), Batch::filteredRows);
     backend_->gatherRows(normed, batch_.gatherFiltered.device, filtered);
-    backend_->score(filtered, weights_.lmHead, scored(1), plans, false, scores(1));
+    blocks_.head.score(filtered, scored(1), plans, false, scores(1));
   }
   const auto regions = static_cast<size_t>(shape.filters ? 2 : 1);
   const size_t rows = regions * static_cast<size_t>(shape.rows);
   backend_->unmask({batch_.unmask.device, static_cast<size_t>(shape.canvases)}, {batch_.scored.device, rows},
-                   {batch_.eligible.device, rows}, {workspace_.scores.data(), rows});
+                   {batch_.eligible.device, rows}, {scores_.data(), rows});
 }
 
 void Model::step(std::span<StepCanvas> canvases, const AbortFlag& abort) {
-  weights_.checkFiles();
+  blocks_.checkFiles();
   const auto count = static_cast<int64_t>(canvases.size());
   BatchShape shape;
   int64_t rows = 0, length = 0, scored = 0;
@@ -77,7 +78,7 @@ void Model::step(std::span<StepCanvas> canvases, const AbortFlag& abort) {
     rows += size;
     length = std::max(length, size);
     scored += static_cast<int64_t>(canvas.masked.size());
-    shape.filters = shape.filters || !canvas.sampling.greedyUnfiltered(config_.vocabulary);
+    shape.filters = shape.filters || !canvas.sampling.greedyUnfiltered(architecture_.vocabulary);
     shape.banned += static_cast<int64_t>(canvas.sampling.banned.size());
   }
   shape.rows = backend_->bucket(rows, rows);
@@ -85,9 +86,8 @@ void Model::step(std::span<StepCanvas> canvases, const AbortFlag& abort) {
   reserve(shape, length, scored);
   Rows packed = pack(canvases, shape);
   packScores(canvases, shape);
-  packed.wanted = batch_.gather.device;
-  packed.wantedCount = backend_->bucket(scored, shape.rows);
-  packed.wantedValidRows = batch_.counts.device + Batch::scoredRows;
+  packed.wanted = {batch_.gather.device, backend_->bucket(scored, shape.rows),
+                   batch_.counts.device + Batch::scoredRows};
 
   const auto ops = [&] {
     const Tensor normed = runLayers(packed, abort, nullptr);
@@ -95,7 +95,7 @@ void Model::step(std::span<StepCanvas> canvases, const AbortFlag& abort) {
     scoreAndUnmask(normed, shape);
   };
   const auto fetch = [&](int64_t region, Batch::Count which) {
-    backend_->download(scores_.data() + region * shape.rows, workspace_.scores.data() + region * shape.rows,
+    backend_->download(hostScores_.data() + region * shape.rows, scores_.data() + region * shape.rows,
                        static_cast<size_t>(batch_.counts.host[which]) * sizeof(Score));
   };
   settled([&] {
@@ -106,11 +106,12 @@ void Model::step(std::span<StepCanvas> canvases, const AbortFlag& abort) {
     fetch(1, Batch::filteredRows);
     backend_->synchronize();
   });
-  weights_.checkFiles();
+  blocks_.checkFiles();
 
   for (size_t i = 0; i < canvases.size(); ++i) {
     StepCanvas& canvas = canvases[i];
-    std::copy_n(scores_.data() + batch_.unmask.host[i].first, canvas.masked.size(), canvas.scores.begin());
+    std::copy_n(hostScores_.data() + batch_.unmask.host[i].first, canvas.masked.size(),
+                canvas.scores.begin());
     canvas.finite = std::all_of(canvas.scores.begin(), canvas.scores.end(),
                                 [](const Score& score) { return score.finite; });
   }

@@ -12,18 +12,6 @@ Napi::RangeError outOfRange(Napi::Env env, const std::string& message) {
   return Napi::RangeError::New(env, message);
 }
 
-double readNumber(const Napi::Object& object, const char* name) {
-  const Napi::Value value = object.Get(name);
-  if (!value.IsNumber()) throw wrongType(object.Env(), name, "a number");
-  return value.As<Napi::Number>().DoubleValue();
-}
-
-bool readBoolean(const Napi::Object& object, const char* name) {
-  const Napi::Value value = object.Get(name);
-  if (!value.IsBoolean()) throw wrongType(object.Env(), name, "a boolean");
-  return value.As<Napi::Boolean>().Value();
-}
-
 SamplingPlan readSampling(const Napi::Object& plan) {
   SamplingPlan sampling;
   sampling.temperature = static_cast<float>(readNumber(plan, "temperature"));
@@ -91,6 +79,18 @@ std::vector<uint8_t> membership(Napi::Env env, const std::vector<int32_t>& set,
 
 }  // namespace
 
+double readNumber(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsNumber()) throw wrongType(object.Env(), name, "a number");
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+bool readBoolean(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsBoolean()) throw wrongType(object.Env(), name, "a boolean");
+  return value.As<Napi::Boolean>().Value();
+}
+
 Napi::TypeError wrongType(Napi::Env env, const char* name, const char* expected) {
   return Napi::TypeError::New(env, std::string(name) + " must be " + expected);
 }
@@ -149,26 +149,6 @@ void checkIds(const std::vector<int32_t>& ids, int64_t limit, const char* what) 
     if (id < 0 || id >= limit)
       throw Error(ErrorCode::invalidArgument, std::string(what) + ": " + std::to_string(id) +
                                                   " is outside [0, " + std::to_string(limit) + ")");
-}
-
-Config readConfig(const Napi::Object& object) {
-  constexpr int64_t max = int64_t{1} << 24;
-  Config config;
-  config.layers = readInteger(object, "layers", 1, max);
-  config.hidden = readInteger(object, "hidden", 1, max);
-  config.heads = readInteger(object, "heads", 1, max);
-  config.keyValueHeads = readInteger(object, "keyValueHeads", 1, max);
-  config.headDim = readInteger(object, "headDim", 1, max);
-  config.experts = readInteger(object, "experts", 1, max);
-  config.expertsPerToken = readInteger(object, "expertsPerToken", 1, max);
-  config.expertWidth = readInteger(object, "expertWidth", 1, max);
-  config.vocabulary = readInteger(object, "vocabulary", 1, max);
-  config.maxPositions = readInteger(object, "maxPositions", 1, max);
-  config.rmsNormEpsilon = static_cast<float>(readNumber(object, "rmsNormEpsilon"));
-  config.ropeTheta = readNumber(object, "ropeTheta");
-  config.normTopkProb = readBoolean(object, "normTopkProb");
-  config.tieWordEmbeddings = readBoolean(object, "tieWordEmbeddings");
-  return config;
 }
 
 StepCanvas OwnedStep::view() {
@@ -234,16 +214,16 @@ Napi::Object writeStep(Napi::Env env, const OwnedStep& step, bool finite) {
   return result;
 }
 
-std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config& config) {
+std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Architecture& architecture) {
   const Napi::Object object = asObject(value, "request");
   const Napi::Env env = object.Env();
   auto forward = std::make_unique<OwnedForward>();
   forward->tokens = readIntegers(object, "tokens");
   const auto length = static_cast<int64_t>(forward->tokens.size());
-  if (length == 0 || length > config.maxPositions)
+  if (length == 0 || length > architecture.maxPositions)
     throw outOfRange(env, "tokens: the canvas has " + std::to_string(length) +
-                              " positions, allowed are 1 to " + std::to_string(config.maxPositions));
-  checkIds(forward->tokens, config.vocabulary, "tokens");
+                              " positions, allowed are 1 to " + std::to_string(architecture.maxPositions));
+  checkIds(forward->tokens, architecture.vocabulary, "tokens");
   const Napi::Value rows = object.Get("rows");
   if (rows.IsNull() || rows.IsUndefined()) {
     for (int32_t row = 0; row < length; ++row) forward->rows.push_back(row);
@@ -253,13 +233,13 @@ std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config
   }
   forward->forcedExperts = readIntegers(object, "forcedExperts", true);
   if (!forward->forcedExperts.empty()) {
-    const auto expected = static_cast<size_t>(sizeProduct(config.layers, length, config.expertsPerToken));
+    const int64_t k = architecture.expertsPerToken();
+    const auto expected = static_cast<size_t>(sizeProduct(architecture.expertLayers(), length, k));
     if (forward->forcedExperts.size() != expected)
-      throw outOfRange(
-          env, "forcedExperts must have layers · tokens · expertsPerToken = " + std::to_string(expected) +
-                   " ids, not " + std::to_string(forward->forcedExperts.size()));
-    checkIds(forward->forcedExperts, config.experts, "forcedExperts");
-    const int64_t k = config.expertsPerToken;
+      throw outOfRange(env, "forcedExperts must have layers with experts · tokens · expertsPerToken = " +
+                                std::to_string(expected) + " ids, not " +
+                                std::to_string(forward->forcedExperts.size()));
+    checkIds(forward->forcedExperts, architecture.experts(), "forcedExperts");
     for (size_t first = 0; first < expected; first += static_cast<size_t>(k))
       for (int64_t i = 0; i < k; ++i)
         for (int64_t j = 0; j < i; ++j)
@@ -268,7 +248,8 @@ std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config
   }
 
   const auto count = static_cast<int64_t>(forward->rows.size());
-  const int64_t layers = config.layers;
+  const auto layers = static_cast<int64_t>(architecture.layers.size());
+  const int64_t expertLayers = architecture.expertLayers();
   ForwardCanvas& canvas = forward->canvas;
   canvas.tokens = forward->tokens;
   canvas.rows = forward->rows;
@@ -281,12 +262,16 @@ std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config
   const bool logits = readBoolean(object, "logits");
   const bool hidden = readBoolean(object, "hidden");
   const bool routing = readBoolean(object, "routing");
-  if (logits) canvas.logits = make(forward->logits, "logits", config.vocabulary);
-  if (hidden) canvas.hidden = make(forward->hidden, "hidden", layers + 2, config.hidden);
+  const Napi::Value block = object.Get("block");
+  if (!block.IsNull() && !block.IsUndefined())
+    canvas.mask = AttentionMask{static_cast<int32_t>(asInteger(block, "block", 0, INT32_MAX))};
+  if (logits) canvas.logits = make(forward->logits, "logits", architecture.vocabulary);
+  if (hidden) canvas.hidden = make(forward->hidden, "hidden", layers + 2, architecture.hidden);
   if (routing) {
-    canvas.routerLogits = make(forward->routerLogits, "routerLogits", layers, config.experts);
-    canvas.expertIds = make(forward->expertIds, "expertIds", layers, config.expertsPerToken);
-    canvas.expertWeights = make(forward->expertWeights, "expertWeights", layers, config.expertsPerToken);
+    const int64_t k = architecture.expertsPerToken();
+    canvas.routerLogits = make(forward->routerLogits, "routerLogits", expertLayers, architecture.experts());
+    canvas.expertIds = make(forward->expertIds, "expertIds", expertLayers, k);
+    canvas.expertWeights = make(forward->expertWeights, "expertWeights", expertLayers, k);
   }
   return forward;
 }

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "core/abort.h"
-#include "model/config.h"
 #include "model/graph.h"
 #include "napi/results.h"
 
@@ -17,12 +16,13 @@ namespace rnd1::napi {
 /** Readers of the plain objects of types/native.d.ts. All throw Napi::TypeError or RangeError naming the
  * field. */
 
-Config readConfig(const Napi::Object& object);
 DType readDType(const Napi::Object& object, const char* name,
                 std::initializer_list<DType> allowed = {DType::f32, DType::f16, DType::bf16});
 /** `name`: the value's name in errors. */
 int64_t asInteger(const Napi::Value& value, const char* name, int64_t min, int64_t max);
 int64_t readInteger(const Napi::Object& object, const char* name, int64_t min, int64_t max);
+double readNumber(const Napi::Object& object, const char* name);
+bool readBoolean(const Napi::Object& object, const char* name);
 std::string readString(const Napi::Object& object, const char* name);
 /** A copy of an Int32Array; `optional`: null becomes an empty vector. */
 std::vector<int32_t> readIntegers(const Napi::Object& object, const char* name, bool optional = false);
@@ -56,7 +56,7 @@ struct OwnedForward {
   ForwardCanvas canvas;
 };
 
-std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Config& config);
+std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Architecture& architecture);
 /** Creates the ForwardResult; call it once. */
 Napi::Object writeForward(Napi::Env env, OwnedForward& forward);
 

@@ -21,7 +21,7 @@ bool scoreAndUnmask(OwnedStep& step, std::vector<float>& rows, int64_t vocabular
   StepCanvas canvas = step.view();
   std::vector<ScoreRow> scoreRows;
   for (const int32_t position : canvas.masked)
-    scoreRows.push_back(scoreRow(0, position, canvas.tokens[position]));
+    scoreRows.push_back(previousRow.scoreRow(0, position, canvas.tokens[position]));
   const auto backend = makeCpuBackend(DType::f32, 1);
   Limits limits;
   limits.scoredRows = static_cast<int64_t>(scoreRows.size());
@@ -57,7 +57,7 @@ Napi::Value scoreAndUnmask(const Napi::CallbackInfo& info) {
     auto rows = std::make_shared<std::vector<float>>();
     rows->reserve(step->masked.size() * static_cast<size_t>(vocabulary));
     for (const int32_t position : step->masked) {
-      const float* row = logits.Data() + std::max(predictingPosition(position), 0) * vocabulary;
+      const float* row = logits.Data() + std::max(previousRow.row(position), 0) * vocabulary;
       rows->insert(rows->end(), row, row + vocabulary);
     }
     auto finite = std::make_shared<bool>(false);

@@ -30,6 +30,7 @@ FileOffset readFileOffset(const Napi::Object& tensor, const char* name) {
 
 TensorLocation readLocation(const Napi::Object& tensor) {
   TensorLocation location;
+  location.name = readString(tensor, "name");
   location.file = static_cast<size_t>(readInteger(tensor, "file", 0, int64_t{1} << 31));
   location.offset = readOffset(tensor, "offset");
   if (tensor.Has("scales")) {
@@ -67,7 +68,7 @@ Manifest readManifest(const Napi::Object& description) {
   for (uint32_t i = 0; i < tensors.Length(); ++i) {
     Napi::HandleScope scope(env);
     const Napi::Object tensor = asObject(tensors.Get(i), "tensors");
-    manifest.tensors.emplace(readString(tensor, "name"), readLocation(tensor));
+    manifest.tensors.emplace(readString(tensor, "role"), readLocation(tensor));
   }
   const Napi::Value quantize = description.Get("quantize");
   if (!quantize.IsNull() && !quantize.IsUndefined()) {
@@ -92,8 +93,8 @@ Shard readShard(const Napi::Object& description) {
     Napi::HandleScope scope(env);
     const Napi::Object object = asObject(tensors.Get(i), "tensors");
     ShardTensor tensor;
-    tensor.name = readString(object, "name");
     tensor.source = readLocation(object);
+    tensor.name = tensor.source.name;
     if (tensor.source.file >= shard.sources.size())
       throw Napi::RangeError::New(env, "tensor " + tensor.name + " is in a file that `files` does not list");
     tensor.data = readOffset(object, "data");

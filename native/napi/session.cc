@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "backend/registry.h"
+#include "napi/architecture.h"
 #include "napi/convert.h"
 #include "napi/manifest.h"
 #include "napi/progress.h"
@@ -93,9 +94,7 @@ Napi::Value JsSession::load(const Napi::CallbackInfo& info) {
     if (!info[0].IsObject()) throw wrongType(env, "description", "an object");
     const auto description = info[0].As<Napi::Object>();
     auto core = std::make_shared<SessionCore>();
-    const Napi::Value config = description.Get("config");
-    if (!config.IsObject()) throw wrongType(env, "config", "an object");
-    core->config = readConfig(config.As<Napi::Object>());
+    core->architecture = readArchitecture(asObject(description.Get("architecture"), "architecture"));
     core->device = readString(description, "device");
     core->dtype = readDType(description, "dtype");
     core->threads = static_cast<int>(readInteger(description, "threads", 1, 1024));
@@ -106,8 +105,9 @@ Napi::Value JsSession::load(const Napi::CallbackInfo& info) {
     return promise(
         env, *core->runner, abort,
         [core, manifest, report](const AbortFlag& flag) {
-          core->model = std::make_unique<Model>(
-              core->config, makeBackend(core->device, core->dtype, core->threads), *manifest, report, flag);
+          core->model = std::make_unique<Model>(core->architecture,
+                                                makeBackend(core->device, core->dtype, core->threads),
+                                                *manifest, report, flag);
           core->device = core->model->backend().device();
           core->instructionSet = core->model->backend().instructionSet();
           core->weightBytes = core->model->weightBytes();
@@ -140,7 +140,7 @@ Napi::Value JsSession::forward(const Napi::CallbackInfo& info) {
     const Napi::Array array = requests(info, "requests");
     auto forwards = std::make_shared<std::vector<std::unique_ptr<OwnedForward>>>();
     for (uint32_t i = 0; i < array.Length(); ++i)
-      forwards->push_back(readForward(array.Get(i), core->config));
+      forwards->push_back(readForward(array.Get(i), core->architecture));
     return promise(
         env, *core->runner, JsAbortFlag::of(info[1]),
         [core, forwards](const AbortFlag& flag) {
@@ -168,7 +168,8 @@ Napi::Value JsSession::step(const Napi::CallbackInfo& info) {
     };
     auto batch = std::make_shared<Batch>();
     for (uint32_t i = 0; i < array.Length(); ++i)
-      batch->steps.push_back(readStep(array.Get(i), core->config.vocabulary, core->config.maxPositions));
+      batch->steps.push_back(
+          readStep(array.Get(i), core->architecture.vocabulary, core->architecture.maxPositions));
     for (OwnedStep& step : batch->steps) batch->canvases.push_back(step.view());
     return promise(
         env, *core->runner, JsAbortFlag::of(info[1]),

@@ -32,7 +32,7 @@ class JsAbortFlag final : public Napi::ObjectWrap<JsAbortFlag> {
 struct SessionCore {
   std::unique_ptr<Model> model;  // after loading, used on the runner's thread only
   // Copies for the JavaScript thread.
-  Config config;
+  Architecture architecture;
   std::string device, instructionSet;
   int threads = 0;
   DType dtype = DType::f32;

@@ -1,3 +1,4 @@
+import type { LayerDescription } from '../../lib';
 import {
   canvas,
   missing,
@@ -59,19 +60,43 @@ const requests: Fields = {
     Int32Array.from({ length: 12 }, (_, i) => (i % 2 === 0 ? 8 : 0)),
     new Int32Array(12),
   ],
+  block: [...except(noNumbers, undefined, null), 2 ** 31],
 };
-const sizes = ['layers', 'hidden', 'heads', 'keyValueHeads', 'headDim', 'experts', 'expertsPerToken'];
-const configs: Fields = {
-  ...Object.fromEntries(
-    [...sizes, 'expertWidth', 'vocabulary', 'maxPositions'].map((name) => [name, [...noNumbers, 0]]),
-  ),
+const sizesOf = (...names: string[]): Fields =>
+  Object.fromEntries(names.map((name) => [name, [...noNumbers, 0]]));
+const noObject = except(missing, ...missing.slice(4, 6), missing[8]);
+const architectures: Fields = {
+  ...sizesOf('hidden', 'vocabulary', 'maxPositions'),
+  layers: [...missing, [7], [null], new Array(1), [{}]],
   rmsNormEpsilon: missing.filter((value) => value !== 7),
-  ropeTheta: missing.filter((value) => value !== 7),
-  normTopkProb: missing,
-  tieWordEmbeddings: missing,
+  tiedHead: missing,
+  predictionShift: [...noNumbers, 2],
+  keepsFirst: missing,
 };
+const layers: Fields = { attention: noObject, mlp: noObject };
+const attentions: Fields = {
+  ...sizesOf('heads', 'keyValueHeads', 'headDim', 'rotaryWidth'),
+  bias: missing,
+  headNorms: missing,
+  ropeTheta: missing.filter((value) => value !== 7),
+  block: [...noNumbers, 2 ** 31],
+};
+const mlps: Fields = {
+  ...sizesOf('experts', 'expertsPerToken', 'width'),
+  kind: [...missing, 'sparse'],
+  sharedWidth: noNumbers,
+  router: noObject,
+};
+const routers: Fields = {
+  score: [...missing, 'tanh'],
+  selectionBias: missing,
+  groups: except(missing, undefined, null, ...missing.slice(4, 6), missing[8]),
+  normalise: missing,
+  scale: missing.filter((value) => value !== 7),
+};
+const groups: Fields = sizesOf('count', 'kept');
 const descriptions: Fields = {
-  config: except(missing, ...missing.slice(4, 6), missing[8]),
+  architecture: noObject,
   files: [...except(missing, missing[5]), [7], [null], new Array(1)],
   tensors: [...except(missing, missing[5]), [7], [null], new Array(1)],
   device: [...missing, 'abacus', 'cuda:x', 'cpu\0'],
@@ -79,6 +104,7 @@ const descriptions: Fields = {
   threads: [...noNumbers, 0, 1025],
 };
 const tensors: Fields = {
+  role: missing.filter((value) => value !== 'text'),
   name: missing.filter((value) => value !== 'text'),
   file: noNumbers,
   offset: noNumbers,
@@ -96,8 +122,9 @@ const shards: Fields = {
   tensors: descriptions.tensors as unknown[],
   threads: descriptions.threads as unknown[],
 };
+const { role: _, ...storedTensors } = tensors;
 const shardTensors: Fields = {
-  ...tensors,
+  ...storedTensors,
   shape: [...(tensors.shape as unknown[]), [0, 8], [2 ** 30, 2 ** 30]],
   data: noNumbers,
 };
@@ -109,6 +136,15 @@ function merge<T extends object>(base: T, change: object): T {
 }
 
 const load = (change: object) => native.Session.load(merge(opened.description, change), null, null);
+const loadArchitecture = (change: object) =>
+  load({ architecture: merge(opened.description.architecture, change) });
+const firstLayer = () => opened.description.architecture.layers[0] as LayerDescription;
+const loadLayer = (change: object) => loadArchitecture({ layers: [merge(firstLayer(), change)] });
+const loadRouter = (change: object) => {
+  const { mlp } = firstLayer();
+  if (mlp.kind === 'dense') throw new Error('the first layer has no experts');
+  return loadLayer({ mlp: merge(mlp, { router: merge(mlp.router, change) }) });
+};
 const place = { file: 0, offset: 0 };
 const q4 = { dtype: 'q4', group: 64 };
 const loadQuantized = (change: object) =>
@@ -136,7 +172,12 @@ const targets: Record<string, readonly [Fields, (change: object) => unknown]> = 
     (change) => native.scoreAndUnmask(new Float32Array(3 * 512), 512, merge(canvas, change)),
   ],
   request: [requests, (change) => opened.session.forward([merge(request, change)], null)],
-  config: [configs, (change) => load({ config: merge(opened.description.config, change) })],
+  architecture: [architectures, loadArchitecture],
+  layer: [layers, loadLayer],
+  attention: [attentions, (change) => loadLayer({ attention: merge(firstLayer().attention, change) })],
+  mlp: [mlps, (change) => loadLayer({ mlp: merge(firstLayer().mlp, change) })],
+  router: [routers, loadRouter],
+  'groups of a router': [groups, (change) => loadRouter({ groups: merge({ count: 2, kept: 1 }, change) })],
   description: [descriptions, load],
   quantize: [quantizations, (change) => load({ quantize: merge(q4, change) })],
   'quantized tensor': [quantizedTensors, loadQuantized],

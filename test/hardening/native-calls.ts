@@ -34,14 +34,16 @@ export const request: ForwardRequest = {
   hidden: false,
   routing: false,
   forcedExperts: null,
+  block: null,
 };
 
 export async function describeModel(): Promise<SessionDescription> {
   const folder = join(root, 'test', 'fixtures', 'tiny-moe');
-  const { model } = await readConfig(folder);
+  const config = await readConfig(folder);
   const manifest = await readManifest(folder);
-  const { tensors } = selectTensors(manifest, model);
-  return { config: model, files: manifest.files, tensors, device: 'cpu', dtype: 'f32', threads: 2 };
+  const { tensors } = selectTensors(manifest, config);
+  const { architecture } = config;
+  return { architecture, files: manifest.files, tensors, device: 'cpu', dtype: 'f32', threads: 2 };
 }
 
 /** A session for the test file; at its end it must step as it did at first. */

@@ -1,4 +1,5 @@
 import { createSecureContext } from 'node:tls';
+import type { LayerDescription } from '../../lib';
 import { printedBy } from './children';
 import {
   canvas,
@@ -176,15 +177,17 @@ it('arrays may share their memory', async () => {
 });
 
 it.each(['layers', 'experts'])('%s that are not there take no memory', async (size) => {
+  const { architecture } = opened.description;
+  const [layer] = architecture.layers as readonly [LayerDescription, ...LayerDescription[]];
+  const layers =
+    size === 'layers'
+      ? new Array<LayerDescription>(2 ** 14).fill(layer)
+      : [{ ...layer, mlp: { ...layer.mlp, experts: 2 ** 24 } }];
   const largest = process.resourceUsage().maxRSS;
   await refuses(
     () =>
-      native.Session.load(
-        { ...opened.description, config: { ...opened.description.config, [size]: 2 ** 24 } },
-        null,
-        null,
-      ),
-    'model.layers.',
+      native.Session.load({ ...opened.description, architecture: { ...architecture, layers } }, null, null),
+    'layers.',
   );
   expect(process.resourceUsage().maxRSS - largest).toBeLessThan(200_000);
 });

@@ -28,10 +28,10 @@ const plan = {
   round: 1,
   banned: new Int32Array(),
 };
-const { vocabulary } = description.config;
+const { vocabulary } = description.architecture;
 const tokens = Int32Array.from({ length: 60 }, (_, i) => (i * 7) % vocabulary);
 const canvas = { tokens, masked: Int32Array.of(1, 2, 30), plan };
-const request = { tokens, rows: null, logits: true, hidden: true, routing: true, forcedExperts: null };
+const request = { tokens, rows: null, logits: true, hidden: true, routing: true, forcedExperts: null, block: null };
 const logits = Float32Array.from({ length: tokens.length * 5 }, (_, i) => Math.sin(i));
 const small = { tokens: tokens.map((token) => token % 5), masked: canvas.masked, plan };
 const counter = Uint32Array.of(1, 2, 3, 4);

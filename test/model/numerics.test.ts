@@ -110,6 +110,7 @@ describe('the same canvas gives the same bits', () => {
         hidden: false,
         routing: false,
         forcedExperts: null,
+        block: null,
       }));
       for (const order of [requests, [...requests].reverse()]) {
         const packed = await session.forward(order, null);

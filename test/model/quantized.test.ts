@@ -1,5 +1,6 @@
 import { canvasesFor, type Distance, distance, type Opinion, opinionOf } from '../../bench/support/quality';
 import { DiffusionLM, type DType } from '../../lib';
+import { expertsOf } from '../../lib/families/traits';
 
 /** Bounds on the difference between predictions with quantized and with bf16 weights, on the embedded model's tasks. */
 const bounds = [
@@ -29,7 +30,9 @@ beforeAll(() =>
 
 const distanceOf = (dtype: DType): Promise<Distance> =>
   withModel(dtype, async (model) => {
-    const { vocabulary, expertsPerToken } = model.config.model;
+    const { architecture } = model.config;
+    const { vocabulary } = architecture;
+    const expertsPerToken = expertsOf(architecture)[0]?.expertsPerToken ?? 0;
     return distance(reference, await opinionOf(model, canvases), vocabulary, expertsPerToken);
   });
 

@@ -62,7 +62,13 @@ function unmask(replay: Replay, table: LogitsTable, canvas: StepInput, limit: Li
 async function replayed(replay: Replay, table: LogitsTable) {
   const options = optionsOf(replay);
   const special = { mask: null, eos: [], pad: null, bos: null };
-  const canvas = buildCanvas(options, { vocabulary: 24, maxPositions: 64, maxNewTokens: 64, special });
+  const canvas = buildCanvas(options, {
+    vocabulary: 24,
+    maxPositions: 64,
+    maxNewTokens: 64,
+    special,
+    causal: false,
+  });
   const sampling = { ...readSampling(options), steps: options.steps as number };
   const frames: TokenFrame[] = [];
   const run = { canvas, sampling, banned: new Int32Array(), stopAtEos: false };

@@ -60,7 +60,7 @@ const Way ways[] = {{"mapped", false, {}}, {"copied", true, {}}, {"q4", true, Qu
 std::unique_ptr<Model> load(TinyModel& tiny, const Manifest& manifest) {
   const AbortFlag never;
   return std::make_unique<Model>(
-      tiny.config(), makeCpuBackend(DType::bf16, 2), manifest, [](const LoadProgress&) {}, never);
+      tiny.architecture(), makeCpuBackend(DType::bf16, 2), manifest, [](const LoadProgress&) {}, never);
 }
 
 std::vector<int32_t> stepOnce(Model& model, bool filters) {

@@ -98,9 +98,10 @@ function tokenPrompt(prefix: number[], body: CompletionBody, { model, settings }
     throw new ApiError(400, 'context_length_exceeded', message, { param: 'prompt' });
   }
   const maxNewTokens = newTokens(body.max_tokens, true, model);
-  const banned = [model.config.tokens.maskTokenId];
+  const { maskTokenId } = model.config.tokens;
+  const banned = maskTokenId === null ? [] : [maskTokenId];
   try {
-    tokenList('prompt', prefix, model.config.model.vocabulary);
+    tokenList('prompt', prefix, model.config.architecture.vocabulary);
   } catch (error) {
     throw asFieldError(error);
   }

@@ -21,7 +21,7 @@ async function answers(model: DiffusionLM): Promise<void> {
   try {
     await model.generate('What is 1+1?', { maxNewTokens: 4, steps: 1, seed: 1 });
   } catch (error) {
-    const room = `but the model attends to ${model.config.model.maxPositions}`;
+    const room = `but the model attends to ${model.config.architecture.maxPositions}`;
     if (!(error instanceof RangeError && error.message.includes(room))) throw error;
   }
 }

@@ -1,27 +1,31 @@
 import { join } from 'node:path';
-import { readConfig } from '../../../lib/checkpoint/config';
+import { type ModelConfig, readConfig } from '../../../lib/checkpoint/config';
+import { rnd1Architecture } from './architectures';
 import { failure, fixtures, temporaryFolder } from './files';
 import { read, TINY } from './tiny-config';
+
+const thetaOf = ({ architecture }: ModelConfig) => architecture.layers[0]?.attention.ropeTheta;
 
 describe('a configuration', () => {
   test('gives every size of the golden checkpoint', async () => {
     const config = await readConfig(join(fixtures, 'tiny-moe'));
-    expect(config.model).toEqual({
-      layers: 3,
-      hidden: 64,
-      heads: 4,
-      keyValueHeads: 2,
-      headDim: 32,
-      experts: 8,
-      expertsPerToken: 2,
-      expertWidth: 48,
-      vocabulary: 512,
-      maxPositions: 4096,
-      rmsNormEpsilon: 1e-6,
-      ropeTheta: 1e6,
-      normTopkProb: true,
-      tieWordEmbeddings: false,
-    });
+    expect(config.family).toBe('rnd1');
+    expect(config.architecture).toEqual(
+      rnd1Architecture({
+        layers: 3,
+        hidden: 64,
+        heads: 4,
+        keyValueHeads: 2,
+        headDim: 32,
+        experts: 8,
+        expertsPerToken: 2,
+        expertWidth: 48,
+        vocabulary: 512,
+        maxPositions: 4096,
+        ropeTheta: 1e6,
+        normTopkProb: true,
+      }),
+    );
     expect(config.tokens).toEqual({ maskTokenId: 7, eosTokenIds: [5], padTokenId: 3, bosTokenId: null });
     expect(config.generation).toEqual({ steps: 64 });
     expect(config.declaredDtype).toBe('float32');
@@ -30,7 +34,7 @@ describe('a configuration', () => {
   });
 
   test('of RND1’s own sizes is accepted', async () => {
-    const { model, tokens, generation, declaredDtype } = await read(
+    const { architecture, tokens, generation, declaredDtype } = await read(
       {
         head_dim: 128,
         hidden_size: 2048,
@@ -53,7 +57,9 @@ describe('a configuration', () => {
       },
       { eos_token_id: [151645, 151643], pad_token_id: 151643, max_length: 256 },
     );
-    expect(model).toMatchObject({ layers: 48, hidden: 2048, experts: 128, vocabulary: 151936 });
+    expect(architecture).toMatchObject({ hidden: 2048, vocabulary: 151936 });
+    expect(architecture.layers).toHaveLength(48);
+    expect(architecture.layers[47]?.mlp).toMatchObject({ experts: 128, width: 768 });
     expect(tokens).toEqual({
       maskTokenId: 151669,
       eosTokenIds: [151645, 151643],
@@ -66,25 +72,26 @@ describe('a configuration', () => {
 
   test('may be another file of the folder', async () => {
     const folder = join(fixtures, 'tiny-wide');
-    expect((await readConfig(folder)).model.normTopkProb).toBe(true);
+    const normalises = ({ architecture }: ModelConfig) => architecture.layers[0]?.mlp;
+    expect(normalises(await readConfig(folder))).toMatchObject({ router: { normalise: true } });
     const other = await readConfig(folder, { configFile: 'config-nonorm.json' });
-    expect(other.model.normTopkProb).toBe(false);
+    expect(normalises(other)).toMatchObject({ router: { normalise: false } });
     expect(await failure(() => readConfig(folder, { configFile: 'no.json' }), 'invalid_checkpoint')).toBe(
       `${folder} has no no.json`,
     );
   });
 
   test('ties the head when it says so', async () => {
-    expect((await read({ tie_word_embeddings: true })).model.tieWordEmbeddings).toBe(true);
-    expect((await read({ tie_word_embeddings: undefined })).model.tieWordEmbeddings).toBe(false);
+    expect((await read({ tie_word_embeddings: true })).architecture.tiedHead).toBe(true);
+    expect((await read({ tie_word_embeddings: undefined })).architecture.tiedHead).toBe(false);
   });
 
   test('may have θ in rope_parameters', async () => {
     const parameters = { rope_type: 'default', rope_theta: 5e5, factor: null };
     const moved = await read({ rope_theta: undefined, rope_parameters: parameters });
-    expect(moved.model.ropeTheta).toBe(5e5);
-    expect((await read({ rope_theta: 5e5, rope_parameters: parameters })).model.ropeTheta).toBe(5e5);
-    expect((await read({ rope_parameters: { rope_type: 'default' } })).model.ropeTheta).toBe(1e6);
+    expect(thetaOf(moved)).toBe(5e5);
+    expect(thetaOf(await read({ rope_theta: 5e5, rope_parameters: parameters }))).toBe(5e5);
+    expect(thetaOf(await read({ rope_parameters: { rope_type: 'default' } }))).toBe(1e6);
     const message = await failure(() => read({ rope_parameters: parameters }), 'invalid_checkpoint');
     expect(message).toContain('rope_theta must be the 500000 of rope_parameters, not 1000000');
     const text = { rope_parameters: { rope_theta: '1e6' } };
@@ -118,7 +125,7 @@ describe('a missing or malformed configuration', () => {
 
   test('may begin with a byte order mark', async () => {
     const folder = temporaryFolder({ 'config.json': `\uFEFF${JSON.stringify(TINY)}` });
-    expect((await readConfig(folder)).model.layers).toBe(3);
+    expect((await readConfig(folder)).architecture.layers).toHaveLength(3);
   });
 
   const REQUIRED = [

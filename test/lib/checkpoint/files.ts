@@ -40,6 +40,18 @@ export function packed(tensors: readonly { name: string; shape: readonly number[
   return safetensors(header, end);
 }
 
+/** A file with these tensors; its header has an even length, as checkpoint writers ensure. */
+export function evenly(tensors: Parameters<typeof packed>[0], metadata?: Record<string, string>): Buffer {
+  const file = packed(tensors);
+  const length = Number(file.readBigUInt64LE());
+  const header = { ...JSON.parse(file.toString('utf8', 8, 8 + length)), __metadata__: metadata ?? {} };
+  const json = JSON.stringify(header);
+  const text = Buffer.from(json.padEnd(json.length + (json.length % 2)));
+  const start = Buffer.alloc(8);
+  start.writeBigUInt64LE(BigInt(text.length));
+  return Buffer.concat([start, text, file.subarray(8 + length)]);
+}
+
 /** Awaits the failure of a promise or call and checks that it is an `RND1Error` with this code. */
 export async function failure(run: () => unknown, code: RND1ErrorCode): Promise<string> {
   let outcome: unknown;

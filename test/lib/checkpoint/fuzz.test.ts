@@ -175,11 +175,11 @@ test('mutated configurations select every tensor or are refused', async () => {
       continue;
     }
     const { maskTokenId, eosTokenIds, padTokenId, bosTokenId } = read.tokens;
-    for (const id of [maskTokenId, ...eosTokenIds, padTokenId ?? 0, bosTokenId ?? 0]) {
-      if (!(Number.isInteger(id) && id >= 0 && id < read.model.vocabulary))
+    for (const id of [maskTokenId ?? -1, ...eosTokenIds, padTokenId ?? 0, bosTokenId ?? 0]) {
+      if (!(Number.isInteger(id) && id >= 0 && id < read.architecture.vocabulary))
         throw new Error(`seed ${seed}: ${id}`);
     }
-    const selected = await attempt(() => selectTensors(manifest, read.model), seed);
+    const selected = await attempt(() => selectTensors(manifest, read), seed);
     outcomes[selected ? 'selected' : 'misfit']++;
   }
   expect(outcomes.selected).toBeGreaterThan(50);

@@ -1,8 +1,8 @@
 import { truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { readConfig } from '../../../lib/checkpoint/config';
-import { Fields } from '../../../lib/checkpoint/fields';
 import { limitsOf, pythonJson, readJsonObject, readText } from '../../../lib/checkpoint/files';
+import { Fields } from '../../../lib/support/fields';
 import { failure, temporaryFolder } from './files';
 import { TINY } from './tiny-config';
 

@@ -1,15 +1,11 @@
 import { join } from 'node:path';
 import { inspectCheckpoint } from '../../../lib/checkpoint/inspect';
 import { readManifest } from '../../../lib/checkpoint/manifest';
-import {
-  isQuantizable,
-  type Quantization,
-  quantizationConfig,
-  quantizedParts,
-} from '../../../lib/checkpoint/quantization';
-import { expectedTensors, selectTensors } from '../../../lib/checkpoint/tensors';
+import { type Quantization, quantizationConfig, quantizedParts } from '../../../lib/checkpoint/quantization';
+import { selectTensors } from '../../../lib/checkpoint/tensors';
 import type { NativeQuantizedTensor } from '../../../types/native';
-import { failure, fixtures, packed, temporaryFolder } from './files';
+import { namedTensors } from './architectures';
+import { evenly, failure, fixtures, temporaryFolder } from './files';
 import { read, TINY } from './tiny-config';
 
 const q4: Quantization = { dtype: 'q4', group: 64 };
@@ -22,24 +18,12 @@ interface Stored {
 
 /** The tiny model's tensors as a quantized checkpoint has them. */
 async function storedTensors(quantization: Quantization): Promise<Stored[]> {
-  const { model } = await read({});
-  return [...expectedTensors(model)].flatMap(({ name, shape }): Stored[] => {
-    if (!isQuantizable(name)) return [{ name, dtype: 'BF16', shape }];
+  const { architecture } = await read({});
+  return namedTensors(architecture).flatMap(({ name, shape, matmul }): Stored[] => {
+    if (!matmul) return [{ name, dtype: 'BF16', shape }];
     const { data, scales, minimums } = quantizedParts(name, shape, quantization);
     return minimums === null ? [data, scales] : [data, scales, minimums];
   });
-}
-
-/** A file with these tensors; its header has an even length, as checkpoint writers ensure. */
-function evenly(tensors: readonly Stored[], metadata?: Record<string, string>): Buffer {
-  const file = packed(tensors);
-  const length = Number(file.readBigUInt64LE());
-  const header = { ...JSON.parse(file.toString('utf8', 8, 8 + length)), __metadata__: metadata ?? {} };
-  const json = JSON.stringify(header);
-  const text = Buffer.from(json.padEnd(json.length + (json.length % 2)));
-  const start = Buffer.alloc(8);
-  start.writeBigUInt64LE(BigInt(text.length));
-  return Buffer.concat([start, text, file.subarray(8 + length)]);
 }
 
 async function folderOf(
@@ -100,8 +84,8 @@ describe('the parts of a quantized weight', () => {
   });
 
   test('are those of products only', async () => {
-    const { model } = await read({});
-    const wide = [...expectedTensors(model)].map(({ name }) => name).filter((name) => !isQuantizable(name));
+    const { architecture } = await read({});
+    const wide = namedTensors(architecture).flatMap(({ name, matmul }) => (matmul ? [] : [name]));
     expect(new Set(wide.map((name) => name.replace(/\.\d+\./g, '.N.')))).toEqual(
       new Set([
         'model.embed_tokens.weight',
@@ -126,21 +110,22 @@ describe('selecting quantized tensors', () => {
     'finds all parts of %p',
     async (quantization) => {
       const folder = await folderOf(quantization);
-      const { model } = await read({});
+      const config = await read({});
       const manifest = await readManifest(folder);
-      const selected = selectTensors(manifest, model, quantization);
+      const selected = selectTensors(manifest, { ...config, quantization });
       expect(selected).toMatchObject({ dtype: 'bf16', weights: quantization.dtype, unknown: [] });
       expect(selected.tensors.map((tensor) => tensor.name)).toEqual(
-        [...expectedTensors(model)].map((tensor) => tensor.name),
+        namedTensors(config.architecture).map((tensor) => tensor.name),
       );
       const found = selected.tensors.find((tensor) => tensor.name === name) as NativeQuantizedTensor;
       const place = (suffix: string) => ({ file: 0, offset: manifest.tensors.get(name + suffix)?.offset });
       expect(found).toEqual({
+        role: 'layers.1.mlp.experts.2.down',
         name,
         ...place(''),
         dtype: quantization.dtype,
-        shape: [model.hidden, model.expertWidth],
-        group: quantizedParts(name, [model.hidden, model.expertWidth], quantization).group,
+        shape: [64, 48],
+        group: quantizedParts(name, [64, 48], quantization).group,
         scales: place('.scales'),
         minimums: quantization.dtype === 'q8' ? null : place('.minimums'),
       });
@@ -182,8 +167,7 @@ describe('selecting quantized tensors', () => {
   });
 
   test('names an unquantized weight where integers are said to be', async () => {
-    const { model } = await read({});
-    const wide = [model.hidden, model.expertWidth];
+    const wide = [64, 48];
     const message = await refusal(await folderOf(q4, changed(name, { dtype: 'BF16', shape: wide })));
     expect(message).toContain(`"${name}" has shape [${wide.join(', ')}]`);
   });

@@ -1,18 +1,14 @@
 import { join } from 'node:path';
 import { readConfig } from '../../../lib/checkpoint/config';
 import { inspectCheckpoint } from '../../../lib/checkpoint/inspect';
-import { readManifest } from '../../../lib/checkpoint/manifest';
-import {
-  type ExpectedTensor,
-  expectedTensorCount,
-  expectedTensors,
-  selectTensors,
-} from '../../../lib/checkpoint/tensors';
-import type { NativeConfig } from '../../../types/native';
+import { type Manifest, readManifest } from '../../../lib/checkpoint/manifest';
+import { expectedTensorCount, selectTensors } from '../../../lib/checkpoint/tensors';
+import type { Architecture } from '../../../types/native';
+import { namedTensors, type Rnd1Sizes, rnd1Architecture } from './architectures';
 import { failure, fixtures, packed, temporaryFolder } from './files';
 
 /** RND1's own sizes. */
-const RND1: NativeConfig = {
+const sizes: Rnd1Sizes = {
   layers: 48,
   hidden: 2048,
   heads: 32,
@@ -23,15 +19,14 @@ const RND1: NativeConfig = {
   expertWidth: 768,
   vocabulary: 151936,
   maxPositions: 40960,
-  rmsNormEpsilon: 1e-6,
   ropeTheta: 1e6,
   normTopkProb: true,
-  tieWordEmbeddings: false,
 };
+const RND1 = rnd1Architecture(sizes);
 
 /** Every size differs, so that no two shapes are alike by chance. */
-const SMALL: NativeConfig = {
-  ...RND1,
+const smallSizes: Rnd1Sizes = {
+  ...sizes,
   layers: 2,
   hidden: 6,
   heads: 4,
@@ -42,10 +37,21 @@ const SMALL: NativeConfig = {
   expertWidth: 5,
   vocabulary: 11,
 };
+const SMALL = rnd1Architecture(smallSizes);
 
-const all = (config: NativeConfig): (ExpectedTensor & { dtype?: string })[] => [...expectedTensors(config)];
+interface Named {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype?: string;
+}
 
-function folderWith(tensors: readonly (ExpectedTensor & { dtype?: string })[]) {
+const all = (architecture: Architecture): Named[] =>
+  namedTensors(architecture).map(({ name, shape }) => ({ name, shape }));
+
+const select = (manifest: Manifest, architecture: Architecture) =>
+  selectTensors(manifest, { family: 'rnd1', architecture, quantization: null, raw: {} });
+
+function folderWith(tensors: readonly Named[]) {
   return temporaryFolder({ 'model.safetensors': packed(tensors) });
 }
 
@@ -83,7 +89,7 @@ describe('the tensors that a model needs', () => {
   });
 
   test('have no head when it is tied', () => {
-    const tied = { ...SMALL, tieWordEmbeddings: true };
+    const tied = { ...SMALL, tiedHead: true };
     expect(all(tied).map(({ name }) => name)).toEqual(
       all(SMALL)
         .map(({ name }) => name)
@@ -94,10 +100,10 @@ describe('the tensors that a model needs', () => {
 
   test.each(['tiny-moe', 'tiny-moe-sharded-bf16', 'tiny-wide'])('are those of %s exactly', async (name) => {
     const folder = join(fixtures, name);
-    const { model } = await readConfig(folder);
-    const selected = selectTensors(await readManifest(folder), model);
+    const config = await readConfig(folder);
+    const selected = selectTensors(await readManifest(folder), config);
     expect(selected.unknown).toEqual([]);
-    expect(selected.tensors).toHaveLength(expectedTensorCount(model));
+    expect(selected.tensors).toHaveLength(expectedTensorCount(config.architecture));
     expect(selected.dtype).toBe(name.endsWith('bf16') ? 'bf16' : 'f32');
   });
 });
@@ -110,11 +116,13 @@ describe('selecting them', () => {
       { name: 'rotary.inv_freq', shape: [4], dtype: 'F64' },
     ]);
     const manifest = await readManifest(folder);
-    const selected = selectTensors(manifest, SMALL);
+    const selected = select(manifest, SMALL);
     expect(selected.unknown).toEqual(['model.layers.2.mlp.gate.weight', 'rotary.inv_freq']);
     expect(selected.tensors.map(({ name }) => name)).toEqual(all(SMALL).map(({ name }) => name));
     const norm = manifest.tensors.get('model.norm.weight');
+    expect(selected.tensors.map(({ role }) => role)).toEqual(namedTensors(SMALL).map(({ role }) => role));
     expect(selected.tensors.at(-2)).toEqual({
+      role: 'norm',
       name: 'model.norm.weight',
       file: 0,
       offset: norm?.offset,
@@ -125,16 +133,14 @@ describe('selecting them', () => {
 
   test('lists a head that is not used because it is tied', async () => {
     const manifest = await readManifest(folderWith(all(SMALL)));
-    expect(selectTensors(manifest, { ...SMALL, tieWordEmbeddings: true }).unknown).toEqual([
-      'lm_head.weight',
-    ]);
+    expect(select(manifest, { ...SMALL, tiedHead: true }).unknown).toEqual(['lm_head.weight']);
   });
 
   test('counts and names what is missing', async () => {
     const kept = all(SMALL).filter(({ name }) => !name.includes('experts'));
     const folder = folderWith(kept);
     const manifest = await readManifest(folder);
-    const message = await failure(() => selectTensors(manifest, SMALL), 'invalid_checkpoint');
+    const message = await failure(() => select(manifest, SMALL), 'invalid_checkpoint');
     expect(message).toContain(`${folder}: 18 of the 39 tensors that the model needs are missing`);
     expect(message).toContain('"model.layers.0.mlp.experts.0.gate_proj.weight"');
     expect(message).toContain('and 13 more');
@@ -147,7 +153,7 @@ describe('selecting them', () => {
       ),
     );
     const manifest = await readManifest(folder);
-    const message = await failure(() => selectTensors(manifest, SMALL), 'invalid_checkpoint');
+    const message = await failure(() => select(manifest, SMALL), 'invalid_checkpoint');
     expect(message).toContain(join(folder, 'model.safetensors'));
     for (const layer of [0, 1]) {
       expect(message).toContain(
@@ -161,20 +167,17 @@ describe('selecting them', () => {
       all(SMALL).map((tensor) => (tensor.name === 'model.norm.weight' ? { ...tensor, dtype } : tensor)),
     );
     const manifest = await readManifest(folder);
-    const message = await failure(() => selectTensors(manifest, SMALL), 'invalid_checkpoint');
+    const message = await failure(() => select(manifest, SMALL), 'invalid_checkpoint');
     expect(message).toContain(`tensor "model.norm.weight" is ${dtype}`);
   });
 
   test('allows mixed dtypes; that of most bytes is the checkpoint’s own', async () => {
     const mixed = (isWide: (name: string) => boolean) =>
       all(SMALL).map((tensor) => ({ ...tensor, dtype: isWide(tensor.name) ? 'F32' : 'F16' }));
-    const norms = selectTensors(await readManifest(folderWith(mixed((name) => /norm/.test(name)))), SMALL);
+    const norms = select(await readManifest(folderWith(mixed((name) => /norm/.test(name)))), SMALL);
     expect(norms.dtype).toBe('f16');
     expect(norms.tensors.find(({ name }) => name === 'model.norm.weight')?.dtype).toBe('f32');
-    const experts = selectTensors(
-      await readManifest(folderWith(mixed((name) => /mlp|proj/.test(name)))),
-      SMALL,
-    );
+    const experts = select(await readManifest(folderWith(mixed((name) => /mlp|proj/.test(name)))), SMALL);
     expect(experts.dtype).toBe('f32');
     const wide = (name: string) => /mlp|proj/.test(name);
     const bytes = all(SMALL).reduce(
@@ -186,9 +189,9 @@ describe('selecting them', () => {
 
   test('does not enumerate absurd configurations', async () => {
     const manifest = await readManifest(folderWith([{ name: 'a', shape: [1] }]));
-    const absurd = { ...SMALL, layers: 2 ** 31 - 1, experts: 2 ** 31 - 1 };
-    const message = await failure(() => selectTensors(manifest, absurd), 'invalid_checkpoint');
-    expect(message).toContain('2147483647 layers of 2147483647 experts');
+    const absurd = rnd1Architecture({ ...smallSizes, layers: 2 ** 14, experts: 2 ** 24 });
+    const message = await failure(() => select(manifest, absurd), 'invalid_checkpoint');
+    expect(message).toContain('16384 layers of 16777216 experts');
     expect(message).toContain('the checkpoint has 1');
   });
 });
@@ -210,7 +213,7 @@ describe('inspection', () => {
   test('takes another configuration file, and sees that there is no tokenizer', async () => {
     const folder = join(fixtures, 'tiny-wide');
     const report = await inspectCheckpoint(folder, { configFile: 'config-nonorm.json' });
-    expect(report.config.model.normTopkProb).toBe(false);
+    expect(report.config.architecture.layers[0]?.mlp).toMatchObject({ router: { normalise: false } });
     expect(report.tokenizer).toBe(false);
   });
 });

@@ -6,6 +6,7 @@ const model: CanvasModel = {
   vocabulary: 100,
   maxPositions: 64,
   maxNewTokens: 12,
+  causal: false,
   special: { mask: 7, eos: [5, 6], pad: 3, bos: null },
 };
 

@@ -10,6 +10,7 @@ const model: CanvasModel = {
   vocabulary,
   maxPositions: 128,
   maxNewTokens: 64,
+  causal: false,
   special: { mask: 7, eos: [5], pad: 3, bos: null },
 };
 

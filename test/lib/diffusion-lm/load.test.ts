@@ -11,7 +11,8 @@ describe('load', () => {
     const model = await DiffusionLM.load();
     const { description } = sessionOf();
     expect(description).toMatchObject({ device: 'cpu', dtype: 'bf16', threads: availableParallelism() });
-    expect(description.config).toMatchObject({ layers: 4, hidden: 128, vocabulary: 264 });
+    expect(description.architecture).toMatchObject({ hidden: 128, vocabulary: 264 });
+    expect(description.architecture.layers).toHaveLength(4);
     expect(description.files).toEqual([join(nano, 'model.safetensors')]);
     expect(model.info).toEqual({
       folder: nano,

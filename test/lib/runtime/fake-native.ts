@@ -1,3 +1,4 @@
+import { expertsOf } from '../../../lib/families/traits';
 import type { Native } from '../../../lib/runtime/binding';
 import type { ForwardRequest, ForwardResult, SessionDescription, StepCanvas } from '../../../types/native';
 import { stepOracle } from '../denoising/step-oracle';
@@ -13,7 +14,7 @@ export class FakeModelSession extends FakeSession {
     readonly description: SessionDescription,
     model: FakeModel,
   ) {
-    super(description.config.vocabulary, model);
+    super(description.architecture.vocabulary, model);
     const { device, threads, dtype } = description;
     this.info = { device, threads, dtype, instructionSet: 'imaginary', weightBytes: 12345 };
   }
@@ -27,7 +28,9 @@ export class FakeModelSession extends FakeSession {
       }),
       this.beforeResult([]),
     ]);
-    const { layers, hidden, experts, expertsPerToken, vocabulary } = this.description.config;
+    const { layers, hidden, vocabulary } = this.description.architecture;
+    const routed = expertsOf(this.description.architecture);
+    const { experts = 0, expertsPerToken = 0 } = routed[0] ?? {};
     return requests.map(({ tokens, rows, ...wanted }) => {
       const positions = [...(rows ?? tokens.keys())];
       const numbers = (outer: number, inner: number, base: number) =>
@@ -36,10 +39,12 @@ export class FakeModelSession extends FakeSession {
         ).flat(2);
       return {
         logits: Float32Array.from(numbers(1, vocabulary, 1000)),
-        hidden: wanted.hidden ? Float32Array.from(numbers(layers + 2, hidden, 2000)) : null,
-        routerLogits: wanted.routing ? Float32Array.from(numbers(layers, experts, 3000)) : null,
-        expertIds: wanted.routing ? Int32Array.from(numbers(layers, expertsPerToken, 4000)) : null,
-        expertWeights: wanted.routing ? Float32Array.from(numbers(layers, expertsPerToken, 5000)) : null,
+        hidden: wanted.hidden ? Float32Array.from(numbers(layers.length + 2, hidden, 2000)) : null,
+        routerLogits: wanted.routing ? Float32Array.from(numbers(routed.length, experts, 3000)) : null,
+        expertIds: wanted.routing ? Int32Array.from(numbers(routed.length, expertsPerToken, 4000)) : null,
+        expertWeights: wanted.routing
+          ? Float32Array.from(numbers(routed.length, expertsPerToken, 5000))
+          : null,
       };
     });
   }
@@ -69,7 +74,7 @@ export class FakeNative {
       await this.whileLoading();
       if (abort?.aborted) throw Object.assign(new Error('aborted'), { code: 'aborted' });
       onProgress?.(2, 2, 4, 4);
-      const model = this.model ?? madeUpModel(description.config.vocabulary);
+      const model = this.model ?? madeUpModel(description.architecture.vocabulary);
       const session = new FakeModelSession(description, model);
       this.sessions.push(session);
       return session;

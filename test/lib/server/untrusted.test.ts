@@ -75,7 +75,7 @@ test.each([
 test('a text that cannot fit does not become tokens at all', async () => {
   const served = await serve();
   const encode = jest.spyOn(served.model.textWorkers, 'encode');
-  const { maxPositions } = served.model.config.model;
+  const { maxPositions } = served.model.config.architecture;
   const long = 'a'.repeat(maxPositions * '<|endoftext|>'.length + 1);
   for (const [path, body] of [
     ['/v1/completions', { prompt: long, max_tokens: 1 }],

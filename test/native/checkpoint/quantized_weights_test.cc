@@ -13,7 +13,11 @@
 namespace rnd1::test {
 namespace {
 
-bool isMatmul(const std::string& name) { return name.ends_with("_proj.weight") || name == "lm_head.weight"; }
+bool isMatmul(const std::string& role) {
+  for (const char* end : {"query", "key", "value", "output", "gate", "up", "down", "head"})
+    if (role.ends_with(end)) return true;
+  return false;
+}
 
 /** A quantized copy of a tiny model. */
 struct QuantizedFile {
@@ -26,7 +30,7 @@ struct QuantizedFile {
     shard.sources = unquantized.files;
     uint64_t end = 6;  // scales at even offsets, integers at any
     for (const auto& [name, source] : unquantized.tensors) {
-      ShardTensor tensor{name, source, {}, end, 0, {}};
+      ShardTensor tensor{source.name, source, {}, end, 0, {}};
       TensorLocation location = source;
       location.offset = end;
       if (isMatmul(name)) {
@@ -67,7 +71,7 @@ struct QuantizedFile {
 std::unique_ptr<Model> loaded(const TinyModel& tiny, const Manifest& manifest, int threads = 2) {
   const AbortFlag never;
   return std::make_unique<Model>(
-      tiny.config(), makeCpuBackend(DType::f32, threads), manifest, [](const LoadProgress&) {}, never);
+      tiny.architecture(), makeCpuBackend(DType::f32, threads), manifest, [](const LoadProgress&) {}, never);
 }
 
 Matrix logitsOf(Model& model) {
@@ -122,7 +126,8 @@ void tiedHeadsStayUnquantized() {
   unquantized.quantize = Quantization{DType::q8, 64};
   const auto quantized = loaded(tiny, unquantized);
   expect(quantized->weightBytes() < loadedAsIs->weightBytes(), "nothing is quantized");
-  expect(quantized->weightBytes() > tiny.config().vocabulary * tiny.config().hidden * 2, "the embedding is");
+  expect(quantized->weightBytes() > tiny.architecture().vocabulary * tiny.architecture().hidden * 2,
+         "the embedding is");
 }
 
 template <typename Body>
@@ -143,7 +148,7 @@ void refusesManifests() {
   TinyModel tiny(85);
   const QuantizedFile file(tiny, {DType::q4, 64});
   file.fill();
-  const std::string name = "model.layers.1.mlp.experts.4.up_proj.weight", path = file.shard.path;
+  const std::string name = "layers.1.mlp.experts.4.up", path = file.shard.path;
   const uint64_t size = std::filesystem::file_size(path);
   const auto refuse = [&](const auto& change, std::initializer_list<std::string> words,
                           Location location = Location::current()) {
@@ -161,10 +166,10 @@ void refusesManifests() {
   refuse([](TensorLocation& tensor) { tensor.scales.offset |= 1; }, {name + ".scales", "odd"});
   refuse([](TensorLocation& tensor) { tensor.minimums.file = 1; }, {name});
   Manifest bent = file.manifest;
-  TensorLocation& norm = bent.tensors.at("model.norm.weight");
+  TensorLocation& norm = bent.tensors.at("norm");
   norm.dtype = DType::q8;
   norm.group = 64;
-  expectError([&] { loaded(tiny, bent); }, ErrorCode::invalidCheckpoint, {"model.norm.weight", path});
+  expectError([&] { loaded(tiny, bent); }, ErrorCode::invalidCheckpoint, {"stored/norm", path});
 }
 
 void reportsProgress() {
@@ -211,7 +216,7 @@ void namesWhatHasNoScale() {
   TinyModel tiny(88);
   const QuantizedFile file(tiny, {DType::q8, 64});
   // NaN in the middle of one weight.
-  const std::string name = "model.layers.2.self_attn.k_proj.weight", path = file.shard.sources[0];
+  const std::string name = "layers.2.attention.key", path = file.shard.sources[0];
   {
     std::fstream stream(path, std::ios::binary | std::ios::in | std::ios::out);
     stream.seekp(static_cast<std::streamoff>(tiny.manifest().tensors.at(name).offset + 100));
@@ -231,7 +236,7 @@ void quantizingAborts() {
   expectError(
       [&] {
         const Model model(
-            tiny.config(), makeCpuBackend(DType::f32, 2), unquantized,
+            tiny.architecture(), makeCpuBackend(DType::f32, 2), unquantized,
             [&](const LoadProgress& progress) {
               if (progress.tensors >= 5) abort.abort();
             },

@@ -56,12 +56,12 @@ void refusesFiles() {
 }
 
 /** Loading must fail with this code and name the words. */
-void expectRefused(const Config& config, const Manifest& manifest, ErrorCode code,
+void expectRefused(const Architecture& architecture, const Manifest& manifest, ErrorCode code,
                    std::initializer_list<const char*> words, Location location = Location::current()) {
   const AbortFlag never;
   try {
     const Model model(
-        config, makeCpuBackend(DType::f32, 1), manifest, [](const LoadProgress&) {}, never);
+        architecture, makeCpuBackend(DType::f32, 1), manifest, [](const LoadProgress&) {}, never);
     fail("it loads", location);
   } catch (const Error& error) {
     expectEqual(std::string(errorCodeName(error.code())), errorCodeName(code), error.what(), location);
@@ -73,7 +73,7 @@ void expectRefused(const Config& config, const Manifest& manifest, ErrorCode cod
 
 void refusesWeights() {
   TinyModel tiny(91);
-  const std::string name = "model.layers.2.mlp.experts.6.down_proj.weight";
+  const std::string name = "layers.2.mlp.experts.6.down";
   const Manifest good = tiny.manifest();
   const std::string path = good.files[0];
   const auto bend = [&](const auto& change) {
@@ -81,31 +81,31 @@ void refusesWeights() {
     change(bent, bent.tensors[name]);
     return bent;
   };
-  const Config& config = tiny.config();
-  expectRefused(config, bend([&](Manifest& all, TensorLocation&) { all.tensors.erase(name); }),
+  const Architecture& architecture = tiny.architecture();
+  expectRefused(architecture, bend([&](Manifest& all, TensorLocation&) { all.tensors.erase(name); }),
                 ErrorCode::invalidCheckpoint, {"missing", name.c_str()});
-  expectRefused(config,
+  expectRefused(architecture,
                 bend([](Manifest&, TensorLocation& tensor) { std::swap(tensor.shape[0], tensor.shape[1]); }),
                 ErrorCode::invalidCheckpoint, {name.c_str(), path.c_str(), "[27, 48]", "[48, 27]"});
-  expectRefused(config, bend([](Manifest&, TensorLocation& tensor) { tensor.shape = {48 * 27}; }),
+  expectRefused(architecture, bend([](Manifest&, TensorLocation& tensor) { tensor.shape = {48 * 27}; }),
                 ErrorCode::invalidCheckpoint, {name.c_str(), path.c_str()});
-  expectRefused(config, bend([](Manifest&, TensorLocation& tensor) { tensor.file = 1; }),
+  expectRefused(architecture, bend([](Manifest&, TensorLocation& tensor) { tensor.file = 1; }),
                 ErrorCode::invalidCheckpoint, {name.c_str()});
   // Sizes whose product or sum overflows int64_t, also of a tensor that is not loaded.
   constexpr int64_t large = int64_t{1} << 40;
   for (const std::vector<int64_t>& shape : std::vector<std::vector<int64_t>>{
            {large, large}, {-1, 4}, {int64_t{1} << 53}, {0, large, large, large}})
     for (const DType dtype : {DType::f32, DType::q8, DType::q4})
-      expectRefused(config, bend([&](Manifest& all, TensorLocation&) {
-                      all.tensors["other"] = {0, 0, dtype, shape, 64};
+      expectRefused(architecture, bend([&](Manifest& all, TensorLocation&) {
+                      all.tensors["other"] = {"other", 0, 0, dtype, shape, 64};
                     }),
                     ErrorCode::invalidCheckpoint, {"other", "impossible shape"});
   const auto size = static_cast<uint64_t>(std::filesystem::file_size(path));
   // One byte too far, far after the end, and an overflow of offset plus length.
   for (const uint64_t offset : {size - 2 * 48 * 27 + 1, size + 1, ~uint64_t{0} - 10})
-    expectRefused(config, bend([&](Manifest&, TensorLocation& tensor) { tensor.offset = offset; }),
+    expectRefused(architecture, bend([&](Manifest&, TensorLocation& tensor) { tensor.offset = offset; }),
                   ErrorCode::invalidCheckpoint, {name.c_str(), path.c_str()});
-  expectRefused(config,
+  expectRefused(architecture,
                 bend([](Manifest& all, TensorLocation&) { all.files[0] = "/nonexistent/a.safetensors"; }),
                 ErrorCode::io, {"/nonexistent/a.safetensors"});
 }
@@ -114,18 +114,24 @@ void refusesConfigs() {
   TinyModel tiny(92);
   const Manifest manifest = tiny.manifest();
   const auto refuse = [&](const auto& change, const char* word, Location location = Location::current()) {
-    Config config = tiny.config();
-    change(config);
-    expectRefused(config, manifest, ErrorCode::unsupportedModel, {word}, location);
+    Architecture architecture = tiny.architecture();
+    change(architecture);
+    expectRefused(architecture, manifest, ErrorCode::unsupportedModel, {word}, location);
   };
-  refuse([](Config& config) { config.layers = 0; }, "size");
-  refuse([](Config& config) { config.vocabulary = -1; }, "size");
-  refuse([](Config& config) { config.hidden = int64_t{1} << 40; }, "size");
-  refuse([](Config& config) { config.headDim = 21; }, "head_dim");
-  refuse([](Config& config) { config.keyValueHeads = 4; }, "num_key_value_heads");
-  refuse([](Config& config) { config.expertsPerToken = 8; }, "num_experts_per_tok");
-  refuse([](Config& config) { config.ropeTheta = 0; }, "rope_theta");
-  refuse([](Config& config) { config.rmsNormEpsilon = std::nanf(""); }, "rms_norm_eps");
+  refuse([](Architecture& a) { a.layers.clear(); }, "size");
+  refuse([](Architecture& a) { a.vocabulary = -1; }, "size");
+  refuse([](Architecture& a) { a.hidden = int64_t{1} << 40; }, "size");
+  refuse([](Architecture& a) { a.layers[2].attention.heads.headDim = 21; }, "head dimension");
+  refuse([](Architecture& a) { a.layers[1].attention.heads.keyValueHeads = 4; }, "key/value heads");
+  refuse([](Architecture& a) { a.layers[0].mlp.expertsPerToken = 8; }, "experts per token");
+  refuse([](Architecture& a) { a.layers[0].mlp.experts = 8; }, "same number");
+  refuse([](Architecture& a) { a.layers[0].attention.ropeTheta = 0; }, "theta");
+  refuse([](Architecture& a) { a.layers[0].attention.rotaryWidth = 22; }, "rotary width");
+  refuse([](Architecture& a) { a.layers[0].attention.mask.block = -1; }, "block");
+  refuse([](Architecture& a) { a.layers[0].mlp.selectionBias = true; }, "softmax router");
+  refuse([](Architecture& a) { a.layers[1].mlp.sharedWidth = -1; }, "size");
+  refuse([](Architecture& a) { a.prediction.shift = 2; }, "shift");
+  refuse([](Architecture& a) { a.rmsNormEpsilon = std::nanf(""); }, "epsilon");
 }
 
 void reportsProgress() {
@@ -135,7 +141,7 @@ void reportsProgress() {
     std::vector<LoadProgress> events;
     const AbortFlag never;
     const Model model(
-        tiny.config(), makeCpuBackend(DType::f32, 1), manifest,
+        tiny.architecture(), makeCpuBackend(DType::f32, 1), manifest,
         [&](const LoadProgress& progress) { events.push_back(progress); }, never);
     if (!expect(!events.empty(), "no events")) return;
     for (size_t i = 1; i < events.size(); ++i)
@@ -157,7 +163,7 @@ void loadingAborts() {
   AbortFlag abort;
   try {
     const Model model(
-        tiny.config(), makeCpuBackend(DType::f32, 1), tiny.manifest(),
+        tiny.architecture(), makeCpuBackend(DType::f32, 1), tiny.manifest(),
         [&](const LoadProgress& progress) {
           if (progress.tensors >= 5) abort.abort();
         },
@@ -181,7 +187,7 @@ void copiesWeights() {
     const auto load = [&](bool copied) {
       manifest.copied = copied;
       return std::make_unique<Model>(
-          tiny.config(), makeCpuBackend(computeDtype, 1), manifest, [](const LoadProgress&) {}, never);
+          tiny.architecture(), makeCpuBackend(computeDtype, 1), manifest, [](const LoadProgress&) {}, never);
     };
     const auto mapped = load(false), copied = load(true);
     expectEqual(copied->weightBytes(), mapped->weightBytes(), "weight bytes");
@@ -229,7 +235,7 @@ void quantizesFromFiles() {
   bool cut = false;
   const auto load = [&] {
     const Model model(
-        tiny.config(), makeCpuBackend(DType::bf16, 2), manifest,
+        tiny.architecture(), makeCpuBackend(DType::bf16, 2), manifest,
         [&](const LoadProgress& progress) {
           // Truncates during loading, after the file size was checked.
           if (!std::exchange(cut, true)) std::filesystem::resize_file(path, 3000);

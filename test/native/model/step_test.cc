@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "allocations.h"
 #include "core/error.h"
 #include "model_support.h"
@@ -57,9 +59,10 @@ void expectSameStep(const Canvas& actual, const Canvas& expected, const std::str
   }
 }
 
-void stepIsForwardScoreUnmask() {
-  forEachFactory([](const BackendFactory& make) {
-    TinyModel tiny(78);
+/** The logits of a row predict the next position, or their own; position 0 keeps its token, or not. */
+void stepIsForwardScoreUnmask(Prediction prediction) {
+  forEachFactory([&](const BackendFactory& make) {
+    TinyModel tiny(78, {true, false, {DType::bf16}, [&](Architecture& a) { a.prediction = prediction; }});
     const auto model = tiny.load(make(2));
     Noise noise(78);
     auto canvases = stepCanvases(noise);
@@ -77,13 +80,14 @@ void stepIsForwardScoreUnmask() {
         const int32_t position = canvas.masked[m];
         rows.push_back({0, position, canvas.tokens[static_cast<size_t>(position)]});
         const Score& score = canvas.scores[m];
-        if (position == 0) {
+        if (position == 0 && prediction.keepsFirst) {
           expectEqual(score.token, canvas.tokens[0], "token of position 0");
+          expectEqual(score.confidence, std::numeric_limits<float>::lowest(), "confidence of position 0");
           continue;
         }
-        // The logits of a position predict the next one.
-        const auto truth = oracle::score({logits.row(position - 1), static_cast<size_t>(logits.columns)},
-                                         canvas.sampling, position);
+        const float* predicting = logits.row(position == 0 ? 0 : position - prediction.shift);
+        const auto truth =
+            oracle::score({predicting, static_cast<size_t>(logits.columns)}, canvas.sampling, position);
         expect(score.token == truth.token || truth.keys[static_cast<size_t>(truth.token)] -
                                                      truth.keys[static_cast<size_t>(score.token)] <
                                                  decisionSlack,
@@ -97,6 +101,10 @@ void stepIsForwardScoreUnmask() {
     }
   });
 }
+
+void predictsNext() { stepIsForwardScoreUnmask(previousRow); }
+void predictsOwn() { stepIsForwardScoreUnmask({0, false}); }
+void predictsNextAndFirst() { stepIsForwardScoreUnmask({1, false}); }
 
 void stepsStandAlone() {
   forEachFactory([](const BackendFactory& make) {
@@ -211,7 +219,9 @@ void abortsOn(const BackendFactory& make) {
 }
 
 const DeviceTests stepTests{
-    {"model: a step is forward, shift, score and unmask", stepIsForwardScoreUnmask},
+    {"model: a step is forward, shift, score and unmask", predictsNext},
+    {"model: a step where rows predict their own position", predictsOwn},
+    {"model: a step where position 0 is predicted, too", predictsNextAndFirst},
     {"model: a step has the same bits in any batch, with any number of threads", stepsStandAlone},
     {"model: NaN fails its own canvas alone", notFinite},
     {"model: a step allocates nothing", stepAllocatesNothing},

@@ -6,75 +6,94 @@ namespace {
 // Odd on purpose: the tensors after it are misaligned, as in a file with an odd header.
 constexpr uint64_t headerBytes = 13;
 
-std::string layerName(int64_t layer) { return "model.layers." + std::to_string(layer) + "."; }
+std::string layerRole(size_t layer) { return "layers." + std::to_string(layer) + "."; }
 
 }  // namespace
 
 TinyModel::TinyModel(uint64_t seed, const TinyOptions& options) : options_(options) {
-  config_.layers = 3;
-  config_.hidden = 48;
-  config_.heads = 6;
-  config_.keyValueHeads = 2;
-  config_.headDim = 20;
-  config_.experts = 7;
-  config_.expertsPerToken = 3;
-  config_.expertWidth = 27;
-  config_.vocabulary = 101;
-  config_.maxPositions = 512;
-  config_.rmsNormEpsilon = 1e-6f;
-  config_.ropeTheta = 1e4;
-  config_.normTopkProb = options.normTopkProb;
-  config_.tieWordEmbeddings = options.tieWordEmbeddings;
-  const HeadLayout heads = config_.headLayout();
-  const int64_t hidden = config_.hidden;
+  LayerShape layer;
+  layer.attention.heads = {6, 2, 20};
+  layer.attention.headNorms = true;
+  layer.attention.rotaryWidth = 20;
+  layer.attention.ropeTheta = 1e4;
+  layer.mlp.width = 27;
+  layer.mlp.experts = 7;
+  layer.mlp.expertsPerToken = 3;
+  layer.mlp.normalise = options.normTopkProb;
+  architecture_.layers.assign(3, layer);
+  architecture_.hidden = 48;
+  architecture_.vocabulary = 101;
+  architecture_.maxPositions = 512;
+  architecture_.rmsNormEpsilon = 1e-6f;
+  architecture_.tiedHead = options.tieWordEmbeddings;
+  architecture_.prediction = previousRow;
+  options.change(architecture_);
   Noise noise(seed);
-  add(noise, "model.embed_tokens.weight", config_.vocabulary, hidden, 1);
-  for (int64_t layer = 0; layer < config_.layers; ++layer) {
-    const std::string prefix = layerName(layer);
-    add(noise, prefix + "input_layernorm.weight", 1, hidden, 0.2f, 1);
-    add(noise, prefix + "self_attn.q_proj.weight", heads.queryColumns(), hidden, 0.2f);
-    add(noise, prefix + "self_attn.k_proj.weight", heads.keyValueColumns(), hidden, 0.2f);
-    add(noise, prefix + "self_attn.v_proj.weight", heads.keyValueColumns(), hidden, 0.2f);
-    add(noise, prefix + "self_attn.o_proj.weight", hidden, heads.queryColumns(), 0.2f);
-    add(noise, prefix + "self_attn.q_norm.weight", 1, heads.headDim, 0.2f, 1.3f);
-    add(noise, prefix + "self_attn.k_norm.weight", 1, heads.headDim, 0.2f, 1.3f);
-    add(noise, prefix + "post_attention_layernorm.weight", 1, hidden, 0.2f, 1);
-    add(noise, prefix + "mlp.gate.weight", config_.experts, hidden, 0.2f);
-    for (int64_t expert = 0; expert < config_.experts; ++expert) {
-      const std::string name = prefix + "mlp.experts." + std::to_string(expert) + ".";
-      add(noise, name + "gate_proj.weight", config_.expertWidth, hidden, 0.2f);
-      add(noise, name + "up_proj.weight", config_.expertWidth, hidden, 0.2f);
-      add(noise, name + "down_proj.weight", hidden, config_.expertWidth, 0.2f);
-    }
-  }
-  add(noise, "model.norm.weight", 1, hidden, 0.2f, 1);
-  if (!options.tieWordEmbeddings) add(noise, "lm_head.weight", config_.vocabulary, hidden, 0.3f);
+  add(noise, "embedding", architecture_.vocabulary, architecture_.hidden, 1);
+  for (size_t index = 0; index < architecture_.layers.size(); ++index) addLayer(noise, index);
+  add(noise, "norm", 1, architecture_.hidden, 0.2f, 1);
+  if (!architecture_.tiedHead) add(noise, "head", architecture_.vocabulary, architecture_.hidden, 0.3f);
 }
 
-void TinyModel::add(Noise& noise, const std::string& name, int64_t rows, int64_t columns, float deviation,
+void TinyModel::addLayer(Noise& noise, size_t index) {
+  const auto& [attention, mlp] = architecture_.layers[index];
+  const HeadLayout& heads = attention.heads;
+  const int64_t hidden = architecture_.hidden;
+  std::string role = layerRole(index) + "attention.";
+  add(noise, role + "norm", 1, hidden, 0.2f, 1);
+  add(noise, role + "query", heads.queryColumns(), hidden, 0.2f);
+  add(noise, role + "key", heads.keyValueColumns(), hidden, 0.2f);
+  add(noise, role + "value", heads.keyValueColumns(), hidden, 0.2f);
+  add(noise, role + "output", hidden, heads.queryColumns(), 0.2f);
+  if (attention.headNorms) {
+    add(noise, role + "queryNorm", 1, heads.headDim, 0.2f, 1.3f);
+    add(noise, role + "keyNorm", 1, heads.headDim, 0.2f, 1.3f);
+  }
+  if (attention.bias) {
+    add(noise, role + "queryBias", 1, heads.queryColumns(), 0.3f);
+    add(noise, role + "keyBias", 1, heads.keyValueColumns(), 0.3f);
+    add(noise, role + "valueBias", 1, heads.keyValueColumns(), 0.3f);
+  }
+  role = layerRole(index) + "mlp.";
+  add(noise, role + "norm", 1, hidden, 0.2f, 1);
+  if (mlp.experts == 0) return addMlp(noise, role, mlp.width);
+  add(noise, role + "router", mlp.experts, hidden, 0.2f);
+  for (int64_t expert = 0; expert < mlp.experts; ++expert)
+    addMlp(noise, role + "experts." + std::to_string(expert) + ".", mlp.width);
+  if (mlp.selectionBias) add(noise, role + "selectionBias", 1, mlp.experts, 0.1f);
+  if (mlp.sharedWidth > 0) addMlp(noise, role + "shared.", mlp.sharedWidth);
+}
+
+void TinyModel::addMlp(Noise& noise, const std::string& role, int64_t width) {
+  add(noise, role + "gate", width, architecture_.hidden, 0.2f);
+  add(noise, role + "up", width, architecture_.hidden, 0.2f);
+  add(noise, role + "down", architecture_.hidden, width, 0.2f);
+}
+
+void TinyModel::add(Noise& noise, const std::string& role, int64_t rows, int64_t columns, float deviation,
                     float mean) {
-  const DType dtype = options_.dtypes[order_.size() % options_.dtypes.size()];
+  // The biases of a layer have one dtype.
+  const bool bias = role.ends_with("Bias");
+  const DType dtype = options_.dtypes[bias ? 0 : order_.size() % options_.dtypes.size()];
   Matrix values(rows, columns);
   for (float& value : values.values) value = roundTo(dtype, mean + deviation * noise.normal());
-  order_.push_back(name);
-  dtypes_[name] = dtype;
-  values_[name] = values;
+  order_.push_back(role);
+  dtypes_[role] = dtype;
+  values_[role] = values;
 }
 
-void TinyModel::spoilToken(int32_t token) {
-  values_["model.embed_tokens.weight"].at(token, 5) = std::nanf("");
-}
+void TinyModel::spoilToken(int32_t token) { values_["embedding"].at(token, 5) = std::nanf(""); }
 
 Manifest TinyModel::manifest() {
   Manifest manifest;
   std::vector<std::byte> content(headerBytes);
-  for (const std::string& name : order_) {
-    const Matrix& values = values_.at(name);
-    const HostWeight weight(values, dtypes_.at(name));
-    const bool isVector = name.find("norm.weight") != std::string::npos;
-    TensorLocation location{0, content.size(), dtypes_.at(name), {values.rows, values.columns}};
-    if (isVector) location.shape = {values.columns};
-    manifest.tensors[name] = location;
+  for (const std::string& role : order_) {
+    const Matrix& values = values_.at(role);
+    const HostWeight weight(values, dtypes_.at(role));
+    TensorLocation location{
+        "stored/" + role, 0, content.size(), dtypes_.at(role), {values.rows, values.columns}};
+    if (values.rows == 1) location.shape = {values.columns};
+    manifest.tensors[role] = location;
     const Weight mapped = weight.mapped();
     content.insert(content.end(), mapped.data, mapped.data + mapped.bytes());
   }
@@ -86,19 +105,20 @@ Manifest TinyModel::manifest() {
 std::unique_ptr<Model> TinyModel::load(std::unique_ptr<Backend> backend) {
   const AbortFlag never;
   return std::make_unique<Model>(
-      config_, std::move(backend), manifest(), [](const LoadProgress&) {}, never);
+      architecture_, std::move(backend), manifest(), [](const LoadProgress&) {}, never);
 }
 
-Matrix TinyModel::tensor(const std::string& name, DType computeDtype) const {
-  Matrix result = values_.at(name);
+Matrix TinyModel::tensor(const std::string& role, DType computeDtype) const {
+  Matrix result = values_.at(role);
   for (float& value : result.values) value = roundTo(computeDtype, value);
   return result;
 }
 
 std::vector<Pass> forward(Model& model, const std::vector<std::vector<int32_t>>& canvases,
                           const std::vector<std::vector<int32_t>>& forced) {
-  const Config& config = model.config();
-  const int64_t layers = config.layers;
+  const Architecture& architecture = model.architecture();
+  const auto layers = static_cast<int64_t>(architecture.layers.size());
+  const int64_t expertLayers = architecture.expertLayers(), k = architecture.expertsPerToken();
   struct Outputs {
     std::vector<int32_t> rows, ids;
     Matrix logits, hidden, routerLogits, weights;
@@ -109,14 +129,14 @@ std::vector<Pass> forward(Model& model, const std::vector<std::vector<int32_t>>&
     const auto rows = static_cast<int64_t>(canvases[i].size());
     Outputs& out = outputs[i];
     for (int64_t row = 0; row < rows; ++row) out.rows.push_back(static_cast<int32_t>(row));
-    out.ids.assign(static_cast<size_t>(layers * rows * config.expertsPerToken), -1);
-    out.logits = Matrix(rows, config.vocabulary);
-    out.hidden = Matrix((layers + 2) * rows, config.hidden);
-    out.routerLogits = Matrix(layers * rows, config.experts);
-    out.weights = Matrix(layers * rows, config.expertsPerToken);
-    requests[i] = {canvases[i],       out.rows,          {},
-                   out.logits.values, out.hidden.values, out.routerLogits.values,
-                   out.ids,           out.weights.values};
+    out.ids.assign(static_cast<size_t>(expertLayers * rows * k), -1);
+    out.logits = Matrix(rows, architecture.vocabulary);
+    out.hidden = Matrix((layers + 2) * rows, architecture.hidden);
+    out.routerLogits = Matrix(expertLayers * rows, architecture.experts());
+    out.weights = Matrix(expertLayers * rows, k);
+    requests[i] = {canvases[i],       out.rows,           {},
+                   out.logits.values, out.hidden.values,  out.routerLogits.values,
+                   out.ids,           out.weights.values, {}};
     if (!forced.empty()) requests[i].forcedExperts = forced[i];
   }
   const AbortFlag never;
@@ -128,7 +148,7 @@ std::vector<Pass> forward(Model& model, const std::vector<std::vector<int32_t>>&
     passes[i].expertIds = outputs[i].ids;
     for (int64_t stage = 0; stage < layers + 2; ++stage)
       passes[i].hidden.push_back(rowRange(outputs[i].hidden, stage * rows, rows));
-    for (int64_t layer = 0; layer < layers; ++layer) {
+    for (int64_t layer = 0; layer < expertLayers; ++layer) {
       passes[i].routerLogits.push_back(rowRange(outputs[i].routerLogits, layer * rows, rows));
       passes[i].expertWeights.push_back(rowRange(outputs[i].weights, layer * rows, rows));
     }
@@ -151,82 +171,111 @@ void addTo(DoubleMatrix& target, const DoubleMatrix& delta) {
 }
 
 /** q, k and v side by side, normed and rotated; then attention and its output projection. */
-DoubleMatrix attentionBlock(const TinyModel& tiny, DType computeDtype, const std::string& prefix,
+DoubleMatrix attentionBlock(const TinyModel& tiny, DType computeDtype, size_t index,
                             const DoubleMatrix& normed) {
-  const Config& config = tiny.config();
-  const HeadLayout layout = config.headLayout();
+  const AttentionShape& shape = tiny.architecture().layers[index].attention;
+  const HeadLayout& layout = shape.heads;
+  const std::string role = layerRole(index) + "attention.";
   DoubleMatrix qkv(normed.rows, layout.columns());
+  HeadNorms norms{{}, {}, {}, tiny.architecture().rmsNormEpsilon};
   int64_t first = 0;
-  for (const char* name : {"q_proj", "k_proj", "v_proj"}) {
-    const DoubleMatrix part =
-        matmul(normed, tiny.tensor(prefix + "self_attn." + name + ".weight", computeDtype));
+  for (const char* name : {"query", "key", "value"}) {
+    const DoubleMatrix part = matmul(normed, tiny.tensor(role + name, computeDtype));
     for (int64_t row = 0; row < normed.rows; ++row)
       std::copy(part.row(row), part.row(row) + part.columns, qkv.row(row) + first);
     first += part.columns;
+    if (!shape.bias) continue;
+    const std::vector<float> bias = tiny.tensor(role + name + "Bias", DType::f32).values;
+    norms.bias.insert(norms.bias.end(), bias.begin(), bias.end());
   }
   std::vector<int32_t> positions;
   for (int64_t row = 0; row < normed.rows; ++row) positions.push_back(static_cast<int32_t>(row));
-  const HeadNorms norms{{},
-                        tiny.tensor(prefix + "self_attn.q_norm.weight", DType::f32).values,
-                        tiny.tensor(prefix + "self_attn.k_norm.weight", DType::f32).values,
-                        config.rmsNormEpsilon};
-  qkv = normRope(qkv, layout, norms, positions, rotary(normed.rows, config.headDim, config.ropeTheta));
+  if (shape.headNorms) {
+    norms.queryNorm = tiny.tensor(role + "queryNorm", DType::f32).values;
+    norms.keyNorm = tiny.tensor(role + "keyNorm", DType::f32).values;
+  }
+  qkv = normRope(qkv, layout, norms, positions, rotary(normed.rows, shape.rotaryWidth, shape.ropeTheta));
   const int32_t offsets[] = {0, static_cast<int32_t>(normed.rows)};
   const int64_t keys = layout.queryColumns();
   const int64_t values = keys + layout.keyValueColumns();
-  const auto attended = attention(columnRange(qkv, 0, keys), columnRange(qkv, keys, layout.keyValueColumns()),
-                                  columnRange(qkv, values, layout.keyValueColumns()), layout, offsets,
-                                  offsets, 1 / std::sqrt(static_cast<double>(config.headDim)));
-  return matmul(attended.out, tiny.tensor(prefix + "self_attn.o_proj.weight", computeDtype));
+  const auto attended =
+      attention(columnRange(qkv, 0, keys), columnRange(qkv, keys, layout.keyValueColumns()),
+                columnRange(qkv, values, layout.keyValueColumns()), layout, offsets, offsets,
+                1 / std::sqrt(static_cast<double>(layout.headDim)), shape.mask.block);
+  return matmul(attended.out, tiny.tensor(role + "output", computeDtype));
+}
+
+Expert expertOf(const TinyModel& tiny, DType computeDtype, const std::string& role) {
+  return {tiny.tensor(role + "gate", computeDtype), tiny.tensor(role + "up", computeDtype),
+          tiny.tensor(role + "down", computeDtype)};
+}
+
+/** Weights of the given experts (rows, k): their scores, normalised and scaled. */
+DoubleMatrix routingWeights(const MlpShape& shape, const DoubleMatrix& logits, std::span<const int32_t> ids) {
+  DoubleMatrix scores = softmax(logits);
+  if (shape.score == RouterScore::sigmoid)
+    for (size_t i = 0; i < scores.values.size(); ++i)
+      scores.values[i] = 1 / (1 + std::exp(-logits.values[i]));
+  DoubleMatrix weights(logits.rows, shape.expertsPerToken);
+  for (int64_t row = 0; row < logits.rows; ++row) {
+    const int32_t* chosen = ids.data() + row * shape.expertsPerToken;
+    double sum = 0;
+    for (int64_t rank = 0; rank < shape.expertsPerToken; ++rank)
+      sum += weights.at(row, rank) = scores.at(row, chosen[rank]);
+    for (int64_t rank = 0; rank < shape.expertsPerToken; ++rank)
+      weights.at(row, rank) *= static_cast<double>(shape.scale) / (shape.normalise ? sum : 1);
+  }
+  return weights;
 }
 
 }  // namespace
 
 ModelPass model(const TinyModel& tiny, DType computeDtype, std::span<const int32_t> tokens,
                 std::span<const int32_t> expertIds) {
-  const Config& config = tiny.config();
+  const Architecture& architecture = tiny.architecture();
   const auto rows = static_cast<int64_t>(tokens.size());
-  const Matrix table = tiny.tensor("model.embed_tokens.weight", DType::f32);
+  const Matrix table = tiny.tensor("embedding", DType::f32);
   ModelPass pass;
-  DoubleMatrix residual(rows, config.hidden);
+  DoubleMatrix residual(rows, architecture.hidden);
   for (int64_t row = 0; row < rows; ++row) {
     const float* embedding = table.row(tokens[static_cast<size_t>(row)]);
-    std::copy(embedding, embedding + config.hidden, residual.row(row));
+    std::copy(embedding, embedding + architecture.hidden, residual.row(row));
   }
   pass.hidden.push_back(residual);
-  const auto norm = [&](const std::string& name) {
-    return rmsNorm(residual, tiny.tensor(name, DType::f32).values, config.rmsNormEpsilon);
+  const auto norm = [&](const std::string& role) {
+    return rmsNorm(residual, tiny.tensor(role, DType::f32).values, architecture.rmsNormEpsilon);
   };
-  for (int64_t layer = 0; layer < config.layers; ++layer) {
-    const std::string prefix = layerName(layer);
-    addTo(residual, attentionBlock(tiny, computeDtype, prefix, norm(prefix + "input_layernorm.weight")));
-    const DoubleMatrix normed = norm(prefix + "post_attention_layernorm.weight");
-    pass.routerLogits.push_back(matmul(normed, tiny.tensor(prefix + "mlp.gate.weight", computeDtype)));
-    const DoubleMatrix probabilities = softmax(pass.routerLogits.back());
-    DoubleMatrix weights(rows, config.expertsPerToken);
-    for (int64_t row = 0; row < rows; ++row) {
-      const int32_t* ids = expertIds.data() + (layer * rows + row) * config.expertsPerToken;
-      double sum = 0;
-      for (int64_t rank = 0; rank < config.expertsPerToken; ++rank)
-        sum += weights.at(row, rank) = probabilities.at(row, ids[rank]);
-      for (int64_t rank = 0; rank < config.expertsPerToken; ++rank) {
-        if (config.normTopkProb) weights.at(row, rank) /= sum;
-        const std::string name = prefix + "mlp.experts." + std::to_string(ids[rank]) + ".";
-        const Expert expert{tiny.tensor(name + "gate_proj.weight", computeDtype),
-                            tiny.tensor(name + "up_proj.weight", computeDtype),
-                            tiny.tensor(name + "down_proj.weight", computeDtype)};
-        const auto part = mlp(normed.row(row), expert);
-        for (int64_t column = 0; column < config.hidden; ++column)
-          residual.at(row, column) += weights.at(row, rank) * part[static_cast<size_t>(column)];
+  const auto addMlp = [&](const DoubleMatrix& normed, int64_t row, double weight, const std::string& role) {
+    const auto part = mlp(normed.row(row), expertOf(tiny, computeDtype, role));
+    for (int64_t column = 0; column < architecture.hidden; ++column)
+      residual.at(row, column) += weight * part[static_cast<size_t>(column)];
+  };
+  for (size_t index = 0; index < architecture.layers.size(); ++index) {
+    const MlpShape& shape = architecture.layers[index].mlp;
+    addTo(residual, attentionBlock(tiny, computeDtype, index, norm(layerRole(index) + "attention.norm")));
+    const std::string role = layerRole(index) + "mlp.";
+    const DoubleMatrix normed = norm(role + "norm");
+    if (shape.experts == 0) {
+      for (int64_t row = 0; row < rows; ++row) addMlp(normed, row, 1, role);
+    } else {
+      const auto ids = expertIds.first(static_cast<size_t>(rows * shape.expertsPerToken));
+      expertIds = expertIds.subspan(ids.size());
+      pass.routerLogits.push_back(matmul(normed, tiny.tensor(role + "router", computeDtype)));
+      pass.expertWeights.push_back(routingWeights(shape, pass.routerLogits.back(), ids));
+      for (int64_t row = 0; row < rows; ++row) {
+        for (int64_t rank = 0; rank < shape.expertsPerToken; ++rank) {
+          const int32_t id = ids[static_cast<size_t>(row * shape.expertsPerToken + rank)];
+          addMlp(normed, row, pass.expertWeights.back().at(row, rank),
+                 role + "experts." + std::to_string(id) + ".");
+        }
+        if (shape.sharedWidth > 0) addMlp(normed, row, 1, role + "shared.");
       }
     }
-    pass.expertWeights.push_back(weights);
     pass.hidden.push_back(residual);
   }
-  const DoubleMatrix last = norm("model.norm.weight");
+  const DoubleMatrix last = norm("norm");
   pass.hidden.push_back(last);
-  const char* head = config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight";
-  pass.logits = matmul(last, tiny.tensor(head, computeDtype));
+  pass.logits = matmul(last, tiny.tensor(architecture.tiedHead ? "embedding" : "head", computeDtype));
   return pass;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,6 +18,7 @@ struct TinyOptions {
   bool normTopkProb = true;
   bool tieWordEmbeddings = false;
   std::vector<DType> dtypes = {DType::bf16};  // dtypes of the tensors, in turn
+  std::function<void(Architecture&)> change = [](Architecture&) {};
 };
 
 class TinyModel {
@@ -26,18 +28,20 @@ class TinyModel {
   /** Sets a token's embedding to NaN; call it before the first `load`. */
   void spoilToken(int32_t token);
 
-  const Config& config() const { return config_; }
+  const Architecture& architecture() const { return architecture_; }
   /** Writes the file and returns its manifest, which tests may modify. */
   Manifest manifest();
   std::unique_ptr<Model> load(std::unique_ptr<Backend> backend);
   /** A tensor rounded to the compute dtype, except norms and the embedding. */
-  Matrix tensor(const std::string& name, DType computeDtype) const;
+  Matrix tensor(const std::string& role, DType computeDtype) const;
 
  private:
-  void add(Noise& noise, const std::string& name, int64_t rows, int64_t columns, float deviation,
+  void addLayer(Noise& noise, size_t index);
+  void addMlp(Noise& noise, const std::string& role, int64_t width);
+  void add(Noise& noise, const std::string& role, int64_t rows, int64_t columns, float deviation,
            float mean = 0);
 
-  Config config_;
+  Architecture architecture_;
   TinyOptions options_;
   std::vector<std::string> order_;
   std::map<std::string, Matrix> values_;
@@ -48,8 +52,8 @@ class TinyModel {
 /** Results of a forward pass for all rows of one canvas. */
 struct Pass {
   std::vector<Matrix> hidden;        // (layers + 2) × (rows, hidden)
-  std::vector<Matrix> routerLogits;  // layers × (rows, experts)
-  std::vector<int32_t> expertIds;    // (layers, rows, k)
+  std::vector<Matrix> routerLogits;  // layers with experts × (rows, experts)
+  std::vector<int32_t> expertIds;    // (layers with experts, rows, k)
   std::vector<Matrix> expertWeights;
   Matrix logits;
 };
@@ -65,7 +69,7 @@ struct ModelPass {
   DoubleMatrix logits;
 };
 
-/** The model on one canvas, with given experts (layers, rows, k). */
+/** The model on one canvas, with given experts (layers with experts, rows, k). */
 ModelPass model(const TinyModel& tiny, DType computeDtype, std::span<const int32_t> tokens,
                 std::span<const int32_t> expertIds);
 

@@ -1,0 +1,148 @@
+import type { FloatType, NativeTensor } from '../../types/native';
+import { RND1Error } from '../support/errors';
+import { floatTypeOf } from './dtype';
+import { firstFew, quote, shapeText } from './format';
+import type { Manifest, ManifestTensor } from './manifest';
+import {
+  checkPanels,
+  panelOffset,
+  type Quantization,
+  type QuantizedPart,
+  quantizedParts,
+} from './quantization';
+import type { ExpectedTensor, FoundTensor, StoredTensor } from './tensors';
+
+/** The weights of a tensor, with the first row of each. */
+function* rowsOf({ parts }: StoredTensor): Generator<[ExpectedTensor, number]> {
+  let row = 0;
+  for (const part of parts) {
+    yield [part, row];
+    row += part.shape[0] as number;
+  }
+}
+
+/** Selects tensors of a manifest one by one, and collects problems. */
+export class Selection {
+  bytes = 0;
+  readonly tensors: NativeTensor[] = [];
+  readonly stored: FoundTensor[] = [];
+  #count = 0;
+  readonly #manifest: Manifest;
+  readonly #missing: string[] = [];
+  readonly #wrong: string[] = [];
+  readonly #unknown: Set<string>;
+  readonly #wideBytes = new Map<FloatType, number>();
+
+  constructor(manifest: Manifest) {
+    this.#manifest = manifest;
+    this.#unknown = new Set(manifest.tensors.keys());
+  }
+
+  /** `name`: its name in this checkpoint. */
+  addUnquantized(tensor: StoredTensor, name: string): void {
+    this.#count++;
+    const found = this.#take(name, tensor.shape);
+    if (found === null) return;
+    const dtype = floatTypeOf(found.dtype);
+    if (dtype === undefined) {
+      this.#refuse(found, 'none of F32, F16, BF16');
+      return;
+    }
+    this.#wideBytes.set(dtype, (this.#wideBytes.get(dtype) ?? 0) + found.bytes);
+    const { file, offset } = found;
+    this.stored.push({ ...tensor, file, offset, dtype });
+    const rowBytes = found.bytes / (tensor.shape[0] as number);
+    for (const [{ role, shape }, row] of rowsOf(tensor)) {
+      this.tensors.push({
+        role,
+        name: tensor.name,
+        file,
+        offset: offset + row * rowBytes,
+        dtype,
+        shape,
+      });
+    }
+  }
+
+  addQuantized(tensor: StoredTensor, quantization: Quantization): void {
+    this.#count++;
+    const { name, shape, parts: weights } = tensor;
+    const { group, ...parts } = quantizedParts(name, shape, quantization);
+    const place = (part: QuantizedPart) => {
+      const found = this.#take(part.name, part.shape);
+      if (found === null) return null;
+      if (found.dtype !== part.dtype) return this.#refuse(found, `not ${part.dtype}`);
+      // Scales are read in place.
+      if (part.dtype === 'F16' && found.offset % 2 !== 0) return this.#refuse(found, 'at an odd offset');
+      return (row: number) => ({ file: found.file, offset: found.offset + panelOffset(row, part) });
+    };
+    const data = place(parts.data);
+    const scales = place(parts.scales);
+    const minimums = parts.minimums === null ? null : place(parts.minimums);
+    if (data === null || scales === null) return;
+    const rows = weights.map((weight) => weight.shape[0] as number);
+    checkPanels(this.#manifest.files[data(0).file] as string, name, rows);
+    for (const [{ role, shape }, row] of rowsOf(tensor)) {
+      this.tensors.push({
+        role,
+        name,
+        ...data(row),
+        dtype: quantization.dtype,
+        shape,
+        group,
+        scales: scales(row),
+        minimums: minimums?.(row) ?? null,
+      });
+    }
+  }
+
+  /** Throws if tensors were missing or wrong. */
+  check(): void {
+    if (this.#missing.length > 0) {
+      throw new RND1Error(
+        'invalid_checkpoint',
+        `${this.#manifest.folder}: ${this.#missing.length} of the ${this.#count} tensors that the model needs are missing: ${firstFew(this.#missing)}`,
+      );
+    }
+    if (this.#wrong.length > 0) throw new RND1Error('invalid_checkpoint', firstFew(this.#wrong, 3));
+  }
+
+  isUnknown(name: string): boolean {
+    return this.#unknown.has(name);
+  }
+
+  unknown(): string[] {
+    return [...this.#unknown];
+  }
+
+  /** The unquantized dtype of most bytes. */
+  wideDtype(): FloatType {
+    return [...this.#wideBytes].sort((a, b) => b[1] - a[1])[0]?.[0] ?? 'f32';
+  }
+
+  #take(name: string, shape: readonly number[]): ManifestTensor | null {
+    const found = this.#manifest.tensors.get(name);
+    if (!found) {
+      this.#missing.push(quote(name));
+      return null;
+    }
+    this.#unknown.delete(name);
+    if (shapeText(found.shape) !== shapeText(shape)) {
+      this.#wrong.push(
+        `${this.#where(found)} has shape ${shapeText(found.shape)}, the configuration needs ${shapeText(shape)}`,
+      );
+      return null;
+    }
+    this.bytes += found.bytes;
+    return found;
+  }
+
+  #refuse(found: ManifestTensor, problem: string): null {
+    this.#wrong.push(`${this.#where(found)} is ${found.dtype}, which is ${problem}`);
+    return null;
+  }
+
+  #where(found: ManifestTensor): string {
+    return `${this.#manifest.files[found.file]}: tensor ${quote(found.name)}`;
+  }
+}

@@ -1,0 +1,61 @@
+import type { SamplingOptions, TokenFrame, TokenResult } from '../api/types';
+import { quote } from '../support/validate';
+import type { Canvas } from './canvas';
+import { endsText } from './end-tokens';
+import type { Denoising, Stepper } from './loop';
+import type { Sampling } from './sampling-options';
+import { checkFinite, commit, initialFrame, resultOf, stateOf } from './state';
+
+/** Throws for options that mean nothing to a causal model, and for a canvas without a beginning. */
+export function checkInOrder(canvas: Canvas, given: SamplingOptions): void {
+  for (const name of ['schedule', 'steps'] as const) {
+    if (given[name] === undefined) continue;
+    throw new TypeError(
+      `${name} cannot be given, but is ${quote(given[name])}: the model writes from left to right, one token a step`,
+    );
+  }
+  if (canvas.masked[0] === 0) {
+    throw new RangeError(
+      'prefix must hold at least one token: the model predicts a token from those before it',
+    );
+  }
+}
+
+/**
+ * The loop of causal models: fills the masked positions from left to right, one a step, each from the text before it.
+ * Yields and returns what `denoise` does.
+ */
+export async function* writeInOrder(
+  run: Omit<Denoising, 'sampling'> & { readonly sampling: Sampling },
+  step: Stepper,
+): AsyncGenerator<TokenFrame, TokenResult, void> {
+  const { canvas, sampling } = run;
+  const state = stateOf(canvas, canvas.masked.length);
+  sampling.signal?.throwIfAborted();
+  if (sampling.initialFrame) yield initialFrame(state);
+  let ended = false;
+  for (const [index, position] of canvas.masked.entries()) {
+    sampling.signal?.throwIfAborted();
+    const number = index + 1;
+    const { temperature, topK, topP, greedy, seed } = sampling;
+    const plan = {
+      eligible: null,
+      order: 'confidence' as const,
+      limit: 'keep' as const,
+      value: 0,
+      ...{ temperature, topK, topP, greedy, seed },
+      round: number,
+      banned: run.banned,
+    };
+    // What follows the position cannot be seen.
+    const tokens = state.tokens.slice(0, position + 1);
+    const masked = Int32Array.of(position);
+    const result = await step({ tokens, masked, plan }, sampling.signal);
+    checkFinite(result, number, state);
+    state.forwards++;
+    ended = run.stopAtEos && endsText(canvas, result.predicted[0] as number);
+    yield commit(state, number, { masked, result }, masked);
+    if (ended) break;
+  }
+  return resultOf(run, state, ended);
+}
