@@ -38,6 +38,7 @@ export interface AttentionDescription {
 
 /** down(silu(gate · x) ∘ (up · x)). */
 export interface DenseDescription {
+  /** Every token uses all of it. */
   readonly kind: 'dense';
   /** Columns between the matmuls. */
   readonly width: number;
@@ -45,36 +46,50 @@ export interface DenseDescription {
 
 /** Which experts a row selects, and with which weights. */
 export interface RouterDescription {
+  /** The function of the router's logits that gives an expert's score. */
   readonly score: 'softmax' | 'sigmoid';
   /** Whether a vector is added to the scores for the selection, not for the weights. Sigmoid only. */
   readonly selectionBias: boolean;
   /** Only experts of the `kept` best of `count` groups of adjacent experts take part. Sigmoid only. */
-  readonly groups: { readonly count: number; readonly kept: number } | null;
+  readonly groups: {
+    /** It divides the number of experts. */
+    readonly count: number;
+    /** Groups by the sum of their two largest selection scores. */
+    readonly kept: number;
+  } | null;
   /** Divide the weights of the selected experts by their sum. */
   readonly normalise: boolean;
   /** Factor of the weights, after that. */
   readonly scale: number;
 }
 
+/** Experts of which a token uses a few, and a dense MLP beside them. */
 export interface ExpertsDescription {
+  /** The router selects. */
   readonly kind: 'experts';
   /** The same in all layers that have experts, as is expertsPerToken. */
   readonly experts: number;
+  /** Experts that a row selects. */
   readonly expertsPerToken: number;
   /** Columns between an expert's matmuls. */
   readonly width: number;
   /** Columns between the matmuls of a dense MLP that is added; 0: none. */
   readonly sharedWidth: number;
+  /** How they are selected and weighted. */
   readonly router: RouterDescription;
 }
 
+/** One layer of the residual stream: attention, then an MLP, each after a norm. */
 export interface LayerDescription {
+  /** Its heads, norms, rotation and mask. */
   readonly attention: AttentionDescription;
+  /** A dense MLP or experts. */
   readonly mlp: DenseDescription | ExpertsDescription;
 }
 
 /** The model's graph; the TypeScript side has read and checked config.json. Numbers are positive unless said otherwise. */
 export interface Architecture {
+  /** In order. */
   readonly layers: readonly LayerDescription[];
   /** Width of the residual stream. */
   readonly hidden: number;
