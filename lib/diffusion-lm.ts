@@ -69,8 +69,8 @@ interface Run {
 }
 
 /**
- * A masked-diffusion language model, or a causal one, which writes the same canvases from left to right. Calls may run concurrently: they share steps of the model, and each returns what
- * it would return alone.
+ * A masked-diffusion language model, or a causal one, which writes its canvases from left to right. Calls may run
+ * concurrently: they share steps of the model, and each returns what it would return alone.
  *
  * Arguments are validated and copied when a method is called; invalid ones reject its promise, or the first `next()` of
  * its generator. After `dispose`, every call that needs the model fails with `disposed`.
@@ -211,7 +211,7 @@ export class DiffusionLM {
       const given = optionsObject('options', options, tokenNames);
       const { vocabulary, causal } = this.#canvasModel;
       const canvas = buildCanvas(given, this.#canvasModel);
-      if (causal) checkInOrder(canvas, given);
+      if (causal) checkInOrder(canvas);
       return {
         canvas,
         banned: bannedList(given.banned, vocabulary),
@@ -312,14 +312,14 @@ export class DiffusionLM {
   ): Opening<T> {
     const prepared = attempt(() => {
       const given = optionsObject<O>('options', options, names);
-      return { given, ...prepare(given, this.#textModel()), sampling: readSampling(given) };
+      return { ...prepare(given, this.#textModel()), sampling: readSampling(given) };
     });
     return async () => {
-      const { given, plan, stopAtEos, sampling } = prepared();
+      const { plan, stopAtEos, sampling } = prepared();
       this.#checkUsable();
       const text = plan.layOut(await this.textWorkers.encode(plan.texts, sampling.signal));
       const { canvas, banned } = text;
-      if (this.#canvasModel.causal) checkInOrder(canvas, given);
+      if (this.#canvasModel.causal) checkInOrder(canvas);
       return { text, frames: this.#run(() => ({ canvas, banned, stopAtEos, sampling })) };
     };
   }

@@ -111,9 +111,9 @@ describe('TypeScript imports', () => {
     hub: ['api', 'support', 'checkpoint'],
     runtime: ['api', 'support', 'families', 'checkpoint'],
     quantize: ['api', 'support', 'checkpoint', 'runtime'],
-    denoising: ['api', 'support', 'checkpoint', 'runtime'],
+    denoising: ['api', 'support', 'families', 'checkpoint', 'runtime'],
     '.': ['api', 'support', 'families', 'checkpoint', 'hub', 'runtime', 'quantize', 'denoising'],
-    server: ['.', 'api', 'support', 'worker', 'jinja', 'checkpoint', 'denoising'],
+    server: ['.', 'api', 'support', 'worker', 'jinja', 'families', 'checkpoint', 'denoising'],
     cli: ['.', 'api', 'support', 'families', 'checkpoint', 'hub', 'runtime', 'denoising', 'server'],
   };
   const roomOf = (file: string) =>

@@ -36,9 +36,12 @@ export interface TokenFrame {
 
 /** Result of a denoising call. */
 export interface TokenResult {
-  /** The whole canvas. If `stopAtEos` ended the call early, positions after the end may still hold the mask token. */
+  /**
+   * The whole canvas. If `stopAtEos` ended the call early, positions after the end may still hold the mask token; that
+   * of a causal model ends there.
+   */
   readonly tokens: Int32Array;
-  /** Positions that were masked at the start. */
+  /** Positions that were masked at the start; those that a causal model did not come to are missing. */
   readonly positions: Int32Array;
   /** The seed that was given or drawn: the same call with it gives the same tokens. */
   readonly seed: bigint;

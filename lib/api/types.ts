@@ -48,11 +48,11 @@ export type Schedule =
 /** Options of every denoising call. */
 export interface SamplingOptions {
   /**
-   * Number of rounds; 0 counts as 1.
+   * Number of rounds; 0 counts as 1. No effect on causal models, which write a token a round.
    * @default min(num_diffusion_steps of generation_config.json or config.json, masked positions)
    */
   readonly steps?: number;
-  /** @default 'entropy' */
+  /** No effect on causal models. @default 'entropy' */
   readonly schedule?: Schedule;
   /** 0 means greedy, scored at temperature 1. @default 0 */
   readonly temperature?: number;
@@ -104,9 +104,12 @@ export interface TokenOptions extends SamplingOptions, SpecialTokenOptions {
   readonly masked?: TokenIds;
   /** The reserved slot holds EOS instead of pad. @default false */
   readonly addEos?: boolean;
-  /** Reserve the last slot when there is an EOS id and a prefix or suffix. @default true */
+  /** Reserve the last slot when there is an EOS id and a prefix or suffix; never for causal models. @default true */
   readonly reserveEnd?: boolean;
-  /** Stop once an EOS or pad is committed and everything before it is filled. @default false */
+  /**
+   * Stop once an EOS or pad is committed and everything before it is filled.
+   * @default false; true for causal models
+   */
   readonly stopAtEos?: boolean;
   /** Token ids that are never predicted. @default none */
   readonly banned?: TokenIds;
@@ -120,7 +123,7 @@ export interface GenerateOptions extends SamplingOptions {
   readonly maxNewTokens?: number;
   /** The reserved slot at the end holds EOS instead of pad. @default false */
   readonly addEos?: boolean;
-  /** Reserve the last slot, as the reference does. @default true */
+  /** Reserve the last slot, as the reference does; never for causal models. @default true */
   readonly reserveEnd?: boolean;
   /** Stop once the text has ended. @default true */
   readonly stopAtEos?: boolean;

@@ -12,6 +12,10 @@ import {
 } from './quantization';
 import type { ExpectedTensor, FoundTensor, StoredTensor } from './tensors';
 
+/** Weights of related models that no graph here has unless its configuration says so. */
+const CHANGES_THE_RESULT =
+  /(?:_proj|query_key_value|dense|attn_out)\.bias$|(?:^|\.)expert_bias$|\.shared_experts?\./;
+
 /** The weights of a tensor, with the first row of each. */
 function* rowsOf({ parts }: StoredTensor): Generator<[ExpectedTensor, number]> {
   let row = 0;
@@ -96,7 +100,7 @@ export class Selection {
     }
   }
 
-  /** Throws if tensors were missing or wrong. */
+  /** Throws if tensors were missing or wrong, or if others are left that the model would need to be what it was. */
   check(): void {
     if (this.#missing.length > 0) {
       throw new RND1Error(
@@ -105,6 +109,30 @@ export class Selection {
       );
     }
     if (this.#wrong.length > 0) throw new RND1Error('invalid_checkpoint', firstFew(this.#wrong, 3));
+    this.#checkBiases();
+    const ignored = this.unknown().filter((name) => CHANGES_THE_RESULT.test(name));
+    if (ignored.length > 0) {
+      throw new RND1Error(
+        'unsupported_model',
+        `${this.#manifest.folder}: biases and shared experts that the configuration does not name: ${firstFew(ignored.map(quote))}`,
+      );
+    }
+  }
+
+  /** Biases of queries, keys and values are joined in memory. */
+  #checkBiases(): void {
+    const dtypes = new Map<string, NativeTensor>();
+    for (const tensor of this.tensors) {
+      const layer = /^(.*)\.(?:query|key|value)Bias$/.exec(tensor.role)?.[1];
+      if (layer === undefined) continue;
+      const first = dtypes.get(layer) ?? tensor;
+      dtypes.set(layer, first);
+      if (first.dtype === tensor.dtype) continue;
+      throw new RND1Error(
+        'invalid_checkpoint',
+        `${this.#manifest.files[tensor.file]}: tensors ${quote(first.name)} and ${quote(tensor.name)} have different dtypes, ${first.dtype} and ${tensor.dtype}`,
+      );
+    }
   }
 
   isUnknown(name: string): boolean {

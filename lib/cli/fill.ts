@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { isCausal } from '../families/traits';
 import { integer, parseTokens, readText, readTextSource, readTokenText, UsageError } from './input';
 import {
   addModelOptions,
@@ -88,7 +89,9 @@ async function fill(text: string | undefined, flags: FillFlags): Promise<void> {
       ...wholeTokens,
       draws: draws(sampling, flags),
       start(model, running) {
-        const mask = special.maskTokenId ?? model.config.tokens.maskTokenId;
+        // A causal model needs none: the library says what it can do.
+        const unwritten = isCausal(model.config.architecture) ? 0 : null;
+        const mask = special.maskTokenId ?? model.config.tokens.maskTokenId ?? unwritten;
         if (mask === null) {
           throw new UsageError('--mask-token-id is needed: the checkpoint names no mask token');
         }

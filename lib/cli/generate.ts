@@ -63,7 +63,7 @@ export function addGenerate(program: Command): void {
     .option(...fileOption)
     .option(
       '-n, --max-new-tokens <count>',
-      'tokens after the prompt, including one reserved slot at the end (default: from the checkpoint, else 256)',
+      'tokens after the prompt, including one reserved slot at the end, unless the model is causal (default: from the checkpoint, else 256)',
       integer(0),
     )
     .addOption(
@@ -74,7 +74,7 @@ export function addGenerate(program: Command): void {
     )
     .option('--add-eos', 'put the EOS token into the reserved slot instead of padding')
     .option('--no-reserve-end', 'do not reserve a slot at the end')
-    .option('--stop-at-eos', 'stop once the text has ended (default without --tokens)')
+    .option('--stop-at-eos', 'stop once the text has ended (default without --tokens, and for causal models)')
     .option('--no-stop-at-eos', 'continue to the last position (default with --tokens)');
   // Commander's default of a `--no-` flag is true; undefined keeps the library's default.
   command.setOptionValue('reserveEnd', undefined).setOptionValue('stopAtEos', undefined);

@@ -1,5 +1,5 @@
 import { familyTitle } from '../families';
-import { blockOf, expertsOf } from '../families/traits';
+import { blockOf, expertsOf, isCausal } from '../families/traits';
 import type { Architecture, CheckpointReport, LayerDescription } from '../index';
 
 /** Lines of `rnd1 inspect` about a model: names and texts. */
@@ -19,7 +19,9 @@ export function describeModel({ config }: CheckpointReport): [string, string][] 
       'special tokens',
       `mask ${id(tokens.maskTokenId)}, eos ${ids(tokens.eosTokenIds)}, pad ${id(tokens.padTokenId)}, bos ${id(tokens.bosTokenId)}`,
     ],
-    ['default steps', String(generation.steps)],
+    ...(isCausal(architecture)
+      ? []
+      : [['default steps', String(generation.steps)] satisfies [string, string]]),
   ];
 }
 

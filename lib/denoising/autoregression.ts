@@ -1,20 +1,18 @@
-import type { SamplingOptions, TokenFrame, TokenResult } from '../api/types';
-import { quote } from '../support/validate';
+import type { TokenFrame, TokenResult } from '../api/types';
 import type { Canvas } from './canvas';
 import { endsText } from './end-tokens';
 import type { Denoising, Stepper } from './loop';
 import type { Sampling } from './sampling-options';
 import { checkFinite, commit, initialFrame, resultOf, stateOf } from './state';
 
-/** Throws for options that mean nothing to a causal model, and for a canvas without a beginning. */
-export function checkInOrder(canvas: Canvas, given: SamplingOptions): void {
-  for (const name of ['schedule', 'steps'] as const) {
-    if (given[name] === undefined) continue;
-    throw new TypeError(
-      `${name} cannot be given, but is ${quote(given[name])}: the model writes from left to right, one token a step`,
+/** Throws for a canvas that a causal model cannot continue. */
+export function checkInOrder({ tokens, masked }: Canvas): void {
+  if (masked.some((position, index) => position !== tokens.length - masked.length + index)) {
+    throw new RangeError(
+      'masked must be the last positions of the canvas: the model writes from left to right and does not see what follows',
     );
   }
-  if (canvas.masked[0] === 0) {
+  if (masked[0] === 0) {
     throw new RangeError(
       'prefix must hold at least one token: the model predicts a token from those before it',
     );
@@ -23,7 +21,7 @@ export function checkInOrder(canvas: Canvas, given: SamplingOptions): void {
 
 /**
  * The loop of causal models: fills the masked positions from left to right, one a step, each from the text before it.
- * Yields and returns what `denoise` does.
+ * Yields and returns what `denoise` does; the result ends with the last token that was written.
  */
 export async function* writeInOrder(
   run: Omit<Denoising, 'sampling'> & { readonly sampling: Sampling },
@@ -47,7 +45,6 @@ export async function* writeInOrder(
       round: number,
       banned: run.banned,
     };
-    // What follows the position cannot be seen.
     const tokens = state.tokens.slice(0, position + 1);
     const masked = Int32Array.of(position);
     const result = await step({ tokens, masked, plan }, sampling.signal);
@@ -57,5 +54,8 @@ export async function* writeInOrder(
     yield commit(state, number, { masked, result }, masked);
     if (ended) break;
   }
-  return resultOf(run, state, ended);
+  const result = resultOf(run, state, ended);
+  const unwritten = canvas.masked.length - state.step;
+  const written = <T extends Int32Array>(array: T) => array.slice(0, array.length - unwritten);
+  return Object.assign(result, { tokens: written(result.tokens), positions: written(result.positions) });
 }

@@ -42,6 +42,8 @@ export const llada2: Family = {
     demand(fields, 'norm_topk_prob', true);
     demandGiven(fields, 'score_function', 'sigmoid');
     demandGiven(fields, 'moe_router_enable_expert_bias', true);
+    // On, if absent.
+    demandGiven(fields, 'use_bias', false);
     const sizes = readSizes(fields, 'derived');
     const experts = readMlp(fields);
     const firstExperts = fields.count('first_k_dense_replace');
@@ -59,9 +61,7 @@ export const llada2: Family = {
 function readPartialRotaryFactor(fields: Fields): number {
   const inner = ropeParameters(fields);
   const source = inner.get('partial_rotary_factor') === undefined ? fields : inner;
-  return source.get('partial_rotary_factor') === undefined
-    ? 1
-    : source.positiveNumber('partial_rotary_factor');
+  return source.positiveNumber('partial_rotary_factor');
 }
 
 function readAttention(fields: Fields, sizes: Sizes, partialRotaryFactor: number): AttentionDescription {
@@ -98,8 +98,8 @@ function readGroups(
   fields: Fields,
   { experts, expertsPerToken }: ExpertsDescription,
 ): RouterDescription['groups'] {
-  const count = fields.size('n_group', 1);
-  const kept = fields.size('topk_group', count);
+  const count = fields.size('n_group');
+  const kept = fields.size('topk_group');
   if (experts % count !== 0) {
     throw fields.contradiction(`num_experts ${experts} is not a multiple of n_group ${count}`);
   }

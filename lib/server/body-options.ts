@@ -1,6 +1,7 @@
 import type { SamplingOptions, Schedule } from '../api/types';
 import { readSeed } from '../denoising/sampling-options';
 import type { DiffusionLM } from '../diffusion-lm';
+import { isCausal } from '../families/traits';
 import { asFieldError } from './errors';
 import type { SamplingBody } from './schemas';
 
@@ -48,5 +49,6 @@ export function newTokens(
 
 /** Whether the last slot of a canvas made of text is reserved. */
 export function reservesEnd(model: DiffusionLM): boolean {
-  return model.config.tokens.eosTokenIds.length > 0;
+  const { tokens, architecture } = model.config;
+  return tokens.eosTokenIds.length > 0 && !isCausal(architecture);
 }

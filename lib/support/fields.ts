@@ -55,7 +55,7 @@ export class Fields {
 
   /** A size that may be 0, which is also what it is when absent. */
   count(key: string): number {
-    const value = this.get(key) ?? 0;
+    const value = this.get(key);
     if (isInteger(value) && value >= 0 && value <= SIZE_LIMIT) return value;
     throw this.invalid(key, 'an integer from 0 to 2^24');
   }

@@ -57,6 +57,8 @@ describe.each(traces)('%s', (name) => {
     const options = { prefix: prompt, maxNewTokens: args.max_new_tokens, eosTokenId };
     const { result } = await run(model, options);
     expect(result).toMatchObject({ steps: first + 1, finishReason: 'stop' });
+    expect([...result.tokens]).toEqual(tokens.slice(0, prompt.length + first + 1));
+    expect([...result.positions]).toEqual(Array.from({ length: first + 1 }, (_, i) => prompt.length + i));
     expect((await run(model, { ...options, stopAtEos: false })).result.tokens).toEqual(
       Int32Array.from(tokens),
     );
@@ -84,20 +86,20 @@ describe('a causal model', () => {
   test.each([
     [{ prefix: [], bosTokenId: null }, /prefix must hold at least one token/],
     [{ prefix: [1], suffix: [2] }, /suffix cannot be given/],
-    [{ prefix: [1], schedule: 'random' }, /schedule cannot be given, but is 'random'/],
-    [{ prefix: [1], steps: 4 }, /steps cannot be given, but is 4/],
-    [{ canvas: [0, 1], masked: [0], maskTokenId: 0 }, /prefix must hold at least one token/],
+    [{ canvas: [1, 0, 2], masked: [1], maskTokenId: 0 }, /masked must be the last positions of the canvas/],
+    [{ canvas: [1, 0, 2, 0], masked: [1, 3], maskTokenId: 0 }, /masked must be the last positions/],
+    [{ canvas: [0, 1], masked: [0, 1], maskTokenId: 0 }, /prefix must hold at least one token/],
   ] as const)('refuses %j', async (options, message) => {
     await expect(model.generateTokens({ maxNewTokens: undefined, ...options })).rejects.toThrow(message);
   });
 
-  test('fills marked positions from left to right, from what is before them', async () => {
+  test('continues a given canvas, whatever the schedule', async () => {
     const prefix = [319, 212, 17];
-    const { result } = await run(model, { prefix, maxNewTokens: 1 });
-    const given = await run(model, { canvas: [...prefix, 0, 5, 0], masked: [3, 5], stopAtEos: false });
-    expect(given.result.tokens[3]).toBe(result.tokens[3]);
-    expect(given.result.tokens[4]).toBe(5);
-    expect(given.frames.map(({ committed }) => [...committed])).toEqual([[3], [5]]);
+    const { result } = await run(model, { prefix, maxNewTokens: 2 });
+    const given = { canvas: [...prefix, 0, 0], masked: [3, 4] };
+    expect((await run(model, given)).result.tokens).toEqual(result.tokens);
+    const scheduled = { prefix, maxNewTokens: 2, schedule: 'random', steps: 1 } as const;
+    expect((await run(model, scheduled)).result.tokens).toEqual(result.tokens);
   });
 
   test('begins with BOS if nothing else is given', async () => {

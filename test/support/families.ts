@@ -72,12 +72,9 @@ export function familyTokens(checkpoint: Checkpoint): LoadOptions {
   return mask === undefined ? {} : { specialTokens: { mask } };
 }
 
-/** A tiny checkpoint on the CPU, f32 unless `options` override it; closed by `closeModels`. */
+/** A tiny checkpoint, f32 unless `options` override it; closed by `closeModels`. */
 export const openFamily = (checkpoint: Checkpoint, options: LoadOptions = {}): Promise<DiffusionLM> =>
-  openModel(
-    { checkpoint: join('families', checkpoint) },
-    { device: 'cpu', ...familyTokens(checkpoint), ...options },
-  );
+  openModel({ checkpoint: join('families', checkpoint) }, { ...familyTokens(checkpoint), ...options });
 
 function blockOf(attention: Attention): number {
   if (attention.type === 'block_causal') return attention.block;

@@ -131,6 +131,32 @@ describe('selecting them', () => {
     });
   });
 
+  test.each([
+    'model.layers.0.self_attn.q_proj.bias',
+    'model.layers.1.mlp.expert_bias',
+    'model.layers.1.mlp.shared_experts.up_proj.weight',
+  ])('refuses %s, which would change the result', async (name) => {
+    const folder = folderWith([...all(SMALL), { name, shape: [3] }]);
+    const manifest = await readManifest(folder);
+    const message = await failure(() => select(manifest, SMALL), 'unsupported_model');
+    expect(message).toBe(
+      `${folder}: biases and shared experts that the configuration does not name: "${name}"`,
+    );
+  });
+
+  test('refuses biases of different dtypes, which are joined in memory', async () => {
+    const folder = join(fixtures, 'families', 'tiny-dream');
+    const config = await readConfig(folder);
+    const name = 'model.layers.1.self_attn.k_proj.bias';
+    const tensors: Named[] = [...(await readManifest(folder)).tensors.values()].map((tensor) =>
+      tensor.name === name ? { ...tensor, dtype: 'F32' } : tensor,
+    );
+    const manifest = await readManifest(folderWith(tensors));
+    expect(await failure(() => selectTensors(manifest, config), 'invalid_checkpoint')).toMatch(
+      /q_proj\.bias" and "model\.layers\.1\.self_attn\.k_proj\.bias" have different dtypes, bf16 and f32/,
+    );
+  });
+
   test('lists a head that is not used because it is tied', async () => {
     const manifest = await readManifest(folderWith(all(SMALL)));
     expect(select(manifest, { ...SMALL, tiedHead: true }).unknown).toEqual(['lm_head.weight']);

@@ -95,7 +95,14 @@ describe('what is contradictory or missing is named', () => {
     ['tiny-llada2', { partial_rotary_factor: '0.5' }, 'partial_rotary_factor must be a number above 0'],
     ['tiny-llada2', { first_k_dense_replace: -1 }, 'first_k_dense_replace must be an integer from 0'],
     ['tiny-llada2', { routed_scaling_factor: 0 }, 'routed_scaling_factor must be a number above 0'],
-    ['tiny-llada2', { score_function: undefined }, 'score_function is missing'],
+    ...[
+      ...['score_function', 'use_bias', 'partial_rotary_factor', 'n_group', 'topk_group'],
+      ...['num_shared_experts', 'first_k_dense_replace'],
+    ].map((key): [string, Record<string, unknown>, string] => [
+      'tiny-llada2',
+      { [key]: undefined },
+      `${key} is missing`,
+    ]),
   ])('%s with %j', async (name, changes, problem) => {
     const message = await failure(() => architectureOf(name, changes), 'invalid_checkpoint');
     expect(message).toContain('config.json: ');
