@@ -16,9 +16,9 @@ namespace rnd1::fuzz {
 namespace {
 
 struct Checkpoint {
-  Config config;
+  Architecture architecture;
   Manifest manifest;
-  std::vector<std::string> names;  // in the order of the file
+  std::vector<std::string> roles;  // in the order of the file
   std::vector<std::byte> content;
 };
 
@@ -28,18 +28,18 @@ class Writer {
   explicit Writer(Checkpoint& checkpoint, DType dtype, Input& input)
       : checkpoint_(checkpoint), dtype_(dtype), input_(input) {}
 
-  void unquantized(const std::string& name, std::vector<int64_t> shape, DType dtype) {
+  void unquantized(const std::string& role, std::vector<int64_t> shape, DType dtype) {
     int64_t count = 1;
     for (const int64_t size : shape) count *= size;
     const uint64_t offset = append(weightBytes(input_, dtype, count));
-    add(name, {0, offset, dtype, std::move(shape)});
+    add(role, {role, 0, offset, dtype, std::move(shape)});
   }
 
-  /** Of a product: quantized where the checkpoint is. */
-  void product(const std::string& name, int64_t rows, int64_t columns) {
-    if (!isQuantized(dtype_)) return unquantized(name, {rows, columns}, dtype_);
+  /** Of a matmul: quantized where the checkpoint is. */
+  void matmul(const std::string& role, int64_t rows, int64_t columns) {
+    if (!isQuantized(dtype_)) return unquantized(role, {rows, columns}, dtype_);
     const QuantizedShape shape{dtype_, rows, columns, quantizedGroup(columns, 64)};
-    TensorLocation location{0, 0, dtype_, {rows, columns}};
+    TensorLocation location{role, 0, 0, dtype_, {rows, columns}};
     location.group = shape.group;
     const std::vector<std::byte> data(static_cast<size_t>(shape.dataBytes()), std::byte{0x91});
     location.offset = append(data);
@@ -47,7 +47,13 @@ class Writer {
     location.scales = {0, append(weightBytes(input_, DType::f16, shape.scaleCount()))};
     if (hasMinimums(dtype_))
       location.minimums = {0, append(weightBytes(input_, DType::f16, shape.scaleCount()))};
-    add(name, location);
+    add(role, location);
+  }
+
+  void mlp(const std::string& role, int64_t width, int64_t hidden) {
+    matmul(role + "gate", width, hidden);
+    matmul(role + "up", width, hidden);
+    matmul(role + "down", hidden, width);
   }
 
  private:
@@ -56,9 +62,9 @@ class Writer {
     checkpoint_.content.insert(checkpoint_.content.end(), bytes.begin(), bytes.end());
     return offset;
   }
-  void add(const std::string& name, TensorLocation location) {
-    checkpoint_.names.push_back(name);
-    checkpoint_.manifest.tensors[name] = std::move(location);
+  void add(const std::string& role, TensorLocation location) {
+    checkpoint_.roles.push_back(role);
+    checkpoint_.manifest.tensors[role] = std::move(location);
   }
 
   Checkpoint& checkpoint_;
@@ -66,63 +72,128 @@ class Writer {
   Input& input_;
 };
 
+AttentionShape makeAttention(Input& input) {
+  AttentionShape shape;
+  shape.heads.keyValueHeads = input.ConsumeIntegralInRange<int64_t>(1, 2);
+  shape.heads.heads = shape.heads.keyValueHeads * input.ConsumeIntegralInRange<int64_t>(1, 3);
+  shape.heads.headDim = 2 * smallSize(input, 1, 20);
+  shape.rotaryWidth = 2 * input.ConsumeIntegralInRange<int64_t>(1, shape.heads.headDim / 2);
+  shape.ropeTheta = input.ConsumeBool() ? 1e4 : 5e5;
+  shape.bias = input.ConsumeBool();
+  shape.headNorms = input.ConsumeBool();
+  shape.mask.block = input.ConsumeIntegralInRange<int32_t>(0, 5);
+  return shape;
+}
+
+/** Experts of `count` and `perToken`, or a dense MLP. */
+MlpShape makeMlp(Input& input, int64_t count, int64_t perToken) {
+  MlpShape shape;
+  shape.width = smallSize(input, 1, 40);
+  if (input.ConsumeBool()) return shape;
+  shape.experts = count;
+  shape.expertsPerToken = perToken;
+  shape.normalise = input.ConsumeBool();
+  if (input.ConsumeBool()) shape.sharedWidth = smallSize(input, 1, 40);
+  if (input.ConsumeBool()) return shape;
+  shape.score = RouterScore::sigmoid;
+  shape.selectionBias = input.ConsumeBool();
+  shape.scale = 2.5f;
+  // Not all of them fit together: `validate` must say so.
+  if (input.ConsumeBool())
+    shape.groups = {input.ConsumeIntegralInRange<int32_t>(1, 4), input.ConsumeIntegralInRange<int32_t>(1, 4)};
+  return shape;
+}
+
+Architecture makeArchitecture(Input& input) {
+  Architecture architecture;
+  const int64_t experts = smallSize(input, 1, 6);
+  const int64_t expertsPerToken = input.ConsumeIntegralInRange<int64_t>(1, experts);
+  for (int layers = input.ConsumeIntegralInRange<int>(1, 2); layers > 0; --layers) {
+    LayerShape layer;
+    layer.attention = makeAttention(input);
+    layer.mlp = makeMlp(input, experts, expertsPerToken);
+    architecture.layers.push_back(layer);
+  }
+  architecture.hidden = smallSize(input, 1, 70);
+  architecture.vocabulary = smallSize(input, 2, 100);
+  architecture.maxPositions = 64;
+  architecture.rmsNormEpsilon = 1e-6f;
+  architecture.tiedHead = input.ConsumeBool();
+  architecture.prediction = {input.ConsumeIntegralInRange<int32_t>(0, 1), input.ConsumeBool()};
+  return architecture;
+}
+
 Checkpoint makeCheckpoint(Input& input) {
   Checkpoint made;
-  Config& config = made.config;
-  config.layers = input.ConsumeIntegralInRange<int64_t>(1, 2);
-  config.hidden = smallSize(input, 1, 70);
-  config.keyValueHeads = input.ConsumeIntegralInRange<int64_t>(1, 2);
-  config.heads = config.keyValueHeads * input.ConsumeIntegralInRange<int64_t>(1, 3);
-  config.headDim = 2 * smallSize(input, 1, 20);
-  config.experts = smallSize(input, 1, 6);
-  config.expertsPerToken = input.ConsumeIntegralInRange<int64_t>(1, config.experts);
-  config.expertWidth = smallSize(input, 1, 40);
-  config.vocabulary = smallSize(input, 2, 100);
-  config.maxPositions = 64;
-  config.rmsNormEpsilon = 1e-6f;
-  config.ropeTheta = 1e4;
-  config.normTopkProb = input.ConsumeBool();
-  config.tieWordEmbeddings = input.ConsumeBool();
+  made.architecture = makeArchitecture(input);
+  const int64_t hidden = made.architecture.hidden, vocabulary = made.architecture.vocabulary;
   constexpr DType dtypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8, DType::q4};
   const DType dtype = input.PickValueInArray(dtypes), other = isQuantized(dtype) ? DType::bf16 : dtype;
-  const HeadLayout heads = config.headLayout();
   Writer writer(made, dtype, input);
   made.content.resize(input.ConsumeIntegralInRange<size_t>(0, 9));
-  writer.unquantized("model.embed_tokens.weight", {config.vocabulary, config.hidden}, other);
-  for (int64_t index = 0; index < config.layers; ++index) {
-    const std::string prefix = "model.layers." + std::to_string(index) + ".";
-    const std::string attention = prefix + "self_attn.";
-    writer.unquantized(prefix + "input_layernorm.weight", {config.hidden}, other);
-    writer.unquantized(prefix + "post_attention_layernorm.weight", {config.hidden}, other);
-    writer.product(attention + "q_proj.weight", heads.queryColumns(), config.hidden);
-    writer.product(attention + "k_proj.weight", heads.keyValueColumns(), config.hidden);
-    writer.product(attention + "v_proj.weight", heads.keyValueColumns(), config.hidden);
-    writer.product(attention + "o_proj.weight", config.hidden, heads.queryColumns());
-    writer.unquantized(attention + "q_norm.weight", {config.headDim}, other);
-    writer.unquantized(attention + "k_norm.weight", {config.headDim}, other);
-    writer.unquantized(prefix + "mlp.gate.weight", {config.experts, config.hidden}, other);
-    for (int64_t expert = 0; expert < config.experts; ++expert) {
-      const std::string name = prefix + "mlp.experts." + std::to_string(expert) + ".";
-      writer.product(name + "gate_proj.weight", config.expertWidth, config.hidden);
-      writer.product(name + "up_proj.weight", config.expertWidth, config.hidden);
-      writer.product(name + "down_proj.weight", config.hidden, config.expertWidth);
+  writer.unquantized("embedding", {vocabulary, hidden}, other);
+  for (size_t index = 0; index < made.architecture.layers.size(); ++index) {
+    const auto& [shape, mlp] = made.architecture.layers[index];
+    const HeadLayout& heads = shape.heads;
+    const std::string layer = "layers." + std::to_string(index) + ".";
+    const std::string attention = layer + "attention.";
+    writer.unquantized(attention + "norm", {hidden}, other);
+    writer.unquantized(layer + "mlp.norm", {hidden}, other);
+    const std::pair<const char*, int64_t> projections[] = {{"query", heads.queryColumns()},
+                                                           {"key", heads.keyValueColumns()},
+                                                           {"value", heads.keyValueColumns()}};
+    for (const auto& [name, rows] : projections) {
+      writer.matmul(attention + name, rows, hidden);
+      if (shape.bias) writer.unquantized(attention + name + "Bias", {rows}, other);
     }
+    writer.matmul(attention + "output", hidden, heads.queryColumns());
+    if (shape.headNorms) {
+      writer.unquantized(attention + "queryNorm", {heads.headDim}, other);
+      writer.unquantized(attention + "keyNorm", {heads.headDim}, other);
+    }
+    if (mlp.experts == 0) {
+      writer.mlp(layer + "mlp.", mlp.width, hidden);
+      continue;
+    }
+    writer.unquantized(layer + "mlp.router", {mlp.experts, hidden}, other);
+    if (mlp.selectionBias) writer.unquantized(layer + "mlp.selectionBias", {mlp.experts}, other);
+    for (int64_t expert = 0; expert < mlp.experts; ++expert)
+      writer.mlp(layer + "mlp.experts." + std::to_string(expert) + ".", mlp.width, hidden);
+    if (mlp.sharedWidth > 0) writer.mlp(layer + "mlp.shared.", mlp.sharedWidth, hidden);
   }
-  writer.unquantized("model.norm.weight", {config.hidden}, other);
-  if (!config.tieWordEmbeddings) writer.product("lm_head.weight", config.vocabulary, config.hidden);
+  writer.unquantized("norm", {hidden}, other);
+  if (!made.architecture.tiedHead) writer.matmul("head", vocabulary, hidden);
   return made;
 }
 
-void bendConfig(Config& config, Input& input) {
-  int64_t* sizes[] = {&config.layers,     &config.hidden,      &config.heads,       &config.keyValueHeads,
-                      &config.headDim,    &config.experts,     &config.expertWidth, &config.expertsPerToken,
-                      &config.vocabulary, &config.maxPositions};
-  *input.PickValueInArray(sizes) = anySize(input);
+void bendArchitecture(Architecture& architecture, Input& input) {
+  auto& [attention, mlp] = architecture.layers.back();
+  int64_t* sizes[] = {&architecture.hidden,
+                      &architecture.vocabulary,
+                      &architecture.maxPositions,
+                      &attention.heads.heads,
+                      &attention.heads.keyValueHeads,
+                      &attention.heads.headDim,
+                      &attention.rotaryWidth,
+                      &mlp.width,
+                      &mlp.experts,
+                      &mlp.expertsPerToken,
+                      &mlp.sharedWidth};
+  switch (input.ConsumeIntegralInRange<int>(0, 3)) {
+    case 0:
+      architecture.layers.resize(input.ConsumeIntegralInRange<size_t>(0, 3));
+      break;
+    case 1:
+      mlp.groups = {static_cast<int32_t>(anySize(input)), static_cast<int32_t>(anySize(input))};
+      break;
+    default:
+      *input.PickValueInArray(sizes) = anySize(input);
+  }
 }
 
 void bendTensor(Checkpoint& checkpoint, Input& input) {
-  const size_t index = input.ConsumeIntegralInRange<size_t>(0, checkpoint.names.size() - 1);
-  TensorLocation& tensor = checkpoint.manifest.tensors[checkpoint.names[index]];
+  const size_t index = input.ConsumeIntegralInRange<size_t>(0, checkpoint.roles.size() - 1);
+  TensorLocation& tensor = checkpoint.manifest.tensors[checkpoint.roles[index]];
   constexpr DType dtypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8, DType::q4};
   switch (input.ConsumeIntegralInRange<int>(0, 8)) {
     case 0:
@@ -156,11 +227,11 @@ void bendTensor(Checkpoint& checkpoint, Input& input) {
 }
 
 void stepOnce(Model& model, Input& input) {
-  const Config& config = model.config();
+  const int64_t vocabulary = model.architecture().vocabulary;
   const auto length = input.ConsumeIntegralInRange<int32_t>(2, 40);
   std::vector<int32_t> tokens, masked, banned;
   for (int32_t position = 0; position < length; ++position) {
-    tokens.push_back(input.ConsumeIntegralInRange<int32_t>(0, static_cast<int32_t>(config.vocabulary - 1)));
+    tokens.push_back(input.ConsumeIntegralInRange<int32_t>(0, static_cast<int32_t>(vocabulary - 1)));
     if (input.ConsumeBool()) masked.push_back(position);
   }
   if (masked.empty()) masked.push_back(length - 1);
@@ -177,7 +248,7 @@ void stepOnce(Model& model, Input& input) {
   const AbortFlag never;
   model.step({&canvas, 1}, never);
   for (const Score& score : scores)
-    if (canvas.finite && (score.token < 0 || score.token >= config.vocabulary)) std::abort();
+    if (canvas.finite && (score.token < 0 || score.token >= vocabulary)) std::abort();
 }
 
 }  // namespace
@@ -186,7 +257,7 @@ void run(Input& input) {
   Checkpoint checkpoint = makeCheckpoint(input);
   for (int bends = input.ConsumeIntegralInRange<int>(0, 3); bends > 0; --bends) {
     if (input.ConsumeIntegralInRange<int>(0, 3) == 0) {
-      bendConfig(checkpoint.config, input);
+      bendArchitecture(checkpoint.architecture, input);
     } else {
       bendTensor(checkpoint, input);
     }
@@ -206,7 +277,7 @@ void run(Input& input) {
   const AbortFlag never;
   try {
     Model model(
-        checkpoint.config, makeBackend("cpu", computeDtype, input.ConsumeIntegralInRange<int>(1, 2)),
+        checkpoint.architecture, makeBackend("cpu", computeDtype, input.ConsumeIntegralInRange<int>(1, 2)),
         manifest, [](const LoadProgress&) {}, never);
     stepOnce(model, input);
     if (cut && ::truncate(file.path().c_str(), input.ConsumeIntegralInRange<off_t>(0, 1000)) != 0)
