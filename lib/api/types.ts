@@ -207,7 +207,7 @@ export interface ForwardOutput {
 }
 
 /** A canvas, and how `scoreAndUnmask` scores and commits its positions. */
-export interface UnmaskRequest {
+export interface UnmaskRequest extends Pick<SamplingOptions, 'temperature' | 'topK' | 'topP' | 'greedy'> {
   /** The canvas, masked positions included. */
   readonly tokens: TokenIds;
   /** Positions to score, ascending. */
@@ -233,14 +233,6 @@ export interface UnmaskRequest {
         /** A probability, above 0. */
         readonly tau: number;
       };
-  /** 0 means greedy, scored at temperature 1. @default 0 */
-  readonly temperature?: number;
-  /** Keep the k most probable tokens. @default off */
-  readonly topK?: number | null;
-  /** Keep the most probable tokens that together reach this probability, at least two. @default off */
-  readonly topP?: number | null;
-  /** Predict the most probable token instead of drawing. @default temperature === 0 */
-  readonly greedy?: boolean;
   /** @default 0 */
   readonly seed?: number | bigint;
   /** Counter of the random number generator. @default 1 */

@@ -3,7 +3,7 @@ import type { Canvas } from './canvas';
 import { endsText } from './end-tokens';
 import type { Denoising, Stepper } from './loop';
 import type { Sampling } from './sampling-options';
-import { checkFinite, commit, initialFrame, resultOf, stateOf } from './state';
+import { checkFinite, commit, initialFrame, resultOf, samplingPlan, stateOf } from './state';
 
 /** Throws for a canvas that a causal model cannot continue. */
 export function checkInOrder({ tokens, masked }: Canvas): void {
@@ -35,15 +35,12 @@ export async function* writeInOrder(
   for (const [index, position] of canvas.masked.entries()) {
     sampling.signal?.throwIfAborted();
     const number = index + 1;
-    const { temperature, topK, topP, greedy, seed } = sampling;
     const plan = {
       eligible: null,
       order: 'confidence' as const,
       limit: 'keep' as const,
       value: 0,
-      ...{ temperature, topK, topP, greedy, seed },
-      round: number,
-      banned: run.banned,
+      ...samplingPlan(run, number),
     };
     const tokens = state.tokens.slice(0, position + 1);
     const masked = Int32Array.of(position);
@@ -54,8 +51,8 @@ export async function* writeInOrder(
     yield commit(state, number, { masked, result }, masked);
     if (ended) break;
   }
-  const result = resultOf(run, state, ended);
   const unwritten = canvas.masked.length - state.step;
-  const written = <T extends Int32Array>(array: T) => array.slice(0, array.length - unwritten);
-  return Object.assign(result, { tokens: written(result.tokens), positions: written(result.positions) });
+  const masked = canvas.masked.subarray(0, state.step);
+  const tokens = state.tokens.subarray(0, state.tokens.length - unwritten);
+  return resultOf({ canvas: { masked }, sampling }, { ...state, tokens }, ended);
 }

@@ -4,7 +4,16 @@ import type { Canvas } from './canvas';
 import { endsText } from './end-tokens';
 import type { Sampling } from './sampling-options';
 import { type Block, nextRound, planBlocks, planRound } from './schedule';
-import { checkFinite, commit, initialFrame, resultOf, type Scores, type State, stateOf } from './state';
+import {
+  checkFinite,
+  commit,
+  initialFrame,
+  resultOf,
+  type Scores,
+  type State,
+  samplingPlan,
+  stateOf,
+} from './state';
 
 /** Everything that one run of the loop depends on. */
 export interface Denoising {
@@ -71,14 +80,8 @@ async function* fillBlock(
       const plan = {
         ...planRound(rule, block.size, block.rounds, round),
         eligible: eligible.length === masked.length ? null : eligible,
-        temperature: sampling.temperature,
-        topK: sampling.topK,
-        topP: sampling.topP,
-        greedy: sampling.greedy,
-        seed: sampling.seed,
         // The draw depends on the round that made this canvas, not on the round that commits.
-        round: state.step + 1,
-        banned: run.banned,
+        ...samplingPlan(run, state.step + 1),
       };
       const tokens = Int32Array.from(state.tokens);
       const result = await step({ tokens, masked, plan }, sampling.signal);

@@ -1,4 +1,4 @@
-import type { StepResult } from '../../types/native';
+import type { StepPlan, StepResult } from '../../types/native';
 import { toJSON, withJSON } from '../api/json';
 import type { TokenFrame, TokenResult } from '../api/types';
 import { RND1Error } from '../support/errors';
@@ -27,6 +27,15 @@ export function stateOf(canvas: Canvas, steps: number): State {
   const isMasked = new Uint8Array(canvas.tokens.length);
   for (const position of canvas.masked) isMasked[position] = 1;
   return { tokens: Int32Array.from(canvas.tokens), isMasked, steps, step: 0, forwards: 0 };
+}
+
+/** The part of a step's plan that does not depend on what it commits. */
+export function samplingPlan(
+  { sampling, banned }: { readonly sampling: Sampling; readonly banned: Int32Array },
+  round: number,
+): Omit<StepPlan, 'eligible' | 'order' | 'limit' | 'value'> {
+  const { temperature, topK, topP, greedy, seed } = sampling;
+  return { temperature, topK, topP, greedy, seed, round, banned };
 }
 
 /** Throws `not_finite`, naming the step. */
@@ -84,7 +93,10 @@ export function commit(state: State, step: number, scores: Scores, committed: In
 
 /** The result of a run; `ended`: because its text did. */
 export function resultOf(
-  { canvas, sampling }: { readonly canvas: Canvas; readonly sampling: Pick<Sampling, 'seed'> },
+  {
+    canvas,
+    sampling,
+  }: { readonly canvas: Pick<Canvas, 'masked'>; readonly sampling: Pick<Sampling, 'seed'> },
   state: State,
   ended: boolean,
 ): TokenResult {

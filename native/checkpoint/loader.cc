@@ -112,7 +112,7 @@ Weight Loader::loadMatmul(const std::string& role, const std::vector<int64_t>& s
 
 Weight Loader::loadJoined(std::span<const std::pair<std::string, int64_t>> parts) {
   std::vector<std::byte> bytes;
-  std::vector<int64_t> lengths;
+  int64_t columns = 0;
   const TensorLocation* first = nullptr;
   for (const auto& [role, length] : parts) {
     const TensorLocation& location = findUnquantized(role, {length});
@@ -121,13 +121,13 @@ Weight Loader::loadJoined(std::span<const std::pair<std::string, int64_t>> parts
     if (location.dtype != first->dtype)
       throw Error(ErrorCode::invalidCheckpoint, file.path() + ": tensors " + first->name + " and " +
                                                     location.name + " have different dtypes");
-    lengths.push_back(view(location).bytes());
-    checkInside(file, location.name, location.offset, lengths.back());
-    bytes.resize(bytes.size() + static_cast<size_t>(lengths.back()));
-    file.read(location.offset, std::span(bytes).last(static_cast<size_t>(lengths.back())));
+    const int64_t partBytes = view(location).bytes();
+    checkInside(file, location.name, location.offset, partBytes);
+    bytes.resize(bytes.size() + static_cast<size_t>(partBytes));
+    file.read(location.offset, std::span(bytes).last(static_cast<size_t>(partBytes)));
+    columns += length;
+    advance(partBytes, 0);
   }
-  int64_t columns = 0;
-  for (const auto& [role, length] : parts) columns += length;
   const std::byte* source = bytes.data();
   if (!backend_.copiesOnPlace()) {
     owned_.push_back(ownedMemory(backend_, backend_.allocate(bytes.size())));
@@ -136,7 +136,6 @@ Weight Loader::loadJoined(std::span<const std::pair<std::string, int64_t>> parts
   }
   const Weight placed = backend_.place(Weight(source, first->dtype, 1, columns));
   bytes_ += placed.bytes();
-  for (const int64_t length : lengths) advance(length, 0);
   return placed;
 }
 

@@ -72,10 +72,11 @@ int64_t Architecture::expertsPerToken() const {
 void Architecture::validate() const {
   requireSizes({static_cast<int64_t>(layers.size()), hidden, vocabulary, maxPositions});
   require(rmsNormEpsilon >= 0, "the epsilon of norms must not be negative");
+  const int64_t anyExperts = experts(), anyPerToken = expertsPerToken();
   for (const auto& [attention, mlp] : layers) {
     rnd1::validate(attention);
     rnd1::validate(mlp);
-    require(mlp.experts == 0 || (mlp.experts == experts() && mlp.expertsPerToken == expertsPerToken()),
+    require(mlp.experts == 0 || (mlp.experts == anyExperts && mlp.expertsPerToken == anyPerToken),
             "all layers with experts must have the same number of them, and per token");
   }
   require(prediction.shift == 0 || prediction.shift == 1, "the prediction shift must be 0 or 1");

@@ -77,15 +77,12 @@ Tensor Attention::attend(size_t index, Tensor normed, const PackedRows& rows, co
   const AttentionShape& shape = architecture_.layers[index].attention;
   const HeadLayout& heads = shape.heads;
   const Rotary& rotary = *rotary_[layer.rotary];
-  const auto tensor = [&](const Buffer<float>& buffer, int64_t columns) {
-    return Tensor(buffer.data(), normed.rows, columns).limitedTo(normed.validRows);
-  };
-  const Tensor qkv = tensor(qkv_, heads.columns());
+  const Tensor qkv = tensorIn(qkv_, normed, heads.columns());
   const Tensor query = qkv.columnRange(0, heads.queryColumns());
   const Tensor key = qkv.columnRange(heads.queryColumns(), heads.keyValueColumns());
   const Tensor value =
       qkv.columnRange(heads.queryColumns() + heads.keyValueColumns(), heads.keyValueColumns());
-  const Tensor attended = tensor(attended_, heads.queryColumns());
+  const Tensor attended = tensorIn(attended_, normed, heads.queryColumns());
   backend_.matmul(normed, layer.queryKeyValue, qkv);
   backend_.normRope(qkv, heads, {layer.bias, layer.queryNorm, layer.keyNorm, architecture_.rmsNormEpsilon},
                     rows.positions, Tensor(rotary.table.data(), rotary.positions, rotary.width));

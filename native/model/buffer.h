@@ -37,4 +37,9 @@ class Buffer {
   int64_t capacity_ = 0;
 };
 
+/** A buffer's beginning as a tensor with the rows of another one, valid where they are. */
+inline Tensor tensorIn(const Buffer<float>& buffer, const Tensor& like, int64_t columns) {
+  return Tensor(buffer.data(), like.rows, columns).limitedTo(like.validRows);
+}
+
 }  // namespace rnd1

@@ -83,11 +83,8 @@ const Dispatch& Experts::run(size_t index, Tensor normed, std::span<const int32_
   backend_.experts(normed, layer.experts, dispatch_,
                    Tensor(activated_.data(), normed.rows * shape.expertsPerToken, shape.width), delta);
   if (shape.sharedWidth > 0) {
-    const auto tensor = [&](const Buffer<float>& buffer, int64_t columns) {
-      return Tensor(buffer.data(), normed.rows, columns).limitedTo(normed.validRows);
-    };
-    const Tensor shared = tensor(shared_, architecture_.hidden);
-    backend_.mlp(normed, layer.shared, tensor(sharedActivated_, shape.sharedWidth), shared);
+    const Tensor shared = tensorIn(shared_, normed, architecture_.hidden);
+    backend_.mlp(normed, layer.shared, tensorIn(sharedActivated_, normed, shape.sharedWidth), shared);
     backend_.add(shared, delta);
   }
   return dispatch_;

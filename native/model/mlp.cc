@@ -31,8 +31,7 @@ void DenseMlp::reserve(int64_t rows, Limits& limits) {
 
 void DenseMlp::run(size_t layer, Tensor normed, Tensor delta) const {
   const int64_t width = architecture_.layers[layer].mlp.width;
-  backend_.mlp(normed, weights_[layer],
-               Tensor(activated_.data(), normed.rows, width).limitedTo(normed.validRows), delta);
+  backend_.mlp(normed, weights_[layer], tensorIn(activated_, normed, width), delta);
 }
 
 }  // namespace rnd1

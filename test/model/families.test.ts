@@ -1,15 +1,14 @@
 import { system } from '../../lib';
 import {
   arraysOf,
-  deviations,
   expertLayers,
   familyCases,
-  floatsOf,
   forwardOptions,
   openFamily,
   useInstructionSet,
 } from '../support/families';
 import { closeModels, device } from '../support/models';
+import { deviations, floatsOf } from '../support/passes';
 import { normalisedError, sameBits } from '../support/tolerance';
 
 const cases = familyCases();
@@ -42,7 +41,7 @@ describe.each(instructionSets)('forward passes of the other families with %s', (
     const found = floatsOf(output, layers);
     const recorded = Object.keys(golden.arrays).filter((name) => !/^(f64|detail|topk_ids)\./.test(name));
     expect([...found.keys()].sort()).toEqual(recorded.sort());
-    expect(deviations(one, found)).toEqual([]);
+    expect(deviations(arrays, golden.f32_vs_f64, found)).toEqual([]);
     // Every case's min_router_gap is above the errors of router logits, so that the routes are certain.
     for (const [index, layer] of layers.entries()) {
       expect(output.routing?.[index]?.expertIds).toEqual(arrays.integers(`topk_ids.layer${layer}`));

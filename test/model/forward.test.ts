@@ -1,5 +1,6 @@
 import { GoldenArrays, readGolden, type WithArrays } from '../support/goldens';
 import { closeModels, openModel } from '../support/models';
+import { deviations, type ErrorScales, floatsOf } from '../support/passes';
 import { maxAbsoluteError } from '../support/tolerance';
 
 interface ForwardGolden extends WithArrays {
@@ -8,7 +9,7 @@ interface ForwardGolden extends WithArrays {
   readonly same_result_checkpoints: readonly string[];
   readonly tokens: readonly number[];
   readonly rows: readonly number[] | null;
-  readonly f32_vs_f64: Readonly<Record<string, { readonly max_abs: number; readonly max_value: number }>>;
+  readonly f32_vs_f64: ErrorScales;
 }
 
 const names = readGolden<{ name: string }[]>('forward/index.json').map(({ name }) => name);
@@ -18,28 +19,6 @@ const cases = names.flatMap((name) => {
     [1, 2].map((threads) => ({ name, checkpoint, threads, golden })),
   );
 });
-
-/** Half a unit in the last place of an f32 near 1: a lower bound, because a recorded error may be small by chance. */
-const rounding = 2 ** -24;
-
-/**
- * Tolerance for f32: five times the reference's own error, which is zero if nothing is computed. Routing weights may be
- * off by half the error of router logits: the softmax passes on no more, and a row records few of them.
- */
-function toleranceOf({ name, f32_vs_f64 }: ForwardGolden, array: string): number {
-  const own = f32_vs_f64[array];
-  if (own === undefined) throw new RangeError(`${name} records no error scale for ${array}`);
-  if (own.max_abs === 0) return 0;
-  const logits = f32_vs_f64[array.replace('topk_weights', 'router_logits')]?.max_abs ?? 0;
-  const carried = array.startsWith('topk_weights') ? logits / 2 : 0;
-  return 5 * Math.max(own.max_abs, rounding * own.max_value, carried);
-}
-
-function expectClose(golden: ForwardGolden, arrays: GoldenArrays, name: string, actual: Float32Array): void {
-  const error = maxAbsoluteError(actual, arrays.floats(name, true));
-  const tolerance = toleranceOf(golden, name);
-  if (!(error <= tolerance)) throw new Error(`${name} is ${error} off, more than ${tolerance}`);
-}
 
 describe('forward passes of the golden data', () => {
   afterAll(closeModels);
@@ -55,23 +34,11 @@ describe('forward passes of the golden data', () => {
     if (hidden === undefined || routing === undefined)
       throw new Error('hidden states or routing are missing');
 
-    const found = new Map<string, Float32Array>([
-      ['logits', output.logits],
-      ['hidden.embed', hidden.embed],
-      ['hidden.final_norm', hidden.finalNorm],
-    ]);
-    hidden.layers.forEach((rows, layer) => {
-      found.set(`hidden.layer${layer}`, rows);
-    });
-    routing.forEach(({ logits, expertWeights }, layer) => {
-      found.set(`router_logits.layer${layer}`, logits);
-      found.set(`topk_weights.layer${layer}`, expertWeights);
-    });
-
-    const recorded = [...found.keys()].filter((name) => arrays.has(name));
+    const found = floatsOf(output, [...routing.keys()]);
+    const recorded = [...found].filter(([name]) => arrays.has(name));
     const layers = hidden.layers.length;
     expect(recorded).toHaveLength(golden.rows === null ? 3 + 3 * layers : 2);
-    for (const name of recorded) expectClose(golden, arrays, name, found.get(name) as Float32Array);
+    expect(deviations(arrays, golden.f32_vs_f64, recorded)).toEqual([]);
 
     if (golden.rows === null) {
       expect(routing).toHaveLength(layers);
@@ -91,7 +58,8 @@ describe('forward passes of the golden data', () => {
     expect(shape).toEqual([positions.length, 512]);
     const all = arrays.floats('logits', true);
     const expected = positions.flatMap((p) => [...all.subarray(p * vocabulary, (p + 1) * vocabulary)]);
-    expectClose(golden, arrays, 'logits', (await model.forward(golden.tokens)).logits);
+    const whole = (await model.forward(golden.tokens)).logits;
+    expect(deviations(arrays, golden.f32_vs_f64, [['logits', whole]])).toEqual([]);
     const scale = golden.f32_vs_f64.logits?.max_abs ?? 0;
     expect(maxAbsoluteError(logits, expected)).toBeLessThanOrEqual(5 * scale);
   });

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { SHARE_ENV, Worker } from 'node:worker_threads';
-import type { DiffusionLM, ForwardOptions, ForwardOutput, LoadOptions } from '../../lib';
+import type { DiffusionLM, ForwardOptions, LoadOptions } from '../../lib';
 import { fixturesFolder, GoldenArrays, readGolden, type WithArrays } from './goldens';
 import { openModel } from './models';
-import { maxAbsoluteError } from './tolerance';
+import type { ErrorScales } from './passes';
 
 export type Checkpoint = (typeof familyCheckpoints)[number];
 
@@ -40,7 +40,7 @@ interface FamilyGolden extends WithArrays {
   readonly checkpoint: Checkpoint;
   readonly attention: Attention;
   readonly tokens: readonly number[];
-  readonly f32_vs_f64: Readonly<Record<string, { readonly max_abs: number; readonly max_value: number }>>;
+  readonly f32_vs_f64: ErrorScales;
   /** Smallest distance that decides a route; null without experts. */
   readonly min_router_gap: number | null;
 }
@@ -98,48 +98,6 @@ export function expertLayers({ golden }: FamilyCase): number[] {
     (name) => /^router_logits\.layer(\d+)$/.exec(name)?.[1] ?? [],
   );
   return layers.map(Number).sort((a, b) => a - b);
-}
-
-/** The float arrays of a pass, by their golden names. */
-export function floatsOf(
-  { logits, hidden, routing }: ForwardOutput,
-  expertLayers: readonly number[],
-): Map<string, Float32Array> {
-  if (hidden === undefined) throw new Error('there are no hidden states');
-  const found = new Map([
-    ['logits', logits],
-    ['hidden.embed', hidden.embed],
-    ['hidden.final_norm', hidden.finalNorm],
-  ]);
-  for (const [layer, rows] of hidden.layers.entries()) found.set(`hidden.layer${layer}`, rows);
-  for (const [index, { logits, expertWeights }] of (routing ?? []).entries()) {
-    found.set(`router_logits.layer${expertLayers[index]}`, logits);
-    found.set(`topk_weights.layer${expertLayers[index]}`, expertWeights);
-  }
-  return found;
-}
-
-/** Half a unit in the last place of an f32 near 1: a lower bound, because a recorded error may be small by chance. */
-const rounding = 2 ** -24;
-
-/** As for RND1: five times the reference's own error, with half the error of router logits for routing weights. */
-function toleranceOf({ name, golden: { f32_vs_f64 } }: FamilyCase, array: string): number {
-  const own = f32_vs_f64[array];
-  if (own === undefined) throw new RangeError(`${name} records no error scale for ${array}`);
-  if (own.max_abs === 0) return 0;
-  const logits = f32_vs_f64[array.replace('topk_weights', 'router_logits')]?.max_abs ?? 0;
-  const carried = array.startsWith('topk_weights') ? logits / 2 : 0;
-  return 5 * Math.max(own.max_abs, rounding * own.max_value, carried);
-}
-
-/** The arrays that are further off than they may be, each with its error and the tolerance. */
-export function deviations(one: FamilyCase, found: ReadonlyMap<string, Float32Array>): string[] {
-  const arrays = arraysOf(one);
-  return [...found].flatMap(([name, actual]) => {
-    const error = maxAbsoluteError(actual, arrays.floats(name, true));
-    const tolerance = toleranceOf(one, name);
-    return error <= tolerance ? [] : [`${name} is ${error} off, more than ${tolerance}`];
-  });
 }
 
 /**

@@ -35,6 +35,23 @@ void expectPass(const Pass& actual, const oracle::ModelPass& expected, double bo
   expectClose(actual.logits, expected.logits, bound, "logits");
 }
 
+/** Passes over packed canvases of some lengths, each of which must agree with float64; `also` checks more. */
+template <typename Also>
+void expectModel(TinyModel& tiny, const BackendFactory& make, uint64_t seed, Also&& also) {
+  const auto model = tiny.load(make(2));
+  const DType computeDtype = model->backend().dtype();
+  Noise noise(seed);
+  std::vector<std::vector<int32_t>> canvases;
+  for (const int64_t length : {1, 7, 33}) canvases.push_back(randomTokens(noise, length));
+  const auto passes = forward(*model, canvases);
+  for (size_t i = 0; i < canvases.size(); ++i) {
+    const Scope canvas(text("canvas of ", canvases[i].size()));
+    expectPass(passes[i], oracle::model(tiny, computeDtype, canvases[i], passes[i].expertIds),
+               modelTolerance(computeDtype));
+    also(*model, canvases[i], passes[i]);
+  }
+}
+
 void forwardMatches() {
   const TinyOptions variants[] = {
       {true, false, {DType::bf16}},
@@ -46,18 +63,9 @@ void forwardMatches() {
       const Scope scope(text(options.normTopkProb ? "normalised" : "not normalised",
                              options.tieWordEmbeddings ? ", tied" : ""));
       TinyModel tiny(seed++, options);
-      const auto model = tiny.load(make(2));
-      const DType computeDtype = model->backend().dtype();
-      Noise noise(seed);
-      std::vector<std::vector<int32_t>> canvases;
-      for (const int64_t length : {1, 7, 33}) canvases.push_back(randomTokens(noise, length));
-      const auto passes = forward(*model, canvases);
-      for (size_t i = 0; i < canvases.size(); ++i) {
-        const Scope canvas(text("canvas of ", canvases[i].size()));
-        expectRouted(passes[i], tiny.architecture().expertsPerToken());
-        expectPass(passes[i], oracle::model(tiny, computeDtype, canvases[i], passes[i].expertIds),
-                   modelTolerance(computeDtype));
-      }
+      expectModel(tiny, make, seed, [&](Model&, const std::vector<int32_t>&, const Pass& pass) {
+        expectRouted(pass, tiny.architecture().expertsPerToken());
+      });
     }
   });
 }
@@ -113,18 +121,9 @@ void variantsMatch() {
     for (const auto& [name, change] : variants) {
       const Scope scope(name);
       TinyModel tiny(seed++, {true, false, {DType::bf16, DType::f32}, change});
-      const auto model = tiny.load(make(2));
-      const DType computeDtype = model->backend().dtype();
-      Noise noise(seed);
-      std::vector<std::vector<int32_t>> canvases;
-      for (const int64_t length : {1, 7, 33}) canvases.push_back(randomTokens(noise, length));
-      const auto passes = forward(*model, canvases);
-      for (size_t i = 0; i < canvases.size(); ++i) {
-        const Scope canvas(text("canvas of ", canvases[i].size()));
-        expectPass(passes[i], oracle::model(tiny, computeDtype, canvases[i], passes[i].expertIds),
-                   modelTolerance(computeDtype));
-        expectSameBits(forward(*model, {canvases[i]})[0].logits.values, passes[i].logits.values, "alone");
-      }
+      expectModel(tiny, make, seed, [](Model& model, const std::vector<int32_t>& canvas, const Pass& pass) {
+        expectSameBits(forward(model, {canvas})[0].logits.values, pass.logits.values, "alone");
+      });
     }
   });
 }
