@@ -1,5 +1,6 @@
 #include <napi.h>
 
+#include "napi/cache.h"
 #include "napi/environment.h"
 #include "napi/functions.h"
 #include "napi/results.h"
@@ -12,6 +13,8 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(environment);  // freed with the environment
   environment->sessionClass = Napi::Persistent(JsSession::define(env));
   defineOwn(exports, "Session", environment->sessionClass.Value());
+  environment->cacheClass = Napi::Persistent(JsKeyValueCache::define(env));
+  defineOwn(exports, "KeyValueCache", environment->cacheClass.Value());
   defineOwn(exports, "AbortFlag", JsAbortFlag::define(env));
   defineOwn(exports, "scoreAndUnmask", Napi::Function::New<scoreAndUnmask>(env, "scoreAndUnmask"));
   defineOwn(exports, "fillShard", Napi::Function::New<fillShard>(env, "fillShard"));

@@ -16,6 +16,9 @@ export type QuantizedType = 'q8' | 'q4';
 /** Columns that share a scale. */
 export type QuantizedGroup = 64 | 32;
 
+/** Formats of GGUF files that are decoded on loading; native/checkpoint/block_types.h describes them. */
+export type BlockType = 'Q8_0' | 'Q4_0' | 'Q4_K' | 'Q6_K';
+
 /** Attention of a layer. Queries, keys and values are matmuls of the normed rows; the output is one more. */
 export interface AttentionDescription {
   /** Query heads. */
@@ -113,14 +116,25 @@ export interface NativePlace {
   readonly offset: number;
 }
 
-/** Where a tensor is stored: row-major, little-endian, `shape` × `dtype` bytes from `offset` of `files[file]`. */
+/** Where a tensor is stored: row-major, little-endian, from `offset` of `files[file]`. */
 export interface NativeFloatTensor extends NativePlace {
   /** What the model uses it as. */
   readonly role: string;
   /** Its name in the checkpoint, for errors. */
   readonly name: string;
+  /** Of its numbers in memory, and in the file unless that has `blocks`. */
   readonly dtype: FloatType;
   readonly shape: readonly number[];
+  /** The format of the file, whose rows are whole blocks. @default numbers of `dtype` */
+  readonly blocks?: BlockType;
+  /**
+   * Rows n of a head, of which the file has row i and row i + n/2 side by side: 0, n/2, 1, n/2 + 1 … They become 0, 1, 2 …
+   *
+   * @default 0, the rows are as they should be
+   */
+  readonly headRows?: number;
+  /** How this matrix of a matmul is quantized while it is loaded. @default as the session's `quantize` says */
+  readonly quantize?: { readonly dtype: QuantizedType; readonly group: QuantizedGroup } | null;
 }
 
 /** Where a quantized weight's integers are stored, and its scales and, with q4, minimums. */
@@ -203,25 +217,47 @@ export class AbortFlag {
   readonly aborted: boolean;
 }
 
-/** How a step scores masked positions and which of them it commits. The schedule computes the numbers. */
+/** How a step scores positions and which of them it commits. The schedule computes the numbers. */
 export interface StepPlan {
-  /** The masked positions that may be committed in this step, ascending; null = all masked ones. */
+  /** The scored positions (`masked`) among which order and limit choose, ascending; null = all that are not editable. */
   readonly eligible: Int32Array | null;
+  /**
+   * Scored positions that hold a token, ascending, none of them eligible; null = none. They are committed if their
+   * prediction is another token and has a probability > `editAbove`, whatever order and limit are.
+   */
+  readonly editable: Int32Array | null;
+  /** A probability ≥ 0; compared as its logarithm in f32, like τ. */
+  readonly editAbove: number;
   /** Best first: lowest entropy, highest confidence, largest margin, or by random number. Ties: lower position. */
   readonly order: 'entropy' | 'confidence' | 'margin' | 'random';
   /**
    * - `keep`: all eligible positions except the worst `value` are committed (value ≥ count: none).
    * - `gamma`: over the order, count entries with cumsum(entropy) − cummax(entropy) ≤ value; commit that many.
-   * - `tau`: commit those with confidence ≥ log(value), at least one.
+   * - `tau`: commit those with confidence ≥ log(value); but the best `atLeast` if there are fewer.
    */
   readonly limit: 'keep' | 'gamma' | 'tau';
   readonly value: number;
+  /** With `tau`: the confidence must be > log(value). */
+  readonly strict: boolean;
+  /** With `tau`: an integer ≥ 0. */
+  readonly atLeast: number;
+  /**
+   * Above 0: the order is that of key / orderTemperature + Gumbel noise, the largest first, with probability
+   * (`confidence`), margin or −entropy as the key: draws without replacement from softmax(key / orderTemperature).
+   * Only with limit `keep`, not with order `random`. 0 = off.
+   */
+  readonly orderTemperature: number;
   /** Divides the logits; values below 1e-8 count as 1e-8. */
   readonly temperature: number;
   /** Keep the k largest logits; 0 = off. */
   readonly topK: number;
-  /** Keep the smallest set with this probability, at least two tokens; applied only for 0 < topP < 1. */
+  /** Keep the smallest set with this probability; applied only for 0 < topP < 1. */
   readonly topP: number;
+  /**
+   * false: top-k keeps exactly k tokens (ties: the lowest ids), then top-p at least two. true, as Dream does it: top-p
+   * keeps at least one, then top-k all that are not below the k-th.
+   */
+  readonly topPFirst: boolean;
   /** Predict the argmax (ties: lowest id) instead of drawing. */
   readonly greedy: boolean;
   /** Key of the random numbers: the low 64 bits. */
@@ -230,24 +266,74 @@ export interface StepPlan {
   readonly round: number;
   /** Token ids whose logits become −∞ before everything else. */
   readonly banned: Int32Array;
+  /**
+   * Token ids whose logits become −∞ after the prediction, before confidence, entropy and margin. The confidence of one
+   * that was predicted is −3.4028235e38.
+   */
+  readonly zeroed: Int32Array;
+  /**
+   * Take the confidence from the softmax of the logits before temperature and filters (banned and zeroed ids stay −∞).
+   * Entropy and margin remain those of the distribution that is drawn from.
+   */
+  readonly rawConfidence: boolean;
+}
+
+/** Classifier-free guidance: with logits l of the canvas and u of another one, u + (scale + 1) · (l − u) are scored. */
+export interface Guidance {
+  /** Finite; 0 leaves l. */
+  readonly scale: number;
+  /** The other canvas, as long as the first: usually without its prompt. */
+  readonly tokens: Int32Array;
+}
+
+/**
+ * Keys and values of all layers at the positions of one canvas: what a pass has computed, later passes need not compute
+ * again. After a pass that failed, the positions that it computed are unknown. `Session.createCache` makes it.
+ */
+export class KeyValueCache {
+  private constructor();
+  /** The longest canvas. */
+  readonly positions: number;
+  /** Of the backend's memory. */
+  readonly bytes: number;
+  /** Frees it, at the latest when no call uses it any more; using it fails with code `'disposed'`. Repeatable. */
+  dispose(): void;
+}
+
+/**
+ * Which rows of a canvas a pass computes. Their keys and values replace those in the cache, and they see the keys and
+ * values of all positions of the canvas, as the mask allows. Every position that they see must be one of them, or
+ * have been computed by an earlier pass; the tokens elsewhere have no effect.
+ */
+export interface CacheUse {
+  /** Of this session, and in this call of this canvas only. */
+  readonly store: KeyValueCache;
+  /** Positions, strictly ascending, at least one, with those whose logits predict the masked positions. */
+  readonly rows: Int32Array;
 }
 
 export interface StepCanvas {
   /** All tokens of the canvas, masked positions included. */
   readonly tokens: Int32Array;
-  /** Masked positions, strictly ascending, at least one: those that are scored. */
+  /** The positions that are scored: masked ones, and the plan's editable ones; strictly ascending, at least one. */
   readonly masked: Int32Array;
   readonly plan: StepPlan;
+  /** Overrides the model's predictionShift; position 0 is then predicted by its own row. null = the model's rule. */
+  readonly shift: 0 | 1 | null;
+  /** Doubles the work: the other canvas is packed into the same step. null = none. */
+  readonly guidance: Guidance | null;
+  /** @default null, every position is computed */
+  readonly cache?: CacheUse | null;
 }
 
 /** Arrays are fresh; `predicted`, `confidence` and `entropy` are aligned with the canvas's `masked`. */
 export interface StepResult {
-  /** Positions that were committed, ascending. */
+  /** Positions that were committed or edited, ascending. */
   readonly committed: Int32Array;
   readonly predicted: Int32Array;
-  /** log-probability of the prediction; −3.4028235e38 at position 0. */
+  /** log-probability of the prediction; −3.4028235e38 at a position that keeps its token and for a zeroed prediction. */
   readonly confidence: Float32Array;
-  /** In nats; 0 at position 0. */
+  /** In nats; 0 at a position that keeps its token. */
   readonly entropy: Float32Array;
   /** NaN or infinity was found in this canvas's logits: nothing is committed, the other arrays are meaningless. */
   readonly notFinite: boolean;
@@ -255,7 +341,7 @@ export interface StepResult {
 
 export interface ForwardRequest {
   readonly tokens: Int32Array;
-  /** The positions to return, in any order; null = all. */
+  /** The positions to return, in any order; null = all that are computed. */
   readonly rows: Int32Array | null;
   readonly logits: boolean;
   readonly hidden: boolean;
@@ -264,6 +350,8 @@ export interface ForwardRequest {
   readonly forcedExperts: Int32Array | null;
   /** Block of the attention mask, instead of the layers' own; the same for all requests of a call. null = theirs. */
   readonly block: number | null;
+  /** Not with forcedExperts. @default null, every position is computed */
+  readonly cache?: CacheUse | null;
 }
 
 /** R = number of rows requested. */
@@ -290,13 +378,20 @@ export class Session {
     abort: AbortFlag | null,
   ): Promise<Session>;
   readonly info: SessionInfo;
+  /** Bytes of the caches that are not disposed, or still used by a call. */
+  readonly cacheBytes: number;
+  /** Allocates a cache for a canvas of at most that many positions, between two calls. Code `'out_of_memory'`. */
+  createCache(positions: number): Promise<KeyValueCache>;
   /**
    * One pass over each canvas, packed into one batch. Code `'io'`, here and from `step`: a mapped file
    * was truncated.
    */
   forward(requests: readonly ForwardRequest[], abort: AbortFlag | null): Promise<ForwardResult[]>;
-  /** Forward, score and unmask every canvas, packed into one batch. The canvases are not modified. */
-  step(canvases: readonly StepCanvas[], abort: AbortFlag | null): Promise<StepResult[]>;
+  /**
+   * Forward, score and unmask every canvas, packed into one batch. The canvases are not modified. `block`: of the
+   * attention mask, instead of the layers' own; null = theirs.
+   */
+  step(canvases: readonly StepCanvas[], block: number | null, abort: AbortFlag | null): Promise<StepResult[]>;
   /**
    * Aborts the running call, rejects waiting ones with code `'disposed'`, and resolves when the weights are freed. May
    * be called repeatedly.
@@ -305,8 +400,8 @@ export class Session {
 }
 
 /**
- * Score and unmask one canvas from given logits, [tokens.length, vocabulary]: row i − 1 predicts position i.
- * −∞ is allowed and counts as banned.
+ * Score and unmask one canvas from given logits, [tokens.length, vocabulary]: row i − 1 predicts position i, and position
+ * 0 keeps its token, unless the canvas has a `shift`. −∞ is allowed and counts as banned. Guidance must be null.
  */
 export function scoreAndUnmask(
   logits: Float32Array,
@@ -315,7 +410,7 @@ export function scoreAndUnmask(
 ): Promise<StepResult>;
 
 /** A tensor to copy or quantize into another file. */
-export interface ShardTensor extends Omit<NativeFloatTensor, 'role'> {
+export interface ShardTensor extends Omit<NativeFloatTensor, 'role' | 'quantize'> {
   /** Byte offset of the copy, or of the integers, in the new file. */
   readonly data: number;
   readonly quantized: {

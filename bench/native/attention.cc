@@ -22,6 +22,8 @@ void benchAttention(const Bench& bench) {
     for (int64_t canvas = 0; canvas <= options.canvases; ++canvas)
       begins.push_back(static_cast<int32_t>(canvas * length));
     const DeviceArray<int32_t> offsets(backend, begins);
+    // All keys are visible from anywhere.
+    const DeviceArray<int32_t> positions(backend, std::vector<int32_t>(static_cast<size_t>(rows), 0));
     const CanvasOffsets canvases{offsets.data(), options.canvases};
     const Tensor query = qkv.tensor().columnRange(0, layout.queryColumns());
     const Tensor key = qkv.tensor().columnRange(layout.queryColumns(), layout.keyValueColumns());
@@ -37,7 +39,8 @@ void benchAttention(const Bench& bench) {
         4.0 * static_cast<double>(rows * length) * static_cast<double>(layout.queryColumns());
     measured.bytes = 4.0 * static_cast<double>(rows * (layout.columns() + layout.queryColumns()));
     measured.call = [&](int64_t) {
-      backend.attention(query, key, value, layout, canvases, canvases, AttentionMask(), scale, out, nullptr);
+      backend.attention(query, key, value, layout, {canvases, positions.data(), canvases, {}},
+                        AttentionMask(), scale, out, nullptr);
     };
     bench.report(measured);
   }

@@ -98,7 +98,7 @@ class Calls {
     const auto ops = [&] {
       for (int64_t call = 0; call < calls; ++call) measured_.call(call);
     };
-    const auto run = [&] { backend_.runSequence({key_, 0, false}, ops); };
+    const auto run = [&] { backend_.runSequence({key_, 0, false, false}, ops); };
     // The first run of a key is not recorded, the second is.
     if (recorded_ != calls) {
       key_ = nextKey++;

@@ -26,7 +26,7 @@ struct Limits {
   int64_t expertColumns = 0;  // output columns of experts: rows of `down`
   int64_t expertsPerToken = 0;
   int64_t vocabulary = 0;
-  bool filters = false;  // top-k, top-p or draws
+  bool filters = false;  // whether complete rows of logits are needed: top-k, top-p, draws, guidance
 };
 
 /** Identifies a sequence of ops: equal keys mean the same calls with the same arguments, unless memory
@@ -35,6 +35,9 @@ struct SequenceKey {
   int64_t rows = 0;
   int64_t canvases = 0;
   bool filters = false;
+  bool guided = false;
+  int32_t block = -1;  // of the attention mask; −1: the layers' own
+  bool cached = false;
   auto operator<=>(const SequenceKey&) const = default;
 };
 
@@ -63,6 +66,12 @@ class Backend : public Ops {
   // Memory. `allocate` returns 64-byte aligned memory or throws out_of_memory; `release` accepts null.
   virtual void* allocate(size_t bytes) = 0;
   virtual void release(void* memory) noexcept = 0;
+  /**
+   * Memory of key/value caches, which ops reach through uploaded tables only: unlike `allocate` and
+   * `release`, these keep what `runSequence` has recorded.
+   */
+  virtual void* allocateCache(size_t bytes) { return allocate(bytes); }
+  virtual void releaseCache(void* memory) noexcept { release(memory); }
   virtual void upload(void* destination, const void* host, size_t bytes) = 0;
   virtual void download(void* host, const void* source, size_t bytes) = 0;
   virtual void synchronize() = 0;

@@ -52,6 +52,35 @@ struct HeadLayout {
   int64_t columns() const { return queryColumns() + 2 * keyValueColumns(); }
 };
 
+/**
+ * A canvas' part of a key/value cache: of every layer, keys (positions, keyValueColumns), then values
+ * alike, in the compute dtype, which holds them exactly.
+ */
+struct CanvasCache {
+  std::byte* data = nullptr;  // null: the canvas has no cache
+  int32_t positions = 0;      // of the cache
+  int32_t keys = 0;           // of the canvas: the first ones
+};
+
+/** The caches of the canvases of a pass, as one layer sees them. */
+struct LayerCaches {
+  const CanvasCache* canvases = nullptr;  // (canvases); null: none has a cache
+  int64_t columns = 0;                    // of keys and values of the layers before, per position
+
+  /** The layer's keys; its values follow. For canvases that have a cache. */
+  constexpr std::byte* keys(const CanvasCache& canvas, int64_t elementBytes) const {
+    return canvas.data + canvas.positions * columns * elementBytes;
+  }
+};
+
+/** The queries of a pass, and the keys that they are compared to. */
+struct AttentionRows {
+  CanvasOffsets queries;
+  const int32_t* positions = nullptr;  // (query rows), within their canvas, ascending
+  CanvasOffsets keys;                  // of the canvases that have no cache: all positions
+  LayerCaches caches;
+};
+
 /** The three projections of one expert (or of a dense MLP): gate and up [width, hidden], down [hidden,
  * width]. */
 struct ExpertWeights {
@@ -128,13 +157,18 @@ class Ops {
   virtual void normRope(Tensor qkv, const HeadLayout& layout, const HeadNorms& norms,
                         const int32_t* positions, Tensor rotary) = 0;
 
+  /** Writes the rows of canvases that have a cache to their positions there. Values are rounded already. */
+  virtual void cacheKeys(Tensor key, Tensor value, CanvasOffsets canvases, const int32_t* positions,
+                         const LayerCaches& caches) = 0;
+
   /**
-   * out = softmax(scale · q kᵀ) v per head and canvas, rounded; grouped queries share a key/value head. A
-   * canvas' queries have the last positions of its keys. logSumExp (query rows, heads), optional.
+   * out = softmax(scale · q kᵀ) v per head and canvas, rounded; grouped queries share a key/value head. Keys
+   * and values are rows of `key` and `value`, or in the canvas' cache: the same bits either way. A row
+   * depends on its query and the keys that it sees. logSumExp (query rows, heads), optional.
    */
   virtual void attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout,
-                         CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask mask,
-                         float scale, Tensor out, float* logSumExp) = 0;
+                         const AttentionRows& rows, AttentionMask mask, float scale, Tensor out,
+                         float* logSumExp) = 0;
 
   /** Router matmul, scores of all experts, the best k (ties: lower id, lower group), grouping by expert.
    * Fills `dispatch`. */
@@ -167,14 +201,22 @@ class Ops {
   virtual void score(Tensor x, const Weight& lmHead, std::span<const ScoreRow> rows,
                      std::span<const SamplingPlan> plans, bool greedyUnfiltered, std::span<Score> scores) = 0;
 
-  /** The same for given logits (rows, vocabulary), in which −∞ means banned. Overwrites them. */
+  /**
+   * Scores of u + (guidance + 1) · (l − u), in f32, with l = x · headᵀ and u = unconditional · headᵀ: two
+   * tensors of the same shape and number of valid rows.
+   */
+  virtual void scoreGuided(Tensor x, Tensor unconditional, const Weight& lmHead,
+                           std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
+                           std::span<Score> scores) = 0;
+
+  /** The same as `score` for given logits (rows, vocabulary), in which −∞ means banned. Overwrites them. */
   virtual void scoreLogits(Tensor logits, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
                            std::span<Score> scores) = 0;
 
   /**
-   * The unmasking rule, per canvas: sets `committed` in the scores that are eligible (byte set) and that the
-   * canvas's plan commits, and clears it in the canvas's other scores. If a score of a canvas is not finite,
-   * its `committed` flags are unspecified.
+   * The unmasking rule, per canvas: sets `committed` in the scores that the canvas's plan commits or edits,
+   * given an Eligibility each, and clears it in the canvas's other scores. If a score of a canvas is not
+   * finite, its `committed` flags are unspecified.
    */
   virtual void unmask(std::span<const UnmaskCanvas> canvases, std::span<const ScoreRow> rows,
                       std::span<const uint8_t> eligible, std::span<Score> scores) = 0;

@@ -22,7 +22,7 @@ class Unmasker {
 
  private:
   std::vector<int32_t> order_;
-  std::vector<uint32_t> keys_;  // for the random order
+  std::vector<double> keys_;
 };
 
 }  // namespace rnd1

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "checkpoint/quantize.h"
+#include "checkpoint/row_reader.h"
 #include "core/error.h"
+#include "core/failure.h"
 #include "core/quantized.h"
 
 namespace rnd1 {
@@ -11,6 +13,9 @@ namespace {
 
 /** Elements per tensor: more than any disk holds. */
 constexpr int64_t maxElements = int64_t{1} << 52;
+
+/** Bytes that a thread decodes at a time. */
+constexpr int64_t decodedBytes = int64_t{256} << 10;
 
 std::string describe(const std::vector<int64_t>& shape) {
   std::string text = "[";
@@ -68,20 +73,24 @@ Loader::Loader(const Manifest& manifest, std::vector<std::optional<MappedFile>>&
   progress_.totalTensors = totalTensors;
   files_.reserve(manifest.files.size());
   for (const std::string& path : manifest.files) files_.emplace_back(path, File::Mode::read);
+  bool reads = manifest.quantize.has_value();
   for (const auto& [role, location] : manifest.tensors) {
     const std::string& name = location.name;
     if (!isPossible(location.shape))
       throw Error(ErrorCode::invalidCheckpoint,
                   "tensor " + name + " has the impossible shape " + describe(location.shape));
-    if (isQuantized(location.dtype) && location.group != 32 && location.group != 64)
+    if (!isQuantized(location.dtype))
+      checkStorage(location);
+    else if (location.group != 32 && location.group != 64)
       throw Error(ErrorCode::invalidCheckpoint,
                   "tensor " + name + " has groups of " + std::to_string(location.group) + ", not 64 or 32");
+    reads = reads || location.quantize || !location.asStored();
     progress_.totalBytes = sizeSum(progress_.totalBytes, view(location).bytes());
   }
-  if (manifest.quantize) pool_.emplace(backend.threads());
+  if (reads) pool_.emplace(backend.threads());
   backend.expectWeights(progress_.totalBytes, totalTensors);
   if (manifest.copied && !backend.copiesOnPlace())
-    copies_.emplace(backend, files_, progress_.totalBytes, !manifest.quantize, owned, abort);
+    copies_.emplace(backend, files_, progress_.totalBytes, !reads, owned, abort);
 }
 
 void Loader::checkFormats() const {
@@ -91,11 +100,14 @@ void Loader::checkFormats() const {
                 std::string(dtypeName(dtype)) + " weights run on the CPU only for now");
   };
   if (manifest_.quantize) check(manifest_.quantize->dtype);
-  for (const auto& [role, location] : manifest_.tensors) check(location.dtype);
+  for (const auto& [role, location] : manifest_.tensors) {
+    check(location.dtype);
+    if (location.quantize) check(location.quantize->dtype);
+  }
 }
 
 Weight Loader::loadUnquantized(const std::string& role, const std::vector<int64_t>& shape) {
-  const Weight weight = locate(findUnquantized(role, shape), copies_.has_value());
+  const Weight weight = source(findUnquantized(role, shape));
   const Weight placed = backend_.place(weight);
   advance(weight.bytes(), placed.bytes());
   return placed;
@@ -103,8 +115,9 @@ Weight Loader::loadUnquantized(const std::string& role, const std::vector<int64_
 
 Weight Loader::loadMatmul(const std::string& role, const std::vector<int64_t>& shape) {
   const TensorLocation& location = find(role, shape);
-  const bool quantizes = manifest_.quantize && !isQuantized(location.dtype);
-  const Weight weight = quantizes ? quantized(location) : locate(location, copies_.has_value());
+  const auto& quantization = location.quantize ? location.quantize : manifest_.quantize;
+  const bool quantizes = quantization && !isQuantized(location.dtype);
+  const Weight weight = quantizes ? quantized(location, *quantization) : source(location);
   const Weight placed = backend_.place(weight);
   advance(view(location).bytes(), placed.bytes());
   return placed;
@@ -121,6 +134,9 @@ Weight Loader::loadJoined(std::span<const std::pair<std::string, int64_t>> parts
     if (location.dtype != first->dtype)
       throw Error(ErrorCode::invalidCheckpoint, file.path() + ": tensors " + first->name + " and " +
                                                     location.name + " have different dtypes");
+    if (!location.asStored())
+      throw Error(ErrorCode::invalidCheckpoint,
+                  file.path() + ": tensor " + location.name + " is in blocks, but only matrices may be");
     const int64_t partBytes = view(location).bytes();
     checkInside(file, location.name, location.offset, partBytes);
     bytes.resize(bytes.size() + static_cast<size_t>(partBytes));
@@ -165,15 +181,49 @@ const TensorLocation& Loader::findUnquantized(const std::string& role,
   return location;
 }
 
-Weight Loader::quantized(const TensorLocation& location) {
-  const Weight source = view(location);
+Weight Loader::quantized(const TensorLocation& location, const Quantization& quantization) {
   const File& file = files_[location.file];
-  checkInside(file, location.name, location.offset, source.bytes());
-  file.willNeed(location.offset, static_cast<uint64_t>(source.bytes()));
-  const Weight weight = quantize(file, location.offset, source, *manifest_.quantize,
-                                 file.path() + ": tensor " + location.name, backend_, *pool_, abort_);
+  const int64_t bytes = storedBytes(location);
+  checkInside(file, location.name, location.offset, bytes);
+  file.willNeed(location.offset, static_cast<uint64_t>(bytes));
+  const Weight weight = quantize(file, location, quantization, file.path() + ": tensor " + location.name,
+                                 backend_, *pool_, abort_);
   owned_.push_back(ownedMemory(backend_, const_cast<std::byte*>(weight.data)));
   return weight;
+}
+
+Weight Loader::decoded(const TensorLocation& location) {
+  Weight weight = view(location);
+  const File& file = files_[location.file];
+  const int64_t bytes = storedBytes(location);
+  checkInside(file, location.name, location.offset, bytes);
+  file.willNeed(location.offset, static_cast<uint64_t>(bytes));
+  std::byte* memory;
+  if (backend_.copiesOnPlace()) {
+    staging_.resize(static_cast<size_t>(weight.bytes()));
+    memory = staging_.data();
+  } else {
+    owned_.push_back(ownedMemory(backend_, backend_.allocate(static_cast<size_t>(weight.bytes()))));
+    memory = static_cast<std::byte*>(owned_.back().get());
+  }
+  std::vector<RowReader> readers(static_cast<size_t>(pool_->threads()), RowReader(file, location));
+  const int64_t atOnce = std::max<int64_t>(1, decodedBytes / std::max<int64_t>(1, weight.strideBytes));
+  Failure failure(abort_);
+  pool_->forEach((weight.rows + atOnce - 1) / atOnce, [&](int64_t piece, int thread) {
+    failure.guard([&] {
+      const int64_t first = piece * atOnce;
+      readers[static_cast<size_t>(thread)].read(first, std::min(atOnce, weight.rows - first),
+                                                memory + first * weight.strideBytes);
+    });
+  });
+  failure.rethrow();
+  weight.data = memory;
+  return weight;
+}
+
+Weight Loader::source(const TensorLocation& location) {
+  const bool asStored = isQuantized(location.dtype) || location.asStored();
+  return asStored ? locate(location, copies_.has_value()) : decoded(location);
 }
 
 const std::byte* Loader::bytesAt(const std::string& name, FileOffset from, int64_t length, bool copy) {

@@ -49,7 +49,12 @@ class Loader {
   /** The same for a weight that must not be quantized. */
   const TensorLocation& findUnquantized(const std::string& role, const std::vector<int64_t>& shape) const;
   /** Quantizes a tensor while reading it; a file truncated meanwhile is an error, as for copies. */
-  Weight quantized(const TensorLocation& location);
+  Weight quantized(const TensorLocation& location, const Quantization& quantization);
+  /** Reads a tensor that is not stored as it is used. The result is valid until the next call if `place`
+   * copies. */
+  Weight decoded(const TensorLocation& location);
+  /** A tensor that is used as it is, in place or copied, or decoded. */
+  Weight source(const TensorLocation& location);
   /** Address of bytes of the file, mapped, or in the pending copy. */
   const std::byte* bytesAt(const std::string& name, FileOffset from, int64_t length, bool copy);
   const uint16_t* scalesAt(const std::string& name, FileOffset from, int64_t count, bool copy);
@@ -66,6 +71,7 @@ class Loader {
   const AbortFlag& abort_;
   std::optional<Copies> copies_;  // unless weights are used in place
   std::optional<ThreadPool> pool_;
+  std::vector<std::byte> staging_;  // the newest decoded tensor, if `place` copies
   LoadProgress progress_;
   int64_t bytes_ = 0;
 };

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "checkpoint/block_types.h"
 #include "core/dtype.h"
 
 /** The description of a checkpoint, which TypeScript reads: locations and formats of tensors. */
@@ -16,6 +17,12 @@ namespace rnd1 {
 struct FileOffset {
   size_t file = 0;
   uint64_t offset = 0;
+};
+
+/** How the weights of matmuls are quantized. */
+struct Quantization {
+  DType dtype = DType::q8;
+  int32_t group = 64;  // 64 or 32
 };
 
 /** Location of one tensor. Shapes of one dimension are vectors. */
@@ -28,12 +35,13 @@ struct TensorLocation {
   // Quantized tensors only, in the layout of core/quantized.h.
   int32_t group = 0;
   FileOffset scales{}, minimums{};
-};
+  // Unquantized tensors only.
+  BlockType blocks = BlockType::none;  // the file's format; numbers of `dtype` are made of it
+  int64_t headRows = 0;  // rows of a head that are stored in the order 0, n/2, 1, n/2 + 1 …; 0: as they are
+  std::optional<Quantization> quantize{};  // takes precedence over Manifest::quantize
 
-/** How the weights of matmuls are quantized. */
-struct Quantization {
-  DType dtype = DType::q8;
-  int32_t group = 64;  // 64 or 32
+  /** Whether the bytes in the file are those of the tensor. */
+  bool asStored() const { return blocks == BlockType::none && headRows == 0; }
 };
 
 /** The files of a checkpoint and its tensors by role (types/native.d.ts), from headers that lib/checkpoint

@@ -12,12 +12,11 @@
 namespace rnd1 {
 
 /**
- * Quantizes a matrix stored in the file from `offset` on (`matrix.data` is not read) into backend memory,
- * which the caller releases by `Weight::data`. The pool's threads read and quantize a few panels at a time.
- * Throws Error io, out_of_memory, aborted, or invalid_checkpoint naming `where` if the weight holds values
- * that cannot be quantized.
+ * Quantizes a matrix of the file into backend memory, which the caller releases by `Weight::data`. The pool's
+ * threads read and quantize a few panels at a time. Throws Error io, out_of_memory, aborted, or
+ * invalid_checkpoint naming `where` if the weight holds values that cannot be quantized.
  */
-Weight quantize(const File& file, uint64_t offset, const Weight& matrix, const Quantization& quantization,
+Weight quantize(const File& file, const TensorLocation& matrix, const Quantization& quantization,
                 const std::string& where, Backend& backend, ThreadPool& pool, const AbortFlag& abort);
 
 /** The error for a tensor with values that cannot be quantized; `where` names file and tensor. */

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "checkpoint/quantize.h"
+#include "checkpoint/row_reader.h"
 #include "core/error.h"
 #include "core/failure.h"
 #include "core/parallel.h"
@@ -15,13 +16,9 @@ namespace {
 // Bytes a thread reads at a time: enough for a disk, and fitting a cache.
 constexpr int64_t pieceBytes = int64_t{1} << 20;
 
-int64_t bytesOf(const TensorLocation& location) {
-  auto bytes = static_cast<int64_t>(dtypeSize(location.dtype));
-  for (const int64_t size : location.shape) bytes = sizeProduct(bytes, size);
-  return bytes;
-}
+int64_t rowsOf(const TensorLocation& location) { return location.shape.size() == 2 ? location.shape[0] : 1; }
 
-/** A part of one tensor: panels of a quantized one, bytes of a copy. */
+/** A part of one tensor: panels of a quantized one, rows of one that is decoded, bytes of a copy. */
 struct Piece {
   const ShardTensor* tensor;
   int64_t first, count;
@@ -31,13 +28,15 @@ struct Piece {
 std::vector<Piece> piecesOf(const Shard& shard) {
   std::vector<Piece> pieces;
   for (const ShardTensor& tensor : shard.tensors) {
-    int64_t total = bytesOf(tensor.source);
+    int64_t total = storedBytes(tensor.source);
     int64_t atOnce = pieceBytes;
+    const int64_t rowBytes = std::max<int64_t>(1, total / std::max<int64_t>(1, rowsOf(tensor.source)));
     if (tensor.quantized) {
-      const int64_t sourcePanel =
-          sizeProduct(panelRows, tensor.source.shape[1], dtypeSize(tensor.source.dtype));
       total = tensor.quantized->panels();
-      atOnce = std::max<int64_t>(1, pieceBytes / sourcePanel);
+      atOnce = std::max<int64_t>(1, pieceBytes / sizeProduct(panelRows, rowBytes));
+    } else if (!tensor.source.asStored()) {
+      total = rowsOf(tensor.source);
+      atOnce = std::max<int64_t>(1, pieceBytes / rowBytes);
     }
     for (int64_t first = 0; first < total; first += atOnce)
       pieces.push_back({&tensor, first, std::min(atOnce, total - first), first + atOnce >= total});
@@ -51,46 +50,47 @@ class PieceWriter {
   PieceWriter(const std::vector<File>& sources, const File& target) : sources_(&sources), target_(&target) {}
 
   /** @returns bytes read */
-  int64_t write(const Piece& piece) { return piece.tensor->quantized ? quantize(piece) : copy(piece); }
-
- private:
-  std::span<std::byte> read(const TensorLocation& source, int64_t first, int64_t count) {
-    source_.resize(static_cast<size_t>(count));
-    (*sources_)[source.file].read(source.offset + static_cast<uint64_t>(first), source_);
-    return source_;
+  int64_t write(const Piece& piece) {
+    if (piece.tensor->quantized) return quantize(piece);
+    return piece.tensor->source.asStored() ? copy(piece) : decode(piece);
   }
 
+ private:
   int64_t copy(const Piece& piece) {
-    target_->write(piece.tensor->data + static_cast<uint64_t>(piece.first),
-                   read(piece.tensor->source, piece.first, piece.count));
+    const TensorLocation& source = piece.tensor->source;
+    source_.resize(static_cast<size_t>(piece.count));
+    (*sources_)[source.file].read(source.offset + static_cast<uint64_t>(piece.first), source_);
+    target_->write(piece.tensor->data + static_cast<uint64_t>(piece.first), source_);
     return piece.count;
+  }
+
+  int64_t decode(const Piece& piece) {
+    const TensorLocation& source = piece.tensor->source;
+    RowReader reader((*sources_)[source.file], source);
+    const int64_t rowBytes = source.shape.back() * static_cast<int64_t>(dtypeSize(source.dtype));
+    source_.resize(static_cast<size_t>(piece.count * rowBytes));
+    reader.read(piece.first, piece.count, source_.data());
+    target_->write(piece.tensor->data + static_cast<uint64_t>(piece.first * rowBytes), source_);
+    return piece.count * reader.storedRowBytes();
   }
 
   int64_t quantize(const Piece& piece) {
     const ShardTensor& tensor = *piece.tensor;
     const QuantizedShape& shape = *tensor.quantized;
-    const int64_t stride = shape.columns * static_cast<int64_t>(dtypeSize(tensor.source.dtype));
-    const int64_t firstRow = piece.first * panelRows;
-    const int64_t rows = std::min(piece.count * panelRows, shape.rows - firstRow);
-    const auto source = read(tensor.source, firstRow * stride, rows * stride);
     data_.resize(static_cast<size_t>(piece.count * shape.panelBytes()));
     scales_.resize(static_cast<size_t>(piece.count * shape.panelScales()));
     minimums_.resize(tensor.minimums ? scales_.size() : 0);
-    for (int64_t i = 0; i < piece.count; ++i) {
-      const int64_t row = i * panelRows;
-      const QuantizedPanel panel{data_.data() + i * shape.panelBytes(),
-                                 scales_.data() + i * shape.panelScales(),
-                                 tensor.minimums ? minimums_.data() + i * shape.panelScales() : nullptr};
-      if (!quantizePanel(shape, source.data() + row * stride, tensor.source.dtype, stride,
-                         std::min(panelRows, rows - row), panel))
-        throw unscalable((*sources_)[tensor.source.file].path() + ": tensor " + tensor.name, shape.dtype);
-    }
+    const File& file = (*sources_)[tensor.source.file];
+    RowReader reader(file, tensor.source);
+    const QuantizedPanel target{data_.data(), scales_.data(), tensor.minimums ? minimums_.data() : nullptr};
+    if (!reader.quantize(shape, piece.first, piece.count, target))
+      throw unscalable(file.path() + ": tensor " + tensor.name, shape.dtype);
     target_->write(tensor.data + static_cast<uint64_t>(piece.first * shape.panelBytes()),
                    std::as_bytes(std::span(data_)));
     const auto firstScale = static_cast<uint64_t>(piece.first * shape.panelScales()) * sizeof(uint16_t);
     target_->write(tensor.scales + firstScale, std::as_bytes(std::span(scales_)));
     if (tensor.minimums) target_->write(*tensor.minimums + firstScale, std::as_bytes(std::span(minimums_)));
-    return rows * stride;
+    return std::min(piece.count * panelRows, shape.rows - piece.first * panelRows) * reader.storedRowBytes();
   }
 
   const std::vector<File>* sources_;
@@ -110,7 +110,8 @@ void fillShard(const Shard& shard, int threads, const std::function<void(const L
   const File target(shard.path, File::Mode::write);
   int64_t totalBytes = 0;
   for (const ShardTensor& tensor : shard.tensors) {
-    const int64_t bytes = bytesOf(tensor.source);
+    checkStorage(tensor.source);
+    const int64_t bytes = storedBytes(tensor.source);
     // Checked before memory is allocated for its pieces.
     const File& source = sources[tensor.source.file];
     if (sizeSum(static_cast<int64_t>(tensor.source.offset), bytes) > static_cast<int64_t>(source.size()))

@@ -28,6 +28,8 @@ void Attention::load(Loader& loader) {
   }
   layer.output = loader.loadMatmul(role + "output", {hidden, heads.queryColumns()});
   layer.rotary = rotaryOf(shape);
+  for (size_t before = 0; before < index; ++before)
+    layer.cacheColumns += 2 * architecture_.layers[before].attention.heads.keyValueColumns();
 }
 
 size_t Attention::rotaryOf(const AttentionShape& shape) {
@@ -87,8 +89,10 @@ Tensor Attention::attend(size_t index, Tensor normed, const PackedRows& rows, co
   backend_.normRope(qkv, heads, {layer.bias, layer.queryNorm, layer.keyNorm, architecture_.rmsNormEpsilon},
                     rows.positions, Tensor(rotary.table.data(), rotary.positions, rotary.width));
   const float scale = 1.0f / std::sqrt(static_cast<float>(heads.headDim));
-  backend_.attention(query, key, value, heads, rows.canvases, rows.canvases, mask ? *mask : shape.mask, scale,
-                     attended, nullptr);
+  const LayerCaches caches{rows.caches, layer.cacheColumns};
+  if (rows.caches) backend_.cacheKeys(key, value, rows.canvases, rows.positions, caches);
+  backend_.attention(query, key, value, heads, {rows.canvases, rows.positions, rows.canvases, caches},
+                     mask ? *mask : shape.mask, scale, attended, nullptr);
   return attended;
 }
 

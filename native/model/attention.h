@@ -13,6 +13,7 @@ namespace rnd1 {
 struct PackedRows {
   const int32_t* positions = nullptr;  // (rows), within their canvas
   CanvasOffsets canvases;
+  const CanvasCache* caches = nullptr;  // (canvases); null: none has a cache
 };
 
 /** Some of the packed rows. */
@@ -62,6 +63,7 @@ class Attention {
     Weight queryNorm, keyNorm;  // (headDim); no data: none
     Weight output;              // [hidden, heads · headDim]
     size_t rotary = 0;          // index into rotary_
+    int64_t cacheColumns = 0;   // of keys and values of the layers before
   };
 
   /** Cosines and sines of the angles of one width and theta, shared by all layers that have these. */

@@ -16,19 +16,21 @@ size_t partBytes(int64_t count) {
 
 template <typename Visit>
 void Batch::forEachPart(const BatchShape& shape, Visit&& visit) {
-  const int64_t scoredRows = shape.filters ? 2 * shape.rows : shape.rows;
+  const int64_t scoredRows = shape.regions() * shape.rows;
   visit(counts, countOfCounts);
   visit(tokens, shape.rows);
   visit(positions, shape.rows);
   visit(offsets, shape.canvases + 1);
+  visit(caches, shape.cached ? shape.canvases : 0);
   visit(gather, shape.rows);
   visit(gatherFiltered, shape.filters ? shape.rows : 0);
+  visit(gatherGuided, shape.guided ? 2 * shape.guidedRows() : 0);
   visit(scored, scoredRows);
   visit(eligible, scoredRows);
   visit(sampling, shape.canvases);
   visit(unmask, shape.canvases);
   // Last, because recorded steps do not depend on its size.
-  visit(banned, shape.banned);
+  visit(ids, shape.ids);
 }
 
 size_t Batch::bytesOf(const BatchShape& shape) {

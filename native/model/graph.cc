@@ -46,8 +46,8 @@ struct Model::Capture {
       const ForwardCanvas& canvas = canvases[i];
       if ((canvas.*destination).empty()) continue;
       T* out = (canvas.*destination).data() + stage * static_cast<int64_t>(canvas.rows.size()) * columns;
-      for (const int32_t row : canvas.rows) {
-        backend.download(out, source + (offsets[i] + row) * columns,
+      for (const int32_t position : canvas.rows) {
+        backend.download(out, source + (offsets[i] + canvas.cached.row(position)) * columns,
                          static_cast<size_t>(columns) * sizeof(T));
         out += columns;
       }
@@ -97,14 +97,15 @@ void Model::reserve(const BatchShape& shape, int64_t length, int64_t scoredRows)
   batch_.reserve(shape);
   for (Buffer<float>* buffer : {&residual_, &normed_, &delta_, &gathered_})
     buffer->reserve(sizeProduct(shape.rows, architecture_.hidden));
-  const int64_t scoreCount = shape.filters ? 2 * shape.rows : shape.rows;
+  const int64_t scoreCount = shape.regions() * shape.rows;
   scores_.reserve(scoreCount);
   hostScores_.reserve(scoreCount);
+  sequences_.reserve(static_cast<size_t>(shape.canvases));
   Limits limits;
   limits.rows = shape.rows;
   limits.scoredRows = scoredRows;
   limits.vocabulary = architecture_.vocabulary;
-  limits.filters = shape.filters;
+  limits.filters = shape.filters || shape.guided;
   blocks_.reserve(shape.rows, length, limits);
   backend_->reserve(limits);
 }
@@ -116,16 +117,23 @@ Model::Rows Model::pack(std::span<Canvas> canvases, const BatchShape& shape) {
   for (size_t i = 0; i < canvases.size(); ++i) {
     batch_.offsets.host[i] = row;
     const std::span<const int32_t> tokens = canvases[i].tokens;
-    std::copy(tokens.begin(), tokens.end(), batch_.tokens.host + row);
-    std::iota(batch_.positions.host + row, batch_.positions.host + row + tokens.size(), 0);
-    row += static_cast<int32_t>(tokens.size());
+    const CachedRows& cached = canvases[i].cached;
+    if (cached.cache) batch_.caches.host[i] = cached.cache->view(static_cast<int32_t>(tokens.size()));
+    const int64_t count = cached.count(tokens.size());
+    for (int64_t own = 0; own < count; ++own, ++row) {
+      const int32_t position = cached.position(own);
+      batch_.positions.host[row] = position;
+      batch_.tokens.host[row] = tokens[static_cast<size_t>(position)];
+    }
   }
   std::fill(batch_.offsets.host + canvases.size(), batch_.offsets.host + shape.canvases + 1, row);
   batch_.counts.host[Batch::allRows] = row;
   Rows rows;
   rows.count = shape.rows;
   rows.validRows = batch_.counts.device + Batch::allRows;
-  rows.packed = {batch_.positions.device, {batch_.offsets.device, shape.canvases}};
+  rows.packed = {batch_.positions.device,
+                 {batch_.offsets.device, shape.canvases},
+                 shape.cached ? batch_.caches.device : nullptr};
   return rows;
 }
 template Model::Rows Model::pack(std::span<ForwardCanvas>, const BatchShape&);
@@ -151,8 +159,7 @@ Tensor Model::runLayers(const Rows& rows, const AbortFlag& abort, const Capture*
     backend.addRmsNorm(residual, index > 0 ? &delta : nullptr, blocks_.attention.norm(index), epsilon,
                        normed);
     if (capture && index > 0) capture->hidden(residual.data, static_cast<int64_t>(index));
-    Tensor attended =
-        blocks_.attention.attend(index, normed, rows.packed, capture ? capture->mask() : nullptr);
+    Tensor attended = blocks_.attention.attend(index, normed, rows.packed, rows.mask);
     if (rows.wanted.rows && index + 1 == layers) {
       // The other rows are no longer needed.
       const auto wanted = [&](const Buffer<float>& buffer) {
@@ -189,15 +196,17 @@ void Model::forward(std::span<ForwardCanvas> canvases, const AbortFlag& abort) {
   int64_t rows = 0, length = 0;
   blocks_.checkFiles();
   for (const ForwardCanvas& canvas : canvases) {
-    const auto size = static_cast<int64_t>(canvas.tokens.size());
-    rows += size;
-    length = std::max(length, size);
+    rows += canvas.cached.count(canvas.tokens.size());
+    length = std::max(length, static_cast<int64_t>(canvas.tokens.size()));
   }
-  const BatchShape shape{rows, static_cast<int64_t>(canvases.size()), false, 0};
-  reserve(shape, length, 0);
-  const Rows packed = pack(canvases, shape);
-  const Capture capture{*backend_, architecture_, canvases, batch_.offsets.host};
+  Capture capture{*backend_, architecture_, canvases, nullptr};
   capture.checkMasks();
+  const bool cached = openCaches(canvases, capture.mask());
+  const BatchShape shape{rows, static_cast<int64_t>(canvases.size()), false, 0, false, cached};
+  reserve(shape, length, 0);
+  Rows packed = pack(canvases, shape);
+  packed.mask = capture.mask();
+  capture.offsets = batch_.offsets.host;
   forced_.clear();
   if (capture.forced()) {
     // (layers with experts, rows, k) of the packed batch.
@@ -217,6 +226,7 @@ void Model::forward(std::span<ForwardCanvas> canvases, const AbortFlag& abort) {
   });
   forced_.clear();
   blocks_.checkFiles();
+  closeCaches(canvases);
 }
 
 void Model::fetchLogits(Tensor normed, std::span<const ForwardCanvas> canvases, const AbortFlag& abort) {
@@ -225,7 +235,8 @@ void Model::fetchLogits(Tensor normed, std::span<const ForwardCanvas> canvases, 
     if (canvas.logits.empty()) continue;
     abort.throwIfAborted();
     gather_.clear();
-    for (const int32_t row : canvas.rows) gather_.push_back(batch_.offsets.host[i] + row);
+    for (const int32_t position : canvas.rows)
+      gather_.push_back(batch_.offsets.host[i] + canvas.cached.row(position));
     const auto piece = static_cast<size_t>(std::min(normed.rows, logitsPiece));
     for (size_t first = 0; first < gather_.size(); first += piece) {
       const size_t count = std::min(piece, gather_.size() - first);

@@ -31,6 +31,11 @@ class Head {
     backend_.score(normed, lmHead_, rows, plans, greedyUnfiltered, scores);
   }
 
+  void scoreGuided(Tensor normed, Tensor unconditional, std::span<const ScoreRow> rows,
+                   std::span<const SamplingPlan> plans, std::span<Score> scores) {
+    backend_.scoreGuided(normed, unconditional, lmHead_, rows, plans, scores);
+  }
+
  private:
   Backend& backend_;
   const Architecture& architecture_;

@@ -4,6 +4,7 @@
 
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ namespace rnd1::napi {
 
 DType readDType(const Napi::Object& object, const char* name,
                 std::initializer_list<DType> allowed = {DType::f32, DType::f16, DType::bf16});
+/** The mask with a block; none for null. */
+std::optional<AttentionMask> readMask(const Napi::Value& block);
 /** `name`: the value's name in errors. */
 int64_t asInteger(const Napi::Value& value, const char* name, int64_t min, int64_t max);
 int64_t readInteger(const Napi::Object& object, const char* name, int64_t min, int64_t max);
@@ -26,20 +29,24 @@ bool readBoolean(const Napi::Object& object, const char* name);
 std::string readString(const Napi::Object& object, const char* name);
 /** A copy of an Int32Array; `optional`: null becomes an empty vector. */
 std::vector<int32_t> readIntegers(const Napi::Object& object, const char* name, bool optional = false);
+/** A copy; `name`: the value's name in errors. */
+std::vector<int32_t> asIntegers(const Napi::Value& value, const char* name);
 Napi::Array readArray(const Napi::Value& value, const char* what);
 Napi::Object asObject(const Napi::Value& value, const char* what);
 /** `what`: the tokens' name in errors. */
 void checkIds(const std::vector<int32_t>& ids, int64_t limit, const char* what);
 
+Napi::RangeError outOfRange(Napi::Env env, const std::string& message);
 Napi::TypeError wrongType(Napi::Env env, const char* name, const char* expected);
 
 /** One StepCanvas, which owns what graph.h's StepCanvas borrows. */
 struct OwnedStep {
-  std::vector<int32_t> tokens, masked, banned;
+  std::vector<int32_t> tokens, masked, banned, zeroed, unconditional;
   std::vector<uint8_t> eligible;
   std::vector<Score> scores;
   SamplingPlan sampling;
   UnmaskPlan unmask;
+  std::optional<int32_t> shift;
 
   StepCanvas view();
 };
@@ -56,7 +63,9 @@ struct OwnedForward {
   ForwardCanvas canvas;
 };
 
-std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Architecture& architecture);
+/** `computed`: the rows of its cache, null if it has none. */
+std::unique_ptr<OwnedForward> readForward(const Napi::Value& value, const Architecture& architecture,
+                                          const std::vector<int32_t>* computed);
 /** Creates the ForwardResult; call it once. */
 Napi::Object writeForward(Napi::Env env, OwnedForward& forward);
 

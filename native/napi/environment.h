@@ -10,6 +10,7 @@
 namespace rnd1::napi {
 
 struct SessionCore;
+class CacheHandle;
 
 /** A message from any thread, delivered and destroyed on the JavaScript thread. */
 class Message {
@@ -46,6 +47,9 @@ class Environment {
   /** Passed by `Session.load` to the constructor of `Session`; null otherwise. */
   std::shared_ptr<SessionCore> loaded;
   Napi::FunctionReference sessionClass;
+  /** Passed by `session.createCache` to the constructor of `KeyValueCache`; null otherwise. */
+  std::shared_ptr<CacheHandle> allocated;
+  Napi::FunctionReference cacheClass;
 
  private:
   static void call(Napi::Env env, Napi::Function, std::nullptr_t*, Message* message);

@@ -16,17 +16,21 @@
 namespace rnd1::napi {
 namespace {
 
+Prediction predictionOf(const OwnedStep& step) {
+  return step.shift ? Prediction{*step.shift, false} : previousRow;
+}
+
 /** Scores the masked positions of one canvas from its logits (tokens, vocabulary), then unmasks. */
 bool scoreAndUnmask(OwnedStep& step, std::vector<float>& rows, int64_t vocabulary) {
   StepCanvas canvas = step.view();
   std::vector<ScoreRow> scoreRows;
   for (const int32_t position : canvas.masked)
-    scoreRows.push_back(previousRow.scoreRow(0, position, canvas.tokens[position]));
+    scoreRows.push_back(predictionOf(step).scoreRow(0, position, canvas.tokens[position]));
   const auto backend = makeCpuBackend(DType::f32, 1);
   Limits limits;
   limits.scoredRows = static_cast<int64_t>(scoreRows.size());
   limits.vocabulary = vocabulary;
-  limits.filters = canvas.sampling.filters(vocabulary);
+  limits.filters = !canvas.sampling.greedyUnfiltered(vocabulary);
   backend->reserve(limits);
   backend->scoreLogits({rows.data(), limits.scoredRows, vocabulary}, scoreRows, {&canvas.sampling, 1},
                        canvas.scores);
@@ -47,6 +51,8 @@ Napi::Value scoreAndUnmask(const Napi::CallbackInfo& info) {
       throw wrongType(env, "logits", "a Float32Array");
     const int64_t vocabulary = asInteger(info[1], "vocabulary", 1, int64_t{1} << 24);
     auto step = std::make_shared<OwnedStep>(readStep(info[2], vocabulary, int64_t{1} << 31));
+    if (!step->unconditional.empty())
+      throw Napi::TypeError::New(env, "guidance must be null: the logits are given");
     // Read last: reading the canvas can run code that detaches the array's memory.
     const auto logits = info[0].As<Napi::Float32Array>();
     const size_t expected = step->tokens.size() * static_cast<size_t>(vocabulary);
@@ -57,7 +63,7 @@ Napi::Value scoreAndUnmask(const Napi::CallbackInfo& info) {
     auto rows = std::make_shared<std::vector<float>>();
     rows->reserve(step->masked.size() * static_cast<size_t>(vocabulary));
     for (const int32_t position : step->masked) {
-      const float* row = logits.Data() + std::max(previousRow.row(position), 0) * vocabulary;
+      const float* row = logits.Data() + std::max(predictionOf(*step).row(position), 0) * vocabulary;
       rows->insert(rows->end(), row, row + vocabulary);
     }
     auto finite = std::make_shared<bool>(false);

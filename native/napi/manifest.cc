@@ -1,5 +1,6 @@
 #include "napi/manifest.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -28,6 +29,24 @@ FileOffset readFileOffset(const Napi::Object& tensor, const char* name) {
   return {static_cast<size_t>(readInteger(place, "file", 0, int64_t{1} << 31)), readOffset(place, "offset")};
 }
 
+std::optional<Quantization> readQuantization(const Napi::Object& object) {
+  const Napi::Value quantize = object.Get("quantize");
+  if (quantize.IsNull() || quantize.IsUndefined()) return std::nullopt;
+  const Napi::Object inner = asObject(quantize, "quantize");
+  return Quantization{readQuantizedDType(inner), readGroup(inner)};
+}
+
+BlockType readBlocks(const Napi::Object& tensor) {
+  const Napi::Value blocks = tensor.Get("blocks");
+  if (blocks.IsNull() || blocks.IsUndefined()) return BlockType::none;
+  const std::string name = readString(tensor, "blocks");
+  if (name == "Q8_0") return BlockType::q8_0;
+  if (name == "Q4_0") return BlockType::q4_0;
+  if (name == "Q4_K") return BlockType::q4_k;
+  if (name == "Q6_K") return BlockType::q6_k;
+  throw wrongType(tensor.Env(), "blocks", "'Q8_0', 'Q4_0', 'Q4_K' or 'Q6_K'");
+}
+
 TensorLocation readLocation(const Napi::Object& tensor) {
   TensorLocation location;
   location.name = readString(tensor, "name");
@@ -40,6 +59,10 @@ TensorLocation readLocation(const Napi::Object& tensor) {
     if (hasMinimums(location.dtype)) location.minimums = readFileOffset(tensor, "minimums");
   } else {
     location.dtype = readDType(tensor, "dtype");
+    location.blocks = readBlocks(tensor);
+    if (!tensor.Get("headRows").IsUndefined())
+      location.headRows = readInteger(tensor, "headRows", 0, int64_t{1} << 31);
+    location.quantize = readQuantization(tensor);
   }
   const Napi::Array shape = readArray(tensor.Get("shape"), "shape");
   for (uint32_t d = 0; d < shape.Length(); ++d)
@@ -70,11 +93,7 @@ Manifest readManifest(const Napi::Object& description) {
     const Napi::Object tensor = asObject(tensors.Get(i), "tensors");
     manifest.tensors.emplace(readString(tensor, "role"), readLocation(tensor));
   }
-  const Napi::Value quantize = description.Get("quantize");
-  if (!quantize.IsNull() && !quantize.IsUndefined()) {
-    const Napi::Object object = asObject(quantize, "quantize");
-    manifest.quantize = {readQuantizedDType(object), readGroup(object)};
-  }
+  manifest.quantize = readQuantization(description);
   const Napi::Value copied = description.Get("copied");
   if (!copied.IsUndefined()) {
     if (!copied.IsBoolean()) throw Napi::TypeError::New(env, "copied must be a boolean");

@@ -5,29 +5,18 @@
 
 #include "backend/registry.h"
 #include "napi/architecture.h"
+#include "napi/cache.h"
 #include "napi/convert.h"
 #include "napi/manifest.h"
 #include "napi/progress.h"
 #include "napi/promise.h"
+#include "napi/tags.h"
 
 namespace rnd1::napi {
 namespace {
 
-// Prototypes can be changed, type tags cannot: unwrapping a wrong object would misread its memory.
 constexpr napi_type_tag abortFlagTag{0x6b1f0c52d4a94e07, 0x9d6c3f2a81e5b470};
 constexpr napi_type_tag sessionTag{0x2f8a7d1be3604c95, 0xb40e96d7c15f2a38};
-
-bool isTagged(const Napi::Value& value, const napi_type_tag& tag) {
-  return value.IsObject() && value.As<Napi::Object>().CheckTypeTag(&tag);
-}
-
-/** The engine checks `this` of methods, but not of accessors: these are static and check it themselves. */
-template <auto Getter>
-void defineAccessor(const Napi::Function& constructor, const char* name) {
-  constructor.Get("prototype")
-      .As<Napi::Object>()
-      .DefineProperty(Napi::PropertyDescriptor::Accessor<Getter>(name));
-}
 
 Napi::Array requests(const Napi::CallbackInfo& info, const char* what) {
   const Napi::Array array = readArray(info[0], what);
@@ -64,11 +53,13 @@ std::shared_ptr<AbortFlag> JsAbortFlag::of(const Napi::Value& value) {
 }
 
 Napi::Function JsSession::define(Napi::Env env) {
-  const auto constructor =
-      DefineClass(env, "Session",
-                  {StaticMethod<&JsSession::load>("load"), InstanceMethod<&JsSession::forward>("forward"),
-                   InstanceMethod<&JsSession::step>("step"), InstanceMethod<&JsSession::dispose>("dispose")});
+  const auto constructor = DefineClass(
+      env, "Session",
+      {StaticMethod<&JsSession::load>("load"), InstanceMethod<&JsSession::forward>("forward"),
+       InstanceMethod<&JsSession::step>("step"), InstanceMethod<&JsSession::createCache>("createCache"),
+       InstanceMethod<&JsSession::dispose>("dispose")});
   defineAccessor<&JsSession::info>(constructor, "info");
+  defineAccessor<&JsSession::cacheBytes>(constructor, "cacheBytes");
   return constructor;
 }
 
@@ -139,14 +130,22 @@ Napi::Value JsSession::forward(const Napi::CallbackInfo& info) {
     const auto core = open();
     const Napi::Array array = requests(info, "requests");
     auto forwards = std::make_shared<std::vector<std::unique_ptr<OwnedForward>>>();
-    for (uint32_t i = 0; i < array.Length(); ++i)
-      forwards->push_back(readForward(array.Get(i), core->architecture));
+    auto caches = std::make_shared<std::vector<CacheUse>>();
+    for (uint32_t i = 0; i < array.Length(); ++i) {
+      const Napi::Value request = array.Get(i);
+      const CacheUse& cache = caches->emplace_back(readCache(request, *core));
+      forwards->push_back(readForward(request, core->architecture, cache.handle ? &cache.rows : nullptr));
+    }
     return promise(
         env, *core->runner, JsAbortFlag::of(info[1]),
-        [core, forwards](const AbortFlag& flag) {
+        [core, forwards, caches](const AbortFlag& flag) {
+          Model& model = core->usable();
           std::vector<ForwardCanvas> canvases;
-          for (const auto& forward : *forwards) canvases.push_back(forward->canvas);
-          core->usable().forward(canvases, flag);
+          for (size_t i = 0; i < forwards->size(); ++i) {
+            canvases.push_back((*forwards)[i]->canvas);
+            canvases.back().cached = (*caches)[i].view();
+          }
+          model.forward(canvases, flag);
         },
         [forwards](Napi::Env env) -> Napi::Value {
           const auto results = Napi::Array::New(env, forwards->size());
@@ -164,16 +163,24 @@ Napi::Value JsSession::step(const Napi::CallbackInfo& info) {
     const Napi::Array array = requests(info, "canvases");
     struct Batch {
       std::vector<OwnedStep> steps;
+      std::vector<CacheUse> caches;
       std::vector<StepCanvas> canvases;
     };
     auto batch = std::make_shared<Batch>();
-    for (uint32_t i = 0; i < array.Length(); ++i)
+    for (uint32_t i = 0; i < array.Length(); ++i) {
+      const Napi::Value canvas = array.Get(i);
       batch->steps.push_back(
-          readStep(array.Get(i), core->architecture.vocabulary, core->architecture.maxPositions));
-    for (OwnedStep& step : batch->steps) batch->canvases.push_back(step.view());
+          readStep(canvas, core->architecture.vocabulary, core->architecture.maxPositions));
+      batch->caches.push_back(readCache(canvas, *core));
+    }
+    for (size_t i = 0; i < batch->steps.size(); ++i) {
+      batch->canvases.push_back(batch->steps[i].view());
+      batch->canvases.back().cached = batch->caches[i].view();
+    }
+    const auto mask = readMask(info[1]);
     return promise(
-        env, *core->runner, JsAbortFlag::of(info[1]),
-        [core, batch](const AbortFlag& flag) { core->usable().step(batch->canvases, flag); },
+        env, *core->runner, JsAbortFlag::of(info[2]),
+        [core, batch, mask](const AbortFlag& flag) { core->usable().step(batch->canvases, flag, mask); },
         [batch](Napi::Env env) -> Napi::Value {
           const auto results = Napi::Array::New(env, batch->steps.size());
           for (uint32_t i = 0; i < batch->steps.size(); ++i)
@@ -181,6 +188,25 @@ Napi::Value JsSession::step(const Napi::CallbackInfo& info) {
           return results;
         });
   });
+}
+
+Napi::Value JsSession::createCache(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const auto core = open();
+    const int64_t positions = asInteger(info[0], "positions", 1, core->architecture.maxPositions);
+    const auto handle = std::make_shared<CacheHandle>(core);
+    // On the runner's thread, as all memory of the backend.
+    return promise(
+        env, *core->runner, nullptr, [handle, positions](const AbortFlag&) { handle->allocate(positions); },
+        [handle](Napi::Env env) -> Napi::Value { return JsKeyValueCache::make(env, handle); });
+  });
+}
+
+Napi::Value JsSession::cacheBytes(const Napi::CallbackInfo& info) {
+  if (!isTagged(info.This(), sessionTag)) throw wrongType(info.Env(), "this", "a Session");
+  const SessionCore& core = *Unwrap(info.This().As<Napi::Object>())->core_;
+  return Napi::Number::New(info.Env(), static_cast<double>(core.cacheBytes));
 }
 
 Napi::Value JsSession::dispose(const Napi::CallbackInfo& info) {
@@ -191,7 +217,11 @@ Napi::Value JsSession::dispose(const Napi::CallbackInfo& info) {
     disposed_ = true;
     // An earlier call may have stopped the runner, or may stop it while this one waits.
     return promise<LastJob>(
-        env, *core->runner, nullptr, [core](const AbortFlag&) { core->model.reset(); },
+        env, *core->runner, nullptr,
+        [core](const AbortFlag&) {
+          core->caches.clear();
+          core->model.reset();
+        },
         [core](Napi::Env env) -> Napi::Value {
           core->runner->stop();
           return env.Undefined();

@@ -3,6 +3,8 @@
 #include <napi.h>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "model/graph.h"
 #include "napi/runner.h"
@@ -30,13 +32,15 @@ class JsAbortFlag final : public Napi::ObjectWrap<JsAbortFlag> {
  * JavaScript thread, when the runner is idle.
  */
 struct SessionCore {
-  std::unique_ptr<Model> model;  // after loading, used on the runner's thread only
+  std::unique_ptr<Model> model;                        // after loading, used on the runner's thread only
+  std::vector<std::unique_ptr<KeyValueCache>> caches;  // likewise
   // Copies for the JavaScript thread.
   Architecture architecture;
   std::string device, instructionSet;
   int threads = 0;
   DType dtype = DType::f32;
   int64_t weightBytes = 0;
+  int64_t cacheBytes = 0;  // of caches that are not disposed, or still used by a step
   std::shared_ptr<Runner> runner = std::make_shared<Runner>();  // ends before the model does
 
   /** Throws `disposed`: reading the arguments of a call can run code that disposes the model. */
@@ -52,6 +56,8 @@ class JsSession final : public Napi::ObjectWrap<JsSession> {
  private:
   static Napi::Value load(const Napi::CallbackInfo& info);
   static Napi::Value info(const Napi::CallbackInfo& info);
+  static Napi::Value cacheBytes(const Napi::CallbackInfo& info);
+  Napi::Value createCache(const Napi::CallbackInfo& info);
   Napi::Value forward(const Napi::CallbackInfo& info);
   Napi::Value step(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);

@@ -89,6 +89,38 @@ void sharesBuckets() {
     }
 }
 
+/** Caches are reached through tables: a recording serves all of them, also those made or freed later. */
+void sharesCaches() {
+  TinyModel tiny(92);
+  const auto model = tiny.load(std::make_unique<cuda::CudaBackend>(DType::bf16, 0));
+  Noise noise(92);
+  const std::vector<int32_t> rows{4, 9, 11};
+  const AbortFlag never;
+  const auto run = [&](Step& step, KeyValueCache* cache, std::span<const int32_t> computed) {
+    step.masked = {5, 12};
+    StepCanvas canvas;
+    canvas.tokens = step.tokens;
+    canvas.masked = step.masked;
+    canvas.eligible = step.eligible;
+    canvas.scores = step.scores;
+    canvas.cached = {cache, computed};
+    model->step({&canvas, 1}, never);
+  };
+  std::vector<int32_t> all(24);
+  for (int32_t i = 0; i < 24; ++i) all[static_cast<size_t>(i)] = i;
+  for (int round = 0; round < 4; ++round) {
+    Step step(randomTokens(noise, 24), 12), expected = step;
+    run(expected, nullptr, {});
+    KeyValueCache cache(model->backend(), model->architecture(), 24 + round);
+    run(step, &cache, all);
+    expectSame(step, expected, text("cache ", round, ", all rows"));
+    const int64_t launched = sim::graphLaunches();
+    run(step, &cache, rows);
+    expectSame(step, expected, text("cache ", round, ", some rows"));
+    expectEqual(sim::graphLaunches() - launched, int64_t{round > 0}, text("replays, cache ", round));
+  }
+}
+
 /** The same key with larger shapes: rejected during recording, without side effects. */
 void refusesLargerShapes() {
   cuda::CudaBackend backend(DType::bf16, 0);
@@ -99,7 +131,7 @@ void refusesLargerShapes() {
   const auto run = [&](const DeviceMatrix& x) {
     const Tensor rows = out.tensor().rowRange(0, x.tensor().rows);
     // From 512 rows on, matmuls need scratch memory.
-    backend.runSequence({1, 1, false}, [&] { backend.matmul(x, {&weight, 1}, rows); });
+    backend.runSequence({1, 1, false, false}, [&] { backend.matmul(x, {&weight, 1}, rows); });
     backend.synchronize();
   };
   run(few);
@@ -115,6 +147,7 @@ void refusesLargerShapes() {
 const Tests recordingTests{
     {"recording: a key whose shapes have grown is refused", refusesLargerShapes},
     {"recording: a step that comes again is replayed, until memory moves", replays},
+    {"recording: one serves all caches", sharesCaches},
     {"recording: one serves all lengths and all rounds of a bucket", sharesBuckets},
 };
 

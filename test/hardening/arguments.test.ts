@@ -99,7 +99,7 @@ const request: UnmaskRequest = { tokens: [0, 2, 2], masked: [1, 2] };
 const logits = new Float32Array(3 * 3);
 const generateOptions: Record<string, Wrong[]> = {
   ...sampling,
-  mode: type([7, '7'], ['chat', "'chat'"], [{}, '{}']),
+  mode: type([7, '7'], ['talk', "'talk'"], [{}, '{}']),
   maxNewTokens: tokenOptions.maxNewTokens as Wrong[],
   addEos: noBoolean,
   reserveEnd: noBoolean,

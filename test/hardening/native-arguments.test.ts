@@ -29,9 +29,17 @@ const plans: Fields = {
   topK: noNumbers,
   topP: except(noNumbers, Number.NaN, 1.5, -1, Infinity, 2 ** 53, 1e300),
   greedy: [...missing, 1],
+  rawConfidence: [...missing, 1],
+  topPFirst: [...missing, 1],
+  strict: [...missing, 1],
+  atLeast: except(noNumbers, 2 ** 31 - 1),
+  editAbove: except(noNumbers, 1.5, Infinity, 2 ** 53, 1e300),
+  orderTemperature: except(noNumbers, 1.5, 2 ** 53, 1e300),
   seed: except([...missing, 1, 1.5], missing[7]),
   round: noNumbers,
   banned: [...noArrays, Int32Array.of(512), Int32Array.of(-1)],
+  zeroed: [...noArrays, Int32Array.of(512), Int32Array.of(-1)],
+  editable: [...except(noArrays, null), Int32Array.of(0), Int32Array.of(2, 1), Int32Array.of(1, 1)],
   eligible: [
     ...except(noArrays, undefined, null),
     Int32Array.of(0),
@@ -47,6 +55,14 @@ const canvases: Fields = {
     detached(),
   ],
   plan: except(missing, ...missing.slice(4, 6), missing[8]),
+  shift: [...except(noNumbers, null), 2, -1, 0.5],
+  guidance: [
+    ...except(missing, null),
+    { scale: Number.NaN, tokens: Int32Array.of(1, 7, 7) },
+    { scale: 1, tokens: Int32Array.of(1, 7) },
+    { scale: 1, tokens: Int32Array.of(1, 7, 512) },
+    { tokens: Int32Array.of(1, 7, 7) },
+  ],
 };
 const requests: Fields = {
   tokens: canvases.tokens as unknown[],
@@ -165,8 +181,11 @@ const fillTensor = (change: object) =>
   fill({ tensors: [merge({ ...opened.description.tensors[0], data: 0, quantized: null }, change)] });
 
 const targets: Record<string, readonly [Fields, (change: object) => unknown]> = {
-  plan: [plans, (change) => opened.session.step([canvas, { ...canvas, plan: merge(plan, change) }], null)],
-  canvas: [canvases, (change) => opened.session.step([merge(canvas, change)], null)],
+  plan: [
+    plans,
+    (change) => opened.session.step([canvas, { ...canvas, plan: merge(plan, change) }], null, null),
+  ],
+  canvas: [canvases, (change) => opened.session.step([merge(canvas, change)], null, null)],
   'canvas of logits': [
     canvases,
     (change) => native.scoreAndUnmask(new Float32Array(3 * 512), 512, merge(canvas, change)),

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { readConfig } from '../../lib/checkpoint/config';
 import { readManifest } from '../../lib/checkpoint/manifest';
 import { selectTensors } from '../../lib/checkpoint/tensors';
+import { plainCanvas, plainPlan } from '../../lib/denoising/state';
 import { loadBinding, type Native } from '../../lib/runtime/binding';
 import { failureOf, root } from './support';
 
@@ -14,6 +15,7 @@ type ForwardRequest = Parameters<Session['forward']>[0][number];
 export const native = loadBinding();
 
 export const plan: StepCanvas['plan'] = {
+  ...plainPlan,
   eligible: null,
   order: 'entropy',
   limit: 'keep',
@@ -26,7 +28,12 @@ export const plan: StepCanvas['plan'] = {
   round: 1,
   banned: new Int32Array(),
 };
-export const canvas: StepCanvas = { tokens: Int32Array.of(1, 7, 7), masked: Int32Array.of(1, 2), plan };
+export const canvas: StepCanvas = {
+  ...plainCanvas,
+  tokens: Int32Array.of(1, 7, 7),
+  masked: Int32Array.of(1, 2),
+  plan,
+};
 export const request: ForwardRequest = {
   tokens: Int32Array.of(1, 2),
   rows: null,
@@ -52,10 +59,10 @@ export function openSession(): { description: SessionDescription; session: Sessi
   beforeAll(async () => {
     opened.description = await describeModel();
     opened.session = await native.Session.load(opened.description, null, null);
-    opened.before = await opened.session.step([canvas], null);
+    opened.before = await opened.session.step([canvas], null, null);
   });
   afterAll(async () => {
-    expect(await opened.session.step([canvas], null)).toEqual(opened.before);
+    expect(await opened.session.step([canvas], null, null)).toEqual(opened.before);
     await opened.session.dispose();
   });
   return opened;

@@ -8,7 +8,6 @@ import {
   noArrays,
   noNumbers,
   openSession,
-  plan,
   refuses,
   request,
   type Session,
@@ -22,7 +21,7 @@ const opened = openSession();
 describe('lists, flags and callbacks', () => {
   it.each(['step', 'forward'] as const)('%s refuses what is no list of canvases', async (method) => {
     for (const wrong of [...missing, new Array(1), [null], [7], new Proxy([], {})]) {
-      await refuses(() => opened.session[method](wrong as never, null), '');
+      await refuses(() => opened.session[method](wrong as never, null, null), '');
     }
   });
 
@@ -36,7 +35,7 @@ describe('lists, flags and callbacks', () => {
       Object.setPrototypeOf(other, native.AbortFlag.prototype),
     ]) {
       for (const call of [
-        () => opened.session.step([canvas], wrong),
+        () => opened.session.step([canvas], null, wrong),
         () => opened.session.forward([request], wrong),
         () => native.Session.load(opened.description, null, wrong),
       ]) {
@@ -114,7 +113,7 @@ describe('this', () => {
       await refuses(() => new Session(...given), 'Session.load');
     }
     await refuses(() => new (class extends Session {})(), 'Session.load');
-    await refuses(() => (prototypeOnly() as Session).step([canvas], null), '');
+    await refuses(() => (prototypeOnly() as Session).step([canvas], null, null), '');
   });
 });
 
@@ -130,7 +129,7 @@ describe('code that runs while arguments are read', () => {
           return canvas.tokens;
         },
       };
-      expect(await failureOf(() => doomed[method]([fatal], null))).toMatchObject({ code: 'disposed' });
+      expect(await failureOf(() => doomed[method]([fatal], null, null))).toMatchObject({ code: 'disposed' });
     }
   });
 
@@ -160,7 +159,7 @@ it('a session may be disposed many times, at once, in the middle of a pass and a
     expect(await Promise.all(disposals)).toEqual(new Array(5).fill(undefined));
     expect(['aborted', 'disposed', 'ended']).toContain((await pass).code);
     expect(await session.dispose()).toBeUndefined();
-    expect(await failureOf(() => session.step([canvas], null))).toMatchObject({ code: 'disposed' });
+    expect(await failureOf(() => session.step([canvas], null, null))).toMatchObject({ code: 'disposed' });
   }
 });
 
@@ -171,9 +170,8 @@ it('arrays may share their memory', async () => {
     return array;
   };
   const { tokens, masked } = canvas;
-  expect(await opened.session.step([{ plan, tokens: shared(tokens), masked: shared(masked) }], null)).toEqual(
-    opened.before,
-  );
+  const sharing = { ...canvas, tokens: shared(tokens), masked: shared(masked) };
+  expect(await opened.session.step([sharing], null, null)).toEqual(opened.before);
 });
 
 it.each(['layers', 'experts'])('%s that are not there take no memory', async (size) => {

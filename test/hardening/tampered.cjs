@@ -27,10 +27,19 @@ const plan = {
   seed: 0n,
   round: 1,
   banned: new Int32Array(),
+  editable: null,
+  editAbove: 1,
+  strict: false,
+  atLeast: 1,
+  orderTemperature: 0,
+  topPFirst: false,
+  zeroed: new Int32Array(),
+  rawConfidence: false,
 };
 const { vocabulary } = description.architecture;
 const tokens = Int32Array.from({ length: 60 }, (_, i) => (i * 7) % vocabulary);
-const canvas = { tokens, masked: Int32Array.of(1, 2, 30), plan };
+const everyRow = Int32Array.from({ length: 60 }, (_, i) => i);
+const canvas = { tokens, masked: Int32Array.of(1, 2, 30), plan, shift: null, guidance: null };
 const request = { tokens, rows: null, logits: true, hidden: true, routing: true, forcedExperts: null, block: null };
 const logits = Float32Array.from({ length: tokens.length * 5 }, (_, i) => Math.sin(i));
 const small = { tokens: tokens.map((token) => token % 5), masked: canvas.masked, plan };
@@ -65,8 +74,14 @@ async function everything() {
   aborted.abort();
   results.aborted = aborted.aborted;
   await keep('forward', () => session.forward(requests, null));
-  await keep('step', () => session.step(canvases, null));
-  await keep('abort', () => session.step(canvases, aborted));
+  await keep('step', () => session.step(canvases, null, null));
+  await keep('abort', () => session.step(canvases, null, aborted));
+  const store = await session.createCache(60);
+  const cache = { store, rows: everyRow };
+  await keep('cache', () => session.step([{ ...canvas, cache }], null, null));
+  await keep('cachedForward', () => session.forward([{ ...request, cache }], null));
+  results.cacheSizes = [store.positions, store.bytes, session.cacheBytes];
+  store.dispose();
   await keep('wrong', () => session.forward([wrong], null));
   await keep('missing', () => native.Session.load({ ...description, files: [] }, null, null));
   await keep('scoreAndUnmask', () => native.scoreAndUnmask(logits, 5, small));
@@ -82,7 +97,7 @@ async function everything() {
   for (const disposal of disposals) await disposal;
   results.interrupted = /^(aborted|disposed|ended)$/.test(await pending);
   await session.dispose();
-  await keep('disposed', () => session.step(canvases, null));
+  await keep('disposed', () => session.step(canvases, null, null));
   return results;
 }
 
@@ -189,9 +204,9 @@ async function main() {
   const session = await native.Session.load(description, null, null);
   for (let round = 0; round < 20; round++) {
     const running = session.forward(requests, null);
-    const [{ predicted, entropy }] = await session.step(canvases, null);
+    const [{ predicted, entropy }] = await session.step(canvases, null, null);
     const [{ logits: given }] = await running;
-    const next = session.step(canvases, null);
+    const next = session.step(canvases, null, null);
     for (const array of [predicted, entropy, given]) structuredClone(array.buffer, { transfer: [array.buffer] });
     gc();
     await next;

@@ -2,15 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
-
-#include "core/random.h"
 
 namespace rnd1::test::oracle {
 namespace {
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
 
 double silu(double x) { return x / (1 + std::exp(-x)); }
 
@@ -31,14 +26,6 @@ void normRopeHead(double* head, std::span<const float> scale, double epsilon, co
     head[i] = low * cosine - high * sine;
     head[i + half] = high * cosine + low * sine;
   }
-}
-
-/** log-softmax; −∞ stays −∞. */
-void normalise(std::vector<double>& logits) {
-  const double maximum = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const double logit : logits) sum += std::exp(logit - maximum);
-  for (double& logit : logits) logit = logit - maximum - std::log(sum);
 }
 
 }  // namespace
@@ -96,7 +83,8 @@ DoubleMatrix normRope(const DoubleMatrix& qkv, const HeadLayout& layout, const H
 
 Attention attention(const DoubleMatrix& query, const DoubleMatrix& key, const DoubleMatrix& value,
                     const HeadLayout& layout, std::span<const int32_t> queryOffsets,
-                    std::span<const int32_t> keyOffsets, double scale, int32_t maskBlock) {
+                    std::span<const int32_t> keyOffsets, std::span<const int32_t> positions, double scale,
+                    int32_t maskBlock) {
   Attention result{DoubleMatrix(query.rows, layout.queryColumns()), DoubleMatrix(query.rows, layout.heads)};
   const int64_t group = layout.heads / layout.keyValueHeads;
   for (size_t canvas = 0; canvas + 1 < queryOffsets.size(); ++canvas)
@@ -105,8 +93,7 @@ Attention attention(const DoubleMatrix& query, const DoubleMatrix& key, const Do
         const int64_t queryColumn = head * layout.headDim;
         const int64_t keyColumn = head / group * layout.headDim;
         std::vector<double> scores;
-        const int32_t keys = keyOffsets[canvas + 1] - keyOffsets[canvas];
-        const int64_t position = keys - (queryOffsets[canvas + 1] - row);
+        const int64_t position = positions[static_cast<size_t>(row)];
         for (int64_t other = keyOffsets[canvas]; other < keyOffsets[canvas + 1]; ++other) {
           if (maskBlock > 0 && (other - keyOffsets[canvas]) / maskBlock > position / maskBlock) break;
           double product = 0;
@@ -135,6 +122,12 @@ std::vector<int32_t> descending(std::span<const double> values) {
   return order;
 }
 
+void normalise(std::vector<double>& logits) {
+  const double maximum = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const double logit : logits) sum += std::exp(logit - maximum);
+  for (double& logit : logits) logit = logit - maximum - std::log(sum);
+}
 DoubleMatrix softmax(const DoubleMatrix& logits) {
   DoubleMatrix out(logits.rows, logits.columns);
   for (int64_t row = 0; row < logits.rows; ++row) {
@@ -162,101 +155,6 @@ std::vector<double> mlp(const double* x, const Expert& expert) {
     out.push_back(sum);
   }
   return out;
-}
-
-std::vector<double> filteredLogProbabilities(std::span<const float> logits, const SamplingPlan& plan) {
-  std::vector<double> values(logits.size());
-  const float temperature = std::max(plan.temperature, 1e-8f);
-  // The reference divides in f32.
-  for (size_t id = 0; id < logits.size(); ++id) values[id] = logits[id] / temperature;
-  for (const int32_t id : plan.banned) values[static_cast<size_t>(id)] = -infinity;
-  if (plan.topK > 0 && static_cast<size_t>(plan.topK) < values.size()) {
-    const auto order = descending(values);
-    for (size_t rank = static_cast<size_t>(plan.topK); rank < order.size(); ++rank)
-      values[static_cast<size_t>(order[rank])] = -infinity;
-  }
-  normalise(values);
-  if (plan.topP > 0 && plan.topP < 1) {
-    const auto order = descending(values);
-    double before = 0;
-    std::vector<double> kept(values.size(), -infinity);
-    for (size_t rank = 0; rank < order.size(); ++rank) {
-      const auto id = static_cast<size_t>(order[rank]);
-      if (rank >= 2 && static_cast<float>(before) > plan.topP) break;
-      kept[id] = values[id];
-      before += std::exp(values[id]);
-    }
-    values = kept;
-    normalise(values);
-  }
-  return values;
-}
-
-Score score(std::span<const float> logits, const SamplingPlan& plan, int32_t position) {
-  Score result;
-  result.logProbabilities = filteredLogProbabilities(logits, plan);
-  const auto& values = result.logProbabilities;
-  result.keys = values;
-  if (!plan.greedy)
-    for (size_t id = 0; id < values.size(); ++id) {
-      const auto token = static_cast<uint32_t>(id);
-      const auto words = philox(plan.seed, drawCounter(token, static_cast<uint32_t>(position), plan.round));
-      result.keys[id] -= std::log(-std::log(double{uniform(words[token & 3])}));
-    }
-  result.token = descending(result.keys)[0];
-  for (const double value : values)
-    if (value != -infinity) result.entropy -= std::exp(value) * value;
-  const auto order = descending(values);
-  result.margin = std::exp(values[static_cast<size_t>(order[0])]);
-  if (order.size() > 1) result.margin -= std::exp(values[static_cast<size_t>(order[1])]);
-  return result;
-}
-
-std::vector<uint8_t> unmask(std::span<const ScoreRow> rows, std::span<const rnd1::Score> scores,
-                            std::span<const uint8_t> eligible, const UnmaskPlan& plan) {
-  std::vector<size_t> order;
-  for (size_t index = 0; index < rows.size(); ++index)
-    if (eligible[index]) order.push_back(index);
-  // Larger is worse.
-  const auto badness = [&](size_t index) -> double {
-    switch (plan.order) {
-      case UnmaskOrder::entropy:
-        return scores[index].entropy;
-      case UnmaskOrder::confidence:
-        return -double{scores[index].confidence};
-      case UnmaskOrder::margin:
-        return -double{scores[index].margin};
-      case UnmaskOrder::random:
-        return philox(plan.seed, orderCounter(static_cast<uint32_t>(rows[index].position), plan.round))[0];
-    }
-    return 0;
-  };
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return badness(a) < badness(b); });
-  size_t count = 0;
-  std::vector<uint8_t> committed(rows.size(), 0);
-  if (plan.limit == UnmaskLimit::keep) {
-    const auto keep = static_cast<size_t>(plan.value);
-    count = order.size() > keep ? order.size() - keep : 0;
-  } else if (plan.limit == UnmaskLimit::gamma) {
-    // As torch on a CPU: the running sum is a double stored as f32, everything else is f32.
-    double sum = 0;
-    float maximum = -std::numeric_limits<float>::infinity();
-    for (const size_t index : order) {
-      sum += scores[index].entropy;
-      maximum = std::max(maximum, scores[index].entropy);
-      if (static_cast<float>(sum) - maximum <= static_cast<float>(plan.value)) ++count;
-    }
-  } else {
-    const auto bound = static_cast<float>(plan.value);
-    count = 1;
-    for (const size_t index : order) {
-      if (scores[index].confidence < bound) continue;
-      committed[index] = 1;
-      count = 0;
-    }
-  }
-  for (size_t rank = 0; rank < std::min(count, order.size()); ++rank) committed[order[rank]] = 1;
-  return committed;
 }
 
 }  // namespace rnd1::test::oracle

@@ -38,10 +38,14 @@ struct Attention {
 };
 Attention attention(const DoubleMatrix& query, const DoubleMatrix& key, const DoubleMatrix& value,
                     const HeadLayout& layout, std::span<const int32_t> queryOffsets,
-                    std::span<const int32_t> keyOffsets, double scale, int32_t maskBlock = 0);
+                    std::span<const int32_t> keyOffsets, std::span<const int32_t> positions, double scale,
+                    int32_t maskBlock = 0);
 
 /** Ids by value, largest first; ties: lowest id. */
 std::vector<int32_t> descending(std::span<const double> values);
+
+/** log-softmax, in place; −∞ stays −∞. */
+void normalise(std::vector<double>& logits);
 
 /** softmax of every row. */
 DoubleMatrix softmax(const DoubleMatrix& logits);
@@ -53,12 +57,14 @@ struct Expert {
 /** down(silu(gate · x) ∘ (up · x)) of one row. */
 std::vector<double> mlp(const double* x, const Expert& expert);
 
-/** Log-probabilities after bans, temperature, top-k and top-p; −∞ for removed tokens. */
+/** Log-probabilities after bans, temperature and filters; −∞ for removed tokens. */
 std::vector<double> filteredLogProbabilities(std::span<const float> logits, const SamplingPlan& plan);
 
 struct Score {
   std::vector<double> logProbabilities;
   std::vector<double> keys;  // the predicted token has the largest key
+  // Of every token, if it were the prediction.
+  std::vector<double> confidences;
   int32_t token = 0;
   double entropy = 0;
   double margin = 0;

@@ -32,9 +32,9 @@ constexpr int64_t convertedColumns = 24;
 constexpr int64_t spreadBytes(int64_t bytes) { return (blocksOf(bytes, 64) | 1) * 64; }
 
 /** Floats of scratch for one attention block: packed queries, keys and values, scores, sums, maxima and
- * totals. */
+ * totals, widened keys and values. */
 constexpr int64_t attentionScratch(int64_t headDim) {
-  return blocksOf(headDim, 32) * 32 * (2 * attentionRows + 3 * keyBlock) + 16 * keyBlock + 2 * attentionRows;
+  return blocksOf(headDim, 32) * 32 * (2 * attentionRows + 5 * keyBlock) + 16 * keyBlock + 2 * attentionRows;
 }
 
 /**
@@ -78,9 +78,10 @@ class CpuBackend final : public Backend {
   void matmul(Tensor x, std::span<const Weight> weights, Tensor out) override;
   void normRope(Tensor qkv, const HeadLayout& layout, const HeadNorms& norms, const int32_t* positions,
                 Tensor rotary) override;
-  void attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout, CanvasOffsets queryOffsets,
-                 CanvasOffsets keyOffsets, AttentionMask mask, float scale, Tensor out,
-                 float* logSumExp) override;
+  void cacheKeys(Tensor key, Tensor value, CanvasOffsets canvases, const int32_t* positions,
+                 const LayerCaches& caches) override;
+  void attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout, const AttentionRows& rows,
+                 AttentionMask mask, float scale, Tensor out, float* logSumExp) override;
   void route(Tensor x, const Weight& router, const RouteOptions& options, Dispatch& dispatch) override;
   void experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch, Tensor activated,
                Tensor out) override;
@@ -90,6 +91,8 @@ class CpuBackend final : public Backend {
   void logits(Tensor x, const Weight& lmHead, Tensor out) override;
   void score(Tensor x, const Weight& lmHead, std::span<const ScoreRow> rows,
              std::span<const SamplingPlan> plans, bool greedyUnfiltered, std::span<Score> scores) override;
+  void scoreGuided(Tensor x, Tensor unconditional, const Weight& lmHead, std::span<const ScoreRow> rows,
+                   std::span<const SamplingPlan> plans, std::span<Score> scores) override;
   void scoreLogits(Tensor logits, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
                    std::span<Score> scores) override;
   void unmask(std::span<const UnmaskCanvas> canvases, std::span<const ScoreRow> rows,

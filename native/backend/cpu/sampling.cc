@@ -61,11 +61,11 @@ class GumbelArgmax {
 }  // namespace
 
 RowStatistics partialStatistics(const Kernels& kernels, std::span<float> logits, int32_t firstToken,
-                                const SamplingPlan& plan) {
+                                std::span<const int32_t> bannedTokens, float divisor) {
   const auto count = static_cast<int64_t>(logits.size());
   bool bannedNotFinite = false;
   int64_t banned = 0;
-  for (const int32_t token : plan.banned) {
+  for (const int32_t token : bannedTokens) {
     const int64_t index = int64_t{token} - firstToken;
     if (index < 0 || index >= count || logits[index] == -infinity) continue;  // banned already, or −∞
     bannedNotFinite = bannedNotFinite || !std::isfinite(logits[index]);
@@ -73,7 +73,7 @@ RowStatistics partialStatistics(const Kernels& kernels, std::span<float> logits,
     ++banned;
   }
   RowStatistics statistics;
-  kernels.statistics(logits.data(), count, std::max(plan.temperature, 1e-8f), &statistics);
+  kernels.statistics(logits.data(), count, divisor, &statistics);
   statistics.argmax += firstToken;
   statistics.minusInfinities -= banned;
   statistics.notFinite = statistics.notFinite || bannedNotFinite;
@@ -110,6 +110,19 @@ void addStatistics(RowStatistics& total, const RowStatistics& next) {
   total.weighted += added.weighted;
 }
 
+RowStatistics rowStatistics(const Kernels& kernels, std::span<float> logits, std::span<const int32_t> banned,
+                            float divisor) {
+  const auto count = static_cast<int64_t>(logits.size());
+  const auto part = [&](int64_t first) {
+    return partialStatistics(kernels, logits.subspan(first, std::min(statisticsColumns, count - first)),
+                             static_cast<int32_t>(first), banned, divisor);
+  };
+  RowStatistics statistics = part(0);
+  for (int64_t first = statisticsColumns; first < count; first += statisticsColumns)
+    addStatistics(statistics, part(first));
+  return statistics;
+}
+
 Score greedyScore(const RowStatistics& statistics, bool givenLogits) {
   Score score;
   score.finite = !statistics.notFinite && statistics.maximum > -infinity &&
@@ -127,24 +140,46 @@ Score greedyScore(const RowStatistics& statistics, bool givenLogits) {
 Score RowSampler::score(const Kernels& kernels, std::span<float> logits, bool givenLogits,
                         const ScoreRow& row, const SamplingPlan& plan) {
   const auto count = static_cast<int64_t>(logits.size());
-  const auto part = [&](int64_t first) {
-    return partialStatistics(kernels, logits.subspan(first, std::min(statisticsColumns, count - first)),
-                             static_cast<int32_t>(first), plan);
-  };
-  RowStatistics statistics = part(0);
-  for (int64_t first = statisticsColumns; first < count; first += statisticsColumns)
-    addStatistics(statistics, part(first));
-  Score score = greedyScore(statistics, givenLogits);
-  if (!score.finite) return score;
-  if (plan.filters(count)) return filtered(logits, row, plan);
-  if (plan.greedy) return score;
-  const double logSum = std::log(statistics.sum);
-  GumbelArgmax draw(plan, row, statistics.maximum + logSum);
-  for (int32_t token = 0; token < count; ++token) draw.look(token, logits[token]);
-  score.token = draw.token();
+  const RowStatistics all = rowStatistics(kernels, logits, plan.banned, plan.divisor());
+  Score score = greedyScore(all, givenLogits);
+  if (!score.finite || plan.greedyUnfiltered(count)) return score;
+  const bool filters = plan.filters(count);
+  RowStatistics kept = filters ? filter(logits, plan) : all;
+  const int32_t token = plan.greedy ? kept.argmax : draw(logits, filters, kept, row, plan);
+  const bool raw = plan.rawConfidence && (filters || plan.divisor() != 1);
+  if (!plan.zeroed.empty()) {
+    for (const int32_t id : plan.zeroed) logits[id] = -infinity;
+    if (filters) {
+      std::erase_if(candidates_, [&](int32_t id) { return logits[id] == -infinity; });
+      kept = candidateStatistics(logits);
+    } else {
+      kept = rowStatistics(kernels, logits, {}, 1);
+    }
+  }
+  if (kept.maximum > -infinity) score = greedyScore(kept, true);
+  score.token = token;
+  if (logits[token] == -infinity) {
+    score.confidence = -FLT_MAX;
+    if (kept.maximum == -infinity) score.entropy = score.margin = 0;
+    return score;
+  }
+  // Divided by the reciprocal of the temperature, the tempered logits are the raw ones again.
+  if (raw) kept = rowStatistics(kernels, logits, {}, 1 / plan.divisor());
   score.confidence =
-      static_cast<float>(static_cast<double>(logits[score.token]) - statistics.maximum - logSum);
+      static_cast<float>(static_cast<double>(logits[token]) - kept.maximum - std::log(kept.sum));
   return score;
+}
+
+int32_t RowSampler::draw(std::span<const float> logits, bool filters, const RowStatistics& statistics,
+                         const ScoreRow& row, const SamplingPlan& plan) const {
+  GumbelArgmax best(plan, row, statistics.maximum + std::log(statistics.sum));
+  if (filters) {
+    for (const int32_t token : candidates_) best.look(token, logits[token]);
+  } else {
+    for (size_t token = 0; token < logits.size(); ++token)
+      best.look(static_cast<int32_t>(token), logits[token]);
+  }
+  return best.token();
 }
 
 void RowSampler::sortFirst(std::span<const float> logits, size_t from, size_t count) {
@@ -155,14 +190,18 @@ void RowSampler::sortFirst(std::span<const float> logits, size_t from, size_t co
   std::sort(begin, middle, bestFirst);
 }
 
-void RowSampler::keepTopK(std::span<const float> logits, int64_t count) {
+void RowSampler::keepTopK(std::span<const float> logits, int64_t count, bool ties) {
   if (count >= static_cast<int64_t>(candidates_.size())) return;
-  std::nth_element(candidates_.begin(), candidates_.begin() + count, candidates_.end(),
-                   BestFirst{logits.data()});
-  candidates_.resize(static_cast<size_t>(count));
+  const auto last = candidates_.begin() + count - 1;
+  std::nth_element(candidates_.begin(), last, candidates_.end(), BestFirst{logits.data()});
+  const float worst = logits[*last];
+  candidates_.erase(ties ? std::partition(last + 1, candidates_.end(),
+                                          [&](int32_t token) { return logits[token] == worst; })
+                         : last + 1,
+                    candidates_.end());
 }
 
-void RowSampler::keepTopP(std::span<const float> logits, float bound) {
+void RowSampler::keepTopP(std::span<const float> logits, float bound, size_t atLeast) {
   double sum = 0;
   const float maximum =
       logits[*std::min_element(candidates_.begin(), candidates_.end(), BestFirst{logits.data()})];
@@ -174,8 +213,8 @@ void RowSampler::keepTopP(std::span<const float> logits, float bound) {
     sortFirst(logits, sorted, piece);
     sorted = std::min(sorted + piece, candidates_.size());
     for (; kept < sorted; ++kept) {
-      // Rank 1 and 2 always stay; rank j stays while the sum up to rank j − 1 is ≤ p, in f32.
-      if (kept >= 2 && static_cast<float>(cumulative) > bound) {
+      // Rank j stays while the sum up to rank j − 1 is ≤ p, in f32.
+      if (kept >= atLeast && static_cast<float>(cumulative) > bound) {
         candidates_.resize(kept);
         return;
       }
@@ -185,44 +224,38 @@ void RowSampler::keepTopP(std::span<const float> logits, float bound) {
   }
 }
 
-Score RowSampler::filtered(std::span<const float> logits, const ScoreRow& row, const SamplingPlan& plan) {
+RowStatistics RowSampler::filter(std::span<const float> logits, const SamplingPlan& plan) {
   candidates_.clear();
   for (size_t token = 0; token < logits.size(); ++token)
     if (logits[token] > -infinity) candidates_.push_back(static_cast<int32_t>(token));
-  if (plan.topK > 0) keepTopK(logits, plan.topK);
-  if (plan.topP > 0 && plan.topP < 1) keepTopP(logits, plan.topP);
+  const bool topP = plan.topP > 0 && plan.topP < 1;
+  if (topP && plan.topPFirst) keepTopP(logits, plan.topP, 1);
+  if (plan.topK > 0) keepTopK(logits, plan.topK, plan.topPFirst);
+  if (topP && !plan.topPFirst) keepTopP(logits, plan.topP, 2);
   // By id: sums do not depend on the order of the selection, and ties go to the lowest.
   std::sort(candidates_.begin(), candidates_.end());
+  return candidateStatistics(logits);
+}
 
-  Score score;
-  float best = -infinity, second = -infinity;
+RowStatistics RowSampler::candidateStatistics(std::span<const float> logits) const {
+  RowStatistics result{-infinity, -infinity, 0, false, 0, 0, 0};
   for (const int32_t token : candidates_) {
     const float logit = logits[token];
-    if (logit > best) {
-      second = best;
-      best = logit;
-      score.token = token;
-    } else if (logit > second) {
-      second = logit;
+    if (logit > result.maximum) {
+      result.second = result.maximum;
+      result.maximum = logit;
+      result.argmax = token;
+    } else if (logit > result.second) {
+      result.second = logit;
     }
   }
-  double sum = 0, weighted = 0;
   for (const int32_t token : candidates_) {
-    const double difference = static_cast<double>(logits[token]) - best;
+    const double difference = static_cast<double>(logits[token]) - result.maximum;
     const double probability = std::exp(difference);
-    sum += probability;
-    weighted += probability * difference;
+    result.sum += probability;
+    result.weighted += probability * difference;
   }
-  const double logSum = std::log(sum);
-  if (!plan.greedy) {
-    GumbelArgmax draw(plan, row, best + logSum);
-    for (const int32_t token : candidates_) draw.look(token, logits[token]);
-    score.token = draw.token();
-  }
-  score.confidence = static_cast<float>(static_cast<double>(logits[score.token]) - best - logSum);
-  score.entropy = static_cast<float>(logSum - weighted / sum);
-  score.margin = static_cast<float>((1 - std::exp(static_cast<double>(second) - best)) / sum);
-  return score;
+  return result;
 }
 
 }  // namespace rnd1::cpu

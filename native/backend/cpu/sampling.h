@@ -14,11 +14,15 @@ namespace rnd1::cpu {
 constexpr int64_t statisticsColumns = 1024;
 
 /**
- * Applies bans and temperature to the logits of the tokens from `firstToken` on and returns their statistics:
- * argmax is a token id, minusInfinities does not count banned tokens.
+ * Bans tokens, divides the logits of the tokens from `firstToken` on and returns their statistics: argmax is
+ * a token id, minusInfinities does not count banned tokens.
  */
 RowStatistics partialStatistics(const Kernels& kernels, std::span<float> logits, int32_t firstToken,
-                                const SamplingPlan& plan);
+                                std::span<const int32_t> bannedTokens, float divisor);
+
+/** The same for a complete row. */
+RowStatistics rowStatistics(const Kernels& kernels, std::span<float> logits, std::span<const int32_t> banned,
+                            float divisor);
 
 /** Adds the statistics of the tokens that follow. */
 void addStatistics(RowStatistics& total, const RowStatistics& next);
@@ -40,10 +44,16 @@ class RowSampler {
               const SamplingPlan& plan);
 
  private:
-  void keepTopK(std::span<const float> logits, int64_t count);
-  void keepTopP(std::span<const float> logits, float bound);
+  /** `ties`: keep all that equal the last one. */
+  void keepTopK(std::span<const float> logits, int64_t count, bool ties);
+  void keepTopP(std::span<const float> logits, float bound, size_t atLeast);
   void sortFirst(std::span<const float> logits, size_t from, size_t count);
-  Score filtered(std::span<const float> logits, const ScoreRow& row, const SamplingPlan& plan);
+  /** Statistics of the candidates, as of a row. */
+  RowStatistics candidateStatistics(std::span<const float> logits) const;
+  /** Chooses the candidates and returns their statistics. */
+  RowStatistics filter(std::span<const float> logits, const SamplingPlan& plan);
+  int32_t draw(std::span<const float> logits, bool filters, const RowStatistics& statistics,
+               const ScoreRow& row, const SamplingPlan& plan) const;
 
   std::vector<int32_t> candidates_;  // token ids that the filters keep
 };

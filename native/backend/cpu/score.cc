@@ -33,7 +33,7 @@ void CpuBackend::scoreParts(Tensor x, const Weight& lmHead, int64_t rowParts, Ro
     for (int64_t row = block.first; row < block.first + block.rows; ++row, logits += columns)
       statistics_.data()[row * columnParts + part] =
           partialStatistics(kernels_, {logits, static_cast<size_t>(columns)}, static_cast<int32_t>(first),
-                            plans[rows[row].canvas]);
+                            plans[rows[row].canvas].banned, plans[rows[row].canvas].divisor());
   });
   for (int64_t row = 0; row < x.rows; ++row) {
     const RowStatistics* parts = statistics_.data() + row * columnParts;
@@ -81,6 +81,31 @@ void CpuBackend::score(Tensor x, const Weight& lmHead, std::span<const ScoreRow>
     const Tensor chunkLogits(logitsChunk_.data(), count, lmHead.rows);
     logits(x.rowRange(first, count), lmHead, chunkLogits);
     scoreRows(chunkLogits, false, rows.subspan(first, count), plans, scores.subspan(first, count));
+  }
+}
+
+void CpuBackend::scoreGuided(Tensor x, Tensor unconditional, const Weight& lmHead,
+                             std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
+                             std::span<Score> scores) {
+  reserveLogits(2 * x.rows, lmHead.rows);
+  const int64_t chunk = scoreChunkRows(lmHead.rows) / 2;
+  for (int64_t first = 0; first < x.rows; first += chunk) {
+    const int64_t count = std::min(chunk, x.rows - first);
+    const Tensor guided(logitsChunk_.data(), count, lmHead.rows);
+    const Tensor others(guided.row(count), count, lmHead.rows);
+    logits(x.rowRange(first, count), lmHead, guided);
+    logits(unconditional.rowRange(first, count), lmHead, others);
+    const auto chunkRows = rows.subspan(first, count);
+    parallel(count, count * lmHead.rows, [&](int64_t row, int) {
+      const float factor = plans[chunkRows[row].canvas].guidance + 1;
+      float* const values = guided.row(row);
+      const float* const from = others.row(row);
+      for (int64_t i = 0; i < lmHead.rows; ++i) {
+        const float difference = factor * (values[i] - from[i]);
+        values[i] = from[i] + difference;
+      }
+    });
+    scoreRows(guided, false, chunkRows, plans, scores.subspan(first, count));
   }
 }
 

@@ -1,4 +1,4 @@
-// Bidirectional attention in f32 and for any head size: 16 queries of one head at a time against tiles of 32
+// Attention in f32 and for any head size: 16 queries of one head at a time against tiles of 32
 // keys, with an online softmax. Scores exist per tile only. attention_mma.cu is the tensor core version.
 #include "backend/cuda/attention.h"
 #include "backend/cuda/device/numbers.h"
@@ -23,13 +23,49 @@ constexpr int64_t sharedFloats(int64_t headDim) {
   return 2 * queryTile * headDim + keyTile * (headDim + 1) + queryTile * (keyTile + 1);
 }
 
-/** Loads rows of one head into shared memory, `stride` floats apart; zeros after `rows`. */
-__device__ __forceinline__ void loadRows(const Tensor& source, int64_t firstRow, int32_t rows, int64_t column,
-                                         int64_t headDim, int32_t tile, int64_t stride, float* destination) {
+/** Loads rows of one head, `from` elements apart, into shared memory, `to` floats apart; zeros after `rows`.
+ */
+template <DType type>
+__device__ __forceinline__ void loadRows(const std::byte* source, int64_t from, int32_t rows, int64_t headDim,
+                                         int32_t tile, int64_t to, float* destination) {
   for (int64_t i = threadIdx.x; i < tile * headDim; i += attentionThreads) {
     const int64_t row = i / headDim, d = i % headDim;
-    destination[row * stride + d] = row < rows ? source.row(firstRow + row)[column + d] : 0.0f;
+    destination[row * to + d] = row < rows ? element<type>(source, row * from + d) : 0.0f;
   }
+}
+
+/** Keys or values of one canvas and head. */
+struct HeadRows {
+  const std::byte* data;
+  int64_t stride;  // elements
+  bool cached;     // in the compute dtype, otherwise f32
+
+  template <DType computeDtype>
+  __device__ __forceinline__ void load(int32_t first, int32_t rows, int64_t headDim, int64_t to,
+                                       float* destination) const {
+    if (cached) {
+      loadRows<computeDtype>(data + first * stride * bytesOf<computeDtype>, stride, rows, headDim, keyTile,
+                             to, destination);
+    } else {
+      loadRows<DType::f32>(data + first * stride * bytesOf<DType::f32>, stride, rows, headDim, keyTile, to,
+                           destination);
+    }
+  }
+};
+
+/** `part`: 0 for keys, 1 for values. */
+template <DType computeDtype>
+__device__ __forceinline__ HeadRows headRows(const AttentionArguments& given, const Tensor& rows,
+                                             const CanvasCache& cache, int64_t part, int32_t canvas,
+                                             int64_t column) {
+  if (!cache.data) {
+    const float* const first = rows.row(given.rows.keys.offsets[canvas]) + column;
+    return {reinterpret_cast<const std::byte*>(first), rows.stride, false};
+  }
+  const int64_t columns = rows.columns;
+  return {given.rows.caches.keys(cache, bytesOf<computeDtype>) +
+              (part * cache.positions * columns + column) * bytesOf<computeDtype>,
+          columns, true};
 }
 
 template <DType computeDtype>
@@ -40,18 +76,22 @@ __global__ void __launch_bounds__(attentionThreads) attentionKernel(AttentionArg
   float* tile = sums + queryTile * headDim;
   float* probabilities = tile + keyTile * stride;
 
-  const GroupTile mine = tileOf(given.queries.offsets, static_cast<int32_t>(given.queries.count),
+  const CanvasOffsets& canvases = given.rows.queries;
+  const GroupTile mine = tileOf(canvases.offsets, static_cast<int32_t>(canvases.count),
                                 static_cast<int32_t>(blockIdx.x), queryTile);
   if (mine.rows == 0) return;
   const int64_t head = blockIdx.y;
-  const int64_t keyHead = head / (given.layout.heads / given.layout.keyValueHeads);
-  const int32_t firstKey = given.keys.offsets[mine.group];
-  const VisibleKeys visibleKeys(given, mine);
-  const int32_t keys = visibleKeys.of(mine.rows - 1);
+  const int64_t keyColumn = head / (given.layout.heads / given.layout.keyValueHeads) * headDim;
+  const CanvasCache cache = cacheOf(given.rows.caches, mine.group);
+  const HeadRows keyRows = headRows<computeDtype>(given, given.key, cache, 0, mine.group, keyColumn);
+  const HeadRows valueRows = headRows<computeDtype>(given, given.value, cache, 1, mine.group, keyColumn);
+  const VisibleKeys visibleKeys(given, mine, cache);
+  const int32_t keys = visibleKeys.all();
   const int query = static_cast<int>(threadIdx.x) / threadsPerQuery;
   const int part = static_cast<int>(threadIdx.x) % threadsPerQuery;
 
-  loadRows(given.query, mine.firstRow, mine.rows, head * headDim, headDim, queryTile, headDim, queries);
+  loadRows<DType::f32>(reinterpret_cast<const std::byte*>(given.query.row(mine.firstRow) + head * headDim),
+                       given.query.stride, mine.rows, headDim, queryTile, headDim, queries);
   for (int64_t d = part; d < headDim; d += threadsPerQuery) sums[query * headDim + d] = 0;
   float maximum = -INFINITY, total = 0;
   const int32_t visible = visibleKeys.of(query);
@@ -64,7 +104,7 @@ __global__ void __launch_bounds__(attentionThreads) attentionKernel(AttentionArg
   for (int32_t first = 0; first < keys; first += keyTile) {
     const int32_t count = keys - first < keyTile ? keys - first : keyTile;
     __syncthreads();  // the previous tile's values have been read
-    loadRows(given.key, firstKey + first, count, keyHead * headDim, headDim, keyTile, stride, tile);
+    keyRows.template load<computeDtype>(first, count, headDim, stride, tile);
     __syncthreads();
     float scores[keyTile / threadsPerQuery];
     float newMaximum = maximum;
@@ -88,7 +128,7 @@ __global__ void __launch_bounds__(attentionThreads) attentionKernel(AttentionArg
     total = total * correction + sum;
     maximum = newMaximum;
     __syncthreads();  // the keys have been read
-    loadRows(given.value, firstKey + first, count, keyHead * headDim, headDim, keyTile, stride, tile);
+    valueRows.template load<computeDtype>(first, count, headDim, stride, tile);
     __syncthreads();
     for (int64_t d = part; d < headDim; d += threadsPerQuery) {
       float value = sums[query * headDim + d] * correction;
@@ -109,7 +149,7 @@ __global__ void __launch_bounds__(attentionThreads) attentionKernel(AttentionArg
 
 void attentionAnyHead(cudaStream_t stream, DType computeDtype, const AttentionArguments& given) {
   const HeadLayout& layout = given.layout;
-  const Grid grid{dim3(static_cast<unsigned>(maxTiles(given.query.rows, given.queries.count, queryTile)),
+  const Grid grid{dim3(static_cast<unsigned>(maxTiles(given.query.rows, given.rows.queries.count, queryTile)),
                        static_cast<unsigned>(layout.heads)),
                   attentionThreads, static_cast<size_t>(sharedFloats(layout.headDim)) * sizeof(float)};
   dispatchDType(computeDtype,

@@ -10,11 +10,15 @@ namespace rnd1::cuda {
 struct AttentionArguments {
   Tensor query, key, value, out;
   HeadLayout layout;
-  CanvasOffsets queries, keys;
+  AttentionRows rows;
   AttentionMask mask;
   float scale;
   float* logSumExp;  // (query rows, heads), or null
 };
+
+/** Backend::cacheKeys. */
+void cacheKeys(cudaStream_t stream, DType computeDtype, Tensor key, Tensor value, CanvasOffsets canvases,
+               const int32_t* positions, const LayerCaches& caches);
 
 /** Any dtype, any head size. */
 void attentionAnyHead(cudaStream_t stream, DType computeDtype, const AttentionArguments& given);

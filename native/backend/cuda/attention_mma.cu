@@ -1,4 +1,4 @@
-// Bidirectional attention on tensor cores (the tiling of FlashAttention-2: Dao, 2023): a block has 64 queries
+// Attention on tensor cores (the tiling of FlashAttention-2: Dao, 2023): a block has 64 queries
 // of one head, a warp 16 of them with all their sums in registers; keys and values stream through in tiles of
 // 64, the next one being copied while one is used.
 #include "backend/cuda/attention.h"
@@ -54,22 +54,31 @@ __global__ void __launch_bounds__(attentionThreads)
   const auto keysOf = [&](int32_t tile) { return memory + tile % 2 * keyTile * headDim; };
   const auto valuesOf = [&](int32_t tile) { return memory + (2 + tile % 2) * keyTile * headDim; };
 
-  const GroupTile mine = tileOf(given.queries.offsets, static_cast<int32_t>(given.queries.count),
+  const CanvasOffsets& canvases = given.rows.queries;
+  const GroupTile mine = tileOf(canvases.offsets, static_cast<int32_t>(canvases.count),
                                 static_cast<int32_t>(blockIdx.x), queryTile);
   if (mine.rows == 0) return;
   const int64_t head = blockIdx.y;
   const int64_t keyColumn = head / (given.layout.heads / given.layout.keyValueHeads) * headDim;
-  const int32_t firstKey = given.keys.offsets[mine.group];
-  const VisibleKeys visibleKeys(given, mine);
-  const int32_t keyCount = visibleKeys.of(mine.rows - 1);
+  const CanvasCache cache = cacheOf(given.rows.caches, mine.group);
+  const VisibleKeys visibleKeys(given, mine, cache);
+  const int32_t keyCount = visibleKeys.all();
+  Narrow keyRows = heads.key, valueRows = heads.value;
+  int32_t firstKey = 0;
+  if (cache.data) {
+    keyRows.data = reinterpret_cast<uint16_t*>(given.rows.caches.keys(cache, sizeof(uint16_t)));
+    valueRows.data = keyRows.data + cache.positions * keyRows.stride;
+  } else {
+    firstKey = given.rows.keys.offsets[mine.group];
+  }
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
 
   const auto fetch = [&](int32_t tile) {
     const int32_t first = tile * keyTile;
     if (first < keyCount) {
       const int32_t count = keyCount - first < keyTile ? keyCount - first : keyTile;
-      copyHead<headDim>(heads.key, firstKey + first, count, keyColumn, keysOf(tile));
-      copyHead<headDim>(heads.value, firstKey + first, count, keyColumn, valuesOf(tile));
+      copyHead<headDim>(keyRows, firstKey + first, count, keyColumn, keysOf(tile));
+      copyHead<headDim>(valueRows, firstKey + first, count, keyColumn, valuesOf(tile));
     }
     commitCopies();
   };
@@ -162,7 +171,7 @@ __global__ void __launch_bounds__(attentionThreads)
 
 template <int headDim, DType type>
 void launchHead(cudaStream_t stream, const AttentionArguments& given, const NarrowHeads& heads) {
-  const Grid grid{dim3(static_cast<unsigned>(maxTiles(given.query.rows, given.queries.count, queryTile)),
+  const Grid grid{dim3(static_cast<unsigned>(maxTiles(given.query.rows, given.rows.queries.count, queryTile)),
                        static_cast<unsigned>(given.layout.heads)),
                   attentionThreads, 4 * keyTile * headDim * sizeof(uint16_t)};
   launch(stream, "attention", grid, attentionMmaKernel<headDim, type>, given, heads);

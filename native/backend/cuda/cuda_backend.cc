@@ -60,6 +60,18 @@ void CudaBackend::release(void* memory) noexcept {
   cudaFree(memory);
 }
 
+void* CudaBackend::allocateCache(size_t bytes) {
+  stream();
+  return allocateDevice(bytes).release();
+}
+
+void CudaBackend::releaseCache(void* memory) noexcept {
+  if (!memory) return;
+  cudaSetDevice(ordinal_);
+  cudaStreamSynchronize(stream_.get());
+  cudaFree(memory);
+}
+
 void CudaBackend::upload(void* destination, const void* host, size_t bytes) {
   if (bytes > 0)
     check(cudaMemcpyAsync(destination, host, bytes, cudaMemcpyHostToDevice, stream()), "copying to the GPU");
@@ -185,11 +197,15 @@ void CudaBackend::normRope(Tensor qkv, const HeadLayout& layout, const HeadNorms
   cuda::normRope(stream(), dtype_, qkv, layout, norms, positions, rotary);
 }
 
+void CudaBackend::cacheKeys(Tensor key, Tensor value, CanvasOffsets canvases, const int32_t* positions,
+                            const LayerCaches& caches) {
+  cuda::cacheKeys(stream(), dtype_, key, value, canvases, positions, caches);
+}
+
 void CudaBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout,
-                            CanvasOffsets queryOffsets, CanvasOffsets keyOffsets, AttentionMask mask,
-                            float scale, Tensor out, float* logSumExp) {
-  const AttentionArguments given{query,        key,        value, out,   layout,
-                                 queryOffsets, keyOffsets, mask,  scale, logSumExp};
+                            const AttentionRows& rows, AttentionMask mask, float scale, Tensor out,
+                            float* logSumExp) {
+  const AttentionArguments given{query, key, value, out, layout, rows, mask, scale, logSumExp};
   if (attentionSuitsMma(dtype_, layout.headDim)) {
     attentionMma(stream(), dtype_, given, grown(narrowHeads_, attentionScratch(given)));
   } else {
@@ -270,6 +286,25 @@ void CudaBackend::score(Tensor x, const Weight& lmHead, std::span<const ScoreRow
     const Tensor logits =
         Tensor(logitsChunk_.data(), part.rows, lmHead.rows).limitedTo(part.validRows, part.before);
     matmul(part, {&lmHead, 1}, logits);
+    scoreRows(stream(), logits, false, rows.data() + first, plans.data(), scores.data() + first);
+  }
+}
+
+void CudaBackend::scoreGuided(Tensor x, Tensor unconditional, const Weight& lmHead,
+                              std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
+                              std::span<Score> scores) {
+  const int64_t chunk = scoreChunkRows(lmHead.rows) / 2;
+  for (int64_t first = 0; first < x.rows; first += chunk) {
+    const int64_t count = std::min(chunk, x.rows - first);
+    const auto product = [&](const Tensor& states, float* data) {
+      const Tensor part = states.rowRange(first, count);
+      const Tensor result = Tensor(data, count, lmHead.rows).limitedTo(part.validRows, part.before);
+      matmul(part, {&lmHead, 1}, result);
+      return result;
+    };
+    const Tensor logits = product(x, logitsChunk_.data());
+    const Tensor others = product(unconditional, logitsChunk_.data() + count * lmHead.rows);
+    guide(stream(), logits, others, rows.data() + first, plans.data());
     scoreRows(stream(), logits, false, rows.data() + first, plans.data(), scores.data() + first);
   }
 }

@@ -40,6 +40,8 @@ class CudaBackend final : public Backend {
 
   void* allocate(size_t bytes) override;
   void release(void* memory) noexcept override;
+  void* allocateCache(size_t bytes) override;
+  void releaseCache(void* memory) noexcept override;
   void upload(void* destination, const void* host, size_t bytes) override;
   void download(void* host, const void* source, size_t bytes) override;
   void synchronize() override;
@@ -62,9 +64,10 @@ class CudaBackend final : public Backend {
   void matmul(Tensor x, std::span<const Weight> weights, Tensor out) override;
   void normRope(Tensor qkv, const HeadLayout& layout, const HeadNorms& norms, const int32_t* positions,
                 Tensor rotary) override;
-  void attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout, CanvasOffsets queryOffsets,
-                 CanvasOffsets keyOffsets, AttentionMask mask, float scale, Tensor out,
-                 float* logSumExp) override;
+  void cacheKeys(Tensor key, Tensor value, CanvasOffsets canvases, const int32_t* positions,
+                 const LayerCaches& caches) override;
+  void attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout, const AttentionRows& rows,
+                 AttentionMask mask, float scale, Tensor out, float* logSumExp) override;
   void route(Tensor x, const Weight& router, const RouteOptions& options, Dispatch& dispatch) override;
   void experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch, Tensor activated,
                Tensor out) override;
@@ -74,6 +77,8 @@ class CudaBackend final : public Backend {
   void logits(Tensor x, const Weight& lmHead, Tensor out) override;
   void score(Tensor x, const Weight& lmHead, std::span<const ScoreRow> rows,
              std::span<const SamplingPlan> plans, bool greedyUnfiltered, std::span<Score> scores) override;
+  void scoreGuided(Tensor x, Tensor unconditional, const Weight& lmHead, std::span<const ScoreRow> rows,
+                   std::span<const SamplingPlan> plans, std::span<Score> scores) override;
   void scoreLogits(Tensor logits, std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans,
                    std::span<Score> scores) override;
   void unmask(std::span<const UnmaskCanvas> canvases, std::span<const ScoreRow> rows,

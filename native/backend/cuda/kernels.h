@@ -92,6 +92,10 @@ Peaks measurePeaks(cudaStream_t stream, DType computeDtype, int multiprocessors,
 void scoreRows(cudaStream_t stream, Tensor logits, bool givenLogits, const ScoreRow* rows,
                const SamplingPlan* plans, Score* scores);
 
+/** logits = unconditional + (scale + 1) · (logits − unconditional), with the scale of the row's plan. */
+void guide(cudaStream_t stream, Tensor logits, Tensor unconditional, const ScoreRow* rows,
+           const SamplingPlan* plans);
+
 /** Statistics of one row of logits over a part of the vocabulary. */
 struct GreedyPartial {
   double sum = 0;       // Σ exp(z − maximum)

@@ -1,125 +1,15 @@
-// Scores of rows of logits: bans, temperature, top-k, top-p, log-softmax, argmax or draw. A block per row.
-// Filters do not sort: they find the cutoff value by a search over its bits, with integer sums, which are the
-// same in any order.
+// Scores of rows of logits: bans, temperature, filters, log-softmax, argmax or draw. A block per row.
 
-#include "backend/cuda/device/exponential.h"
+#include <cfloat>
+
 #include "backend/cuda/device/philox.h"
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
-#include "backend/cuda/score_row.h"
+#include "backend/cuda/score_filters.h"
 
 namespace rnd1::cuda {
 namespace {
-
-/** The value at which a sum over tokens, best first, crosses a threshold. */
-struct Crossing {
-  bool found = false;
-  uint32_t bits = 0;             // that value
-  unsigned long long above = 0;  // the sum over all larger values
-};
-
-/**
- * Sums weight(logit) over the kept tokens, largest value first, until crossed(sum): a search over the bits of
- * the value, eight at a time. Weights are integers, so that their sum does not depend on the order of
- * additions.
- */
-template <typename Weight, typename Crossed>
-__device__ Crossing findCrossing(const Row& row, const Cut& kept, Weight weight, Crossed crossed) {
-  ScoreMemory& shared = row.shared;
-  Crossing result;
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    __syncthreads();
-    for (int bin = static_cast<int>(threadIdx.x); bin < 256; bin += scoreThreads) shared.bins[bin] = 0;
-    __syncthreads();
-    row.forEach([&](float logit, int32_t id) {
-      const uint32_t bits = orderedBits(logit);
-      // The bits above this piece must equal those already found (none at first).
-      if (kept.keeps(logit, id) && static_cast<uint64_t>(bits) >> (shift + 8) == result.bits)
-        atomicAdd(&shared.bins[bits >> shift & 255u], weight(logit));
-    });
-    __syncthreads();
-    if (threadIdx.x == 0) {
-      shared.above = result.above;
-      shared.found = 0;
-      for (int bin = 255; bin >= 0 && !shared.found; --bin) {
-        if (crossed(shared.above + shared.bins[bin])) {
-          shared.bits = result.bits << 8 | static_cast<uint32_t>(bin);
-          shared.found = 1;
-        } else {
-          shared.above += shared.bins[bin];
-        }
-      }
-    }
-    __syncthreads();
-    result.found = shared.found != 0;
-    if (!result.found) return result;
-    result.bits = shared.bits;
-    result.above = shared.above;
-  }
-  return result;
-}
-
-/** The cut that keeps the best `wanted` tokens kept by `before`; ties keep the lowest ids. wanted ≥ 1. */
-__device__ Cut bestOf(const Row& row, const Cut& before, int32_t wanted) {
-  const auto count = static_cast<unsigned long long>(wanted);
-  const Crossing cut = findCrossing(
-      row, before, [](float) { return 1ull; }, [&](unsigned long long sum) { return sum >= count; });
-  if (!cut.found) return before;
-  const auto left = static_cast<int32_t>(count - cut.above);
-  // Among equal logits, finds the last id to keep.
-  int32_t low = 0, high = row.count - 1;
-  while (low < high) {
-    const int32_t middle = low + (high - low) / 2;
-    int32_t equal = 0;
-    row.forEach([&](float logit, int32_t id) {
-      equal += id <= middle && before.keeps(logit, id) && orderedBits(logit) == cut.bits ? 1 : 0;
-    });
-    if (row.sum(equal) >= left) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return {cut.bits, low};
-}
-
-/**
- * Number of tokens that top-p keeps: ranks 1 and 2 always, rank j while the sum of the probabilities up to
- * rank j − 1 is ≤ bound, compared in f32.
- */
-__device__ int32_t nucleusSize(const Row& row, const Cut& kept, float maximum, float bound) {
-  constexpr float one = 0x1p60f;  // probabilities are added as multiples of 2⁻⁶⁰
-  const auto relative = [&](float logit) { return exponential(exactDifference(logit, maximum)); };
-  TwoFloats total;
-  row.forEach([&](float logit, int32_t id) {
-    if (kept.keeps(logit, id)) total = plus(total, relative(logit));
-  });
-  const TwoFloats share = twoFloats(1 / row.sum(total.value()));
-  const auto mass = [&](float logit) {
-    return static_cast<unsigned long long>(times(relative(logit), share).high * one);
-  };
-  const auto beyond = [&](unsigned long long sum) {
-    return static_cast<float>(static_cast<double>(sum) / one) > bound;
-  };
-  const Crossing cut = findCrossing(row, kept, mass, beyond);
-  if (!cut.found) return INT32_MAX;
-  int32_t above = 0, equal = 0;
-  uint64_t key = 0;
-  row.forEach([&](float logit, int32_t id) {
-    if (!kept.keeps(logit, id)) return;
-    const uint32_t bits = orderedBits(logit);
-    above += bits > cut.bits ? 1 : 0;
-    equal += bits == cut.bits ? 1 : 0;
-    if (bits == cut.bits) key = bestFirstKey(logit, id);
-  });
-  int32_t size = row.sum(above);
-  equal = row.sum(equal);
-  const unsigned long long each = mass(row.logits[idOfKey(row.largest(key))]);
-  unsigned long long sum = cut.above;
-  for (int32_t i = 0; i < equal && !beyond(sum); ++i, sum += each) ++size;
-  return size < 2 ? 2 : size;
-}
 
 /** Computes log p − log(−log u) of a kept token, without the terms common to a row. */
 struct Draw {
@@ -205,6 +95,21 @@ struct ScoreArguments {
   Score* scores;
 };
 
+__device__ void banish(const Row& row, const std::span<const int32_t>& tokens) {
+  for (size_t i = threadIdx.x; i < tokens.size(); i += scoreThreads) row.logits[tokens[i]] = -INFINITY;
+  __syncthreads();
+}
+
+/** Σ exp(temperature · (z − best)): times the temperature, differences are those of the raw logits again. */
+__device__ double rawSum(const Row& row, float best, float temperature) {
+  TwoFloats mine;
+  row.forEach([&](float logit, int32_t) {
+    if (logit > -INFINITY)
+      mine = plus(mine, exponential(times(exactDifference(logit, best), {temperature, 0})));
+  });
+  return row.sum(mine.value());
+}
+
 __device__ Score scoreRow(const ScoreArguments& given, const Row& row, const ScoreRow& scored) {
   Score score;
   const SamplingPlan& plan = given.plans[scored.canvas];
@@ -218,9 +123,7 @@ __device__ Score scoreRow(const ScoreArguments& given, const Row& row, const Sco
   });
   score.finite = row.sum(bad) == 0;
   if (!score.finite) return score;
-  for (size_t i = threadIdx.x; i < plan.banned.size(); i += scoreThreads)
-    row.logits[plan.banned[i]] = -INFINITY;
-  __syncthreads();
+  banish(row, plan.banned);
 
   uint64_t first = 0, second = 0;
   const auto findBestTwo = [&](const Cut& kept) {
@@ -237,35 +140,61 @@ __device__ Score scoreRow(const ScoreArguments& given, const Row& row, const Sco
   findBestTwo(kept);
   score.finite = first != 0;
   if (!score.finite) return score;
-  score.token = idOfKey(first);
-  const float best = row.logits[score.token];
-  const bool topP = plan.topP > 0 && plan.topP < 1;
-  if (plan.topK > 0) kept = bestOf(row, kept, plan.topK);
-  if (topP) kept = bestOf(row, kept, nucleusSize(row, kept, best, plan.topP));
-  // Filters always keep the best token, but may remove the second.
-  if (plan.topK > 0 || topP) findBestTwo(kept);
+  float best = row.logits[idOfKey(first)];
+  const bool topP = plan.topP > 0 && plan.topP < 1, filters = topP || plan.topK > 0;
+  // One place for each filter, whichever comes first, so that registers suffice.
+  for (int stage = 0; stage < 2; ++stage) {
+    const bool nucleus = plan.topPFirst == (stage == 0);
+    if (nucleus && topP)
+      kept = bestOf(row, kept, nucleusSize(row, kept, best, plan.topP, plan.topPFirst ? 1 : 2));
+    if (!nucleus && plan.topK > 0) kept = bestOf(row, kept, plan.topK, plan.topPFirst);
+  }
 
-  TwoFloats mySum, myWeighted;
-  row.forEach([&](float logit, int32_t id) {
-    if (!kept.keeps(logit, id)) return;
-    const TwoFloats difference = exactDifference(logit, best);
-    const TwoFloats probability = exponential(difference);
-    if (probability.high == 0) return;  // the difference may be −∞, and 0 · ∞ is NaN
-    mySum = plus(mySum, probability);
-    myWeighted = plus(myWeighted, times(probability, difference));
-  });
-  const double sum = row.sum(mySum.value()), weighted = row.sum(myWeighted.value());
-  const double logSum = log(sum);
-  if (!plan.greedy) score.token = draw({row, kept, plan, scored.position, best}, best + logSum);
+  double sum = 0, weighted = 0, logSum = 0;
+  for (bool zeroed = false;; zeroed = true) {
+    if (zeroed) banish(row, plan.zeroed);
+    // Filters always keep the best token, but may remove the second.
+    if (filters || zeroed) findBestTwo(kept);
+    if (first == 0) {
+      score.confidence = -FLT_MAX;
+      return score;
+    }
+    best = row.logits[idOfKey(first)];
+    TwoFloats mySum, myWeighted;
+    row.forEach([&](float logit, int32_t id) {
+      if (!kept.keeps(logit, id)) return;
+      const TwoFloats difference = exactDifference(logit, best);
+      const TwoFloats probability = exponential(difference);
+      if (probability.high == 0) return;  // the difference may be −∞, and 0 · ∞ is NaN
+      mySum = plus(mySum, probability);
+      myWeighted = plus(myWeighted, times(probability, difference));
+    });
+    sum = row.sum(mySum.value());
+    weighted = row.sum(myWeighted.value());
+    logSum = log(sum);
+    if (zeroed) break;
+    score.token =
+        plan.greedy ? idOfKey(first) : draw({row, kept, plan, scored.position, best}, best + logSum);
+    if (plan.zeroed.empty()) break;
+  }
   const double runnerUp = second == 0 ? -INFINITY : static_cast<double>(row.logits[idOfKey(second)]);
-  score.confidence = static_cast<float>(static_cast<double>(row.logits[score.token]) - best - logSum);
   score.entropy = static_cast<float>(logSum - weighted / sum);
   score.margin = static_cast<float>((1 - exp(runnerUp - best)) / sum);
+  const float logit = row.logits[score.token];
+  if (logit == -INFINITY) {
+    score.confidence = -FLT_MAX;
+  } else if (plan.rawConfidence && (filters || temperature != 1)) {
+    // The best of all tokens is the best of the kept ones.
+    const double difference = (static_cast<double>(logit) - best) * static_cast<double>(temperature);
+    score.confidence = static_cast<float>(difference - log(rawSum(row, best, temperature)));
+  } else {
+    score.confidence = static_cast<float>(static_cast<double>(logit) - best - logSum);
+  }
   return score;
 }
 
 // Without a block count, ptxas spills registers although more are available.
-__global__ void __launch_bounds__(scoreThreads, 4) scoreKernel(ScoreArguments given) {
+__global__ void __launch_bounds__(scoreThreads, 3) scoreKernel(ScoreArguments given) {
   const int64_t index = blockIdx.x;
   if (index >= given.logits.validRowCount()) return;
   const ScoreRow scored = given.rows[index];

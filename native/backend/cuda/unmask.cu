@@ -21,21 +21,32 @@ struct UnmaskMemory {
   int32_t count;
 };
 
-/** Ascending: the better row first, ties to the lower index. Ineligible rows come last. */
-constexpr uint64_t notEligible = UINT64_MAX;
+/** Of rows that order and limit do not concern. */
+constexpr uint64_t lastKey = UINT64_MAX;
 
+/** As in backend/unmask.cc. */
+__device__ __forceinline__ float noisyKey(const UnmaskPlan& plan, const Score& score, uint32_t word) {
+  const double key = plan.order == UnmaskOrder::confidence ? exp(static_cast<double>(score.confidence))
+                     : plan.order == UnmaskOrder::margin   ? static_cast<double>(score.margin)
+                                                           : -static_cast<double>(score.entropy);
+  const float u = (static_cast<float>(word >> 9) + 0.5f) * 0x1p-23f;
+  return static_cast<float>(key / plan.orderTemperature - log(-log(static_cast<double>(u))));
+}
+
+/** Ascending: the better row first, ties to the lower index. */
 __device__ __forceinline__ uint64_t keyOf(const UnmaskPlan& plan, const ScoreRow& row, const Score& score,
                                           int32_t index) {
   uint32_t order;
-  if (plan.order == UnmaskOrder::entropy) {
+  if (plan.order == UnmaskOrder::random || plan.orderTemperature > 0) {
+    // As orderCounter in core/random.h.
+    order = philox(plan.seed, uint4{0, static_cast<uint32_t>(row.position), plan.round, 1}).x;
+    if (plan.order != UnmaskOrder::random) order = ~orderedBits(noisyKey(plan, score, order));
+  } else if (plan.order == UnmaskOrder::entropy) {
     order = orderedBits(score.entropy);
   } else if (plan.order == UnmaskOrder::confidence) {
     order = ~orderedBits(score.confidence);
-  } else if (plan.order == UnmaskOrder::margin) {
-    order = ~orderedBits(score.margin);
   } else {
-    // As orderCounter in core/random.h.
-    order = philox(plan.seed, uint4{0, static_cast<uint32_t>(row.position), plan.round, 1}).x;
+    order = ~orderedBits(score.margin);
   }
   return static_cast<uint64_t>(order) << 32 | static_cast<uint32_t>(index);
 }
@@ -111,21 +122,30 @@ __global__ void __launch_bounds__(unmaskThreads) unmaskKernel(UnmaskArguments gi
 
   int32_t mine = 0, above = 0;
   const auto threshold = static_cast<float>(plan.value);
+  const auto sure = [&](const Score& score) {
+    return plan.strict ? score.confidence > threshold : score.confidence >= threshold;
+  };
   for (int32_t i = thread; i < canvas.count; i += unmaskThreads) {
-    const bool may = given.eligible[canvas.first + i] != 0;
-    keys[i] = may ? keyOf(plan, given.rows[canvas.first + i], scores[i], i) : notEligible;
-    const bool sure = may && plan.limit == UnmaskLimit::tau && scores[i].confidence >= threshold;
-    scores[i].committed = sure;
+    const uint8_t eligible = given.eligible[canvas.first + i];
+    const ScoreRow& row = given.rows[canvas.first + i];
+    const bool may = eligible == mayCommit;
+    keys[i] = may ? keyOf(plan, row, scores[i], i) : lastKey;
+    scores[i].committed =
+        eligible == mayEdit && scores[i].token != row.token && scores[i].confidence > plan.editAbove;
     mine += may ? 1 : 0;
-    above += sure ? 1 : 0;
+    above += may && sure(scores[i]) ? 1 : 0;
   }
   const int32_t available = sum(mine);
   above = sum(above);
-  if (plan.limit == UnmaskLimit::tau && above > 0) return;
+  if (plan.limit == UnmaskLimit::tau && above >= plan.atLeast) {
+    for (int32_t i = thread; i < canvas.count; i += unmaskThreads)
+      if (given.eligible[canvas.first + i] == mayCommit) scores[i].committed = sure(scores[i]);
+    return;
+  }
   __syncthreads();
   sortKeys(keys, canvas.count);
 
-  int32_t count = 1;  // at least the best one
+  int32_t count = plan.atLeast;
   if (plan.limit == UnmaskLimit::keep) {
     count = plan.value >= static_cast<double>(available) ? 0 : available - static_cast<int32_t>(plan.value);
   } else if (plan.limit == UnmaskLimit::gamma) {

@@ -195,7 +195,7 @@ void bendTensor(Checkpoint& checkpoint, Input& input) {
   const size_t index = input.ConsumeIntegralInRange<size_t>(0, checkpoint.roles.size() - 1);
   TensorLocation& tensor = checkpoint.manifest.tensors[checkpoint.roles[index]];
   constexpr DType dtypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8, DType::q4};
-  switch (input.ConsumeIntegralInRange<int>(0, 8)) {
+  switch (input.ConsumeIntegralInRange<int>(0, 10)) {
     case 0:
       tensor.offset = static_cast<uint64_t>(anySize(input));
       break;
@@ -221,6 +221,13 @@ void bendTensor(Checkpoint& checkpoint, Input& input) {
       if (!tensor.shape.empty())
         tensor.shape[input.ConsumeIntegralInRange<size_t>(0, tensor.shape.size() - 1)] = anySize(input);
       break;
+    case 8:
+      tensor.blocks = static_cast<BlockType>(input.ConsumeIntegralInRange<int>(0, 4));
+      break;
+    case 9:
+      tensor.headRows = input.ConsumeBool() ? 2 * smallSize(input, 1, 20) : anySize(input);
+      tensor.quantize = Quantization{input.ConsumeBool() ? DType::q8 : DType::q4, 32};
+      break;
     default:
       tensor.shape.resize(input.ConsumeIntegralInRange<size_t>(0, 4), anySize(input));
   }
@@ -229,7 +236,7 @@ void bendTensor(Checkpoint& checkpoint, Input& input) {
 void stepOnce(Model& model, Input& input) {
   const int64_t vocabulary = model.architecture().vocabulary;
   const auto length = input.ConsumeIntegralInRange<int32_t>(2, 40);
-  std::vector<int32_t> tokens, masked, banned;
+  std::vector<int32_t> tokens, masked, unconditional;
   for (int32_t position = 0; position < length; ++position) {
     tokens.push_back(input.ConsumeIntegralInRange<int32_t>(0, static_cast<int32_t>(vocabulary - 1)));
     if (input.ConsumeBool()) masked.push_back(position);
@@ -245,8 +252,16 @@ void stepOnce(Model& model, Input& input) {
   canvas.sampling.topK = input.ConsumeIntegralInRange<int32_t>(0, 5);
   canvas.sampling.topP = input.ConsumeFloatingPointInRange(0.0f, 1.0f);
   canvas.sampling.greedy = input.ConsumeBool();
+  if (input.ConsumeBool()) {
+    unconditional.assign(tokens.rbegin(), tokens.rend());
+    canvas.unconditional = unconditional;
+    canvas.sampling.guidance = input.ConsumeFloatingPointInRange(-2.0f, 9.0f);
+  }
+  if (input.ConsumeBool()) canvas.shift = input.ConsumeIntegralInRange<int32_t>(0, 1);
+  std::optional<AttentionMask> mask;
+  if (input.ConsumeBool()) mask = AttentionMask{input.ConsumeIntegralInRange<int32_t>(0, 50)};
   const AbortFlag never;
-  model.step({&canvas, 1}, never);
+  model.step({&canvas, 1}, never, mask);
   for (const Score& score : scores)
     if (canvas.finite && (score.token < 0 || score.token >= vocabulary)) std::abort();
 }

@@ -75,6 +75,10 @@ void attention(Input& input, Backend& backend) {
   for (int count = input.ConsumeIntegralInRange<int>(1, 4); count > 0; --count)
     offsets.push_back(offsets.back() + static_cast<int32_t>(smallSize(input, 1, 90)));
   const int64_t rows = offsets.back();
+  std::vector<int32_t> positions;
+  for (size_t canvas = 0; canvas + 1 < offsets.size(); ++canvas)
+    for (int32_t row = offsets[canvas]; row < offsets[canvas + 1]; ++row)
+      positions.push_back(row - offsets[canvas]);
   std::vector<float> qkv = floats(input, rows * layout.columns());
   std::vector<float> out(static_cast<size_t>(rows * layout.queryColumns()));
   Limits limits;
@@ -86,8 +90,8 @@ void attention(Input& input, Backend& backend) {
   const int64_t queries = layout.queryColumns(), keys = layout.keyValueColumns();
   const CanvasOffsets canvases{offsets.data(), static_cast<int64_t>(offsets.size()) - 1};
   backend.attention(all.columnRange(0, queries), all.columnRange(queries, keys),
-                    all.columnRange(queries + keys, keys), layout, canvases, canvases, AttentionMask(),
-                    0.125f, {out.data(), rows, queries}, nullptr);
+                    all.columnRange(queries + keys, keys), layout, {canvases, positions.data(), canvases, {}},
+                    AttentionMask(), 0.125f, {out.data(), rows, queries}, nullptr);
   backend.synchronize();
 }
 

@@ -10,7 +10,8 @@
 namespace rnd1::fuzz {
 namespace {
 
-SamplingPlan samplingPlan(Input& input, const std::vector<int32_t>& banned) {
+SamplingPlan samplingPlan(Input& input, const std::vector<int32_t>& banned,
+                          const std::vector<int32_t>& zeroed) {
   SamplingPlan plan;
   plan.temperature = input.ConsumeBool() ? 0.0f : std::fabs(anyFloat(input));
   if (!std::isfinite(plan.temperature)) plan.temperature = 1;
@@ -22,6 +23,9 @@ SamplingPlan samplingPlan(Input& input, const std::vector<int32_t>& banned) {
   plan.seed = input.ConsumeIntegral<uint64_t>();
   plan.round = input.ConsumeIntegral<uint32_t>();
   plan.banned = banned;
+  plan.zeroed = zeroed;
+  plan.topPFirst = input.ConsumeBool();
+  plan.rawConfidence = input.ConsumeBool();
   return plan;
 }
 
@@ -38,17 +42,30 @@ UnmaskPlan unmaskPlan(Input& input) {
   if (plan.limit == UnmaskLimit::keep) plan.value = std::floor(std::fabs(plan.value));
   plan.seed = input.ConsumeIntegral<uint64_t>();
   plan.round = input.ConsumeIntegral<uint32_t>();
+  plan.strict = input.ConsumeBool();
+  plan.atLeast = input.ConsumeIntegralInRange<int32_t>(0, std::numeric_limits<int32_t>::max());
+  plan.editAbove = anyFloat(input);
+  if (plan.order != UnmaskOrder::random && plan.limit == UnmaskLimit::keep && input.ConsumeBool()) {
+    plan.orderTemperature = std::fabs(anyFloat(input));
+    if (!std::isfinite(plan.orderTemperature)) plan.orderTemperature = 1;
+  }
   return plan;
+}
+
+/** Ids below the vocabulary, some of them twice. */
+std::vector<int32_t> someIds(Input& input, int64_t vocabulary) {
+  std::vector<int32_t> ids;
+  for (int count = input.ConsumeIntegralInRange<int>(0, 5); count > 0; --count)
+    ids.push_back(input.ConsumeIntegralInRange<int32_t>(0, static_cast<int32_t>(vocabulary - 1)));
+  return ids;
 }
 
 }  // namespace
 
 void run(Input& input) {
   const int64_t rows = smallSize(input, 1, 130), vocabulary = smallSize(input, 1, 3000);
-  std::vector<int32_t> banned;
-  for (int count = input.ConsumeIntegralInRange<int>(0, 5); count > 0; --count)
-    banned.push_back(input.ConsumeIntegralInRange<int32_t>(0, static_cast<int32_t>(vocabulary - 1)));
-  const SamplingPlan plan = samplingPlan(input, banned);
+  const auto banned = someIds(input, vocabulary), zeroed = someIds(input, vocabulary);
+  const SamplingPlan plan = samplingPlan(input, banned, zeroed);
   const auto sets = cpuInstructionSets();
   const auto backend = makeCpuBackend(DType::f32, input.ConsumeIntegralInRange<int>(1, 2),
                                       sets[input.ConsumeIntegralInRange<size_t>(0, sets.size() - 1)]);
@@ -59,13 +76,13 @@ void run(Input& input) {
   for (int64_t row = 0; row < rows; ++row) {
     const auto position = static_cast<int32_t>(row + (fromFirst ? 0 : 1));
     scoreRows.push_back({0, position, 0, position > 0});
-    eligible.push_back(input.ConsumeBool() ? 1 : 0);
+    eligible.push_back(input.ConsumeIntegralInRange<uint8_t>(notEligible, mayEdit));
   }
   std::vector<Score> scores(static_cast<size_t>(rows));
   Limits limits;
   limits.scoredRows = rows;
   limits.vocabulary = vocabulary;
-  limits.filters = plan.filters(vocabulary);
+  limits.filters = !plan.greedyUnfiltered(vocabulary);
   backend->reserve(limits);
   backend->scoreLogits({logits.data(), rows, vocabulary}, scoreRows, {&plan, 1}, scores);
   const bool finite =

@@ -56,6 +56,16 @@ void fill(Input& input) {
     tensor.source.shape = {size()};
     if (input.ConsumeBool())
       tensor.source.shape.push_back(std::min(size(), (int64_t{1} << 48) / tensor.source.shape[0]));
+    if (tensor.source.shape.size() == 2 && input.ConsumeIntegralInRange<int>(0, 2) == 0) {
+      tensor.source.blocks = static_cast<BlockType>(input.ConsumeIntegralInRange<int>(0, 4));
+      tensor.source.headRows = 2 * input.ConsumeIntegralInRange<int64_t>(0, 8);
+      if (!wild && tensor.source.blocks != BlockType::none) {
+        const int64_t columns = blockSize(tensor.source.blocks).columns;
+        tensor.source.shape[1] = columns * input.ConsumeIntegralInRange<int64_t>(1, 3);
+      }
+      if (!wild && tensor.source.headRows > 0)
+        tensor.source.shape[0] = tensor.source.headRows * input.ConsumeIntegralInRange<int64_t>(1, 3);
+    }
     tensor.source.offset =
         input.ConsumeIntegralInRange<uint64_t>(0, wild ? uint64_t{1} << 52 : content.size());
     tensor.data = input.ConsumeIntegralInRange<uint64_t>(0, 1 << 16);

@@ -9,8 +9,20 @@ struct Packed {
   Matrix query, key, value;
   std::vector<int32_t> queryOffsets{0};
   std::vector<int32_t> keyOffsets{0};
+  std::vector<int32_t> positions;  // of the queries; none: the last ones of their canvas
   AttentionMask mask;
 };
+
+std::vector<int32_t> positionsOf(const Packed& given) {
+  if (!given.positions.empty()) return given.positions;
+  std::vector<int32_t> positions;
+  for (size_t canvas = 0; canvas + 1 < given.queryOffsets.size(); ++canvas) {
+    const int32_t queries = given.queryOffsets[canvas + 1] - given.queryOffsets[canvas];
+    const int32_t keys = given.keyOffsets[canvas + 1] - given.keyOffsets[canvas];
+    for (int32_t query = 0; query < queries; ++query) positions.push_back(keys - queries + query);
+  }
+  return positions;
+}
 
 void append(Matrix& target, const Matrix& rows) {
   target.columns = rows.columns;
@@ -68,8 +80,10 @@ Result run(Backend& backend, const Packed& given, bool wantLogSumExp = true) {
   const auto canvases = static_cast<int64_t>(given.queryOffsets.size()) - 1;
   const DeviceMatrix out(backend, given.query.rows, given.layout.queryColumns());
   const DeviceMatrix logSumExp(backend, given.query.rows, given.layout.heads, 0);
-  backend.attention(query, key, value, given.layout, {queryOffsets.data(), canvases},
-                    {keyOffsets.data(), canvases}, given.mask, scaleOf(given.layout), out,
+  const DeviceArray<int32_t> positions(backend, positionsOf(given));
+  const AttentionRows rows{
+      {queryOffsets.data(), canvases}, positions.data(), {keyOffsets.data(), canvases}, {}};
+  backend.attention(query, key, value, given.layout, rows, given.mask, scaleOf(given.layout), out,
                     wantLogSumExp ? logSumExp.tensor().data : nullptr);
   return {out.host(), wantLogSumExp ? logSumExp.host() : Matrix()};
 }
@@ -79,7 +93,7 @@ void expectMatches(Backend& backend, const Packed& given, double largestScore = 
   const Result actual = run(backend, given);
   const oracle::Attention expected =
       oracle::attention(given.query, given.key, given.value, given.layout, given.queryOffsets,
-                        given.keyOffsets, scaleOf(given.layout), given.mask.block);
+                        given.keyOffsets, positionsOf(given), scaleOf(given.layout), given.mask.block);
   expectClose(actual.out, expected.out, tolerance(backend.dtype(), Rounding::inside, largestScore),
               "attention");
   expectRounded(actual.out, backend.dtype(), "attention");
@@ -254,6 +268,56 @@ void hiddenKeysLeaveNoTrace() {
   });
 }
 
+/** Queries at any positions against cached keys: as float64, and the bits of all queries against packed keys.
+ */
+void cachedKeys() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(31);
+    const auto size = static_cast<int64_t>(dtypeSize(backend.dtype()));
+    for (const HeadLayout& layout : {HeadLayout{4, 2, 20}, {2, 2, 64}, {4, 1, 128}, {3, 1, 3}})
+      for (const int32_t block : {0, 1, 32}) {
+        const Scope scope(text("head ", layout.headDim, ", blocks of ", block));
+        const int64_t lengths[] = {70, 5, 130};
+        Packed all = packed(noise, layout, backend.dtype(), lengths);
+        all.mask = {block};
+        const Result whole = run(backend, all);
+        Packed some = all;
+        some.query = Matrix();
+        some.queryOffsets = {0};
+        std::vector<int64_t> rows;
+        for (size_t canvas = 0; canvas < 3; ++canvas) {
+          for (int32_t position = static_cast<int32_t>(noise.below(3)); position < lengths[canvas];
+               position += 1 + static_cast<int32_t>(noise.below(9))) {
+            some.positions.push_back(position);
+            rows.push_back(all.queryOffsets[canvas] + position);
+          }
+          some.queryOffsets.push_back(static_cast<int32_t>(rows.size()));
+        }
+        some.query = selectRows(all.query, rows);
+        expectMatches(backend, some);
+
+        // The first and the last canvas have caches, longer than they are.
+        const int64_t columns = 24, capacity = 150;
+        std::vector<CanvasCache> views(3);
+        const DeviceArray<std::byte> memory(
+            backend, static_cast<size_t>(2 * capacity * (columns + 2 * layout.keyValueColumns()) * size));
+        for (const size_t canvas : {0, 2})
+          views[canvas] = {memory.data() + (canvas == 0 ? 0 : memory.size() / 2),
+                           static_cast<int32_t>(capacity), static_cast<int32_t>(lengths[canvas])};
+        const DeviceArray<CanvasCache> caches(backend, views);
+        const LayerCaches layer{caches.data(), columns};
+        const DeviceMatrix key(backend, all.key), value(backend, all.value), query(backend, some.query);
+        const DeviceArray<int32_t> keyOffsets(backend, all.keyOffsets), offsets(backend, some.queryOffsets),
+            keyPositions(backend, positionsOf(all)), positions(backend, some.positions);
+        const DeviceMatrix out(backend, some.query.rows, layout.queryColumns());
+        backend.cacheKeys(key, value, {keyOffsets.data(), 3}, keyPositions.data(), layer);
+        const AttentionRows given{{offsets.data(), 3}, positions.data(), {keyOffsets.data(), 3}, layer};
+        backend.attention(query, key, value, layout, given, all.mask, scaleOf(layout), out, nullptr);
+        expectSameBits(out.host().values, selectRows(whole.out, rows).values, "cached keys");
+      }
+  });
+}
+
 const DeviceTests attentionTests{
     {"attention: head sizes, groups and lengths against float64", matchesOracle},
     {"attention: packed canvases do not see each other", severalCanvases},
@@ -265,6 +329,7 @@ const DeviceTests attentionTests{
     {"attention: causal and block-causal masks against float64", masksMatch},
     {"attention: masked queries are the last rows of their canvas", maskedQueriesAreLast},
     {"attention: hidden keys leave no trace", hiddenKeysLeaveNoTrace},
+    {"attention: cached keys give the same bits as packed ones", cachedKeys},
 };
 
 }  // namespace

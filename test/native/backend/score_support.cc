@@ -32,14 +32,17 @@ class ScoreMemory {
   std::vector<SamplingPlan> placed(Backend& backend, std::span<const SamplingPlan> plans) {
     std::vector<SamplingPlan> result(plans.begin(), plans.end());
     for (SamplingPlan& plan : result) {
-      banned_.push_back(std::make_unique<DeviceArray<int32_t>>(
+      ids_.push_back(std::make_unique<DeviceArray<int32_t>>(
           backend, std::vector<int32_t>(plan.banned.begin(), plan.banned.end())));
-      plan.banned = {banned_.back()->data(), plan.banned.size()};
+      plan.banned = {ids_.back()->data(), plan.banned.size()};
+      ids_.push_back(std::make_unique<DeviceArray<int32_t>>(
+          backend, std::vector<int32_t>(plan.zeroed.begin(), plan.zeroed.end())));
+      plan.zeroed = {ids_.back()->data(), plan.zeroed.size()};
     }
     return result;
   }
 
-  std::vector<std::unique_ptr<DeviceArray<int32_t>>> banned_;
+  std::vector<std::unique_ptr<DeviceArray<int32_t>>> ids_;
   DeviceArray<ScoreRow> rows_;
   DeviceArray<SamplingPlan> plans_;
   DeviceArray<Score> scores_;
@@ -83,6 +86,17 @@ std::vector<Score> scoreHidden(Backend& backend, const Matrix& x, const Weight& 
   return memory.host();
 }
 
+std::vector<Score> scoreGuided(Backend& backend, const Matrix& x, const Matrix& unconditional,
+                               const Weight& head, std::span<const ScoreRow> rows,
+                               std::span<const SamplingPlan> plans) {
+  const Weight placed = backend.place(head);
+  backend.reserve(limitsOf(2 * x.rows, x.columns, placed.rows));
+  const DeviceMatrix input(backend, x), other(backend, unconditional);
+  const ScoreMemory memory(backend, rows, plans);
+  backend.scoreGuided(input, other, placed, memory.rows(), memory.plans(), memory.scores());
+  return memory.host();
+}
+
 void expectScores(const std::vector<Score>& actual, const Matrix& logits, std::span<const ScoreRow> rows,
                   std::span<const SamplingPlan> plans, Location location) {
   Matrix numbers[3];
@@ -107,7 +121,7 @@ void expectScores(const std::vector<Score>& actual, const Matrix& logits, std::s
     numbers[0].at(row, 0) = score.confidence;
     numbers[1].at(row, 0) = score.entropy;
     numbers[2].at(row, 0) = score.margin;
-    expected[0].at(row, 0) = truth.logProbabilities[token];
+    expected[0].at(row, 0) = truth.confidences[token];
     expected[1].at(row, 0) = truth.entropy;
     expected[2].at(row, 0) = truth.margin;
   }

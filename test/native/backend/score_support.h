@@ -21,6 +21,11 @@ std::vector<Score> scoreHidden(Backend& backend, const Matrix& x, const Weight& 
 std::vector<Score> scoreHidden(Backend& backend, const Matrix& x, const HostWeight& head,
                                std::span<const ScoreRow> rows, std::span<const SamplingPlan> plans);
 
+/** Scores under guidance: of hidden states and those of the unconditional canvas. */
+std::vector<Score> scoreGuided(Backend& backend, const Matrix& x, const Matrix& unconditional,
+                               const Weight& head, std::span<const ScoreRow> rows,
+                               std::span<const SamplingPlan> plans);
+
 /** Expects the float64 scores of these logits, except for tokens that f32 cannot distinguish. */
 void expectScores(const std::vector<Score>& actual, const Matrix& logits, std::span<const ScoreRow> rows,
                   std::span<const SamplingPlan> plans, Location location = Location::current());

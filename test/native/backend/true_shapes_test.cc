@@ -59,12 +59,14 @@ class TrueShapes {
       const DeviceMatrix input(backend, qkv, 0), out(backend, rows, layout.queryColumns());
       const DeviceArray<int32_t> starts(backend, offsets);
       const CanvasOffsets canvases{starts.data(), 2};
+      // All keys are visible from anywhere.
+      const DeviceArray<int32_t> positions(backend, std::vector<int32_t>(static_cast<size_t>(rows), 0));
       const Tensor all = input;
       backend.attention(
           all.columnRange(0, layout.queryColumns()),
           all.columnRange(layout.queryColumns(), layout.keyValueColumns()),
           all.columnRange(layout.queryColumns() + layout.keyValueColumns(), layout.keyValueColumns()), layout,
-          canvases, canvases, AttentionMask(), 0.088388f, out, nullptr);
+          {canvases, positions.data(), canvases, {}}, AttentionMask(), 0.088388f, out, nullptr);
       return out.host();
     });
   }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cfloat>
 #include <numeric>
 
@@ -28,6 +29,9 @@ Canvas randomCanvas(Noise& noise, int64_t count, int64_t levels, double share) {
     const bool first = position == 0;
     canvas.add(position, first ? -FLT_MAX : -3 * level(), first ? 0 : 2 * level(), first ? 0 : level(),
                noise.uniform() < share);
+    // Some of the others hold a token that may be edited.
+    if (!canvas.eligible.back()) canvas.eligible.back() = noise.uniform() < 0.5 ? mayEdit : notEligible;
+    canvas.scores.back().token = static_cast<int32_t>(noise.below(2));
     position += 1 + static_cast<int32_t>(noise.below(4));
   }
   return canvas;
@@ -81,8 +85,11 @@ void matchesOracle(Backend& backend) {
       for (const double share : {0.5, 1.0})
         for (const UnmaskOrder order : orders) {
           const Canvas canvas = randomCanvas(noise, count, levels, share);
+          UnmaskPlan options{order, UnmaskLimit::keep, 0, 77 + static_cast<uint64_t>(count), 3};
           const auto check = [&](UnmaskLimit limit, double value) {
-            const UnmaskPlan plan{order, limit, value, 77 + static_cast<uint64_t>(count), 3};
+            UnmaskPlan plan = options;
+            plan.limit = limit;
+            plan.value = value;
             const auto bytes = oracle::unmask(canvas.rows, canvas.scores, canvas.eligible, plan);
             std::vector<int32_t> expected;
             for (size_t i = 0; i < bytes.size(); ++i)
@@ -94,6 +101,20 @@ void matchesOracle(Backend& backend) {
           for (const double keep : {0., 1., 3., 20., 64., 128., 1000.}) check(UnmaskLimit::keep, keep);
           for (const double gamma : {-1., 0., 0.3, 2., 1e9}) check(UnmaskLimit::gamma, gamma);
           for (const double tau : {1., 0.7, 0.2, 1e-9}) check(UnmaskLimit::tau, logOf(tau));
+          if (share == 1 || (count != 7 && count != 129)) continue;
+          for (const bool strict : {false, true})
+            for (const int32_t atLeast : {0, 1, 50})
+              for (const double value : {-2.25, -0.75, -0.1}) {
+                options.strict = strict;
+                options.atLeast = atLeast;
+                options.editAbove = static_cast<float>(value) * 0.5f;
+                check(UnmaskLimit::tau, value);
+              }
+          if (order == UnmaskOrder::random) continue;
+          for (const double temperature : {1e-3, 1., 100.}) {
+            options.orderTemperature = temperature;
+            for (const double keep : {1., 20.}) check(UnmaskLimit::keep, keep);
+          }
         }
 }
 
@@ -201,6 +222,66 @@ void randomOrder(Backend& backend) {
   expectPositions(positions(fewer, 5, 1, 9), best, "the best of fewer");
 }
 
+void editing(Backend& backend) {
+  Canvas canvas;
+  canvas.add(1, std::log(0.95f), 0.1f);
+  canvas.add(2, std::log(0.9f), 0.1f);
+  canvas.add(3, std::log(0.99f), 0.1f);
+  canvas.add(4, std::log(0.2f), 0.1f);
+  for (Score& score : canvas.scores) score.token = 5;
+  canvas.rows[2].token = 5;  // predicted again
+  canvas.eligible = {mayEdit, mayEdit, mayEdit, mayCommit};
+  UnmaskPlan plan{UnmaskOrder::confidence, UnmaskLimit::tau, logOf(0.5), 0, 0};
+  plan.editAbove = std::log(0.9f);
+  expectPositions(commit(backend, canvas, plan), {1, 4}, "edits are strict, and do not count");
+  plan.atLeast = 0;
+  expectPositions(commit(backend, canvas, plan), {1}, "an edit alone");
+  canvas.eligible[3] = notEligible;
+  plan.atLeast = 1;
+  expectPositions(commit(backend, canvas, plan), {1}, "nothing is masked");
+  plan.limit = UnmaskLimit::keep;
+  expectPositions(commit(backend, canvas, plan), {1}, "edits do not depend on the limit");
+  plan.editAbove = FLT_MAX;
+  expectPositions(commit(backend, canvas, plan), {}, "above every confidence");
+}
+
+/** The order's first entries are draws without replacement from softmax(key / temperature). */
+void gumbelOrder(Backend& backend) {
+  const double chances[] = {0.5, 0.3, 0.2};
+  Canvas canvas;
+  for (int32_t i = 0; i < 3; ++i) {
+    const auto chance = static_cast<float>(chances[i]);
+    canvas.add(3 + 7 * i, std::log(chance), -chance, chance);
+  }
+  double weights[3], total = 0;
+  for (int i = 0; i < 3; ++i) total += weights[i] = std::exp(chances[i] / 0.5);
+  constexpr int rounds = 600;
+  for (const UnmaskOrder order : {UnmaskOrder::confidence, UnmaskOrder::margin, UnmaskOrder::entropy}) {
+    int first[3] = {}, last[3] = {};
+    UnmaskPlan plan{order, UnmaskLimit::keep, 2, 11, 0};
+    plan.orderTemperature = 0.5;
+    for (; plan.round < rounds; ++plan.round) {
+      plan.value = 2;
+      const auto best = commit(backend, canvas, plan);
+      plan.value = 1;
+      const auto two = commit(backend, canvas, plan);
+      if (!expect(best.size() == 1 && two.size() == 2, "another number is committed")) return;
+      ++first[best[0] / 7];
+      for (int i = 0; i < 3; ++i)
+        if (std::find(two.begin(), two.end(), 3 + 7 * i) == two.end()) ++last[i];
+    }
+    for (int i = 0; i < 3; ++i) {
+      const auto chance = [&](int a) { return weights[a] / total; };
+      const int a = (i + 1) % 3, b = (i + 2) % 3;
+      const double isLast = chance(a) * chance(b) / (1 - chance(a)) + chance(b) * chance(a) / (1 - chance(b));
+      expect(std::abs(first[i] / double{rounds} - chance(i)) < 0.06,
+             text("position ", i, " is first ", first[i], " times"));
+      expect(std::abs(last[i] / double{rounds} - isLast) < 0.06,
+             text("position ", i, " is last ", last[i], " times"));
+    }
+  }
+}
+
 const DeviceTests unmaskTests{
     {"unmask: every order and limit, with ties, against the rule written plainly",
      [] { forEachBackend(matchesOracle); }},
@@ -210,6 +291,10 @@ const DeviceTests unmaskTests{
     {"unmask: tau commits what is confident enough, at least one", [] { forEachBackend(threshold); }},
     {"unmask: the random order depends on seed, round and position alone",
      [] { forEachBackend(randomOrder); }},
+    {"unmask: edits need another prediction and a confidence above the bound",
+     [] { forEachBackend(editing); }},
+    {"unmask: with a temperature the order is drawn without replacement",
+     [] { forEachBackend(gumbelOrder); }},
 };
 
 }  // namespace

@@ -200,7 +200,7 @@ DoubleMatrix attentionBlock(const TinyModel& tiny, DType computeDtype, size_t in
   const int64_t values = keys + layout.keyValueColumns();
   const auto attended =
       attention(columnRange(qkv, 0, keys), columnRange(qkv, keys, layout.keyValueColumns()),
-                columnRange(qkv, values, layout.keyValueColumns()), layout, offsets, offsets,
+                columnRange(qkv, values, layout.keyValueColumns()), layout, offsets, offsets, positions,
                 1 / std::sqrt(static_cast<double>(layout.headDim)), shape.mask.block);
   return matmul(attended.out, tiny.tensor(role + "output", computeDtype));
 }

@@ -104,6 +104,18 @@ static inline float softmaxRow(float* scores, int64_t count, bool firstBlock, ui
   return correction;
 }
 
+/** Rows [first, first + count) as f32: in place, or widened into `wide` (count, headDim), to which `stride`
+ * is then set. */
+static inline const float* wideRows(const void* rows, uint8_t format, int64_t first, int64_t count,
+                                    int64_t headDim, int64_t* stride, float* wide) {
+  if (format == formatF32) return static_cast<const float*>(rows) + first * *stride;
+  const uint16_t* narrow = static_cast<const uint16_t*>(rows) + first * *stride;
+  for (int64_t j = 0; j < count; ++j)
+    widen(narrow + j * *stride, format, formatF32, headDim, wide + j * headDim);
+  *stride = headDim;
+  return wide;
+}
+
 template <typename Units>
 static void attentionOf(const AttentionBlock& block) {
   const int64_t headDim = block.headDim;
@@ -119,6 +131,8 @@ static void attentionOf(const AttentionBlock& block) {
   float* weights = scores + softmaxRows * keyBlock;  // (softmaxRows, keyBlock) units
   float* maxima = scores + 16 * keyBlock;
   float* totals = maxima + attentionRows;
+  float* wideKeys = totals + attentionRows;         // (keyBlock, headDim)
+  float* wideValues = wideKeys + keyBlock * width;  // likewise
 
   const auto queryOffset = [&](int64_t index, int64_t stride) {
     return index / block.group * stride + index % block.group * headDim;
@@ -137,27 +151,28 @@ static void attentionOf(const AttentionBlock& block) {
   // Queries see the first keys only, the last query the most.
   const auto visibleTo = [&](int64_t r) {
     const int64_t last = r < block.count ? r : block.count - 1;
-    const int64_t position = block.position + (block.first + last) / block.group;
-    return visibleKeyCount(block.maskBlock, position, block.keys);
+    return visibleKeyCount(block.maskBlock, block.positions[(block.first + last) / block.group], block.keys);
   };
   const int64_t visibleKeys = visibleTo(rows);
   for (int64_t first = 0; first < visibleKeys; first += keyBlock) {
     const int64_t count = visibleKeys - first < keyBlock ? visibleKeys - first : keyBlock;
     const int64_t usedPanels = (count + lanes * panelsAtOnce - 1) / (lanes * panelsAtOnce) * panelsAtOnce;
-    const float* key = block.key + first * block.keyStride;
-    const float* value = block.value + first * block.valueStride;
+    int64_t keyStride = block.keyStride, valueStride = block.valueStride;
+    const float* key = wideRows(block.key, block.keyFormat, first, count, headDim, &keyStride, wideKeys);
+    const float* value =
+        wideRows(block.value, block.keyFormat, first, count, headDim, &valueStride, wideValues);
     __builtin_memset(keys, 0, static_cast<size_t>(usedPanels * lanes * steps) * 4);
-    for (int64_t j = 0; j < count; ++j) Units::packRow(key + j * block.keyStride, headDim, keys + j * steps);
+    for (int64_t j = 0; j < count; ++j) Units::packRow(key + j * keyStride, headDim, keys + j * steps);
     for (int64_t panel = 0; panel < usedPanels; ++panel)
       packPanel(keys + panel * lanes * steps, steps, steps, panels + panel * lanes * steps);
     for (int64_t j = 0; j < count; j += Units::pair) {
-      const float* low = value + j * block.valueStride;
+      const float* low = value + j * valueStride;
       for (int64_t d = 0; d < width; d += lanes) {
         const bool whole = d + lanes <= headDim;
         const F lowPart = whole ? load(low + d) : loadFirst(low + d, headDim - d);
         F highPart = {};
         if (Units::pair == 2 && j + 1 < count) {
-          const float* high = low + block.valueStride;
+          const float* high = low + valueStride;
           highPart = whole ? load(high + d) : loadFirst(high + d, headDim - d);
         }
         store(values + j / Units::pair * width + d, Units::packKeys(lowPart, highPart));

@@ -42,13 +42,14 @@ struct WeightRows {
  */
 struct AttentionBlock {
   const float* query;  // (queries, stride): the heads of the group side by side
-  const float* key;    // (keys, stride): one head
-  const float* value;  // likewise
+  const void* key;     // (keys, stride): one head
+  const void* value;   // likewise
+  uint8_t keyFormat;   // of keys and values: f32 or `computeDtype`
   int64_t queryStride, keyStride, valueStride;
   int64_t group, headDim, keys;
-  int64_t position;      // of the first query among the keys
-  int64_t maskBlock;     // of AttentionMask
-  int64_t first, count;  // indices [first, first + count); count ≤ attentionRows
+  const int32_t* positions;  // (queries), among the keys, ascending
+  int64_t maskBlock;         // of AttentionMask
+  int64_t first, count;      // indices [first, first + count); count ≤ attentionRows
   float scale;
   uint8_t computeDtype;
   float* scratch;  // attentionScratch(headDim) floats of cpu_backend.h, aligned to 64 bytes

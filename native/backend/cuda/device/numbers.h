@@ -4,6 +4,9 @@
 
 namespace rnd1::cuda {
 
+template <DType type>
+constexpr int64_t bytesOf = type == DType::f32 ? 4 : 2;
+
 /** Element `index` of an array of `type`, as f32. */
 template <DType type>
 __device__ __forceinline__ float element(const std::byte* array, int64_t index) {
@@ -14,7 +17,17 @@ __device__ __forceinline__ float element(const std::byte* array, int64_t index) 
   }
 }
 
-/** The same for a runtime dtype, which must be uniform within a warp. */
+/** Rounds a value and stores it as element `index` of an array of `type`. */
+template <DType type>
+__device__ __forceinline__ void setElement(std::byte* array, int64_t index, float value) {
+  if constexpr (type == DType::f32) {
+    reinterpret_cast<float*>(array)[index] = value;
+  } else {
+    reinterpret_cast<uint16_t*>(array)[index] = static_cast<uint16_t>(pack<type>(value, 0.0f) & 0xffffu);
+  }
+}
+
+/** `element` for a runtime dtype, which must be uniform within a warp. */
 __device__ __forceinline__ float element(DType type, const std::byte* array, int64_t index) {
   if (type == DType::f32) return element<DType::f32>(array, index);
   return type == DType::f16 ? element<DType::f16>(array, index) : element<DType::bf16>(array, index);

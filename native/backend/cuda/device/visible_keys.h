@@ -5,19 +5,30 @@
 
 namespace rnd1::cuda {
 
+/** The cache of a canvas; without data if it has none. */
+__device__ __forceinline__ CanvasCache cacheOf(const LayerCaches& caches, int32_t canvas) {
+  return caches.canvases ? caches.canvases[canvas] : CanvasCache();
+}
+
 /** How many keys of their canvas the queries of a tile see. */
 struct VisibleKeys {
-  int32_t position;  // of the tile's first query
-  int32_t keys;      // of the canvas
+  const int32_t* positions;  // of the tile's queries
+  int32_t last;              // index of the last one
+  int32_t keys;              // of the canvas
   AttentionMask mask;
 
-  __device__ __forceinline__ VisibleKeys(const AttentionArguments& given, const GroupTile& tile)
-      : keys(given.keys.offsets[tile.group + 1] - given.keys.offsets[tile.group]), mask(given.mask) {
-    const int32_t queries = given.queries.offsets[tile.group + 1] - given.queries.offsets[tile.group];
-    position = keys - queries + tile.offset;
+  __device__ __forceinline__ VisibleKeys(const AttentionArguments& given, const GroupTile& tile,
+                                         const CanvasCache& cache)
+      : positions(given.rows.positions + tile.firstRow), last(tile.rows - 1), mask(given.mask) {
+    const int32_t* const offsets = given.rows.keys.offsets + tile.group;
+    keys = cache.data ? cache.keys : offsets[1] - offsets[0];
   }
 
-  __device__ __forceinline__ int32_t of(int32_t query) const { return mask.visible(position + query, keys); }
+  /** Queries beyond the tile's see what the last one sees. */
+  __device__ __forceinline__ int32_t of(int32_t query) const {
+    return mask.visible(positions[query < last ? query : last], keys);
+  }
+  __device__ __forceinline__ int32_t all() const { return of(last); }
 };
 
 }  // namespace rnd1::cuda

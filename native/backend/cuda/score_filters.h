@@ -1,0 +1,124 @@
+#pragma once
+
+#include "backend/cuda/device/exponential.h"
+#include "backend/cuda/score_row.h"
+
+/**
+ * Top-k and top-p without sorting: the value at which they cut is found by a search over its bits, with
+ * integer sums, which are the same in any order.
+ */
+namespace rnd1::cuda {
+
+/** The value at which a sum over tokens, best first, crosses a threshold. */
+struct Crossing {
+  bool found = false;
+  uint32_t bits = 0;             // that value
+  unsigned long long above = 0;  // the sum over all larger values
+};
+
+/**
+ * Sums weight(logit) over the kept tokens, largest value first, until crossed(sum): a search over the bits of
+ * the value, eight at a time. Weights are integers, so that their sum does not depend on the order of
+ * additions.
+ */
+template <typename Weight, typename Crossed>
+__device__ Crossing findCrossing(const Row& row, const Cut& kept, Weight weight, Crossed crossed) {
+  ScoreMemory& shared = row.shared;
+  Crossing result;
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    __syncthreads();
+    for (int bin = static_cast<int>(threadIdx.x); bin < 256; bin += scoreThreads) shared.bins[bin] = 0;
+    __syncthreads();
+    row.forEach([&](float logit, int32_t id) {
+      const uint32_t bits = orderedBits(logit);
+      // The bits above this piece must equal those already found (none at first).
+      if (kept.keeps(logit, id) && static_cast<uint64_t>(bits) >> (shift + 8) == result.bits)
+        atomicAdd(&shared.bins[bits >> shift & 255u], weight(logit));
+    });
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      shared.above = result.above;
+      shared.found = 0;
+      for (int bin = 255; bin >= 0 && !shared.found; --bin) {
+        if (crossed(shared.above + shared.bins[bin])) {
+          shared.bits = result.bits << 8 | static_cast<uint32_t>(bin);
+          shared.found = 1;
+        } else {
+          shared.above += shared.bins[bin];
+        }
+      }
+    }
+    __syncthreads();
+    result.found = shared.found != 0;
+    if (!result.found) return result;
+    result.bits = shared.bits;
+    result.above = shared.above;
+  }
+  return result;
+}
+
+/** The cut that keeps the best `wanted` ≥ 1 tokens kept by `before`; of equal ones the lowest ids, or all
+ * (`ties`). */
+__device__ inline Cut bestOf(const Row& row, const Cut& before, int32_t wanted, bool ties = false) {
+  const auto count = static_cast<unsigned long long>(wanted);
+  const Crossing cut = findCrossing(
+      row, before, [](float) { return 1ull; }, [&](unsigned long long sum) { return sum >= count; });
+  if (!cut.found) return before;
+  if (ties) return cut.bits == before.bits ? before : Cut{cut.bits};
+  const auto left = static_cast<int32_t>(count - cut.above);
+  // Among equal logits, finds the last id to keep.
+  int32_t low = 0, high = row.count - 1;
+  while (low < high) {
+    const int32_t middle = low + (high - low) / 2;
+    int32_t equal = 0;
+    row.forEach([&](float logit, int32_t id) {
+      equal += id <= middle && before.keeps(logit, id) && orderedBits(logit) == cut.bits ? 1 : 0;
+    });
+    if (row.sum(equal) >= left) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return {cut.bits, low};
+}
+
+/**
+ * Number of tokens that top-p keeps: the first `atLeast` always, rank j while the sum of the probabilities up
+ * to rank j − 1 is ≤ bound, compared in f32.
+ */
+__device__ inline int32_t nucleusSize(const Row& row, const Cut& kept, float maximum, float bound,
+                                      int32_t atLeast) {
+  constexpr float one = 0x1p60f;  // probabilities are added as multiples of 2⁻⁶⁰
+  const auto relative = [&](float logit) { return exponential(exactDifference(logit, maximum)); };
+  TwoFloats total;
+  row.forEach([&](float logit, int32_t id) {
+    if (kept.keeps(logit, id)) total = plus(total, relative(logit));
+  });
+  const TwoFloats share = twoFloats(1 / row.sum(total.value()));
+  const auto mass = [&](float logit) {
+    return static_cast<unsigned long long>(times(relative(logit), share).high * one);
+  };
+  const auto beyond = [&](unsigned long long sum) {
+    return static_cast<float>(static_cast<double>(sum) / one) > bound;
+  };
+  const Crossing cut = findCrossing(row, kept, mass, beyond);
+  if (!cut.found) return INT32_MAX;
+  int32_t above = 0, equal = 0;
+  uint64_t key = 0;
+  row.forEach([&](float logit, int32_t id) {
+    if (!kept.keeps(logit, id)) return;
+    const uint32_t bits = orderedBits(logit);
+    above += bits > cut.bits ? 1 : 0;
+    equal += bits == cut.bits ? 1 : 0;
+    if (bits == cut.bits) key = bestFirstKey(logit, id);
+  });
+  int32_t size = row.sum(above);
+  equal = row.sum(equal);
+  const unsigned long long each = mass(row.logits[idOfKey(row.largest(key))]);
+  unsigned long long sum = cut.above;
+  for (int32_t i = 0; i < equal && !beyond(sum); ++i, sum += each) ++size;
+  return size < atLeast ? atLeast : size;
+}
+
+}  // namespace rnd1::cuda

@@ -1,0 +1,178 @@
+#include "checkpoint/block_types.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+
+namespace rnd1 {
+namespace {
+
+/** Columns that share a scale in the formats of 4 bits. */
+constexpr int64_t groupColumns = 32;
+
+uint8_t byteAt(const std::byte* source, int64_t index) { return static_cast<uint8_t>(source[index]); }
+
+float halfAt(const std::byte* source) {
+  uint16_t bits;
+  std::memcpy(&bits, source, sizeof bits);
+  return f16ToFloat(bits);
+}
+
+/** 32 columns: value = scale · stored + minimum. */
+struct Group {
+  float scale, minimum;
+  std::array<uint8_t, groupColumns> stored;
+};
+
+/** The low or high half of each of 32 bytes. */
+void readNibbles(const std::byte* source, bool high, Group& group) {
+  for (int64_t i = 0; i < groupColumns; ++i)
+    group.stored[i] = static_cast<uint8_t>(high ? byteAt(source, i) >> 4 : byteAt(source, i) & 15);
+}
+
+/** The group-th 32 columns of a row of q4_0. */
+Group groupOfQ4_0(const std::byte* row, int64_t index) {
+  const std::byte* block = row + index * blockSize(BlockType::q4_0).bytes;
+  const std::byte* nibbles = block + 2;
+  Group group;
+  group.scale = halfAt(block);
+  group.minimum = -8 * group.scale;
+  for (int64_t i = 0; i < groupColumns / 2; ++i) {
+    group.stored[i] = byteAt(nibbles, i) & 15;
+    group.stored[i + groupColumns / 2] = byteAt(nibbles, i) >> 4;
+  }
+  return group;
+}
+
+/** The same of q4_k. The 6-bit factors of groups 4 to 7 lend their two high bits to bytes of groups 0 to 3.
+ */
+Group groupOfQ4_k(const std::byte* row, int64_t index) {
+  const std::byte* block = row + index / 8 * blockSize(BlockType::q4_k).bytes;
+  const int64_t inside = index % 8;
+  const std::byte* factors = block + 4;
+  const std::byte* nibbles = factors + 12 + inside / 2 * groupColumns;
+  int scale, minimum;
+  if (inside < 4) {
+    scale = byteAt(factors, inside) & 63;
+    minimum = byteAt(factors, inside + 4) & 63;
+  } else {
+    const int both = byteAt(factors, inside + 4);
+    scale = (both & 15) | byteAt(factors, inside - 4) >> 6 << 4;
+    minimum = both >> 4 | byteAt(factors, inside) >> 6 << 4;
+  }
+  Group group;
+  group.scale = halfAt(block) * static_cast<float>(scale);
+  group.minimum = -(halfAt(block + 2) * static_cast<float>(minimum));
+  readNibbles(nibbles, inside % 2 == 1, group);
+  return group;
+}
+
+Group groupOf(BlockType blocks, const std::byte* row, int64_t index) {
+  return blocks == BlockType::q4_0 ? groupOfQ4_0(row, index) : groupOfQ4_k(row, index);
+}
+
+void decodeQ8_0(const std::byte* block, float* out) {
+  const float scale = halfAt(block);
+  for (int64_t i = 0; i < 32; ++i)
+    out[i] = scale * static_cast<float>(static_cast<int8_t>(byteAt(block, 2 + i)));
+}
+
+void decodeQ6_k(const std::byte* block, float* out) {
+  const float scale = halfAt(block + 208);
+  for (int64_t column = 0; column < 256; ++column) {
+    const int64_t half = column / 128, quarter = column % 128 / 32, lane = column % 32;
+    const int low = byteAt(block, half * 64 + quarter % 2 * 32 + lane) >> (quarter / 2 * 4) & 15;
+    const int high = byteAt(block, 128 + half * 32 + lane) >> (quarter * 2) & 3;
+    const auto factor = static_cast<int8_t>(byteAt(block, 192 + column / 16));
+    out[column] = scale * static_cast<float>(factor) * static_cast<float>((low | high << 4) - 32);
+  }
+}
+
+/** The scale as f16; false if it is NaN or infinite. */
+bool storeHalf(float value, uint16_t& target) {
+  target = floatToF16(value);
+  return std::isfinite(f16ToFloat(target));
+}
+
+bool transcodeQ8_0(const QuantizedShape& shape, const std::byte* source, int64_t row, int64_t index,
+                   const QuantizedPanel& panel) {
+  const std::byte* block = source + index * blockSize(BlockType::q8_0).bytes;
+  for (int64_t i = 0; i < groupColumns; ++i) {
+    const int integer = std::max<int>(static_cast<int8_t>(byteAt(block, 2 + i)), -127);
+    panel.data[shape.byteOf(row, index * groupColumns + i)] = static_cast<uint8_t>(integer + 128);
+  }
+  return storeHalf(halfAt(block), panel.scales[index * panelRows + row]);
+}
+
+bool transcodeFourBits(BlockType blocks, const QuantizedShape& shape, const std::byte* source, int64_t row,
+                       int64_t index, const QuantizedPanel& panel) {
+  const Group group = groupOf(blocks, source, index);
+  for (int64_t i = 0; i < groupColumns; ++i) {
+    const int64_t column = index * groupColumns + i;
+    uint8_t& byte = panel.data[shape.byteOf(row, column)];
+    byte = column % 8 < 4 ? static_cast<uint8_t>((byte & 0xf0) | group.stored[i])
+                          : static_cast<uint8_t>((byte & 0x0f) | group.stored[i] << 4);
+  }
+  const int64_t at = index * panelRows + row;
+  return storeHalf(group.scale, panel.scales[at]) && storeHalf(group.minimum, panel.minimums[at]);
+}
+
+}  // namespace
+
+BlockSize blockSize(BlockType blocks) {
+  switch (blocks) {
+    case BlockType::q8_0:
+      return {32, 34};
+    case BlockType::q4_0:
+      return {32, 18};
+    case BlockType::q4_k:
+      return {256, 144};
+    case BlockType::q6_k:
+      return {256, 210};
+    case BlockType::none:
+      break;
+  }
+  throw std::logic_error("numbers that are not in blocks have no block size");
+}
+
+void decodeRow(BlockType blocks, const std::byte* source, int64_t columns, float* out) {
+  if (blocks == BlockType::q4_0 || blocks == BlockType::q4_k) {
+    for (int64_t index = 0; index < columns / groupColumns; ++index) {
+      const Group group = groupOf(blocks, source, index);
+      for (int64_t i = 0; i < groupColumns; ++i)
+        out[index * groupColumns + i] =
+            std::fma(group.scale, static_cast<float>(group.stored[i]), group.minimum);
+    }
+    return;
+  }
+  const BlockSize size = blockSize(blocks);
+  for (int64_t index = 0; index < columns / size.columns; ++index)
+    (blocks == BlockType::q8_0 ? decodeQ8_0 : decodeQ6_k)(source + index * size.bytes,
+                                                          out + index * size.columns);
+}
+
+bool keepsIntegers(BlockType blocks, const QuantizedShape& shape) {
+  if (shape.group != groupColumns) return false;
+  if (blocks == BlockType::q8_0) return shape.dtype == DType::q8;
+  return (blocks == BlockType::q4_0 || blocks == BlockType::q4_k) && shape.dtype == DType::q4;
+}
+
+bool transcodePanel(BlockType blocks, const QuantizedShape& shape, const std::byte* source,
+                    int64_t strideBytes, int64_t rows, const QuantizedPanel& panel) {
+  const bool q8 = shape.dtype == DType::q8;
+  std::memset(panel.data, q8 ? 0x80 : 0x88, static_cast<size_t>(shape.panelBytes()));
+  std::fill_n(panel.scales, shape.panelScales(), uint16_t{0});
+  if (panel.minimums) std::fill_n(panel.minimums, shape.panelScales(), uint16_t{0});
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t index = 0; index < shape.groups(); ++index) {
+      const std::byte* stored = source + row * strideBytes;
+      const bool finite = q8 ? transcodeQ8_0(shape, stored, row, index, panel)
+                             : transcodeFourBits(blocks, shape, stored, row, index, panel);
+      if (!finite) return false;
+    }
+  return true;
+}
+
+}  // namespace rnd1
