@@ -1,10 +1,9 @@
-import { join } from 'node:path';
 import type { Architecture } from '../../types/native';
 import type { SpecialTokenIds } from '../api/types';
 import { familyOf } from '../families';
 import { RND1Error } from '../support/errors';
 import { Fields } from '../support/fields';
-import { checkFolder, readJsonObject } from './files';
+import { type CheckpointFiles, openCheckpoint } from './checkpoint-files';
 import { type Quantization, readQuantization } from './quantization';
 import { checkSpecialTokens, readTokens, refuseSharedMask, tokenWarnings } from './special-tokens';
 import type { NamedTokens } from './tokenizer/tokenizer';
@@ -67,14 +66,17 @@ export interface ReadConfigOptions {
  * Throws `unsupported_model` for unimplemented features and `invalid_checkpoint` for values that
  * are missing, of a wrong type or contradict each other, naming file, key and value; RangeError for `specialTokens`.
  */
-export async function readConfig(folder: string, options: ReadConfigOptions = {}): Promise<ModelConfig> {
-  await checkFolder(folder);
+export async function readConfig(
+  checkpoint: string | CheckpointFiles,
+  options: ReadConfigOptions = {},
+): Promise<ModelConfig> {
+  const files = typeof checkpoint === 'string' ? await openCheckpoint(checkpoint) : checkpoint;
   const { configFile = 'config.json', warn = () => {} } = options;
-  const path = join(folder, configFile);
-  const raw = await readJsonObject(path, warn);
-  if (raw === null) throw new RND1Error('invalid_checkpoint', `${folder} has no ${configFile}`);
-  const generationPath = join(folder, 'generation_config.json');
-  const rawGeneration = (await readJsonObject(generationPath, warn)) ?? {};
+  const path = files.pathOf(configFile);
+  const raw = await files.readJson(configFile, warn);
+  if (raw === null) throw new RND1Error('invalid_checkpoint', `${files.place} has no ${configFile}`);
+  const generationPath = files.pathOf('generation_config.json');
+  const rawGeneration = (await files.readJson('generation_config.json', warn)) ?? {};
 
   const fields = new Fields(path, raw);
   const generationFields = new Fields(generationPath, rawGeneration);
@@ -85,7 +87,8 @@ export async function readConfig(folder: string, options: ReadConfigOptions = {}
   const named = (await options.namedTokens?.(vocabulary)) ?? {};
   const given = checkSpecialTokens(options.specialTokens ?? {}, vocabulary);
   const tokens = readTokens([generationFields, fields], { given, named, family, vocabulary });
-  refuseSharedMask(tokens, path);
+  // A mask that the caller names may be any token.
+  if (given.mask === undefined) refuseSharedMask(tokens, path);
   for (const warning of tokenWarnings(generationFields, fields, { given, named, tokens })) warn(warning);
   return {
     family: family.name,

@@ -6,26 +6,29 @@ import type { ModelConfig } from './config';
 import { readCheckpoint } from './folder';
 import type { ManifestTensor } from './manifest';
 
-/** Contents of a checkpoint folder, from its configuration and headers alone. */
+/** Contents of a checkpoint, from its configuration and headers alone. */
 export interface CheckpointReport {
-  /** The folder that was given. */
+  /** The folder, or the GGUF file, that was given. */
   readonly folder: string;
   /** The checked contents of its configuration files. */
   readonly config: ModelConfig;
-  /** The safetensors files, sorted by name. */
+  /** The weight files, sorted by name: safetensors, or GGUF. */
   readonly files: readonly {
     /** The folder's path and the file's name. */
     readonly path: string;
     /** Size of the whole file. */
     readonly bytes: number;
   }[];
-  /** Every tensor, needed or not, in file order; `file` is an index into `files`. */
+  /**
+   * Every tensor, needed or not, in file order; `file` is an index into `files`. A stack of experts of a GGUF file is
+   * listed expert by expert.
+   */
   readonly tensors: readonly ManifestTensor[];
   /** Names of tensors that the model ignores. */
   readonly unknown: readonly string[];
   /** The dtype of most bytes of unquantized tensors: the compute dtype of `dtype: 'auto'`. */
   readonly dtype: FloatType;
-  /** The dtype of the matmul weights: `'q8'` or `'q4'` in a quantized checkpoint. */
+  /** The dtype of most matmul weights after loading: `'q8'` or `'q4'` of a quantized checkpoint or GGUF file. */
   readonly weights: FloatType | QuantizedType;
   /** Bytes of the tensors that the model uses. */
   readonly bytes: number;
@@ -36,9 +39,9 @@ export interface CheckpointReport {
     /** Used for one token: without the experts that it is not routed to. */
     readonly active: number;
   };
-  /** `__metadata__` of the safetensors headers. */
+  /** `__metadata__` of the safetensors headers, or the metadata of a GGUF file but for lists and long texts. */
   readonly metadata: ReadonlyMap<string, string>;
-  /** Whether there is a tokenizer.json. */
+  /** Whether there is a tokenizer: tokenizer.json, or the vocabulary of a GGUF file. */
   readonly tokenizer: boolean;
   /** Contradictions between the files whose resolution is clear; docs/checkpoints.md lists them. */
   readonly warnings: readonly string[];

@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { TensorNames } from '../families/family';
 import { RND1Error } from '../support/errors';
 import { printableName } from '../support/printable';
 import { checkFolder, fileSize, readText } from './files';
@@ -17,6 +18,8 @@ export const INDEX_FILE = 'model.safetensors.index.json';
 export interface ManifestTensor extends HeaderTensor {
   /** Index into `files`. */
   readonly file: number;
+  /** GGUF only: rows of a head whose rotated pairs are side by side (types/native.d.ts). */
+  readonly headRows?: number;
 }
 
 /** Every tensor of a checkpoint folder: which file, where in it, dtype and shape. */
@@ -29,6 +32,8 @@ export interface Manifest {
   readonly tensors: ReadonlyMap<string, ManifestTensor>;
   /** `__metadata__` of all files together. */
   readonly metadata: ReadonlyMap<string, string>;
+  /** Names of the tensors by role, if the format has its own and not those of the family. */
+  readonly names?: TensorNames;
   /** Differences between index and files, which take precedence. */
   readonly warnings: readonly string[];
 }
@@ -85,7 +90,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
 /** Other weight files of a folder, for a message. */
 async function othersIn(folder: string): Promise<string> {
   const names = await readdir(folder).catch(() => []);
-  const others = names.filter((name) => /\.(safetensors|bin|pth?|ckpt|gguf)$/.test(name)).sort();
+  const others = names.filter((name) => /\.(safetensors|bin|pth?|ckpt)$/.test(name)).sort();
   return others.length === 0 ? '' : `; other weight files are not read: ${firstFew(others.map(quote))}`;
 }
 

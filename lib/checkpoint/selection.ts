@@ -1,7 +1,8 @@
-import type { FloatType, NativeTensor } from '../../types/native';
+import type { FloatType, NativeFloatTensor, NativeTensor } from '../../types/native';
 import { RND1Error } from '../support/errors';
 import { floatTypeOf } from './dtype';
 import { firstFew, quote, shapeText } from './format';
+import { isBlockType } from './gguf/tensor-types';
 import type { Manifest, ManifestTensor } from './manifest';
 import {
   checkPanels,
@@ -16,6 +17,9 @@ import type { ExpectedTensor, FoundTensor, StoredTensor } from './tensors';
 const CHANGES_THE_RESULT =
   /(?:_proj|query_key_value|dense|attn_out)\.bias$|(?:^|\.)expert_bias$|\.shared_experts?\./;
 
+/** The same in GGUF files, which hold nothing idle: whatever else a layer has takes part in it. */
+const CHANGES_THE_RESULT_IN_GGUF = /^blk\.|^rope_|\.bias$/;
+
 /** The weights of a tensor, with the first row of each. */
 function* rowsOf({ parts }: StoredTensor): Generator<[ExpectedTensor, number]> {
   let row = 0;
@@ -29,6 +33,8 @@ function* rowsOf({ parts }: StoredTensor): Generator<[ExpectedTensor, number]> {
 export class Selection {
   bytes = 0;
   readonly tensors: NativeTensor[] = [];
+  /** Those of `tensors` that are unquantized matrices of matmuls. */
+  readonly matrices: NativeTensor[] = [];
   readonly stored: FoundTensor[] = [];
   #count = 0;
   readonly #manifest: Manifest;
@@ -47,14 +53,12 @@ export class Selection {
     this.#count++;
     const found = this.#take(name, tensor.shape);
     if (found === null) return;
-    const dtype = floatTypeOf(found.dtype);
-    if (dtype === undefined) {
-      this.#refuse(found, 'none of F32, F16, BF16');
-      return;
-    }
+    const storage = this.#storageOf(found);
+    if (storage === null) return;
+    const { dtype } = storage;
     this.#wideBytes.set(dtype, (this.#wideBytes.get(dtype) ?? 0) + found.bytes);
-    const { file, offset } = found;
-    this.stored.push({ ...tensor, file, offset, dtype });
+    const { file, offset, bytes } = found;
+    this.stored.push({ ...tensor, file, offset, bytes, ...storage });
     const rowBytes = found.bytes / (tensor.shape[0] as number);
     for (const [{ role, shape }, row] of rowsOf(tensor)) {
       this.tensors.push({
@@ -62,10 +66,24 @@ export class Selection {
         name: tensor.name,
         file,
         offset: offset + row * rowBytes,
-        dtype,
+        ...storage,
         shape,
       });
+      if (tensor.matmul) this.matrices.push(this.tensors[this.tensors.length - 1] as NativeTensor);
     }
+  }
+
+  /** How an unquantized tensor is read; null if it cannot be. Numbers in blocks become bf16, unless loading decides. */
+  #storageOf(found: ManifestTensor): Pick<NativeFloatTensor, 'dtype' | 'blocks' | 'headRows'> | null {
+    const rows = found.headRows === undefined ? {} : { headRows: found.headRows };
+    const dtype = floatTypeOf(found.dtype);
+    if (dtype !== undefined) return { dtype, ...rows };
+    const gguf = this.#manifest.names !== undefined;
+    if (!gguf || !isBlockType(found.dtype)) {
+      return this.#refuse(found, `none of F32, F16, BF16${gguf ? ', Q8_0, Q4_0, Q4_K, Q6_K' : ''}`);
+    }
+    if (found.shape.length !== 2) return this.#refuse(found, 'for matrices only');
+    return { dtype: 'bf16', blocks: found.dtype, ...rows };
   }
 
   addQuantized(tensor: StoredTensor, quantization: Quantization): void {
@@ -110,7 +128,8 @@ export class Selection {
     }
     if (this.#wrong.length > 0) throw new RND1Error('invalid_checkpoint', firstFew(this.#wrong, 3));
     this.#checkBiases();
-    const ignored = this.unknown().filter((name) => CHANGES_THE_RESULT.test(name));
+    const changes = this.#manifest.names === undefined ? CHANGES_THE_RESULT : CHANGES_THE_RESULT_IN_GGUF;
+    const ignored = this.unknown().filter((name) => changes.test(name));
     if (ignored.length > 0) {
       throw new RND1Error(
         'unsupported_model',

@@ -1,11 +1,12 @@
 import type { SpecialTokenIds } from '../api/types';
+import { familyNamed } from '../families';
 import type { Family } from '../families/family';
 import { RND1Error } from '../support/errors';
 import type { Fields } from '../support/fields';
 import { specialTokenNames } from '../support/option-names';
 import { integerOption, optionsObject, tokenList } from '../support/validate';
-import type { SpecialTokens } from './config';
-import type { NamedTokens } from './tokenizer/tokenizer';
+import type { ModelConfig, SpecialTokens } from './config';
+import type { NamedTokens, Tokenizer } from './tokenizer/tokenizer';
 
 /** Where special tokens may come from, besides the configuration files. */
 export interface TokenSources {
@@ -77,6 +78,20 @@ export function readTokens(
     padTokenId: one('pad') ?? null,
     bosTokenId: one('bos') ?? null,
   };
+}
+
+/** Special tokens with the one that ends a turn of the family's conversations among those that end a text. */
+export function withEndOfTurn(
+  config: ModelConfig,
+  tokenizer: Pick<Tokenizer, 'idOf'> | null,
+  given: SpecialTokenIds = {},
+): ModelConfig {
+  const { endOfTurn } = familyNamed(config.family).chat ?? {};
+  const id = endOfTurn === undefined ? undefined : tokenizer?.idOf(endOfTurn);
+  const { eosTokenIds, maskTokenId } = config.tokens;
+  if (id === undefined || given.eos !== undefined || id === maskTokenId || eosTokenIds.includes(id))
+    return config;
+  return { ...config, tokens: { ...config.tokens, eosTokenIds: [...eosTokenIds, id] } };
 }
 
 /** Throws `invalid_checkpoint` if the mask token is another special token, too: its meaning would be ambiguous. */

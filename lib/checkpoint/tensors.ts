@@ -1,5 +1,6 @@
 import type {
   Architecture,
+  BlockType,
   FloatType,
   LayerDescription,
   NativeTensor,
@@ -12,6 +13,7 @@ import { expertsOf } from '../families/traits';
 import { RND1Error } from '../support/errors';
 import type { ModelConfig } from './config';
 import { quote } from './format';
+import { keptPrecision, mostlyKept } from './gguf/kept-precision';
 import { ENTRY_LIMIT } from './json-reader';
 import type { Manifest } from './manifest';
 import { formatKey, type Quantization } from './quantization';
@@ -38,7 +40,12 @@ export interface StoredTensor {
 export interface FoundTensor extends StoredTensor {
   readonly file: number;
   readonly offset: number;
+  /** Length in the file. */
+  readonly bytes: number;
   readonly dtype: FloatType;
+  /** As in `NativeFloatTensor`. */
+  readonly blocks?: BlockType;
+  readonly headRows?: number;
 }
 
 /** The tensors of a manifest that the model needs. */
@@ -53,6 +60,8 @@ export interface SelectedTensors {
   readonly dtype: FloatType;
   /** The dtype of the matmul weights. */
   readonly weights: FloatType | QuantizedType;
+  /** How the matmul weights of a GGUF file are quantized by `dtype: 'auto'`, by role; empty if none are in blocks. */
+  readonly kept: ReadonlyMap<string, Quantization>;
   /** Bytes of `tensors`. */
   readonly bytes: number;
   /** Tensors ignored because of the configuration. */
@@ -158,7 +167,7 @@ export function selectTensors(
     raw,
   }: Pick<ModelConfig, 'family' | 'architecture' | 'quantization' | 'raw'>,
 ): SelectedTensors {
-  const { names } = familyNamed(family);
+  const { names = familyNamed(family).names } = manifest;
   refuseAbsurd(manifest, architecture);
   checkFormat(manifest, quantization);
   const selection = new Selection(manifest);
@@ -168,13 +177,15 @@ export function selectTensors(
   }
   selection.check();
   const headName = storedName(names, 'head');
+  const kept = keptPrecision(selection.matrices);
   const tied = raw.weight_tying === true ? 'weight_tying' : 'tie_word_embeddings';
   return {
     tensors: selection.tensors,
     stored: selection.stored,
     unknown: selection.unknown(),
     dtype: selection.wideDtype(),
-    weights: quantization?.dtype ?? selection.wideDtype(),
+    weights: quantization?.dtype ?? mostlyKept(selection.matrices, kept) ?? selection.wideDtype(),
+    kept,
     bytes: selection.bytes,
     warnings:
       architecture.tiedHead && selection.isUnknown(headName)

@@ -147,6 +147,20 @@ export async function partialBytes(blob: string): Promise<number> {
   return (await partsOf(blob))[0]?.bytes ?? 0;
 }
 
+/** Whether a file is an unfinished download. */
+export const isPartial = (path: string): boolean => path.endsWith(suffix);
+
+/** Whether a download into a folder of blobs is running. */
+export async function isBeingWritten(folder: string): Promise<boolean> {
+  const names = await readdir(folder).catch(() => []);
+  const blobs = new Set(names.filter(isPartial).map((name) => name.slice(0, name.indexOf('.'))));
+  for (const blob of blobs) {
+    const parts = await partsOf(join(folder, blob));
+    if (parts.some(({ state }) => state === 'busy')) return true;
+  }
+  return false;
+}
+
 interface Part {
   readonly path: string;
   readonly bytes: number;

@@ -1,12 +1,13 @@
 /** A model's name on the hub: `radicalnumerics/RND1-Base-0910`. */
 export type Repository = `${string}/${string}`;
 
-/** Whether a text can be the name of a model on the hub: an owner and a name. It need not exist. */
+/** Whether a text can be the name of a model on the hub, which need not exist: an owner and a name, no GGUF file. */
 export function isRepository(text: string): text is Repository {
   const parts = text.split('/');
   return (
     text.length <= 96 &&
     parts.length === 2 &&
+    !text.endsWith('.gguf') &&
     parts.every((part) => /^\w(?:[\w.-]*\w)?$/.test(part) && !/--|\.\./.test(part))
   );
 }

@@ -45,19 +45,23 @@ export function layoutShards(
   return shards.map((shard, index) => layout(shard, shardName(index, shards.length), quantization));
 }
 
-/** Bytes of a tensor in an unquantized checkpoint. */
-function sourceBytes({ shape, dtype }: Source): number {
+/** Bytes of a tensor as numbers of its dtype. */
+function unquantizedBytes({ shape, dtype }: Source): number {
   return shape.reduce((product, size) => product * size, dtype === 'f32' ? 4 : 2);
 }
 
 function convert(source: Source, quantization: Quantization): Conversion {
   const { name, shape, matmul } = source;
   if (!matmul) {
-    const data = { name, dtype: source.dtype.toUpperCase(), shape, bytes: sourceBytes(source) };
+    const data = { name, dtype: source.dtype.toUpperCase(), shape, bytes: unquantizedBytes(source) };
     return { source, data, quantized: null };
   }
   const { group, data, scales, minimums } = quantizedParts(name, shape, quantization);
   return { source, data, quantized: { dtype: quantization.dtype, group, scales, minimums } };
+}
+
+function storageOf({ name, file, offset, dtype, shape, blocks, headRows }: Source) {
+  return { name, file, offset, dtype, shape, blocks, headRows };
 }
 
 function entriesOf({ data, quantized }: Conversion): WrittenTensor[] {
@@ -85,9 +89,9 @@ function layout(conversions: readonly Conversion[], name: string, quantization: 
     name,
     header,
     bytes: end,
-    sourceBytes: conversions.reduce((sum, { source }) => sum + sourceBytes(source), 0),
-    tensors: conversions.map(({ source: { name, file, offset, dtype, shape }, data, quantized }) => ({
-      ...{ name, file, offset, dtype, shape },
+    sourceBytes: conversions.reduce((sum, { source }) => sum + source.bytes, 0),
+    tensors: conversions.map(({ source, data, quantized }) => ({
+      ...storageOf(source),
       data: placeOf(data),
       quantized: quantized && {
         dtype: quantized.dtype,

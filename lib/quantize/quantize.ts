@@ -1,13 +1,16 @@
 import { createHash } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { LoadProgress, QuantizeOptions } from '../api/types';
+import type { CheckpointFiles } from '../checkpoint/checkpoint-files';
 import type { ModelConfig } from '../checkpoint/config';
-import { pythonJson, readText } from '../checkpoint/files';
+import { pythonJson } from '../checkpoint/files';
 import { readCheckpoint } from '../checkpoint/folder';
 import type { Manifest } from '../checkpoint/manifest';
 import { checkPanels, formatKey, type Quantization, quantizationConfig } from '../checkpoint/quantization';
 import type { SelectedTensors } from '../checkpoint/tensors';
+import { familyNamed } from '../families';
+import { storedName } from '../families/names';
 import { abortable } from '../runtime/abort';
 import { loadBinding } from '../runtime/binding';
 import { threadsOption } from '../runtime/threads';
@@ -65,7 +68,7 @@ const companions = [
  * Writes a quantized copy of a checkpoint of any size, with a few megabytes of memory per thread. After an interruption
  * the same call resumes with the first incomplete file. The output cannot be loaded until the conversion is complete.
  *
- * @param input folder of an unquantized checkpoint
+ * @param input folder of an unquantized checkpoint, or a GGUF file
  * @param output a new or empty folder, or that of an interrupted call with the same input and options
  * @throws RND1Error `invalid_checkpoint`, `unsupported_model`, `io`
  */
@@ -76,13 +79,15 @@ export async function quantizeCheckpoint(
 ): Promise<QuantizeReport> {
   stringOption('input', input);
   stringOption('output', output);
-  const { quantization, threads, shardBytes, onProgress, signal } = readOptions(options);
+  const { dtype, group, threads, shardBytes, onProgress, signal } = readOptions(options);
   signal?.throwIfAborted();
   if ((await canonical(input)) === (await canonical(output))) {
     throw new RangeError(`output must be another folder than the input ${quote(input)}`);
   }
-  const { config, manifest, selected, warnings } = await readCheckpoint(input);
-  const shards = layoutShards(quantizable(input, config, selected), quantization, shardBytes);
+  const { files, config, manifest, selected, warnings } = await readCheckpoint(input);
+  // Blocks of GGUF files have 32 columns or a multiple of it.
+  const quantization: Quantization = { dtype, group: group ?? (selected.kept.size > 0 ? 32 : 64) };
+  const shards = layoutShards(quantizable(input, config, manifest, selected), quantization, shardBytes);
 
   const folder = await OutputFolder.examine(
     output,
@@ -107,7 +112,7 @@ export async function quantizeCheckpoint(
     }
     progress.add(shard);
   }
-  await writeCompanions(folder, input, config, quantization, shards, signal);
+  await writeCompanions(folder, files, config, quantization, shards, signal);
   await folder.finish();
   return {
     folder: output,
@@ -122,14 +127,15 @@ export async function quantizeCheckpoint(
 
 function readOptions(given: QuantizeOptions) {
   const options = optionsObject('options', given, quantizeNames);
-  const { dtype, group = 64, shardBytes = 2e9, onProgress } = options;
-  if (group !== 64 && group !== 32) throw new RangeError(`group must be 64 or 32, not ${quote(group)}`);
+  const { dtype, group, shardBytes = 2e9, onProgress } = options;
+  if (group !== undefined && group !== 64 && group !== 32)
+    throw new RangeError(`group must be 64 or 32, not ${quote(group)}`);
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw new TypeError(`onProgress must be a function, not ${quote(onProgress)}`);
   }
-  const quantization: Quantization = { dtype: wordOption('dtype', dtype, ['q8', 'q4']), group };
   return {
-    quantization,
+    dtype: wordOption<Quantization['dtype']>('dtype', dtype, ['q8', 'q4']),
+    group,
     threads: threadsOption(options.threads),
     shardBytes: integerOption('shardBytes', shardBytes, 1),
     onProgress,
@@ -142,10 +148,11 @@ async function canonical(path: string): Promise<string> {
   return realpath(path).catch(() => resolve(path));
 }
 
-/** The tensors of a checkpoint that can be quantized. */
+/** The tensors of a checkpoint that can be quantized, by the names of the family. */
 function quantizable(
   folder: string,
   config: ModelConfig,
+  { names: named }: Manifest,
   { stored }: SelectedTensors,
 ): SelectedTensors['stored'] {
   if (config.quantization !== null) {
@@ -158,7 +165,11 @@ function quantizable(
     const rows = parts.map(({ shape: [count = 0] }) => count);
     if (matmul) checkPanels(folder, name, rows);
   }
-  return stored;
+  const { names } = familyNamed(config.family);
+  // In GGUF files a tensor has one role, and other names.
+  return named === undefined
+    ? stored
+    : stored.map((tensor) => ({ ...tensor, name: storedName(names, tensor.parts[0]?.role ?? '') }));
 }
 
 /** Identity of a conversion: size and mtime of the weight files, the configuration, and the options. */
@@ -253,7 +264,7 @@ async function fill(
 /** Writes all files except the weights, config.json last. */
 async function writeCompanions(
   folder: OutputFolder,
-  input: string,
+  files: CheckpointFiles,
   config: ModelConfig,
   quantization: Quantization,
   shards: readonly ShardLayout[],
@@ -269,7 +280,7 @@ async function writeCompanions(
     await folder.write('model.safetensors.index.json', json({ metadata, weight_map: map }));
   }
   for (const name of companions) {
-    const text = await readText(join(input, name));
+    const text = await files.readText(name);
     if (text !== null) await folder.write(name, text);
   }
   signal?.throwIfAborted();

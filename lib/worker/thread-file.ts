@@ -5,7 +5,7 @@ import { packageRoot } from '../support/package-root';
 const { version } = require('../../package.json') as { version: string };
 
 /** Modules that run in worker threads, by their path in the built package. */
-export type ThreadModule = 'checkpoint/tokenizer/tokenizer-thread' | 'server/openai/template-thread';
+export type ThreadModule = 'checkpoint/tokenizer/tokenizer-thread' | 'chat/template-thread';
 
 /**
  * The file of such a module in the built package: in this one or, if a bundler copied this code into another file, in

@@ -5,7 +5,6 @@ export interface ToldError {
   readonly name: string;
   readonly message: string;
   readonly code?: string;
-  readonly status?: number;
   readonly param?: string | null;
 }
 
@@ -45,6 +44,6 @@ export function serveThread(prepare: (data: never) => Promise<Prepared>): void {
 
 function told(error: unknown): ToldError {
   if (typeof error !== 'object' || error === null) return { name: 'Error', message: String(error) };
-  const { name, message, code, status, param } = error as ToldError;
-  return { name, message, code, status, param };
+  const { name, message, code, param } = error as ToldError;
+  return { name, message, code, param };
 }

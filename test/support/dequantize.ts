@@ -1,32 +1,6 @@
-import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-
-interface Entry {
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly data_offsets: readonly [number, number];
-}
-
-interface Stored {
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly bytes: Buffer;
-}
-
-function readTensors(folder: string): Map<string, Stored> {
-  const tensors = new Map<string, Stored>();
-  for (const name of readdirSync(folder).filter((file) => file.endsWith('.safetensors'))) {
-    const bytes = readFileSync(join(folder, name));
-    const start = 8 + Number(bytes.readBigUInt64LE(0));
-    const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<string, Entry>;
-    for (const [tensor, entry] of Object.entries(header)) {
-      if (tensor === '__metadata__') continue;
-      const [from, to] = entry.data_offsets;
-      tensors.set(tensor, { ...entry, bytes: bytes.subarray(start + from, start + to) });
-    }
-  }
-  return tensors;
-}
+import { readTensors, type Stored, safetensorsBytes } from './safetensors';
 
 function half(bytes: Buffer, index: number): number {
   const bits = bytes.readUInt16LE(2 * index);
@@ -68,24 +42,17 @@ function matrix(shape: readonly number[], data: Stored, scales: Stored, minimums
  */
 export function dequantizeCheckpoint(original: string, quantized: string, output: string): number {
   const stored = readTensors(quantized);
-  const header: Record<string, unknown> = {};
-  const parts: Buffer[] = [];
-  let [bytes, count] = [0, 0];
-  for (const [name, { dtype, shape }] of readTensors(original)) {
+  const tensors = new Map<string, Stored>();
+  let count = 0;
+  for (const [name, { shape }] of readTensors(original)) {
     const data = stored.get(name);
     if (data === undefined) throw new Error(`${quantized} has no ${name}`);
     const scales = stored.get(`${name}.scales`);
-    const part = scales ? matrix(shape, data, scales, stored.get(`${name}.minimums`)) : data.bytes;
-    header[name] = { dtype: scales ? 'F32' : dtype, shape, data_offsets: [bytes, bytes + part.length] };
-    parts.push(part);
-    bytes += part.length;
+    const bytes = scales ? matrix(shape, data, scales, stored.get(`${name}.minimums`)) : data.bytes;
+    tensors.set(name, { dtype: scales ? 'F32' : data.dtype, shape, bytes });
     if (scales) count++;
   }
-  const json = Buffer.from(JSON.stringify(header));
-  const padded = Buffer.concat([json, Buffer.alloc(-json.length & 7, ' ')]);
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(padded.length));
-  writeFileSync(join(output, 'model.safetensors'), Buffer.concat([length, padded, ...parts]));
+  writeFileSync(join(output, 'model.safetensors'), safetensorsBytes(tensors));
   for (const name of ['config.json', 'generation_config.json'])
     copyFileSync(join(original, name), join(output, name));
   return count;

@@ -39,12 +39,13 @@ const normalForms: ReadonlyMap<unknown, number> = new Map([
 ]);
 
 /**
- * Patterns that are known to take at most quadratic time, as tokenizer.json spells them: those of Qwen (and RND1) and
- * Llama 3. They split texts of a few thousand characters instantly.
+ * Patterns that are known to take at most quadratic time, as tokenizer.json spells them: those of Qwen (and RND1),
+ * Llama 3, and GGUF files of LLaDA. They split texts of a few thousand characters instantly.
  */
 const knownPatterns: ReadonlySet<string> = new Set([
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+  "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+",
 ]);
 
 /**

@@ -1,7 +1,6 @@
-import { join } from 'node:path';
 import { RND1Error } from '../../support/errors';
 import { stringOption } from '../../support/validate';
-import { checkFolder, readJsonObject } from '../files';
+import { type CheckpointFiles, openCheckpoint } from '../checkpoint-files';
 import { quote } from '../format';
 import { readVocabulary } from '../vocabulary';
 import { checkTokenizerLimits, hasUnknownNormalizer, isBounded, longestToken } from './limits';
@@ -72,7 +71,7 @@ export class Tokenizer {
   ) {}
 
   /**
-   * Reads a folder's tokenizer; null if it has no tokenizer.json. Throws `invalid_checkpoint`, naming the file, if it
+   * Reads the tokenizer of a folder, or of a GGUF file; null if it has none. Throws `invalid_checkpoint`, naming the file, if it
    * cannot be used, if token ids are not below the model's `vocabulary`, if tokens and ids contradict each other, or if
    * it might block the process: a normalizer with regular expressions is tried in a worker thread first, with a time
    * limit. `warn` is called for contradictions that leave the tokens clear (docs/checkpoints.md).
@@ -82,13 +81,23 @@ export class Tokenizer {
     vocabulary?: number,
     warn: (message: string) => void = () => {},
   ): Promise<Tokenizer | null> {
-    return Tokenizer.#read(folder, vocabulary, warn, tryTokenizer);
+    const files = await openCheckpoint(stringOption('folder', folder));
+    return Tokenizer.#read(files, vocabulary, warn, tryTokenizer);
+  }
+
+  /** @hidden `load` of a checkpoint that is open. */
+  static async from(
+    files: CheckpointFiles,
+    vocabulary: number,
+    warn: (message: string) => void,
+  ): Promise<Tokenizer | null> {
+    return Tokenizer.#read(files, vocabulary, warn, tryTokenizer);
   }
 
   /** @hidden `load` in a worker thread, whose owner sets a timeout. */
   static async loadHere(folder: string, vocabulary?: number): Promise<Tokenizer | null> {
     return Tokenizer.#read(
-      folder,
+      await openCheckpoint(folder),
       vocabulary,
       () => {},
       async () => {},
@@ -96,18 +105,17 @@ export class Tokenizer {
   }
 
   static async #read(
-    folder: string,
+    files: CheckpointFiles,
     vocabulary = ID_LIMIT,
     warn: (message: string) => void,
     tryOut: typeof tryTokenizer,
   ): Promise<Tokenizer | null> {
-    stringOption('folder', folder);
-    await checkFolder(folder);
-    const path = join(folder, 'tokenizer.json');
-    const definition = await readJsonObject(path, warn);
+    const folder = files.place;
+    const path = files.pathOf('tokenizer.json');
+    const definition = await files.readJson('tokenizer.json', warn);
     if (definition === null) return null;
-    const configPath = join(folder, 'tokenizer_config.json');
-    const config = (await readJsonObject(configPath, warn)) ?? {};
+    const configPath = files.pathOf('tokenizer_config.json');
+    const config = (await files.readJson('tokenizer_config.json', warn)) ?? {};
     try {
       const { added, size } = readVocabulary(definition, config, vocabulary, (text) =>
         warn(`${folder}: ${text}`),

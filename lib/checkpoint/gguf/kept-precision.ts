@@ -1,0 +1,50 @@
+import type { BlockType, FloatType, NativeTensor, QuantizedType } from '../../../types/native';
+import type { Quantization } from '../quantization';
+
+/** Blocks of 4 bits. */
+const fourBits: ReadonlySet<BlockType | undefined> = new Set<BlockType | undefined>(['Q4_0', 'Q4_K']);
+
+/**
+ * How to quantize the matrices of matmuls if those in blocks shall take about as much memory as in the file, by role:
+ * q4 for the types of 4 bits, else q8. Matrices that are multiplied together have one format: if they have different
+ * types, all are q8. Empty if none is in blocks.
+ */
+export function keptPrecision(matrices: readonly NativeTensor[]): ReadonlyMap<string, Quantization> {
+  const sets = new Map<string, NativeTensor[]>();
+  for (const matrix of matrices) {
+    const key = setOf(matrix.role);
+    const set = sets.get(key);
+    if (set === undefined) sets.set(key, [matrix]);
+    else set.push(matrix);
+  }
+  const kept = new Map<string, Quantization>();
+  for (const set of sets.values()) {
+    const types = set.map((matrix) => ('blocks' in matrix ? matrix.blocks : undefined));
+    if (types.every((type) => type === undefined)) continue;
+    const dtype = types.every((type) => fourBits.has(type)) ? 'q4' : 'q8';
+    for (const { role } of set) kept.set(role, { dtype, group: 32 });
+  }
+  return kept;
+}
+
+/** The name of the matrices that are multiplied together with one. */
+function setOf(role: string): string {
+  return role
+    .replace(/\.experts\.\d+\./, '.experts.')
+    .replace(/\.(?:gate|up)$/, '.gateUp')
+    .replace(/\.(?:query|key|value)$/, '.queryKeyValue');
+}
+
+/** The format of most numbers of the matrices; null if none are quantized. */
+export function mostlyKept(
+  matrices: readonly NativeTensor[],
+  kept: ReadonlyMap<string, Quantization>,
+): QuantizedType | null {
+  const sums = new Map<FloatType | QuantizedType, number>();
+  for (const { role, dtype, shape } of matrices) {
+    const format = kept.get(role)?.dtype ?? dtype;
+    sums.set(format, (sums.get(format) ?? 0) + shape.reduce((a, b) => a * b, 1));
+  }
+  const [most] = [...sums].sort((a, b) => b[1] - a[1])[0] ?? [];
+  return most === 'q8' || most === 'q4' ? most : null;
+}
