@@ -37,8 +37,11 @@ const epilogue = `
 Prompt:
   An argument, a file (--file), or standard input (\`-\`, or no argument when
   piped); the last newline of a file or of standard input is removed.
-  In task mode the prompt gets the form that the model was trained on,
+  In task mode the prompt gets the form that RND1 was trained on,
   "Question: {prompt}\\nAnswer:", and the space after "Answer:" is not printed.
+  In chat mode it becomes the user's message in the checkpoint's chat template.
+  The default is task for RND1 and the embedded model; chat for other models
+  that have a chat template, completion for those that have none.
 `;
 
 const manual = `${epilogue}${schedulesHelp}${outputHelp}
@@ -69,8 +72,8 @@ export function addGenerate(program: Command): void {
     .addOption(
       new Option(
         '--mode <mode>',
-        'task: answer a question; completion: continue the prompt (default: task)',
-      ).choices(['task', 'completion']),
+        'task: answer a question; chat: answer a message; completion: continue the prompt (default: see Prompt)',
+      ).choices(['task', 'chat', 'completion']),
     )
     .option('--add-eos', 'put the EOS token into the reserved slot instead of padding')
     .option('--no-reserve-end', 'do not reserve a slot at the end')
@@ -98,7 +101,7 @@ async function generate(prompt: string | undefined, flags: GenerateFlags): Promi
     const text = await (flags.file === undefined ? readText(prompt, 'prompt') : readTextSource(flags.file));
     const options: GenerateOptions = { ...sampling, maxNewTokens, mode, addEos, reserveEnd, stopAtEos };
     const task = {
-      ...writtenText(mode !== 'completion'),
+      ...writtenText(mode === undefined || mode === 'task'),
       draws: draws(sampling, flags),
       start: (model, running) => model.denoise(text, { ...options, ...running }),
     } satisfies Parameters<typeof run>[0];

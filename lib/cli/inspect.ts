@@ -48,7 +48,7 @@ export function addInspect(program: Command): void {
     )
     .argument(
       '[model]',
-      'folder of the checkpoint, or its name on the hub (default: the embedded nano model)',
+      'folder of the checkpoint, a GGUF file, or a name on the hub (default: the embedded nano model)',
     );
   addModelOptions(command)
     .optionsGroup('Output:')
@@ -101,7 +101,7 @@ function planDevice(report: CheckpointReport, flags: ModelFlags): DevicePlan | P
   try {
     const machine = system();
     const asked = dtype === 'q8' || dtype === 'q4' ? dtype : null;
-    const quantized = report.weights === 'q8' || report.weights === 'q4';
+    const quantized = report.config.quantization !== null;
     if (asked !== null && quantized && asked !== report.weights) {
       return { problem: `--dtype asks for ${asked}, but the weights are ${report.weights} already` };
     }

@@ -32,3 +32,42 @@ export class Interruption implements Disposable {
     for (const { name, handler } of this.#handlers) process.removeListener(name, handler);
   }
 }
+
+/**
+ * The signals of a program that outlives Ctrl-C: SIGINT aborts the work in progress, if there is any. Every other signal,
+ * and SIGINT in between, aborts `signal` and restores the default handling.
+ */
+export class Interruptions implements Disposable {
+  readonly #ending = new AbortController();
+  /** Aborts at the end of the program. */
+  readonly signal: AbortSignal = this.#ending.signal;
+  #work: AbortController | null = null;
+  readonly #handlers = (Object.keys(exitCodes) as EndingSignal[]).map((name) => {
+    const handler = () => {
+      if (name === 'SIGINT' && this.#work !== null) {
+        this.#work.abort(new Interrupted(name));
+        return;
+      }
+      this[Symbol.dispose]();
+      this.#ending.abort(new Interrupted(name));
+    };
+    process.on(name, handler);
+    return { name, handler };
+  });
+
+  /** Does work that SIGINT aborts. */
+  async during<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const controller = new AbortController();
+    this.#work = controller;
+    try {
+      return await work(AbortSignal.any([this.signal, controller.signal]));
+    } finally {
+      this.#work = null;
+    }
+  }
+
+  /** Restores the default handling of the signals. */
+  [Symbol.dispose](): void {
+    for (const { name, handler } of this.#handlers) process.removeListener(name, handler);
+  }
+}

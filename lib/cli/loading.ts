@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { isGgufPath } from '../checkpoint/checkpoint-files';
 import { isRepository } from '../hub/repository';
 import { DiffusionLM, type LoadProgress } from '../index';
 import { firstThatHolds } from '../runtime/device';
@@ -18,7 +19,7 @@ export type LoadFlags = ModelFlags & {
 
 /** Loads a model and shows a progress bar. */
 export async function loadModel(flags: LoadFlags, signal: AbortSignal): Promise<DiffusionLM> {
-  const { model: place, device, dtype, mmap, maxRowsPerStep, promptTimeout } = flags;
+  const { model: place, device, dtype, mmap, maxRowsPerStep, maxCacheBytes, promptTimeout } = flags;
   const loading = flags.quiet ? null : new LoadingBar(process.stderr);
   const times = new LoadTimes();
   const fromHub = place !== undefined && isOnHub(place);
@@ -32,6 +33,7 @@ export async function loadModel(flags: LoadFlags, signal: AbortSignal): Promise<
       threads: cappedThreads(flags.threads),
       mmap,
       maxRowsPerStep,
+      maxCacheBytes,
       promptTimeout,
       signal,
       onProgress(progress) {
@@ -53,7 +55,13 @@ export const isOnHub = (place: string) => !existsSync(place) && isRepository(pla
 
 /** Source of a model, for `--verbose`. */
 export const sourceOf = (place: string | undefined) =>
-  place === undefined ? 'the embedded model' : isOnHub(place) ? `the hub's ${place}` : 'a folder';
+  place === undefined
+    ? 'the embedded model'
+    : isOnHub(place)
+      ? `the hub's ${place}`
+      : isGgufPath(place)
+        ? 'a GGUF file'
+        : 'a folder';
 
 /** Limits `threads` to the number of cores, with a warning: more threads only slow each other down. */
 export function cappedThreads(threads: number | undefined): number | undefined {

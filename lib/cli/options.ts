@@ -4,10 +4,14 @@ import { drawsPositions, startingSchedule } from '../denoising/schedule-table';
 import { integer, none, number, parser, seed, tokenId, tokenIds, UsageError } from './input';
 import { formatSchedule, parseSchedule, scheduleGrammar } from './schedule-notation';
 
-/** Revision of a model on the hub, its cache folder and the access token. */
-export interface HubFlags {
-  readonly revision?: string;
+/** The cache folder of models. */
+export interface CacheFlags {
   readonly cacheDir?: string;
+}
+
+/** Revision of a model on the hub, its cache folder and the access token. */
+export interface HubFlags extends CacheFlags {
+  readonly revision?: string;
   readonly token?: string;
 }
 
@@ -18,6 +22,7 @@ export interface ModelFlags extends HubFlags {
   readonly dtype?: DType;
   readonly threads?: number;
   readonly mmap?: boolean;
+  readonly maxCacheBytes?: number;
 }
 
 /** How a canvas is denoised. */
@@ -53,28 +58,35 @@ const device = parser((text): Device => {
   throw new TypeError('Expected auto, cpu, cuda or cuda:N.');
 });
 
+const cacheOption = [
+  '--cache-dir <folder>',
+  'cache folder of models (default: the cache of all Hugging Face libraries)',
+] as const;
+
+/** `--cache-dir` */
+export function addCacheOption(command: Command): Command {
+  return command.option(...cacheOption);
+}
+
 /** `--revision --cache-dir --token` */
 export function addHubOptions(command: Command): Command {
   return command
     .optionsGroup('Hugging Face hub:')
     .option('--revision <name>', 'branch, tag or commit (default: main)')
-    .option(
-      '--cache-dir <folder>',
-      'cache folder of models (default: the cache of all Hugging Face libraries)',
-    )
+    .option(...cacheOption)
     .option(
       '--token <token>',
       'access token for private and gated models (default: HF_TOKEN, or the one that `hf auth login` stored)',
     );
 }
 
-/** `--model --device --dtype --threads --mmap --no-mmap`, and `addHubOptions` */
+/** `--model --device --dtype --threads --mmap --no-mmap --max-cache-bytes`, and `addHubOptions` */
 export function addModelOptions(command: Command): Command {
   const model = command
     .optionsGroup('Model:')
     .option(
       '-m, --model <model>',
-      'folder of a checkpoint, or its name on the Hugging Face hub (default: the embedded nano model)',
+      'folder of a checkpoint, a GGUF file, or a name on the Hugging Face hub (default: the embedded nano model)',
     )
     .option(
       '--device <name>',
@@ -95,6 +107,11 @@ export function addModelOptions(command: Command): Command {
     .option(
       '--no-mmap',
       'copy the weights into memory: runs faster on the CPU (default: if they take at most half of the free memory)',
+    )
+    .option(
+      '--max-cache-bytes <count>',
+      'bytes of the key/value caches of all texts; 0: none (default: a quarter of the free memory)',
+      integer(0),
     );
   return addHubOptions(model);
 }
@@ -110,7 +127,7 @@ export function addSamplingOptions(command: Command): Command {
     )
     .option(
       '--schedule <schedule>',
-      `which positions a step unmasks; see Schedules (default: ${formatSchedule(startingSchedule)}; with --steps: entropy)`,
+      `which positions a step unmasks; see Schedules (default: the model's own; of RND1 ${formatSchedule(startingSchedule)}, with --steps entropy)`,
       parser(parseSchedule),
     )
     .option(
@@ -198,14 +215,17 @@ export function hubOf({ revision, cacheDir, token }: HubFlags): HubOptions {
   return { revision, cacheDir, token };
 }
 
-/**
- * Converts the sampling flags to library options. Without `--schedule` and `--steps` the schedule takes as many steps
- * as the text needs; the library's default, the reference's, spreads a fixed number of steps evenly.
- */
-export function samplingOf(flags: SamplingFlags): SamplingOptions {
-  const { steps, temperature, topK, topP, greedy } = flags;
-  const schedule = flags.schedule ?? (steps === undefined ? startingSchedule : undefined);
-  return { steps, schedule, temperature, topK, topP, greedy, seed: flags.seed };
+/** Converts the sampling flags to library options. */
+export function samplingOf({
+  steps,
+  schedule,
+  temperature,
+  topK,
+  topP,
+  greedy,
+  seed,
+}: SamplingFlags): SamplingOptions {
+  return { steps, schedule, temperature, topK, topP, greedy, seed };
 }
 
 /** Whether the run uses random numbers. Prints a note if a seed is given and it does not. */

@@ -1,12 +1,15 @@
 import { Command } from 'commander';
 import { printableMessage } from '../support/printable';
+import { addChat } from './chat';
 import { addCompletion } from './completion';
 import { addDownload } from './download';
 import { addFill } from './fill';
 import { addGenerate } from './generate';
 import { addInfill } from './infill';
 import { addInspect } from './inspect';
+import { addList } from './list';
 import { addQuantize } from './quantize';
+import { addRemove } from './remove';
 import { addServe } from './serve';
 
 const { version } = require('../../package.json') as { version: string };
@@ -52,7 +55,18 @@ export function createProgram(): Command {
     .showHelpAfterError('See `rnd1 help` or `rnd1 help <command>`.')
     .showSuggestionAfterError()
     .exitOverride();
-  const commands = [addGenerate, addInfill, addFill, addServe, addInspect, addDownload, addQuantize];
+  const commands = [
+    addGenerate,
+    addChat,
+    addInfill,
+    addFill,
+    addServe,
+    addInspect,
+    addDownload,
+    addList,
+    addRemove,
+    addQuantize,
+  ];
   for (const add of [...commands, addCompletion]) add(program);
   return program;
 }

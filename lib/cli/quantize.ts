@@ -23,6 +23,9 @@ for each group of columns: q8 takes 8.25 bits per weight, q4 4.5 (5 with
 --group 32). Router, norms and embeddings stay unquantized. docs/quantization.md
 describes the layout, and the accuracy compared with the original.
 
+GGUF files may be quantized already: in groups of 32 columns, q8 of Q8_0 and q4
+of Q4_0 are the same numbers. docs/gguf.md has the losses of other types.
+
 The checkpoint is read piece by piece, whatever its size. After an interruption,
 even a power cut, rerun the same command to resume. The output cannot be loaded
 until the conversion is complete.
@@ -40,13 +43,16 @@ export function addQuantize(program: Command): void {
     .command('quantize')
     .summary('write a smaller copy of a checkpoint, in 8 or 4 bits')
     .description('Writes a quantized copy of a checkpoint, which runs on the CPU.')
-    .argument('<in>', 'folder of the checkpoint')
+    .argument('<in>', 'folder of the checkpoint, or a GGUF file')
     .argument('<out>', 'a new or empty folder, or that of an interrupted run')
     .addOption(
       new Option('--dtype <type>', 'q8 or q4 (required)').choices(['q8', 'q4']).makeOptionMandatory(),
     )
     .addOption(
-      new Option('--group <columns>', 'columns that share a scale (default: 64)').choices(['64', '32']),
+      new Option(
+        '--group <columns>',
+        'columns that share a scale (default: 64; of quantized GGUF files: 32)',
+      ).choices(['64', '32']),
     )
     .option('--threads <count>', 'compute threads (default: one per core)', integer(1))
     .option('-q, --quiet', 'print nothing but errors')

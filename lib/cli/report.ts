@@ -1,4 +1,5 @@
-import { relative } from 'node:path';
+import { basename, relative } from 'node:path';
+import { isGgufPath } from '../checkpoint/checkpoint-files';
 import type { CheckpointReport } from '../index';
 import { formatBytes } from '../support/format-bytes';
 import { printableName } from '../support/printable';
@@ -74,7 +75,7 @@ function groupTensors(report: CheckpointReport): TensorGroup[] {
 }
 
 /** Columns as wide as their widest entry; those in `right` are aligned to the right. */
-function table(rows: readonly (readonly string[])[], right: readonly number[], gap: string): string[] {
+export function table(rows: readonly (readonly string[])[], right: readonly number[], gap: string): string[] {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((row) => textWidth(row[column] ?? ''))),
   );
@@ -94,6 +95,13 @@ function describeWeights({ weights, config, bytes, parameters }: CheckpointRepor
   if (quantization === null) return weights;
   const bits = ((8 * bytes) / parameters.total).toFixed(2);
   return `${weights} in groups of ${quantization.group}, ${bits} bits per parameter, unquantized tensors included`;
+}
+
+/** Where a tokenizer was read from. */
+function tokenizerOf({ files }: CheckpointReport): string {
+  return files[0] !== undefined && isGgufPath(files[0].path)
+    ? 'tokenizer.json beside the file, or else its vocabulary'
+    : 'tokenizer.json';
 }
 
 /** Breaks a table row that is too wide: the first entry on its own line, the others below it. */
@@ -130,7 +138,7 @@ export function formatReport(
   const dtypes = Object.entries(bytesByDtype(report));
   const facts: [string, string][] = [
     ...describeModel(report),
-    ['tokenizer', report.tokenizer ? 'tokenizer.json' : 'none: only token ids can be used'],
+    ['tokenizer', report.tokenizer ? tokenizerOf(report) : 'none: only token ids can be used'],
     ['', ''],
     [
       'parameters',
@@ -140,7 +148,11 @@ export function formatReport(
     ['bytes', dtypes.map(([dtype, bytes]) => `${formatBytes(bytes)} ${dtype}`).join(', ')],
     [
       'files',
-      files.map(({ path, bytes }) => `${relative(report.folder, path)} (${formatBytes(bytes)})`).join('\n'),
+      files
+        .map(
+          ({ path, bytes }) => `${relative(report.folder, path) || basename(path)} (${formatBytes(bytes)})`,
+        )
+        .join('\n'),
     ],
     ['tensors', `${usedTensors.length} in use, ${unknown.length === 0 ? 'none' : unknown.length} ignored`],
     ['', ''],

@@ -1,12 +1,14 @@
+import type { SamplingOptions } from '../api/types';
+import { presetOf } from '../denoising/run';
+import { startingSchedule } from '../denoising/schedule-table';
 import { type DiffusionLM, toJSON } from '../index';
 import { printableJson, printableText } from '../support/printable';
 import { Interrupted, Interruption } from './interrupt';
 import { loadModel, say } from './loading';
-import type { ModelFlags, OutputFlags } from './options';
+import type { ModelFlags, OutputFlags, SamplingFlags } from './options';
 import { type Frame, interruptedObject, type Result, summary } from './output';
-import { ProgressLine } from './progress';
-import { LiveCanvas, type Status, statusLine } from './render';
-import { canMoveCursor, styleFor } from './style';
+import { styleFor } from './style';
+import { viewOf } from './view';
 
 /** Options of every denoising call. */
 export interface StartOptions {
@@ -29,7 +31,7 @@ export interface Task {
 }
 
 /** Loads the model, denoises, prints. After Ctrl-C it prints the partial result and rejects with `Interrupted`. */
-export async function run(task: Task, flags: ModelFlags & OutputFlags): Promise<void> {
+export async function run(task: Task, flags: ModelFlags & OutputFlags & SamplingFlags): Promise<void> {
   using interruption = new Interruption();
   const { signal } = interruption;
   const model = await loadModel(flags, signal);
@@ -43,13 +45,13 @@ export async function run(task: Task, flags: ModelFlags & OutputFlags): Promise<
 async function denoise(
   task: Task,
   model: DiffusionLM,
-  flags: OutputFlags,
+  flags: OutputFlags & SamplingFlags,
   signal: AbortSignal,
 ): Promise<void> {
   const start = performance.now();
   const seconds = () => (performance.now() - start) / 1000;
-  const frames = task.start(model, { signal, initialFrame: true });
-  const view = viewOf(task, model, flags);
+  const frames = task.start(model, { signal, initialFrame: true, ...startingOptions(flags, model) });
+  const view = viewOf(model, flags, task);
   let last: Frame | null = null;
   try {
     for (;;) {
@@ -65,6 +67,7 @@ async function denoise(
         return;
       }
       last = next.value;
+      if (flags.json && last.step > 0) printJson({ type: 'step', ...toJSON(last) });
       view.show(last, seconds());
     }
   } catch (error) {
@@ -80,56 +83,20 @@ async function denoise(
   }
 }
 
-/** Shows frames as they arrive. */
-interface View {
-  /** Positions that were masked at the start; empty before the first frame. */
-  readonly positions: readonly number[];
-  show(frame: Frame, seconds: number): void;
-  close(): void;
-}
-
-function viewOf(task: Task, model: DiffusionLM, flags: OutputFlags): View {
-  const { tokenizer } = model;
-  const decode =
-    task.text && tokenizer !== null
-      ? (tokens: readonly number[], continues: boolean) =>
-          tokenizer.decode(tokens, { skipSpecialTokens: true, continues })
-      : null;
-  const live = flags.live && !flags.json && canMoveCursor(process.stdout);
-  const line = live || flags.quiet ? null : new ProgressLine(process.stderr);
-  let positions: number[] = [];
-  let canvas: LiveCanvas | null = null;
-  return {
-    get positions() {
-      return positions;
-    },
-    show(frame, seconds) {
-      if (positions.length === 0) {
-        const holes = Uint8Array.from(frame.masked);
-        for (const position of frame.committed) holes[position] = 1;
-        positions = [...holes.keys()].filter((position) => holes[position] === 1);
-        canvas = live ? new LiveCanvas(process.stdout, { decode, holes }) : null;
-      }
-      if (flags.json && frame.step > 0) printJson({ type: 'step', ...toJSON(frame) });
-      const status = statusOf(frame, positions, seconds);
-      canvas?.draw(frame, status);
-      line?.show((columns) => statusLine(status, columns));
-    },
-    close() {
-      canvas?.close();
-      line?.close();
-    },
-  };
-}
-
-function statusOf({ step, steps, masked }: Frame, positions: readonly number[], seconds: number): Status {
-  const total = positions.length;
-  const left = positions.filter((position) => masked[position] === 1).length;
-  return { step, steps, filled: total - left, total, seconds };
+/**
+ * The schedule without `--schedule` and `--steps`: the one of the model's family; for RND1 one that takes as many steps
+ * as the text needs, because the library's default, the reference's, spreads a fixed number of steps evenly.
+ */
+function startingOptions(
+  { schedule, steps }: SamplingFlags,
+  { config }: DiffusionLM,
+): Pick<SamplingOptions, 'schedule'> {
+  const own = schedule !== undefined || steps !== undefined || presetOf(config).schedule !== undefined;
+  return own ? {} : { schedule: startingSchedule };
 }
 
 /** Writes a line to standard output; for a terminal, control characters are escaped. */
-function print(text: string): void {
+export function print(text: string): void {
   const safe = process.stdout.isTTY ? printableText(text) : text;
   process.stdout.write(safe.endsWith('\n') ? safe : `${safe}\n`);
 }
@@ -140,6 +107,6 @@ function printJson(value: object): void {
 }
 
 /** Writes a line to standard error if it is a terminal. */
-function tell(flags: OutputFlags, text: string): void {
+export function tell(flags: Pick<OutputFlags, 'quiet'>, text: string): void {
   if (!flags.quiet && process.stderr.isTTY) process.stderr.write(`${styleFor(process.stderr).dim(text)}\n`);
 }

@@ -1,4 +1,5 @@
 import type { SamplingOptions, Schedule } from '../api/types';
+import { presetOf } from '../denoising/run';
 import { readSeed } from '../denoising/sampling-options';
 import type { DiffusionLM } from '../diffusion-lm';
 import { isCausal } from '../families/traits';
@@ -50,5 +51,6 @@ export function newTokens(
 /** Whether the last slot of a canvas made of text is reserved. */
 export function reservesEnd(model: DiffusionLM): boolean {
   const { tokens, architecture } = model.config;
-  return tokens.eosTokenIds.length > 0 && !isCausal(architecture);
+  const reserves = presetOf(model.config).reserveEnd ?? true;
+  return reserves && tokens.eosTokenIds.length > 0 && !isCausal(architecture);
 }

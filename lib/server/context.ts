@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ChatPrompts } from '../chat/chat-prompts';
 import type { Tokenizer } from '../checkpoint/tokenizer/tokenizer';
 import type { DiffusionLM } from '../diffusion-lm';
 import { RND1Error } from '../support/errors';
@@ -9,7 +10,6 @@ import { clientOf } from './clients';
 import { ApiError, asApiError } from './errors';
 import { eventStream } from './event-stream';
 import type { Cost, Metrics } from './metrics';
-import type { TemplateWorker } from './openai/template-worker';
 import type { ServerSettings } from './options';
 import { Counts, type Leave, type Queue } from './queue';
 import { Call, ClientGone } from './request-lifetime';
@@ -37,7 +37,7 @@ export class Context {
     readonly settings: ServerSettings,
     readonly queue: Queue,
     readonly metrics: Metrics,
-    readonly chatTemplate: TemplateWorker,
+    readonly chatPrompts: ChatPrompts,
   ) {
     const { device, instructionSet, dtype } = model.info;
     this.fingerprint = `rnd1-${version}-${device}-${instructionSet}-${dtype}`.replaceAll(' ', '_');
@@ -112,7 +112,7 @@ export class Context {
   /** Refuses a request if too many prompts wait to be tokenized or rendered. */
   checkPrompts(): void {
     const { maxQueued } = this.settings;
-    const waiting = this.model.textWorkers.pending + this.chatTemplate.pending;
+    const waiting = this.model.textWorkers.pending + this.chatPrompts.pending;
     if (waiting <= maxQueued) return;
     throw new ApiError(429, 'queue_full', `${waiting} prompts wait to be tokenized: try again in a second`, {
       headers: { 'retry-after': '1' },

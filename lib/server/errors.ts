@@ -56,6 +56,8 @@ const statusOf: Partial<Record<RND1Error['code'], number>> = {
   // What is asked for is not what this model does.
   unsupported_model: 400,
   prompt_too_expensive: 400,
+  chat_template_failed: 400,
+  chat_template_missing: 400,
 };
 
 /** Turns any error into one for the client. Details of unexpected errors appear only in the log. */
@@ -73,16 +75,20 @@ const fieldNames: Readonly<Record<string, string>> = {
   topK: 'top_k',
   topP: 'top_p',
   tokensPerHole: 'tokens_per_hole',
+  templateVariables: 'chat_template_kwargs',
 };
+
+/** A message of the library with the names of fields for those of options. */
+export function withFieldNames(message: string): string {
+  const names = new RegExp(`\\b(${Object.keys(fieldNames).join('|')})\\b`, 'g');
+  return message.replace(names, (name) => fieldNames[name] as string);
+}
 
 /** Turns the library's argument errors into 400 responses. */
 export function asFieldError(error: unknown): unknown {
   if (!(error instanceof TypeError || error instanceof RangeError)) return error;
-  const names = new RegExp(`\\b(${Object.keys(fieldNames).join('|')})\\b`, 'g');
-  const message = error.message
-    // The library's limit counts a slot that the field does not.
-    .replace(/: maxNewTokens may be \d+ at most here$/, '')
-    .replace(names, (name) => fieldNames[name] as string);
+  // The library's limit counts a slot that the field does not.
+  const message = withFieldNames(error.message.replace(/: maxNewTokens may be \d+ at most here$/, ''));
   const tooLong = message.includes('the model attends to');
   const param = /^([a-z_]+)(?:\[\d+\]|\.\w+)* (?:must|is|has|holds) /.exec(message)?.[1] ?? null;
   return new ApiError(400, tooLong ? 'context_length_exceeded' : 'invalid_value', message, {

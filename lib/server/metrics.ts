@@ -52,7 +52,7 @@ export class Metrics {
   });
   readonly #stepRows = new Histogram({
     name: 'rnd1_step_rows',
-    help: 'Tokens of all canvases in a step',
+    help: 'Tokens of all canvases in a step, without those in key/value caches',
     buckets: powersOfTwo(16, 12),
     registers: [this.registry],
   });
@@ -77,7 +77,8 @@ export class Metrics {
   readonly #queue: Queue;
   #text: { readonly bytes: Promise<Buffer>; readonly made: number; readonly queue: string } | null = null;
 
-  constructor(queue: Queue) {
+  /** `cacheBytes`: the bytes of key/value caches in use. */
+  constructor(queue: Queue, cacheBytes: () => number) {
     this.#queue = queue;
     const gauge = (name: string, help: string, value: () => number) =>
       new Gauge({
@@ -91,6 +92,7 @@ export class Metrics {
     gauge('rnd1_running_canvases', 'Canvases that are running', () => queue.running);
     gauge('rnd1_queued_canvases', 'Canvases that wait for a place', () => queue.queued);
     gauge('rnd1_queue_limit', 'Canvases that may wait', () => queue.maxQueued);
+    gauge('rnd1_cache_bytes', 'Bytes of the key/value caches of canvases that are running', cacheBytes);
   }
 
   /** All metrics in Prometheus' text format, rendered again only after a change, however often they are requested. */

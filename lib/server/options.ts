@@ -140,7 +140,7 @@ export function readServerOptions(given: ServerOptions | undefined, model: Diffu
 /** The hub's cache stores a model under `models--OWNER--NAME/snapshots/REVISION`. */
 function nameOf(folder: string): string {
   const [, owner, name] = /models--([^/\\]+)--([^/\\]+)[/\\]snapshots[/\\][^/\\]+[/\\]?$/.exec(folder) ?? [];
-  return owner === undefined ? basename(folder) : `${owner}/${name}`;
+  return owner === undefined ? basename(folder, '.gguf') : `${owner}/${name}`;
 }
 
 /** Folder of the page included in this package. */

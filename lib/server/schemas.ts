@@ -58,7 +58,7 @@ const length = Type.Integer({ minimum: 1, description: 'Tokens to write between 
 const maxTokens = Type.Integer({ minimum: 1, description: 'Number of positions to fill.' });
 const model = maybe(name);
 const stream = maybe(Type.Boolean());
-const mode = maybe(Type.Union([Type.Literal('task'), Type.Literal('completion')]));
+const mode = maybe(Type.Union([Type.Literal('task'), Type.Literal('completion'), Type.Literal('chat')]));
 const template = Type.Union([
   Type.String(),
   Type.Array(Type.Union([Type.String(), strict({ length: Type.Integer({ minimum: 1 }) }, 'Hole')])),

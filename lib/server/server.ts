@@ -6,7 +6,7 @@ import { Connections } from './connections';
 import { Context } from './context';
 import { ApiError } from './errors';
 import { Metrics } from './metrics';
-import { openTemplateWorker } from './openai/template-worker';
+import { openChatPrompts } from './openai/prompts';
 import { readServerOptions, type ServerOptions } from './options';
 import { Queue } from './queue';
 
@@ -90,7 +90,7 @@ export class Server {
     } finally {
       clearTimeout(timer);
       this.#unwatch();
-      this.#context.chatTemplate.close();
+      this.#context.chatPrompts.close();
     }
   }
 }
@@ -105,11 +105,11 @@ export async function createServer(model: DiffusionLM, options?: ServerOptions):
     throw new TypeError(`model must be a DiffusionLM, not ${quote(model)}`);
   const settings = readServerOptions(options, model);
   const queue = new Queue(settings);
-  const metrics = new Metrics(queue);
+  const metrics = new Metrics(queue, () => model.cacheBytes);
   // From here on, worker threads tokenize and render, so that no request blocks the event loop.
   await model.textWorkers.start();
-  const template = await openTemplateWorker(model, settings, metrics.onLost('template'));
-  const context = new Context(model, settings, queue, metrics, template);
+  const prompts = await openChatPrompts(model, settings, metrics.onLost('template'));
+  const context = new Context(model, settings, queue, metrics, prompts);
   const connections = new Connections(settings);
   return new Server(await createApp(context, connections), context, connections);
 }

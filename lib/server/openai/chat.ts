@@ -9,11 +9,11 @@ import { type ChatBody, chatBody } from '../schemas';
 import type { TokenTexts } from '../token-texts';
 import type { AnswerToken, Piece } from './answer-text';
 import { answer, type Format, openBatch, type Prompt } from './batch';
-import { messagesOf } from './messages';
+import { promptOf } from './prompts';
 
 /** `POST /v1/chat/completions` */
 export function addChat(app: FastifyInstance, context: Context): void {
-  const { model, settings, chatTemplate } = context;
+  const { model, settings, chatPrompts } = context;
   const schema = {
     operationId: 'createChatCompletion',
     summary: 'Answer in a conversation',
@@ -25,15 +25,14 @@ export function addChat(app: FastifyInstance, context: Context): void {
   app.post<{ Body: ChatBody }>('/v1/chat/completions', options, async (request, reply) => {
     const { body } = request;
     const call = context.open(request, reply, body.model);
-    const args = [messagesOf(body), body.chat_template_kwargs ?? {}] as const;
-    const text = await chatTemplate.render([...args], call.signal);
+    const text = await promptOf(body, chatPrompts, call.signal);
     checkTextLength(text.length, context);
     const maxNewTokens = newTokens(maxTokensOf(body), true, model);
     const prompt: Prompt = {
       text,
       frames: (sampling) => model.denoise(text, { ...sampling, mode: 'completion', maxNewTokens }),
     };
-    const reading = { skipSpace: chatTemplate.kind === 'task', mayEnd: true };
+    const reading = { skipSpace: (await chatPrompts.kind()) === 'task', mayEnd: true };
     const batch = await openBatch(context, call, body, [prompt], reading);
     return answer(batch, formatOf(body, context.texts), reply);
   });

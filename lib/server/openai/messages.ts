@@ -1,6 +1,6 @@
+import type { TemplateMessage } from '../../chat/chat-template';
 import { ApiError } from '../errors';
 import type { ChatBody } from '../schemas';
-import type { ChatMessage } from './chat-template';
 
 type Message = ChatBody['messages'][number];
 type Part = Exclude<NonNullable<Message['content']>, string>[number];
@@ -11,7 +11,7 @@ type Part = Exclude<NonNullable<Message['content']>, string>[number];
  *
  * @throws ApiError 400, naming the field
  */
-export function messagesOf({ messages }: ChatBody): ChatMessage[] {
+export function messagesOf({ messages }: ChatBody): TemplateMessage[] {
   return messages.map((message, i) => {
     const { role } = message;
     const fields = Object.entries(message).filter(([, value]) => value !== null);
@@ -19,7 +19,7 @@ export function messagesOf({ messages }: ChatBody): ChatMessage[] {
       ...Object.fromEntries(fields),
       role: role === 'developer' ? 'system' : role,
       content: contentOf(message, `messages.${i}`),
-    } as ChatMessage;
+    } as TemplateMessage;
   });
 }
 

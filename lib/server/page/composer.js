@@ -1,7 +1,7 @@
 import { byId, create } from './dom.js';
 import { examplesFor, habitsOf, puzzles } from './examples.js';
 import { warningFor } from './knowledge.js';
-import { FormError, hole } from './request.js';
+import { FormError, hole, own } from './request.js';
 import { layouts, makePuzzle } from './sudoku.js';
 
 /**
@@ -60,6 +60,7 @@ export class Composer {
     this.#embedded = model?.embedded === true;
     this.#beginning = fields;
     this.#learn(model?.schedules ?? []);
+    if (fields.schedule === own) this.#offerOwn();
     byId('sudoku-mode').hidden = !this.#embedded;
     for (const [id, examples] of Object.entries({ 'prompt-examples': prompts, 'holes-examples': texts })) {
       for (const { label, fields } of examples) this.#example(byId(id), label, () => this.#fill(fields));
@@ -130,6 +131,13 @@ export class Composer {
     this.#others = entries.filter(({ type }) => type !== 'blocks' && !known.includes(type));
     for (const { type, commits } of this.#others)
       select.append(create('option', { value: type, textContent: commits }));
+  }
+
+  /** Adds the choice of the model's own schedule, as the first one. */
+  #offerOwn() {
+    const select = /** @type {HTMLSelectElement} */ (this.#form.elements.namedItem('schedule'));
+    if ([...select.options].some(({ value }) => value === own)) return;
+    select.prepend(create('option', { value: own, textContent: 'as the model’s authors do' }));
   }
 
   /** The name of the chosen schedule, with its bound. */

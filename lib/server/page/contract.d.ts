@@ -10,7 +10,8 @@ export interface ServedModel {
   embedded?: boolean;
   /** The last slot of a prompt's canvas is reserved. */
   reserves_end?: boolean;
-  starting_schedule?: { type: string; gamma?: number };
+  /** null: the model's own, if a request has none. */
+  starting_schedule?: { type: string; gamma?: number } | null;
   schedules?: ScheduleEntry[];
 }
 

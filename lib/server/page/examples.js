@@ -9,6 +9,8 @@
  * @typedef {{ label: string, fields: Partial<Fields> }} Example
  */
 
+import { own } from './request.js';
+
 /** Tasks of the embedded model; other models get questions in plain language. */
 const nano = {
   prompts: ['What is 47+38?', 'Sort z k m q b', 'Reverse lantern'],
@@ -55,7 +57,7 @@ export function examplesFor(model) {
     maxTokens,
     tokensPerHole: texts[0]?.tokensPerHole ?? '4',
     steps,
-    schedule: model?.starting_schedule?.type ?? 'entropy-bounded',
+    schedule: model?.starting_schedule === null ? own : (model?.starting_schedule?.type ?? 'entropy-bounded'),
     gamma: String(gamma),
     tau: '90',
     blocks: '',

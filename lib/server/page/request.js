@@ -11,6 +11,9 @@ import { textOf } from './sudoku.js';
  *   parameter?: string, entry?: ScheduleEntry }} Form
  */
 
+/** The choice of the schedule that the model has of its own: a request without one. */
+export const own = '';
+
 /** Text that marks a hole. */
 export const hole = '___';
 
@@ -91,9 +94,10 @@ function settingsOf(form) {
 
 /**
  * @param {Form} form
- * @returns {Schedule}
+ * @returns {Schedule | undefined}
  */
 function scheduleOf(form) {
+  if (form.schedule === own) return undefined;
   /** @type {Schedule} */
   let schedule = form.schedule;
   if (form.schedule === 'entropy-bounded') {

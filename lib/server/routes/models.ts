@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox';
 import type { FastifyInstance } from 'fastify';
 import { embeddedFolder } from '../../checkpoint/embedded';
+import { presetOf } from '../../denoising/run';
 import { scheduleTable, startingSchedule } from '../../denoising/schedule-table';
 import { reservesEnd } from '../body-options';
 import type { Context } from '../context';
@@ -22,7 +23,7 @@ export function addModels(app: FastifyInstance, context: Context): void {
     dtype: info.dtype,
     embedded: info.folder === embeddedFolder,
     reserves_end: reservesEnd(model),
-    starting_schedule: startingSchedule,
+    starting_schedule: presetOf(config).schedule === undefined ? startingSchedule : null,
     schedules: scheduleTable.map(({ type, commits, parameter }) => ({
       type,
       commits,

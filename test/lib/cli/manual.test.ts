@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { completeCommand } from '../../../lib/cli/completion';
 import { createProgram } from '../../../lib/cli/program';
+import { instructTwin } from '../../support/instruct-twin';
 import { LocalHub } from '../hub/local-hub';
 import { shardedNano } from '../hub/sharded-nano';
 import { rnd1, root, start } from './rnd1';
@@ -33,6 +34,8 @@ test.each(commands)('%s has a manual of options, output, exit codes and examples
   const others: Record<string, string[]> = {
     download: [...hub, '<repo>'],
     completion: ['bash', 'zsh', 'fish'],
+    list: ['--cache-dir', '--json'],
+    remove: ['--cache-dir', '--yes', '<name...>'],
     quantize: ['<in>', '<out>', '--dtype', '--threads'],
   };
   const all = [`Usage: rnd1 ${command}`, 'Exit codes', 'Examples:'];
@@ -51,8 +54,9 @@ describe('the examples of the manuals run', () => {
 
   beforeAll(async () => {
     hub = await LocalHub.start();
-    // A stand-in for the 30B model, cached in advance because a download would print its progress.
+    // Stand-ins for large models, cached in advance because a download would print its progress.
     hub.add('radicalnumerics/RND1-Base-0910', shardedNano());
+    hub.add('inclusionAI/LLaDA-MoE-7B-A1B-Instruct', instructTwin());
     folder = mkdtempSync(join(tmpdir(), 'rnd1-manual-'));
     mkdirSync(join(folder, 'bin'));
     const shim = `#!/bin/sh\nexec "${process.execPath}" "${join(root, 'dist/cli/main.js')}" "$@"\n`;
@@ -61,6 +65,7 @@ describe('the examples of the manuals run', () => {
     copyFileSync(join(root, 'examples', 'puzzle.txt'), join(folder, 'puzzle.txt'));
     writeFileSync(join(folder, 'question.txt'), 'What is 47+38?\n');
     await rnd1(['download', 'radicalnumerics/RND1-Base-0910'], { env: environment() });
+    await rnd1(['download', 'inclusionAI/LLaDA-MoE-7B-A1B-Instruct'], { env: environment() });
   });
   afterAll(async () => {
     await hub.close();

@@ -113,7 +113,7 @@ describe('what is wrong with a request', () => {
       [
         () => chat({ messages: [{ role: 'assistant', content: 'a' }] }),
         'messages',
-        'the last message must be',
+        'messages must end with a message of the user',
       ],
       [() => chat({ top_logprobs: 1 }), 'top_logprobs', 'top_logprobs needs logprobs: true'],
       [

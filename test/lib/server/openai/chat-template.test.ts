@@ -1,4 +1,9 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { convertCheckpoint } from '../../../support/gguf/convert';
+import { vocabulary } from '../../../support/gguf/vocabulary';
+import { nanoFolder } from '../../../support/models';
 import { folderWith, post, serve } from '../served';
 
 jest.mock('../../../../lib/runtime/binding');
@@ -47,6 +52,23 @@ test('the checkpoint’s template is used, from either file, with its special to
     },
   });
   expect(await promptOf({}, named, { messages: [system, user] })).toBe(expected(''));
+});
+
+test('a GGUF file has a template in its metadata', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'rnd1-'));
+  try {
+    convertCheckpoint(nanoFolder, folder, join(folder, 'twin'), {
+      type: 'F32',
+      metadata: {
+        ...vocabulary(join(nanoFolder, 'tokenizer.json')),
+        'tokenizer.chat_template': { text: source },
+      },
+    });
+    const body = { messages: [system, user] };
+    expect(await promptOf({}, join(folder, 'model.gguf'), body)).toBe(expected(''));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 describe('of several templates', () => {

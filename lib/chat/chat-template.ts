@@ -1,66 +1,95 @@
-import { join } from 'node:path';
-import { readJsonObject, readText } from '../../checkpoint/files';
-import { defaultTaskTemplate } from '../../denoising/text-canvas';
-import type { DiffusionLM } from '../../diffusion-lm';
-import { TemplateError } from '../../jinja';
-import { RND1Error } from '../../support/errors';
-import { ApiError } from '../errors';
-import type { ServerSettings } from '../options';
+import { type CheckpointFiles, openCheckpoint } from '../checkpoint/checkpoint-files';
+import { TemplateError } from '../jinja';
+import { RND1Error } from '../support/errors';
+import { ChatTemplateError } from './chat-template-error';
 import { NamedTemplates, readSources, type TemplateSources } from './named-templates';
 
 /** A message whose content is plain text, with any other fields that a template may use. */
-export interface ChatMessage {
+export interface TemplateMessage {
   readonly role: 'system' | 'user' | 'assistant' | 'tool' | 'function';
   readonly content: string;
   readonly [field: string]: unknown;
 }
 
+/** Where a template comes from: the caller or the checkpoint, the model's family, or the task template of base models. */
+export type TemplateKind = 'template' | 'family' | 'task';
+
 /** Turns messages into the text that the model continues. */
 export interface ChatTemplate {
-  /** `'task'` without a template: a space before the answer then belongs to the task's format. */
-  readonly kind: 'template' | 'task';
-  render(messages: readonly ChatMessage[], variables: Readonly<Record<string, unknown>>): string;
+  /** With `'task'` a space before the answer belongs to the task's format. */
+  readonly kind: TemplateKind;
+  render(messages: readonly TemplateMessage[], variables: Readonly<Record<string, unknown>>): string;
+}
+
+/** Which template is wanted: the checkpoint's or else its family's, the task template, or a given one. */
+export type TemplateChoice = 'auto' | 'task' | { readonly template: string };
+
+/** Where templates are found. */
+export interface TemplatePlace {
+  readonly folder: string;
+  readonly choice: TemplateChoice;
+  /** For a checkpoint that has none; null if its family has none either. */
+  readonly familyTemplate: string | null;
+  /** Contains `{prompt}`. */
+  readonly taskTemplate: string;
 }
 
 /**
- * Reads the chat template that the settings select: a given one, the checkpoint's (chat_template.jinja, else
- * tokenizer_config.json), or the task template.
+ * Reads the chat template of a choice. The checkpoint's is chat_template.jinja, else the one in tokenizer_config.json.
  *
  * @throws RND1Error `invalid_checkpoint` for a template of the checkpoint that cannot be parsed, TypeError for a given one
  */
-export async function readChatTemplate(
-  model: DiffusionLM,
-  { chatTemplate }: Pick<ServerSettings, 'chatTemplate'>,
-): Promise<ChatTemplate> {
-  if (chatTemplate === 'task') return taskTemplate(model);
-  const { folder } = model.info;
-  const config = (await readJsonObject(join(folder, 'tokenizer_config.json'))) ?? {};
-  if (chatTemplate !== 'auto') {
+export async function readChatTemplate(place: TemplatePlace): Promise<ChatTemplate> {
+  const { folder, choice, familyTemplate, taskTemplate: task } = place;
+  if (choice === 'task') return taskTemplate(task);
+  const files = await openCheckpoint(folder);
+  const config = await readTokenizerConfig(files);
+  if (choice !== 'auto') {
     try {
-      return jinjaTemplate(readSources(chatTemplate.template), config);
+      return jinjaTemplate('template', readSources(choice.template), config);
     } catch (error) {
       throw new TypeError(`chatTemplate cannot be parsed: ${explain(error)}`, { cause: error });
     }
   }
-  const sources = readSources((await readJinjaFile(folder)) ?? config.chat_template);
-  if (sources.size === 0) return taskTemplate(model);
+  const sources = await readOwnTemplates(files, config);
+  if (sources.size === 0) {
+    return familyTemplate === null
+      ? taskTemplate(task)
+      : jinjaTemplate('family', readSources(familyTemplate), config);
+  }
   try {
-    return jinjaTemplate(sources, config);
+    return jinjaTemplate('template', sources, config);
   } catch (error) {
     const message = `${folder}: its chat template cannot be parsed: ${explain(error)}`;
     throw new RND1Error('invalid_checkpoint', message, { cause: error });
   }
 }
 
-async function readJinjaFile(folder: string): Promise<string | null> {
-  return readText(join(folder, 'chat_template.jinja'));
+/** Whether a checkpoint has a chat template of its own. */
+export async function hasOwnTemplate(folder: string): Promise<boolean> {
+  const files = await openCheckpoint(folder);
+  return (await readOwnTemplates(files, await readTokenizerConfig(files))).size > 0;
 }
 
-function jinjaTemplate(sources: TemplateSources, config: Readonly<Record<string, unknown>>): ChatTemplate {
+const readTokenizerConfig = async (files: CheckpointFiles) =>
+  (await files.readJson('tokenizer_config.json')) ?? {};
+
+async function readOwnTemplates(
+  files: CheckpointFiles,
+  config: Readonly<Record<string, unknown>>,
+): Promise<TemplateSources> {
+  return readSources((await files.readText('chat_template.jinja')) ?? config.chat_template);
+}
+
+function jinjaTemplate(
+  kind: TemplateKind,
+  sources: TemplateSources,
+  config: Readonly<Record<string, unknown>>,
+): ChatTemplate {
   const templates = new NamedTemplates(sources);
   const special = specialTokens(config);
   return {
-    kind: 'template',
+    kind,
     render(messages, { chat_template: name, ...variables }) {
       try {
         return templates.choose(name, variables.tools).render({
@@ -73,13 +102,10 @@ function jinjaTemplate(sources: TemplateSources, config: Readonly<Record<string,
           add_generation_prompt: true,
         });
       } catch (error) {
-        if (error instanceof ApiError) throw error;
-        throw new ApiError(
-          400,
-          'chat_template_failed',
-          `the chat template refuses the messages: ${explain(error)}`,
-          { param: 'messages', cause: error },
-        );
+        if (error instanceof ChatTemplateError) throw error;
+        throw new ChatTemplateError(`the chat template refuses the messages: ${explain(error)}`, 'messages', {
+          cause: error,
+        });
       }
     },
   };
@@ -121,16 +147,12 @@ function contentOf(value: unknown): string | undefined {
  * For base models: every question in the task template, with the answers to the earlier ones. A single question gives
  * the same text as in `generate`.
  */
-function taskTemplate(model: DiffusionLM): ChatTemplate {
-  const task = model.config.generation.taskTemplate ?? defaultTaskTemplate;
+function taskTemplate(task: string): ChatTemplate {
   return {
     kind: 'task',
     render(messages) {
-      if (messages.at(-1)?.role !== 'user') {
-        throw new ApiError(400, 'invalid_value', 'the last message must be the user’s', {
-          param: 'messages',
-        });
-      }
+      if (messages.at(-1)?.role !== 'user')
+        throw new TypeError('messages must end with a message of the user');
       const parts = messages.map(({ role, content }, i) => {
         if (role === 'user') return task.replaceAll('{prompt}', () => content);
         // An answer follows on the line of its question, as in the task template.

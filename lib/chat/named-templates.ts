@@ -1,6 +1,6 @@
-import { firstFew, quote } from '../../checkpoint/format';
-import { Template } from '../../jinja';
-import { ApiError } from '../errors';
+import { firstFew, quote } from '../checkpoint/format';
+import { Template } from '../jinja';
+import { ChatTemplateError } from './chat-template-error';
 
 /** Templates of a checkpoint by name; a single one is the default. */
 export type TemplateSources = ReadonlyMap<string, string>;
@@ -39,7 +39,7 @@ export class NamedTemplates {
    * The template for a request, by the rule of transformers: the one that it names, else `tool_use` if it has tools,
    * else the default. Null counts as no name.
    *
-   * @throws ApiError 400 if there is no template of that name, or neither a name nor a default
+   * @throws ChatTemplateError if there is no template of that name, or neither a name nor a default
    */
   choose(name: unknown, tools: unknown): Template {
     const names = () => firstFew([...this.sources.keys()].sort().map(quote), 10);
@@ -51,7 +51,7 @@ export class NamedTemplates {
       return this.#template(toolsName);
     if (this.sources.has(defaultName)) return this.#template(defaultName);
     throw refused(
-      `the checkpoint has chat templates without a default: name one of ${names()} in chat_template_kwargs.chat_template`,
+      `the checkpoint has chat templates without a default: name one of ${names()} in templateVariables.chat_template`,
     );
   }
 
@@ -64,5 +64,4 @@ export class NamedTemplates {
   }
 }
 
-const refused = (message: string) =>
-  new ApiError(400, 'chat_template_failed', message, { param: 'chat_template_kwargs.chat_template' });
+const refused = (message: string) => new ChatTemplateError(message, 'templateVariables.chat_template');
