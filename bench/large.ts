@@ -6,7 +6,6 @@
  *
  * An eighth of the canvas is random tokens; the rest is masked, and unmasked in `--steps` steps.
  */
-import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { DiffusionLM } from '../lib';
@@ -14,6 +13,7 @@ import { canvasKinds } from './support/canvases';
 import { median } from './support/figures';
 import { runMain } from './support/main';
 import { circumstances, writeJson } from './support/record';
+import { residentBytes } from './support/resident';
 import { formatBytes, formatSeconds, nothing } from './support/table';
 
 const { values, positionals } = parseArgs({
@@ -30,14 +30,6 @@ function count(name: 'length' | 'steps' | 'threads'): number {
   const value = Number(values[name]);
   if (Number.isSafeInteger(value) && value > 0) return value;
   throw new RangeError(`--${name} must be a positive integer, not '${values[name]}'`);
-}
-
-/** Resident bytes of the process: private memory, and mapped files, which the system may evict. Linux only. */
-function residentBytes(): { readonly own: number; readonly files: number } | null {
-  if (process.platform !== 'linux') return null;
-  const status = readFileSync('/proc/self/status', 'utf8');
-  const bytes = (name: string) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]);
-  return { own: bytes('RssAnon'), files: bytes('RssFile') };
 }
 
 async function main(): Promise<void> {

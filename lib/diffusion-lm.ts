@@ -2,6 +2,8 @@
 import type { Session } from '../types/native';
 import { withJSON } from './api/json';
 import type {
+  ChatMessage,
+  ChatOptions,
   FillOptions,
   ForwardOptions,
   ForwardOutput,
@@ -22,36 +24,30 @@ import type {
   UnmaskRequest,
   UnmaskResult,
 } from './api/types';
+import { ChatPrompts, type ChatPromptsOptions } from './chat/chat-prompts';
 import type { ModelConfig } from './checkpoint/config';
 import { TextWorkers } from './checkpoint/tokenizer/text-workers';
 import type { Tokenizer } from './checkpoint/tokenizer/tokenizer';
-import { checkInOrder, writeInOrder } from './denoising/autoregression';
-import { buildCanvas, type Canvas, type CanvasModel, canvasModelOf } from './denoising/canvas';
-import { denoise, type Stepper } from './denoising/loop';
+import { checkInOrder } from './denoising/autoregression';
+import { readCache } from './denoising/cache-option';
+import { buildCanvas, type CanvasModel, canvasModelOf } from './denoising/canvas';
+import type { Stepper } from './denoising/pass';
+import { checkCausal, presetOf, type Run, start, tokenRun } from './denoising/run';
 import { readSampling } from './denoising/sampling-options';
 import { scoreAndUnmask } from './denoising/score-and-unmask';
-import { drain, type Opening, settledText, withText } from './denoising/stream';
-import {
-  type AnswerCanvas,
-  defaultTaskTemplate,
-  fillCanvas,
-  generateCanvas,
-  infillCanvas,
-  type TextCanvas,
-  type TextModel,
-  type TextPlan,
-} from './denoising/text-canvas';
-import { familyTitle } from './families';
-import { isCausal } from './families/traits';
+import { drain, settledText, withText } from './denoising/stream';
+import { familyNamed } from './families';
 import { type LoadedModel, loadModel, type ModelInfo } from './load';
 import { abortable } from './runtime/abort';
 import { Batcher } from './runtime/batcher';
 import type { Native } from './runtime/binding';
+import { Caches, cacheBytesPerPosition } from './runtime/caches';
 import { forwardOutput, forwardRequest } from './runtime/forward-request';
 import { type Attempt, attempt } from './support/attempt';
 import { RND1Error } from './support/errors';
-import { fillNames, forwardNames, generateNames, infillNames, tokenNames } from './support/option-names';
-import { bannedList, booleanOption, optionsObject, quote, signalOption } from './support/validate';
+import { forwardNames, tokenNames } from './support/option-names';
+import { optionsObject, quote, signalOption } from './support/validate';
+import { TextCalls, taskTemplateOf } from './text-calls';
 
 /** Node.js defines it, but other realms of the same process (test runners create them) may not. */
 const asyncDispose: typeof Symbol.asyncDispose =
@@ -59,14 +55,6 @@ const asyncDispose: typeof Symbol.asyncDispose =
 
 /** `util.inspect.custom`, declared here so that this class's declaration does not depend on the types of Node.js. */
 const inspectCustom: unique symbol = Symbol.for('nodejs.util.inspect.custom');
-
-/** One run of the loop, ready to start. */
-interface Run {
-  readonly canvas: Canvas;
-  readonly banned: Int32Array;
-  readonly stopAtEos: boolean;
-  readonly sampling: ReturnType<typeof readSampling>;
-}
 
 /**
  * A masked-diffusion language model, or a causal one, which writes its canvases from left to right. Calls may run
@@ -79,7 +67,9 @@ export class DiffusionLM {
   readonly #native: Native;
   readonly #session: Session;
   readonly #batcher: Batcher;
+  readonly #caches: Caches;
   readonly #canvasModel: CanvasModel;
+  readonly #texts: TextCalls;
   readonly #stepListeners = new Set<(report: StepReport) => void>();
   #disposing: Promise<void> | null = null;
 
@@ -91,6 +81,8 @@ export class DiffusionLM {
   readonly tokenizer: Tokenizer | null;
   /** @hidden Tokenizes the texts of prompts. */
   readonly textWorkers: TextWorkers;
+  /** @hidden Renders the checkpoint's chat template. */
+  readonly chatPrompts: ChatPrompts;
 
   private constructor(loaded: LoadedModel) {
     if (loaded?.session === undefined) throw new TypeError('a model is made by DiffusionLM.load, not by new');
@@ -104,6 +96,10 @@ export class DiffusionLM {
         for (const listener of this.#stepListeners) process.nextTick(listener, report);
       },
     });
+    this.#caches = new Caches(session, () => new native.AbortFlag(), {
+      bytesPerPosition: cacheBytesPerPosition(config.architecture, info.dtype),
+      maxBytes: info.maxCacheBytes,
+    });
     this.config = config;
     this.info = info;
     this.tokenizer = tokenizer;
@@ -111,6 +107,18 @@ export class DiffusionLM {
     const { vocabulary } = config.architecture;
     this.textWorkers = new TextWorkers({ tokenizer, folder, vocabulary, limit: promptTimeout });
     this.#canvasModel = canvasModelOf(config);
+    this.chatPrompts = this.openChatPrompts({ choice: 'auto', closed: disposed });
+    this.#texts = new TextCalls({
+      folder,
+      config,
+      tokenizer,
+      textWorkers: this.textWorkers,
+      chatPrompts: this.chatPrompts,
+      canvasModel: this.#canvasModel,
+      readOptions: (options) => this.#readOptions(options),
+      checkUsable: () => this.#checkUsable(),
+      run: (run) => this.#run(() => run),
+    });
   }
 
   /**
@@ -130,11 +138,11 @@ export class DiffusionLM {
   }
 
   /**
-   * Answers or continues a prompt.
+   * Answers or continues a prompt, in the form that `mode` names.
    *
    * @returns the text up to its end, and its tokens
    * @throws RND1Error `tokenizer_missing`, `prompt_too_expensive`, `not_finite`, `out_of_memory`, `io`, `cuda_error` or
-   *   `disposed`
+   *   `disposed`; in chat mode also as `chat`
    * @throws TypeError or RangeError for invalid arguments, quoting the value; the signal's reason when it aborts
    */
   async generate(prompt: string, options?: GenerateOptions): Promise<TextResult> {
@@ -148,7 +156,7 @@ export class DiffusionLM {
    * @throws as `generate`, when the next frame is requested
    */
   denoise(prompt: string, options?: GenerateOptions): AsyncGenerator<TextFrame, TextResult, void> {
-    return withText(this.#openAnswer(prompt, options));
+    return withText(this.#texts.answer(prompt, options));
   }
 
   /**
@@ -159,7 +167,36 @@ export class DiffusionLM {
    * @throws as `generate`, when the next part is requested
    */
   stream(prompt: string, options?: GenerateOptions): AsyncGenerator<string, TextResult, void> {
-    return settledText(this.#openAnswer(prompt, options));
+    return settledText(this.#texts.answer(prompt, options));
+  }
+
+  /**
+   * Answers the last message of a conversation, which the model's chat template turns into a prompt: the checkpoint's or,
+   * if it has none, its family's. The answer ends at the first token that ends a text or a turn.
+   *
+   * @returns the answer, and its tokens
+   * @throws RND1Error `chat_template_missing` for base models, `chat_template_failed` for messages that the template
+   *   refuses, `invalid_checkpoint` for a template that cannot be parsed
+   * @throws as `generate`; RangeError also for a conversation that is longer than the model's longest canvas
+   */
+  async chat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<TextResult> {
+    return drain(this.denoiseChat(messages, options));
+  }
+
+  /** `chat`, step by step, as `denoise` does for `generate`. */
+  denoiseChat(
+    messages: readonly ChatMessage[],
+    options?: ChatOptions,
+  ): AsyncGenerator<TextFrame, TextResult, void> {
+    return withText(this.#texts.chat(messages, options));
+  }
+
+  /** `chat`, as text from left to right, as `stream` does for `generate`. */
+  streamChat(
+    messages: readonly ChatMessage[],
+    options?: ChatOptions,
+  ): AsyncGenerator<string, TextResult, void> {
+    return settledText(this.#texts.chat(messages, options));
   }
 
   /**
@@ -174,11 +211,7 @@ export class DiffusionLM {
 
   /** `infill`, step by step, as `denoise` does for `generate`. */
   denoiseInfill(input: InfillInput, options?: InfillOptions): AsyncGenerator<TextFrame, TextResult, void> {
-    const open = this.#open(options, infillNames, (_, model) => {
-      this.#checkFills();
-      return { plan: infillCanvas(input, model), stopAtEos: false };
-    });
-    return withText(open);
+    return withText(this.#texts.infill(input, options));
   }
 
   /**
@@ -193,11 +226,7 @@ export class DiffusionLM {
 
   /** `fill`, step by step, as `denoise` does for `generate`. */
   denoiseFill(template: Template, options?: FillOptions): AsyncGenerator<TextFrame, TextResult, void> {
-    const open = this.#open(options, fillNames, (given: FillOptions, model) => {
-      this.#checkFills();
-      return { plan: fillCanvas(template, given, model), stopAtEos: false };
-    });
-    return withText(open);
+    return withText(this.#texts.fill(template, options));
   }
 
   /**
@@ -209,15 +238,9 @@ export class DiffusionLM {
   denoiseTokens(options?: TokenOptions): AsyncGenerator<TokenFrame, TokenResult, void> {
     const prepared = attempt(() => {
       const given = optionsObject('options', options, tokenNames);
-      const { vocabulary, causal } = this.#canvasModel;
       const canvas = buildCanvas(given, this.#canvasModel);
-      if (causal) checkInOrder(canvas);
-      return {
-        canvas,
-        banned: bannedList(given.banned, vocabulary),
-        stopAtEos: booleanOption('stopAtEos', given.stopAtEos, causal),
-        sampling: readSampling(given),
-      };
+      if (this.#canvasModel.causal) checkInOrder(canvas);
+      return tokenRun(canvas, this.#readOptions(given), given, this.#canvasModel);
     });
     return this.#run(prepared);
   }
@@ -246,6 +269,11 @@ export class DiffusionLM {
     return withJSON(forwardOutput(request, result as NonNullable<typeof result>, architecture));
   }
 
+  /** Bytes of the key/value caches of the runs in progress, at most `info.maxCacheBytes`. */
+  get cacheBytes(): number {
+    return this.#caches.bytes;
+  }
+
   /**
    * Calls `listener` after every step of the model, which may be shared by many calls.
    *
@@ -264,10 +292,26 @@ export class DiffusionLM {
     return scoreAndUnmask(logits, request);
   }
 
+  /** @hidden Another chat template, in a thread of its own. */
+  openChatPrompts(options: Pick<ChatPromptsOptions, 'choice' | 'onLost' | 'closed'>): ChatPrompts {
+    const { config, info, tokenizer, textWorkers } = this;
+    const { chat } = familyNamed(config.family);
+    // Without its markers among the tokens the family's template would be plain text.
+    const known = chat !== undefined && tokenizer?.idOf(chat.endOfTurn) !== undefined;
+    return new ChatPrompts({
+      ...options,
+      folder: info.folder,
+      familyTemplate: (known ? chat.template : undefined) ?? null,
+      taskTemplate: taskTemplateOf(config),
+      limit: textWorkers.limit,
+    });
+  }
+
   /** Aborts the running step, rejects pending calls with `disposed`, and frees the model. May be called repeatedly. */
   dispose(): Promise<void> {
     this.#disposing ??= (async () => {
       this.textWorkers.close();
+      this.chatPrompts.close();
       this.#batcher.dispose();
       await this.#session.dispose();
     })();
@@ -291,61 +335,18 @@ export class DiffusionLM {
     const run = prepared();
     this.#checkUsable();
     const step: Stepper = (canvas, signal) => this.#batcher.step(canvas, signal);
-    if (this.#canvasModel.causal) return yield* writeInOrder(run, step);
-    const steps = run.sampling.steps ?? Math.min(this.config.generation.steps, run.canvas.masked.length);
-    const denoising = { ...run, sampling: { ...run.sampling, steps } };
-    return yield* denoise(denoising, step);
+    return yield* start(run, this.config, step, this.#caches.open);
   }
 
-  #openAnswer(prompt: string, options: GenerateOptions | undefined): Opening<AnswerCanvas> {
-    return this.#open(options, generateNames, (given: GenerateOptions, model) => ({
-      plan: generateCanvas(prompt, given, model),
-      stopAtEos: booleanOption('stopAtEos', given.stopAtEos, true),
-    }));
-  }
-
-  /** Reads the arguments at once; errors in them are thrown when the canvas is opened. */
-  #open<O extends SamplingOptions, T extends TextCanvas>(
-    options: O | undefined,
-    names: Readonly<Record<keyof O, true>>,
-    prepare: (options: O, model: TextModel) => { readonly plan: TextPlan<T>; readonly stopAtEos: boolean },
-  ): Opening<T> {
-    const prepared = attempt(() => {
-      const given = optionsObject<O>('options', options, names);
-      return { ...prepare(given, this.#textModel()), sampling: readSampling(given) };
-    });
-    return async () => {
-      const { plan, stopAtEos, sampling } = prepared();
-      this.#checkUsable();
-      const text = plan.layOut(await this.textWorkers.encode(plan.texts, sampling.signal));
-      const { canvas, banned } = text;
-      if (this.#canvasModel.causal) checkInOrder(canvas);
-      return { text, frames: this.#run(() => ({ canvas, banned, stopAtEos, sampling })) };
-    };
-  }
-
-  #textModel(): TextModel {
-    if (this.tokenizer === null) {
-      throw new RND1Error(
-        'tokenizer_missing',
-        `${this.info.folder} has no tokenizer.json: text methods need one, denoiseTokens and generateTokens do not`,
-      );
-    }
-    const taskTemplate = this.config.generation.taskTemplate ?? defaultTaskTemplate;
-    return { ...this.#canvasModel, tokenizer: this.tokenizer, taskTemplate };
-  }
-
-  /** Throws if text after a hole would be ignored. */
-  #checkFills(): void {
-    const { family, architecture } = this.config;
-    if (!isCausal(architecture)) return;
-    throw new RND1Error(
-      'unsupported_model',
-      `${this.info.folder}: ${familyTitle(family)} writes from left to right: it generates, but cannot fill in text`,
-    );
+  #readOptions(options: SamplingOptions): Pick<Run, 'sampling' | 'cache'> {
+    const sampling = readSampling(options, presetOf(this.config));
+    if (this.#canvasModel.causal) checkCausal(sampling);
+    return { sampling, cache: readCache(options, this.config.architecture) };
   }
 
   #checkUsable(): void {
-    if (this.#disposing !== null) throw new RND1Error('disposed', 'the model was disposed');
+    if (this.#disposing !== null) throw disposed();
   }
 }
+
+const disposed = () => new RND1Error('disposed', 'the model was disposed');

@@ -2,12 +2,15 @@
 import rnd1 from './index.js';
 
 export const {
+  cachedModels,
   chooseDevice,
   downloadCheckpoint,
   embeddedFolder,
   inspectCheckpoint,
   quantizeCheckpoint,
+  removeCachedModel,
   DiffusionLM,
+  referenceOptions,
   RND1Error,
   scoreAndUnmask,
   system,

@@ -12,10 +12,14 @@ export type {
 } from '../types/native';
 export { toJSON } from './api/json';
 export type {
+  ChatMessage,
+  ChatOptions,
+  Counts,
   Device,
   DownloadOptions,
   DownloadProgress,
   DType,
+  Editing,
   FillOptions,
   ForwardOptions,
   ForwardOutput,
@@ -33,6 +37,7 @@ export type {
   SpecialTokenIds,
   SpecialTokenOptions,
   StepReport,
+  StopAtEos,
   Template,
   TextFrame,
   TextResult,
@@ -54,8 +59,17 @@ export {
   type NamedTokens,
   Tokenizer,
 } from './checkpoint/tokenizer/tokenizer';
+export type { ReferenceArguments } from './denoising/references/arguments';
+export { type ReferenceApi, referenceOptions } from './denoising/references/index';
 export { scoreAndUnmask } from './denoising/score-and-unmask';
 export { DiffusionLM } from './diffusion-lm';
+export {
+  type CachedModel,
+  type CachedSnapshot,
+  type CacheOptions,
+  cachedModels,
+  removeCachedModel,
+} from './hub/cached-models';
 export { downloadCheckpoint } from './hub/download';
 export type { ModelInfo } from './load';
 export { type QuantizeReport, quantizeCheckpoint } from './quantize/quantize';

@@ -9,6 +9,7 @@ import type {
   LoadProgress,
   LoadRequest,
 } from './api/types';
+import { isGgufPath } from './checkpoint/checkpoint-files';
 import type { ModelConfig } from './checkpoint/config';
 import { embeddedFolder } from './checkpoint/embedded';
 import { ioError } from './checkpoint/files';
@@ -20,7 +21,8 @@ import { isRepository } from './hub/repository';
 import { checkHubOptions } from './hub/settings';
 import { abortable } from './runtime/abort';
 import { loadBinding, type Native } from './runtime/binding';
-import { chooseDtypes } from './runtime/compute-dtype';
+import { defaultCacheBytes } from './runtime/caches';
+import { chooseDtypes, tensorsFor, unquantizedBytes } from './runtime/compute-dtype';
 import { chooseDevice, refusedByGpus } from './runtime/device';
 import { mapsByDefault } from './runtime/memory';
 import { threadsOption } from './runtime/threads';
@@ -40,7 +42,7 @@ import {
 
 /** Checkpoint, device, dtypes and memory of a loaded model. */
 export interface ModelInfo {
-  /** The checkpoint's folder. */
+  /** The checkpoint's folder, or the GGUF file that was given. */
   readonly folder: string;
   /** `'cpu'` or `'cuda:N'`. */
   readonly device: string;
@@ -56,6 +58,8 @@ export interface ModelInfo {
   readonly weightDtype: FloatType | QuantizedType;
   /** Bytes of weights that are resident or mapped. */
   readonly weightBytes: number;
+  /** Most bytes of key/value caches at a time; see `LoadOptions.maxCacheBytes`. */
+  readonly maxCacheBytes: number;
   /** Whether weights, except those quantized on loading, are used in the mapped files; see `LoadOptions.mmap`. */
   readonly mapped: boolean;
   /** Names of tensors in the checkpoint that the model does not use. */
@@ -76,7 +80,7 @@ export interface LoadedModel {
   readonly promptTimeout: number;
 }
 
-/** Reads a checkpoint folder and creates a native session for it. */
+/** Reads a checkpoint and creates a native session for it. */
 export async function loadModel(
   given: string | LoadRequest | undefined,
   more?: LoadOptions,
@@ -90,6 +94,7 @@ export async function loadModel(
     threads,
     mmap,
     maxRowsPerStep,
+    maxCacheBytes,
     promptTimeout,
     onProgress,
     signal,
@@ -106,20 +111,23 @@ export async function loadModel(
     specialTokens,
   });
   signal?.throwIfAborted();
-  const { computeDtype, weights, quantize } = chooseDtypes(folder, dtype, selected);
+  const choice = chooseDtypes(folder, dtype, selected);
+  const { computeDtype, weights, quantize, keeps } = choice;
+  const tensors = tensorsFor(selected, choice);
+  // Weights in blocks that are not kept so take more memory than in the file.
+  const bytes = selected.kept.size > 0 && !keeps ? unquantizedBytes(tensors) : selected.bytes;
   const refused = refusedByGpus(weights);
   if (refused !== null && device !== 'auto' && device !== 'cpu') {
     throw new RND1Error('unsupported_model', `${folder}: ${refused}, not on ${device}`);
   }
 
   const native = loadBinding();
-  const chosen =
-    device === 'auto' ? chooseDevice(native.system(), selected.bytes, weights) : { device, reason: null };
+  const chosen = device === 'auto' ? chooseDevice(native.system(), bytes, weights) : { device, reason: null };
   const mapped = mmap ?? mapsByDefault(selected.bytes);
   const description: SessionDescription = {
     architecture: config.architecture,
     files: manifest.files,
-    tensors: selected.tensors,
+    tensors,
     quantize,
     copied: !mapped,
     device: chosen.device,
@@ -136,6 +144,8 @@ export async function loadModel(
     dtype: session.info.dtype,
     weightDtype: weights,
     weightBytes: session.info.weightBytes,
+    maxCacheBytes:
+      maxCacheBytes ?? defaultCacheBytes(session.info.device, session.info.weightBytes, native.system),
     mapped: mapped && session.info.device === 'cpu',
     unknownTensors: selected.unknown,
     warnings,
@@ -182,6 +192,10 @@ function readLoadOptions(given: LoadOptions | undefined) {
       options.maxRowsPerStep === undefined
         ? undefined
         : integerOption('maxRowsPerStep', options.maxRowsPerStep, 1),
+    maxCacheBytes:
+      options.maxCacheBytes === undefined
+        ? undefined
+        : integerOption('maxCacheBytes', options.maxCacheBytes, 0),
     promptTimeout: numberOption('promptTimeout', options.promptTimeout ?? 5, 0.001, 86_400),
     specialTokens:
       options.specialTokens === undefined ? undefined : checkSpecialTokens(options.specialTokens),
@@ -193,7 +207,8 @@ function readLoadOptions(given: LoadOptions | undefined) {
 
 /** Returns the given folder if it exists on disk, otherwise the cached folder of the hub's model of this name. */
 async function findFolder(place: string, options: DownloadOptions): Promise<string> {
-  const expected = 'expected the folder of a checkpoint, or owner/name of one on the hub';
+  const expected =
+    'expected the folder of a checkpoint, a GGUF file, or owner/name of a checkpoint on the hub';
   const stats = await stat(place).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw ioError(place, error);
     if (error.code === 'ENOENT' && isRepository(place)) return null;
@@ -202,7 +217,7 @@ async function findFolder(place: string, options: DownloadOptions): Promise<stri
     });
   });
   if (stats === null) return downloadCheckpoint(place, options).catch((error) => fail(place, error));
-  if (!stats.isDirectory()) {
+  if (!stats.isDirectory() && !(stats.isFile() && isGgufPath(place))) {
     const kind = stats.isFile() ? 'is a file, not a folder' : 'is not a folder';
     throw new RND1Error('io', `${quote(place)} ${kind}: ${expected}`);
   }

@@ -110,11 +110,12 @@ describe('TypeScript imports', () => {
     checkpoint: ['api', 'support', 'worker', 'families'],
     hub: ['api', 'support', 'checkpoint'],
     runtime: ['api', 'support', 'families', 'checkpoint'],
-    quantize: ['api', 'support', 'checkpoint', 'runtime'],
+    quantize: ['api', 'support', 'families', 'checkpoint', 'runtime'],
+    chat: ['api', 'support', 'worker', 'jinja', 'families', 'checkpoint'],
     denoising: ['api', 'support', 'families', 'checkpoint', 'runtime'],
-    '.': ['api', 'support', 'families', 'checkpoint', 'hub', 'runtime', 'quantize', 'denoising'],
-    server: ['.', 'api', 'support', 'worker', 'jinja', 'families', 'checkpoint', 'denoising'],
-    cli: ['.', 'api', 'support', 'families', 'checkpoint', 'hub', 'runtime', 'denoising', 'server'],
+    '.': ['api', 'support', 'families', 'checkpoint', 'hub', 'runtime', 'chat', 'quantize', 'denoising'],
+    server: ['.', 'api', 'support', 'worker', 'families', 'checkpoint', 'chat', 'denoising'],
+    cli: ['.', 'api', 'support', 'families', 'checkpoint', 'hub', 'runtime', 'chat', 'denoising', 'server'],
   };
   const roomOf = (file: string) =>
     /^lib\/([^/]+)(?=\/)|^lib\/(jinja|families)$/.exec(file)?.[0]?.slice('lib/'.length) ?? '.';

@@ -145,7 +145,7 @@ function tensorsOf(sizes: Sizes, quantization?: Quantization): Tensor[] {
 }
 
 /** The config.json of RND1 with these sizes, and with the special tokens at the end of the vocabulary. */
-function configOf(sizes: Sizes): Record<string, unknown> {
+export function configOf(sizes: Sizes): Record<string, unknown> {
   return {
     architectures: ['RND1LM'],
     model_type: 'rnd1',

@@ -1,7 +1,9 @@
 /**
  * The compute dtype; `'auto'` is the checkpoint's own dtype. `'q8'` and `'q4'` quantize the weights of matmuls to 8 or
  * 4 bits while they are loaded (CPU only) and compute everything else in the checkpoint's own dtype. For a checkpoint
- * that is already quantized, `'q8'` or `'q4'` must match it; the other values set the compute dtype of the rest.
+ * that is already quantized, `'q8'` or `'q4'` must match it; the other values set the compute dtype of the rest. For a
+ * GGUF file with weights in blocks, `'auto'` keeps their precision as q8 or q4, and computes the rest in bf16; the
+ * other values decode them first (docs/gguf.md).
  */
 export type DType = 'auto' | 'f32' | 'f16' | 'bf16' | 'q8' | 'q4';
 
@@ -107,6 +109,12 @@ export interface LoadOptions extends HubOptions {
    */
   readonly maxRowsPerStep?: number;
   /**
+   * Most bytes of key/value caches (`SamplingOptions.cache`) of all concurrent runs; 0: none. A run whose cache does not
+   * fit computes every step completely, with the same results.
+   * @default a quarter of `process.availableMemory()` after loading; on a GPU, of its memory without the weights
+   */
+  readonly maxCacheBytes?: number;
+  /**
    * Time limit in seconds for tokenizing the texts of one call, because a checkpoint's regular expressions may run for
    * ever. Beyond it the call fails with `prompt_too_expensive`. @default 5
    */
@@ -122,7 +130,7 @@ export interface LoadOptions extends HubOptions {
 /** The argument of `DiffusionLM.load` if it is called with a single object. */
 export interface LoadRequest extends LoadOptions {
   /**
-   * Folder of a checkpoint, or its name on the Hugging Face hub.
+   * Folder of a checkpoint, a GGUF file, or a name on the Hugging Face hub.
    * @default the small model included in this package
    */
   readonly model?: string;
@@ -132,7 +140,10 @@ export interface LoadRequest extends LoadOptions {
 export interface QuantizeOptions {
   /** `'q8'` halves bf16 weights, `'q4'` makes them less than a third; docs/quantization.md lists the cost. */
   readonly dtype: 'q8' | 'q4';
-  /** Columns of a row that share a scale; 32 is slightly more accurate. @default 64 */
+  /**
+   * Columns of a row that share a scale; 32 is slightly more accurate.
+   * @default 64; 32 for a GGUF file with weights in blocks
+   */
   readonly group?: 64 | 32;
   /** Compute threads. @default os.availableParallelism() */
   readonly threads?: number;

@@ -2,33 +2,43 @@
 export interface StepReport {
   /** Canvases that shared the step. */
   readonly canvases: number;
-  /** Tokens of all these canvases. */
+  /** Tokens of all these canvases, without those in key/value caches. */
   readonly rows: number;
   /** Positions that were scored. */
   readonly masked: number;
   /** Positions that were committed. */
   readonly committed: number;
+  /** Of these, positions that held another token before. */
+  readonly edited: number;
   /** Duration of the native call. */
   readonly seconds: number;
 }
 
 /** The canvas after one round's commit. All arrays are fresh copies; all except `committed` have canvas length. */
 export interface TokenFrame {
-  /** The round, counted from 1; 0 for the initial frame. Rounds that commit nothing are counted but not yielded. */
+  /**
+   * The round, counted from 1; 0 for the initial frame. Rounds that commit nothing are counted but not yielded, except
+   * as `idleSteps` says.
+   */
   readonly step: number;
   /** Number of rounds planned. */
   readonly steps: number;
-  /** The canvas; masked positions hold the mask token. */
+  /**
+   * The canvas; masked positions hold the mask token. Those of `denoiseTokens` include positions that make the last block
+   * whole; see `schedule`.
+   */
   readonly tokens: Int32Array;
   /** 1 = still masked. */
   readonly masked: Uint8Array;
   /** Positions committed in this round, ascending. */
   readonly committed: Int32Array;
-  /** Predicted tokens of this round; −1 where the position was not masked before it. */
+  /** Those of `committed` that held another token before; see `editing`. */
+  readonly edited: Int32Array;
+  /** Predicted tokens of this round; −1 where the position was not scored. */
   readonly predicted: Int32Array;
-  /** log-probability of the prediction; NaN where the position was not masked before the round. */
+  /** log-probability of the prediction; NaN where the position was not scored. */
   readonly confidence: Float32Array;
-  /** Entropy in nats; NaN where the position was not masked before the round. */
+  /** Entropy in nats; NaN where the position was not scored. */
   readonly entropy: Float32Array;
   /** Number of forward passes so far. */
   readonly forwards: number;
@@ -67,12 +77,12 @@ export interface TextFrame extends TokenFrame {
 /** Result of a text call. */
 export interface TextResult extends TokenResult {
   /**
-   * `generate`: the written text up to the end of text; in task mode without surrounding white space. `infill`,
+   * `generate`, `chat`: the written text up to the end of text; in task mode without surrounding white space. `infill`,
    * `fill`: the whole text.
    */
   readonly text: string;
   /**
-   * The written text, untrimmed: one string per hole of `fill`, a single one for `generate` and `infill`. A character
+   * The written text, untrimmed: one string per hole of `fill`, a single one for other calls. A character
    * that spans neighbouring holes belongs to the hole in which it begins.
    */
   readonly written: readonly string[];

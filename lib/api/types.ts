@@ -1,3 +1,6 @@
+import type { SamplingOptions } from './sampling-types';
+
+export type { ChatMessage, ChatOptions } from './chat-types';
 export type {
   Device,
   DownloadOptions,
@@ -11,64 +14,13 @@ export type {
   SpecialTokenIds,
 } from './load-types';
 export type { StepReport, TextFrame, TextResult, TokenFrame, TokenResult } from './result-types';
-
-/** How many positions each step unmasks, or the bound that decides it. */
-export type SimpleSchedule =
-  | 'entropy'
-  | 'confidence'
-  | 'margin'
-  | 'random'
-  /** Linear: every step commits about the same number of positions, in the order that `type` names. */
-  | { readonly type: 'entropy' | 'confidence' | 'margin' | 'random' }
-  /** In order of confidence, as many as keep Σ entropy − max entropy ≤ gamma (nats). */
-  | {
-      readonly type: 'entropy-bounded';
-      /** Nats, ≥ 0. */
-      readonly gamma: number;
-    }
-  /** All positions predicted with probability ≥ `tau` (0 < tau ≤ 1), and always at least one. */
-  | {
-      readonly type: 'threshold';
-      /** A probability, above 0. */
-      readonly tau: number;
-    };
-
-/** A schedule over all positions at once, or block by block. */
-export type Schedule =
-  | SimpleSchedule
-  /** Semi-autoregressive: blocks of `length` positions, left to right, each filled by `schedule`. */
-  | {
-      readonly type: 'blocks';
-      /** Positions per block; the last block may be shorter. */
-      readonly length: number;
-      /** How each block is filled. @default 'entropy' */
-      readonly schedule?: SimpleSchedule;
-    };
-
-/** Options of every denoising call. */
-export interface SamplingOptions {
-  /**
-   * Number of rounds; 0 counts as 1. No effect on causal models, which write a token a round.
-   * @default min(num_diffusion_steps of generation_config.json or config.json, masked positions)
-   */
-  readonly steps?: number;
-  /** No effect on causal models. @default 'entropy' */
-  readonly schedule?: Schedule;
-  /** 0 means greedy, scored at temperature 1. @default 0 */
-  readonly temperature?: number;
-  /** Keep the k most probable tokens. @default off */
-  readonly topK?: number | null;
-  /** Keep the most probable tokens that together reach this probability, at least two. @default off */
-  readonly topP?: number | null;
-  /** Predict the most probable token instead of drawing. @default temperature === 0 */
-  readonly greedy?: boolean;
-  /** Same seed, same text. An integer or a 64-bit bigint. @default random, returned with the result */
-  readonly seed?: number | bigint;
-  /** Also yield the canvas before the first round, as step 0, which commits nothing. @default false */
-  readonly initialFrame?: boolean;
-  /** When it aborts, the call rejects at once with its reason. @default none */
-  readonly signal?: AbortSignal;
-}
+export type {
+  Counts,
+  Editing,
+  SamplingOptions,
+  Schedule,
+  SimpleSchedule,
+} from './sampling-types';
 
 /** Token ids that replace those of the checkpoint. */
 export interface SpecialTokenOptions {
@@ -104,29 +56,62 @@ export interface TokenOptions extends SamplingOptions, SpecialTokenOptions {
   readonly masked?: TokenIds;
   /** The reserved slot holds EOS instead of pad. @default false */
   readonly addEos?: boolean;
-  /** Reserve the last slot when there is an EOS id and a prefix or suffix; never for causal models. @default true */
-  readonly reserveEnd?: boolean;
   /**
-   * Stop once an EOS or pad is committed and everything before it is filled.
-   * @default false; true for causal models
+   * Reserve the last slot when there is an EOS id and a prefix or suffix; never for causal models.
+   * @default true for RND1, false for other families
    */
-  readonly stopAtEos?: boolean;
+  readonly reserveEnd?: boolean;
+  /** When the text has ended; see `StopAtEos`. @default false; true for causal models */
+  readonly stopAtEos?: StopAtEos;
+  /** The result's `tokens` end with the first EOS that was written. @default false */
+  readonly cutAtEos?: boolean;
   /** Token ids that are never predicted. @default none */
   readonly banned?: TokenIds;
+  /**
+   * Token ids whose probability counts as 0 in confidence, entropy and margin, though they may be predicted: positions
+   * that predict one are unmasked last. @default none
+   */
+  readonly zeroConfidence?: TokenIds;
+  /** Positions of `prefix` that hold the mask token are filled, too. @default false */
+  readonly fillPrefix?: boolean;
+  /**
+   * Which row of the logits predicts position i: row i − `predictionShift`; with 1, row 0 predicts position 0 as well.
+   * @default the model's
+   */
+  readonly predictionShift?: 0 | 1;
+  /**
+   * Numbers from 0 to below 1 for the masked positions of a step, to replay a recorded run: in random order the
+   * largest come first; with independent counts those below the step's probability are unmasked.
+   * @default the generator of `seed`
+   */
+  readonly draws?: (step: number, positions: Int32Array) => ArrayLike<number>;
 }
+
+/**
+ * When a call ends before all positions are filled.
+ *
+ * - `true`: once an EOS or pad is committed and everything before it is filled;
+ * - `'commit'`: the same, checked only after steps that commit an EOS, and at the end of a block;
+ * - `'block'`: after a block that holds an EOS.
+ */
+export type StopAtEos = boolean | 'commit' | 'block';
 
 /** Options of `generate` and `denoise`. The mask token is never predicted. */
 export interface GenerateOptions extends SamplingOptions {
-  /** `'task'` wraps the prompt as `Question: …\nAnswer:`; `'completion'` leaves it unchanged. @default 'task' */
-  readonly mode?: 'task' | 'completion';
+  /**
+   * The form of the prompt: `'task'` wraps it as `Question: …\nAnswer:`, `'chat'` makes it the user's turn in the chat
+   * template, `'completion'` leaves it unchanged; an empty prompt stays empty. @default 'task' for RND1, and where
+   * generation_config.json has a `task_template`; else 'chat' if the checkpoint has a chat template; else 'completion'
+   */
+  readonly mode?: 'task' | 'chat' | 'completion';
   /** Positions after the prompt. @default generation_config.json's, else 256, if the model's longest canvas allows */
   readonly maxNewTokens?: number;
   /** The reserved slot at the end holds EOS instead of pad. @default false */
   readonly addEos?: boolean;
-  /** Reserve the last slot, as the reference does; never for causal models. @default true */
+  /** Reserve the last slot, as RND1's reference does; never for causal models. @default true for RND1 only */
   readonly reserveEnd?: boolean;
   /** Stop once the text has ended. @default true */
-  readonly stopAtEos?: boolean;
+  readonly stopAtEos?: StopAtEos;
 }
 
 /** The text before and after the tokens to write, and how many. */
@@ -207,7 +192,8 @@ export interface ForwardOutput {
 }
 
 /** A canvas, and how `scoreAndUnmask` scores and commits its positions. */
-export interface UnmaskRequest extends Pick<SamplingOptions, 'temperature' | 'topK' | 'topP' | 'greedy'> {
+export interface UnmaskRequest
+  extends Pick<SamplingOptions, 'temperature' | 'topK' | 'topP' | 'filterOrder' | 'confidence' | 'greedy'> {
   /** The canvas, masked positions included. */
   readonly tokens: TokenIds;
   /** Positions to score, ascending. */

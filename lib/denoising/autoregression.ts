@@ -1,9 +1,23 @@
-import type { TokenFrame, TokenResult } from '../api/types';
+import type { StopAtEos, TokenFrame, TokenResult } from '../api/types';
+import type { OpenCache } from '../runtime/caches';
+import type { CacheRule } from './cache-option';
+import { ExactCache } from './cached-rows';
 import type { Canvas } from './canvas';
 import { endsText } from './end-tokens';
-import type { Denoising, Stepper } from './loop';
+import type { Stepper } from './pass';
 import type { Sampling } from './sampling-options';
-import { checkFinite, commit, initialFrame, resultOf, samplingPlan, stateOf } from './state';
+import {
+  checkFinite,
+  commit,
+  initialFrame,
+  plainCanvas,
+  plainPlan,
+  resultOf,
+  type State,
+  samplingPlan,
+  stateOf,
+  type TokenRules,
+} from './state';
 
 /** Throws for a canvas that a causal model cannot continue. */
 export function checkInOrder({ tokens, masked }: Canvas): void {
@@ -19,24 +33,50 @@ export function checkInOrder({ tokens, masked }: Canvas): void {
   }
 }
 
+/** Everything that a run depends on. */
+interface Autoregression extends TokenRules {
+  readonly canvas: Canvas;
+  readonly sampling: Sampling;
+  readonly stopAtEos: StopAtEos;
+  readonly cache: CacheRule;
+}
+
 /**
  * The loop of causal models: fills the masked positions from left to right, one a step, each from the text before it.
- * Yields and returns what `denoise` does; the result ends with the last token that was written.
+ * Yields and returns what `denoise` does; the result ends with the last token that was written. With a cache, the
+ * first step computes the given text and each later one the last token; frames and result are the same without.
  */
 export async function* writeInOrder(
-  run: Omit<Denoising, 'sampling'> & { readonly sampling: Sampling },
+  run: Autoregression,
   step: Stepper,
+  openCache: OpenCache,
 ): AsyncGenerator<TokenFrame, TokenResult, void> {
   const { canvas, sampling } = run;
   const state = stateOf(canvas, canvas.masked.length);
   sampling.signal?.throwIfAborted();
   if (sampling.initialFrame) yield initialFrame(state);
+  const useful = run.cache !== null && canvas.masked.length > 1;
+  const cache = useful ? await openCache(canvas.tokens.length, sampling.signal) : null;
+  try {
+    return yield* writeTokens(run, state, step, cache && new ExactCache(cache.store, 1));
+  } finally {
+    cache?.close();
+  }
+}
+
+async function* writeTokens(
+  run: Autoregression,
+  state: State,
+  step: Stepper,
+  cache: ExactCache | null,
+): AsyncGenerator<TokenFrame, TokenResult, void> {
+  const { canvas, sampling } = run;
   let ended = false;
   for (const [index, position] of canvas.masked.entries()) {
     sampling.signal?.throwIfAborted();
     const number = index + 1;
     const plan = {
-      eligible: null,
+      ...plainPlan,
       order: 'confidence' as const,
       limit: 'keep' as const,
       value: 0,
@@ -44,15 +84,16 @@ export async function* writeInOrder(
     };
     const tokens = state.tokens.slice(0, position + 1);
     const masked = Int32Array.of(position);
-    const result = await step({ tokens, masked, plan }, sampling.signal);
+    const rows = cache?.use(tokens, position, [position - 1]) ?? null;
+    const result = await step({ ...plainCanvas, tokens, masked, plan, cache: rows }, sampling.signal);
     checkFinite(result, number, state);
     state.forwards++;
-    ended = run.stopAtEos && endsText(canvas, result.predicted[0] as number);
-    yield commit(state, number, { masked, result }, masked);
+    ended = run.stopAtEos !== false && endsText(run.canvas, result.predicted[0] as number);
+    yield commit(state, number, { scored: masked, result }, masked);
     if (ended) break;
   }
   const unwritten = canvas.masked.length - state.step;
   const masked = canvas.masked.subarray(0, state.step);
   const tokens = state.tokens.subarray(0, state.tokens.length - unwritten);
-  return resultOf({ canvas: { masked }, sampling }, { ...state, tokens }, ended);
+  return resultOf({ canvas: { ...canvas, masked }, sampling }, { ...state, tokens }, ended);
 }

@@ -1,5 +1,6 @@
 import type { SpecialTokenOptions, TokenIds, TokenOptions } from '../api/types';
 import type { ModelConfig } from '../checkpoint/config';
+import { familyNamed } from '../families';
 import { isCausal } from '../families/traits';
 import { booleanOption, integerOption, positionList, quote, tokenList } from '../support/validate';
 
@@ -23,17 +24,24 @@ export interface CanvasModel {
   /** Default of `maxNewTokens`, if the canvas has room for it. */
   readonly maxNewTokens: number;
   readonly special: SpecialTokens;
+  /** Tokens that end a text or a turn: those of `special`, and those that the family is known to have. */
+  readonly ends: readonly number[];
+  /** Default of `reserveEnd`. */
+  readonly reserveEnd: boolean;
   /** Whether the model is causal: it writes from left to right, and needs no mask token. */
   readonly causal: boolean;
 }
 
-export function canvasModelOf({ architecture, tokens, generation }: ModelConfig): CanvasModel {
+export function canvasModelOf({ family, architecture, tokens, generation }: ModelConfig): CanvasModel {
   const { maskTokenId, eosTokenIds, padTokenId, bosTokenId } = tokens;
+  const { tokens: known, preset } = familyNamed(family);
   return {
     vocabulary: architecture.vocabulary,
     maxPositions: architecture.maxPositions,
     maxNewTokens: generation.maxNewTokens ?? defaultMaxNewTokens,
     special: { mask: maskTokenId, eos: eosTokenIds, pad: padTokenId, bos: bosTokenId },
+    ends: [...new Set([...eosTokenIds, ...(known.eos ?? [])])].filter((id) => id < architecture.vocabulary),
+    reserveEnd: preset.reserveEnd ?? true,
     causal: isCausal(architecture),
   };
 }
@@ -43,13 +51,25 @@ export interface Canvas {
   readonly tokens: Int32Array;
   /** Ascending. */
   readonly masked: Int32Array;
+  /** Positions of the prefix to fill besides, which belong to no block. */
+  readonly maskedPrefix?: Int32Array;
+  /** Number of positions without those that were added to make the last block whole. @default all */
+  readonly kept?: number;
   readonly special: SpecialTokens;
 }
 
 export type CanvasOptions = SpecialTokenOptions &
   Pick<
     TokenOptions,
-    'prefix' | 'suffix' | 'maxNewTokens' | 'length' | 'canvas' | 'masked' | 'addEos' | 'reserveEnd'
+    | 'prefix'
+    | 'suffix'
+    | 'maxNewTokens'
+    | 'length'
+    | 'canvas'
+    | 'masked'
+    | 'addEos'
+    | 'reserveEnd'
+    | 'fillPrefix'
   >;
 
 /**
@@ -72,7 +92,7 @@ export function buildCanvas(options: CanvasOptions, model: CanvasModel): Canvas 
       'suffix cannot be given: the model writes from left to right and does not see what follows',
     );
   }
-  const end = readEnd(options, special, prompted && !model.causal);
+  const end = readEnd(options, special, prompted && !model.causal, model.reserveEnd);
 
   const mask = model.causal ? placeholder(special) : neededMask(special);
   const bosSlot = special.bos !== null && prefix.length === 0 ? 1 : 0;
@@ -100,8 +120,13 @@ export function buildCanvas(options: CanvasOptions, model: CanvasModel): Canvas 
   const masked = fillable
     ? Int32Array.from({ length: region - bosSlot }, (_, i) => first + i)
     : new Int32Array();
-  return { tokens, masked, special };
+  if (!booleanOption('fillPrefix', options.fillPrefix, false)) return { tokens, masked, special };
+  const maskedPrefix = Int32Array.from(prefix.keys()).filter((position) => prefix[position] === mask);
+  return { tokens, masked, maskedPrefix, special };
 }
+
+/** Options of canvases that are laid out here. */
+const laidOut = ['prefix', 'suffix', 'maxNewTokens', 'length', 'addEos', 'reserveEnd', 'fillPrefix'] as const;
 
 /** The canvas exactly as the caller gives it. */
 function givenCanvas(options: CanvasOptions, model: CanvasModel, special: SpecialTokens): Canvas {
@@ -109,7 +134,7 @@ function givenCanvas(options: CanvasOptions, model: CanvasModel, special: Specia
     const [given, missing] = options.canvas === undefined ? ['masked', 'canvas'] : ['canvas', 'masked'];
     throw new TypeError(`${given} is given without ${missing}`);
   }
-  for (const name of ['prefix', 'suffix', 'maxNewTokens', 'length', 'addEos', 'reserveEnd'] as const) {
+  for (const name of laidOut) {
     if (options[name] !== undefined) {
       throw new TypeError(`canvas and ${name} exclude each other, but ${name} is ${quote(options[name])}`);
     }
@@ -178,9 +203,14 @@ function readEos(
 }
 
 /** The reserved slot at the end: no token or one. A missing pad id counts as 0, as in the reference. */
-function readEnd(options: CanvasOptions, special: SpecialTokens, prompted: boolean): number[] {
+function readEnd(
+  options: CanvasOptions,
+  special: SpecialTokens,
+  prompted: boolean,
+  reserves: boolean,
+): number[] {
   const addEos = booleanOption('addEos', options.addEos, false);
-  const reserveEnd = booleanOption('reserveEnd', options.reserveEnd, true);
+  const reserveEnd = booleanOption('reserveEnd', options.reserveEnd, reserves);
   const eos = special.eos[0];
   if (addEos && eos === undefined) throw new TypeError('addEos needs an EOS id, and there is none');
   if (addEos && prompted && !reserveEnd) {

@@ -1,7 +1,18 @@
 import { randomInt } from 'node:crypto';
-import type { SamplingOptions } from '../api/types';
-import { booleanOption, integerOption, numberOption, quote, signalOption } from '../support/validate';
-import { type Rule, readSchedule } from './schedule';
+import type { Editing, SamplingOptions } from '../api/types';
+import type { Preset } from '../families/family';
+import { samplingNames } from '../support/option-names';
+import {
+  booleanOption,
+  integerOption,
+  numberOption,
+  optionsObject,
+  quote,
+  signalOption,
+  wordOption,
+} from '../support/validate';
+import { type Counting, readCounts } from './counts';
+import { type BlockRule, type Rule, readSchedule } from './schedule';
 
 /** How a step samples and scores, without the schedule. */
 export interface Scoring {
@@ -11,10 +22,17 @@ export interface Scoring {
   readonly topK: number;
   /** 1 = off. */
   readonly topP: number;
+  /** Whether topP comes before topK. */
+  readonly topPFirst: boolean;
+  /** Whether confidences are of the distribution before temperature and filters. */
+  readonly rawConfidence: boolean;
   readonly greedy: boolean;
 }
 
-export type ScoringOptions = Pick<SamplingOptions, 'temperature' | 'topK' | 'topP' | 'greedy'>;
+export type ScoringOptions = Pick<
+  SamplingOptions,
+  'temperature' | 'topK' | 'topP' | 'filterOrder' | 'confidence' | 'greedy'
+>;
 
 /** Validates the scoring options and fills in the defaults. */
 export function readScoring(options: ScoringOptions): Scoring {
@@ -27,6 +45,8 @@ export function readScoring(options: ScoringOptions): Scoring {
     temperature: temperature === 0 ? 1 : temperature,
     topK: Math.min(topK, 2 ** 31 - 1),
     topP: topP === 0 ? 1 : topP,
+    topPFirst: wordOption('filterOrder', options.filterOrder ?? 'top-k', ['top-k', 'top-p']) === 'top-p',
+    rawConfidence: wordOption('confidence', options.confidence ?? 'filtered', ['filtered', 'raw']) === 'raw',
     greedy: greedy || temperature === 0,
   };
 }
@@ -51,22 +71,71 @@ export interface Sampling extends Scoring {
   /** null = the default, which depends on the canvas. */
   readonly steps: number | null;
   readonly rule: Rule;
+  readonly counting: Counting;
   /** null = no blocks. */
-  readonly blockLength: number | null;
+  readonly blocks: BlockRule | null;
+  /** 0 = off. */
+  readonly algTemp: number;
+  /** 0 = off. */
+  readonly cfgScale: number;
+  readonly suppressEos: boolean | 'first';
+  readonly zeroEosConfidence: boolean;
+  readonly editing: Required<Editing> | null;
+  readonly remask: boolean;
+  readonly idleSteps: 'skip' | 'until-filled' | 'run';
   readonly seed: bigint;
   readonly initialFrame: boolean;
   readonly signal: AbortSignal | undefined;
 }
 
 /** Validates `SamplingOptions` and fills in the defaults that do not depend on the canvas. */
-export function readSampling(options: SamplingOptions): Sampling {
+export function readSampling(given: SamplingOptions, preset: Preset = {}): Sampling {
+  const options = withDefaults(given, preset);
   const steps = options.steps === undefined ? null : integerOption('steps', options.steps, 0, 2 ** 31 - 1);
-  return {
+  const idleSteps = wordOption('idleSteps', options.idleSteps ?? 'skip', ['skip', 'until-filled', 'run']);
+  const sampling: Sampling = {
     ...readScoring(options),
     ...readSchedule(options.schedule),
+    counting: readCounts(options.counts),
     steps,
+    algTemp: numberOption('algTemp', options.algTemp ?? 0, 0, 3.4e38),
+    cfgScale: numberOption('cfgScale', options.cfgScale ?? 0, 0, 3.4e38),
+    suppressEos:
+      options.suppressEos === 'first' ? 'first' : booleanOption('suppressEos', options.suppressEos, false),
+    zeroEosConfidence: booleanOption('zeroEosConfidence', options.zeroEosConfidence, false),
+    editing: readEditing(options.editing ?? null),
+    remask: booleanOption('remask', options.remask, false),
+    idleSteps,
     seed: readSeed(options.seed),
     initialFrame: booleanOption('initialFrame', options.initialFrame, false),
     signal: signalOption(options.signal),
+  };
+  if (sampling.algTemp > 0 && (sampling.rule.limit !== 'keep' || sampling.rule.order === 'random')) {
+    throw new TypeError(
+      `algTemp needs a schedule by entropy, confidence or margin, but it is ${quote(options.algTemp)} with ${quote(options.schedule)}`,
+    );
+  }
+  return sampling;
+}
+
+/** The sampling options that are given, and the preset's others. Each is read once, wherever it is defined. */
+function withDefaults(given: SamplingOptions, preset: Preset): SamplingOptions {
+  const names = Object.keys(samplingNames) as (keyof SamplingOptions)[];
+  const own = Object.fromEntries(names.map((name) => [name, given[name]]));
+  return {
+    ...own,
+    ...Object.fromEntries(Object.entries(preset).filter(([name]) => own[name] === undefined)),
+  };
+}
+
+function readEditing(editing: Editing | null): Required<Editing> | null {
+  if (editing === null) return null;
+  const { threshold, maxPostSteps = 16 } = optionsObject('editing', editing, {
+    threshold: true,
+    maxPostSteps: true,
+  });
+  return {
+    threshold: numberOption('editing.threshold', threshold, 0, 1),
+    maxPostSteps: integerOption('editing.maxPostSteps', maxPostSteps, 0, 2 ** 31 - 1),
   };
 }

@@ -1,6 +1,13 @@
 import type { StepPlan } from '../../types/native';
 import type { Schedule, SimpleSchedule } from '../api/types';
-import { integerOption, numberOption, optionsObject, quote, wordOption } from '../support/validate';
+import {
+  booleanOption,
+  integerOption,
+  numberOption,
+  optionsObject,
+  quote,
+  wordOption,
+} from '../support/validate';
 import {
   plainTypes,
   type ScheduleEntry,
@@ -12,21 +19,23 @@ import {
 /** How the masked positions of one block are committed: by a linear plan of counts in some order, or by a bound. */
 export type Rule =
   | { readonly limit: 'keep'; readonly order: StepPlan['order'] }
-  | { readonly limit: 'gamma' | 'tau'; readonly value: number };
+  | { readonly limit: 'gamma'; readonly value: number }
+  | {
+      readonly limit: 'tau';
+      readonly value: number;
+      readonly strict: boolean;
+      /** How many are committed at least; null = as many as a linear plan would commit. */
+      readonly atLeast: number | null;
+    };
 
-/** The part of a `StepPlan` that a schedule decides. */
-export type RoundPlan = Pick<StepPlan, 'order' | 'limit' | 'value'>;
-
-/** A run of masked positions that is filled before the next one begins. */
-export interface Block {
-  /** Its first position, as an index into the masked positions of the whole canvas. */
-  readonly start: number;
-  /** Number of its positions. */
-  readonly size: number;
-  /** Rounds planned before it. */
-  readonly before: number;
-  /** Rounds planned for it, at least 1. */
-  readonly rounds: number;
+/** How a canvas is cut into blocks that are filled from left to right. */
+export interface BlockRule {
+  /** Positions per block. */
+  readonly length: number;
+  /** Rounds of each; null = shares of all steps. */
+  readonly steps: number | null;
+  readonly from: 'masked' | 'canvas';
+  readonly window: 'canvas' | 'block';
 }
 
 const types = scheduleTable.map(({ type }) => type);
@@ -48,8 +57,8 @@ function objectForm({ type, parameter }: ScheduleEntry): string {
   return parameter === null ? `'${type}'` : `{ type: '${type}', ${parameter.name}: ${parameter.suggested} }`;
 }
 
-/** Validates a schedule; `blockLength` is null without blocks. */
-export function readSchedule(schedule: Schedule = 'entropy'): { rule: Rule; blockLength: number | null } {
+/** Validates a schedule; `blocks` is null without blocks. */
+export function readSchedule(schedule: Schedule = 'entropy'): { rule: Rule; blocks: BlockRule | null } {
   if (typeof schedule !== 'string' && (typeof schedule !== 'object' || schedule === null)) {
     throw new TypeError(`schedule must be a name or an object with a type, not ${quote(schedule)}`);
   }
@@ -60,7 +69,8 @@ export function readSchedule(schedule: Schedule = 'entropy'): { rule: Rule; bloc
   const names = {
     type: true,
     ...(parameter && { [parameter.name]: true }),
-    ...(!plan && { schedule: true }),
+    ...(type === 'threshold' && { strict: true, atLeast: true }),
+    ...(!plan && { schedule: true, steps: true, from: true, window: true }),
   };
   optionsObject<object>('schedule', given, names as object);
   const value = parameter && readParameter(parameter, given[parameter.name]);
@@ -70,11 +80,30 @@ export function readSchedule(schedule: Schedule = 'entropy'): { rule: Rule; bloc
     if ((inner as { type?: unknown } | undefined)?.type === type) {
       throw new TypeError(`schedule.schedule must not be ${type} again, but it is ${quote(inner)}`);
     }
-    return { rule: readSchedule(inner).rule, blockLength: value };
+    return { rule: readSchedule(inner).rule, blocks: readBlocks(value as number, given) };
   }
-  const rule: Rule =
-    'order' in plan ? { limit: 'keep', order: plan.order } : { limit: plan.limit, value: value as number };
-  return { rule, blockLength: null };
+  if ('order' in plan) return { rule: { limit: 'keep', order: plan.order }, blocks: null };
+  if (plan.limit === 'gamma') return { rule: { limit: 'gamma', value: value as number }, blocks: null };
+  const strict = booleanOption('schedule.strict', given.strict as boolean | undefined, false);
+  const { atLeast = 1 } = given;
+  const counted = atLeast === 'counts';
+  const rule: Rule = {
+    limit: 'tau',
+    value: value as number,
+    strict,
+    atLeast: counted ? null : integerOption('schedule.atLeast', atLeast, 1, 2 ** 31 - 1),
+  };
+  return { rule, blocks: null };
+}
+
+function readBlocks(length: number, given: Record<string, unknown>): BlockRule {
+  const { steps, from = 'masked', window = 'canvas' } = given;
+  return {
+    length,
+    steps: steps === undefined ? null : integerOption('schedule.steps', steps, 1, 2 ** 31 - 1),
+    from: wordOption('schedule.from', from, ['masked', 'canvas']),
+    window: wordOption('schedule.window', window, ['canvas', 'block']),
+  };
 }
 
 function readParameter(parameter: ScheduleParameter, value: unknown): number {
@@ -86,73 +115,4 @@ function readParameter(parameter: ScheduleParameter, value: unknown): number {
     throw new RangeError(`${name} must be above ${min}, not ${quote(value)}`);
   }
   return number;
-}
-
-/**
- * How many of `total` positions stay masked after round `round` of `rounds`. Computed in f32, as in the reference:
- * 100 positions and 50 rounds leave 58 at round 21, whereas f64 gives 57.
- */
-export function keepCount(total: number, rounds: number, round: number): number {
-  return Math.trunc(Math.fround(Math.fround((rounds - round) / rounds) * total));
-}
-
-/** Plans round `round` (1 … `rounds`) of a block of `total` positions; the last one commits all that are left. */
-export function planRound(rule: Rule, total: number, rounds: number, round: number): RoundPlan {
-  if (rule.limit === 'keep') {
-    return { order: rule.order, limit: 'keep', value: keepCount(total, rounds, round) };
-  }
-  if (round === rounds) return { order: 'confidence', limit: 'keep', value: 0 };
-  return { order: 'confidence', limit: rule.limit, value: rule.value };
-}
-
-/**
- * The first round from `round` on that can commit something while `left` of a block's `total` positions are
- * masked. Counts determine that before the forward pass; bounds do not, so the result is `round`.
- */
-export function nextRound(rule: Rule, total: number, rounds: number, round: number, left: number): number {
-  if (rule.limit !== 'keep') return round;
-  let low = round;
-  let high = rounds;
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    if (keepCount(total, rounds, middle) < left) high = middle;
-    else low = middle + 1;
-  }
-  return low;
-}
-
-/**
- * Cuts `total` masked positions into blocks of `length` (null: a single one), the last of which may be shorter,
- * and shares `steps` rounds among them in proportion to size: by largest remainders, the earlier block first,
- * at least one each. With fewer steps than blocks every block gets one round, so there are as many rounds as
- * blocks; otherwise the shares add up to `steps`. 0 steps count as 1.
- */
-export function planBlocks(total: number, steps: number, length: number | null): Block[] {
-  if (total === 0) return [];
-  const full = length ?? total;
-  const sizes = Array.from({ length: Math.ceil(total / full) }, (_, i) => Math.min(full, total - i * full));
-  const shares = shareSteps(sizes, Math.max(steps, sizes.length));
-  let before = 0;
-  return sizes.map((size, i) => {
-    const rounds = shares[i] as number;
-    before += rounds;
-    return { start: i * full, size, before: before - rounds, rounds };
-  });
-}
-
-/** Sizes are equal except for a shorter last one and `steps` ≥ blocks, so only the last share can fall below 1. */
-function shareSteps(sizes: readonly number[], steps: number): number[] {
-  const total = sizes.reduce((sum, size) => sum + size, 0);
-  const quotas = sizes.map((size) => (steps * size) / total);
-  const shares = quotas.map((quota) => Math.max(1, Math.floor(quota)));
-  let rest = steps - shares.reduce((sum, share) => sum + share, 0);
-  const need = (i: number) => (quotas[i] as number) - (shares[i] as number);
-  const neediest = [...sizes.keys()].sort((a, b) => need(b) - need(a));
-  for (const i of rest > 0 ? neediest : neediest.reverse()) {
-    if (rest === 0) break;
-    if (rest < 0 && shares[i] === 1) continue;
-    shares[i] = (shares[i] as number) + Math.sign(rest);
-    rest -= Math.sign(rest);
-  }
-  return shares;
 }

@@ -16,6 +16,7 @@ import {
   wordOption,
 } from '../support/validate';
 import { readScoring, readSeed } from './sampling-options';
+import { plainCanvas, plainPlan } from './state';
 
 /**
  * Computes from the logits of a canvas what one step would commit: the same rule that the loop uses, without a model.
@@ -38,7 +39,8 @@ export async function scoreAndUnmask(logits: Float32Array, request: UnmaskReques
   tokenList('tokens', tokens, vocabulary);
   const masked = positionList('masked', options.masked, tokens.length);
   refuseUnsorted(options.masked, masked);
-  const canvas: StepCanvas = { tokens, masked, plan: readPlan(options, masked, tokens.length, vocabulary) };
+  const plan = readPlan(options, masked, tokens.length, vocabulary);
+  const canvas: StepCanvas = { tokens, masked, plan, ...plainCanvas };
   if (masked.length === 0) {
     const none = new Int32Array();
     const nothing = new Float32Array();
@@ -65,6 +67,7 @@ function readPlan(request: UnmaskRequest, masked: Int32Array, length: number, vo
     'random',
   ]);
   return {
+    ...plainPlan,
     ...readScoring(request),
     ...limit,
     order,

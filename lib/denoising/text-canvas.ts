@@ -1,17 +1,15 @@
-import type { FillOptions, GenerateOptions, InfillInput, Template } from '../api/types';
+import type { ChatOptions, FillOptions, InfillInput, Template } from '../api/types';
 import type { GivenText } from '../checkpoint/tokenizer/text-workers';
 import { withoutBrokenEnd } from '../checkpoint/tokenizer/token-bytes';
 import type { Tokenizer } from '../checkpoint/tokenizer/tokenizer';
 import { infillInputNames } from '../support/option-names';
-import { integerOption, optionsObject, quote, stringOption, wordOption } from '../support/validate';
+import { integerOption, optionsObject, quote, stringOption } from '../support/validate';
 import { buildCanvas, type Canvas, type CanvasModel, checkCanvas, neededMask } from './canvas';
 import { endsText } from './end-tokens';
 
 /** The part of a model that text canvases depend on. */
 export interface TextModel extends CanvasModel {
   readonly tokenizer: Pick<Tokenizer, 'decode' | 'decodeCanvas' | 'decodeParts' | 'idOf'>;
-  /** Contains `{prompt}`. */
-  readonly taskTemplate: string;
 }
 
 /** A text canvas whose arguments are validated, and whose texts are still to be tokenized. */
@@ -39,48 +37,45 @@ export interface AnswerCanvas extends TextCanvas {
   settled(tokens: Int32Array, masked: Uint8Array): string;
 }
 
-/** The prompt template that RND1 was trained with. */
-export const defaultTaskTemplate = 'Question: {prompt}\nAnswer:';
+/** A text that the model goes on with. */
+export interface Prompt {
+  readonly text: string;
+  /** Whether white space around the answer belongs to the format of the prompt. */
+  readonly trimmed: boolean;
+}
 
 /**
- * The canvas of `generate`: the prompt, by default in the task template, then masked positions. Without a prompt
- * there is no template either, and position 0, which nothing predicts, holds BOS or `<|endoftext|>`.
+ * The canvas of `generate` and `chat`: the prompt, then masked positions. Without a prompt position 0, which nothing
+ * predicts, holds BOS or `<|endoftext|>`.
  */
-export function generateCanvas(
-  prompt: string,
-  options: GenerateOptions,
+export function answerCanvas(
+  prompt: Prompt,
+  end: Pick<ChatOptions, 'maxNewTokens' | 'addEos' | 'reserveEnd'>,
   model: TextModel,
 ): TextPlan<AnswerCanvas> {
-  stringOption('prompt', prompt);
-  const mode = wordOption('mode', options.mode ?? 'task', ['task', 'completion']);
-  const { maxNewTokens, addEos, reserveEnd } = options;
-  const asked = mode === 'task' && prompt !== '';
-  const text = asked ? model.taskTemplate.replaceAll('{prompt}', () => prompt) : prompt;
-  const end = { maxNewTokens, addEos, reserveEnd };
   return {
-    texts: [{ text, continues: false }],
-    layOut: ([prefix]) => continuation({ wrapped: text, asked }, prefix as Int32Array, end, model),
+    texts: [{ text: prompt.text, continues: false }],
+    layOut: ([prefix]) => continuation(prompt, prefix as Int32Array, end, model),
   };
 }
 
 function continuation(
-  { wrapped, asked }: { readonly wrapped: string; readonly asked: boolean },
+  { text: prompt, trimmed }: Prompt,
   prefix: Int32Array,
-  end: Pick<GenerateOptions, 'maxNewTokens' | 'addEos' | 'reserveEnd'>,
+  { maxNewTokens, addEos, reserveEnd }: Pick<ChatOptions, 'maxNewTokens' | 'addEos' | 'reserveEnd'>,
   model: TextModel,
 ): AnswerCanvas {
   const { tokenizer } = model;
   const start = prefix.length > 0 ? { prefix } : { bosTokenId: startToken(model) };
-  const canvas = buildCanvas({ ...start, ...end }, model);
+  const canvas = buildCanvas({ ...start, maxNewTokens, addEos, reserveEnd }, model);
   const first = canvas.masked[0] ?? canvas.tokens.length;
   const special = { skipSpecialTokens: true, continues: prefix.length > 0 };
-  // The space after the template's last colon belongs to the template.
-  const answer = (text: string) => (asked ? text.trim() : text);
+  const answer = (text: string) => (trimmed ? text.trim() : text);
   return {
     canvas,
     banned: bannedTokens(canvas, false),
     render: (tokens, masked) =>
-      wrapped + tokenizer.decodeCanvas(tokens.subarray(first), masked.subarray(first), special),
+      prompt + tokenizer.decodeCanvas(tokens.subarray(first), masked.subarray(first), special),
     written(tokens, masked) {
       const end = canvas.masked.find(
         (position) => masked[position] === 0 && endsText(canvas, tokens[position] as number),

@@ -1,6 +1,8 @@
+import { chatMl } from './chat-markers';
 import type { Family } from './family';
 import { qwenNames } from './names';
 import { ownPosition } from './prediction';
+import { lladaPreset } from './presets';
 import { readQwen3 } from './qwen';
 
 /**
@@ -13,5 +15,7 @@ export const a2dQwen3: Family = {
   modelTypes: ['a2d-qwen3'],
   names: qwenNames,
   tokens: {},
+  preset: { ...lladaPreset, counts: 'rounded' },
+  chat: chatMl,
   read: (fields) => readQwen3(fields, { block: 0, prediction: ownPosition }),
 };

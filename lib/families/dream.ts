@@ -1,3 +1,4 @@
+import { dreamMarkers } from './chat-markers';
 import { refuse, refuseUnsupported } from './demands';
 import type { Family } from './family';
 import { qwenNames } from './names';
@@ -15,6 +16,13 @@ export const dream: Family = {
     'layers.N.attention.valueBias': 'model.layers.N.self_attn.v_proj.bias',
   },
   tokens: { mask: 151666, eos: [151643], pad: 151643 },
+  preset: {
+    schedule: 'entropy',
+    counts: { type: 'linear' },
+    filterOrder: 'top-p',
+    reserveEnd: false,
+  },
+  chat: dreamMarkers,
   read(fields) {
     refuseUnsupported(fields, { biases: true });
     refuse(fields, ['use_mrope']);

@@ -1,4 +1,5 @@
 import type { Architecture } from '../../types/native';
+import type { GenerateOptions, SamplingOptions } from '../api/types';
 import type { Fields } from '../support/fields';
 
 /**
@@ -13,6 +14,18 @@ export interface KnownTokens {
   readonly eos?: readonly number[];
   readonly pad?: number;
   readonly bos?: number;
+}
+
+/** Options that are the default of a family's models: its own sampler. */
+export type Preset = Omit<SamplingOptions, 'seed' | 'initialFrame' | 'signal'> &
+  Pick<GenerateOptions, 'reserveEnd' | 'stopAtEos'>;
+
+/** How a family's instruction-tuned models mark the turns of a conversation. */
+export interface ChatMarkers {
+  /** The token that ends a turn, as tokenizer.json spells it. It ends a text, whether or not the files say so. */
+  readonly endOfTurn: string;
+  /** The chat template of checkpoints without one, in Jinja. @default none */
+  readonly template?: string;
 }
 
 /** Models whose config.json and tensors are written alike. */
@@ -33,6 +46,10 @@ export interface Family {
   readonly names: TensorNames;
   /** Used for tokens that no file names, if they are in the vocabulary. */
   readonly tokens: KnownTokens;
+  /** Defaults of sampling options (docs/sampling.md). */
+  readonly preset: Preset;
   /** Whether a checkpoint without a mask token is refused. @default false */
   readonly needsMask?: boolean;
+  /** @default none: the files say all */
+  readonly chat?: ChatMarkers;
 }

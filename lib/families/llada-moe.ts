@@ -1,9 +1,11 @@
 import type { DenseDescription } from '../../types/native';
 import type { Fields } from '../support/fields';
+import { roleMarkers } from './chat-markers';
 import { demand, demandGiven, refuse, refuseUnsupported, SHARED_EXPERTS } from './demands';
 import type { Family } from './family';
 import { qwenNames } from './names';
 import { ownPosition } from './prediction';
+import { lladaPreset } from './presets';
 import { architectureOf, attentionOf, readExperts, readSizes } from './sizes';
 
 /**
@@ -23,6 +25,8 @@ export const lladaMoe: Family = {
   },
   names: qwenNames,
   tokens: { mask: 156895, eos: [156892], pad: 156892 },
+  preset: lladaPreset,
+  chat: roleMarkers,
   read(fields) {
     refuseUnsupported(fields);
     refuse(fields, ['clip_qkv', 'moe_router_enable_expert_bias', ...SHARED_EXPERTS]);

@@ -1,6 +1,8 @@
+import { headerMarkers } from './chat-markers';
 import { demand, demandGiven, refuse, refuseUnsupported } from './demands';
 import type { Family } from './family';
 import { ownPosition } from './prediction';
+import { lladaPreset } from './presets';
 import { architectureOf, attentionOf, readSizes } from './sizes';
 
 const block = 'model.transformer.blocks.N';
@@ -25,6 +27,8 @@ export const llada: Family = {
     head: 'model.transformer.ff_out.weight',
   },
   tokens: { mask: 126336, eos: [126081, 126348], pad: 126081, bos: 126080 },
+  preset: lladaPreset,
+  chat: headerMarkers,
   read(fields) {
     refuseUnsupported(fields);
     // A norm of whole queries and keys, not of heads.

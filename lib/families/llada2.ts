@@ -1,9 +1,11 @@
 import type { AttentionDescription, ExpertsDescription, RouterDescription } from '../../types/native';
 import type { Fields } from '../support/fields';
+import { roleMarkers } from './chat-markers';
 import { demand, demandGiven, refuse, refuseUnsupported } from './demands';
 import type { Family } from './family';
 import { qwenNames } from './names';
 import { ownPosition } from './prediction';
+import { blocksPreset } from './presets';
 import { architectureOf, attentionOf, readExperts, readSizes, ropeParameters, type Sizes } from './sizes';
 
 const layer = 'model.layers.N';
@@ -32,6 +34,8 @@ export const llada2: Family = {
     'layers.N.mlp.shared.down': `${layer}.mlp.shared_experts.down_proj.weight`,
   },
   tokens: { mask: 156895, eos: [156892], pad: 156892 },
+  preset: blocksPreset({ length: blockLength, steps: 32, tau: 0.95 }),
+  chat: { endOfTurn: roleMarkers.endOfTurn },
   read(fields) {
     const partialRotaryFactor = readPartialRotaryFactor(fields);
     refuseUnsupported(fields, { idleWindow: true, partialRotaryFactor });

@@ -1,3 +1,4 @@
+import { chatMl } from './chat-markers';
 import type { Family } from './family';
 import { qwenNames } from './names';
 import { nextPosition } from './prediction';
@@ -10,5 +11,7 @@ export const qwen3Moe: Family = {
   modelTypes: ['qwen3_moe'],
   names: qwenNames,
   tokens: {},
+  preset: { reserveEnd: false },
+  chat: chatMl,
   read: (fields) => readQwen3Moe(fields, { block: 1, prediction: nextPosition }),
 };

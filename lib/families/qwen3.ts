@@ -1,3 +1,4 @@
+import { chatMl } from './chat-markers';
 import type { Family } from './family';
 import { qwenNames } from './names';
 import { nextPosition } from './prediction';
@@ -10,5 +11,7 @@ export const qwen3: Family = {
   modelTypes: ['qwen3'],
   names: qwenNames,
   tokens: {},
+  preset: { reserveEnd: false },
+  chat: chatMl,
   read: (fields) => readQwen3(fields, { block: 1, prediction: nextPosition }),
 };

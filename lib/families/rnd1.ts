@@ -11,6 +11,7 @@ export const rnd1: Family = {
   modelTypes: ['rnd1'],
   names: qwenNames,
   tokens: {},
+  preset: {},
   needsMask: true,
   read(fields) {
     refuseUnsupported(fields);

@@ -5,7 +5,7 @@ import { FairLine, type InLine } from '../support/fair-line';
 import { ownerOf } from '../support/owners';
 
 /**
- * Maximum number of rows (tokens of all canvases) in one native step. Bounds the workspace and the time that a new
+ * Maximum number of rows (tokens of all canvases that are computed) in one native step. Bounds the workspace and the time that a new
  * canvas waits; beyond a few thousand rows weights are reused so often that more rows gain nothing. A longer canvas
  * runs alone.
  */
@@ -13,7 +13,7 @@ export const maxRowsPerStep = 4096;
 
 /** The part of a native session that the batcher uses. */
 export interface StepSession {
-  step(canvases: readonly StepCanvas[], abort: AbortFlag | null): Promise<StepResult[]>;
+  step(canvases: readonly StepCanvas[], block: number | null, abort: AbortFlag | null): Promise<StepResult[]>;
 }
 
 export interface BatcherOptions {
@@ -26,8 +26,13 @@ export interface BatcherOptions {
 /** Creates the flag that native code polls. */
 export type MakeAbortFlag = () => AbortFlag;
 
+/** A canvas, and the block of the attention mask instead of the model's own; only canvases of the same block share a step. */
+export interface BlockCanvas extends StepCanvas {
+  readonly block: number | null;
+}
+
 interface Request extends InLine {
-  readonly canvas: StepCanvas;
+  readonly canvas: BlockCanvas;
   resolve(result: StepResult): void;
   reject(reason: unknown): void;
   /** Resolved, aborted or disposed: a result is no longer awaited. */
@@ -60,7 +65,7 @@ export class Batcher {
    * One step of one canvas. Aborting rejects with `signal.reason` at once and does not affect the other canvases:
    * the native step itself is only aborted when no call awaits any of its canvases.
    */
-  step(canvas: StepCanvas, signal?: AbortSignal): Promise<StepResult> {
+  step(canvas: BlockCanvas, signal?: AbortSignal): Promise<StepResult> {
     return new Promise((resolve, reject) => {
       if (this.#disposed) throw disposed();
       signal?.throwIfAborted();
@@ -72,7 +77,7 @@ export class Batcher {
       const request: Request = {
         canvas,
         owner: ownerOf(signal),
-        size: canvas.tokens.length,
+        size: rowsOf(canvas),
         settled: false,
         resolve(result) {
           settle();
@@ -113,7 +118,7 @@ export class Batcher {
   }
 
   async #run(): Promise<void> {
-    const requests = this.#waiting.take(this.#maxRows);
+    const requests = this.#waiting.take(this.#maxRows, (a, b) => a.canvas.block === b.canvas.block);
     if (requests.length === 0) return;
     await this.#runTogether(requests);
     this.#running = null;
@@ -128,6 +133,7 @@ export class Batcher {
     try {
       const results = await this.#session.step(
         requests.map(({ canvas }) => canvas),
+        requests[0]?.canvas.block ?? null,
         flag,
       );
       this.#onStep(report(requests, results, (performance.now() - start) / 1000));
@@ -146,15 +152,27 @@ export class Batcher {
   }
 }
 
+/** Rows that a step computes for a canvas. */
+const rowsOf = ({ tokens, cache, guidance }: StepCanvas) =>
+  (cache?.rows ?? tokens).length * (guidance === null ? 1 : 2);
+
 function report(requests: readonly Request[], results: readonly StepResult[], seconds: number): StepReport {
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   return {
     canvases: requests.length,
-    rows: sum(requests.map(({ canvas }) => canvas.tokens.length)),
+    rows: sum(requests.map(({ size }) => size)),
     masked: sum(requests.map(({ canvas }) => canvas.masked.length)),
     committed: sum(results.map(({ committed, notFinite }) => (notFinite ? 0 : committed.length))),
+    edited: sum(requests.map(({ canvas }, i) => edits(canvas, results[i] as StepResult))),
     seconds,
   };
+}
+
+/** How many of a step's commits replaced another token. */
+function edits({ plan: { editable } }: StepCanvas, { committed, notFinite }: StepResult): number {
+  if (editable === null || notFinite) return 0;
+  const written = new Set(editable);
+  return committed.filter((position) => written.has(position)).length;
 }
 
 function disposed(): RND1Error {

@@ -1,4 +1,4 @@
-import type { FloatType, QuantizedType } from '../../types/native';
+import type { FloatType, NativeTensor, QuantizedType } from '../../types/native';
 import type { DType } from '../api/types';
 import type { Quantization } from '../checkpoint/quantization';
 import type { SelectedTensors } from '../checkpoint/tensors';
@@ -12,6 +12,8 @@ export interface ChosenDtypes {
   readonly weights: FloatType | QuantizedType;
   /** How unquantized weights are quantized while they are loaded; null if they are not. */
   readonly quantize: Quantization | null;
+  /** Whether weights in blocks of a GGUF file are quantized as `SelectedTensors.kept` says. */
+  readonly keeps: boolean;
 }
 
 const isQuantized = (dtype: string): dtype is QuantizedType => dtype === 'q8' || dtype === 'q4';
@@ -20,15 +22,45 @@ const isQuantized = (dtype: string): dtype is QuantizedType => dtype === 'q8' ||
 export function chooseDtypes(
   folder: string,
   asked: DType,
-  { dtype, weights }: Pick<SelectedTensors, 'dtype' | 'weights'>,
+  { dtype, weights, kept }: Pick<SelectedTensors, 'dtype' | 'weights' | 'kept'>,
 ): ChosenDtypes {
-  if (!isQuantized(asked)) return { computeDtype: asked === 'auto' ? dtype : asked, weights, quantize: null };
-  if (!isQuantized(weights)) {
-    return { computeDtype: dtype, weights: asked, quantize: { dtype: asked, group: 64 } };
+  const inBlocks = kept.size > 0;
+  if (asked === 'auto') return { computeDtype: dtype, weights, quantize: null, keeps: inBlocks };
+  if (!isQuantized(asked)) {
+    return { computeDtype: asked, weights: inBlocks ? asked : weights, quantize: null, keeps: false };
   }
-  if (weights === asked) return { computeDtype: dtype, weights, quantize: null };
+  if (inBlocks || !isQuantized(weights)) {
+    // The groups of blocks, so that their integers can be kept.
+    const quantize: Quantization = { dtype: asked, group: inBlocks ? 32 : 64 };
+    return { computeDtype: dtype, weights: asked, quantize, keeps: false };
+  }
+  if (weights === asked) return { computeDtype: dtype, weights, quantize: null, keeps: false };
   throw new RND1Error(
     'unsupported_model',
     `${folder}: dtype '${asked}' is requested, but the weights are ${weights} already; quantize the original checkpoint`,
   );
 }
+
+/** The tensors to load, with what the choice makes of weights in blocks. */
+export function tensorsFor(
+  { tensors, kept }: Pick<SelectedTensors, 'tensors' | 'kept'>,
+  { computeDtype, keeps }: ChosenDtypes,
+): readonly NativeTensor[] {
+  if (kept.size === 0 && !tensors.some(isInBlocks)) return tensors;
+  return tensors.map((tensor) => {
+    if (isQuantized(tensor.dtype)) return tensor;
+    const quantize = keeps ? kept.get(tensor.role) : undefined;
+    const dtype = isInBlocks(tensor) ? computeDtype : tensor.dtype;
+    return { ...tensor, dtype, ...(quantize && { quantize }) } as NativeTensor;
+  });
+}
+
+/** Bytes of tensors in memory if none is quantized. */
+export function unquantizedBytes(tensors: readonly NativeTensor[]): number {
+  return tensors.reduce(
+    (sum, { shape, dtype }) => sum + shape.reduce((product, size) => product * size, dtype === 'f32' ? 4 : 2),
+    0,
+  );
+}
+
+const isInBlocks = (tensor: NativeTensor) => 'blocks' in tensor && tensor.blocks !== undefined;

@@ -15,13 +15,17 @@ export type RND1ErrorCode =
   | 'io'
   /** Tokenizing a text exceeded its limit of time (see `LoadOptions.promptTimeout`) or memory. */
   | 'prompt_too_expensive'
+  /** The chat template refuses the messages, or takes too long. */
+  | 'chat_template_failed'
+  /** Neither the checkpoint nor its family has a chat template: it is a base model. */
+  | 'chat_template_missing'
   | HubErrorCode;
 
 /** Why a checkpoint could not be fetched from the hub. */
 export type HubErrorCode =
   /** The hub requires a token, or the given token has no access to the model. */
   | 'access_denied'
-  /** No such model, revision or file. */
+  /** No such model, revision or file on the hub or, to remove it, in the cache. */
   | 'not_found'
   /** The hub is needed, but HF_HUB_OFFLINE or `offline` forbids access. */
   | 'offline'
@@ -29,7 +33,12 @@ export type HubErrorCode =
   | 'network';
 
 /** Codes that the addon reports. */
-const codes: ReadonlySet<string> = new Set<Exclude<RND1ErrorCode, HubErrorCode | 'prompt_too_expensive'>>([
+type NativeCode = Exclude<
+  RND1ErrorCode,
+  HubErrorCode | 'prompt_too_expensive' | 'chat_template_failed' | 'chat_template_missing'
+>;
+
+const codes: ReadonlySet<string> = new Set<NativeCode>([
   'invalid_checkpoint',
   'unsupported_model',
   'tokenizer_missing',

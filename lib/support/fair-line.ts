@@ -56,12 +56,16 @@ export class FairLine<T extends InLine> {
     this.#size--;
   }
 
-  /** Removes and returns the next items that fit into `room` together, at least one if any wait. */
-  take(room: number): T[] {
+  /**
+   * Removes and returns the next items that fit into `room` together, at least one if any wait. The first one that does
+   * not go with those before it waits for the next turn, as do all behind it.
+   */
+  take(room: number, together: (first: T, next: T) => boolean = () => true): T[] {
     const taken: T[] = [];
     let left = room;
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      if (taken.length > 0 && next.size > left) break;
+      const [first] = taken;
+      if (first !== undefined && (next.size > left || !together(first, next))) break;
       left -= next.size;
       taken.push(next);
       this.remove(next);

@@ -1,4 +1,6 @@
 import type {
+  ChatMessage,
+  ChatOptions,
   DownloadOptions,
   FillOptions,
   ForwardOptions,
@@ -18,13 +20,25 @@ import type {
 /** All property names of an options type; an incomplete list does not compile. */
 type Names<T> = Readonly<Record<keyof T, true>>;
 
-const sampling: Names<SamplingOptions> = {
+export const samplingNames: Names<SamplingOptions> = {
   steps: true,
   schedule: true,
+  counts: true,
   temperature: true,
   topK: true,
   topP: true,
+  filterOrder: true,
+  confidence: true,
   greedy: true,
+  algTemp: true,
+  cfgScale: true,
+  suppressEos: true,
+  zeroEosConfidence: true,
+  editing: true,
+  remask: true,
+  idleSteps: true,
+  cache: true,
+  refresh: true,
   seed: true,
   initialFrame: true,
   signal: true,
@@ -43,6 +57,7 @@ export const loadNames: Names<LoadOptions> = {
   threads: true,
   mmap: true,
   maxRowsPerStep: true,
+  maxCacheBytes: true,
   promptTimeout: true,
   specialTokens: true,
   onProgress: true,
@@ -60,21 +75,24 @@ export const quantizeNames: Names<QuantizeOptions> = {
   signal: true,
 };
 
-export const generateNames: Names<GenerateOptions> = {
-  ...sampling,
-  mode: true,
+const answering: Names<Omit<GenerateOptions, 'mode'>> = {
+  ...samplingNames,
   maxNewTokens: true,
   addEos: true,
   reserveEnd: true,
   stopAtEos: true,
 };
 
+export const generateNames: Names<GenerateOptions> = { ...answering, mode: true };
+export const chatNames: Names<ChatOptions> = { ...answering, templateVariables: true };
+export const messageNames: Names<ChatMessage> = { role: true, content: true };
+
 export const infillInputNames: Names<InfillInput> = { prefix: true, suffix: true, length: true };
-export const infillNames: Names<InfillOptions> = sampling;
-export const fillNames: Names<FillOptions> = { ...sampling, hole: true, tokensPerHole: true };
+export const infillNames: Names<InfillOptions> = samplingNames;
+export const fillNames: Names<FillOptions> = { ...samplingNames, hole: true, tokensPerHole: true };
 
 export const tokenNames: Names<TokenOptions> = {
-  ...sampling,
+  ...samplingNames,
   maskTokenId: true,
   eosTokenId: true,
   padTokenId: true,
@@ -88,7 +106,12 @@ export const tokenNames: Names<TokenOptions> = {
   addEos: true,
   reserveEnd: true,
   stopAtEos: true,
+  cutAtEos: true,
   banned: true,
+  zeroConfidence: true,
+  fillPrefix: true,
+  predictionShift: true,
+  draws: true,
 };
 
 export const forwardNames: Names<ForwardOptions> = {
@@ -109,6 +132,8 @@ export const unmaskNames: Names<UnmaskRequest> = {
   temperature: true,
   topK: true,
   topP: true,
+  filterOrder: true,
+  confidence: true,
   greedy: true,
   seed: true,
   round: true,

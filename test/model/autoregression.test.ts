@@ -76,6 +76,99 @@ describe.each(traces)('%s', (name) => {
   });
 });
 
+describe('with and without a cache', () => {
+  const prefix = [319, 212, 17, 4, 88, 301, 12];
+  const greedy = { prefix, maxNewTokens: 12, initialFrame: true, stopAtEos: false, seed: 3 };
+
+  /** What one run computes: rows of each step, and the most bytes in use. */
+  async function counted(model: DiffusionLM, options: Parameters<DiffusionLM['denoiseTokens']>[0]) {
+    const rows: number[] = [];
+    let bytes = 0;
+    const remove = model.onStep((report) => {
+      rows.push(report.rows);
+      bytes = Math.max(bytes, model.cacheBytes);
+    });
+    const { frames, result } = await run(model, options);
+    // Reports come on a later tick.
+    await new Promise(setImmediate);
+    remove();
+    return { frames, result, rows, bytes };
+  }
+
+  test.each([
+    ['tiny-qwen3', {}],
+    ['tiny-qwen3', { dtype: 'bf16' }],
+    ['tiny-qwen3-moe', {}],
+    ['tiny-qwen3-moe', { dtype: 'f16' }],
+  ] as const)('%s %j: the same frames', async (checkpoint, load) => {
+    const model = await openFamily(checkpoint, load);
+    for (const options of [greedy, { ...greedy, temperature: 1.1, topP: 0.9, seed: 4 }]) {
+      const cached = await counted(model, options);
+      const plain = await counted(model, { ...options, cache: false });
+      expect(cached.frames).toEqual(plain.frames);
+      expect(cached.result).toEqual(plain.result);
+      expect(cached.rows).toEqual([prefix.length, ...new Array(11).fill(1)]);
+      expect(plain.rows).toEqual(Array.from({ length: 12 }, (_, i) => prefix.length + 1 + i));
+      expect(plain.bytes).toBe(0);
+      expect(model.cacheBytes).toBe(0);
+    }
+  });
+
+  test('many at once share steps', async () => {
+    const model = await openFamily('tiny-qwen3');
+    const options = (i: number) => ({
+      prefix: prefix.slice(0, 2 + i),
+      maxNewTokens: 8,
+      cache: i % 3 === 0 ? (false as const) : undefined,
+      stopAtEos: false,
+    });
+    const together = await Promise.all([0, 1, 2, 3, 4].map((i) => run(model, options(i))));
+    for (const [i, { frames }] of together.entries()) {
+      expect(frames).toEqual((await run(model, { ...options(i), cache: false })).frames);
+    }
+  });
+
+  test('is freed however a run ends', async () => {
+    const model = await openFamily('tiny-qwen3');
+    const perPosition = model.config.architecture.layers.reduce(
+      (sum, { attention }) => sum + 2 * 4 * attention.keyValueHeads * attention.headDim,
+      0,
+    );
+    const left = model.denoiseTokens(greedy);
+    await left.next();
+    await left.next();
+    expect(model.cacheBytes).toBe(19 * perPosition);
+    await left.return(undefined as never);
+    expect(model.cacheBytes).toBe(0);
+
+    const controller = new AbortController();
+    const aborted = model.denoiseTokens({ ...greedy, signal: controller.signal });
+    await aborted.next();
+    const step = aborted.next();
+    controller.abort(new Error('enough'));
+    await expect(step).rejects.toThrow('enough');
+    expect(model.cacheBytes).toBe(0);
+  });
+
+  test('a run for which there is no room does without', async () => {
+    const model = await openFamily('tiny-qwen3');
+    const small = await openFamily('tiny-qwen3', { maxCacheBytes: 100 });
+    expect(small.info.maxCacheBytes).toBe(100);
+    const { frames, rows } = await counted(small, greedy);
+    expect(frames).toEqual((await run(model, greedy)).frames);
+    expect(rows[1]).toBe(prefix.length + 2);
+  });
+
+  test.each(['prefix', 'dual'] as const)('%s is for models with full attention', async (cache) => {
+    const model = await openFamily('tiny-qwen3');
+    await expect(model.generateTokens({ ...greedy, cache })).rejects.toMatchObject({
+      code: 'unsupported_model',
+      message: expect.stringContaining(cache),
+    });
+    await expect(model.generateTokens({ ...greedy, cache: 'all' as never })).rejects.toThrow(TypeError);
+  });
+});
+
 describe('a causal model', () => {
   let model: DiffusionLM;
 

@@ -1,6 +1,7 @@
 import { scoreAndUnmask, type TokenFrame, type UnmaskRequest } from '../../lib';
 import { buildCanvas } from '../../lib/denoising/canvas';
 import { denoise } from '../../lib/denoising/loop';
+import { tokenRun } from '../../lib/denoising/run';
 import { readSampling } from '../../lib/denoising/sampling-options';
 import { GoldenArrays, readGolden, type WithArrays } from '../support/goldens';
 import { commitsOf, expectFrame, expectScores, forwardsOf, toleranceOf } from '../support/rounds';
@@ -62,16 +63,24 @@ function unmask(replay: Replay, table: LogitsTable, canvas: StepInput, limit: Li
 async function replayed(replay: Replay, table: LogitsTable) {
   const options = optionsOf(replay);
   const special = { mask: null, eos: [], pad: null, bos: null };
-  const canvas = buildCanvas(options, {
+  const model = {
     vocabulary: 24,
     maxPositions: 64,
     maxNewTokens: 64,
     special,
+    ends: [],
+    reserveEnd: true,
     causal: false,
-  });
+  };
+  const canvas = buildCanvas(options, model);
   const sampling = { ...readSampling(options), steps: options.steps as number };
   const frames: TokenFrame[] = [];
-  const run = { canvas, sampling, banned: new Int32Array(), stopAtEos: false };
+  const run = {
+    ...tokenRun(canvas, { sampling, cache: null }, {}, model),
+    sampling,
+    attentionBlock: 0,
+    modelShift: 1 as const,
+  };
   const loop = denoise(run, async ({ tokens, masked, plan }) => {
     expect(plan).toMatchObject({ eligible: null, greedy: true });
     const limit = { [plan.limit]: plan.value } as unknown as Limit;

@@ -8,6 +8,8 @@ const model: CanvasModel = {
   maxNewTokens: 12,
   causal: false,
   special: { mask: 7, eos: [5, 6], pad: 3, bos: null },
+  ends: [5, 6],
+  reserveEnd: true,
 };
 
 function build(options: CanvasOptions, change: Partial<CanvasModel> = {}) {

@@ -1,6 +1,8 @@
 import type { TokenFrame, TokenOptions } from '../../../lib/api/types';
 import { buildCanvas, type CanvasModel } from '../../../lib/denoising/canvas';
-import { type Denoising, denoise } from '../../../lib/denoising/loop';
+import { denoise } from '../../../lib/denoising/loop';
+import type { Denoising } from '../../../lib/denoising/pass';
+import { tokenRun } from '../../../lib/denoising/run';
 import { readSampling } from '../../../lib/denoising/sampling-options';
 import { Batcher } from '../../../lib/runtime/batcher';
 import { FakeFlag, FakeSession } from '../runtime/fake-session';
@@ -12,17 +14,16 @@ const model: CanvasModel = {
   maxNewTokens: 64,
   causal: false,
   special: { mask: 7, eos: [5], pad: 3, bos: null },
+  ends: [5],
+  reserveEnd: true,
 };
 
 export function runOf(options: TokenOptions, defaultSteps = 64): Denoising {
   const canvas = buildCanvas(options, model);
   const sampling = readSampling(options);
-  return {
-    canvas,
-    sampling: { ...sampling, steps: sampling.steps ?? Math.min(defaultSteps, canvas.masked.length) },
-    banned: Int32Array.from(options.banned ?? []),
-    stopAtEos: options.stopAtEos ?? false,
-  };
+  const steps = sampling.steps ?? Math.min(defaultSteps, canvas.masked.length);
+  const run = tokenRun(canvas, { sampling, cache: null }, options, model);
+  return { ...run, sampling: { ...sampling, steps }, attentionBlock: 0, modelShift: 1 as const };
 }
 
 /** The frames of a call on a small synthetic model. */

@@ -3,7 +3,14 @@ import { quote, tokenList } from '../../../lib/support/validate';
 
 describe('scoring options', () => {
   it('are greedy at temperature 1 by default', () => {
-    expect(readScoring({})).toEqual({ temperature: 1, topK: 0, topP: 1, greedy: true });
+    expect(readScoring({})).toEqual({
+      temperature: 1,
+      topK: 0,
+      topP: 1,
+      topPFirst: false,
+      rawConfidence: false,
+      greedy: true,
+    });
   });
 
   it('treat temperature 0 as greedy at temperature 1, whatever `greedy` is', () => {
@@ -41,6 +48,21 @@ describe('scoring options', () => {
     [{ steps: '8' }, TypeError, "'8'"],
     [{ steps: null }, TypeError, 'null'],
     [{ schedule: 'quick' }, TypeError, "'quick'"],
+    [{ counts: 'odd' }, TypeError, "'odd'"],
+    [{ counts: { type: 'linear', eps: 0 } }, RangeError, 'counts.eps'],
+    [{ counts: { type: 'linear', independent: 1 } }, TypeError, 'counts.independent'],
+    [{ counts: null }, TypeError, 'null'],
+    [{ filterOrder: 'top' }, TypeError, "'top'"],
+    [{ confidence: 'high' }, TypeError, "'high'"],
+    [{ algTemp: -1 }, RangeError, '-1'],
+    [{ algTemp: 1, schedule: 'random' }, TypeError, 'algTemp'],
+    [{ algTemp: 1, schedule: { type: 'threshold', tau: 0.5 } }, TypeError, 'algTemp'],
+    [{ cfgScale: -1 }, RangeError, '-1'],
+    [{ suppressEos: 'last' }, TypeError, "'last'"],
+    [{ editing: { threshold: 2 } }, RangeError, 'editing.threshold'],
+    [{ editing: { threshold: 0.5, maxPostSteps: -1 } }, RangeError, 'editing.maxPostSteps'],
+    [{ editing: {} }, TypeError, 'editing.threshold'],
+    [{ idleSteps: 'all' }, TypeError, "'all'"],
     [{ seed: 0.5 }, RangeError, '0.5'],
     [{ seed: 2 ** 53 }, RangeError, '9007199254740992'],
     [{ seed: 2n ** 64n }, RangeError, '18446744073709551616n'],

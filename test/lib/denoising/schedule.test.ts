@@ -1,15 +1,13 @@
 import type { Schedule } from '../../../lib/api/types';
-import {
-  keepCount,
-  nextRound,
-  planBlocks,
-  planRound,
-  type Rule,
-  readSchedule,
-} from '../../../lib/denoising/schedule';
+import { type Block, planBlocks } from '../../../lib/denoising/blocks';
+import { type Counting, keepCount, nextRound } from '../../../lib/denoising/counts';
+import { planRound } from '../../../lib/denoising/rounds';
+import { readSchedule } from '../../../lib/denoising/schedule';
 import { readGolden } from '../../support/goldens';
 
-const linear: Rule = { limit: 'keep', order: 'entropy' };
+const counting: Counting = { type: 'proportional' };
+const block = (size: number, rounds: number): Block => ({ start: 0, end: size, size, before: 0, rounds });
+const plain = { eligible: null, strict: false, atLeast: 1 };
 
 describe('keep counts', () => {
   interface Case {
@@ -40,7 +38,7 @@ describe('keep counts', () => {
       );
       const found: number[] = [];
       for (let left = total, round = 0; left > 0; left = keepCount(total, rounds, round)) {
-        round = nextRound(linear, total, rounds, round + 1, left);
+        round = nextRound(counting, block(total, rounds), round + 1, left);
         found.push(round);
       }
       expect({ total, rounds, found }).toEqual({ total, rounds, found: committing });
@@ -49,7 +47,7 @@ describe('keep counts', () => {
 
   it('are found without iterating over two billion rounds', () => {
     const rounds = 2 ** 31 - 1;
-    const round = nextRound(linear, 3, rounds, 1, 3);
+    const round = nextRound(counting, block(3, rounds), 1, 3);
     expect(keepCount(3, rounds, round)).toBe(2);
     expect(keepCount(3, rounds, round - 1)).toBe(3);
   });
@@ -58,38 +56,59 @@ describe('keep counts', () => {
 describe('the plan of a round', () => {
   it('keeps by count in the requested order', () => {
     for (const order of ['entropy', 'confidence', 'margin', 'random'] as const) {
-      expect(planRound({ limit: 'keep', order }, 15, 4, 1)).toEqual({ order, limit: 'keep', value: 11 });
-      expect(planRound({ limit: 'keep', order }, 15, 4, 4)).toEqual({ order, limit: 'keep', value: 0 });
+      const rules = { rule: { limit: 'keep', order }, counting } as const;
+      expect(planRound(rules, block(15, 4), 1, 15)).toEqual({ ...plain, order, limit: 'keep', value: 11 });
+      expect(planRound(rules, block(15, 4), 1, 12)).toEqual({ ...plain, order, limit: 'keep', value: 11 });
+      expect(planRound(rules, block(15, 4), 4, 3)).toEqual({ ...plain, order, limit: 'keep', value: 0 });
     }
   });
 
   it('bounds by confidence, and commits all that are left in the last round', () => {
     for (const rule of [
       { limit: 'gamma', value: 0.5 },
-      { limit: 'tau', value: 0.9 },
+      { limit: 'tau', value: 0.9, strict: true, atLeast: 2 },
     ] as const) {
-      expect(planRound(rule, 15, 4, 3)).toEqual({ order: 'confidence', ...rule });
-      expect(planRound(rule, 15, 4, 4)).toEqual({ order: 'confidence', limit: 'keep', value: 0 });
-      expect(nextRound(rule, 15, 4, 2, 15)).toBe(2);
+      const rules = { rule, counting };
+      expect(planRound(rules, block(15, 4), 3, 9)).toEqual({ ...plain, order: 'confidence', ...rule });
+      expect(planRound(rules, block(15, 4), 4, 9)).toEqual({
+        ...plain,
+        order: 'confidence',
+        limit: 'keep',
+        value: 0,
+      });
     }
+  });
+
+  it('bounds from below by counts', () => {
+    const rule = { limit: 'tau', value: 0.9, strict: false, atLeast: null } as const;
+    const rules = { rule, counting: { type: 'even' } } as const;
+    const counts = [1, 2, 3, 4].map((round) => planRound(rules, block(15, 4), round, 9).atLeast);
+    expect(counts).toEqual([4, 4, 4, 3]);
   });
 });
 
 describe('blocks', () => {
+  /** The blocks of a canvas that is masked from position 2 on. */
+  const planned = (total: number, steps: number, length: number | null) => {
+    const masked = Int32Array.from({ length: total }, (_, i) => i + 2);
+    const rule =
+      length === null ? null : ({ length, steps: null, from: 'masked', window: 'canvas' } as const);
+    return planBlocks({ tokens: new Int32Array(total + 3), masked }, steps, rule);
+  };
   const shares = (total: number, steps: number, length: number | null) =>
-    planBlocks(total, steps, length).map(({ size, rounds }) => [size, rounds]);
+    planned(total, steps, length).map(({ size, rounds }) => [size, rounds]);
 
   it('are one without a length', () => {
-    expect(planBlocks(15, 6, null)).toEqual([{ start: 0, size: 15, before: 0, rounds: 6 }]);
-    expect(planBlocks(15, 6, 99)).toEqual([{ start: 0, size: 15, before: 0, rounds: 6 }]);
-    expect(planBlocks(0, 6, 4)).toEqual([]);
+    expect(planned(15, 6, null)).toEqual([{ start: 2, end: 17, size: 15, before: 0, rounds: 6 }]);
+    expect(planned(15, 6, 99)).toEqual([{ start: 2, end: 17, size: 15, before: 0, rounds: 6 }]);
+    expect(planned(0, 6, 4)).toEqual([]);
   });
 
   it('follow one another, and so do their rounds', () => {
-    expect(planBlocks(10, 5, 4)).toEqual([
-      { start: 0, size: 4, before: 0, rounds: 2 },
-      { start: 4, size: 4, before: 2, rounds: 2 },
-      { start: 8, size: 2, before: 4, rounds: 1 },
+    expect(planned(10, 5, 4)).toEqual([
+      { start: 2, end: 6, size: 4, before: 0, rounds: 2 },
+      { start: 6, end: 10, size: 4, before: 2, rounds: 2 },
+      { start: 10, end: 12, size: 2, before: 4, rounds: 1 },
     ]);
   });
 
@@ -121,14 +140,14 @@ describe('blocks', () => {
 
   it('get one round each when there are fewer steps than blocks', () => {
     for (const steps of [0, 1, 2])
-      expect(planBlocks(9, steps, 3).map(({ rounds }) => rounds)).toEqual([1, 1, 1]);
+      expect(planned(9, steps, 3).map(({ rounds }) => rounds)).toEqual([1, 1, 1]);
   });
 
   it('cover all positions, and their shares add up to the steps', () => {
     for (let total = 1; total <= 40; total++) {
       for (let length = 1; length <= total; length++) {
         for (let steps = 1; steps <= 50; steps++) {
-          const blocks = planBlocks(total, steps, length);
+          const blocks = planned(total, steps, length);
           const sum = (of: (block: (typeof blocks)[number]) => number) =>
             blocks.reduce((a, b) => a + of(b), 0);
           const quota = (size: number) => (Math.max(steps, blocks.length) * size) / total;
@@ -146,24 +165,44 @@ describe('blocks', () => {
 });
 
 describe('schedules as options', () => {
+  const linear = { limit: 'keep', order: 'entropy' };
+  const blocks = (length: number) => ({ length, steps: null, from: 'masked', window: 'canvas' });
+  const threshold = { limit: 'tau', strict: false, atLeast: 1 };
+
   it('default to entropy, alone and in blocks', () => {
-    expect(readSchedule()).toEqual({ rule: linear, blockLength: null });
-    expect(readSchedule({ type: 'blocks', length: 8 })).toEqual({ rule: linear, blockLength: 8 });
+    expect(readSchedule()).toEqual({ rule: linear, blocks: null });
+    expect(readSchedule({ type: 'blocks', length: 8 })).toEqual({ rule: linear, blocks: blocks(8) });
   });
 
   it('are names or objects', () => {
-    expect(readSchedule('margin')).toEqual({ rule: { limit: 'keep', order: 'margin' }, blockLength: null });
+    expect(readSchedule('margin')).toEqual({ rule: { limit: 'keep', order: 'margin' }, blocks: null });
     expect(readSchedule({ type: 'random' })).toEqual({
       rule: { limit: 'keep', order: 'random' },
-      blockLength: null,
+      blocks: null,
     });
     expect(readSchedule({ type: 'entropy-bounded', gamma: -1 }).rule).toEqual({ limit: 'gamma', value: -1 });
     const schedule = { type: 'blocks', length: 3, schedule: { type: 'threshold', tau: 1 } } as const;
-    expect(readSchedule(schedule)).toEqual({ rule: { limit: 'tau', value: 1 }, blockLength: 3 });
+    expect(readSchedule(schedule)).toEqual({ rule: { ...threshold, value: 1 }, blocks: blocks(3) });
+  });
+
+  it('may say more about thresholds and blocks', () => {
+    expect(readSchedule({ type: 'threshold', tau: 0.5, strict: true, atLeast: 'counts' }).rule).toEqual({
+      limit: 'tau',
+      value: 0.5,
+      strict: true,
+      atLeast: null,
+    });
+    const given = { length: 8, steps: 3, from: 'canvas', window: 'block' } as const;
+    expect(readSchedule({ type: 'blocks', ...given }).blocks).toEqual(given);
   });
 
   it.each<[unknown, ErrorConstructor, string]>([
     ['fastest', TypeError, "'fastest'"],
+    [{ type: 'threshold', tau: 0.5, atLeast: 0 }, RangeError, 'schedule.atLeast'],
+    [{ type: 'threshold', tau: 0.5, strict: 1 }, TypeError, 'schedule.strict'],
+    [{ type: 'blocks', length: 4, steps: 0 }, RangeError, 'schedule.steps'],
+    [{ type: 'blocks', length: 4, from: 'end' }, TypeError, 'schedule.from'],
+    [{ type: 'blocks', length: 4, window: 'all' }, TypeError, 'schedule.window'],
     [null, TypeError, 'null'],
     [7, TypeError, '7'],
     ['entropy-bounded', TypeError, "'entropy-bounded'"],

@@ -96,7 +96,7 @@ describe('generate', () => {
   it.each<[unknown, object, ErrorConstructor, string]>([
     [7, {}, TypeError, '7'],
     [undefined, {}, TypeError, 'undefined'],
-    ['?', { mode: 'chat' }, TypeError, "'chat'"],
+    ['?', { mode: 'talk' }, TypeError, "'talk'"],
     ['?', { maxNewTokens: 1 }, RangeError, '1'],
     ['?', { maxNewTokens: 300 }, RangeError, '256'],
     ['?'.repeat(300), {}, RangeError, 'the prompt has 318 tokens'],

@@ -24,6 +24,7 @@ describe('load', () => {
       weightDtype: 'bf16',
       weightBytes: 12345,
       mapped: false,
+      maxCacheBytes: expect.any(Number),
       unknownTensors: [],
       warnings: [],
     });
@@ -149,7 +150,8 @@ describe('load', () => {
       const error = await DiffusionLM.load(path).catch((reason: unknown) => reason);
       expect(error).toMatchObject({ name: 'RND1Error', code: 'io' });
       const kind = path === __filename ? 'is a file, not a folder' : 'is not a folder';
-      const expected = 'expected the folder of a checkpoint, or owner/name of one on the hub';
+      const expected =
+        'expected the folder of a checkpoint, a GGUF file, or owner/name of a checkpoint on the hub';
       expect((error as Error).message).toBe(`'${path}' ${kind}: ${expected}`);
     },
   );

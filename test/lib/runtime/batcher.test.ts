@@ -1,15 +1,14 @@
 import { setMaxListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { StepReport } from '../../../lib/api/types';
-import { Batcher } from '../../../lib/runtime/batcher';
+import { Batcher, type BlockCanvas } from '../../../lib/runtime/batcher';
 import { RND1Error } from '../../../lib/support/errors';
 import { setOwner } from '../../../lib/support/owners';
-import type { StepCanvas } from '../../../types/native';
 import { FakeFlag, FakeSession } from './fake-session';
 
 const vocabulary = 11;
 
-function canvas(length: number, seed = 0): StepCanvas {
+function canvas(length: number, seed = 0, block: number | null = null): BlockCanvas {
   const tokens = Int32Array.from({ length }, (_, i) => (i * 3 + seed) % vocabulary);
   return {
     tokens,
@@ -19,14 +18,25 @@ function canvas(length: number, seed = 0): StepCanvas {
       order: 'entropy',
       limit: 'keep',
       value: 0,
+      strict: false,
+      atLeast: 1,
+      editable: null,
+      editAbove: 1,
       temperature: 1,
       topK: 0,
       topP: 1,
+      topPFirst: false,
+      rawConfidence: false,
       greedy: true,
+      orderTemperature: 0,
       seed: 0n,
       round: 1,
       banned: new Int32Array(),
+      zeroed: new Int32Array(),
     },
+    shift: null,
+    guidance: null,
+    block,
   };
 }
 
@@ -56,26 +66,37 @@ beforeEach(() => {
 
 describe('packing', () => {
   it('packs all canvases that wait while the session is idle into one step', async () => {
-    const alone = await new FakeSession(vocabulary).step([canvas(4), canvas(5), canvas(6)], new FakeFlag());
+    const alone = await new FakeSession(vocabulary).step(
+      [canvas(4), canvas(5), canvas(6)],
+      null,
+      new FakeFlag(),
+    );
     const together = await Promise.all([4, 5, 6].map((length) => batcher.step(canvas(length))));
     expect(together).toEqual(alone);
     expect(lengthsOf(session)).toEqual([[4, 5, 6]]);
   });
 
   it('runs canvases one by one if memory is short for all together', async () => {
-    const alone = await new FakeSession(vocabulary).step([canvas(4), canvas(5)], new FakeFlag());
+    const alone = await new FakeSession(vocabulary).step([canvas(4), canvas(5)], null, new FakeFlag());
     const crowded = new FakeSession(vocabulary);
     const step = crowded.step.bind(crowded);
     const full = Object.assign(new Error('no room'), { code: 'out_of_memory' });
-    crowded.step = async (canvases, flag) => {
+    crowded.step = async (canvases, block, flag) => {
       if (canvases.length > 1 || canvases[0]?.tokens.length === 6) throw full;
-      return step(canvases, flag);
+      return step(canvases, block, flag);
     };
     const shared = new Batcher(crowded, () => new FakeFlag());
     const results = await Promise.allSettled([4, 6, 5].map((length) => shared.step(canvas(length))));
     expect(results[0]).toEqual({ status: 'fulfilled', value: alone[0] });
     expect(results[1]).toMatchObject({ status: 'rejected', reason: { code: 'out_of_memory' } });
     expect(results[2]).toEqual({ status: 'fulfilled', value: alone[1] });
+  });
+
+  it('packs canvases of the same attention block only', async () => {
+    const lengths = [4, 5, 6, 7].map((length) => [length, length === 6 ? 8 : null] as const);
+    await Promise.all(lengths.map(([length, block]) => batcher.step(canvas(length, 0, block))));
+    expect(lengthsOf(session)).toEqual([[4, 5], [6], [7]]);
+    expect(session.blocks).toEqual([null, 8, null]);
   });
 
   it('packs canvases that arrive during a step into the next one', async () => {
@@ -173,7 +194,23 @@ describe('reports', () => {
     batcher = new Batcher(session, () => new FakeFlag(), { onStep: (report) => reports.push(report) });
     session.alter = (result, { tokens }) => ({ ...result, notFinite: tokens.length === 5 });
     await Promise.all([batcher.step(canvas(4)), batcher.step(canvas(5))]);
-    expect(reports).toEqual([{ canvases: 2, rows: 9, masked: 4, committed: 2, seconds: expect.any(Number) }]);
+    expect(reports).toEqual([
+      { canvases: 2, rows: 9, masked: 4, committed: 2, edited: 0, seconds: expect.any(Number) },
+    ]);
+  });
+
+  it('count the rows that are computed, as the limit does', async () => {
+    const reports: StepReport[] = [];
+    batcher = new Batcher(session, () => new FakeFlag(), {
+      maxRows: 8,
+      onStep: (report) => reports.push(report),
+    });
+    const cached = { ...canvas(90), cache: { store: {} as never, rows: Int32Array.of(88, 89) } };
+    await Promise.all([batcher.step(canvas(6)), batcher.step(cached), batcher.step(canvas(5))]);
+    expect(reports.map(({ rows, canvases }) => [rows, canvases])).toEqual([
+      [8, 2],
+      [5, 1],
+    ]);
   });
 
   it('are not made of steps that fail', async () => {

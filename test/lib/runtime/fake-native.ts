@@ -8,6 +8,8 @@ import { FakeFlag, type FakeModel, FakeSession, madeUpModel } from './fake-sessi
 export class FakeModelSession extends FakeSession {
   readonly requests: ForwardRequest[] = [];
   disposals = 0;
+  /** Caches that are not disposed. */
+  caches = 0;
   readonly info;
 
   constructor(
@@ -47,6 +49,12 @@ export class FakeModelSession extends FakeSession {
           : null,
       };
     });
+  }
+
+  /** Bytes of each position. */
+  async createCache(positions: number) {
+    this.caches++;
+    return { positions, bytes: positions, dispose: () => void this.caches-- };
   }
 
   async dispose(): Promise<void> {

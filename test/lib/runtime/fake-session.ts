@@ -39,6 +39,8 @@ export function madeUpModel(vocabulary: number, scale = 6): FakeModel {
 export class FakeSession {
   /** The canvases of every step so far. */
   readonly batches: (readonly StepCanvas[])[] = [];
+  /** The attention block of every step. */
+  readonly blocks: (number | null)[] = [];
   readonly flags: FakeFlag[] = [];
   /** Called before a step ends; an error that it throws makes the step fail. */
   beforeResult: (canvases: readonly StepCanvas[]) => Promise<void> | void = () => {};
@@ -51,9 +53,14 @@ export class FakeSession {
     readonly model: FakeModel = madeUpModel(vocabulary),
   ) {}
 
-  async step(canvases: readonly StepCanvas[], abort: AbortFlag | null): Promise<StepResult[]> {
+  async step(
+    canvases: readonly StepCanvas[],
+    block: number | null,
+    abort: AbortFlag | null,
+  ): Promise<StepResult[]> {
     if (++this.active > 1) throw new Error('two steps at once');
     this.batches.push(canvases);
+    this.blocks.push(block);
     const flag = abort as FakeFlag;
     this.flags.push(flag);
     try {

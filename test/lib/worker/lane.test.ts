@@ -108,7 +108,7 @@ test('an error of the thread arrives with its code, and the thread continues', a
   const one = lane();
   const error = await one.ask({ what: 'throw', value: 'so' }).catch((reason) => reason);
   expect(error).toBeInstanceOf(ThreadFailed);
-  expect(error.told).toEqual({ name: 'Coded', message: 'so', code: 'a_code', status: 418, param: 'field' });
+  expect(error.told).toEqual({ name: 'Coded', message: 'so', code: 'a_code', param: 'field' });
   const plain = await one.ask({ what: 'throw a string', value: 'bare' }).catch((reason) => reason);
   expect(plain.told).toEqual({ name: 'Error', message: 'bare' });
   expect(await one.ask(echo(1))).toEqual({ value: 1, count: 3 });

@@ -5,7 +5,6 @@ const { serveThread } = require(join(__dirname, '../..', '..', 'dist', 'worker',
 class Coded extends Error {
   name = 'Coded';
   code = 'a_code';
-  status = 418;
   param = 'field';
 }
 
