@@ -1,3 +1,5 @@
+import { own } from './request.js';
+
 /**
  * @import { ServedModel } from './contract.d.ts'
  * @import { Form } from './request.js'
@@ -8,8 +10,6 @@
  * An example: the label of a button, and the fields that it fills.
  * @typedef {{ label: string, fields: Partial<Fields> }} Example
  */
-
-import { own } from './request.js';
 
 /** Tasks of the embedded model; other models get questions in plain language. */
 const nano = {
