@@ -21,7 +21,7 @@ type Span = Pick<Block, 'start' | 'end' | 'size'>;
  * Cuts the positions to fill into blocks and gives each its rounds: those of `rule`, else shares of `steps` in proportion
  * to size, by largest remainders, the earlier block first, at least one each. With fewer steps than blocks every block
  * gets one round, so there are as many rounds as blocks; otherwise the shares add up to `steps`. 0 steps count as 1.
- * `postSteps` are rounds of each block besides.
+ * `postSteps` rounds of each block come on top.
  */
 export function planBlocks(
   { tokens, masked }: Pick<Canvas, 'tokens' | 'masked'>,
@@ -39,9 +39,10 @@ export function planBlocks(
   const shares = rule?.steps ? sizes.map(() => rule.steps as number) : shareSteps(sizes, steps);
   let before = 0;
   return spans.map((span, i) => {
-    const rounds = (shares[i] as number) + postSteps;
-    before += rounds;
-    return { ...span, before: before - rounds, rounds };
+    const rounds = shares[i] as number;
+    const own = { ...span, before, rounds };
+    before += rounds + postSteps;
+    return own;
   });
 }
 

@@ -23,7 +23,8 @@ export async function* denoise(
   sampling.signal?.throwIfAborted();
   const blocks = planBlocks(canvas, sampling.steps, sampling.blocks, sampling.editing?.maxPostSteps ?? 0);
   const last = blocks.at(-1);
-  const state = stateOf(canvas, last === undefined ? 0 : last.before + last.rounds, {
+  const planned = last === undefined ? 0 : last.before + last.rounds + (sampling.editing?.maxPostSteps ?? 0);
+  const state = stateOf(canvas, planned, {
     shown: run.wholeFrames ? undefined : canvas.kept,
     remask: sampling.remask ? canvas.special.mask : null,
   });
@@ -84,7 +85,8 @@ async function* fillBlock(
     if (!filled && idleSteps === 'skip' && rule.limit === 'keep') {
       round = nextRound(counting, block, round, eligible.length);
     }
-    if (round > rounds) return;
+    // Edits of a filled block have steps of their own.
+    if (round > rounds && !(filled && editing !== null)) return;
     const number = block.before + round;
     if (idle !== null) {
       yield commit(state, number, idle, eligible);
@@ -111,8 +113,8 @@ async function* fillBlock(
     );
     const committed = Int32Array.from(scores.result.committed);
     if (committed.length === 0 && idleSteps === 'skip' && editing === null) {
-      // The same scores would commit nothing in any round except the block's last, which commits all.
-      if (rule.limit !== 'keep') {
+      // The same scores would commit nothing in any round except the block's last, where a bound commits all.
+      if (!counted) {
         idle = scores;
         round = block.rounds - 1;
       }

@@ -155,6 +155,7 @@ export function resultOf(
   const isEnd = (position: number) =>
     state.isMasked[position] === 0 && endsText(canvas, state.tokens[position] as number);
   const eos = cutAtEos ? masked.find((position) => position < kept && isEnd(position)) : undefined;
+  const within = masked.some((position) => position < kept && isEnd(position));
   const end = eos === undefined ? Math.min(kept, state.tokens.length) : eos + 1;
   const result: TokenResult = {
     tokens: state.tokens.slice(0, end),
@@ -162,7 +163,9 @@ export function resultOf(
     seed: sampling.seed,
     steps: state.step,
     forwards: state.forwards,
-    finishReason: ended || eos !== undefined ? 'stop' : 'length',
+    // An end among the added positions is not the text's.
+    finishReason:
+      eos !== undefined || (ended && (kept === canvas.tokens.length || within)) ? 'stop' : 'length',
   };
   return withJSON(result, toJSON);
 }

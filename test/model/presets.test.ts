@@ -105,6 +105,29 @@ describe('a sampler', () => {
     expect(skipped.steps).toBe(6);
   });
 
+  test('raises a threshold’s least count from step to step', async () => {
+    const threshold = { type: 'threshold', tau: 1, strict: true, atLeast: 'counts' } as const;
+    const options = { ...prompt, maxNewTokens: 8, steps: 20, schedule: threshold } as const;
+    for (const counts of ['proportional', { type: 'linear' }] as const) {
+      const [skipped, run] = await Promise.all([
+        written(model, { ...options, counts }),
+        written(model, { ...options, counts, idleSteps: 'until-filled' }),
+      ]);
+      const committing = run.filter((one) => (one as [number, number[]])[1].length > 0);
+      expect(skipped).toEqual(committing);
+      expect(skipped.length).toBeGreaterThan(2);
+    }
+  });
+
+  test('fills as many positions a step with edits as without', async () => {
+    const sizes = async (options: TokenOptions) =>
+      ((await written(model, { ...prompt, schedule: 'confidence', ...options })) as [number, number[]][]).map(
+        ([, committed]) => committed.length,
+      );
+    const plain = await sizes({});
+    expect(await sizes({ editing: { threshold: 1, maxPostSteps: 50 } })).toEqual(plain);
+  });
+
   test('says which tokens it has edited', async () => {
     const reports: number[] = [];
     const off = model.onStep(({ edited }) => reports.push(edited));
