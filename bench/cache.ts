@@ -12,9 +12,11 @@
 
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { plainCanvas, plainPlan } from '../lib/denoising/state';
-import { type CacheCase, cacheCases, type Pass, range } from './support/cache-schedules';
+import { positions as range } from '../lib/denoising/cached-rows';
+import { plainCanvas } from '../lib/denoising/state';
+import { type CacheCase, cacheCases, type Pass } from './support/cache-schedules';
 import { median } from './support/figures';
+import { greedyPlan } from './support/greedy-plan';
 import { runMain } from './support/main';
 import { openRandomSession, type Session } from './support/random-session';
 import { circumstances, writeJson } from './support/record';
@@ -121,13 +123,7 @@ async function fillBlock(session: Session, model: CacheCase, index: number, stor
   const results: StepResult[] = [];
   const seconds: number[] = [];
   for (const { length, rows } of passes(model, index)) {
-    const plan = {
-      ...plainPlan,
-      order: 'confidence' as const,
-      limit: 'keep' as const,
-      value: masked.length - perStep,
-      ...{ temperature: 1, topK: 0, topP: 1, greedy: true, seed: 0n, round: 1, banned: new Int32Array() },
-    };
+    const plan = greedyPlan(masked.length - perStep);
     const cache = store && { store, rows };
     const start = performance.now();
     const canvas = { ...plainCanvas, tokens: tokens.slice(0, length), masked, plan, cache };

@@ -7,10 +7,11 @@
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { plainCanvas, plainPlan } from '../lib/denoising/state';
+import { plainCanvas } from '../lib/denoising/state';
 import { lladaMoe } from '../lib/families/llada-moe';
 import { Fields } from '../lib/support/fields';
 import { median } from './support/figures';
+import { greedyPlan } from './support/greedy-plan';
 import { runMain } from './support/main';
 import { openRandomSession } from './support/random-session';
 import { circumstances, writeJson } from './support/record';
@@ -73,16 +74,7 @@ async function main(): Promise<void> {
   const tokens = Int32Array.from({ length }, (_, i) => (i * 7919 + 11) % architecture.vocabulary);
   const first = Math.floor(length / 8);
   const masked = Int32Array.from({ length: length - first }, (_, i) => first + i);
-  const sampling = {
-    temperature: 1,
-    topK: 0,
-    topP: 1,
-    greedy: true,
-    seed: 0n,
-    round: 1,
-    banned: new Int32Array(),
-  };
-  const plan = { ...plainPlan, ...sampling, order: 'confidence' as const, limit: 'keep' as const, value: 0 };
+  const plan = greedyPlan(0);
   const seconds: number[] = [];
   for (let run = 0; run < count('runs') + 1; run++) {
     start = performance.now();

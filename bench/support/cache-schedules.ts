@@ -1,3 +1,4 @@
+import { positions as range } from '../../lib/denoising/cached-rows';
 import { llada2 } from '../../lib/families/llada2';
 import { rnd1 } from '../../lib/families/rnd1';
 import { Fields } from '../../lib/support/fields';
@@ -26,9 +27,6 @@ export interface CaseOptions {
   /** Small sizes, for tests of the script. */
   readonly quick: boolean;
 }
-
-export const range = (first: number, end: number) =>
-  Int32Array.from({ length: end - first }, (_, i) => first + i);
 
 /** LLaDA2-mini's sizes. */
 function llada2Config({ layers, vocabulary, quick }: CaseOptions): Record<string, unknown> {

@@ -5,7 +5,7 @@ import { BlockCache } from './cached-rows';
 import { nextRound, roundsOf } from './counts';
 import { endsText } from './end-tokens';
 import { cacheOf, type Denoising, type Filling, predictable, type Stepper, score } from './pass';
-import { type Draw, drawRound, nothing, planRound, type RoundPlan } from './rounds';
+import { type Draw, drawRound, isCounted, nothing, planRound, type RoundPlan } from './rounds';
 import { commit, initialFrame, resultOf, type Scores, type State, stateOf } from './state';
 import { positionDraws } from './uniform';
 
@@ -62,7 +62,7 @@ async function* fillBlock(
   const { block, cache } = filling;
   const { rule, counting, idleSteps, editing } = sampling;
   const window = sampling.blocks?.window === 'block' ? block.end : state.tokens.length;
-  const counted = rule.limit === 'keep' || (rule.limit === 'tau' && rule.atLeast === null);
+  const counted = isCounted(rule);
   const rounds = counted ? roundsOf(counting, block) : block.rounds;
   let idle: Scores | null = null;
   let postSteps = 0;

@@ -98,9 +98,10 @@ export async function score(
   return { scored, result };
 }
 
+const shiftOf = ({ shift, modelShift }: Denoising) => shift ?? modelShift;
+
 /** The row that predicts a position. */
-const rowOf = ({ shift, modelShift }: Denoising, position: number) =>
-  Math.max(position - (shift ?? modelShift), 0);
+const rowOf = (run: Denoising, position: number) => Math.max(position - shiftOf(run), 0);
 
 /** Those of the positions that the next pass of a block can predict: their rows are computed. */
 export function predictable(
@@ -110,7 +111,7 @@ export function predictable(
   window: number,
 ): Int32Array {
   if (!(cache instanceof BlockCache)) return positions;
-  const { rows } = cache.use(block, passes, window, run.shift ?? run.modelShift);
+  const { rows } = cache.use(block, passes, window, shiftOf(run));
   const [first, last] = [rows[0] as number, rows.at(-1) as number];
   return positions.filter((position) => {
     const row = rowOf(run, position);
@@ -125,7 +126,7 @@ function cacheUse(
   { scored, window }: Pass,
   { tokens }: State,
 ): CacheUse | null {
-  if (cache instanceof BlockCache) return cache.use(block, passes, window, run.shift ?? run.modelShift);
+  if (cache instanceof BlockCache) return cache.use(block, passes, window, shiftOf(run));
   const needed = () => Array.from(scored, (position) => rowOf(run, position));
   return cache === null ? null : cache.use(tokens, window, needed());
 }

@@ -22,6 +22,10 @@ const plain = { eligible, strict, atLeast };
 /** Commits nothing: a step for its scores alone. */
 export const nothing: RoundPlan = { ...plain, order: 'confidence', limit: 'keep', value: 2 ** 31 - 1 };
 
+/** Whether counts say how many positions a round commits, at least; otherwise a bound does. */
+export const isCounted = (rule: Rule): boolean =>
+  rule.limit === 'keep' || (rule.limit === 'tau' && rule.atLeast === null);
+
 /**
  * Plans round `round` (1 … `rounds`) of a block of which `left` positions are masked. Bounds commit what is left in the
  * last round.
@@ -40,21 +44,12 @@ export function planRound(
       value: Math.max(left - countOf(counting, block, round, left), 0),
     };
   }
-  const { value } = rule;
-  if (rule.limit === 'tau' && rule.atLeast === null) {
-    const atLeast = countOf(counting, block, round, left);
-    return { ...plain, order: 'confidence', limit: 'tau', value, strict: rule.strict, atLeast };
+  if (!isCounted(rule) && round === block.rounds) {
+    return { ...plain, order: 'confidence', limit: 'keep', value: 0 };
   }
-  if (round === block.rounds) return { ...plain, order: 'confidence', limit: 'keep', value: 0 };
-  if (rule.limit === 'gamma') return { ...plain, order: 'confidence', limit: 'gamma', value };
-  return {
-    ...plain,
-    order: 'confidence',
-    limit: 'tau',
-    value,
-    strict: rule.strict,
-    atLeast: rule.atLeast ?? 1,
-  };
+  if (rule.limit === 'gamma') return { ...plain, order: 'confidence', ...rule };
+  const atLeast = rule.atLeast ?? countOf(counting, block, round, left);
+  return { ...plain, order: 'confidence', ...rule, atLeast };
 }
 
 /**
@@ -80,8 +75,8 @@ export function drawRound(
   if (rule.order !== 'random' || draw === null) return null;
   const numbers = draw(eligible);
   const best = [...eligible.keys()].sort((a, b) => (numbers[b] as number) - (numbers[a] as number) || a - b);
-  const chosen = best.slice(0, countOf(counting, block, round, eligible.length));
-  return commitAll(eligible.filter((_, i) => chosen.includes(i)));
+  const chosen = new Set(best.slice(0, countOf(counting, block, round, eligible.length)));
+  return commitAll(eligible.filter((_, i) => chosen.has(i)));
 }
 
 function commitAll(eligible: Int32Array): RoundPlan {

@@ -1,3 +1,4 @@
+import type { Sizes as ModelSizes } from '../../families/sizes';
 import { RND1Error } from '../../support/errors';
 import { quote } from '../format';
 import { GgufFields } from './fields';
@@ -17,17 +18,7 @@ interface GgufArchitecture {
   readonly config: (sizes: Sizes) => Json;
 }
 
-interface Sizes {
-  readonly layers: number;
-  readonly hidden: number;
-  readonly heads: number;
-  readonly keyValueHeads: number;
-  readonly headDim: number;
-  readonly vocabulary: number;
-  readonly maxPositions: number;
-  readonly epsilon: number;
-  readonly theta: number;
-  readonly tied: boolean;
+interface Sizes extends ModelSizes {
   /** Of dense layers. */
   readonly width: number | undefined;
   readonly experts: number | undefined;
@@ -44,9 +35,9 @@ const common = (sizes: Sizes): Json => ({
   head_dim: sizes.headDim,
   vocab_size: sizes.vocabulary,
   max_position_embeddings: sizes.maxPositions,
-  rms_norm_eps: sizes.epsilon,
-  rope_theta: sizes.theta,
-  tie_word_embeddings: sizes.tied,
+  rms_norm_eps: sizes.rmsNormEpsilon,
+  rope_theta: sizes.ropeTheta,
+  tie_word_embeddings: sizes.tiedHead,
   hidden_act: 'silu',
 });
 
@@ -146,9 +137,9 @@ function lladaConfig(sizes: Sizes): Json {
     vocab_size: sizes.vocabulary,
     embedding_size: sizes.vocabulary,
     max_sequence_length: sizes.maxPositions,
-    rms_norm_eps: sizes.epsilon,
-    rope_theta: sizes.theta,
-    weight_tying: sizes.tied,
+    rms_norm_eps: sizes.rmsNormEpsilon,
+    rope_theta: sizes.ropeTheta,
+    weight_tying: sizes.tiedHead,
     block_type: 'llama',
     layer_norm_type: 'rms',
     rope: true,
@@ -208,9 +199,9 @@ function readSizes(
     // Some converters leave out the key; the table has a row for every token.
     vocabulary: embedding.shape[0] as number,
     maxPositions: number('context_length'),
-    epsilon: number('attention.layer_norm_rms_epsilon'),
-    theta: number('rope.freq_base', 10_000),
-    tied: !tensors.some((tensor) => tensor.name === 'output.weight'),
+    rmsNormEpsilon: number('attention.layer_norm_rms_epsilon'),
+    ropeTheta: number('rope.freq_base', 10_000),
+    tiedHead: !tensors.some((tensor) => tensor.name === 'output.weight'),
     width: experts ? undefined : number('feed_forward_length'),
     experts: experts ? number('expert_count') : undefined,
     expertsPerToken: experts ? number('expert_used_count') : undefined,

@@ -2,6 +2,7 @@ import { RND1Error } from '../../support/errors';
 import { fileSize, readExactly, refusePointer, withFile } from '../files';
 import { quote, shapeText } from '../format';
 import { ENTRY_LIMIT } from '../json-reader';
+import type { HeaderTensor } from '../safetensors';
 import { Cursor, EndOfBytes } from './cursor';
 import { type MetadataValue, readMetadata } from './metadata';
 import { tensorTypes } from './tensor-types';
@@ -15,17 +16,8 @@ const rankLimit = 4;
 /** Bytes of a tensor's name. */
 const nameLimit = 1024;
 
-/** A tensor of a GGUF file. */
-export interface GgufTensor {
-  readonly name: string;
-  /** As the format spells it: `'Q8_0'`. */
-  readonly dtype: string;
-  /** Row-major: the file has the dimensions in the opposite order. */
-  readonly shape: readonly number[];
-  /** Bytes from the start of the file. */
-  readonly offset: number;
-  readonly bytes: number;
-}
+/** A tensor of a GGUF file. Its dimensions are stored in the opposite order. */
+export type GgufTensor = HeaderTensor;
 
 /** Everything of a GGUF file but its weights. */
 export interface GgufHeader {
