@@ -15,7 +15,8 @@ export class Terminal {
 
   constructor(args: readonly string[]) {
     const words = [process.execPath, join(root, 'dist/cli/main.js'), ...args];
-    const line = `stty columns 60 rows 20; ${words.map((word) => `'${word}'`).join(' ')}`;
+    // Without `exec` some shells stay, get the Ctrl-C of the terminal too, and end with its exit code.
+    const line = `stty columns 60 rows 20; exec ${words.map((word) => `'${word}'`).join(' ')}`;
     const env = { ...process.env, TERM: 'xterm' };
     this.#child = spawn('script', ['-qec', line, '/dev/null'], { env, timeout: 50_000 });
     this.#child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
