@@ -9,7 +9,8 @@ const roles = ['system', 'user', 'assistant'] as const;
 export function readMessages(messages: readonly ChatMessage[]): TemplateMessage[] {
   if (!Array.isArray(messages)) throw new TypeError(`messages must be a list, not ${quote(messages)}`);
   if (messages.length === 0) throw new RangeError('messages must not be empty');
-  return messages.map((message, i) => {
+  // Array.from does not pass over holes.
+  return Array.from(messages, (message, i) => {
     if (typeof message !== 'object' || message === null) {
       throw new TypeError(`messages[${i}] must be { role, content }, not ${quote(message)}`);
     }

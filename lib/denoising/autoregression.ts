@@ -38,13 +38,15 @@ interface Autoregression extends TokenRules {
   readonly canvas: Canvas;
   readonly sampling: Sampling;
   readonly stopAtEos: StopAtEos;
+  readonly cutAtEos: boolean;
   readonly cache: CacheRule;
 }
 
 /**
  * The loop of causal models: fills the masked positions from left to right, one a step, each from the text before it.
  * Yields and returns what `denoise` does; the result ends with the last token that was written. With a cache, the
- * first step computes the given text and each later one the last token; frames and result are the same without.
+ * first step computes the given text (from where an earlier one differs), and each later step the last token; frames
+ * and result are the same without.
  */
 export async function* writeInOrder(
   run: Autoregression,
@@ -56,11 +58,17 @@ export async function* writeInOrder(
   sampling.signal?.throwIfAborted();
   if (sampling.initialFrame) yield initialFrame(state);
   const useful = run.cache !== null && canvas.masked.length > 1;
-  const cache = useful ? await openCache(canvas.tokens.length, sampling.signal) : null;
+  const { tokens } = canvas;
+  const wanted = { positions: tokens.length, text: { tokens, block: 1 } };
+  const opened = useful ? await openCache(wanted, sampling.signal) : null;
+  let failed = false;
   try {
-    return yield* writeTokens(run, state, step, cache && new ExactCache(cache.store, 1));
+    return yield* writeTokens(run, state, step, opened && new ExactCache(opened, 1));
+  } catch (error) {
+    failed = true;
+    throw error;
   } finally {
-    cache?.close();
+    opened?.close(failed);
   }
 }
 
@@ -95,5 +103,6 @@ async function* writeTokens(
   const unwritten = canvas.masked.length - state.step;
   const masked = canvas.masked.subarray(0, state.step);
   const tokens = state.tokens.subarray(0, state.tokens.length - unwritten);
-  return resultOf({ canvas: { ...canvas, masked }, sampling }, { ...state, tokens }, ended);
+  const { cutAtEos } = run;
+  return resultOf({ canvas: { ...canvas, masked }, sampling, cutAtEos }, { ...state, tokens }, ended);
 }

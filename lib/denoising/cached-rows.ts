@@ -12,13 +12,16 @@ export const positions = (first: number, end: number): Int32Array =>
 export class ExactCache {
   readonly #store: KeyValueCache;
   readonly #block: number;
-  /** The token with which each position was computed; −1 = its keys and values are unknown. */
   readonly #tokens: Int32Array;
 
-  constructor(store: KeyValueCache, block: number) {
+  /** @param tokens with which each position was computed, which this keeps true; −1 = its keys and values are unknown */
+  constructor(
+    { store, tokens }: { readonly store: KeyValueCache; readonly tokens: Int32Array },
+    block: number,
+  ) {
     this.#store = store;
     this.#block = block;
-    this.#tokens = new Int32Array(store.positions).fill(-1);
+    this.#tokens = tokens;
   }
 
   /** The rows of a pass that sees the tokens [0, `end`) and needs some rows besides; its step must not fail. */
@@ -28,9 +31,11 @@ export class ExactCache {
     // A position sees all of its block and what is before it.
     const first = changed - (changed % this.#block);
     const rows = [...new Set(needed.filter((row) => row < first)), ...positions(first, end)];
-    this.#tokens.set(tokens.subarray(first, end), first);
-    // More of the last block may become visible.
-    this.#tokens.fill(-1, end - (end % this.#block), end);
+    if (first < end) {
+      this.#tokens.set(tokens.subarray(first, end), first);
+      // More of the last block may become visible, and what an earlier text left behind it was computed with other tokens.
+      this.#tokens.fill(-1, end - (end % this.#block));
+    }
     return { store: this.#store, rows: Int32Array.from(rows).sort() };
   }
 }

@@ -4,8 +4,17 @@ import { type Block, planBlocks } from './blocks';
 import { BlockCache } from './cached-rows';
 import { nextRound, roundsOf } from './counts';
 import { endsText } from './end-tokens';
-import { cacheOf, type Denoising, type Filling, predictable, type Stepper, score } from './pass';
-import { type Draw, drawRound, isCounted, nothing, planRound, type RoundPlan } from './rounds';
+import {
+  cacheOf,
+  cacheRequest,
+  type Denoising,
+  type Filling,
+  predictable,
+  type Stepper,
+  score,
+} from './pass';
+import { type Pause, pauses } from './pauses';
+import { checkDraws, type Draw, drawRound, isCounted, nothing, planRound, type RoundPlan } from './rounds';
 import { commit, initialFrame, resultOf, type Scores, type State, stateOf } from './state';
 import { positionDraws } from './uniform';
 
@@ -21,20 +30,26 @@ export async function* denoise(
 ): AsyncGenerator<TokenFrame, TokenResult, void> {
   const { canvas, sampling } = run;
   sampling.signal?.throwIfAborted();
-  const blocks = planBlocks(canvas, sampling.steps, sampling.blocks, sampling.editing?.maxPostSteps ?? 0);
+  const blocks = planBlocks(canvas, sampling.steps, sampling.blocks, {
+    postSteps: sampling.editing?.maxPostSteps,
+    leastSteps: run.cache !== null && run.cache.kind !== 'exact' && sampling.idleSteps !== 'skip' ? 2 : 1,
+  });
   const last = blocks.at(-1);
-  const planned = last === undefined ? 0 : last.before + last.rounds + (sampling.editing?.maxPostSteps ?? 0);
+  const planned = last === undefined ? 0 : last.before + last.steps;
   const state = stateOf(canvas, planned, {
     shown: run.wholeFrames ? undefined : canvas.kept,
     remask: sampling.remask ? canvas.special.mask : null,
   });
   if (sampling.initialFrame) yield initialFrame(state);
-  const opened = run.cache && (await openCache?.(canvas.tokens.length, sampling.signal));
+  const wanted = cacheRequest(run);
+  const opened = (wanted && (await openCache?.(wanted, sampling.signal))) ?? null;
+  let failed = false;
   try {
-    const cache = opened ? cacheOf(run, opened.store) : null;
+    const cache = cacheOf(run, opened);
+    const pause = pauses();
     let ended = false;
     for (const block of blocks) {
-      for await (const frame of fillBlock(run, { block, cache, passes: 0 }, state, step)) {
+      for await (const frame of fillBlock(run, { block, cache, passes: 0 }, state, { step, pause })) {
         ended = stepEnds(run, state, frame);
         yield frame;
         if (ended) break;
@@ -43,8 +58,11 @@ export async function* denoise(
       if (ended) break;
     }
     return resultOf(run, state, ended);
+  } catch (error) {
+    failed = true;
+    throw error;
   } finally {
-    opened?.close();
+    opened?.close(failed);
   }
 }
 
@@ -56,7 +74,7 @@ async function* fillBlock(
   run: Denoising,
   filling: Filling,
   state: State,
-  step: Stepper,
+  { step, pause }: { readonly step: Stepper; readonly pause: Pause },
 ): AsyncGenerator<TokenFrame, void, void> {
   const { sampling } = run;
   const { block, cache } = filling;
@@ -68,6 +86,7 @@ async function* fillBlock(
   let postSteps = 0;
   let round = 0;
   for (;;) {
+    await pause(state.forwards);
     sampling.signal?.throwIfAborted();
     const masked = predictable(run, filling, maskedBelow(state, window), window);
     const eligible = masked.filter((position) => position < block.end);
@@ -120,8 +139,7 @@ async function* fillBlock(
       }
       continue;
     }
-    const frame = commit(state, number, scores, committed);
-    if (committed.length > 0 || idleSteps !== 'skip') yield frame;
+    if (committed.length > 0 || idleSteps !== 'skip') yield commit(state, number, scores, committed);
     if (filled && committed.length === 0 && idleSteps !== 'run') return;
   }
 }
@@ -142,7 +160,9 @@ function roundPlan(
   },
 ): RoundPlan {
   if (eligible.length === 0) return nothing;
-  const given: Draw | null = draws ? (positions) => draws(number, Int32Array.from(positions)) : null;
+  const given: Draw | null = draws
+    ? (positions) => checkDraws(draws(number, Int32Array.from(positions)), positions.length, number)
+    : null;
   const own: Draw = (positions) => positionDraws(positions, { seed: sampling.seed, round: number });
   return (
     drawRound(sampling, { block, round, eligible }, given, own) ??

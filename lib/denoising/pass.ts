@@ -1,10 +1,11 @@
-import type { CacheUse, KeyValueCache, StepResult } from '../../types/native';
+import type { CacheUse, StepResult } from '../../types/native';
 import type { StopAtEos, TokenOptions } from '../api/types';
 import type { BlockCanvas } from '../runtime/batcher';
+import type { CacheRequest, RunCache } from '../runtime/caches';
 import type { Block } from './blocks';
 import type { CacheRule } from './cache-option';
 import { BlockCache, ExactCache } from './cached-rows';
-import type { Canvas } from './canvas';
+import { type Canvas, neededMask } from './canvas';
 import type { RoundPlan } from './rounds';
 import type { Sampling } from './sampling-options';
 import { checkFinite, type Scores, type State, samplingPlan, type TokenRules } from './state';
@@ -38,12 +39,22 @@ export interface Filling {
 /** Runs one step (forward pass, scores, commits): the batcher's `step`, or a stub in tests. */
 export type Stepper = (canvas: BlockCanvas, signal?: AbortSignal) => Promise<StepResult>;
 
-/** What a run's cache holds; null without one. */
-export function cacheOf(run: Denoising, store: KeyValueCache): ExactCache | BlockCache | null {
-  if (run.cache === null) return null;
-  if (run.cache.kind === 'exact') return new ExactCache(store, blockInUse(run) ?? run.attentionBlock);
-  return new BlockCache(store, run.cache);
+/** The cache that a run asks for; null: none. */
+export function cacheRequest(run: Denoising): CacheRequest | null {
+  const { cache, canvas } = run;
+  if (cache === null) return null;
+  const text = cache.kind === 'exact' ? { tokens: canvas.tokens, block: exactBlock(run) } : null;
+  return { positions: canvas.tokens.length, text };
 }
+
+/** How a run uses the cache that was opened for it. */
+export function cacheOf(run: Denoising, opened: RunCache | null): ExactCache | BlockCache | null {
+  if (run.cache === null || opened === null) return null;
+  if (run.cache.kind === 'exact') return new ExactCache(opened, exactBlock(run));
+  return new BlockCache(opened.store, run.cache);
+}
+
+const exactBlock = (run: Denoising) => blockInUse(run) ?? run.attentionBlock;
 
 /** The block of the attention mask, if it is not the model's own. */
 function blockInUse({ attentionBlock, sampling: { blocks } }: Denoising): number | null {
@@ -133,7 +144,7 @@ function cacheUse(
 
 /** The canvas of guidance: all that was given is masked. */
 function withoutPrompt({ masked, maskedPrefix, special }: Canvas, tokens: Int32Array): Int32Array {
-  const result = new Int32Array(tokens.length).fill(special.mask as number);
+  const result = new Int32Array(tokens.length).fill(neededMask(special));
   for (const position of [...masked, ...(maskedPrefix ?? [])]) {
     if (position < tokens.length) result[position] = tokens[position] as number;
   }

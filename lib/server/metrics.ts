@@ -77,7 +77,7 @@ export class Metrics {
   readonly #queue: Queue;
   #text: { readonly bytes: Promise<Buffer>; readonly made: number; readonly queue: string } | null = null;
 
-  /** `cacheBytes`: the bytes of key/value caches in use. */
+  /** `cacheBytes`: the bytes of key/value caches. */
   constructor(queue: Queue, cacheBytes: () => number) {
     this.#queue = queue;
     const gauge = (name: string, help: string, value: () => number) =>
@@ -92,7 +92,7 @@ export class Metrics {
     gauge('rnd1_running_canvases', 'Canvases that are running', () => queue.running);
     gauge('rnd1_queued_canvases', 'Canvases that wait for a place', () => queue.queued);
     gauge('rnd1_queue_limit', 'Canvases that may wait', () => queue.maxQueued);
-    gauge('rnd1_cache_bytes', 'Bytes of the key/value caches of canvases that are running', cacheBytes);
+    gauge('rnd1_cache_bytes', 'Bytes of the key/value caches of running and of finished texts', cacheBytes);
   }
 
   /** All metrics in Prometheus' text format, rendered again only after a change, however often they are requested. */

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { familyFolder } from './families';
+import { type Checkpoint, familyFolder } from './families';
 import { nanoFolder } from './models';
 
 const template =
@@ -19,6 +19,8 @@ export const twinTokens = {
 
 /** What a twin lacks or has instead. */
 export interface TwinOptions {
+  /** @default 'tiny-llada-moe' */
+  readonly checkpoint?: Checkpoint;
   /** @default as inclusionAI's */
   readonly template?: string | null;
   /** Fields of config.json that are replaced. */
@@ -26,14 +28,15 @@ export interface TwinOptions {
 }
 
 /**
- * The files of a tiny twin of inclusionAI/LLaDA-MoE-7B-A1B-Instruct: the golden checkpoint, which writes nonsense, with a
- * tokenizer of bytes and a chat template.
+ * The files of a tiny twin of an instruct model, inclusionAI/LLaDA-MoE-7B-A1B-Instruct unless `checkpoint` is another: the
+ * golden checkpoint, which writes nonsense, with a tokenizer of bytes and a chat template.
  */
 export function instructTwin({
+  checkpoint = 'tiny-llada-moe',
   template: given = template,
   config = {},
 }: TwinOptions = {}): Record<string, Buffer> {
-  const folder = familyFolder('tiny-llada-moe');
+  const folder = familyFolder(checkpoint);
   const json = (value: unknown) => Buffer.from(JSON.stringify(value));
   const read = (path: string) => JSON.parse(readFileSync(path, 'utf8'));
   const tokenizer = read(join(nanoFolder, 'tokenizer.json'));

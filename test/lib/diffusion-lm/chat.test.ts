@@ -133,6 +133,7 @@ describe('chat', () => {
     ['no list', 'Hi', undefined, TypeError, "messages must be a list, not 'Hi'"],
     ['none', [], undefined, RangeError, 'messages must not be empty'],
     ['a text', ['Hi'], undefined, TypeError, "messages[0] must be { role, content }, not 'Hi'"],
+    ['a hole', new Array(1), undefined, TypeError, 'messages[0] must be { role, content }, not undefined'],
     ['null', [null], undefined, TypeError, 'messages[0] must be { role, content }, not null'],
     ['a role', [user('a'), { role: 'tool', content: '' }], undefined, TypeError, 'messages[1].role must be'],
     ['content', [{ role: 'user' }], undefined, TypeError, 'messages[0].content must be a string'],
