@@ -103,7 +103,7 @@ function snapshotOf({ snapshots }: CachedModel): CachedSnapshot | undefined {
 async function describe(model: CachedModel, memory: Memory): Promise<Entry> {
   const unknown = { ...model, family: null, weights: null, weightBytes: null, fits: null };
   const snapshot = snapshotOf(model);
-  if (snapshot === undefined) return { ...unknown, problem: 'incomplete' };
+  if (snapshot === undefined) return { ...unknown, problem: model.problem ?? 'incomplete' };
   try {
     const { config, weights, bytes } = await inspectCheckpoint(snapshot.folder);
     const fits = fitOf(bytes, memory);

@@ -21,6 +21,8 @@ export interface CachedModel {
   readonly partialBytes: number;
   /** Its commits, sorted. */
   readonly snapshots: readonly CachedSnapshot[];
+  /** Why its folder cannot be read, which then counts as empty; null if it can. */
+  readonly problem: string | null;
 }
 
 /** One commit of a cached model. */
@@ -46,7 +48,7 @@ const prefix = 'models--';
 /**
  * The models in the cache, by name, whichever library fetched them.
  *
- * @throws RND1Error `io` for folders that cannot be read; TypeError for invalid options
+ * @throws RND1Error `io` if the cache cannot be read; TypeError for invalid options
  */
 export async function cachedModels(options?: CacheOptions): Promise<CachedModel[]> {
   const cacheDir = await cacheFolder(options);
@@ -83,7 +85,7 @@ export async function removeCachedModel(name: string, options?: CacheOptions): P
     throw new RND1Error('io', `${name} is being downloaded: stop that first`);
   }
   for (const other of models) {
-    if (other !== model && (await linksInto(other.folder, folder))) {
+    if (other !== model && other.problem === null && (await linksInto(other.folder, folder))) {
       throw new RND1Error('io', `${other.name} uses files of ${name}: remove it first`);
     }
   }
@@ -107,7 +109,20 @@ export async function cacheFolder(options?: CacheOptions): Promise<string> {
   return (await hubSettings({ cacheDir, offline: true, token: null })).cacheDir;
 }
 
+/** Other models are no worse for one whose folder cannot be read. */
 async function describe(folder: string, directory: string): Promise<CachedModel> {
+  const name = directory.slice(prefix.length).replace('--', '/');
+  try {
+    return { name, folder, ...(await contentsOf(folder)), problem: null };
+  } catch (error) {
+    if (!(error instanceof RND1Error)) throw error;
+    return { name, folder, bytes: 0, partialBytes: 0, snapshots: [], problem: error.message };
+  }
+}
+
+async function contentsOf(
+  folder: string,
+): Promise<Pick<CachedModel, 'bytes' | 'partialBytes' | 'snapshots'>> {
   const refs = await readRefs(join(folder, 'refs'), '');
   const commits = (await foldersIn(join(folder, 'snapshots'))).filter(isCommit).sort();
   const snapshots = await Promise.all(
@@ -122,8 +137,6 @@ async function describe(folder: string, directory: string): Promise<CachedModel>
   const files = await filesBelow(folder);
   const sum = (list: readonly StoredFile[]) => list.reduce((total, { bytes }) => total + bytes, 0);
   return {
-    name: directory.slice(prefix.length).replace('--', '/'),
-    folder,
     bytes: sum(files),
     partialBytes: sum(files.filter(({ path }) => isPartial(path))),
     snapshots,
@@ -140,6 +153,8 @@ async function readRefs(
     entries.map(async (entry) => {
       const path = join(folder, entry.name);
       if (entry.isDirectory()) return readRefs(path, `${start}${entry.name}/`);
+      // Reading a pipe would wait for ever.
+      if (!entry.isFile()) return [];
       const commit = (await readFile(path, 'utf8').catch(() => '')).trim();
       return isCommit(commit) ? [{ name: start + entry.name, commit }] : [];
     }),

@@ -1,9 +1,8 @@
-import { createHash, type Hash, randomBytes } from 'node:crypto';
-import { readlinkSync } from 'node:fs';
+import { type Hash, randomBytes } from 'node:crypto';
 import { type FileHandle, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { hostId, isRunning } from '../support/processes';
 import { digestStart, startDigest } from './digest';
 import type { RemoteFile } from './remote';
 
@@ -20,7 +19,6 @@ const idleTime = 60_000;
 const lookPause = 200;
 
 const suffix = '.incomplete';
-const host = createHash('sha1').update(`${hostname()} ${processNamespace()}`).digest('hex').slice(0, 8);
 
 /** A partial blob, of which this object is the only writer, and the running hash of its bytes. */
 export class PartialFile {
@@ -55,7 +53,7 @@ export class PartialFile {
     for (;;) {
       signal.throwIfAborted();
       if ((await sizeOf(blob)) === file.bytes) return null;
-      const mine = `${blob}.${host}-${process.pid}-${randomBytes(4).toString('hex')}${suffix}`;
+      const mine = `${blob}.${hostId}-${process.pid}-${randomBytes(4).toString('hex')}${suffix}`;
       const others = await partsOf(blob);
       const busy = others.filter(({ state }) => state === 'busy');
       if (busy.length === 0) {
@@ -188,28 +186,9 @@ async function partsOf(blob: string): Promise<Part[]> {
 
 function stateOf(owner: string, idle: number): Part['state'] {
   const [, ownersHost, pid] = /^([0-9a-f]{8})-(\d+)-/.exec(owner) ?? [];
-  if (ownersHost === host && !isRunning(Number(pid))) return 'free';
+  if (ownersHost === hostId && !isRunning(Number(pid))) return 'free';
   if (idle < idleTime) return 'busy';
   return ownersHost === undefined ? 'free' : 'silent';
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // The process of another user runs.
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-/** Containers may share a host name, but have their own process ids. */
-function processNamespace(): string {
-  try {
-    return readlinkSync('/proc/self/ns/pid');
-  } catch {
-    return '';
-  }
 }
 
 /** Makes the file at `mine`: the largest part without an owner, or an empty file. */

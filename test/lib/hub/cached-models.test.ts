@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   lstatSync,
@@ -44,6 +45,7 @@ describe('the models in the cache', () => {
         bytes: wantedBytes + 40,
         partialBytes: 0,
         snapshots: [{ commit: bench.commit, revisions: ['main'], folder: snapshot, complete: true }],
+        problem: null,
       },
     ]);
     expect(await cachedModels({ cacheDir: dirname(folder) })).toHaveLength(1);
@@ -74,6 +76,26 @@ describe('the models in the cache', () => {
       },
     ]);
     expect(second).toMatchObject({ name: 'gpt2', snapshots: [{ complete: false }] });
+  });
+
+  const links = process.platform === 'win32' ? test.skip : test;
+  links('are listed beside those whose folder cannot be read', async () => {
+    const cacheDir = temporaryFolder();
+    write(cacheDir, 'models--a--b/blobs/f00', 'abc');
+    symlinkSync('models--c--d', join(cacheDir, 'models--c--d'));
+    const problem = expect.stringContaining(join(cacheDir, 'models--c--d'));
+    expect(await cachedModels({ cacheDir })).toMatchObject([
+      { name: 'a/b', bytes: 3, problem: null },
+      { name: 'c/d', bytes: 0, snapshots: [], problem },
+    ]);
+    expect(await removeCachedModel('a/b', { cacheDir })).toBe(3);
+  });
+
+  links('may have a pipe among their revisions, which is not read', async () => {
+    const cacheDir = temporaryFolder();
+    write(cacheDir, 'models--a--b/refs/main', commit);
+    execFileSync('mkfifo', [join(cacheDir, 'models--a--b', 'refs', 'pipe')]);
+    expect(await cachedModels({ cacheDir })).toMatchObject([{ name: 'a/b', bytes: 40 }]);
   });
 
   test('options are checked', async () => {
