@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { printableMessage } from '../support/printable';
+import { addBatch } from './batch';
 import { addChat } from './chat';
 import { addCompletion } from './completion';
 import { addDownload } from './download';
@@ -61,6 +62,7 @@ export function createProgram(): Command {
     addInfill,
     addFill,
     addServe,
+    addBatch,
     addInspect,
     addDownload,
     addList,

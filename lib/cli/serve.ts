@@ -3,7 +3,7 @@ import type { DiffusionLM } from '../index';
 import { printableJson, printableName } from '../support/printable';
 import { apiKeys } from './environment';
 import { HumanLog } from './human-log';
-import { integer, number, parser, readTextFile, UsageError } from './input';
+import { integer, number, parser, type TemplateOption, templateOption, UsageError } from './input';
 import { Interruption } from './interrupt';
 import { loadModel } from './loading';
 import { addModelOptions, type ModelFlags, verboseHelp } from './options';
@@ -29,6 +29,11 @@ interface ServeFlags extends ModelFlags {
   readonly requestTimeout?: number;
   readonly stallTimeout?: number;
   readonly shutdownTimeout?: number;
+  readonly batchFolder?: string;
+  readonly maxFileBytes?: number;
+  readonly maxFolderBytes?: number;
+  readonly maxBatchLines?: number;
+  readonly keepDays?: number;
   readonly logLevel: string;
   readonly logFormat: 'auto' | 'human' | 'json';
   readonly logPrompts?: boolean;
@@ -42,6 +47,8 @@ Endpoints:
                         compatible with OpenAI clients
   /v1/denoise           every step as an event: masks, predictions, commits
   /v1/infill  /v1/fill  text between two texts, and into holes
+  /v1/files  /v1/batches
+                        files of requests, with --batch-folder
   /openapi.json  /healthz  /readyz  /metrics
 
   Concurrent requests share the steps of the model; each gets the text that
@@ -149,6 +156,23 @@ export function addServe(program: Command): void {
       'time limit for running requests after a signal (default: 30)',
       number(0),
     )
+    .optionsGroup('Batches:')
+    .option(
+      '--batch-folder <folder>',
+      'folder for /v1/files and /v1/batches, created if missing (default: neither exists)',
+    )
+    .option('--max-file-bytes <count>', 'bytes of an uploaded file (default: 200000000)', integer(1))
+    .option(
+      '--max-folder-bytes <count>',
+      'bytes of all files; with several keys, half of them for one (default: 10000000000)',
+      integer(1),
+    )
+    .option('--max-batch-lines <count>', 'requests of a batch (default: 50000)', integer(1))
+    .option(
+      '--keep-days <count>',
+      'days after which files and finished batches are deleted (default: 30)',
+      number(1 / 24, 36_500),
+    )
     .optionsGroup('Logs:')
     .addOption(new Option('--log-level <level>', 'lowest level to log').choices(levels).default('info'))
     .addOption(
@@ -164,7 +188,7 @@ export function addServe(program: Command): void {
 
 async function serve(flags: ServeFlags): Promise<void> {
   const apiKeys = keysOf(flags);
-  const chatTemplate = await templateOf(flags);
+  const chatTemplate = await templateOption(flags.chatTemplate);
   using interruption = new Interruption();
   const model = await loadModel({ ...flags, quiet: false }, interruption.signal);
   try {
@@ -174,13 +198,11 @@ async function serve(flags: ServeFlags): Promise<void> {
   }
 }
 
-type ChatTemplate = 'auto' | 'task' | { readonly template: string };
-
 async function run(
   model: DiffusionLM,
   flags: ServeFlags,
   apiKeys: readonly string[],
-  chatTemplate: ChatTemplate,
+  chatTemplate: TemplateOption,
   signal: AbortSignal,
 ): Promise<void> {
   // Loaded here, so that other commands start without the HTTP dependencies.
@@ -203,6 +225,11 @@ async function run(
     requestTimeout: limits.requestTimeout,
     stallTimeout: limits.stallTimeout,
     shutdownTimeout: limits.shutdownTimeout,
+    batchFolder: limits.batchFolder,
+    maxFileBytes: limits.maxFileBytes,
+    maxFolderBytes: limits.maxFolderBytes,
+    maxBatchLines: limits.maxBatchLines,
+    keepDays: limits.keepDays,
     logger: { level: logLevel, stream: logStream(logFormat) },
     logPrompts: limits.logPrompts,
   });
@@ -251,11 +278,6 @@ function keysOf({ apiKey = [] }: ServeFlags): string[] {
     if (!/^[\x21-\x7e]+$/.test(key)) throw new UsageError('an API key must be visible ASCII without spaces');
   }
   return keys;
-}
-
-async function templateOf({ chatTemplate }: ServeFlags): Promise<ChatTemplate> {
-  if (chatTemplate === undefined) return 'auto';
-  return chatTemplate === 'task' ? 'task' : { template: await readTextFile(chatTemplate) };
 }
 
 /** Explains the usual failures of `listen`, and which option helps. */

@@ -9,17 +9,19 @@ import fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
+import type { BatchFolder } from '../batch/folder';
 import { printableName } from '../support/printable';
 import { keyCheck } from './auth';
+import { addFilesAndBatches } from './batches';
 import { addBodies } from './body';
-import { setKey } from './clients';
+import { batchLineOf, setKey } from './clients';
 import type { Connections } from './connections';
 import type { Context } from './context';
 import { ApiError, asApiError } from './errors';
 import { absoluteTarget, HostCheck } from './hosts';
 import { addChat } from './openai/chat';
 import { addCompletions } from './openai/completions';
-import { ClientGone } from './request-lifetime';
+import { ClientGone, wasSent } from './request-lifetime';
 import { addDenoise } from './routes/denoise';
 import { addHealth } from './routes/health';
 import { addInfill } from './routes/infill';
@@ -40,7 +42,11 @@ declare module 'fastify' {
 }
 
 /** Creates the HTTP application: plugins, hooks for all routes, and the routes. */
-export async function createApp(context: Context, connections: Connections): Promise<FastifyInstance> {
+export async function createApp(
+  context: Context,
+  connections: Connections,
+  folder: BatchFolder | null,
+): Promise<FastifyInstance> {
   const { settings } = context;
   const hosts = new HostCheck(settings);
   const app = fastify({
@@ -97,7 +103,7 @@ export async function createApp(context: Context, connections: Connections): Pro
     await app.register(cors, {
       origin,
       exposedHeaders,
-      methods: ['GET', 'POST'],
+      methods: ['GET', 'POST', 'DELETE'],
       maxAge: 600,
       strictPreflight: false,
     });
@@ -105,12 +111,12 @@ export async function createApp(context: Context, connections: Connections): Pro
   if (settings.apiKeys.length > 0) {
     const check = keyCheck(settings.apiKeys);
     app.addHook('onRequest', async (request) => {
-      if (request.routeOptions.config?.open === true) return;
+      if (request.routeOptions.config?.open === true || batchLineOf(request) !== null) return;
       const key = check(request.headers.authorization);
       if (settings.apiKeys.length > 1) setKey(request, key);
     });
   }
-  addErrors(app);
+  addErrors(app, settings);
 
   addHealth(app, context);
   addModels(app, context);
@@ -118,18 +124,26 @@ export async function createApp(context: Context, connections: Connections): Pro
   addChat(app, context);
   addInfill(app, context);
   addDenoise(app, context);
+  if (folder !== null) addFilesAndBatches(app, context, folder);
   if (settings.page !== false) await addStaticFiles(app, settings.page);
   return app;
 }
 
 /** Error handling of all routes. */
-function addErrors(app: FastifyInstance): void {
+function addErrors(app: FastifyInstance, { batchFolder }: Context['settings']): void {
   const methodsOf = methodFinder(app);
   const notFound = (request: FastifyRequest): never => {
     const path = pathOf(request);
     const methods = methodsOf(path);
     if (methods.length === 0) {
       const meant = methodsOf(`/v1${path}`).length > 0 ? `, but /v1${path}` : '';
+      if (batchFolder === null && /^\/v1\/(files|batches)(\/|$)/.test(path)) {
+        throw new ApiError(
+          404,
+          'not_found',
+          'files and batches need --batch-folder (batchFolder) of the server',
+        );
+      }
       throw new ApiError(404, 'not_found', `there is no ${request.method} ${path}${meant}`);
     }
     const allow = methods.join(', ');
@@ -172,7 +186,7 @@ function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply)
 /** Logs every request and adds it to the metrics, however it ended. */
 function record(context: Context, request: FastifyRequest, reply: FastifyReply, seconds: number): void {
   const { method, routeOptions } = request;
-  const status = reply.raw.writableFinished ? reply.statusCode : clientGone;
+  const status = wasSent(request, reply) ? reply.statusCode : clientGone;
   context.metrics.onRequest(routeOptions.url ?? 'none', status, seconds);
   request.log.info({ method, path: pathOf(request), status, seconds }, 'request');
 }

@@ -69,6 +69,11 @@ export class Connection {
     return this.#backlogSince === null ? 0 : performance.now() - this.#backlogSince;
   }
 
+  /** Notes that a long body goes on arriving: its time begins anew. */
+  goesOn(): void {
+    if (this.phase === 'receiving') this.#since = performance.now();
+  }
+
   /** Accepts a request from the parser. */
   receive(exchange: Exchange): void {
     if (this.#phase === 'ended') return;

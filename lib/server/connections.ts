@@ -50,7 +50,10 @@ export class Connections {
       if (request.rawHeaders.length >= 2 * maxHeaders) {
         const message = `the request has ${maxHeaders} headers or more`;
         connection?.refuse(new ApiError(431, 'headers_too_large', message));
-      } else connection?.receive({ request, response });
+      } else if (connection !== undefined) {
+        arrivals.set(request, connection);
+        connection.receive({ request, response });
+      }
     };
     const refuse = (status: number, code: string, message: string) => (_: IncomingMessage, socket: Socket) =>
       this.#open.get(socket)?.refuse(new ApiError(status, code, message));
@@ -174,6 +177,13 @@ export class Connections {
 const shuttingDown = () => new ApiError(503, 'shutting_down', 'the server is shutting down');
 
 const continuations = new WeakMap<IncomingMessage, () => void>();
+
+const arrivals = new WeakMap<IncomingMessage, Connection>();
+
+/** Gives the rest of a long body as much time to arrive as a whole request has. */
+export function awaitMore(request: IncomingMessage): void {
+  arrivals.get(request)?.goesOn();
+}
 
 /** Sends `100 Continue` to a client that waits for it. */
 export function askForBody(request: IncomingMessage): void {

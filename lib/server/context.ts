@@ -6,9 +6,9 @@ import type { DiffusionLM } from '../diffusion-lm';
 import { RND1Error } from '../support/errors';
 import { setOwner } from '../support/owners';
 import { quote } from '../support/validate';
-import { clientOf } from './clients';
+import { batchLineOf, clientOf } from './clients';
 import { ApiError, asApiError } from './errors';
-import { eventStream } from './event-stream';
+import { watchedStream } from './event-stream';
 import type { Cost, Metrics } from './metrics';
 import type { ServerSettings } from './options';
 import { Counts, type Leave, type Queue } from './queue';
@@ -72,7 +72,9 @@ export class Context {
     this.checkPrompts();
     const client = clientOf(request);
     if (this.#requestsOf.of(client) >= this.settings.maxPerClient) throw this.queue.tooMany(client);
-    const call = new Call(request, reply, this.settings.requestTimeout);
+    // A batch has a time limit of its own.
+    const timeout = batchLineOf(request) !== null ? 0 : this.settings.requestTimeout;
+    const call = new Call(request, reply, timeout);
     setOwner(call.signal, client);
     this.calls.add(call);
     this.#requestsOf.add(client, 1);
@@ -156,6 +158,6 @@ export class Context {
       .header('content-type', 'text/event-stream; charset=utf-8')
       .header('cache-control', 'no-store')
       .header('x-accel-buffering', 'no')
-      .send(eventStream(chunks, { keepAlive, stallTimeout, onStall }));
+      .send(watchedStream(chunks, { keepAlive, stallTimeout, onStall }));
   }
 }

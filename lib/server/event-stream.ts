@@ -9,7 +9,9 @@ export function event(data: unknown, name?: string): string {
 /** A comment, which clients ignore and which keeps proxies from closing the connection. */
 const comment = ': keep-alive\n\n';
 
-export interface EventStreamOptions {
+type Chunks = AsyncGenerator<string | Uint8Array, void>;
+
+export interface WatchedStreamOptions {
   /** Seconds without an event until a comment is sent; 0 = never. */
   readonly keepAlive: number;
   /** Seconds that a chunk may stay unread; 0 = no limit. */
@@ -19,17 +21,17 @@ export interface EventStreamOptions {
 }
 
 /**
- * Turns chunks into a byte stream with backpressure: a slow reader slows down the generator, and at most one chunk is
+ * Turns chunks of text or bytes into a byte stream with backpressure: a slow reader slows down the generator, and at most one chunk is
  * buffered here.
  */
-export function eventStream(chunks: AsyncGenerator<string, void>, options: EventStreamOptions): Readable {
+export function watchedStream(chunks: Chunks, options: WatchedStreamOptions): Readable {
   return Readable.from(watched(chunks, options), { objectMode: true, highWaterMark: 1 });
 }
 
 async function* watched(
-  chunks: AsyncGenerator<string, void>,
-  { keepAlive, stallTimeout, onStall }: EventStreamOptions,
-): AsyncGenerator<Buffer, void> {
+  chunks: Chunks,
+  { keepAlive, stallTimeout, onStall }: WatchedStreamOptions,
+): AsyncGenerator<Uint8Array, void> {
   try {
     let next = chunks.next();
     for (;;) {
@@ -37,7 +39,7 @@ async function* watched(
       if (result?.done) return;
       const timer = stallTimeout > 0 ? setTimeout(onStall, stallTimeout * 1000).unref() : undefined;
       try {
-        yield Buffer.from(result === null ? comment : result.value);
+        yield bytesOf(result === null ? comment : result.value);
       } finally {
         clearTimeout(timer);
       }
@@ -47,6 +49,8 @@ async function* watched(
     await chunks.return();
   }
 }
+
+const bytesOf = (chunk: string | Uint8Array) => (typeof chunk === 'string' ? Buffer.from(chunk) : chunk);
 
 /** The value of a promise, or null if it is still pending after some seconds. */
 async function within<T>(promise: Promise<T>, seconds: number): Promise<T | null> {

@@ -63,6 +63,16 @@ export interface ServerOptions {
       };
   /** Folder of static files served at `/`; false = none. @default the page included in this package */
   readonly page?: string | false;
+  /** Folder for the files and batches of `/v1/files` and `/v1/batches`; null = neither exists. @default null */
+  readonly batchFolder?: string | null;
+  /** Maximum size of an uploaded file in bytes. @default 200 MB */
+  readonly maxFileBytes?: number;
+  /** Maximum size of all files in bytes; a client may have half of them if there are several keys. @default 10 GB */
+  readonly maxFolderBytes?: number;
+  /** Maximum number of requests of a batch. @default 50000 */
+  readonly maxBatchLines?: number;
+  /** Days after which files and finished batches are deleted. @default 30 */
+  readonly keepDays?: number;
   /** Fastify's `logger` option: true, or options of pino; false = no logs. @default false */
   readonly logger?: FastifyServerOptions['logger'];
   /** Whether prompts and answers are logged. @default false */
@@ -92,6 +102,11 @@ const names: Readonly<Record<keyof ServerOptions, true>> = {
   keepAlive: true,
   chatTemplate: true,
   page: true,
+  batchFolder: true,
+  maxFileBytes: true,
+  maxFolderBytes: true,
+  maxBatchLines: true,
+  keepDays: true,
   logger: true,
   logPrompts: true,
 };
@@ -132,6 +147,11 @@ export function readServerOptions(given: ServerOptions | undefined, model: Diffu
     keepAlive: seconds('keepAlive', 15),
     chatTemplate: chatTemplateOption(options.chatTemplate ?? 'auto'),
     page: options.page === undefined ? ownPage() : options.page && stringOption('page', options.page),
+    batchFolder: (options.batchFolder ?? null) === null ? null : nonEmpty('batchFolder', options.batchFolder),
+    maxFileBytes: integerOption('maxFileBytes', options.maxFileBytes ?? 200_000_000, 1),
+    maxFolderBytes: integerOption('maxFolderBytes', options.maxFolderBytes ?? 10_000_000_000, 1),
+    maxBatchLines: integerOption('maxBatchLines', options.maxBatchLines ?? 50_000, 1),
+    keepDays: numberOption('keepDays', options.keepDays ?? 30, 1 / 24, 36_500),
     logger: options.logger ?? false,
     logPrompts: booleanOption('logPrompts', options.logPrompts, false),
   };

@@ -6,7 +6,9 @@ import { errorAnswer } from './schemas';
 const failures = {
   400: 'A field is wrong, or the body is not JSON: `param` names the field.',
   401: 'The API key is missing or wrong.',
-  404: 'There is no such model.',
+  403: 'The client has no room for more files.',
+  404: 'There is no such model, file or batch.',
+  409: 'The file is in use, or the batch has ended.',
   413: 'The body is larger than the server takes.',
   415: 'The body is not declared as JSON in UTF-8.',
   429: 'Too many requests: try again after `Retry-After` seconds.',
@@ -122,5 +124,56 @@ const model = Type.Object({
 });
 export const modelAnswer = json(model);
 export const modelsAnswer = json(Type.Object({ object: Type.Literal('list'), data: Type.Array(model) }));
+const time = Type.Union([Type.Integer({ description: 'Seconds since 1970.' }), Type.Null()]);
+const file = Type.Object({
+  id: Type.String(),
+  object: Type.Literal('file'),
+  bytes: Type.Integer(),
+  created_at: time,
+  expires_at: time,
+  filename: Type.String(),
+  purpose: Type.String(),
+  status: Type.Literal('processed'),
+});
+const listOf = (schema: TSchema) =>
+  json(
+    Type.Object({
+      object: Type.Literal('list'),
+      data: Type.Array(schema),
+      first_id: Type.Union([Type.String(), Type.Null()]),
+      last_id: Type.Union([Type.String(), Type.Null()]),
+      has_more: Type.Boolean(),
+    }),
+  );
+export const fileAnswer = json(file);
+export const filesAnswer = listOf(file);
+export const deletedAnswer = json(
+  Type.Object({ id: Type.String(), object: Type.Literal('file'), deleted: Type.Literal(true) }),
+);
+export const contentAnswer: Content = { 'application/jsonl': Type.String() };
+
+const maybeId = Type.Union([Type.String(), Type.Null()]);
+const batch = Type.Object({
+  id: Type.String(),
+  object: Type.Literal('batch'),
+  endpoint: Type.String(),
+  errors: Type.Union([Type.Object({}), Type.Null()]),
+  input_file_id: Type.String(),
+  completion_window: Type.String(),
+  status: Type.String(),
+  output_file_id: maybeId,
+  error_file_id: maybeId,
+  created_at: time,
+  expires_at: time,
+  request_counts: Type.Object({
+    total: Type.Integer(),
+    completed: Type.Integer(),
+    failed: Type.Integer(),
+  }),
+  metadata: Type.Union([Type.Object({}), Type.Null()]),
+});
+export const batchAnswer = json(batch);
+export const batchesAnswer = listOf(batch);
+
 export const statusAnswer = json(Type.Object({ status: Type.String() }));
 export const metricsAnswer: Content = { 'text/plain': Type.String() };

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { DiffusionLM } from '../diffusion-lm';
 import { integerOption, optionsObject, quote, stringOption } from '../support/validate';
 import { createApp } from './app';
+import { openFolder } from './batches';
 import { Connections } from './connections';
 import { Context } from './context';
 import { ApiError } from './errors';
@@ -111,5 +112,9 @@ export async function createServer(model: DiffusionLM, options?: ServerOptions):
   const prompts = await openChatPrompts(model, settings, metrics.onLost('template'));
   const context = new Context(model, settings, queue, metrics, prompts);
   const connections = new Connections(settings);
-  return new Server(await createApp(context, connections), context, connections);
+  const folder = await openFolder(settings).catch((error: unknown) => {
+    prompts.close();
+    throw error;
+  });
+  return new Server(await createApp(context, connections, folder), context, connections);
 }

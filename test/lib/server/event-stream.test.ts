@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
-import { event, eventStream } from '../../../lib/server/event-stream';
+import { event, watchedStream } from '../../../lib/server/event-stream';
 
 const calm = { keepAlive: 0, stallTimeout: 0, onStall: () => {} };
 
@@ -18,7 +18,7 @@ test('a reader that does not read stops what makes the chunks', async () => {
       yield 'x'.repeat(1000);
     }
   }
-  const stream = eventStream(chunks(), calm);
+  const stream = watchedStream(chunks(), calm);
   const reader = new Writable({ highWaterMark: 5000, write: () => {} });
   stream.pipe(reader);
   await wait(50);
@@ -39,7 +39,7 @@ test('closing it ends what makes the chunks', async () => {
       ended = true;
     }
   }
-  const stream = eventStream(chunks(), calm);
+  const stream = watchedStream(chunks(), calm);
   for await (const _ of stream) break;
   await wait(5);
   expect(ended).toBe(true);
@@ -51,7 +51,7 @@ test('comments tell that it is alive while there is nothing to say', async () =>
     yield 'data: 1\n\n';
   }
   let text = '';
-  for await (const chunk of eventStream(chunks(), { ...calm, keepAlive: 0.01 })) text += chunk;
+  for await (const chunk of watchedStream(chunks(), { ...calm, keepAlive: 0.01 })) text += chunk;
   expect(text).toMatch(/^(: keep-alive\n\n)+data: 1\n\n$/);
 });
 
@@ -60,7 +60,7 @@ test('who reads nothing for too long is reported', async () => {
     for (;;) yield 'x';
   }
   const stalled = new Promise<void>((resolve) => {
-    const stream = eventStream(chunks(), { ...calm, stallTimeout: 0.01, onStall: resolve });
+    const stream = watchedStream(chunks(), { ...calm, stallTimeout: 0.01, onStall: resolve });
     stream.pipe(new Writable({ highWaterMark: 1, write: () => {} }));
   });
   await stalled;

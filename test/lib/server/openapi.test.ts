@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import fastify from 'fastify';
 import { post, serve } from './served';
@@ -16,8 +19,14 @@ interface Document {
 
 const read = async (url: string) => (await fetch(`${url}/openapi.json`)).text();
 
+let batchFolder = '';
+beforeAll(() => {
+  batchFolder = mkdtempSync(join(tmpdir(), 'rnd1-openapi-'));
+});
+afterAll(() => rmSync(batchFolder, { recursive: true }));
+
 test.each([[[]], [['key']]])('the document passes a linter without a word, with keys %j', async (apiKeys) => {
-  const { url } = await serve({ apiKeys });
+  const { url } = await serve({ apiKeys, batchFolder });
   const config = await createConfig({ extends: ['recommended'] });
   const problems = await lintFromString({ source: await read(url), absoluteRef: 'openapi.json', config });
   expect(problems.map(({ ruleId, message }) => `${ruleId}: ${message}`)).toEqual([]);
@@ -61,6 +70,49 @@ test('every status that a client gets is in the document', async () => {
   })) {
     expect((await post(url + path, { model, ...body }, { headers })).status).toBe(404);
     expect(Object.keys(paths[path]?.post?.responses ?? {})).toContain('404');
+  }
+});
+
+test('every status that a client of files and batches gets is in the document', async () => {
+  const { url } = await serve({ apiKeys: ['key'], maxFileBytes: 100, maxFolderBytes: 1, batchFolder });
+  const { paths } = JSON.parse(await read(url)) as Document;
+  const authorization = 'Bearer key';
+  const json = { 'content-type': 'application/json' };
+  const form = (bytes: number) => {
+    const body = new FormData();
+    body.append('purpose', 'batch');
+    body.append('file', new Blob(['a'.repeat(bytes)]), 'a');
+    return { body };
+  };
+  const batch = { endpoint: '/v1/fill', completion_window: '24h' };
+  for (const [method, path, init, status] of [
+    ['get', '/v1/files', {}, 200],
+    ['get', '/v1/files?limit=0', {}, 400],
+    ['get', '/v1/files?order=up', {}, 400],
+    ['get', '/v1/files', { headers: {} }, 401],
+    ['post', '/v1/files', form(10), 403],
+    ['post', '/v1/files', form(101), 413],
+    ['post', '/v1/files', { body: new FormData() }, 400],
+    ['post', '/v1/files', { body: '{}', headers: { authorization, ...json } }, 415],
+    ['get', '/v1/files/{file_id}', {}, 404],
+    ['delete', '/v1/files/{file_id}', {}, 404],
+    ['get', '/v1/files/{file_id}/content', {}, 404],
+    ['get', '/v1/batches', {}, 200],
+    ['get', '/v1/batches?limit=x', {}, 400],
+    ['post', '/v1/batches', { body: '{}', headers: { authorization, ...json } }, 400],
+    [
+      'post',
+      '/v1/batches',
+      { body: JSON.stringify({ ...batch, input_file_id: 'a' }), headers: { authorization, ...json } },
+      404,
+    ],
+    ['get', '/v1/batches/{batch_id}', {}, 404],
+    ['post', '/v1/batches/{batch_id}/cancel', {}, 404],
+  ] as const) {
+    const response = await fetch(url + path, { method, headers: { authorization }, ...init } as RequestInit);
+    expect([method, path, response.status]).toEqual([method, path, status]);
+    const documented = paths[path.split('?', 1)[0] as string]?.[method]?.responses ?? {};
+    expect(Object.keys(documented)).toContain(String(status));
   }
 });
 

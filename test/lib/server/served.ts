@@ -11,11 +11,12 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { setTimeout as wait } from 'node:timers/promises';
 import type { LoadOptions } from '../../../lib/api/types';
 import { DiffusionLM } from '../../../lib/index';
 import { createServer, type Server, type ServerOptions } from '../../../lib/server';
 import { nano } from '../diffusion-lm/nano-model';
+
+export { until } from './until';
 
 /*
  * A server on the fake addon of test/lib/nano-model, which a test file must enable itself:
@@ -116,15 +117,6 @@ export function postUnread(url: string, path: string, body: unknown): Socket {
     `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
   );
   return socket;
-}
-
-/** Waits until a condition is true; after 20 s the test fails instead of hanging. */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 20_000;
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`in vain: ${condition}`);
-    await wait(5);
-  }
 }
 
 /** A promise, `closed`, at which the fake session waits until `open` is called. */
