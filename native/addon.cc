@@ -5,6 +5,7 @@
 #include "napi/functions.h"
 #include "napi/results.h"
 #include "napi/session.h"
+#include "napi/trainer.h"
 
 /** Exports the API of types/native.d.ts, once per environment. */
 static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
@@ -15,6 +16,8 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   defineOwn(exports, "Session", environment->sessionClass.Value());
   environment->cacheClass = Napi::Persistent(JsKeyValueCache::define(env));
   defineOwn(exports, "KeyValueCache", environment->cacheClass.Value());
+  environment->trainerClass = Napi::Persistent(JsTrainer::define(env));
+  defineOwn(exports, "Trainer", environment->trainerClass.Value());
   defineOwn(exports, "AbortFlag", JsAbortFlag::define(env));
   defineOwn(exports, "scoreAndUnmask", Napi::Function::New<scoreAndUnmask>(env, "scoreAndUnmask"));
   defineOwn(exports, "fillShard", Napi::Function::New<fillShard>(env, "fillShard"));

@@ -399,6 +399,118 @@ export class Session {
   dispose(): Promise<void>;
 }
 
+/** One forward and backward pass: packed canvases, and the rows whose logits count. */
+export interface TrainingBatch {
+  /** Of all canvases, one after another; masked positions hold the mask token. */
+  readonly tokens: Int32Array;
+  /** Where each canvas begins, then the number of tokens. */
+  readonly offsets: Int32Array;
+  /** Block of the attention mask, instead of the layers' own; null = theirs. */
+  readonly block: number | null;
+  /** The packed rows whose logits are scored, strictly ascending. */
+  readonly rows: Int32Array;
+  /** The token that each of these rows should predict. */
+  readonly targets: Int32Array;
+  /** Factors of the cross entropies, whose sum is the main loss; final ones: nothing divides them. */
+  readonly weights: Float32Array;
+  /** Coefficient of the routers' loss of load balance, a mean over all rows of the batch; ≥ 0. */
+  readonly auxCoef: number;
+  /** Averages over all layers before it multiplies, as transformers does, or in each layer. */
+  readonly auxScope: 'pooled' | 'layer';
+  /** Coefficient of the routers' z-loss, a mean likewise; ≥ 0. */
+  readonly zCoef: number;
+}
+
+/** Sums over the batches of a call; `aux` and `z`, without their coefficients, are weighted by numbers of rows. */
+export interface TrainingLosses {
+  /** main + auxCoef · aux + zCoef · z */
+  readonly total: number;
+  readonly main: number;
+  readonly aux: number;
+  readonly z: number;
+}
+
+/** One step of AdamW. */
+export interface OptimizerStep {
+  /** One for each of `TrainerInfo.parameters`; ≥ 0. Those of frozen ones have no effect. */
+  readonly learningRates: Float64Array;
+  /** Likewise: the decay is learning rate · weight decay. */
+  readonly weightDecays: Float64Array;
+  /** In [0, 1). */
+  readonly beta1: number;
+  /** In [0, 1). */
+  readonly beta2: number;
+  readonly epsilon: number;
+  /** From 1, for the correction of the moments' bias. */
+  readonly step: number;
+  /** Largest norm of all gradients together; 0 = no clipping. */
+  readonly maxNorm: number;
+}
+
+export interface StepOutcome {
+  readonly losses: TrainingLosses;
+  /** Of all gradients together, before clipping. */
+  readonly gradientNorm: number;
+  /** Factor of the gradients, at most 1. */
+  readonly clipScale: number;
+  /** false: the norm is not finite, and no parameter and no moment was changed. */
+  readonly applied: boolean;
+}
+
+export interface TrainerDescription extends Pick<SessionDescription, 'architecture' | 'files' | 'tensors'> {
+  /** `'cpu'` */
+  readonly device: string;
+  /** Compute threads, ≥ 1, the runner thread included. */
+  readonly threads: number;
+  /** Roles that are not trained: they have neither gradient nor moments. */
+  readonly frozen: readonly string[];
+  /**
+   * Activations that the backward pass computes again instead of keeping them: none; queries, keys and values; or all
+   * but the input of each layer. The results have the same bits.
+   */
+  readonly recompute: 'none' | 'attention' | 'layer';
+}
+
+export interface TrainerInfo extends Pick<SessionInfo, 'device' | 'instructionSet' | 'threads'> {
+  /** Of parameters, gradients and moments. */
+  readonly bytes: number;
+  readonly parameters: readonly {
+    readonly role: string;
+    readonly shape: readonly number[];
+    readonly frozen: boolean;
+  }[];
+}
+
+/** What is stored for a parameter; frozen ones have a value only. */
+export type ParameterArray = 'value' | 'gradient' | 'firstMoment' | 'secondMoment';
+
+/** A model in training, in f32. Calls queue up and run one after another. */
+export class Trainer {
+  private constructor();
+  /**
+   * Reads the weights, widened to f32. Code `'unsupported_model'` for sigmoid routers, quantized weights, and devices
+   * other than the CPU.
+   */
+  static open(
+    description: TrainerDescription,
+    onProgress: NativeProgress | null,
+    abort: AbortFlag | null,
+  ): Promise<Trainer>;
+  readonly info: TrainerInfo;
+  /** The gradients of all batches together, which replace earlier ones. */
+  lossAndGradients(batches: readonly TrainingBatch[], abort: AbortFlag | null): Promise<TrainingLosses>;
+  /** Gradients, clipping and AdamW. A step that was aborted has changed neither parameters nor moments. */
+  step(batches: readonly TrainingBatch[], step: OptimizerStep, abort: AbortFlag | null): Promise<StepOutcome>;
+  /** A copy. RangeError for an unknown role, and for what a frozen parameter does not have. */
+  read(role: string, array: ParameterArray): Promise<Float32Array>;
+  write(role: string, array: ParameterArray, values: Float32Array): Promise<void>;
+  /**
+   * Aborts the running call, rejects waiting ones with code `'disposed'`, and resolves when the memory is freed. May be
+   * called repeatedly.
+   */
+  dispose(): Promise<void>;
+}
+
 /**
  * Score and unmask one canvas from given logits, [tokens.length, vocabulary]: row i − 1 predicts position i, and position
  * 0 keeps its token, unless the canvas has a `shift`. −∞ is allowed and counts as banned. Guidance must be null.

@@ -1,3 +1,20 @@
+/** Files of a checkpoint that are copied unchanged when its weights change. */
+export const companionFiles = [
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.json',
+  'merges.txt',
+  'chat_template.json',
+  'chat_template.jinja',
+  'LICENSE',
+  'LICENSE.txt',
+  'LICENSE.md',
+  'NOTICE',
+];
+
 /** A tensor to write. */
 export interface WrittenTensor {
   readonly name: string;

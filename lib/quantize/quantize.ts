@@ -9,6 +9,7 @@ import { readCheckpoint } from '../checkpoint/folder';
 import type { Manifest } from '../checkpoint/manifest';
 import { checkPanels, formatKey, type Quantization, quantizationConfig } from '../checkpoint/quantization';
 import type { SelectedTensors } from '../checkpoint/tensors';
+import { companionFiles } from '../checkpoint/writing';
 import { familyNamed } from '../families';
 import { storedName } from '../families/names';
 import { abortable } from '../runtime/abort';
@@ -46,23 +47,6 @@ export interface QuantizeReport {
   /** Contradictions between the files that were read; docs/checkpoints.md lists them. */
   readonly warnings: readonly string[];
 }
-
-/** Files that are copied unchanged. */
-const companions = [
-  'generation_config.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.json',
-  'merges.txt',
-  'chat_template.json',
-  'chat_template.jinja',
-  'LICENSE',
-  'LICENSE.txt',
-  'LICENSE.md',
-  'NOTICE',
-];
 
 /**
  * Writes a quantized copy of a checkpoint of any size, with a few megabytes of memory per thread. After an interruption
@@ -279,7 +263,7 @@ async function writeCompanions(
     const metadata = { total_size: total, [formatKey]: quantization.dtype };
     await folder.write('model.safetensors.index.json', json({ metadata, weight_map: map }));
   }
-  for (const name of companions) {
+  for (const name of companionFiles) {
     const text = await files.readText(name);
     if (text !== null) await folder.write(name, text);
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backend/ops.h"
+#include "backend/training_ops.h"
 #include "core/dtype.h"
 #include "core/tensor.h"
 
@@ -97,6 +98,9 @@ class Backend : public Ops {
 
   /** Sizes the scratch memory; may grow it at any time outside a step. */
   virtual void reserve(const Limits& limits) = 0;
+
+  /** The ops of training; null if this backend has none, or not in its compute dtype. */
+  virtual TrainingOps* training() { return nullptr; }
 
   /**
    * The number of rows or canvases to call ops with for `count` (at most `max`) real ones. Backends that

@@ -6,6 +6,7 @@
 #include "checkpoint/loader.h"
 #include "model/architecture.h"
 #include "model/buffer.h"
+#include "model/rotary.h"
 
 namespace rnd1 {
 
@@ -27,7 +28,7 @@ struct RowSelection {
 class Attention {
  public:
   Attention(Backend& backend, const Architecture& architecture)
-      : backend_(backend), architecture_(architecture), qkv_(backend), attended_(backend) {}
+      : backend_(backend), architecture_(architecture), rotary_(backend), qkv_(backend), attended_(backend) {}
 
   /** Loads the next layer. */
   void load(Loader& loader);
@@ -66,24 +67,10 @@ class Attention {
     int64_t cacheColumns = 0;   // of keys and values of the layers before
   };
 
-  /** Cosines and sines of the angles of one width and theta, shared by all layers that have these. */
-  struct Rotary {
-    Rotary(Backend& backend, int64_t width, double theta) : width(width), theta(theta), table(backend) {}
-    /** Extends the table to `positions`. */
-    void extend(Backend& backend, int64_t positions);
-
-    int64_t width;
-    double theta;
-    int64_t positions = 0;
-    Buffer<float> table;  // (positions, width)
-  };
-
-  size_t rotaryOf(const AttentionShape& shape);
-
   Backend& backend_;
   const Architecture& architecture_;
   std::vector<LayerWeights> weights_;
-  std::vector<std::unique_ptr<Rotary>> rotary_;
+  RotaryTables rotary_;
   Buffer<float> qkv_;       // (rows, layout.columns())
   Buffer<float> attended_;  // (rows, layout.queryColumns())
 };

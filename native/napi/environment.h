@@ -10,6 +10,7 @@
 namespace rnd1::napi {
 
 struct SessionCore;
+struct TrainerCore;
 class CacheHandle;
 
 /** A message from any thread, delivered and destroyed on the JavaScript thread. */
@@ -50,6 +51,9 @@ class Environment {
   /** Passed by `session.createCache` to the constructor of `KeyValueCache`; null otherwise. */
   std::shared_ptr<CacheHandle> allocated;
   Napi::FunctionReference cacheClass;
+  /** Passed by `Trainer.open` to the constructor of `Trainer`; null otherwise. */
+  std::shared_ptr<TrainerCore> openedTrainer;
+  Napi::FunctionReference trainerClass;
 
  private:
   static void call(Napi::Env env, Napi::Function, std::nullptr_t*, Message* message);

@@ -55,6 +55,39 @@ const canvases = [canvas, { ...canvas, plan: { ...plan, greedy: false, topK: 3 }
 const requests = [request, request];
 const wrong = { ...request, tokens: Int32Array.of(-1) };
 
+const { architecture, files, tensors } = description;
+const opening = { architecture, files, tensors, device: 'cpu', threads: 2, frozen: ['norm'], recompute: 'none' };
+const trainingBatch = {
+  tokens,
+  offsets: Int32Array.of(0, 60),
+  block: null,
+  rows: everyRow,
+  targets: tokens,
+  weights: new Float32Array(60).fill(0.1),
+  auxCoef: 0.1,
+  auxScope: 'layer',
+  zCoef: 0.1,
+};
+const wrongBatch = { ...trainingBatch, targets: tokens.map(() => -1) };
+const rates = new Float64Array(tensors.length).fill(0.1);
+const moments = { beta1: 0.9, beta2: 0.9, epsilon: 1e-8, step: 1, maxNorm: 1 };
+const optimizerStep = { learningRates: rates, weightDecays: rates, ...moments };
+const replacement = new Float32Array(architecture.hidden);
+
+/** A step of training, and what the trainer tells. */
+async function train(results, keep) {
+  const trainer = await native.Trainer.open(opening, () => {}, new native.AbortFlag());
+  results.trainerInfo = trainer.info.parameters;
+  await keep('lossAndGradients', () => trainer.lossAndGradients([trainingBatch], null));
+  await keep('trained', () => trainer.step([trainingBatch], optimizerStep, null));
+  await keep('moment', () => trainer.read('embedding', 'firstMoment'));
+  await keep('frozenGradient', () => trainer.read('norm', 'gradient'));
+  await keep('written', () => trainer.write('norm', 'value', replacement));
+  await keep('wrongBatch', () => trainer.lossAndGradients([wrongBatch], null));
+  await trainer.dispose();
+  await keep('trainerGone', () => trainer.read('norm', 'value'));
+}
+
 /** Whatever native code gives, by name; errors as what they say. */
 async function everything() {
   const results = {};
@@ -88,6 +121,7 @@ async function everything() {
   await keep('fillShard', () => native.fillShard(shardDescription, progress, null));
   await keep('philox', () => native.philox(1n, counter, 9));
   await keep('system', () => native.system());
+  await train(results, keep);
   // A pass that runs while its model goes.
   const pending = session.forward(requests, null).then(
     () => 'ended',
@@ -142,7 +176,8 @@ const tampering = {
   setters() {
     const names = ['logits', 'hidden', 'routerLogits', 'expertIds', 'expertWeights', 'predicted', 'confidence'];
     names.push('entropy', 'committed', 'notFinite', 'device', 'instructionSet', 'threads', 'dtype', 'weightBytes');
-    names.push('instructionSets', 'gpus', 'name', 'bytes', 'cudaUnavailable', 'code', '0', '1', '2');
+    names.push('losses', 'total', 'main', 'aux', 'z', 'gradientNorm', 'clipScale', 'applied', 'shape', 'frozen');
+    names.push('parameters', 'instructionSets', 'gpus', 'name', 'bytes', 'cudaUnavailable', 'code', '0', '1', '2');
     const prototypes = [own.Object.prototype, own.Array.prototype, Error.prototype];
     for (const typed of [own.Float32Array, own.Int32Array, own.Uint32Array]) prototypes.push(typed.prototype);
     // Arguments that have a name of their own are read as they are.

@@ -63,6 +63,12 @@ Weight CpuBackend::place(const Weight& mapped) {
   return mapped;
 }
 
+TrainingOps* CpuBackend::training() {
+  if (dtype_ != DType::f32) return nullptr;
+  if (!training_) training_ = std::make_unique<CpuTraining>(*this, kernels_, pool_);
+  return training_.get();
+}
+
 void CpuBackend::reserve(const Limits& limits) {
   if (quantized_) quantized_->reserve(limits);
   const int64_t scoredRows = std::min(limits.scoredRows, scoredAtOnce);

@@ -10,6 +10,7 @@
 #include "backend/cpu/partition.h"
 #include "backend/cpu/quantized/quantized_ops.h"
 #include "backend/cpu/sampling.h"
+#include "backend/cpu/training/cpu_training.h"
 #include "backend/unmask.h"
 #include "core/parallel.h"
 
@@ -71,6 +72,7 @@ class CpuBackend final : public Backend {
   bool copiesOnPlace() const override { return false; }
   Weight place(const Weight& mapped) override;
   void reserve(const Limits& limits) override;
+  TrainingOps* training() override;
 
   void embed(const int32_t* tokens, const Weight& table, Tensor out) override;
   void addRmsNorm(Tensor residual, const Tensor* delta, const Weight& scale, float epsilon,
@@ -172,6 +174,7 @@ class CpuBackend final : public Backend {
   const bool packs_;  // matmuls read rows packed in the 16-bit compute dtype
   ThreadPool pool_;
   std::unique_ptr<QuantizedOps> quantized_;  // null until a quantized weight is placed
+  std::unique_ptr<CpuTraining> training_;    // null until asked for
   std::vector<Scratch> scratch_;
   Buffer<float> firstVector_, secondVector_, thirdVector_;  // norms and biases, widened
   Buffer<std::byte> packed_;                                // the rows of the running matmul, in 16 bits

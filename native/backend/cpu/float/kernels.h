@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/cpu/training/kernels.h"
 #include "backend/visible_key_count.h"
 
 /**
@@ -127,6 +128,8 @@ struct Kernels {
    */
   float (*multiplyAddLoop)(uint8_t computeDtype, int64_t rounds);
   int64_t (*multiplyAddsPerRound)(uint8_t computeDtype);
+
+  const TrainingKernels* training;
 };
 
 // Null when not built for this processor family.

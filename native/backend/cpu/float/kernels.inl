@@ -21,6 +21,8 @@ namespace {
 #include "backend/cpu/float/attention.inl"
 #include "backend/cpu/float/statistics.inl"
 #include "backend/cpu/float/peak.inl"
+#include "backend/cpu/training/product.inl"
+#include "backend/cpu/training/gradients.inl"
 // clang-format on
 
 #ifdef RND1_MULTIPLIES_BF16
@@ -51,6 +53,7 @@ constexpr Kernels table = {
     statistics,
     multiplyAddLoop,
     multiplyAddsPerRound,
+    &trainingTable,
 };
 
 }  // namespace

@@ -1,0 +1,250 @@
+// Experts and dense MLPs that keep what their gradients need, and these gradients.
+#include <algorithm>
+#include <cstring>
+
+#include "backend/cpu/training/cpu_training.h"
+
+namespace rnd1::cpu {
+namespace {
+
+// Slots that one item multiplies: their rows of x stay in the L2 cache.
+constexpr int64_t slotsAtOnce = 96;
+
+WeightRows weightRowsOf(const Weight& weight, int64_t first) {
+  return {weight.data + first * weight.strideBytes, weight.strideBytes, formatF32};
+}
+
+/** The tiles of at most slotsAtOnce slots of all experts, numbered one after another. */
+struct SlotTile {
+  int64_t expert, first, count;
+};
+
+int64_t countTiles(const int32_t* offsets, int64_t experts) {
+  int64_t tiles = 0;
+  for (int64_t expert = 0; expert < experts; ++expert)
+    tiles += blocksOf(offsets[expert + 1] - offsets[expert], slotsAtOnce);
+  return tiles;
+}
+
+SlotTile tileAt(const int32_t* offsets, int64_t item) {
+  for (int64_t expert = 0;; ++expert) {
+    const int64_t slots = offsets[expert + 1] - offsets[expert], tiles = blocksOf(slots, slotsAtOnce);
+    if (item >= tiles) {
+      item -= tiles;
+      continue;
+    }
+    const int64_t first = item * slotsAtOnce;
+    return {expert, offsets[expert] + first, std::min(slotsAtOnce, slots - first)};
+  }
+}
+
+}  // namespace
+
+CpuTraining::Grouping CpuTraining::grouped(std::span<const ExpertWeights> weights, const Dispatch& dispatch) {
+  const int64_t k = dispatch.expertsPerToken, slots = dispatch.rows * k;
+  slotRows_.reserve(slots);
+  factors_.reserve(slots);
+  for (int64_t slot = 0; slot < slots; ++slot) {
+    slotRows_.data()[slot] = static_cast<int32_t>(dispatch.slots[slot] / k);
+    factors_.data()[slot] = dispatch.weights[dispatch.slots[slot]];
+  }
+  return {weights, dispatch.offsets, slotRows_.data(), factors_.data(), slots, weights[0].gate.rows};
+}
+
+CpuTraining::Grouping CpuTraining::dense(const ExpertWeights& weights, int64_t rows) {
+  denseOffsets_.reserve(2);
+  denseOffsets_.data()[0] = 0;
+  denseOffsets_.data()[1] = static_cast<int32_t>(rows);
+  return {{&weights, 1}, denseOffsets_.data(), nullptr, nullptr, rows, weights.gate.rows};
+}
+
+void CpuTraining::experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch,
+                          Tensor gate, Tensor up, Tensor out) {
+  forward(x, grouped(weights, dispatch), gate, up, out);
+}
+
+void CpuTraining::mlp(Tensor x, const ExpertWeights& weights, Tensor gate, Tensor up, Tensor out) {
+  forward(x, dense(weights, x.rows), gate, up, out);
+}
+
+void CpuTraining::forward(Tensor x, const Grouping& grouping, Tensor gate, Tensor up, Tensor out) {
+  const auto experts = static_cast<int64_t>(grouping.weights.size());
+  const int64_t width = grouping.width, slots = grouping.slots;
+  activated_.reserve(sizeProduct(slots, width));
+  const Tensor activated(activated_.data(), slots, width);
+  for (Scratch& scratch : scratch_) scratch.rows.reserve(slotsAtOnce * x.columns);
+  parallel(countTiles(grouping.offsets, experts), 2 * slots * width * x.columns,
+           [&](int64_t item, int thread) {
+             const SlotTile tile = tileAt(grouping.offsets, item);
+             const ExpertWeights& weights = grouping.weights[static_cast<size_t>(tile.expert)];
+             RowSource rows{x.row(tile.first), x.stride * 4, formatF32};
+             if (grouping.rows) {
+               float* gathered = scratch_[thread].rows.data();
+               for (int64_t i = 0; i < tile.count; ++i)
+                 std::memcpy(gathered + i * x.columns, x.row(grouping.rows[tile.first + i]),
+                             static_cast<size_t>(x.columns) * sizeof(float));
+               rows = {gathered, x.columns * 4, formatF32};
+             }
+             kernels_.multiply(rows, tile.count, weightRowsOf(weights.gate, 0), width, x.columns,
+                               gate.row(tile.first), gate.stride);
+             kernels_.multiply(rows, tile.count, weightRowsOf(weights.up, 0), width, x.columns,
+                               up.row(tile.first), up.stride);
+             for (int64_t i = tile.first; i < tile.first + tile.count; ++i)
+               training_.swiglu(gate.row(i), up.row(i), width, activated.row(i));
+           });
+  if (!grouping.rows) return backend_.matmul(activated, {&grouping.weights[0].down, 1}, out);
+  // An item owns columns of the result and adds the experts in the order of their ids.
+  const int64_t part = partOf(out.columns, 2 * threads(), out.columns);
+  parallel(blocksOf(out.columns, part), slots * width * out.columns, [&](int64_t item, int) {
+    const int64_t column = item * part, columns = std::min(part, out.columns - column);
+    for (int64_t row = 0; row < out.rows; ++row) std::fill_n(out.row(row) + column, columns, 0.0f);
+    for (int64_t expert = 0; expert < experts; ++expert)
+      for (int64_t first = grouping.offsets[expert]; first < grouping.offsets[expert + 1];
+           first += slotsAtOnce)
+        kernels_.multiplyAccumulate({activated.row(first), width * 4, formatF32}, grouping.rows + first,
+                                    grouping.factors + first,
+                                    std::min<int64_t>(slotsAtOnce, grouping.offsets[expert + 1] - first),
+                                    weightRowsOf(grouping.weights[static_cast<size_t>(expert)].down, column),
+                                    columns, width, out.data + column, out.stride);
+  });
+}
+
+void CpuTraining::expertsBackward(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch,
+                                  Tensor gate, Tensor up, Tensor dout, Tensor dx, float* dRoutingWeights,
+                                  std::span<const ExpertGradients> gradients) {
+  const Grouping grouping = grouped(weights, dispatch);
+  slotGradients_.reserve(grouping.slots);
+  backward(x, grouping, gate, up, dout, dx, slotGradients_.data(), gradients);
+  for (int64_t slot = 0; slot < grouping.slots; ++slot)
+    dRoutingWeights[dispatch.slots[slot]] = slotGradients_.data()[slot];
+}
+
+void CpuTraining::mlpBackward(Tensor x, const ExpertWeights& weights, Tensor gate, Tensor up, Tensor dout,
+                              Tensor dx, const ExpertGradients& gradients) {
+  slotGradients_.reserve(x.rows);
+  backward(x, dense(weights, x.rows), gate, up, dout, dx, slotGradients_.data(), {&gradients, 1});
+}
+
+void CpuTraining::backward(Tensor x, const Grouping& grouping, Tensor gate, Tensor up, Tensor dout, Tensor dx,
+                           float* slotGradients, std::span<const ExpertGradients> gradients) {
+  const auto experts = static_cast<int64_t>(grouping.weights.size());
+  const int64_t width = grouping.width, slots = grouping.slots;
+  activated_.reserve(sizeProduct(slots, width));
+  // First dout · down, then factor · h.
+  const Tensor weighted(activated_.data(), slots, width);
+  parallel(countTiles(grouping.offsets, experts), slots * width * dout.columns,
+           [&](int64_t item, int thread) {
+             const SlotTile tile = tileAt(grouping.offsets, item);
+             const Weight& down = grouping.weights[static_cast<size_t>(tile.expert)].down;
+             training_.product({.rows = tile.count,
+                                .columns = width,
+                                .steps = dout.columns,
+                                .a = grouping.rows ? dout.data : dout.row(tile.first),
+                                .aStride = dout.stride,
+                                .aIndex = grouping.rows ? grouping.rows + tile.first : nullptr,
+                                .transposed = false,
+                                .b = reinterpret_cast<const float*>(down.data),
+                                .bStride = width,
+                                .bIndex = nullptr,
+                                .out = weighted.row(tile.first),
+                                .outStride = width,
+                                .outIndex = nullptr,
+                                .accumulates = false,
+                                .packs = true,
+                                .scratch = scratch_[thread].product.data()});
+             for (int64_t i = tile.first; i < tile.first + tile.count; ++i)
+               slotGradients[i] = training_.swigluBackward(grouping.factors ? grouping.factors[i] : 1.0f,
+                                                           gate.row(i), up.row(i), weighted.row(i), width);
+           });
+  addExpertGradients(x, grouping, gate, up, weighted, dout, gradients);
+  // An item owns columns of dx and adds the experts in the order of their ids.
+  const int64_t part = partOf(dx.columns, 2 * threads(), dx.columns);
+  parallel(blocksOf(dx.columns, part), 2 * slots * width * dx.columns, [&](int64_t item, int thread) {
+    const int64_t column = item * part;
+    for (int64_t expert = 0; expert < experts; ++expert)
+      for (int64_t first = grouping.offsets[expert]; first < grouping.offsets[expert + 1];
+           first += productRows) {
+        const ExpertWeights& weights = grouping.weights[static_cast<size_t>(expert)];
+        for (const bool isUp : {false, true})
+          training_.product(
+              {.rows = std::min<int64_t>(productRows, grouping.offsets[expert + 1] - first),
+               .columns = std::min(part, dx.columns - column),
+               .steps = width,
+               .a = (isUp ? up : gate).row(first),
+               .aStride = (isUp ? up : gate).stride,
+               .aIndex = nullptr,
+               .transposed = false,
+               .b = reinterpret_cast<const float*>((isUp ? weights.up : weights.gate).data) + column,
+               .bStride = dx.columns,
+               .bIndex = nullptr,
+               .out = (grouping.rows ? dx.data : dx.row(first)) + column,
+               .outStride = dx.stride,
+               .outIndex = grouping.rows ? grouping.rows + first : nullptr,
+               .accumulates = true,
+               .packs = true,
+               .scratch = scratch_[thread].product.data()});
+      }
+  });
+}
+
+int64_t CpuTraining::blockEnd(const Grouping& grouping, int64_t first, int64_t end) {
+  const int64_t limit = (grouping.row(first) / gradientBlock + 1) * gradientBlock;
+  if (!grouping.rows) return std::min(end, limit);
+  return std::lower_bound(grouping.rows + first, grouping.rows + end, static_cast<int32_t>(limit)) -
+         grouping.rows;
+}
+
+void CpuTraining::addExpertGradients(Tensor x, const Grouping& grouping, Tensor gate, Tensor up,
+                                     Tensor weighted, Tensor dout,
+                                     std::span<const ExpertGradients> gradients) {
+  const int64_t width = grouping.width, hidden = x.columns;
+  const int64_t widthPart =
+      partOf(width, blocksOf(2 * threads(), static_cast<int64_t>(gradients.size())), productRows);
+  const int64_t hiddenPart =
+      partOf(hidden, blocksOf(2 * threads(), static_cast<int64_t>(gradients.size())), productRows);
+  const int64_t widthParts = blocksOf(width, widthPart), hiddenParts = blocksOf(hidden, hiddenPart);
+  const int64_t parts = 2 * widthParts + hiddenParts;
+  const auto add = [&](int64_t expert, int64_t first, int64_t count, const Tensor& a, bool gathersA,
+                       const Tensor& b, float* out, int thread) {
+    if (!out) return;
+    const int64_t end = grouping.offsets[expert + 1];
+    for (int64_t slot = grouping.offsets[expert]; slot < end;) {
+      const int64_t next = blockEnd(grouping, slot, end);
+      const int32_t* index = grouping.rows ? grouping.rows + slot : nullptr;
+      training_.product({.rows = count,
+                         .columns = b.columns,
+                         .steps = next - slot,
+                         .a = (gathersA && index ? a.data : a.row(slot)) + first,
+                         .aStride = a.stride,
+                         .aIndex = gathersA ? index : nullptr,
+                         .transposed = true,
+                         .b = gathersA || !index ? b.row(slot) : b.data,
+                         .bStride = b.stride,
+                         .bIndex = gathersA ? nullptr : index,
+                         .out = out + first * b.columns,
+                         .outStride = b.columns,
+                         .outIndex = nullptr,
+                         .accumulates = true,
+                         .packs = true,
+                         .scratch = scratch_[thread].product.data()});
+      slot = next;
+    }
+  };
+  parallel(static_cast<int64_t>(gradients.size()) * parts, 3 * grouping.slots * width * hidden,
+           [&](int64_t item, int thread) {
+             const int64_t expert = item / parts, part = item % parts;
+             const ExpertGradients& gradient = gradients[static_cast<size_t>(expert)];
+             if (part < 2 * widthParts) {
+               const bool isUp = part >= widthParts;
+               const int64_t first = part % widthParts * widthPart;
+               add(expert, first, std::min(widthPart, width - first), isUp ? up : gate, false, x,
+                   isUp ? gradient.up : gradient.gate, thread);
+             } else {
+               const int64_t first = (part - 2 * widthParts) * hiddenPart;
+               add(expert, first, std::min(hiddenPart, hidden - first), dout, true, weighted, gradient.down,
+                   thread);
+             }
+           });
+}
+
+}  // namespace rnd1::cpu

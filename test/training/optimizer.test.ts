@@ -1,0 +1,100 @@
+import { GoldenArrays, readGolden } from '../support/goldens';
+import {
+  batchOf,
+  closeTrainers,
+  type GoldenBatch,
+  type GoldenModel,
+  norm,
+  openTrainer,
+  projection,
+} from './support';
+
+interface Step {
+  readonly loss: number;
+  readonly main: number;
+  readonly grad_norm: number;
+  readonly clip_scale: number;
+  readonly lr_multiplier: number;
+}
+
+interface OptimizerGolden extends GoldenModel {
+  readonly optimizer: {
+    readonly betas: readonly [number, number];
+    readonly eps: number;
+    readonly max_grad_norm: number;
+    readonly weight_decay: number;
+    readonly learning_rates: Readonly<Record<'attention' | 'mlp', number>>;
+  };
+  readonly groups: Readonly<Record<string, string>>;
+  readonly decays: Readonly<Record<string, boolean>>;
+  readonly batches: readonly GoldenBatch[];
+  readonly records: { readonly f64: readonly Step[] };
+  readonly after5: Readonly<Record<string, Bounds & { readonly projections: readonly number[] }>>;
+}
+
+interface Bounds {
+  readonly f32_vs_f64_max: number;
+  readonly moved_max: number;
+}
+
+/**
+ * Entries whose gradient nearly vanishes may move in another direction, since the first steps are learning rate · sign:
+ * one in a thousand, and no farther than the farthest of all moves.
+ */
+function expectClose(what: string, differences: Float32Array, bounds: Bounds): void {
+  const limit = Math.max(10 * bounds.f32_vs_f64_max, 1e-3 * bounds.moved_max);
+  const flipped = differences.filter((each) => !(each <= limit));
+  expect({ what, flipped: flipped.length / differences.length < 1e-3 }).toEqual({ what, flipped: true });
+  for (const each of flipped) expect(each).toBeLessThanOrEqual(bounds.moved_max);
+}
+
+const names = ['micro-mdlm', 'micro-nonorm-ar', 'tiny-moe-mdlm'];
+
+describe('steps of the golden data', () => {
+  afterEach(closeTrainers);
+
+  it.each(names)('%s', async (name) => {
+    const golden = readGolden<OptimizerGolden>(`training/adamw/${name}.json`);
+    const arrays = new GoldenArrays(`training/adamw/${name}.json`, golden);
+    const { optimizer } = golden;
+    const trainer = await openTrainer(golden, {
+      optimizer: {
+        learningRate: { base: optimizer.learning_rates.mlp, ...optimizer.learning_rates },
+        betas: optimizer.betas,
+        epsilon: optimizer.eps,
+        weightDecay: optimizer.weight_decay,
+        clip: optimizer.max_grad_norm,
+      },
+    });
+    for (const tensor of trainer.tensors) {
+      expect([tensor.name, tensor.group]).toEqual([tensor.name, golden.groups[tensor.name]]);
+      expect([tensor.name, tensor.weightDecay > 0]).toEqual([tensor.name, golden.decays[tensor.name]]);
+    }
+    for (const [i, batch] of golden.batches.entries()) {
+      const expected = golden.records.f64[i] as Step;
+      const result = await trainer.step(batchOf(batch), { rate: expected.lr_multiplier });
+      expect(result).toMatchObject({ applied: true, rate: expected.lr_multiplier });
+      expect(Math.abs(result.losses.total / expected.loss - 1)).toBeLessThanOrEqual(1e-5);
+      expect(Math.abs(result.losses.main / expected.main - 1)).toBeLessThanOrEqual(1e-5);
+      expect(Math.abs(result.gradientNorm / expected.grad_norm - 1)).toBeLessThanOrEqual(1e-4);
+      expect(Math.abs(result.clipScale / expected.clip_scale - 1)).toBeLessThanOrEqual(1e-4);
+      for (const { name: tensor } of trainer.tensors) {
+        const stored = `f64.step${i + 1}.${tensor}`;
+        if (!arrays.has(stored)) continue;
+        const values = arrays.floats(stored);
+        const actual = await trainer.parameter(tensor);
+        const differences = actual.map((value, j) => Math.abs(value - (values[j] as number)));
+        expectClose(`${tensor} after step ${i + 1}`, differences, golden.after5[tensor] as Bounds);
+      }
+    }
+    expect(trainer.steps).toBe(golden.batches.length);
+    for (const [tensor, expected] of Object.entries(golden.after5)) {
+      const actual = await trainer.parameter(tensor);
+      const size = norm(actual);
+      for (const [i, value] of expected.projections.entries())
+        expect(Math.abs(projection(actual, i + 1) - value)).toBeLessThanOrEqual(
+          1e-5 * size + expected.moved_max,
+        );
+    }
+  });
+});
