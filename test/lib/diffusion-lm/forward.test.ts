@@ -68,3 +68,32 @@ describe('forward', () => {
     await expect(model.forward(tokens as number[], options)).rejects.toThrow(quoted);
   });
 });
+
+describe('forwardAll', () => {
+  it('returns what forward returns for each canvas, from one call', async () => {
+    const model = await load();
+    const outputs = await model.forwardAll([
+      { tokens: [5, 6, 7], positions: [2] },
+      { tokens: [5], hidden: true },
+    ]);
+    const { requests } = sessionOf();
+    expect(requests).toHaveLength(2);
+    const alone = [
+      await model.forward([5, 6, 7], { positions: [2] }),
+      await model.forward([5], { hidden: true }),
+    ];
+    expect(outputs).toEqual(alone);
+    expect(await model.forwardAll([])).toEqual([]);
+    expect(sessionOf().requests).toHaveLength(4);
+  });
+
+  it('names the canvas with a wrong option', async () => {
+    const model = await load();
+    await expect(model.forwardAll([{ tokens: [1] }, { tokens: [1], signal: 1 } as never])).rejects.toThrow(
+      "canvases[1] has no 'signal'",
+    );
+    await expect(model.forwardAll([{ tokens: [1] }], { hidden: true } as never)).rejects.toThrow(
+      "options has no 'hidden'",
+    );
+  });
+});

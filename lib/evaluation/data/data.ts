@@ -1,0 +1,23 @@
+import { RND1Error } from '../../support/errors';
+import { quote } from '../../support/validate';
+import type { DataSplit, EvaluationDocument } from '../tasks/definition';
+import { folderSource } from './folder';
+
+/** Returns the documents of a split, in order; undefined if it has no such data set. */
+export type DataSource = (split: DataSplit) => Promise<readonly EvaluationDocument[] | undefined>;
+
+/** @throws TypeError for anything but a folder or a function */
+export function openData(data: string | DataSource): DataSource {
+  if (typeof data === 'function') return data;
+  if (typeof data === 'string') return folderSource(data);
+  throw new TypeError(`data must be a folder or a function, not ${quote(data)}`);
+}
+
+/** @throws RND1Error `invalid_data` if there is no such split, or no document in it */
+export async function readSplit(data: DataSource, split: DataSplit): Promise<readonly EvaluationDocument[]> {
+  const documents = await data(split);
+  const name = `${split.repositories.join(' or ')}, ${split.config}, ${split.split}`;
+  if (documents === undefined) throw new RND1Error('invalid_data', `the data set ${name} is not there`);
+  if (documents.length === 0) throw new RND1Error('invalid_data', `the data set ${name} is empty`);
+  return documents;
+}

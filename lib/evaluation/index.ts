@@ -1,0 +1,38 @@
+export type { DataSource } from './data/data';
+export type { LikelihoodEstimate } from './likelihood/combine';
+export type { MaskedRow } from './likelihood/draws';
+export { estimateLikelihood } from './likelihood/estimate';
+export { type GreedyContinuation, type GreedyOptions, greedyContinuation } from './likelihood/greedy';
+export type { Estimator, LikelihoodOptions } from './likelihood/options';
+export { PythonRandom } from './python/random';
+export type { PlainValue } from './python/values';
+export { type BuildRequestsOptions, buildRequests, type EvaluationRequest } from './requests';
+export type { Estimate } from './scoring/aggregates';
+export type { Filter } from './scoring/filters';
+export type { ExactMatch, Metric, PassedTests } from './scoring/metrics';
+export {
+  type EvaluationOutput,
+  type EvaluationScores,
+  type FilteredAnswer,
+  type GroupScores,
+  type ProgramOutput,
+  type ScoredDocument,
+  scoreOutputs,
+  type TaskScores,
+} from './scoring/scores';
+export { type SplitOptions, type SplitTokens, splitTokens } from './split';
+export type {
+  ChoiceTask,
+  CommonTask,
+  DataSplit,
+  DrawnExamples,
+  EvaluationDocument,
+  ExamplePool,
+  FirstExamples,
+  FixedExamples,
+  GenerationTask,
+  ListedExamples,
+  Target,
+  TaskDefinition,
+} from './tasks/definition';
+export { taskNames } from './tasks/table';
