@@ -1,10 +1,12 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import type { Session } from '../types/native';
+import type { ForwardRequest, Session } from '../types/native';
 import { withJSON } from './api/json';
 import type {
   ChatMessage,
   ChatOptions,
   FillOptions,
+  ForwardAllOptions,
+  ForwardCanvas,
   ForwardOptions,
   ForwardOutput,
   GenerateOptions,
@@ -31,8 +33,9 @@ import type { Tokenizer } from './checkpoint/tokenizer/tokenizer';
 import { checkInOrder } from './denoising/autoregression';
 import { readCache } from './denoising/cache-option';
 import { buildCanvas, type CanvasModel, canvasModelOf } from './denoising/canvas';
+import { checkCausal } from './denoising/causal-options';
 import type { Stepper } from './denoising/pass';
-import { checkCausal, presetOf, type Run, start, tokenRun } from './denoising/run';
+import { presetOf, type Run, start, tokenRun } from './denoising/run';
 import { readSampling } from './denoising/sampling-options';
 import { scoreAndUnmask } from './denoising/score-and-unmask';
 import { drain, settledText, withText } from './denoising/stream';
@@ -45,7 +48,7 @@ import { Caches, cacheBytesPerPosition } from './runtime/caches';
 import { forwardOutput, forwardRequest } from './runtime/forward-request';
 import { type Attempt, attempt } from './support/attempt';
 import { RND1Error } from './support/errors';
-import { forwardNames, tokenNames } from './support/option-names';
+import { forwardAllNames, forwardCanvasNames, forwardNames, tokenNames } from './support/option-names';
 import { optionsObject, quote, signalOption } from './support/validate';
 import { TextCalls, taskTemplateOf } from './text-calls';
 
@@ -99,6 +102,7 @@ export class DiffusionLM {
     this.#caches = new Caches(session, () => new native.AbortFlag(), {
       bytesPerPosition: cacheBytesPerPosition(config.architecture, info.dtype),
       maxBytes: info.maxCacheBytes,
+      maxPositions: config.architecture.maxPositions,
     });
     this.config = config;
     this.info = info;
@@ -238,9 +242,10 @@ export class DiffusionLM {
   denoiseTokens(options?: TokenOptions): AsyncGenerator<TokenFrame, TokenResult, void> {
     const prepared = attempt(() => {
       const given = optionsObject('options', options, tokenNames);
+      const read = this.#readOptions(given);
       const canvas = buildCanvas(given, this.#canvasModel);
       if (this.#canvasModel.causal) checkInOrder(canvas);
-      return tokenRun(canvas, this.#readOptions(given), given, this.#canvasModel);
+      return tokenRun(canvas, read, given, this.#canvasModel);
     });
     return this.#run(prepared);
   }
@@ -258,18 +263,42 @@ export class DiffusionLM {
    * @throws RND1Error `out_of_memory`, `io`, `cuda_error` or `disposed`; NaN and infinity are returned, not thrown
    */
   async forward(tokens: TokenIds, options?: ForwardOptions): Promise<ForwardOutput> {
-    const given = optionsObject('options', options, forwardNames);
-    const { architecture } = this.config;
-    const request = forwardRequest(tokens, given, architecture);
-    const signal = signalOption(given.signal);
-    this.#checkUsable();
-    const [result] = await abortable(new this.#native.AbortFlag(), signal, (flag) =>
-      this.#session.forward([request], flag),
-    );
-    return withJSON(forwardOutput(request, result as NonNullable<typeof result>, architecture));
+    const { blockLength, signal, ...canvas } = optionsObject('options', options, forwardNames);
+    const [output] = await this.forwardAll([{ tokens, ...canvas }], { blockLength, signal });
+    return output as ForwardOutput;
   }
 
-  /** Bytes of the key/value caches of the runs in progress, at most `info.maxCacheBytes`. */
+  /**
+   * `forward` of several canvases in one pass, for which the weights are read once. Memory grows with all their tokens.
+   *
+   * @returns one output for each canvas, as `forward` returns it
+   * @throws as `forward`
+   */
+  async forwardAll(
+    canvases: readonly ForwardCanvas[],
+    options?: ForwardAllOptions,
+  ): Promise<ForwardOutput[]> {
+    const { blockLength, signal } = optionsObject('options', options, forwardAllNames);
+    const { architecture } = this.config;
+    const requests = canvases.map((canvas, i) => {
+      const { tokens, ...given } = optionsObject(`canvases[${i}]`, canvas, forwardCanvasNames);
+      return forwardRequest(tokens, { ...given, blockLength }, architecture);
+    });
+    const checked = signalOption(signal);
+    this.#checkUsable();
+    if (requests.length === 0) return [];
+    const results = await abortable(new this.#native.AbortFlag(), checked, (flag) =>
+      this.#session.forward(requests, flag),
+    );
+    return results.map((result, i) =>
+      withJSON(forwardOutput(requests[i] as ForwardRequest, result, architecture)),
+    );
+  }
+
+  /**
+   * Bytes of the key/value caches, at most `info.maxCacheBytes`: those of the runs in progress, and those that finished
+   * runs have left for texts that begin alike.
+   */
   get cacheBytes(): number {
     return this.#caches.bytes;
   }
@@ -313,6 +342,7 @@ export class DiffusionLM {
       this.textWorkers.close();
       this.chatPrompts.close();
       this.#batcher.dispose();
+      this.#caches.close();
       await this.#session.dispose();
     })();
     return this.#disposing;
@@ -340,7 +370,7 @@ export class DiffusionLM {
 
   #readOptions(options: SamplingOptions): Pick<Run, 'sampling' | 'cache'> {
     const sampling = readSampling(options, presetOf(this.config));
-    if (this.#canvasModel.causal) checkCausal(sampling);
+    if (this.#canvasModel.causal) checkCausal(options);
     return { sampling, cache: readCache(options, this.config.architecture) };
   }
 

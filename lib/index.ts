@@ -21,6 +21,8 @@ export type {
   DType,
   Editing,
   FillOptions,
+  ForwardAllOptions,
+  ForwardCanvas,
   ForwardOptions,
   ForwardOutput,
   GenerateOptions,

@@ -19,8 +19,9 @@ import type { ModelConfig } from './checkpoint/config';
 import type { TextWorkers } from './checkpoint/tokenizer/text-workers';
 import type { Tokenizer } from './checkpoint/tokenizer/tokenizer';
 import { checkInOrder } from './denoising/autoregression';
-import type { CanvasModel } from './denoising/canvas';
-import { presetOf, type Run, readStop, textRun } from './denoising/run';
+import type { Canvas, CanvasModel } from './denoising/canvas';
+import { checkSeesSuffix, presetOf, type Run, readStop, textRun } from './denoising/run';
+import type { Sampling } from './denoising/sampling-options';
 import type { Opening } from './denoising/stream';
 import {
   type AnswerCanvas,
@@ -65,6 +66,8 @@ export interface TextCallsModel {
 interface Preparation<T extends TextCanvas> {
   readonly plan: (signal: AbortSignal | undefined) => Promise<TextPlan<T>>;
   readonly stopAtEos: StopAtEos;
+  /** Throws for canvases that the call does not allow. */
+  readonly check?: (canvas: Canvas, sampling: Sampling) => void;
 }
 
 /** The options of the canvas, copied: they are read before the call returns. */
@@ -111,7 +114,12 @@ export class TextCalls {
     return this.#open(options, infillNames, (_, model) => {
       this.#checkFills();
       const plan = infillCanvas(input, model);
-      return { plan: async () => plan, stopAtEos: false };
+      const { architecture } = this.model.config;
+      return {
+        plan: async () => plan,
+        stopAtEos: false,
+        check: (canvas, sampling) => checkSeesSuffix(canvas, sampling, architecture),
+      };
     });
   }
 
@@ -135,12 +143,13 @@ export class TextCalls {
       return { ...prepare(given, this.#textModel()), ...model.readOptions(given) };
     });
     return async () => {
-      const { plan, stopAtEos, sampling, cache } = prepared();
+      const { plan, stopAtEos, check, sampling, cache } = prepared();
       model.checkUsable();
       const { texts, layOut } = await plan(sampling.signal);
       const text = layOut(await model.textWorkers.encode(texts, sampling.signal));
       const { canvas, banned } = text;
       if (model.canvasModel.causal) checkInOrder(canvas);
+      check?.(canvas, sampling);
       const run = textRun(canvas, { banned, stopAtEos, sampling, cache }, model.canvasModel);
       return { text, frames: model.run(run) };
     };

@@ -64,8 +64,9 @@ describe('C++ includes', () => {
     ['backend/cuda/', /^(core|io)\/|^backend\/[^/]+$/],
     ['backend/', /^(core|io)\//],
     ['checkpoint/', /^(core|io)\/|^backend\/[^/]+$/],
+    ['training/', /^(core|io|checkpoint|model)\/|^backend\/[^/]+$/],
     ['model/', /^(core|io|checkpoint)\/|^backend\/[^/]+$/],
-    ['napi/', /^(core|io|checkpoint|model)\/|^backend\/[^/]+$/],
+    ['napi/', /^(core|io|checkpoint|model|training)\/|^backend\/[^/]+$/],
     ['io/', /^core\//],
     ['core/', /^$/],
     ['', /^napi\//],
@@ -111,11 +112,27 @@ describe('TypeScript imports', () => {
     hub: ['api', 'support', 'checkpoint'],
     runtime: ['api', 'support', 'families', 'checkpoint'],
     quantize: ['api', 'support', 'families', 'checkpoint', 'runtime'],
+    training: ['api', 'support', 'families', 'checkpoint', 'runtime'],
     chat: ['api', 'support', 'worker', 'jinja', 'families', 'checkpoint'],
+    batch: ['support'],
     denoising: ['api', 'support', 'families', 'checkpoint', 'runtime'],
     '.': ['api', 'support', 'families', 'checkpoint', 'hub', 'runtime', 'chat', 'quantize', 'denoising'],
-    server: ['.', 'api', 'support', 'worker', 'families', 'checkpoint', 'chat', 'denoising'],
-    cli: ['.', 'api', 'support', 'families', 'checkpoint', 'hub', 'runtime', 'chat', 'denoising', 'server'],
+    evaluation: ['.', 'support'],
+    server: ['.', 'api', 'support', 'worker', 'families', 'checkpoint', 'chat', 'batch', 'denoising'],
+    cli: [
+      '.',
+      'api',
+      'support',
+      'families',
+      'checkpoint',
+      'hub',
+      'runtime',
+      'chat',
+      'batch',
+      'denoising',
+      'server',
+      'evaluation',
+    ],
   };
   const roomOf = (file: string) =>
     /^lib\/([^/]+)(?=\/)|^lib\/(jinja|families)$/.exec(file)?.[0]?.slice('lib/'.length) ?? '.';
@@ -136,12 +153,12 @@ describe('TypeScript imports', () => {
       expect(below.filter((each) => order.indexOf(each) >= order.indexOf(room))).toEqual([]);
   });
 
-  test('of the command line only serve imports the server', () => {
+  test('of the command line only serve and batch import the server', () => {
     const users = imports.filter(
       ({ file, target }) => file.startsWith('lib/cli/') && roomOf(target) === 'server',
     );
     expect(users.length).toBeGreaterThan(0);
-    expect(outside(/^lib\/cli\/serve\.ts$/, users)).toEqual([]);
+    expect(outside(/^lib\/cli\/(serve|batch)\.ts$/, users)).toEqual([]);
   });
 
   test('lib imports nothing but itself, the contract and package.json', () => {
@@ -151,6 +168,7 @@ describe('TypeScript imports', () => {
 
   // Which folder of lib may import which packages of others.
   const packages: Record<string, RegExp> = {
+    '@fastify/busboy': /^lib\/server\//,
     '@fastify/cors': /^lib\/server\//,
     '@fastify/swagger': /^lib\/server\//,
     '@huggingface/hub': /^lib\/hub\//,
@@ -161,6 +179,7 @@ describe('TypeScript imports', () => {
     fastify: /^lib\/server\//,
     'prom-client': /^lib\/server\//,
     undici: /^lib\/hub\//,
+    yaml: /^lib\/evaluation\/prompts\/yaml\.ts$/,
   };
 
   test('each package is imported by the folder that it serves', () => {

@@ -41,6 +41,7 @@ const elsewhere: Record<string, string> = {
   'npm run package': 'test/packages, and .ci/run',
   'npm run docs': '.ci/run, as docs:check',
   'npx jest test/lib': 'npm test',
+  'npx jest test/training': 'npm test',
   '.ci/run': 'itself',
   'tsx scripts/build.ts --addon --node-gyp': '.ci/run',
   'tsx scripts/native-tests.ts --sanitize': '.ci/run',
@@ -56,6 +57,7 @@ const elsewhere: Record<string, string> = {
   'npx tsx bench/serve.ts': 'test/bench, at sizes that take no time',
   'npm install -D @types/node': 'test/packages has the types, without a registry',
   'npx --no -- rnd1': 'test/packages: it needs a project where the package is installed',
+  './rnd1 batch examples/batch.jsonl answers.jsonl': 'test/lib/cli/batch.test.ts: it writes a file',
   './rnd1 serve': 'test/lib/cli/serve.test.ts: it does not end by itself',
   './rnd1 serve --port 8081': 'likewise',
   './rnd1 remove inclusionAI/LLaDA-MoE-7B-A1B-Instruct --yes':
@@ -187,6 +189,11 @@ describe('programs run', () => {
   test('of the page on conversations', async () => {
     const { stdout } = await runProgram('docs/chat.md');
     expect(stdout).toMatch(/^\d+ /m);
+  });
+
+  test('of the page on evaluation', async () => {
+    const { stdout } = await runProgram('docs/evaluation.md');
+    expect(stdout).toContain('value: 1, standardError: 0, count: 2');
   });
 
   test('of the page on the library', async () => {

@@ -109,8 +109,9 @@ export interface LoadOptions extends HubOptions {
    */
   readonly maxRowsPerStep?: number;
   /**
-   * Most bytes of key/value caches (`SamplingOptions.cache`) of all concurrent runs; 0: none. A run whose cache does not
-   * fit computes every step completely, with the same results.
+   * Most bytes of key/value caches (`SamplingOptions.cache`), those of concurrent runs and those that finished ones have
+   * left for texts that begin alike; 0: none. A run whose cache does not fit computes every step completely, with the same
+   * results.
    * @default a quarter of `process.availableMemory()` after loading; on a GPU, of its memory without the weights
    */
   readonly maxCacheBytes?: number;

@@ -33,7 +33,7 @@ export type Schedule =
       readonly length: number;
       /** How each block is filled. @default 'entropy' */
       readonly schedule?: SimpleSchedule;
-      /** Steps of every block. @default its share of `steps` */
+      /** Steps of every block; excludes `steps`. @default its share of `steps` */
       readonly steps?: number;
       /**
        * What blocks are counted from: the first position to fill, or position 0 of the canvas, so that the first block
@@ -64,7 +64,7 @@ export type Counts =
   | {
       /** Dream's. */
       readonly type: 'linear';
-      /** The last time but one, above 0, at most 1. @default 0.001 */
+      /** The last time but one, from 0 to 1. @default 0.001 */
       readonly eps?: number;
       /** Every position is drawn by itself. @default false */
       readonly independent?: boolean;
@@ -84,7 +84,9 @@ export interface Editing {
  */
 export interface SamplingOptions {
   /**
-   * Number of rounds; 0 counts as 1. No effect on causal models, which write a token a round.
+   * Number of rounds, of all blocks together; 0 counts as 1. Blocks share them in proportion to their size, at least one
+   * each, also where the family's blocks have a number of their own (LLaDA2, SDAR). No effect on causal models, which
+   * write a token a round.
    * @default min(num_diffusion_steps of generation_config.json or config.json, masked positions)
    */
   readonly steps?: number;
@@ -112,7 +114,7 @@ export interface SamplingOptions {
   readonly greedy?: boolean;
   /**
    * Temperature of the order: positions are drawn, without replacement, from softmax(score / `algTemp`), the score being
-   * probability, margin or negative entropy; 0 takes the best. Not with bounds. @default 0
+   * probability, margin or negative entropy; 0 takes the best. Not with bounds, nor for causal models. @default 0
    */
   readonly algTemp?: number;
   /**
@@ -122,23 +124,27 @@ export interface SamplingOptions {
   readonly cfgScale?: number;
   /** EOS is never predicted; `'first'`: the first EOS id only, if there are several. @default false */
   readonly suppressEos?: boolean | 'first';
-  /** EOS and the end of a turn count as improbable, so that positions that predict them are unmasked last. @default false */
+  /**
+   * EOS and the end of a turn count as improbable, so that positions that predict them are unmasked last. Not for causal
+   * models. @default false
+   */
   readonly zeroEosConfidence?: boolean;
-  /** Revise committed tokens. @default none */
+  /** Revise committed tokens. Not for causal models. @default none */
   readonly editing?: Editing | null;
-  /** A position that is given the mask token counts as masked again. @default false */
+  /** A position that is given the mask token counts as masked again. Not for causal models. @default false */
   readonly remask?: boolean;
   /**
    * Steps that commit nothing: left out; run and yielded until a block is filled; or run and yielded to the last one,
-   * as some references do. @default 'skip'
+   * as some references do. Not for causal models. @default 'skip'
    */
   readonly idleSteps?: 'skip' | 'until-filled' | 'run';
   /**
    * Keep keys and values between steps, so that a step computes only what is new. Models whose attention is causal or
-   * block-causal keep those of finished text by default: the results are the same. Models with full attention may keep
-   * those before a block (`'prefix'`), or before and after it (`'dual'`), as they were when the block began: quicker,
-   * and approximate. A run for which there is no room (`LoadOptions.maxCacheBytes`) does without, as does one with
-   * `cfgScale`. `false`: never. @default the exact cache of the model's attention, if it has one
+   * block-causal keep those of finished text by default, also for later texts that begin alike, such as the next turn of
+   * a conversation: the results are the same. Models with full attention may keep those before a block (`'prefix'`), or
+   * before and after it (`'dual'`), as they were when the block began: quicker, and approximate. A run for which there is
+   * no room (`LoadOptions.maxCacheBytes`) does without, as does one with `cfgScale`. `false`: never.
+   * @default the exact cache of the model's attention, if it has one
    */
   readonly cache?: false | 'prefix' | 'dual';
   /** With `'prefix'` or `'dual'`: every so many steps of a block compute everything. @default the block's first one */

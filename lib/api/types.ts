@@ -54,11 +54,11 @@ export interface TokenOptions extends SamplingOptions, SpecialTokenOptions {
   readonly canvas?: TokenIds;
   /** The positions of `canvas` to fill. */
   readonly masked?: TokenIds;
-  /** The reserved slot holds EOS instead of pad. @default false */
+  /** The reserved slot holds EOS instead of pad. Not for causal models. @default false */
   readonly addEos?: boolean;
   /**
-   * Reserve the last slot when there is an EOS id and a prefix or suffix; never for causal models.
-   * @default true for RND1, false for other families
+   * Reserve the last slot when there is an EOS id and a prefix or suffix; not for causal models.
+   * @default true for RND1, and with `addEos`
    */
   readonly reserveEnd?: boolean;
   /** When the text has ended; see `StopAtEos`. @default false; true for causal models */
@@ -69,19 +69,20 @@ export interface TokenOptions extends SamplingOptions, SpecialTokenOptions {
   readonly banned?: TokenIds;
   /**
    * Token ids whose probability counts as 0 in confidence, entropy and margin, though they may be predicted: positions
-   * that predict one are unmasked last. @default none
+   * that predict one are unmasked last. Not for causal models. @default none
    */
   readonly zeroConfidence?: TokenIds;
-  /** Positions of `prefix` that hold the mask token are filled, too. @default false */
+  /** Positions of `prefix` that hold the mask token are filled, too. Not for causal models. @default false */
   readonly fillPrefix?: boolean;
   /**
    * Which row of the logits predicts position i: row i − `predictionShift`; with 1, row 0 predicts position 0 as well.
+   * Always 1 for causal models.
    * @default the model's
    */
   readonly predictionShift?: 0 | 1;
   /**
-   * Numbers from 0 to below 1 for the masked positions of a step, to replay a recorded run: in random order the
-   * largest come first; with independent counts those below the step's probability are unmasked.
+   * Returns a number from 0 to below 1 for each masked position of a step, to replay a recorded run: in random order the
+   * largest come first; with independent counts those below the step's probability are unmasked. Not for causal models.
    * @default the generator of `seed`
    */
   readonly draws?: (step: number, positions: Int32Array) => ArrayLike<number>;
@@ -106,9 +107,11 @@ export interface GenerateOptions extends SamplingOptions {
   readonly mode?: 'task' | 'chat' | 'completion';
   /** Positions after the prompt. @default generation_config.json's, else 256, if the model's longest canvas allows */
   readonly maxNewTokens?: number;
-  /** The reserved slot at the end holds EOS instead of pad. @default false */
+  /** The reserved slot at the end holds EOS instead of pad. Not for causal models. @default false */
   readonly addEos?: boolean;
-  /** Reserve the last slot, as RND1's reference does; never for causal models. @default true for RND1 only */
+  /**
+   * Reserve the last slot, as RND1's reference does; not for causal models. @default true for RND1, and with `addEos`
+   */
   readonly reserveEnd?: boolean;
   /** Stop once the text has ended. @default true */
   readonly stopAtEos?: StopAtEos;
@@ -118,7 +121,10 @@ export interface GenerateOptions extends SamplingOptions {
 export interface InfillInput {
   /** @default '' */
   readonly prefix?: string;
-  /** @default '' */
+  /**
+   * Models that write blocks (LLaDA2, SDAR) see of it what lies in the block of the last written token; a RangeError if
+   * that is nothing. @default ''
+   */
   readonly suffix?: string;
   /** Tokens to write between them. */
   readonly length: number;
@@ -164,6 +170,15 @@ export interface ForwardOptions {
   /** When it aborts, the call rejects at once with its reason. @default none */
   readonly signal?: AbortSignal;
 }
+
+/** A canvas of `forwardAll`, and what to return of it. */
+export interface ForwardCanvas extends Omit<ForwardOptions, 'blockLength' | 'signal'> {
+  /** The canvas. */
+  readonly tokens: TokenIds;
+}
+
+/** Options of `forwardAll`, for all of its canvases. */
+export type ForwardAllOptions = Pick<ForwardOptions, 'blockLength' | 'signal'>;
 
 /** R = number of positions returned. */
 export interface ForwardOutput {

@@ -60,11 +60,11 @@ export function addChat(program: Command): void {
     .option('--system <text>', 'system message (default: none, or the one in the chat template)')
     .option(
       '-n, --max-new-tokens <count>',
-      'tokens of an answer, including one reserved slot at the end, unless the model is causal (default: from the checkpoint, else 256)',
+      'tokens of an answer; of RND1 including one reserved slot at the end (default: from the checkpoint, else 256)',
       integer(1),
     );
   addSamplingOptions(command);
-  addModelOptions(command);
+  addModelOptions(command, 'needed, since the embedded nano model has no chat template');
   command
     .optionsGroup('Output:')
     .option('-q, --quiet', 'no progress, notes and summaries on standard error')

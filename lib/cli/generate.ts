@@ -66,7 +66,7 @@ export function addGenerate(program: Command): void {
     .option(...fileOption)
     .option(
       '-n, --max-new-tokens <count>',
-      'tokens after the prompt, including one reserved slot at the end, unless the model is causal (default: from the checkpoint, else 256)',
+      'tokens after the prompt; of RND1 including one reserved slot at the end (default: from the checkpoint, else 256)',
       integer(0),
     )
     .addOption(
@@ -75,8 +75,8 @@ export function addGenerate(program: Command): void {
         'task: answer a question; chat: answer a message; completion: continue the prompt (default: see Prompt)',
       ).choices(['task', 'chat', 'completion']),
     )
-    .option('--add-eos', 'put the EOS token into the reserved slot instead of padding')
-    .option('--no-reserve-end', 'do not reserve a slot at the end')
+    .option('--add-eos', 'end with the EOS token, in the reserved slot')
+    .option('--no-reserve-end', 'do not reserve a slot at the end, as RND1 does')
     .option('--stop-at-eos', 'stop once the text has ended (default without --tokens, and for causal models)')
     .option('--no-stop-at-eos', 'continue to the last position (default with --tokens)');
   // Commander's default of a `--no-` flag is true; undefined keeps the library's default.
@@ -93,6 +93,8 @@ export function addGenerate(program: Command): void {
 
 async function generate(prompt: string | undefined, flags: GenerateFlags): Promise<void> {
   const { maxNewTokens, mode, addEos, reserveEnd, stopAtEos } = flags;
+  if (addEos && reserveEnd === false)
+    throw new UsageError('--add-eos and --no-reserve-end exclude each other');
   const sampling = samplingOf(flags);
   if (flags.tokens === undefined) {
     requires(flags, '--tokens', specialFlags);

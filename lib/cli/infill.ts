@@ -33,7 +33,12 @@ interface InfillFlags extends ModelFlags, SamplingFlags, OutputFlags, TokenFlags
   readonly reserveEnd?: boolean;
 }
 
-const manual = `${schedulesHelp}${outputHelp}
+const manual = `
+Suffix:
+  Models that write blocks (LLaDA2, SDAR) see of it what lies in the block of
+  the last written token; if that is nothing, it is an error. Models with full
+  attention see all of it.
+${schedulesHelp}${outputHelp}
 
 Examples:
   $ rnd1 infill --prefix 'Question: What is 40+' --suffix $'?\\nAnswer: 42' -l 1
@@ -57,8 +62,8 @@ export function addInfill(program: Command): void {
     .requiredOption('-l, --length <count>', 'exact number of tokens to write (required)', integer(1));
   addTokenOptions(command, 'token ids before: 1,2,3, or @file, or - for standard input; prints all ids')
     .option('--suffix-tokens <ids>', 'token ids after')
-    .option('--add-eos', 'put the EOS token into the reserved slot after them instead of padding')
-    .option('--no-reserve-end', 'do not reserve a slot at the end');
+    .option('--add-eos', 'end with the EOS token, in the reserved slot after them')
+    .option('--no-reserve-end', 'do not reserve a slot at the end, as RND1 does');
   command.setOptionValue('reserveEnd', undefined);
   addSamplingOptions(command);
   addModelOptions(command);
@@ -68,6 +73,8 @@ export function addInfill(program: Command): void {
 
 async function infill(flags: InfillFlags): Promise<void> {
   const { length, addEos, reserveEnd } = flags;
+  if (addEos && reserveEnd === false)
+    throw new UsageError('--add-eos and --no-reserve-end exclude each other');
   const sampling = samplingOf(flags);
   if (flags.tokens === undefined && flags.suffixTokens === undefined) {
     requires(flags, '--tokens', [...specialFlags, 'addEos', 'reserveEnd']);

@@ -60,11 +60,29 @@ export async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
   return withoutLastNewline(await readStream(stream, 'standard input'));
 }
 
+/** Why a file cannot be read, by the codes of the likeliest errors. */
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a folder',
+  EACCES: 'permission denied',
+};
+
 /** Reads a whole text file with `decodeText`. */
 export async function readTextFile(path: string): Promise<string> {
   return readStream(createReadStream(path), path).catch((error) => {
-    throw error instanceof UsageError ? error : ioError(path, error);
+    throw error instanceof UsageError
+      ? error
+      : ioError(path, reasons[(error as NodeJS.ErrnoException).code ?? ''] ?? error);
   });
+}
+
+/** The chat template of a server's requests. */
+export type TemplateOption = 'auto' | 'task' | { readonly template: string };
+
+/** The template of a `--chat-template` argument, or of none. */
+export async function templateOption(argument: string | undefined): Promise<TemplateOption> {
+  if (argument === undefined) return 'auto';
+  return argument === 'task' ? 'task' : { template: await readTextFile(argument) };
 }
 
 /** Reads a file, or standard input for `-`, without its last newline. */

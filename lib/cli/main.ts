@@ -29,7 +29,9 @@ async function main(argv: readonly string[]): Promise<number> {
         `there is no command '${topic}'${meant === null ? '' : `; did you mean ${meant}?`}`,
       );
     }
-    await program.parseAsync(argv as string[]);
+    // Commander knows no manual of its own command.
+    const ofHelp = first === 'help' && topic === 'help';
+    await program.parseAsync(ofHelp ? argv.slice(0, 3) : (argv as string[]));
     return done;
   } catch (error) {
     // Commander has already printed its message or the requested help.
@@ -48,7 +50,7 @@ async function main(argv: readonly string[]): Promise<number> {
 /** Replaces the library's option names by flags: `maxNewTokens` becomes `--max-new-tokens`. */
 function asOptions(message: string): string {
   const names =
-    /\b(maxNewTokens|topK|topP|tokensPerHole|cacheDir|addEos|reserveEnd|stopAtEos|(mask|eos|pad|bos)TokenId)\b/g;
+    /\b(maxNewTokens|topK|topP|algTemp|cfgScale|suppressEos|zeroEosConfidence|tokensPerHole|cacheDir|addEos|reserveEnd|stopAtEos|(mask|eos|pad|bos)TokenId)\b/g;
   return message.replace(names, optionName);
 }
 

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import type { Device, DType, HubOptions, SamplingOptions, Schedule, SpecialTokenOptions } from '../api/types';
 import { drawsPositions, startingSchedule } from '../denoising/schedule-table';
 import { integer, none, number, parser, seed, tokenId, tokenIds, UsageError } from './input';
+import { addSamplerOptions, type SamplerFlags, samplerOf } from './sampler-options';
 import { formatSchedule, parseSchedule, scheduleGrammar } from './schedule-notation';
 
 /** The cache folder of models. */
@@ -26,7 +27,7 @@ export interface ModelFlags extends HubFlags {
 }
 
 /** How a canvas is denoised. */
-export interface SamplingFlags {
+export interface SamplingFlags extends SamplerFlags {
   readonly steps?: number;
   readonly schedule?: Schedule;
   readonly temperature?: number;
@@ -81,12 +82,12 @@ export function addHubOptions(command: Command): Command {
 }
 
 /** `--model --device --dtype --threads --mmap --no-mmap --max-cache-bytes`, and `addHubOptions` */
-export function addModelOptions(command: Command): Command {
+export function addModelOptions(command: Command, without = 'default: the embedded nano model'): Command {
   const model = command
     .optionsGroup('Model:')
     .option(
       '-m, --model <model>',
-      'folder of a checkpoint, a GGUF file, or a name on the Hugging Face hub (default: the embedded nano model)',
+      `folder of a checkpoint, a GGUF file, or a name on the Hugging Face hub (${without})`,
     )
     .option(
       '--device <name>',
@@ -110,15 +111,15 @@ export function addModelOptions(command: Command): Command {
     )
     .option(
       '--max-cache-bytes <count>',
-      'bytes of the key/value caches of all texts; 0: none (default: a quarter of the free memory)',
+      'bytes of the key/value caches of all texts, running and finished; 0: none (default: a quarter of the free memory)',
       integer(0),
     );
   return addHubOptions(model);
 }
 
-/** `--steps --schedule --temperature --top-k --top-p --greedy --seed` */
+/** `--steps --schedule --temperature --top-k --top-p --greedy --seed`, and `addSamplerOptions` */
 export function addSamplingOptions(command: Command): Command {
-  return command
+  command
     .optionsGroup('Denoising:')
     .option(
       '-s, --steps <count>',
@@ -147,6 +148,7 @@ export function addSamplingOptions(command: Command): Command {
       '64-bit sampling seed: same seed, same text (default: random, shown at the end)',
       seed,
     );
+  return addSamplerOptions(command);
 }
 
 /** Help text of `--verbose`. */
@@ -224,16 +226,17 @@ export function samplingOf({
   topP,
   greedy,
   seed,
+  ...sampler
 }: SamplingFlags): SamplingOptions {
-  return { steps, schedule, temperature, topK, topP, greedy, seed };
+  return { steps, schedule, temperature, topK, topP, greedy, seed, ...samplerOf(sampler) };
 }
 
 /** Whether the run uses random numbers. Prints a note if a seed is given and it does not. */
 export function draws(
-  { temperature = 0, greedy, schedule }: SamplingOptions,
+  { temperature = 0, greedy, schedule, algTemp = 0 }: SamplingOptions,
   flags: SamplingFlags & { readonly quiet?: boolean },
 ): boolean {
-  const random = (temperature > 0 && !greedy) || drawsPositions(schedule);
+  const random = (temperature > 0 && !greedy) || algTemp > 0 || drawsPositions(schedule);
   if (!random && flags.seed !== undefined && !flags.quiet) {
     process.stderr.write('rnd1: --seed has no effect: without --temperature nothing is sampled\n');
   }

@@ -3,14 +3,14 @@ import { type LoadProgress, quantizeCheckpoint } from '../index';
 import { defaultThreads } from '../runtime/threads';
 import { formatBytes } from '../support/format-bytes';
 import { printableName } from '../support/printable';
-import { integer } from './input';
+import { integer, UsageError } from './input';
 import { Interruption } from './interrupt';
 import { cappedThreads, say, seconds, warnOf } from './loading';
 import { ProgressLine, Waiting } from './progress';
 import { bar } from './render';
 
 interface QuantizeFlags {
-  readonly dtype: 'q8' | 'q4';
+  readonly dtype?: 'q8' | 'q4';
   readonly group?: string;
   readonly threads?: number;
   readonly quiet?: boolean;
@@ -45,9 +45,7 @@ export function addQuantize(program: Command): void {
     .description('Writes a quantized copy of a checkpoint, which runs on the CPU.')
     .argument('<in>', 'folder of the checkpoint, or a GGUF file')
     .argument('<out>', 'a new or empty folder, or that of an interrupted run')
-    .addOption(
-      new Option('--dtype <type>', 'q8 or q4 (required)').choices(['q8', 'q4']).makeOptionMandatory(),
-    )
+    .addOption(new Option('--dtype <type>', 'q8 or q4 (required)').choices(['q8', 'q4']))
     .addOption(
       new Option(
         '--group <columns>',
@@ -63,6 +61,8 @@ export function addQuantize(program: Command): void {
 
 async function quantize(input: string, output: string, flags: QuantizeFlags): Promise<void> {
   const { dtype, quiet, verbose } = flags;
+  // Not by Commander, which would ask for it before the folders.
+  if (dtype === undefined) throw new UsageError('--dtype is needed: q8 or q4');
   const group = flags.group === undefined ? undefined : flags.group === '32' ? 32 : 64;
   using interruption = new Interruption();
   const progress = quiet ? null : new QuantizingBar();

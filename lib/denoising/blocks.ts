@@ -1,4 +1,4 @@
-import type { Canvas } from './canvas';
+import { type Canvas, neededMask } from './canvas';
 import type { BlockRule } from './schedule';
 
 /** A part of the canvas that is filled before the next one begins. */
@@ -13,6 +13,16 @@ export interface Block {
   readonly before: number;
   /** Rounds planned for it, at least 1. */
   readonly rounds: number;
+  /** Steps that it may take: its rounds and those that come on top. */
+  readonly steps: number;
+}
+
+/** What the steps of a block are besides its rounds. */
+interface StepsOfBlocks {
+  /** Steps on top of the rounds. @default 0 */
+  readonly postSteps?: number;
+  /** Steps of a block at least. @default 1 */
+  readonly leastSteps?: number;
 }
 
 type Span = Pick<Block, 'start' | 'end' | 'size'>;
@@ -21,13 +31,12 @@ type Span = Pick<Block, 'start' | 'end' | 'size'>;
  * Cuts the positions to fill into blocks and gives each its rounds: those of `rule`, else shares of `steps` in proportion
  * to size, by largest remainders, the earlier block first, at least one each. With fewer steps than blocks every block
  * gets one round, so there are as many rounds as blocks; otherwise the shares add up to `steps`. 0 steps count as 1.
- * `postSteps` rounds of each block come on top.
  */
 export function planBlocks(
   { tokens, masked }: Pick<Canvas, 'tokens' | 'masked'>,
   steps: number,
   rule: BlockRule | null,
-  postSteps = 0,
+  { postSteps = 0, leastSteps = 1 }: StepsOfBlocks = {},
 ): Block[] {
   const first = masked[0];
   if (first === undefined) return [];
@@ -40,8 +49,8 @@ export function planBlocks(
   let before = 0;
   return spans.map((span, i) => {
     const rounds = shares[i] as number;
-    const own = { ...span, before, rounds };
-    before += rounds + postSteps;
+    const own = { ...span, before, rounds, steps: Math.max(rounds + postSteps, leastSteps) };
+    before += own.steps;
     return own;
   });
 }
@@ -88,7 +97,7 @@ export function wholeBlocks(canvas: Canvas, rule: BlockRule | null, maxPositions
   const length = Math.min(Math.ceil(tokens.length / rule.length) * rule.length, maxPositions);
   if (length === tokens.length) return canvas;
   const added = Int32Array.from({ length: length - tokens.length }, (_, i) => tokens.length + i);
-  const whole = new Int32Array(length).fill(special.mask as number);
+  const whole = new Int32Array(length).fill(neededMask(special));
   whole.set(tokens);
   return { ...canvas, tokens: whole, masked: Int32Array.from([...masked, ...added]), kept: tokens.length };
 }

@@ -210,7 +210,7 @@ function readEnd(
   reserves: boolean,
 ): number[] {
   const addEos = booleanOption('addEos', options.addEos, false);
-  const reserveEnd = booleanOption('reserveEnd', options.reserveEnd, reserves);
+  const reserveEnd = booleanOption('reserveEnd', options.reserveEnd, reserves || addEos);
   const eos = special.eos[0];
   if (addEos && eos === undefined) throw new TypeError('addEos needs an EOS id, and there is none');
   if (addEos && prompted && !reserveEnd) {

@@ -28,8 +28,11 @@ export function readCounts(counts: Counts = 'proportional'): Counting {
     );
   }
   const { eps = 1e-3, independent } = optionsObject('counts', counts, linearNames as never);
-  if (numberOption('counts.eps', eps, 0, 1) === 0) throw new RangeError('counts.eps must be above 0, not 0');
-  return { type: 'linear', eps, independent: booleanOption('counts.independent', independent, false) };
+  return {
+    type: 'linear',
+    eps: numberOption('counts.eps', eps, 0, 1),
+    independent: booleanOption('counts.independent', independent, false),
+  };
 }
 
 /** The last round of a block that commits anything: rounds without any positions may be left out. */

@@ -1,4 +1,5 @@
 import type { StepPlan } from '../../types/native';
+import { quote } from '../support/validate';
 import type { Block } from './blocks';
 import { type Counting, countOf, linearShare } from './counts';
 import type { Rule } from './schedule';
@@ -22,6 +23,29 @@ const plain = { eligible, strict, atLeast };
 /** Commits nothing: a step for its scores alone. */
 export const nothing: RoundPlan = { ...plain, order: 'confidence', limit: 'keep', value: 2 ** 31 - 1 };
 
+/** Numbers that the option `draws` has returned in a step: as many as positions, each from 0 to below 1. */
+export function checkDraws(numbers: ArrayLike<number>, count: number, step: number): ArrayLike<number> {
+  const given: unknown = numbers;
+  if (!Array.isArray(given) && !(ArrayBuffer.isView(given) && 'length' in given)) {
+    throw new TypeError(
+      `draws must return a list of numbers, but it returned ${quote(given)} in step ${step}`,
+    );
+  }
+  if (numbers.length !== count) {
+    throw new RangeError(
+      `draws must return a number for each of ${count} positions, but it returned ${numbers.length} in step ${step}`,
+    );
+  }
+  for (let i = 0; i < count; i++) {
+    const number: unknown = numbers[i];
+    if (typeof number === 'number' && number >= 0 && number < 1) continue;
+    throw new RangeError(
+      `draws must return numbers from 0 to below 1, but the one at ${i} is ${quote(number)} in step ${step}`,
+    );
+  }
+  return numbers;
+}
+
 /** Whether counts say how many positions a round commits, at least; otherwise a bound does. */
 export const isCounted = (rule: Rule): boolean =>
   rule.limit === 'keep' || (rule.limit === 'tau' && rule.atLeast === null);
@@ -32,7 +56,7 @@ export const isCounted = (rule: Rule): boolean =>
  */
 export function planRound(
   { rule, counting }: RoundRules,
-  block: Block,
+  block: Pick<Block, 'size' | 'rounds'>,
   round: number,
   left: number,
 ): RoundPlan {

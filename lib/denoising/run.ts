@@ -89,6 +89,24 @@ function tokenRules(
   };
 }
 
+/**
+ * Throws if a model that sees nothing beyond the block which it writes would not see a bit of the text after the last
+ * hole, because a block begins there.
+ */
+export function checkSeesSuffix(
+  { tokens, masked }: Canvas,
+  { blocks }: Pick<Sampling, 'blocks'>,
+  architecture: ModelConfig['architecture'],
+): void {
+  const own = blockOf(architecture);
+  const block = own > 0 && blocks?.window === 'block' ? blocks.length : own;
+  const start = (masked.at(-1) ?? 0) + 1;
+  if (block === 0 || start % block !== 0 || start >= tokens.length) return;
+  throw new RangeError(
+    `suffix would be ignored: it begins at position ${start}, as does a block of ${block}, and the model sees nothing beyond the block that it writes; with a greater length it sees a part`,
+  );
+}
+
 /** Starts a run: nothing is computed until the first frame is requested. */
 export function start(
   run: Run,
@@ -102,13 +120,4 @@ export function start(
   const steps = sampling.steps ?? Math.min(generation.steps, canvas.masked.length);
   const model = { attentionBlock: blockOf(architecture), modelShift: architecture.predictionShift };
   return denoise({ ...run, ...model, canvas, sampling: { ...sampling, steps } }, step, openCache);
-}
-
-/** Throws for options that a causal model cannot follow. */
-export function checkCausal({ cfgScale, editing }: Sampling): void {
-  const [name, value] = cfgScale > 0 ? ['cfgScale', cfgScale] : ['editing', editing];
-  if (value === null) return;
-  throw new TypeError(
-    `${name} cannot be given: the model writes from left to right, each token once, but it is ${quote(value)}`,
-  );
 }

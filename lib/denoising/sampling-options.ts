@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import type { Editing, SamplingOptions } from '../api/types';
+import type { Editing, SamplingOptions, Schedule } from '../api/types';
 import type { Preset } from '../families/family';
 import { samplingNames } from '../support/option-names';
 import {
@@ -110,6 +110,11 @@ export function readSampling(given: SamplingOptions, preset: Preset = {}): Sampl
     initialFrame: booleanOption('initialFrame', options.initialFrame, false),
     signal: signalOption(options.signal),
   };
+  if (steps !== null && typeof sampling.blocks?.steps === 'number') {
+    throw new TypeError(
+      `steps and schedule.steps exclude each other, but they are ${steps} and ${sampling.blocks.steps}: all steps, and those of each block`,
+    );
+  }
   if (sampling.algTemp > 0 && (sampling.rule.limit !== 'keep' || sampling.rule.order === 'random')) {
     throw new TypeError(
       `algTemp needs a schedule by entropy, confidence or margin, but it is ${quote(options.algTemp)} with ${quote(options.schedule)}`,
@@ -122,10 +127,18 @@ export function readSampling(given: SamplingOptions, preset: Preset = {}): Sampl
 function withDefaults(given: SamplingOptions, preset: Preset): SamplingOptions {
   const names = Object.keys(samplingNames) as (keyof SamplingOptions)[];
   const own = Object.fromEntries(names.map((name) => [name, given[name]]));
+  const defaults = own.steps === undefined ? preset : { ...preset, schedule: sharedSteps(preset.schedule) };
   return {
     ...own,
-    ...Object.fromEntries(Object.entries(preset).filter(([name]) => own[name] === undefined)),
+    ...Object.fromEntries(Object.entries(defaults).filter(([name]) => own[name] === undefined)),
   };
+}
+
+/** The schedule of a preset whose blocks share the `steps` that are given, whatever their own number is. */
+function sharedSteps(schedule: Schedule | undefined): Schedule | undefined {
+  if (typeof schedule !== 'object' || schedule.type !== 'blocks') return schedule;
+  const { steps: _, ...shared } = schedule;
+  return shared;
 }
 
 function readEditing(editing: Editing | null): Required<Editing> | null {

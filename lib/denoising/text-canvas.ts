@@ -159,7 +159,7 @@ interface Holes {
 }
 
 /**
- * Text and holes in sequence, and the reserved slot if there is an EOS id. Nothing predicts position 0, so a
+ * Text and holes in sequence, and the reserved slot if the model has one and there is an EOS id. Nothing predicts position 0, so a
  * canvas that would begin with a hole begins with BOS or `<|endoftext|>`. Mask, EOS and pad are banned, because
  * the text continues after a hole.
  */
@@ -196,7 +196,7 @@ function piecesCanvas(
     if (typeof last === 'object') last.ends.push(ids.length);
     else pieces.push({ start, ends: [ids.length], continues: pieces.length > 0 });
   }
-  if (special.eos.length > 0) ids.push(special.pad ?? 0);
+  if (model.reserveEnd && special.eos.length > 0) ids.push(special.pad ?? 0);
   const canvas = { ...checkCanvas(ids, masked, model), special };
   const textsOf = ({ start, ends, continues }: Holes, tokens: Int32Array, isMasked: Uint8Array) => {
     const end = ends.at(-1);

@@ -1,4 +1,4 @@
-import type { SamplingOptions, Schedule } from '../api/types';
+import type { Counts, SamplingOptions, Schedule } from '../api/types';
 import { presetOf } from '../denoising/run';
 import { readSeed } from '../denoising/sampling-options';
 import type { DiffusionLM } from '../diffusion-lm';
@@ -22,17 +22,40 @@ export function seedOf({ seed }: SamplingBody): bigint {
 
 /** The sampling options of a request. */
 export function samplingOf(body: SamplingBody, seed: bigint, signal: AbortSignal): SamplingOptions {
-  const set = <T>(value: T | null | undefined): T | undefined => value ?? undefined;
   return {
     steps: set(body.steps),
-    schedule: set(body.schedule) as Schedule | undefined,
+    schedule: scheduleOf(body.schedule ?? undefined),
     temperature: set(body.temperature),
     topK: set(body.top_k),
     topP: set(body.top_p),
+    counts: body.counts === 'linear' ? { type: 'linear' } : (set(body.counts) as Counts | undefined),
+    algTemp: set(body.alg_temp),
+    cfgScale: set(body.cfg_scale),
+    suppressEos: set(body.suppress_eos),
+    zeroEosConfidence: set(body.zero_eos_confidence),
+    editing: body.editing && {
+      threshold: body.editing.threshold,
+      maxPostSteps: set(body.editing.max_post_steps),
+    },
+    cache: set(body.cache) as SamplingOptions['cache'],
+    refresh: set(body.refresh),
     seed,
     initialFrame: true,
     signal,
   };
+}
+
+const set = <T>(value: T | null | undefined): T | undefined => value ?? undefined;
+
+/** A schedule with the library's names of fields. */
+export function scheduleOf(given: unknown): Schedule | undefined {
+  if (typeof given !== 'object' || given === null) return given as Schedule | undefined;
+  const { at_least, schedule, ...rest } = given as { at_least?: unknown; schedule?: unknown };
+  return {
+    ...rest,
+    ...(at_least !== undefined && { atLeast: at_least }),
+    ...(schedule !== undefined && { schedule: scheduleOf(schedule) }),
+  } as Schedule;
 }
 
 /**

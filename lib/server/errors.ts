@@ -74,6 +74,12 @@ const fieldNames: Readonly<Record<string, string>> = {
   maxNewTokens: 'max_tokens',
   topK: 'top_k',
   topP: 'top_p',
+  algTemp: 'alg_temp',
+  cfgScale: 'cfg_scale',
+  suppressEos: 'suppress_eos',
+  zeroEosConfidence: 'zero_eos_confidence',
+  maxPostSteps: 'max_post_steps',
+  atLeast: 'at_least',
   tokensPerHole: 'tokens_per_hole',
   templateVariables: 'chat_template_kwargs',
 };
@@ -90,7 +96,7 @@ export function asFieldError(error: unknown): unknown {
   // The library's limit counts a slot that the field does not.
   const message = withFieldNames(error.message.replace(/: maxNewTokens may be \d+ at most here$/, ''));
   const tooLong = message.includes('the model attends to');
-  const param = /^([a-z_]+)(?:\[\d+\]|\.\w+)* (?:must|is|has|holds) /.exec(message)?.[1] ?? null;
+  const param = /^([a-z_]+)(?:\[\d+\]|\.\w+)* (?:must|is|has|holds|needs|cannot) /.exec(message)?.[1] ?? null;
   return new ApiError(400, tooLong ? 'context_length_exceeded' : 'invalid_value', message, {
     param: tooLong ? null : param,
     cause: error,

@@ -1,5 +1,6 @@
 import { type Static, type TObject, type TProperties, type TSchema, Type } from '@sinclair/typebox';
 import type { Schedule } from '../api/types';
+import { batchUrls } from '../batch/request';
 import { plainTypes, type ScheduleParameter, scheduleTable } from '../denoising/schedule-table';
 
 /** A field that may be missing or null: OpenAI's clients send null for what is not set. */
@@ -26,14 +27,30 @@ const schedule = Type.Unsafe<Schedule>(
 
 /** Schemas of the schedules that blocks may contain, and of blocks. */
 function scheduleSchemas(): [TSchema, TSchema] {
+  const count = Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 });
+  const threshold = {
+    strict: maybe(Type.Boolean({ description: 'The probability must be above tau.' })),
+    at_least: maybe(Type.Union([count, Type.Literal('counts')])),
+  };
   const withParameter = (inner: boolean, more: TProperties = {}) =>
     scheduleTable.flatMap(({ type, plan, parameter }) =>
       parameter === null || (plan !== null) !== inner
         ? []
-        : Type.Object({ type: Type.Literal(type), [parameter.name]: parameterSchema(parameter), ...more }),
+        : Type.Object({
+            type: Type.Literal(type),
+            [parameter.name]: parameterSchema(parameter),
+            ...(type === 'threshold' && threshold),
+            ...more,
+          }),
     );
   const simple = Type.Union([plain, Type.Object({ type: plain }), ...withParameter(true)]);
-  return [simple, Type.Union(withParameter(false, { schedule: maybe(simple) }))];
+  const blocks = {
+    schedule: maybe(simple),
+    steps: maybe(count),
+    from: maybe(oneOf(['masked', 'canvas'])),
+    window: maybe(oneOf(['canvas', 'block'])),
+  };
+  return [simple, Type.Union(withParameter(false, blocks))];
 }
 
 const safe = Number.MAX_SAFE_INTEGER;
@@ -53,6 +70,28 @@ const sampling = {
   top_p: maybe(Type.Number({ minimum: 0, maximum: 1 })),
   top_k: maybe(Type.Integer({ minimum: 0 })),
   seed: maybe(seed),
+  counts: maybe(
+    Type.Union([
+      oneOf(['proportional', 'even', 'rounded', 'linear']),
+      Type.Object({
+        type: Type.Literal('linear'),
+        eps: maybe(Type.Number({ minimum: 0, maximum: 1 })),
+        independent: maybe(Type.Boolean()),
+      }),
+    ]),
+  ),
+  alg_temp: maybe(Type.Number({ minimum: 0, description: 'Temperature of the order of positions.' })),
+  cfg_scale: maybe(Type.Number({ minimum: 0, description: 'Classifier-free guidance; doubles the work.' })),
+  suppress_eos: maybe(Type.Boolean()),
+  zero_eos_confidence: maybe(Type.Boolean()),
+  editing: maybe(
+    Type.Object({
+      threshold: Type.Number({ minimum: 0, maximum: 1 }),
+      max_post_steps: maybe(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
+    }),
+  ),
+  cache: maybe(Type.Union([oneOf(['prefix', 'dual']), Type.Literal(false)])),
+  refresh: maybe(Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 })),
 };
 const length = Type.Integer({ minimum: 1, description: 'Tokens to write between prefix and suffix.' });
 const maxTokens = Type.Integer({ minimum: 1, description: 'Number of positions to fill.' });
@@ -206,6 +245,46 @@ export const denoiseBody = strict(
   'DenoiseRequest',
 );
 
+const anchored = (description: string) =>
+  maybe(
+    Type.Object(
+      { anchor: Type.Literal('created_at'), seconds: Type.Integer({ minimum: 3600, maximum: 2592000 }) },
+      { additionalProperties: false, description },
+    ),
+  );
+const digits = Type.String({ pattern: '^[0-9]{1,5}$' });
+const page = { after: Type.Optional(Type.String()), limit: Type.Optional(digits) };
+
+export const batchBody = strict(
+  {
+    input_file_id: name,
+    endpoint: Type.Union(batchUrls.map((url) => Type.Literal(url))),
+    completion_window: Type.Literal('24h'),
+    metadata: ignored.metadata,
+    output_expires_after: anchored('When the files that the batch writes are deleted.'),
+  },
+  'BatchRequest',
+);
+export const batchQuery = Type.Object(page);
+export const fileQuery = Type.Object({
+  ...page,
+  purpose: Type.Optional(Type.String()),
+  order: Type.Optional(oneOf(['asc', 'desc'])),
+});
+/** The form of an upload, for the documentation. */
+export const fileForm = strict(
+  {
+    file: Type.String({ format: 'binary', description: 'One JSON object per line.' }),
+    purpose: Type.Literal('batch'),
+    'expires_after[anchor]': Type.Optional(Type.Literal('created_at')),
+    'expires_after[seconds]': Type.Optional(Type.Integer({ minimum: 3600, maximum: 2592000 })),
+  },
+  'FileUpload',
+);
+
+export type BatchBody = Static<typeof batchBody>;
+export type BatchQuery = Static<typeof batchQuery>;
+export type FileQuery = Static<typeof fileQuery>;
 export type CompletionBody = Static<typeof completionBody>;
 export type ChatBody = Static<typeof chatBody>;
 export type InfillBody = Static<typeof infillBody>;

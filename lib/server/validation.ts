@@ -1,7 +1,8 @@
 import type { FastifySchemaValidationError } from 'fastify/types/schema';
 import { readSchedule } from '../denoising/schedule';
 import { nearest, quote } from '../support/validate';
-import { ApiError } from './errors';
+import { scheduleOf } from './body-options';
+import { ApiError, withFieldNames } from './errors';
 
 /** The part of JSON Schema that the server's schemas use. */
 interface JsonSchema {
@@ -59,7 +60,8 @@ export function validationError(errors: readonly FastifySchemaValidationError[])
 
 /**
  * Picks, from the errors of all branches of an `anyOf`, the one about the `anyOf` itself. If the value is a list and
- * only one branch accepts lists, picks the one about an entry.
+ * only one branch accepts lists, picks the one about an entry; the same for the fields of an object, unless
+ * it says by one what it is.
  */
 function outermost(errors: readonly ValidationError[]): ValidationError {
   const depth = ({ instancePath }: ValidationError) => instancePath.split('/').length;
@@ -68,7 +70,13 @@ function outermost(errors: readonly ValidationError[]): ValidationError {
     ? branches(best.parentSchema).filter(({ type }) => type === 'array')
     : [];
   const inside = errors.filter(({ instancePath }) => instancePath.startsWith(`${best.instancePath}/`));
-  return lists.length === 1 && inside.length > 0 ? outermost(inside) : best;
+  if (lists.length === 1 && inside.length > 0) return outermost(inside);
+  const isObject = typeof best.data === 'object' && best.data !== null && lists.length === 0;
+  const objects = branches(best.parentSchema).filter(({ properties }) => properties !== undefined);
+  const [only] = objects.length === 1 ? objects : [];
+  if (!isObject || only === undefined || constants(only) !== '') return best;
+  const missing = errors.filter((error) => error !== best && error.keyword === 'required');
+  return outermost([...inside, ...missing, ...(inside.length + missing.length === 0 ? [best] : [])]);
 }
 
 /** All branches of an `anyOf`, nested ones included. */
@@ -81,10 +89,10 @@ const join = (path: string, name: string) => (path === '' ? name : `${path}.${na
 /** The library's error message for a schedule; null if it is valid. */
 function scheduleProblem(value: unknown): string | null {
   try {
-    readSchedule(value as Parameters<typeof readSchedule>[0]);
+    readSchedule(scheduleOf(value));
     return null;
   } catch (error) {
-    return (error as Error).message;
+    return withFieldNames((error as Error).message);
   }
 }
 

@@ -19,6 +19,8 @@ export type RND1ErrorCode =
   | 'chat_template_failed'
   /** Neither the checkpoint nor its family has a chat template: it is a base model. */
   | 'chat_template_missing'
+  /** A data set, a task file or results of an evaluation are not as they must be. */
+  | 'invalid_data'
   | HubErrorCode;
 
 /** Why a checkpoint could not be fetched from the hub. */
@@ -35,7 +37,7 @@ export type HubErrorCode =
 /** Codes that the addon reports. */
 type NativeCode = Exclude<
   RND1ErrorCode,
-  HubErrorCode | 'prompt_too_expensive' | 'chat_template_failed' | 'chat_template_missing'
+  HubErrorCode | 'prompt_too_expensive' | 'chat_template_failed' | 'chat_template_missing' | 'invalid_data'
 >;
 
 const codes: ReadonlySet<string> = new Set<NativeCode>([

@@ -3,6 +3,8 @@ import type {
   ChatOptions,
   DownloadOptions,
   FillOptions,
+  ForwardAllOptions,
+  ForwardCanvas,
   ForwardOptions,
   GenerateOptions,
   HubOptions,
@@ -114,14 +116,13 @@ export const tokenNames: Names<TokenOptions> = {
   draws: true,
 };
 
-export const forwardNames: Names<ForwardOptions> = {
-  positions: true,
-  hidden: true,
-  routing: true,
-  forcedExperts: true,
-  blockLength: true,
-  signal: true,
-};
+export const forwardAllNames: Names<ForwardAllOptions> = { blockLength: true, signal: true };
+
+const forwardResultNames = { positions: true, hidden: true, routing: true, forcedExperts: true } as const;
+
+export const forwardNames: Names<ForwardOptions> = { ...forwardResultNames, ...forwardAllNames };
+
+export const forwardCanvasNames: Names<ForwardCanvas> = { ...forwardResultNames, tokens: true };
 
 export const unmaskNames: Names<UnmaskRequest> = {
   tokens: true,

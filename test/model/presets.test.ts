@@ -23,7 +23,7 @@ async function written(model: DiffusionLM, options: TokenOptions) {
 const blocks = { type: 'blocks', length: 32, schedule: 'confidence' } as const;
 const linear = { counts: { type: 'linear', eps: 0.001 }, filterOrder: 'top-p' } as const;
 const threshold = { type: 'threshold', tau: 0.95, strict: true, atLeast: 'counts' } as const;
-const grown = { type: 'blocks', length: 32, steps: 32, from: 'canvas', window: 'block' } as const;
+const grown = { type: 'blocks', length: 32, from: 'canvas', window: 'block' } as const;
 
 /** Defaults of the families, written out; RND1's own are those of its golden traces. */
 const presets: readonly [Checkpoint, SamplingOptions & Pick<TokenOptions, 'reserveEnd'>][] = [
@@ -156,12 +156,110 @@ test('the last block is whole unless the model sees no further', async () => {
   await frames.return(undefined as never);
 });
 
-test.each([{ cfgScale: 1 }, { editing: { threshold: 0.5 } }])(
-  'a causal model refuses %j',
-  async (options) => {
-    const model = await openFamily('tiny-qwen3');
-    await expect(model.generateTokens({ prefix: [1], maxNewTokens: 2, ...options })).rejects.toThrow(
-      `${Object.keys(options)[0]} cannot be given: the model writes from left to right`,
-    );
+test('the steps that are given are those of all blocks, whatever a block has of its own', async () => {
+  const model = await openFamily('tiny-llada2');
+  const call = { prefix: [1, 2, 3], maxNewTokens: 61, stopAtEos: false, idleSteps: 'run' } as const;
+  const stepsOf = async (steps?: number) => {
+    const frames = await frameNumbers(model, { ...call, steps });
+    return frames.at(-1);
+  };
+  expect(await stepsOf()).toEqual([64, 64]);
+  expect(await stepsOf(10)).toEqual([10, 10]);
+  expect(await stepsOf(1)).toEqual([2, 2]);
+});
+
+/** Numbers of the frames, and of all steps announced. */
+async function frameNumbers(model: DiffusionLM, options: TokenOptions) {
+  const numbers: [number, number][] = [];
+  const frames = model.denoiseTokens(options);
+  for (;;) {
+    const next = await frames.next();
+    if (next.done) {
+      expect(next.value.steps).toBe(numbers.at(-1)?.[0]);
+      return numbers;
+    }
+    numbers.push([next.value.step, next.value.steps]);
+  }
+}
+
+test.each<[Checkpoint, TokenOptions]>([
+  // The second pass that Fast-dLLM computes for each block is beyond its only round.
+  [
+    'tiny-llada',
+    {
+      steps: 2,
+      schedule: { type: 'blocks', length: 16, schedule: 'confidence' },
+      cache: 'dual',
+      idleSteps: 'until-filled',
+    },
+  ],
+  // The last pass of a block finds nothing to edit.
+  ['tiny-llada', { steps: 4, editing: { threshold: 0.5 }, schedule: { type: 'blocks', length: 16 } }],
+  [
+    'tiny-llada',
+    { steps: 4, editing: { threshold: 0.5, maxPostSteps: 1 }, schedule: { type: 'blocks', length: 16 } },
+  ],
+])(
+  '%s %j: numbers of steps increase to the result’s, within the announced ones',
+  async (checkpoint, options) => {
+    const numbers = await frameNumbers(await openFamily(checkpoint), { ...prompt, ...options });
+    for (const [i, [step, steps]] of numbers.entries()) {
+      expect(step).toBeGreaterThan(numbers[i - 1]?.[0] ?? 0);
+      expect(step).toBeLessThanOrEqual(steps);
+    }
+    expect(numbers.length).toBeGreaterThan(1);
   },
 );
+
+test('guidance and whole blocks need a mask token', async () => {
+  const given = { canvas: [1, 2, 3], masked: [2], maskTokenId: null as never };
+  for (const [checkpoint, options] of [
+    ['tiny-llada', { cfgScale: 1 }],
+    ['tiny-llada2', {}],
+  ] as const) {
+    const model = await openFamily(checkpoint);
+    await expect(model.generateTokens({ ...given, ...options })).rejects.toThrow('maskTokenId is needed');
+  }
+  const { tokens } = await (await openFamily('tiny-llada')).generateTokens(given);
+  expect(tokens).toHaveLength(3);
+});
+
+const causal = { prefix: [1], maxNewTokens: 4 };
+
+test.each<TokenOptions>([
+  { cfgScale: 1 },
+  { editing: { threshold: 0.5 } },
+  { algTemp: 1 },
+  { zeroEosConfidence: true },
+  { zeroConfidence: [3] },
+  { remask: true },
+  { idleSteps: 'run' },
+  { addEos: true },
+  { reserveEnd: true },
+  { fillPrefix: true },
+  { predictionShift: 0 },
+  { draws: () => [] },
+])('a causal model refuses %p', async (options) => {
+  const model = await openFamily('tiny-qwen3');
+  await expect(model.generateTokens({ ...causal, ...options })).rejects.toThrow(
+    `${Object.keys(options)[0]} cannot be given: the model writes from left to right`,
+  );
+});
+
+test('a causal model takes options that ask for nothing, and cuts at an EOS', async () => {
+  const model = await openFamily('tiny-qwen3');
+  const call = { ...causal, stopAtEos: false } as const;
+  const { tokens } = await model.generateTokens(call);
+  const idle = {
+    cfgScale: 0,
+    zeroConfidence: [],
+    reserveEnd: false,
+    fillPrefix: false,
+    predictionShift: 1,
+  } as const;
+  expect((await model.generateTokens({ ...call, ...idle, editing: null })).tokens).toEqual(tokens);
+  const eosTokenId = tokens[2] as number;
+  const cut = await model.generateTokens({ ...call, eosTokenId, cutAtEos: true });
+  expect([...cut.tokens]).toEqual([...tokens.subarray(0, tokens.indexOf(eosTokenId, 1) + 1)]);
+  expect(cut.finishReason).toBe('stop');
+});

@@ -1,9 +1,11 @@
-import type { TokenOptions } from '../../api/types';
+import type { TokenIds, TokenOptions } from '../../api/types';
 import {
   booleanOption,
   integerOption,
   numberOption,
   optionsObject,
+  quote,
+  tokenList,
   wordOption,
 } from '../../support/validate';
 
@@ -60,9 +62,30 @@ export class Arguments {
   /** A list of ids under another name, if it is given. */
   ids<Name extends string>(name: string, as: Name): { readonly [key in Name]?: readonly number[] } {
     if (!this.has(name)) return {};
-    return { [as]: this.#given[name] } as { [key in Name]?: readonly number[] };
+    const list = tokenList(`args.${name}`, this.#given[name] as TokenIds, 2 ** 31 - 1);
+    return { [as]: [...list] } as unknown as { [key in Name]?: readonly number[] };
+  }
+
+  /** A probability of which 0 means the smallest: as a bound that everything reaches, or a share that one token has. */
+  probability(name: string, fallback: number): number {
+    return Math.max(this.number(name, fallback, 0, 1), 2 ** -126);
+  }
+
+  /** Refuses a mask that hides anything: prompts have no padding here. */
+  allOnes(name: string): void {
+    if (!this.has(name)) return;
+    const isOnes = (value: unknown): boolean =>
+      isList(value) ? Array.from(value).every(isOnes) : value === 1 || value === 1n || value === true;
+    const given = this.#given[name];
+    if (isList(given) && isOnes(given)) return;
+    throw new TypeError(
+      `args.${name} must be a list of ones, since prompts have no padding, not ${quote(given)}`,
+    );
   }
 }
+
+const isList = (value: unknown): value is ArrayLike<unknown> =>
+  Array.isArray(value) || (ArrayBuffer.isView(value) && 'length' in value);
 
 /** What all references have in common: the canvas is the prompt and the masks, and only the mask token has a meaning. */
 export const bare = {

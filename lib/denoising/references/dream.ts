@@ -34,7 +34,7 @@ export const dreamGenerate: Reference = (args) => {
     counts: { type: 'linear', eps: args.number('eps', 1e-3, 0, 1), independent },
     idleSteps: 'run',
     temperature: args.number('temperature', 0),
-    topP: args.number('top_p', 1, 0, 1),
+    topP: args.probability('top_p', 1),
     topK: args.count('top_k', 0, 0),
     filterOrder: 'top-p',
     algTemp: independent ? 0 : args.number('alg_temp', 0),

@@ -18,6 +18,7 @@ export const lladaArguments = [
 
 /** ML-GSAI/LLaDA, generate.py. Its end tokens are written into its code; here they are the model's, or arguments. */
 export const lladaGenerate: Reference = (args) => {
+  args.allOnes('attention_mask');
   const cfgScale = args.number('cfg_scale', 0);
   if (cfgScale > 0 && args.isNone('attention_mask')) {
     throw new TypeError('args.cfg_scale needs args.attention_mask: the reference fails without it');
@@ -64,7 +65,7 @@ export const fastDllmGenerate: Reference = (args) => {
   if (!args.has('threshold')) return { ...blocks, ...shared };
   const length = args.count('block_length', 128);
   // Without a number of steps: each fills at least one position.
-  const schedule: SimpleSchedule = { type: 'threshold', tau: args.number('threshold', 0.9, 0, 1) };
+  const schedule: SimpleSchedule = { type: 'threshold', tau: args.probability('threshold', 0.9) };
   return { ...blocks, ...shared, schedule: { type: 'blocks', length, steps: length, schedule } };
 };
 

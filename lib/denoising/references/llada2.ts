@@ -39,11 +39,17 @@ export const llada21Generate: Reference = (args) => {
   };
 };
 
+/** Refuses 0, with which the reference keeps one token, and the option `topP` all. */
+function positive(name: string, value: number): number {
+  if (value > 0) return value;
+  throw new RangeError(`args.${name} must be above 0, not ${value}: top_k 1 keeps a single token`);
+}
+
 function blocksOf(
   args: Arguments,
   { steps, atLeast }: { readonly steps: number; readonly atLeast: number | 'counts' },
 ): TokenOptions {
-  const tau = args.number('threshold', 0.95, 0, 1);
+  const tau = args.probability('threshold', 0.95);
   const schedule: SimpleSchedule = { type: 'threshold', tau, strict: true, atLeast };
   const length = args.count('block_length', 32);
   return {
@@ -56,7 +62,7 @@ function blocksOf(
     idleSteps: 'until-filled',
     cutAtEos: true,
     temperature: args.number('temperature', 0),
-    topP: args.number('top_p', 1, 0, 1),
+    topP: positive('top_p', args.number('top_p', 1, 0, 1)),
     topK: args.count('top_k', 0, 0),
   };
 }

@@ -37,6 +37,21 @@ test('fills in nothing', async () => {
   expect(tokens.stderr).toContain('masked must be the last positions of the canvas');
 });
 
+test('takes no end that it would have to know before the text', async () => {
+  const { code, stderr } = await rnd1([
+    'generate',
+    '--tokens',
+    '1,2',
+    '--model',
+    model,
+    '-n',
+    '4',
+    '--add-eos',
+  ]);
+  expect(code).toBe(2);
+  expect(stderr).toContain('--add-eos cannot be given: the model writes from left to right');
+});
+
 test('is inspected without a number of steps', async () => {
   const { stdout } = await rnd1(['inspect', model]);
   expect(stdout).toContain('causal');

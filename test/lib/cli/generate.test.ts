@@ -131,9 +131,24 @@ describe('texts in files', () => {
     [['infill', '--prefix', 'x', '--prefix-file', 'y', '-l', '1'], 2, '--prefix-file and --prefix'],
     [['infill', '--prefix-file', '-', '--suffix-file', '-', '-l', '1'], 2, 'both be standard input'],
     [['infill', '--tokens', '1', '--suffix-file', 'y', '-l', '1'], 2, 'exclude each other'],
-    [['generate', '--file', 'no-such-file'], 1, 'no-such-file'],
-    [['generate', '--file', root], 1, `cannot read ${root}: EISDIR`],
-    [['fill', '--file', root], 1, `cannot read ${root}: EISDIR`],
+    [['generate', '--file', 'no-such-file'], 1, 'cannot read no-such-file: there is no such file\n'],
+    [['generate', '--file', root], 1, `cannot read ${root}: it is a folder\n`],
+    [['fill', '--file', root], 1, `cannot read ${root}: it is a folder\n`],
+    [
+      ['generate', 'x', '--schedule', 'threshold'],
+      2,
+      "threshold needs a number, as in threshold=0.9, got 'threshold'",
+    ],
+    [
+      ['generate', 'x', '--add-eos', '--no-reserve-end'],
+      2,
+      '--add-eos and --no-reserve-end exclude each other',
+    ],
+    [
+      ['infill', '--tokens', '1', '-l', '1', '--add-eos', '--no-reserve-end'],
+      2,
+      '--add-eos and --no-reserve-end',
+    ],
     [['generate', '-5+3'], 2, "unknown option '-5+3'; put a text that begins with a hyphen after --"],
     [['help', 'generat'], 2, "there is no command 'generat'; did you mean generate?"],
   ])('%j fails', async (args, expected, part) => {

@@ -22,6 +22,7 @@ test('the program introduces itself, asked or unasked', async () => {
   expect(asked.stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
   for (const command of commands) expect(asked.stdout).toMatch(new RegExp(`^  ${command} .+`, 'm'));
   expect(await rnd1(['help'])).toEqual(asked);
+  expect(await rnd1(['help', 'help'])).toEqual(asked);
   expect(await rnd1([])).toEqual({ code: 2, stdout: '', stderr: asked.stdout });
 });
 
@@ -62,6 +63,7 @@ describe('the examples of the manuals run', () => {
     const shim = `#!/bin/sh\nexec "${process.execPath}" "${join(root, 'dist/cli/main.js')}" "$@"\n`;
     writeFileSync(join(folder, 'bin', 'rnd1'), shim, { mode: 0o755 });
     symlinkSync(join(root, 'models'), join(folder, 'models'));
+    symlinkSync(join(root, 'examples'), join(folder, 'examples'));
     copyFileSync(join(root, 'examples', 'puzzle.txt'), join(folder, 'puzzle.txt'));
     writeFileSync(join(folder, 'question.txt'), 'What is 47+38?\n');
     await rnd1(['download', 'radicalnumerics/RND1-Base-0910'], { env: environment() });

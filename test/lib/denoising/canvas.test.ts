@@ -42,6 +42,12 @@ describe('a prompted canvas', () => {
     );
   });
 
+  it('reserves its last slot for the EOS that is asked for, whether or not the model reserves one', () => {
+    const call = { prefix: [1, 2], maxNewTokens: 4 };
+    expect(build(call, { reserveEnd: false }).tokens).toEqual([1, 2, 7, 7, 7, 7]);
+    expect(build({ ...call, addEos: true }, { reserveEnd: false }).tokens).toEqual([1, 2, 7, 7, 7, 5]);
+  });
+
   it('writes 0 if pad is missing, and nothing without an EOS id or with reserveEnd: false', () => {
     expect(build({ prefix: [1], maxNewTokens: 3, padTokenId: null }).tokens).toEqual([1, 7, 7, 0]);
     expect(build({ prefix: [1], maxNewTokens: 3, eosTokenId: null }).tokens).toEqual([1, 7, 7, 7]);

@@ -1,5 +1,9 @@
-import { FakeSession } from '../runtime/fake-session';
-import { committedOf, play, vocabulary } from './runs';
+import { wholeBlocks } from '../../../lib/denoising/blocks';
+import { denoise } from '../../../lib/denoising/loop';
+import { drain } from '../../../lib/denoising/stream';
+import { Batcher } from '../../../lib/runtime/batcher';
+import { FakeFlag, FakeSession } from '../runtime/fake-session';
+import { committedOf, play, runOf, vocabulary } from './runs';
 
 describe('the end of the text', () => {
   /** Logits that predict a given text, with the highest confidence where `sureness` is highest. */
@@ -42,6 +46,29 @@ describe('the end of the text', () => {
     );
     expect(result).toMatchObject({ finishReason: 'stop', forwards: 1 });
   });
+
+  it.each([
+    ['length', [20, 21, 22, 5, 5], 6],
+    ['stop', [20, 5, 22, 5, 5], 6],
+  ] as const)(
+    'among positions that were added to the last block is not the text’s: %s',
+    async (reason, text, length) => {
+      const run = runOf({
+        prefix: [10, 11, 12],
+        maxNewTokens: 3,
+        reserveEnd: false,
+        schedule: { type: 'blocks', length: 8, from: 'canvas', window: 'block' },
+        stopAtEos: 'block',
+      });
+      const canvas = wholeBlocks(run.canvas, run.sampling.blocks, 128);
+      expect(canvas).toMatchObject({ kept: length, tokens: { length: 8 } });
+      const batcher = new Batcher(writes(text, [9, 9, 9, 9, 9]), () => new FakeFlag());
+      const frames = denoise({ ...run, canvas }, (one, signal) => batcher.step(one, signal));
+      const result = await drain(frames);
+      expect(result.finishReason).toBe(reason);
+      expect([...result.tokens]).toEqual([10, 11, 12, ...text.slice(0, 3)]);
+    },
+  );
 
   it('is ignored without stopAtEos, and outside the positions to fill', async () => {
     const session = writes([20, 21, 5, 22, 23, 3], [8, 7, 9, 4, 3, 10]);

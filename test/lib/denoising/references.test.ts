@@ -20,6 +20,35 @@ test('unknown functions and arguments are refused by name', () => {
   expect(() => referenceOptions('dream.diffusion_generate', { steps: '8' })).toThrow('args.steps');
 });
 
+test('a threshold, an eps and a top_p of 0 mean what they mean in the reference', () => {
+  const tiny = 2 ** -126;
+  expect(referenceOptions('fastdllm.generate', { threshold: 0 })).toMatchObject({
+    schedule: { schedule: { type: 'threshold', tau: tiny } },
+  });
+  expect(referenceOptions('llada2.generate', { threshold: 0 })).toMatchObject({
+    schedule: { schedule: { type: 'threshold', tau: tiny } },
+  });
+  expect(referenceOptions('dream.diffusion_generate', { eps: 0, top_p: 0 })).toMatchObject({
+    counts: { eps: 0 },
+    topP: tiny,
+  });
+  expect(() => referenceOptions('llada2.generate', { top_p: 0 })).toThrow('args.top_p must be above 0');
+});
+
+test('lists of tokens and attention masks are checked', () => {
+  const dllm = (args: object) => referenceOptions('dllm.MDLMSampler.sample', args as never);
+  expect(dllm({ suppress_tokens: [3, 4] })).toMatchObject({ banned: [3, 4] });
+  expect(() => dllm({ suppress_tokens: 3 })).toThrow('args.suppress_tokens must be');
+  expect(() => dllm({ begin_suppress_tokens: ['a'] })).toThrow('args.begin_suppress_tokens[0]');
+  const llada = (mask: unknown) => referenceOptions('llada.generate', { attention_mask: mask });
+  for (const ones of [[[1, 1]], [true, true], new Int32Array([1, 1]), new BigInt64Array([1n])]) {
+    expect(llada(ones)).toEqual(llada(undefined));
+  }
+  for (const other of [[[0, 1]], [1, 'x'], 1, 'ones']) {
+    expect(() => llada(other)).toThrow('args.attention_mask must be a list of ones');
+  }
+});
+
 test('arguments that are left out or None have the defaults of the reference', () => {
   const none = { temperature: null, top_p: null, top_k: null, alg_temp: null };
   expect(referenceOptions('dream.diffusion_generate', none)).toEqual(

@@ -49,7 +49,12 @@ describe('scoring options', () => {
     [{ steps: null }, TypeError, 'null'],
     [{ schedule: 'quick' }, TypeError, "'quick'"],
     [{ counts: 'odd' }, TypeError, "'odd'"],
-    [{ counts: { type: 'linear', eps: 0 } }, RangeError, 'counts.eps'],
+    [{ counts: { type: 'linear', eps: -0.1 } }, RangeError, 'counts.eps'],
+    [
+      { steps: 8, schedule: { type: 'blocks', length: 4, steps: 2 } },
+      TypeError,
+      'steps and schedule.steps exclude',
+    ],
     [{ counts: { type: 'linear', independent: 1 } }, TypeError, 'counts.independent'],
     [{ counts: null }, TypeError, 'null'],
     [{ filterOrder: 'top' }, TypeError, "'top'"],

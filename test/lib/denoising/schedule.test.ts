@@ -6,7 +6,14 @@ import { readSchedule } from '../../../lib/denoising/schedule';
 import { readGolden } from '../../support/goldens';
 
 const counting: Counting = { type: 'proportional' };
-const block = (size: number, rounds: number): Block => ({ start: 0, end: size, size, before: 0, rounds });
+const block = (size: number, rounds: number): Block => ({
+  start: 0,
+  end: size,
+  size,
+  before: 0,
+  rounds,
+  steps: rounds,
+});
 const plain = { eligible: null, strict: false, atLeast: 1 };
 
 describe('keep counts', () => {
@@ -99,16 +106,16 @@ describe('blocks', () => {
     planned(total, steps, length).map(({ size, rounds }) => [size, rounds]);
 
   it('are one without a length', () => {
-    expect(planned(15, 6, null)).toEqual([{ start: 2, end: 17, size: 15, before: 0, rounds: 6 }]);
-    expect(planned(15, 6, 99)).toEqual([{ start: 2, end: 17, size: 15, before: 0, rounds: 6 }]);
+    expect(planned(15, 6, null)).toEqual([{ start: 2, end: 17, size: 15, before: 0, rounds: 6, steps: 6 }]);
+    expect(planned(15, 6, 99)).toEqual([{ start: 2, end: 17, size: 15, before: 0, rounds: 6, steps: 6 }]);
     expect(planned(0, 6, 4)).toEqual([]);
   });
 
   it('follow one another, and so do their rounds', () => {
     expect(planned(10, 5, 4)).toEqual([
-      { start: 2, end: 6, size: 4, before: 0, rounds: 2 },
-      { start: 6, end: 10, size: 4, before: 2, rounds: 2 },
-      { start: 10, end: 12, size: 2, before: 4, rounds: 1 },
+      { start: 2, end: 6, size: 4, before: 0, rounds: 2, steps: 2 },
+      { start: 6, end: 10, size: 4, before: 2, rounds: 2, steps: 2 },
+      { start: 10, end: 12, size: 2, before: 4, rounds: 1, steps: 1 },
     ]);
   });
 
