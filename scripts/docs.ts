@@ -1,6 +1,6 @@
 /**
- * Writes docs/api.md from the comments of what lib/index.ts and lib/server/index.ts export, and docs/cli.md from the
- * manuals of the command line. Fails if a public symbol has no comment.
+ * Writes docs/api.md from the comments of what lib/index.ts and the packages' other entries export, and docs/cli.md from
+ * the manuals of the command line. Fails if a public symbol has no comment.
  *
  *     tsx scripts/docs.ts [--check]   --check: writes nothing, fails if a page is out of date
  */
@@ -22,10 +22,12 @@ function makePage(folder: string): string {
   }
   const module = (name: string, title: string) =>
     arrange(readFileSync(join(folder, `${name}.md`), 'utf8').replace(/^# .*/, `# ${title}`)).replaceAll(
-      /\]\((index|server)\.md#/g,
+      /\]\((index|server|evaluation|training)\.md#/g,
       '](#',
     );
-  return `${module('index', 'API of rnd1')}\n${module('server', 'API of rnd1/server')}`;
+  const parts = [module('index', 'API of rnd1')];
+  for (const name of ['server', 'evaluation', 'training']) parts.push(module(name, `API of rnd1/${name}`));
+  return parts.join('\n');
 }
 
 /** The page of a module with the main class first and a table of contents under the title. */

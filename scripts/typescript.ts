@@ -40,7 +40,7 @@ export function buildTypeScript(): void {
     show(output);
     throw new BuildError('The TypeScript sources did not compile: see above.');
   }
-  for (const folder of ['.', 'server']) {
+  for (const folder of ['.', 'server', 'evaluation', 'training']) {
     copyFileSync(join(source, folder, 'index.mjs'), join(target, folder, 'index.mjs'));
     writeFileSync(join(target, folder, 'index.d.mts'), "export * from './index.js';\n");
   }
