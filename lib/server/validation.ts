@@ -71,12 +71,13 @@ function outermost(errors: readonly ValidationError[]): ValidationError {
     : [];
   const inside = errors.filter(({ instancePath }) => instancePath.startsWith(`${best.instancePath}/`));
   if (lists.length === 1 && inside.length > 0) return outermost(inside);
-  const isObject = typeof best.data === 'object' && best.data !== null && lists.length === 0;
+  const isObject = typeof best.data === 'object' && best.data !== null && !Array.isArray(best.data);
   const objects = branches(best.parentSchema).filter(({ properties }) => properties !== undefined);
   const [only] = objects.length === 1 ? objects : [];
   if (!isObject || only === undefined || constants(only) !== '') return best;
   const missing = errors.filter((error) => error !== best && error.keyword === 'required');
-  return outermost([...inside, ...missing, ...(inside.length + missing.length === 0 ? [best] : [])]);
+  const fields = [...inside, ...missing];
+  return fields.length === 0 ? best : outermost(fields);
 }
 
 /** All branches of an `anyOf`, nested ones included. */

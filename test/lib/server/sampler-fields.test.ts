@@ -53,6 +53,7 @@ test.each<[Record<string, unknown>, string | null, string]>([
   [{ cfg_scale: -1 }, 'cfg_scale', 'cfg_scale must be'],
   [{ alg_temp: 'x' }, 'alg_temp', 'alg_temp must be'],
   [{ counts: 'some' }, 'counts', 'counts must be'],
+  [{ editing: ['x'] }, 'editing', "editing must be an object, not [ 'x' ]"],
   [{ editing: {} }, 'editing.threshold', 'editing.threshold is missing'],
   [{ editing: { threshold: 2 } }, 'editing.threshold', 'editing.threshold must be a number from 0 to 1'],
   [{ cache: true }, 'cache', 'cache must be'],
