@@ -132,7 +132,18 @@ export async function makeNodeKit(options: NodeKitOptions): Promise<NodeKit> {
   copyFileSync(join(root, 'scripts', 'gpu-kit', 'run-node.sh'), join(folder, 'run.sh'));
   if (data) {
     const archive = join(folder, 'data.tar');
-    run(tool('tar'), ['-cf', archive, '-C', root, '--exclude=*.md', 'test/fixtures', 'models/nano']);
+    // What the tests of models read.
+    const others = ['evaluation', 'training'].map((name) => `--exclude=test/fixtures/${name}`);
+    run(tool('tar'), [
+      '-cf',
+      archive,
+      '-C',
+      root,
+      '--exclude=*.md',
+      ...others,
+      'test/fixtures',
+      'models/nano',
+    ]);
     packer.pack('data.tar');
   }
   return packer.kit();
