@@ -263,8 +263,11 @@ export class DiffusionLM {
    * @throws RND1Error `out_of_memory`, `io`, `cuda_error` or `disposed`; NaN and infinity are returned, not thrown
    */
   async forward(tokens: TokenIds, options?: ForwardOptions): Promise<ForwardOutput> {
-    const { blockLength, signal, ...canvas } = optionsObject('options', options, forwardNames);
-    const [output] = await this.forwardAll([{ tokens, ...canvas }], { blockLength, signal });
+    const given = optionsObject('options', options, forwardNames);
+    // One by one, because they may be inherited.
+    const { positions, hidden, routing, forcedExperts, blockLength, signal } = given;
+    const canvas = { tokens, positions, hidden, routing, forcedExperts };
+    const [output] = await this.forwardAll([canvas], { blockLength, signal });
     return output as ForwardOutput;
   }
 
@@ -281,8 +284,9 @@ export class DiffusionLM {
     const { blockLength, signal } = optionsObject('options', options, forwardAllNames);
     const { architecture } = this.config;
     const requests = canvases.map((canvas, i) => {
-      const { tokens, ...given } = optionsObject(`canvases[${i}]`, canvas, forwardCanvasNames);
-      return forwardRequest(tokens, { ...given, blockLength }, architecture);
+      const given = optionsObject(`canvases[${i}]`, canvas, forwardCanvasNames);
+      const { tokens, positions, hidden, routing, forcedExperts } = given;
+      return forwardRequest(tokens, { positions, hidden, routing, forcedExperts, blockLength }, architecture);
     });
     const checked = signalOption(signal);
     this.#checkUsable();
