@@ -165,7 +165,7 @@ export class DiffusionLM {
 
   /**
    * `generate`, as text from left to right: each part is yielded as soon as no later step can change it. Steps commit
-   * positions anywhere, so long pauses and large parts are normal.
+   * positions anywhere, so long pauses and large parts are normal. With `editing` there is a single part, at the end.
    *
    * @returns a generator of parts which, joined, are the `text` of `generate` with the same seed; it returns its result
    * @throws as `generate`, when the next part is requested

@@ -151,7 +151,7 @@ export class TextCalls {
       if (model.canvasModel.causal) checkInOrder(canvas);
       check?.(canvas, sampling);
       const run = textRun(canvas, { banned, stopAtEos, sampling, cache }, model.canvasModel);
-      return { text, frames: model.run(run) };
+      return { text, frames: model.run(run), revised: sampling.editing !== null };
     };
   }
 

@@ -44,7 +44,7 @@ export function toJSON(value: TokenFrame | TextFrame | TokenResult | TextResult)
 }
 
 function frameJSON(frame: TokenFrame | TextFrame): Record<string, unknown> {
-  const { step, steps, forwards, tokens, masked, committed, predicted, confidence, entropy } = frame;
+  const { step, steps, forwards, tokens, masked, committed, edited, predicted, confidence, entropy } = frame;
   return {
     step,
     steps,
@@ -52,6 +52,7 @@ function frameJSON(frame: TokenFrame | TextFrame): Record<string, unknown> {
     tokens: [...tokens],
     masked: [...masked],
     committed: [...committed],
+    edited: [...edited],
     predicted: Array.from(predicted, (id) => (id < 0 ? null : id)),
     confidence: finite(confidence),
     entropy: finite(entropy),

@@ -196,10 +196,11 @@ Printed output:
   In a pipe only the text is printed; progress and summary go to standard error
   if that is a terminal.
   --json prints a line for each step: {"type":"step", step, steps, forwards,
-  tokens, masked, committed, predicted, confidence, entropy, text, written}.
-  committed lists positions; the other arrays are as long as the canvas
-  (confidence: log-probabilities; entropy: nats), with null for positions that
-  the step did not score.
+  tokens, masked, committed, edited, predicted, confidence, entropy, text,
+  written}. committed lists positions, edited those of them that held another
+  token; the other arrays are as long as the canvas (confidence:
+  log-probabilities; entropy: nats), with null for positions that the step did
+  not score.
   The last line is {"type":"result", text, written, tokens, positions, seed,
   steps, forwards, finishReason, seconds}, or after a signal {"type":"result",
   text, tokens, masked, positions, steps, forwards, finishReason: "interrupted",

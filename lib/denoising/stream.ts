@@ -6,6 +6,8 @@ import type { AnswerCanvas, TextCanvas } from './text-canvas';
 export type Opening<T extends TextCanvas> = () => Promise<{
   readonly text: T;
   readonly frames: AsyncGenerator<TokenFrame, TokenResult, void>;
+  /** Committed tokens may be replaced by others. */
+  readonly revised: boolean;
 }>;
 
 /** Adds the texts to token frames and to their result. */
@@ -26,7 +28,7 @@ export async function* withText(open: Opening<TextCanvas>): AsyncGenerator<TextF
 
 /** Yields the result's text in parts from left to right, each as soon as no later step can change it. */
 export async function* settledText(open: Opening<AnswerCanvas>): AsyncGenerator<string, TextResult, void> {
-  const { text, frames } = await open();
+  const { text, frames, revised } = await open();
   try {
     let given = 0;
     for (;;) {
@@ -36,6 +38,7 @@ export async function* settledText(open: Opening<AnswerCanvas>): AsyncGenerator<
         if (result.text.length > given) yield result.text.slice(given);
         return result;
       }
+      if (revised) continue;
       const { tokens, masked } = next.value;
       const settled = text.settled(tokens, masked);
       if (settled.length > given) yield settled.slice(given);

@@ -116,7 +116,7 @@ interface Prediction {
 }
 
 function frameOf(frame: Frame, texts: TokenTexts) {
-  const { step, tokens, masked, committed, predicted, confidence, entropy } = frame;
+  const { step, tokens, masked, committed, edited, predicted, confidence, entropy } = frame;
   const prediction = (position: number): Prediction => {
     const id = predicted[position] as number;
     return {
@@ -131,7 +131,13 @@ function frameOf(frame: Frame, texts: TokenTexts) {
   for (let position = 0; position < tokens.length; position++) {
     if (masked[position] === 1) provisional.push(prediction(position));
   }
-  return { step, masked: provisional.length, committed: Array.from(committed, prediction), provisional };
+  return {
+    step,
+    masked: provisional.length,
+    committed: Array.from(committed, prediction),
+    edited: [...edited],
+    provisional,
+  };
 }
 
 /** Number of tokens before the end of the text. */

@@ -11,6 +11,9 @@ const oneOf = (values: readonly string[]) => Type.Union(values.map((value) => Ty
 const strict = <T extends TProperties>(properties: T, $id: string): TObject<T> =>
   Type.Object(properties, { additionalProperties: false, title: $id });
 
+/** More steps than a canvas needs: bounds the passes that a request can ask for. */
+const mostSteps = 65_536;
+
 const name = Type.String({ minLength: 1 });
 const parameterSchema = ({ whole, lenient, min, minExcluded, max }: ScheduleParameter) =>
   (whole ? Type.Integer : Type.Number)({
@@ -27,7 +30,7 @@ const schedule = Type.Unsafe<Schedule>(
 
 /** Schemas of the schedules that blocks may contain, and of blocks. */
 function scheduleSchemas(): [TSchema, TSchema] {
-  const count = Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 });
+  const count = Type.Integer({ minimum: 1, maximum: mostSteps });
   const threshold = {
     strict: maybe(Type.Boolean({ description: 'The probability must be above tau.' })),
     at_least: maybe(Type.Union([count, Type.Literal('counts')])),
@@ -64,7 +67,7 @@ const tokenIds = Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 });
 
 /** Fields of every request that denoises. */
 const sampling = {
-  steps: maybe(Type.Integer({ minimum: 1, maximum: 65536, description: 'Total number of steps.' })),
+  steps: maybe(Type.Integer({ minimum: 1, maximum: mostSteps, description: 'Total number of steps.' })),
   schedule: maybe(schedule),
   temperature: maybe(Type.Number({ minimum: 0, description: '0, the default, is greedy.' })),
   top_p: maybe(Type.Number({ minimum: 0, maximum: 1 })),
@@ -87,11 +90,11 @@ const sampling = {
   editing: maybe(
     Type.Object({
       threshold: Type.Number({ minimum: 0, maximum: 1 }),
-      max_post_steps: maybe(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
+      max_post_steps: maybe(Type.Integer({ minimum: 0, maximum: mostSteps })),
     }),
   ),
   cache: maybe(Type.Union([oneOf(['prefix', 'dual']), Type.Literal(false)])),
-  refresh: maybe(Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 })),
+  refresh: maybe(Type.Integer({ minimum: 1, maximum: mostSteps })),
 };
 const length = Type.Integer({ minimum: 1, description: 'Tokens to write between prefix and suffix.' });
 const maxTokens = Type.Integer({ minimum: 1, description: 'Number of positions to fill.' });

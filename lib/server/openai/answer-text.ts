@@ -71,10 +71,16 @@ export class AnswerText {
     return this.#tokensGiven;
   }
 
-  /** The text and tokens that became final with a frame; null for none. */
-  read({ tokens, masked, committed, confidence }: Frame): Piece | null {
-    const { positions, ends } = this.#options;
+  /** Takes the log-probabilities of a frame whose text may still change. */
+  note({ committed, confidence }: Frame): void {
     for (const position of committed) this.#logprobs.set(position, confidence[position] as number);
+  }
+
+  /** The text and tokens that became final with a frame; null for none. */
+  read(frame: Frame): Piece | null {
+    const { positions, ends } = this.#options;
+    const { tokens, masked } = frame;
+    this.note(frame);
     const before = this.#ids.length;
     while (this.#finish === null) {
       const position = positions[this.#ids.length] as number;

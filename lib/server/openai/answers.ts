@@ -9,11 +9,14 @@ export interface Reading {
   readonly skipSpace: boolean;
   /** The answer continues a text. */
   readonly continues: boolean;
+  /** Committed tokens may be replaced by others: the text is final at the end only. */
+  readonly revised: boolean;
 }
 
 /** One of the answers of a request. */
 export class Answer {
   readonly #text: AnswerText;
+  readonly #revised: boolean;
   #steps = 0;
 
   constructor(
@@ -22,6 +25,7 @@ export class Answer {
     tokenizer: Tokenizer,
     reading: Reading,
   ) {
+    this.#revised = reading.revised;
     this.#text = new AnswerText({
       tokenizer,
       positions: work.positions,
@@ -46,15 +50,23 @@ export class Answer {
 
   /** Yields the pieces of the answer in order, each as soon as it is final, and releases the canvas at the end. */
   async *pieces(): AsyncGenerator<Piece, void> {
-    const { frames } = this.work;
+    const { frames, initial } = this.work;
+    let last = initial;
     try {
       for (;;) {
         const next: IteratorResult<Frame, Result> = await frames.next();
-        if (next.done) return;
-        this.#steps = next.value.forwards;
-        const piece = this.#text.read(next.value);
+        if (next.done && !this.#revised) return;
+        if (!next.done) {
+          last = next.value;
+          this.#steps = last.forwards;
+          if (this.#revised) {
+            this.#text.note(last);
+            continue;
+          }
+        }
+        const piece = this.#text.read(last);
         if (piece !== null) yield piece;
-        if (this.#text.finish !== null) return;
+        if (next.done || this.#text.finish !== null) return;
       }
     } finally {
       await frames.return(undefined as never);

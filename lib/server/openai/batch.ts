@@ -66,7 +66,8 @@ export async function openBatch(
   const stop = [body.stop ?? []].flat().filter((text) => text !== '');
   const answers = queued.works.map((work, index) => {
     const continues = prompts[Math.floor(index / n)]?.text !== '';
-    return new Answer(index, work, tokenizer, { skipSpace, stop, continues });
+    const revised = body.editing !== undefined && body.editing !== null;
+    return new Answer(index, work, tokenizer, { skipSpace, stop, continues, revised });
   });
   return { context, body, queued, answers, prompts, seed };
 }

@@ -56,6 +56,8 @@ export interface Frame {
   /** Positions that are still masked. */
   masked: number;
   committed: Prediction[];
+  /** Positions of `committed` that held another token before. */
+  edited: number[];
   provisional: Prediction[];
   elapsed_ms: number;
 }

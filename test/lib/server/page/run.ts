@@ -31,6 +31,7 @@ export const frame = (
   step,
   masked: provisional.length,
   committed: [...committed],
+  edited: [],
   provisional: [...provisional],
   elapsed_ms,
 });
