@@ -6,10 +6,18 @@ import { Batch, type BatchProgress } from '../batch/run';
 import type { DiffusionLM } from '../index';
 import { printableName } from '../support/printable';
 import { BatchBar } from './batch-bar';
-import { integer, number, type TemplateOption, templateOption } from './input';
+import { integer, type TemplateOption, templateOption } from './input';
 import { Interrupted, Interruption } from './interrupt';
 import { loadModel, seconds } from './loading';
-import { addModelOptions, type ModelFlags, verboseHelp } from './options';
+import {
+  addModelOptions,
+  chatTemplateOption,
+  type ModelFlags,
+  maxCanvasOption,
+  maxRowsOption,
+  promptTimeoutOption,
+  verboseHelp,
+} from './options';
 
 interface BatchFlags extends ModelFlags {
   readonly unordered?: boolean;
@@ -69,22 +77,11 @@ export function addBatch(program: Command): void {
       3,
     )
     .option('--name <name>', 'model name in requests (default: its folder or its name on the hub)')
-    .option(
-      '--chat-template <file>',
-      "Jinja template file, or task for the task template (default: the checkpoint's, else task)",
-    )
+    .option(...chatTemplateOption)
     .option('--max-running <count>', 'canvases denoised at the same time', integer(1), 64)
-    .option('--max-rows-per-step <count>', 'tokens of all canvases in one step (default: 4096)', integer(1))
-    .option(
-      '--max-canvas-tokens <count>',
-      'tokens of a canvas, prompt included (default: the maximum of the model)',
-      integer(1),
-    )
-    .option(
-      '--prompt-timeout <seconds>',
-      'time limit for the template and tokenization of a prompt (default: 5)',
-      number(0.001),
-    )
+    .option(...maxRowsOption)
+    .option(...maxCanvasOption)
+    .option(...promptTimeoutOption)
     .option('-q, --quiet', 'print nothing but errors')
     .option('--verbose', verboseHelp);
   addModelOptions(command);

@@ -171,6 +171,33 @@ export const fileOption = [
   'read the text from this file; `-` is standard input',
 ] as const;
 
+/** `--chat-template` of commands that answer requests. */
+export const chatTemplateOption = [
+  '--chat-template <file>',
+  "Jinja template file, or task for the task template (default: the checkpoint's, else task)",
+] as const;
+
+/** `--max-rows-per-step` */
+export const maxRowsOption = [
+  '--max-rows-per-step <count>',
+  'tokens of all canvases in one step (default: 4096)',
+  integer(1),
+] as const;
+
+/** `--max-canvas-tokens` */
+export const maxCanvasOption = [
+  '--max-canvas-tokens <count>',
+  'tokens of a canvas, prompt included (default: the maximum of the model)',
+  integer(1),
+] as const;
+
+/** `--prompt-timeout` */
+export const promptTimeoutOption = [
+  '--prompt-timeout <seconds>',
+  'time limit for the template and tokenization of a prompt (default: 5)',
+  number(0.001),
+] as const;
+
 /** `--tokens` and the special ids. */
 export function addTokenOptions(command: Command, what: string): Command {
   return command

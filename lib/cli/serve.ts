@@ -6,7 +6,15 @@ import { HumanLog } from './human-log';
 import { integer, number, parser, type TemplateOption, templateOption, UsageError } from './input';
 import { Interruption } from './interrupt';
 import { loadModel } from './loading';
-import { addModelOptions, type ModelFlags, verboseHelp } from './options';
+import {
+  addModelOptions,
+  chatTemplateOption,
+  type ModelFlags,
+  maxCanvasOption,
+  maxRowsOption,
+  promptTimeoutOption,
+  verboseHelp,
+} from './options';
 import { styleFor } from './style';
 
 interface ServeFlags extends ModelFlags {
@@ -112,10 +120,7 @@ export function addServe(program: Command): void {
       names,
     )
     .option('--no-page', 'do not serve the web page at /')
-    .option(
-      '--chat-template <file>',
-      "Jinja template file, or task for the task template (default: the checkpoint's, else task)",
-    )
+    .option(...chatTemplateOption)
     .optionsGroup('Limits:')
     .option('--max-running <count>', 'canvases denoised at the same time (default: 64)', integer(1))
     .option('--max-queued <count>', 'canvases that may wait; further ones get 429 (default: 256)', integer(0))
@@ -129,18 +134,10 @@ export function addServe(program: Command): void {
       'open connections; idle ones are closed for new ones (default: 512)',
       integer(1),
     )
-    .option('--max-rows-per-step <count>', 'tokens of all canvases in one step (default: 4096)', integer(1))
+    .option(...maxRowsOption)
     .option('--max-body-bytes <count>', 'bytes of a request body (default: 262144)', integer(1))
-    .option(
-      '--max-canvas-tokens <count>',
-      'tokens of a canvas, prompt included (default: the maximum of the model)',
-      integer(1),
-    )
-    .option(
-      '--prompt-timeout <seconds>',
-      'time limit for the template and tokenization of a prompt (default: 5)',
-      number(0.001),
-    )
+    .option(...maxCanvasOption)
+    .option(...promptTimeoutOption)
     .option(
       '--request-timeout <seconds>',
       'time limit for a complete response; 0 disables it (default: 600)',

@@ -1,19 +1,9 @@
 import type { DiffusionLM, LoadOptions, TokenFrame, TokenOptions } from '../../lib';
 import { type Checkpoint, openFamily } from '../support/families';
 import { closeModels } from '../support/models';
+import { random } from '../support/random';
 
 afterAll(closeModels);
-
-/** Numbers below 1, the same for the same seed (mulberry32). */
-function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Draws calls on texts that begin like earlier ones. */
 class Calls {
@@ -25,7 +15,7 @@ class Calls {
     seed: number,
     private readonly causal: boolean,
   ) {
-    this.#random = randomNumbers(seed);
+    this.#random = random(seed);
   }
 
   below = (count: number): number => Math.floor(this.#random() * count);

@@ -76,12 +76,15 @@ class CpuTraining final : public TrainingOps {
 
   /** Rows of a part of a gradient (rows, columns) that one item owns. */
   int64_t gradientPart(int64_t rows) const;
-  /** dWeight[first … first + count) += doutᵀ x, in blocks of rows; dout (rows, outputs), x (rows, columns).
-   */
+  /** dWeight[first … first + count) += doutᵀ x over the rows [row, end); dout (rows, outputs), x (rows,
+   * columns). */
+  void addWeightGradientOf(int64_t row, int64_t end, Tensor dout, Tensor x, int64_t first, int64_t count,
+                           float* dWeight, int thread);
+  /** The same over all rows, in blocks. */
   void addWeightGradient(Tensor dout, Tensor x, int64_t first, int64_t count, float* dWeight, int thread);
   /** The same with blocks that end where packed rows[i] passes a multiple of gradientBlock. */
   void addScoredGradient(Tensor dout, Tensor x, const int32_t* rows, int64_t first, int64_t count,
-                         float* dWeight, int64_t columns, int thread);
+                         float* dWeight, int thread);
   /** The end of the block of gradients that slot `first` begins. */
   static int64_t blockEnd(const Grouping& grouping, int64_t first, int64_t end);
 

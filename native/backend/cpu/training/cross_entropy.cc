@@ -19,26 +19,11 @@ static_assert(statisticsBlock % productSteps == 0);
 }  // namespace
 
 void CpuTraining::addScoredGradient(Tensor dout, Tensor x, const int32_t* rows, int64_t first, int64_t count,
-                                    float* dWeight, int64_t columns, int thread) {
+                                    float* dWeight, int thread) {
   for (int64_t row = 0; row < x.rows;) {
     const auto limit = static_cast<int32_t>((rows[row] / gradientBlock + 1) * gradientBlock);
     const int64_t end = std::lower_bound(rows + row, rows + x.rows, limit) - rows;
-    training_.product({.rows = count,
-                       .columns = columns,
-                       .steps = end - row,
-                       .a = dout.row(row) + first,
-                       .aStride = dout.stride,
-                       .aIndex = nullptr,
-                       .transposed = true,
-                       .b = x.row(row),
-                       .bStride = x.stride,
-                       .bIndex = nullptr,
-                       .out = dWeight + first * columns,
-                       .outStride = columns,
-                       .outIndex = nullptr,
-                       .accumulates = true,
-                       .packs = true,
-                       .scratch = scratch_[thread].product.data()});
+    addWeightGradientOf(row, end, dout, x, first, count, dWeight, thread);
     row = end;
   }
 }
@@ -112,7 +97,7 @@ void CpuTraining::crossEntropy(Tensor x, const Weight& head, const ScoredRows& s
     parallel(blocksOf(logits.columns, share), rows * hidden * logits.columns, [&](int64_t item, int thread) {
       const int64_t column = item * share;
       addScoredGradient(logits, x, scored.rows, column, std::min(share, logits.columns - column),
-                        dHead + first * hidden, hidden, thread);
+                        dHead + first * hidden, thread);
     });
   }
 }

@@ -7,25 +7,30 @@ namespace rnd1::cpu {
 
 int64_t CpuTraining::gradientPart(int64_t rows) const { return partOf(rows, 2 * threads(), productRows); }
 
+void CpuTraining::addWeightGradientOf(int64_t row, int64_t end, Tensor dout, Tensor x, int64_t first,
+                                      int64_t count, float* dWeight, int thread) {
+  training_.product({.rows = count,
+                     .columns = x.columns,
+                     .steps = end - row,
+                     .a = dout.row(row) + first,
+                     .aStride = dout.stride,
+                     .aIndex = nullptr,
+                     .transposed = true,
+                     .b = x.row(row),
+                     .bStride = x.stride,
+                     .bIndex = nullptr,
+                     .out = dWeight + first * x.columns,
+                     .outStride = x.columns,
+                     .outIndex = nullptr,
+                     .accumulates = true,
+                     .packs = true,
+                     .scratch = scratch_[thread].product.data()});
+}
+
 void CpuTraining::addWeightGradient(Tensor dout, Tensor x, int64_t first, int64_t count, float* dWeight,
                                     int thread) {
   for (int64_t row = 0; row < x.rows; row += gradientBlock)
-    training_.product({.rows = count,
-                       .columns = x.columns,
-                       .steps = std::min(gradientBlock, x.rows - row),
-                       .a = dout.row(row) + first,
-                       .aStride = dout.stride,
-                       .aIndex = nullptr,
-                       .transposed = true,
-                       .b = x.row(row),
-                       .bStride = x.stride,
-                       .bIndex = nullptr,
-                       .out = dWeight + first * x.columns,
-                       .outStride = x.columns,
-                       .outIndex = nullptr,
-                       .accumulates = true,
-                       .packs = true,
-                       .scratch = scratch_[thread].product.data()});
+    addWeightGradientOf(row, std::min(row + gradientBlock, x.rows), dout, x, first, count, dWeight, thread);
 }
 
 void CpuTraining::matmulBackward(Tensor x, std::span<const Weight> weights, Tensor dout, Tensor* dx,

@@ -1,7 +1,7 @@
 import { fragmentOf, stateOf } from '../../../../lib/server/page/address.js';
 import { examplesFor } from '../../../../lib/server/page/examples.js';
 import { makePuzzle } from '../../../../lib/server/page/sudoku.js';
-import { random } from './random';
+import { random } from '../../../support/random';
 
 const form = { ...examplesFor(null).fields, puzzle: makePuzzle(6, 18, random(4)) };
 

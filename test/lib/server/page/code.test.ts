@@ -6,8 +6,8 @@ import { EventStreamParser } from '../../../../lib/server/page/event-stream.js';
 import { examplesFor } from '../../../../lib/server/page/examples.js';
 import { type Form, requestOf } from '../../../../lib/server/page/request.js';
 import { makePuzzle } from '../../../../lib/server/page/sudoku.js';
+import { random } from '../../../support/random';
 import { start } from '../../cli/rnd1';
-import { random } from './random';
 
 const root = `${__dirname}/../../../..`;
 let model: DiffusionLM;

@@ -6,7 +6,7 @@ import { examplesFor, habitsOf, puzzles } from '../../../../lib/server/page/exam
 import { isTask, warningFor } from '../../../../lib/server/page/knowledge.js';
 import { type Form, requestOf } from '../../../../lib/server/page/request.js';
 import { isSolved, makePuzzle } from '../../../../lib/server/page/sudoku.js';
-import { random } from './random';
+import { random } from '../../../support/random';
 
 // The page's examples must give right answers with the page's initial settings.
 

@@ -7,7 +7,7 @@ import {
   textOf,
   unitsOf,
 } from '../../../../lib/server/page/sudoku.js';
-import { random } from './random';
+import { random } from '../../../support/random';
 
 test.each([
   [4, 8],
