@@ -1,10 +1,10 @@
 import { copyFileSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DiffusionLM, type GenerateOptions } from '../../lib';
-import { createServer, type Server } from '../../lib/server';
-import { familyFolder } from '../support/families';
-import { nanoFolder } from '../support/models';
+import { DiffusionLM, type GenerateOptions } from '../../../lib';
+import { createServer, type Server } from '../../../lib/server';
+import { familyFolder } from '../../support/families';
+import { nanoFolder } from '../../support/models';
 
 /* Texts of which committed tokens are replaced, by a tiny checkpoint with the embedded model's tokenizer. */
 
