@@ -1,7 +1,7 @@
 import { mkdir, open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RND1Error } from '../support/errors';
-import { FileLock } from './file-lock';
+import { FileLock } from '../support/file-lock';
 import { RecordFiles } from './record-files';
 import { type BatchRecord, type FileRecord, finalStates } from './records';
 import { Upload } from './upload';

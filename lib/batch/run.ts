@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
+import { FileLock } from '../support/file-lock';
 import { BatchFileError } from './errors';
-import { FileLock } from './file-lock';
 import { type InputRules, indexInput, readRequests } from './input';
 import type { LineIndex } from './line-index';
 import { type Answer, type Outcome, outcomeLine, succeeded, tokensOf } from './outcome';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
-import { RND1Error } from '../support/errors';
-import { hostId, isRunning } from '../support/processes';
+import { RND1Error } from './errors';
+import { hostId, isRunning } from './processes';
 
 /** Owners update the mtime of their lock this often, in milliseconds… */
 const heartbeat = 5_000;
