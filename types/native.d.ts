@@ -428,6 +428,10 @@ export interface TrainingLosses {
   readonly main: number;
   readonly aux: number;
   readonly z: number;
+  /** Of the scored rows of all batches, in nats. */
+  readonly crossEntropies: Float64Array;
+  /** Rows that chose an expert: [layers with experts, experts]. */
+  readonly expertRows: Float64Array;
 }
 
 /** One step of AdamW. */
@@ -445,6 +449,11 @@ export interface OptimizerStep {
   readonly step: number;
   /** Largest norm of all gradients together; 0 = no clipping. */
   readonly maxNorm: number;
+  /**
+   * Whether `StepOutcome.squaredNorms` is wanted: it takes memory for one more gradient, and the batches' gradients are
+   * added up one after another, which gives other bits.
+   */
+  readonly batchNorms: boolean;
 }
 
 export interface StepOutcome {
@@ -455,6 +464,14 @@ export interface StepOutcome {
   readonly clipScale: number;
   /** false: the norm is not finite, and no parameter and no moment was changed. */
   readonly applied: boolean;
+  /** [batches + 1, parameters]: of the gradient of each batch, and of all together; 0 for frozen ones. */
+  readonly squaredNorms: Float64Array | null;
+  /** Milliseconds of the forward passes. */
+  readonly forward: number;
+  /** Of the backward passes, with the cross entropy. */
+  readonly backward: number;
+  /** Of norm, clipping and AdamW. */
+  readonly optimizer: number;
 }
 
 export interface TrainerDescription extends Pick<SessionDescription, 'architecture' | 'files' | 'tensors'> {
@@ -499,6 +516,8 @@ export class Trainer {
   readonly info: TrainerInfo;
   /** The gradients of all batches together, which replace earlier ones. */
   lossAndGradients(batches: readonly TrainingBatch[], abort: AbortFlag | null): Promise<TrainingLosses>;
+  /** The same losses without gradients: earlier ones stay. */
+  losses(batches: readonly TrainingBatch[], abort: AbortFlag | null): Promise<TrainingLosses>;
   /** Gradients, clipping and AdamW. A step that was aborted has changed neither parameters nor moments. */
   step(batches: readonly TrainingBatch[], step: OptimizerStep, abort: AbortFlag | null): Promise<StepOutcome>;
   /** A copy. RangeError for an unknown role, and for what a frozen parameter does not have. */
@@ -574,5 +593,5 @@ export interface NativeSystem {
 
 export function system(): NativeSystem;
 
-/** The raw generator: `out[i]` = Philox 4x32-10 word `i & 3` of counter (counter[0] + (i >> 2), counter[1..3]). For tests. */
+/** The raw generator: `out[i]` = Philox 4x32-10 word `i & 3` of counter (counter[0] + (i >> 2), counter[1..3]). */
 export function philox(seed: bigint, counter: Uint32Array, count: number): Uint32Array;

@@ -24,6 +24,11 @@ export function nativeBatches(given: TrainingBatch | readonly TrainingBatch[]): 
   );
 }
 
+/** Scored rows of each batch, when native code copies them: afterwards the caller may transfer the arrays. */
+export function scoredRows(batches: readonly NativeBatch[]): number[] {
+  return batches.map(({ rows }) => rows.length);
+}
+
 function nativeBatch(name: string, given: TrainingBatch): NativeBatch {
   if (given === undefined) throw new TypeError(`${name} must be an object, not undefined`);
   const batch = optionsObject(name, given, batchNames);

@@ -4,11 +4,21 @@ import type { LearningRates, OptimizerOptions, ParameterGroup } from './trainer-
 /** Options of the optimizer with all defaults. */
 export interface Optimizer {
   readonly rates: Readonly<Record<ParameterGroup, number>>;
+  /** Rates by tensor; the first pattern that matches counts. */
+  readonly patterns: readonly RatePattern[];
   readonly betas: readonly [number, number];
   readonly epsilon: number;
   readonly weightDecay: number;
   readonly clip: number;
   readonly warmup: number;
+}
+
+/** A learning rate of tensors by their names. */
+export interface RatePattern {
+  /** As it was given. */
+  readonly text: string;
+  readonly pattern: RegExp;
+  readonly rate: number;
 }
 
 /** The group of a role (types/native.d.ts). */
@@ -32,6 +42,7 @@ const rateNames = {
   embedding: true,
   head: true,
   norm: true,
+  tensors: true,
 } as const;
 
 const optimizerNames = {
@@ -56,6 +67,7 @@ export function readOptimizer(given: OptimizerOptions): Optimizer {
   });
   return {
     rates: readRates(options.learningRate),
+    patterns: readPatterns(options.learningRate),
     betas: [beta1 as number, beta2 as number],
     epsilon: numberOption('optimizer.epsilon', epsilon, 0),
     weightDecay: numberOption('optimizer.weightDecay', weightDecay, 0),
@@ -82,4 +94,55 @@ function readRates(given: number | LearningRates): Optimizer['rates'] {
     head: of('head'),
     norm: of('norm'),
   };
+}
+
+function readPatterns(given: number | LearningRates): RatePattern[] {
+  const name = 'optimizer.learningRate.tensors';
+  const tensors = typeof given === 'number' ? undefined : given.tensors;
+  if (tensors === undefined) return [];
+  if (typeof tensors !== 'object' || tensors === null)
+    throw new TypeError(`${name} must be an object, not ${quote(tensors)}`);
+  return Object.entries(tensors).map(([text, rate]) => ({
+    text,
+    pattern: patternOf(name, text),
+    rate: numberOption(`${name}[${quote(text)}]`, rate, 0),
+  }));
+}
+
+function patternOf(name: string, text: string): RegExp {
+  try {
+    // Alone first: the brackets around it must not make it one.
+    return new RegExp(`^(?:${new RegExp(text).source})$`);
+  } catch (error) {
+    throw new TypeError(`${name}: ${quote(text)} is not a regular expression: ${(error as Error).message}`);
+  }
+}
+
+/** A tensor of the checkpoint, by which its rate is chosen. */
+export interface RatedTensor {
+  readonly name: string;
+  /** The roles that it is stored for. */
+  readonly parts: readonly { readonly role: string }[];
+}
+
+/**
+ * The learning rates of tensors, by role.
+ *
+ * @throws RangeError for a pattern that matches none
+ */
+export function ratesByRole(
+  { rates, patterns }: Optimizer,
+  tensors: readonly RatedTensor[],
+): Map<string, number> {
+  const idle = patterns.find(({ pattern }) => !tensors.some(({ name }) => pattern.test(name)));
+  if (idle !== undefined)
+    throw new RangeError(
+      `optimizer.learningRate.tensors: no tensor of the checkpoint is named ${quote(idle.text)}`,
+    );
+  const byRole = new Map<string, number>();
+  for (const { name, parts } of tensors) {
+    const found = patterns.find(({ pattern }) => pattern.test(name));
+    for (const { role } of parts) byRole.set(role, found?.rate ?? rates[groupOf(role)]);
+  }
+  return byRole;
 }

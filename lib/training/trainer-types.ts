@@ -19,6 +19,11 @@ export interface LearningRates {
   readonly norm?: number;
   /** Of all groups that have none of their own. */
   readonly base: number;
+  /**
+   * Of tensors whose whole name in the checkpoint matches a regular expression; the first one counts, before the groups.
+   * A rate of 0 freezes them.
+   */
+  readonly tensors?: Readonly<Record<string, number>>;
 }
 
 /** AdamW with decoupled weight decay, as in PyTorch. */
@@ -109,12 +114,31 @@ export interface TrainingLosses {
   readonly aux: number;
   /** Mean squared log-sum-exp of the routers' logits, without its coefficient. */
   readonly z: number;
+  /** Cross entropies of the scored rows of each batch, in nats, without their weights. */
+  readonly crossEntropies: readonly Float64Array[];
+  /** For each layer with experts, how many rows chose each of them. */
+  readonly expertRows: readonly ExpertRows[];
+}
+
+/** Rows that chose the experts of a layer. */
+export interface ExpertRows {
+  /** From 0. */
+  readonly layer: number;
+  /** By expert; they add up to rows · experts per token. */
+  readonly rows: Float64Array;
 }
 
 /** Options of one step. */
 export interface StepOptions {
   /** Factor of all learning rates, from a schedule. @default that of the warm-up */
   readonly rate?: number;
+  /**
+   * Whether norms of each batch's own gradient are wanted, for the noise scale: it takes memory for one more gradient.
+   * The batches' gradients are added up one after another then, which gives other bits.
+   *
+   * @default false
+   */
+  readonly batchNorms?: boolean;
   /** When it aborts, the call rejects with its reason, and nothing has changed. @default none */
   readonly signal?: AbortSignal;
 }
@@ -131,6 +155,28 @@ export interface StepResult {
   readonly rate: number;
   /** false: the norm was NaN or infinite, and no parameter changed. */
   readonly applied: boolean;
+  /** Time of the parts. */
+  readonly milliseconds: StepTimes;
+  /** If they were asked for. */
+  readonly squaredNorms?: SquaredNorms;
+}
+
+/** Milliseconds of the parts of a step. */
+export interface StepTimes {
+  /** Forward passes of all batches. */
+  readonly forward: number;
+  /** Cross entropies and backward passes. */
+  readonly backward: number;
+  /** Norm of the gradients, clipping and AdamW. */
+  readonly optimizer: number;
+}
+
+/** Squared norms of gradients before clipping, in the order of `Trainer.tensors`; 0 for frozen tensors. */
+export interface SquaredNorms {
+  /** Of each batch's own gradient. */
+  readonly batches: readonly Float64Array[];
+  /** Of the sum of all. */
+  readonly whole: Float64Array;
 }
 
 /** A tensor of the checkpoint in training. */
@@ -161,6 +207,8 @@ export interface SaveOptions {
   readonly dtype?: 'f32' | 'bf16';
   /** Whether moments and number of steps are saved, too. @default true */
   readonly optimizer?: boolean;
+  /** Plain JSON to keep with them; `Trainer.savedState` returns it. @default {} */
+  readonly state?: Readonly<Record<string, unknown>>;
   /** When it aborts, saving rejects with its reason, and no folder is left. @default none */
   readonly signal?: AbortSignal;
 }

@@ -1,5 +1,10 @@
 import { types } from 'node:util';
-import type { Trainer as NativeTrainer, ParameterArray } from '../../types/native';
+import type {
+  TrainingBatch as NativeBatch,
+  TrainingLosses as NativeLosses,
+  Trainer as NativeTrainer,
+  ParameterArray,
+} from '../../types/native';
 import { readCheckpoint } from '../checkpoint/folder';
 import type { StoredTensor } from '../checkpoint/tensors';
 import { abortable } from '../runtime/abort';
@@ -16,9 +21,11 @@ import {
   stringOption,
   wordOption,
 } from '../support/validate';
-import { nativeBatches } from './trainer-batch';
-import { decays, groupOf, type Optimizer, readOptimizer } from './trainer-groups';
-import { readState, type SavedModel, saveTrainer } from './trainer-save';
+import { nativeBatches, scoredRows } from './trainer-batch';
+import { decays, groupOf, type Optimizer, ratesByRole, readOptimizer } from './trainer-groups';
+import { lossesOf, squaredNormsOf } from './trainer-report';
+import { type SavedModel, saveTrainer } from './trainer-save';
+import { readState, type SavedState } from './trainer-state';
 import type {
   Moments,
   SaveOptions,
@@ -50,10 +57,15 @@ export class Trainer {
   readonly #trainer: NativeTrainer;
   readonly #model: SavedModel;
   readonly #optimizer: Optimizer;
+  readonly #rates: ReadonlyMap<string, number>;
   readonly #stored: ReadonlyMap<string, StoredTensor>;
   /** Of `info.parameters`, at rate 1. */
   readonly #learningRates: Float64Array;
   readonly #weightDecays: Float64Array;
+  /** Numbers of the layers with experts. */
+  readonly #expertLayers: readonly number[];
+  /** What `save` was given as `state`; null if the trainer was not resumed. */
+  readonly savedState: SavedState['state'] | null;
   #steps: number;
   #calls: Promise<unknown> = Promise.resolve();
 
@@ -61,17 +73,21 @@ export class Trainer {
     native: Native,
     trainer: NativeTrainer,
     model: SavedModel,
+    expertLayers: readonly number[],
     optimizer: Optimizer,
-    steps: number,
+    saved: SavedState | null,
   ) {
     this.#native = native;
     this.#trainer = trainer;
     this.#model = model;
+    this.#expertLayers = expertLayers;
     this.#optimizer = optimizer;
-    this.#steps = steps;
+    this.#steps = saved?.steps ?? 0;
+    this.savedState = saved?.state ?? null;
     this.#stored = new Map(model.stored.map((tensor) => [tensor.name, tensor]));
     const { parameters } = trainer.info;
-    this.#learningRates = Float64Array.from(parameters, ({ role }) => optimizer.rates[groupOf(role)]);
+    this.#rates = ratesByRole(optimizer, model.stored);
+    this.#learningRates = Float64Array.from(parameters, ({ role }) => this.#rates.get(role) ?? 0);
     this.#weightDecays = Float64Array.from(parameters, ({ role, shape }) =>
       decays(role, shape) ? optimizer.weightDecay : 0,
     );
@@ -104,9 +120,8 @@ export class Trainer {
     }
     const state = resume ? await readState(folder) : null;
     const native = loadBinding();
-    const frozen = selected.tensors
-      .map(({ role }) => role)
-      .filter((role) => optimizer.rates[groupOf(role)] === 0);
+    const rates = ratesByRole(optimizer, selected.stored);
+    const frozen = [...rates].flatMap(([role, rate]) => (rate === 0 ? [role] : []));
     const description = {
       architecture: config.architecture,
       files: manifest.files,
@@ -131,8 +146,9 @@ export class Trainer {
       native,
       trainer,
       { files, raw: config.raw, stored: selected.stored },
+      config.architecture.layers.flatMap(({ mlp }, layer) => (mlp.kind === 'dense' ? [] : [layer])),
       optimizer,
-      state?.steps ?? 0,
+      state,
     );
     try {
       await state?.restore(
@@ -167,7 +183,7 @@ export class Trainer {
         name,
         shape,
         group,
-        learningRate: this.#optimizer.rates[group],
+        learningRate: this.#rates.get(role) ?? 0,
         weightDecay: decays(role, shape) ? this.#optimizer.weightDecay : 0,
       };
     });
@@ -179,7 +195,16 @@ export class Trainer {
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<TrainingLosses> {
     const given = nativeBatches(batches);
-    return this.#call(signalOption(signal), (flag) => this.#trainer.lossAndGradients(given, flag));
+    return this.#losses(given, signal, (flag) => this.#trainer.lossAndGradients(given, flag));
+  }
+
+  /** The same losses without gradients: earlier ones stay. */
+  async losses(
+    batches: TrainingBatch | readonly TrainingBatch[],
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<TrainingLosses> {
+    const given = nativeBatches(batches);
+    return this.#losses(given, signal, (flag) => this.#trainer.losses(given, flag));
   }
 
   /**
@@ -188,10 +213,11 @@ export class Trainer {
    */
   async step(
     batches: TrainingBatch | readonly TrainingBatch[],
-    { rate: givenRate, signal }: StepOptions = {},
+    { rate: givenRate, batchNorms: givenNorms, signal }: StepOptions = {},
   ): Promise<StepResult> {
     const given = nativeBatches(batches);
     if (givenRate !== undefined) numberOption('rate', givenRate, 0);
+    const batchNorms = booleanOption('batchNorms', givenNorms, false);
     const checked = signalOption(signal);
     // One after another: a step's number depends on whether the one before was applied.
     return this.#inTurn(async () => {
@@ -205,7 +231,9 @@ export class Trainer {
         epsilon,
         step: this.#steps + 1,
         maxNorm: clip,
+        batchNorms,
       };
+      const scored = scoredRows(given);
       let running: Promise<unknown> = Promise.resolve();
       try {
         const outcome = await this.#call(checked, (flag) => {
@@ -213,8 +241,22 @@ export class Trainer {
           running = call;
           return call;
         });
-        if (outcome.applied) this.#steps++;
-        return { ...outcome, rate };
+        const { losses, gradientNorm, clipScale, applied, squaredNorms, forward, backward, optimizer } =
+          outcome;
+        if (applied) this.#steps++;
+        return {
+          losses: lossesOf(losses, scored, this.#expertLayers),
+          gradientNorm,
+          clipScale,
+          rate,
+          applied,
+          milliseconds: { forward, backward, optimizer },
+          ...(squaredNorms === null
+            ? {}
+            : {
+                squaredNorms: squaredNormsOf(squaredNorms, this.#trainer.info.parameters, this.#model.stored),
+              }),
+        };
       } catch (error) {
         // An aborted call may have been too far to be stopped.
         const late = (await running.catch(() => null)) as { applied?: boolean } | null;
@@ -286,6 +328,15 @@ export class Trainer {
   /** Names of tensors that have moments. */
   *#trained(): Generator<string> {
     for (const { name, learningRate } of this.tensors) if (learningRate > 0) yield name;
+  }
+
+  async #losses(
+    given: readonly NativeBatch[],
+    signal: AbortSignal | undefined,
+    call: (flag: InstanceType<Native['AbortFlag']>) => Promise<NativeLosses>,
+  ): Promise<TrainingLosses> {
+    const scored = scoredRows(given);
+    return lossesOf(await this.#call(signalOption(signal), call), scored, this.#expertLayers);
   }
 
   #inTurn<T>(call: () => Promise<T>): Promise<T> {

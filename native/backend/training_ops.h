@@ -72,16 +72,19 @@ class TrainingOps {
 
   virtual void copy(Tensor x, Tensor out) = 0;
   virtual void clear(std::span<float> values) = 0;
+  /** sums[i] += values[i]. */
+  virtual void accumulate(std::span<const float> values, std::span<float> sums) = 0;
   /** out[r] += vector. */
   virtual void addVector(const float* vector, Tensor out) = 0;
 
   /**
-   * Σ weight · cross entropy of softmax(x · headᵀ) at the targets, added to `loss` in order of the rows. x
-   * and dx, which is overwritten, hold the scored rows only. Logits of at most a block of the vocabulary are
-   * in memory, or all of them if they are few.
+   * The cross entropies of softmax(x · headᵀ) at the targets, in nats, on the host, and the gradients of
+   * Σ weight · cross entropy. x and dx, which is overwritten, hold the scored rows only; without dx, no
+   * gradients are wanted. Logits of at most a block of the vocabulary are in memory, or all of them if they
+   * are few.
    */
-  virtual void crossEntropy(Tensor x, const Weight& head, const ScoredRows& rows, double& loss, Tensor dx,
-                            float* dHead) = 0;
+  virtual void crossEntropy(Tensor x, const Weight& head, const ScoredRows& rows, double* crossEntropies,
+                            Tensor* dx, float* dHead) = 0;
 
   /** dresidual += the gradient through rmsNorm(residual) ∘ scale; `residual` is what the norm read. */
   virtual void rmsNormBackward(Tensor residual, const Weight& scale, float epsilon, Tensor dout,

@@ -14,6 +14,7 @@ constexpr int64_t maxElements = (int64_t{1} << 32) - 1;
 
 template <typename T>
 constexpr napi_typedarray_type typeOf = std::is_same_v<T, float>     ? napi_float32_array
+                                        : std::is_same_v<T, double>  ? napi_float64_array
                                         : std::is_same_v<T, int32_t> ? napi_int32_array
                                                                      : napi_uint32_array;
 
@@ -76,6 +77,7 @@ Napi::Value ArrayInTheMaking<T>::handOver(Napi::Env env) {
 }
 
 template class ArrayInTheMaking<float>;
+template class ArrayInTheMaking<double>;
 template class ArrayInTheMaking<int32_t>;
 template class ArrayInTheMaking<uint32_t>;
 

@@ -19,9 +19,9 @@ void defineOwn(const Napi::Object& object, const char* name, double value);
 void defineOwn(const Napi::Array& array, uint32_t index, const Napi::Value& value);
 
 /**
- * A Float32Array, Int32Array or Uint32Array under construction. The engine owns its memory, but JavaScript
- * code cannot access (or transfer) it before `handOver`: until then any thread may write to it. JavaScript
- * thread, except `values`.
+ * A Float32Array, Float64Array, Int32Array or Uint32Array under construction. The engine owns its memory, but
+ * JavaScript code cannot access (or transfer) it before `handOver`: until then any thread may write to it.
+ * JavaScript thread, except `values`.
  */
 template <typename T>
 class ArrayInTheMaking {

@@ -54,12 +54,13 @@ Trainer& TrainerCore::usable() const {
 }
 
 Napi::Function JsTrainer::define(Napi::Env env) {
-  const auto constructor = DefineClass(
-      env, "Trainer",
-      {StaticMethod<&JsTrainer::open>("open"),
-       InstanceMethod<&JsTrainer::lossAndGradients>("lossAndGradients"),
-       InstanceMethod<&JsTrainer::step>("step"), InstanceMethod<&JsTrainer::read>("read"),
-       InstanceMethod<&JsTrainer::write>("write"), InstanceMethod<&JsTrainer::dispose>("dispose")});
+  const auto constructor =
+      DefineClass(env, "Trainer",
+                  {StaticMethod<&JsTrainer::open>("open"),
+                   InstanceMethod<&JsTrainer::lossAndGradients>("lossAndGradients"),
+                   InstanceMethod<&JsTrainer::losses>("losses"), InstanceMethod<&JsTrainer::step>("step"),
+                   InstanceMethod<&JsTrainer::read>("read"), InstanceMethod<&JsTrainer::write>("write"),
+                   InstanceMethod<&JsTrainer::dispose>("dispose")});
   defineAccessor<&JsTrainer::info>(constructor, "info");
   return constructor;
 }
@@ -121,20 +122,27 @@ Napi::Value JsTrainer::info(const Napi::CallbackInfo& info) {
   return result;
 }
 
-Napi::Value JsTrainer::lossAndGradients(const Napi::CallbackInfo& info) {
+Napi::Value JsTrainer::pass(const Napi::CallbackInfo& info, Pass pass) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
     const auto batches = std::make_shared<std::vector<TrainingBatch>>(readBatches(info[0]));
     const auto losses = std::make_shared<TrainingLosses>();
     const auto core = this->core();
+    const auto arrays = std::make_shared<ReportArrays>(env, *batches, core->architecture, 0);
     return promise(
         env, *core->runner, JsAbortFlag::of(info[1]),
-        [core, batches, losses](const AbortFlag& flag) {
-          *losses = core->usable().lossAndGradients(*batches, flag);
+        [core, batches, losses, arrays, pass](const AbortFlag& flag) {
+          *losses = (core->usable().*pass)(*batches, arrays->report(), flag);
         },
-        [losses](Napi::Env env) -> Napi::Value { return writeLosses(env, *losses); });
+        [losses, arrays](Napi::Env env) -> Napi::Value { return arrays->writeLosses(env, *losses); });
   });
 }
+
+Napi::Value JsTrainer::lossAndGradients(const Napi::CallbackInfo& info) {
+  return pass(info, &Trainer::lossAndGradients);
+}
+
+Napi::Value JsTrainer::losses(const Napi::CallbackInfo& info) { return pass(info, &Trainer::losses); }
 
 Napi::Value JsTrainer::step(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -143,12 +151,14 @@ Napi::Value JsTrainer::step(const Napi::CallbackInfo& info) {
     const auto step = std::make_shared<OptimizerStep>(readOptimizerStep(info[1]));
     const auto outcome = std::make_shared<StepOutcome>();
     const auto core = this->core();
+    const auto arrays = std::make_shared<ReportArrays>(env, *batches, core->architecture,
+                                                       step->batchNorms ? core->parameters.size() : 0);
     return promise(
         env, *core->runner, JsAbortFlag::of(info[2]),
-        [core, batches, step, outcome](const AbortFlag& flag) {
-          *outcome = core->usable().step(*batches, *step, flag);
+        [core, batches, step, outcome, arrays](const AbortFlag& flag) {
+          *outcome = core->usable().step(*batches, *step, arrays->report(), flag);
         },
-        [outcome](Napi::Env env) -> Napi::Value { return writeOutcome(env, *outcome); });
+        [outcome, arrays](Napi::Env env) -> Napi::Value { return arrays->writeOutcome(env, *outcome); });
   });
 }
 

@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,11 @@ class JsTrainer final : public Napi::ObjectWrap<JsTrainer> {
  private:
   static Napi::Value open(const Napi::CallbackInfo& info);
   static Napi::Value info(const Napi::CallbackInfo& info);
+  using Pass = TrainingLosses (Trainer::*)(std::span<const TrainingBatch>, const TrainingReport&,
+                                           const AbortFlag&);
+  Napi::Value pass(const Napi::CallbackInfo& info, Pass pass);
   Napi::Value lossAndGradients(const Napi::CallbackInfo& info);
+  Napi::Value losses(const Napi::CallbackInfo& info);
   Napi::Value step(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
   Napi::Value write(const Napi::CallbackInfo& info);

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <string>
 
+#include "core/sizes.h"
 #include "napi/convert.h"
-#include "napi/results.h"
 
 namespace rnd1::napi {
 namespace {
@@ -80,6 +80,7 @@ OptimizerStep readOptimizerStep(const Napi::Value& value) {
   step.adam.epsilon = readRate(object, "epsilon", INFINITY);
   step.adam.step = readInteger(object, "step", 1, int64_t{1} << 52);
   step.maxNorm = readRate(object, "maxNorm", INFINITY);
+  step.batchNorms = readBoolean(object, "batchNorms");
   return step;
 }
 
@@ -92,21 +93,39 @@ ParameterArray readParameterArray(const Napi::Value& value) {
   throw wrongType(value.Env(), "array", "'value', 'gradient', 'firstMoment' or 'secondMoment'");
 }
 
-Napi::Object writeLosses(Napi::Env env, const TrainingLosses& losses) {
+ReportArrays::ReportArrays(Napi::Env env, const std::vector<TrainingBatch>& batches,
+                           const Architecture& architecture, size_t normedParameters) {
+  int64_t scored = 0;
+  for (const TrainingBatch& batch : batches) scored += static_cast<int64_t>(batch.rows.size());
+  crossEntropies_ = {env, "crossEntropies", scored};
+  expertRows_ = {env, "expertRows", sizeProduct(architecture.expertLayers(), architecture.experts())};
+  if (normedParameters > 0)
+    squaredNorms_ = {
+        env, "squaredNorms",
+        sizeProduct(static_cast<int64_t>(batches.size() + 1), static_cast<int64_t>(normedParameters))};
+}
+
+Napi::Object ReportArrays::writeLosses(Napi::Env env, const TrainingLosses& losses) {
   const auto result = Napi::Object::New(env);
   defineOwn(result, "total", losses.total());
   defineOwn(result, "main", losses.main);
   defineOwn(result, "aux", losses.aux);
   defineOwn(result, "z", losses.z);
+  defineOwn(result, "crossEntropies", crossEntropies_.handOver(env));
+  defineOwn(result, "expertRows", expertRows_.handOver(env));
   return result;
 }
 
-Napi::Object writeOutcome(Napi::Env env, const StepOutcome& outcome) {
+Napi::Object ReportArrays::writeOutcome(Napi::Env env, const StepOutcome& outcome) {
   const auto result = Napi::Object::New(env);
   defineOwn(result, "losses", writeLosses(env, outcome.losses));
   defineOwn(result, "gradientNorm", outcome.gradientNorm);
   defineOwn(result, "clipScale", outcome.clipScale);
   defineOwn(result, "applied", Napi::Boolean::New(env, outcome.applied));
+  defineOwn(result, "squaredNorms", squaredNorms_.handOver(env));
+  defineOwn(result, "forward", outcome.times.forward);
+  defineOwn(result, "backward", outcome.times.backward);
+  defineOwn(result, "optimizer", outcome.times.optimizer);
   return result;
 }
 

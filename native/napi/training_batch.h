@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "napi/results.h"
 #include "training/trainer.h"
 
 namespace rnd1::napi {
@@ -20,9 +21,22 @@ ParameterArray readParameterArray(const Napi::Value& value);
 /** A copy of a Float32Array; `name`: the value's name in errors. */
 std::vector<float> asFloats(const Napi::Value& value, const char* name);
 
-Napi::Object writeLosses(Napi::Env env, const TrainingLosses& losses);
+/** The arrays of a result, which native code fills. */
+class ReportArrays {
+ public:
+  /** `normedParameters`: of how many parameters the gradients' norms are wanted; 0: no norms. */
+  ReportArrays(Napi::Env env, const std::vector<TrainingBatch>& batches, const Architecture& architecture,
+               size_t normedParameters);
 
-Napi::Object writeOutcome(Napi::Env env, const StepOutcome& outcome);
+  TrainingReport report() const {
+    return {crossEntropies_.values(), expertRows_.values(), squaredNorms_.values()};
+  }
+  Napi::Object writeLosses(Napi::Env env, const TrainingLosses& losses);
+  Napi::Object writeOutcome(Napi::Env env, const StepOutcome& outcome);
+
+ private:
+  ArrayInTheMaking<double> crossEntropies_, expertRows_, squaredNorms_;
+};
 
 Napi::Array writeParameters(Napi::Env env, const std::vector<Parameter>& parameters);
 

@@ -61,7 +61,7 @@ void Network::attentionBackward(size_t index) {
                        weights.attentionNorm.gradient);
 }
 
-void Network::backward(const AbortFlag& abort) {
+void Network::layersBackward(const AbortFlag& abort) {
   const int64_t hidden = architecture_.hidden;
   const Tensor residual = rows(residualGradient_, hidden), gradient = rows(normedGradient_, hidden);
   ops_.scatterRows(Tensor(scoredGradient_.data(), scored_.count, hidden), scored_.rows, gradient);

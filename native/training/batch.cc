@@ -10,8 +10,10 @@
 namespace rnd1 {
 namespace {
 
-void require(bool condition, const std::string& what) {
-  if (!condition) throw Error(ErrorCode::invalidArgument, what);
+[[noreturn]] void refuse(const std::string& what) { throw Error(ErrorCode::invalidArgument, what); }
+
+void require(bool condition, const char* what) {
+  if (!condition) refuse(what);
 }
 
 }  // namespace
@@ -27,27 +29,28 @@ void TrainingBatch::validate(int64_t vocabulary, int64_t maxPositions) const {
   require(!tokens.empty(), "tokens must not be empty");
   require(tokens.size() <= std::numeric_limits<int32_t>::max(), "tokens: too many");
   const auto count = static_cast<int32_t>(tokens.size());
-  require(offsets.size() >= 2 && offsets.front() == 0 && offsets.back() == count,
-          "offsets must begin with 0 and end with the number of tokens, " + std::to_string(count));
+  if (offsets.size() < 2 || offsets.front() != 0 || offsets.back() != count)
+    refuse("offsets must begin with 0 and end with the number of tokens, " + std::to_string(count));
   for (size_t i = 0; i + 1 < offsets.size(); ++i) {
     require(offsets[i] < offsets[i + 1], "offsets must ascend strictly");
-    require(offsets[i + 1] - offsets[i] <= maxPositions,
-            "a canvas has " + std::to_string(offsets[i + 1] - offsets[i]) +
-                " tokens, and the model at most " + std::to_string(maxPositions) + " positions");
+    if (offsets[i + 1] - offsets[i] > maxPositions)
+      refuse("a canvas has " + std::to_string(offsets[i + 1] - offsets[i]) +
+             " tokens, and the model at most " + std::to_string(maxPositions) + " positions");
   }
   const auto checkIds = [&](const std::vector<int32_t>& ids, const char* name) {
     for (const int32_t id : ids)
-      require(id >= 0 && id < vocabulary, std::string(name) + " contains " + std::to_string(id) +
-                                              ", and the vocabulary has " + std::to_string(vocabulary) +
-                                              " tokens");
+      if (id < 0 || id >= vocabulary)
+        refuse(std::string(name) + " contains " + std::to_string(id) + ", and the vocabulary has " +
+               std::to_string(vocabulary) + " tokens");
   };
   checkIds(tokens, "tokens");
   checkIds(targets, "targets");
   require(rows.size() == targets.size() && rows.size() == weights.size(),
           "rows, targets and weights must have the same length");
   for (size_t i = 0; i < rows.size(); ++i) {
-    require(rows[i] >= 0 && rows[i] < count, "rows contains " + std::to_string(rows[i]) + ", and there are " +
-                                                 std::to_string(count) + " tokens");
+    if (rows[i] < 0 || rows[i] >= count)
+      refuse("rows contains " + std::to_string(rows[i]) + ", and there are " + std::to_string(count) +
+             " tokens");
     require(i == 0 || rows[i - 1] < rows[i], "rows must ascend strictly");
     require(std::isfinite(weights[i]), "weights must be finite");
   }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "backend/ops.h"
@@ -27,6 +28,16 @@ struct TrainingBatch {
   int64_t longest() const;
   /** Throws invalid_argument naming what is wrong. */
   void validate(int64_t vocabulary, int64_t maxPositions) const;
+};
+
+/** Where to write what a caller wants to know beside the losses; empty: nothing. */
+struct TrainingReport {
+  std::span<double> crossEntropies;  // of the scored rows of all batches, in nats
+  std::span<double> expertRows;      // (layers with experts, experts) rows that chose the expert, added up
+  // (batches + 1, parameters) squared norms of the gradient of each batch, then of all together; 0 for frozen
+  // parameters. They take memory for one more gradient, and add batches up one after another, which
+  // changes bits.
+  std::span<double> squaredNorms;
 };
 
 /** In doubles. */

@@ -47,7 +47,7 @@ void Network::runMlp(size_t index) {
   backend_.add(shared, delta);
 }
 
-void Network::forward(const AbortFlag& abort) {
+void Network::runLayers(const AbortFlag& abort) {
   const Tensor delta = rows(delta_, architecture_.hidden);
   backend_.embed(tokens_.data(), parameters_.embedding.value, activations_[0].input);
   const size_t layers = architecture_.layers.size();

@@ -99,7 +99,8 @@ void Network::upload(const TrainingBatch& batch) {
     backend_.upload(buffer.data(), values.data(), values.size() * sizeof(values[0]));
     return buffer.data();
   };
-  std::vector<int32_t> positions(batch.tokens.size());
+  std::vector<int32_t>& positions = hostPositions_;
+  positions.resize(batch.tokens.size());
   for (size_t canvas = 0; canvas + 1 < batch.offsets.size(); ++canvas)
     for (int32_t row = batch.offsets[canvas]; row < batch.offsets[canvas + 1]; ++row)
       positions[static_cast<size_t>(row)] = row - batch.offsets[canvas];
@@ -111,19 +112,39 @@ void Network::upload(const TrainingBatch& batch) {
   mask_ = batch.mask;
 }
 
-void Network::lossAndGradients(const TrainingBatch& batch, double share, TrainingLosses& losses,
-                               const AbortFlag& abort) {
+void Network::forward(const TrainingBatch& batch, double share, TrainingLosses& losses,
+                      const AbortFlag& abort) {
   rows_ = static_cast<int64_t>(batch.tokens.size());
   reserve(batch);
   upload(batch);
-  forward(abort);
+  runLayers(abort);
   routerLosses(batch, share, losses);
+}
+
+void Network::score(const TrainingBatch& batch, TrainingLosses& losses) {
+  crossEntropy(batch, false, losses);
+}
+
+void Network::backward(const TrainingBatch& batch, TrainingLosses& losses, const AbortFlag& abort) {
+  crossEntropy(batch, true, losses);
+  layersBackward(abort);
+}
+
+void Network::crossEntropy(const TrainingBatch& batch, bool gradients, TrainingLosses& losses) {
   const Tensor scoredNormed(scoredNormed_.data(), scored_.count, architecture_.hidden);
-  const Tensor scoredGradient(scoredGradient_.data(), scored_.count, architecture_.hidden);
+  Tensor scoredGradient(scoredGradient_.data(), scored_.count, architecture_.hidden);
   backend_.gatherRows(rows(normed_, architecture_.hidden), scored_.rows, scoredNormed);
-  ops_.crossEntropy(scoredNormed, parameters_.head.value, scored_, losses.main, scoredGradient,
-                    parameters_.head.gradient);
-  backward(abort);
+  crossEntropies_.resize(batch.rows.size());
+  ops_.crossEntropy(scoredNormed, parameters_.head.value, scored_, crossEntropies_.data(),
+                    gradients ? &scoredGradient : nullptr, parameters_.head.gradient);
+  for (size_t row = 0; row < crossEntropies_.size(); ++row)
+    losses.main += static_cast<double>(batch.weights[row]) * crossEntropies_[row];
+}
+
+void Network::addExpertRows(std::span<double> rows) const {
+  size_t at = 0;
+  for (const Routing& routing : routing_)
+    for (const double chosen : routing.chosen) rows[at++] += chosen;
 }
 
 void Network::routerLosses(const TrainingBatch& batch, double share, TrainingLosses& losses) {
@@ -131,13 +152,12 @@ void Network::routerLosses(const TrainingBatch& batch, double share, TrainingLos
   const auto experts = static_cast<size_t>(architecture_.experts());
   if (layers == 0) return;
   const auto count = static_cast<double>(rows_), expertCount = static_cast<double>(experts);
-  std::vector<double> pooledChosen(experts), pooledProbabilities(experts);
+  std::vector<double>& pooledChosen = pooledChosen_;
+  pooledChosen.assign(experts, 0);
   double z = 0, balance = 0;
   for (const Routing& routing : routing_)
-    for (size_t expert = 0; expert < routing.chosen.size(); ++expert) {
+    for (size_t expert = 0; expert < routing.chosen.size(); ++expert)
       pooledChosen[expert] += routing.chosen[expert] / (count * layers);
-      pooledProbabilities[expert] += routing.probabilities[expert] / (count * layers);
-    }
   for (Routing& routing : routing_) {
     if (routing.chosen.empty()) continue;
     z += routing.squaredLogSumExp / (count * layers);

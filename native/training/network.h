@@ -22,12 +22,23 @@ class Network {
           Recompute recompute);
 
   /**
-   * Adds the gradients of a batch to those of the parameters, and its losses to `losses`. `share`: the weight
-   * of the losses of routers, which are means over rows; the batch's part of the rows of an optimizer step.
-   * Throws Error aborted between layers; then the gradients are unspecified.
+   * The forward pass of a batch, whose losses of routers are added to `losses`. `share`: their weight, as
+   * they are means over rows; the batch's part of the rows of an optimizer step. Throws Error aborted between
+   * layers.
    */
-  void lossAndGradients(const TrainingBatch& batch, double share, TrainingLosses& losses,
-                        const AbortFlag& abort);
+  void forward(const TrainingBatch& batch, double share, TrainingLosses& losses, const AbortFlag& abort);
+  /** Adds Σ weight · cross entropy of the last forward pass to `losses`; no gradients. */
+  void score(const TrainingBatch& batch, TrainingLosses& losses);
+  /**
+   * The same with the gradients of all losses, which are added to those of the parameters. Throws Error
+   * aborted between layers; then the gradients are unspecified.
+   */
+  void backward(const TrainingBatch& batch, TrainingLosses& losses, const AbortFlag& abort);
+
+  /** Of the scored rows of the last batch, in nats. */
+  std::span<const double> crossEntropies() const { return crossEntropies_; }
+  /** Adds the rows of the last batch that chose an expert: (layers with experts, experts). */
+  void addExpertRows(std::span<double> rows) const;
 
  private:
   /** Sums over rows of the routing of a layer with experts. */
@@ -52,13 +63,15 @@ class Network {
   void projectQueries(size_t layer, const Tensor* delta);
   void attend(size_t layer);
   void runMlp(size_t layer);
-  void forward(const AbortFlag& abort);
+  void runLayers(const AbortFlag& abort);
   /** Normed rows of a residual stream, in normed_. */
   Tensor normedAgain(Tensor residual, const Weight& scale);
 
   void mlpBackward(size_t layer);
   void attentionBackward(size_t layer);
-  void backward(const AbortFlag& abort);
+  void layersBackward(const AbortFlag& abort);
+  /** The cross entropies, with their gradients if they are wanted. */
+  void crossEntropy(const TrainingBatch& batch, bool gradients, TrainingLosses& losses);
   /** Losses of routers, and their gradients' constants. */
   void routerLosses(const TrainingBatch& batch, double share, TrainingLosses& losses);
 
@@ -76,6 +89,10 @@ class Network {
   std::vector<Routing> routing_;  // by layer; empty for dense ones
   bool balanced_ = false;         // whether the loss of load balance counts
   float z_ = 0;                   // of RouterLosses
+  std::vector<double> crossEntropies_;
+  // Scratch of `upload` and `routerLosses`, so that a step that comes again allocates nothing.
+  std::vector<int32_t> hostPositions_;
+  std::vector<double> pooledChosen_;
 
   Buffer<int32_t> tokens_, positions_, offsets_, scoredRows_, targets_;
   Buffer<float> weights_;

@@ -1,6 +1,7 @@
 #include "training/trainer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
 #include "core/error.h"
@@ -17,6 +18,19 @@ const Architecture& checked(const Architecture& architecture, Backend& backend) 
   return architecture;
 }
 
+/** Adds the milliseconds from its construction to a sum. */
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& sum) : sum_(sum) {}
+  void stop() const {
+    sum_ += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  double& sum_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
 }  // namespace
 
 Trainer::Trainer(const Architecture& architecture, std::unique_ptr<Backend> backend, const Manifest& manifest,
@@ -25,42 +39,101 @@ Trainer::Trainer(const Architecture& architecture, std::unique_ptr<Backend> back
     : architecture_(checked(architecture, *backend)),
       backend_(std::move(backend)),
       parameters_(architecture_, manifest, *backend_, frozen, onProgress, abort),
-      network_(architecture_, *backend_, parameters_, recompute) {
+      network_(architecture_, *backend_, parameters_, recompute),
+      sum_(*backend_) {
   tensors_.reserve(parameters_.list().size());
 }
 
-TrainingLosses Trainer::lossAndGradients(std::span<const TrainingBatch> batches, const AbortFlag& abort) {
+TrainingLosses Trainer::lossAndGradients(std::span<const TrainingBatch> batches, const TrainingReport& report,
+                                         const AbortFlag& abort) {
+  return pass(batches, true, report, abort);
+}
+
+TrainingLosses Trainer::losses(std::span<const TrainingBatch> batches, const TrainingReport& report,
+                               const AbortFlag& abort) {
+  return pass(batches, false, report, abort);
+}
+
+TrainingLosses Trainer::pass(std::span<const TrainingBatch> batches, bool gradients,
+                             const TrainingReport& report, const AbortFlag& abort) {
   double rows = 0;
   for (const TrainingBatch& batch : batches) {
     batch.validate(architecture_.vocabulary, architecture_.maxPositions);
     rows += static_cast<double>(batch.tokens.size());
   }
-  backend_->training()->clear(parameters_.gradients());
+  if (gradients) backend_->training()->clear(parameters_.gradients());
+  times_ = {};
   TrainingLosses losses;
-  for (const TrainingBatch& batch : batches)
-    network_.lossAndGradients(batch, static_cast<double>(batch.tokens.size()) / rows, losses, abort);
+  size_t scored = 0;
+  for (size_t index = 0; index < batches.size(); ++index) {
+    const TrainingBatch& batch = batches[index];
+    const Stopwatch forward(times_.forward);
+    network_.forward(batch, static_cast<double>(batch.tokens.size()) / rows, losses, abort);
+    forward.stop();
+    const Stopwatch backward(times_.backward);
+    if (gradients)
+      network_.backward(batch, losses, abort);
+    else
+      network_.score(batch, losses);
+    if (!report.squaredNorms.empty()) keepBatch(index, batches.size(), report.squaredNorms);
+    backward.stop();
+    if (!report.expertRows.empty()) network_.addExpertRows(report.expertRows);
+    if (report.crossEntropies.empty()) continue;
+    const std::span<const double> found = network_.crossEntropies();
+    std::copy(found.begin(), found.end(), report.crossEntropies.begin() + static_cast<ptrdiff_t>(scored));
+    scored += found.size();
+  }
   return losses;
 }
 
-double Trainer::gradientNorm() {
+void Trainer::keepBatch(size_t index, size_t count, std::span<double> norms) {
+  const std::span<float> gradients = parameters_.gradients();
+  const size_t parameters = parameters_.list().size();
+  TrainingOps& ops = *backend_->training();
+  squaredNorm(norms.subspan(index * parameters, parameters));
+  if (count == 1) return;
+  sum_.reserve(static_cast<int64_t>(gradients.size()));
+  const std::span<float> sum(sum_.data(), gradients.size());
+  if (index + 1 == count) return ops.accumulate(sum, gradients);
+  if (index == 0) ops.clear(sum);
+  ops.accumulate(gradients, sum);
+  ops.clear(gradients);
+}
+
+double Trainer::squaredNorm(std::span<double> norms) {
   double squares = 0;
-  for (const Parameter& parameter : parameters_.list())
-    if (!parameter.frozen())
-      squares += backend_->training()->squaredNorm(parameters_.array(parameter, ParameterArray::gradient));
-  return std::sqrt(squares);
+  const std::vector<Parameter>& list = parameters_.list();
+  for (size_t i = 0; i < list.size(); ++i) {
+    const double square =
+        list[i].frozen()
+            ? 0
+            : backend_->training()->squaredNorm(parameters_.array(list[i], ParameterArray::gradient));
+    if (!norms.empty()) norms[i] = square;
+    squares += square;
+  }
+  return squares;
 }
 
 StepOutcome Trainer::step(std::span<const TrainingBatch> batches, const OptimizerStep& step,
-                          const AbortFlag& abort) {
+                          const TrainingReport& report, const AbortFlag& abort) {
   const std::vector<Parameter>& list = parameters_.list();
   if (step.learningRates.size() != list.size() || step.weightDecays.size() != list.size())
     throw Error(ErrorCode::invalidArgument, "learningRates and weightDecays need a number for each of the " +
                                                 std::to_string(list.size()) + " parameters");
   StepOutcome outcome;
-  outcome.losses = lossAndGradients(batches, abort);
-  outcome.gradientNorm = gradientNorm();
+  outcome.losses = pass(batches, true, report, abort);
+  const Stopwatch optimizer(times_.optimizer);
+  const std::span<double> norms = report.squaredNorms;
+  outcome.gradientNorm = std::sqrt(squaredNorm(norms.empty() ? norms : norms.last(list.size())));
   abort.throwIfAborted();
-  if (!std::isfinite(outcome.gradientNorm)) return outcome;
+  if (std::isfinite(outcome.gradientNorm)) update(step, outcome);
+  optimizer.stop();
+  outcome.times = times_;
+  return outcome;
+}
+
+void Trainer::update(const OptimizerStep& step, StepOutcome& outcome) {
+  const std::vector<Parameter>& list = parameters_.list();
   tensors_.clear();
   for (size_t i = 0; i < list.size(); ++i) {
     if (list[i].frozen()) continue;
@@ -74,7 +147,6 @@ StepOutcome Trainer::step(std::span<const TrainingBatch> batches, const Optimize
   adam.gradientScale = outcome.clipScale;
   backend_->training()->adamw(tensors_, adam);
   outcome.applied = true;
-  return outcome;
 }
 
 }  // namespace rnd1

@@ -11,11 +11,20 @@ namespace rnd1 {
 struct OptimizerStep {
   std::vector<double> learningRates, weightDecays;  // by parameter
   AdamStep adam;
-  double maxNorm = 0;  // of all gradients together; 0: no clipping
+  double maxNorm = 0;       // of all gradients together; 0: no clipping
+  bool batchNorms = false;  // whether TrainingReport::squaredNorms are wanted
+};
+
+/** Milliseconds of a call, the sums over its batches. */
+struct TrainingTimes {
+  double forward = 0;
+  double backward = 0;   // with the cross entropy
+  double optimizer = 0;  // norm of the gradients, clipping and AdamW
 };
 
 struct StepOutcome {
   TrainingLosses losses;
+  TrainingTimes times;
   double gradientNorm = 0;  // before clipping
   double clipScale = 1;     // of the gradients
   bool applied = false;     // false: the norm is not finite, and nothing was changed
@@ -38,19 +47,34 @@ class Trainer {
    * weights, and the losses of routers count by the batches' numbers of rows. Throws Error aborted between
    * layers, and invalid_argument for a batch that the model cannot take.
    */
-  TrainingLosses lossAndGradients(std::span<const TrainingBatch> batches, const AbortFlag& abort);
+  TrainingLosses lossAndGradients(std::span<const TrainingBatch> batches, const TrainingReport& report,
+                                  const AbortFlag& abort);
+
+  /** The same losses without gradients; earlier ones stay. */
+  TrainingLosses losses(std::span<const TrainingBatch> batches, const TrainingReport& report,
+                        const AbortFlag& abort);
 
   /** Gradients, clipping, AdamW. If it throws, parameters and moments are as before. */
-  StepOutcome step(std::span<const TrainingBatch> batches, const OptimizerStep& step, const AbortFlag& abort);
+  StepOutcome step(std::span<const TrainingBatch> batches, const OptimizerStep& step,
+                   const TrainingReport& report, const AbortFlag& abort);
 
  private:
-  double gradientNorm();
+  TrainingLosses pass(std::span<const TrainingBatch> batches, bool gradients, const TrainingReport& report,
+                      const AbortFlag& abort);
+  /** Σ of the squared norms of all gradients, each in its place of `norms` unless that is empty. */
+  double squaredNorm(std::span<double> norms);
+  /** Clipping and AdamW. */
+  void update(const OptimizerStep& step, StepOutcome& outcome);
+  /** After a batch whose gradient is wanted alone: its norms, then the sum of all so far. */
+  void keepBatch(size_t index, size_t count, std::span<double> norms);
 
   const Architecture architecture_;
   std::unique_ptr<Backend> backend_;
   Parameters parameters_;
   Network network_;
   std::vector<AdamTensor> tensors_;
+  Buffer<float> sum_;  // of gradients, while each batch's is wanted alone
+  TrainingTimes times_;
 };
 
 }  // namespace rnd1

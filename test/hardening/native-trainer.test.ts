@@ -29,7 +29,16 @@ describe('the native trainer', () => {
     description = { ...(await describeModel()), frozen: ['norm'], recompute: 'none' };
     trainer = await native.Trainer.open(description, null, null);
     const rates = new Float64Array(trainer.info.parameters.length);
-    step = { learningRates: rates, weightDecays: rates, beta1: 0, beta2: 0, epsilon: 1, step: 1, maxNorm: 1 };
+    step = {
+      learningRates: rates,
+      weightDecays: rates,
+      beta1: 0,
+      beta2: 0,
+      epsilon: 1,
+      step: 1,
+      maxNorm: 1,
+      batchNorms: true,
+    };
     before = await trainer.lossAndGradients([batch], null);
   });
   afterAll(async () => {
@@ -58,11 +67,13 @@ describe('the native trainer', () => {
   it('refuses wrong batches', async () => {
     for (const wrong of [...missing, [], new Array(1), [null], [7], new Proxy([], {})]) {
       await refuses(() => trainer.lossAndGradients(wrong as never, null), '');
+      await refuses(() => trainer.losses(wrong as never, null), '');
       await refuses(() => trainer.step(wrong as never, step, null), '');
     }
     for (const field of ['tokens', 'offsets', 'rows', 'targets', 'weights'] as const)
       for (const wrong of [...noArrays.filter((value) => !(value instanceof Float32Array)), detached()])
-        await refuses(() => trainer.lossAndGradients([{ ...batch, [field]: wrong } as never], null), '');
+        for (const method of ['lossAndGradients', 'losses'] as const)
+          await refuses(() => trainer[method]([{ ...batch, [field]: wrong } as never], null), '');
     for (const field of ['auxCoef', 'zCoef'] as const)
       for (const wrong of noNumbers.filter((value) => value !== 1.5 && value !== 2 ** 53 && value !== 1e300))
         await refuses(() => trainer.lossAndGradients([{ ...batch, [field]: wrong } as never], null), field);
@@ -83,6 +94,31 @@ describe('the native trainer', () => {
     for (const field of ['beta1', 'beta2', 'epsilon', 'step', 'maxNorm'] as const)
       for (const wrong of [undefined, null, 'x', Number.NaN, -1, Number.POSITIVE_INFINITY])
         await refuses(() => trainer.step([batch], { ...step, [field]: wrong } as never, null), field);
+    for (const batchNorms of missing)
+      await refuses(() => trainer.step([batch], { ...step, batchNorms } as never, null), 'batchNorms');
+  });
+
+  it('reports on the rows that were given, whatever is done to the arrays of batches', async () => {
+    const expected = await trainer.losses([batch, batch], null);
+    const rows = batch.rows.slice();
+    const running = trainer.losses([{ ...batch, rows }, batch], null);
+    structuredClone(rows.buffer, { transfer: [rows.buffer] });
+    expect(await running).toEqual(expected);
+    expect(expected.crossEntropies).toHaveLength(4);
+    // One batch shrinks another while it is read.
+    const shrinking = {
+      ...batch,
+      get weights() {
+        structuredClone(rest.rows.buffer, { transfer: [rest.rows.buffer] });
+        return batch.weights;
+      },
+    };
+    const rest = { ...batch, rows: batch.rows.slice() };
+    await refuses(() => trainer.losses([shrinking, rest], null), 'the same length');
+    // Rates 0: parameters stay.
+    const { squaredNorms } = await trainer.step([batch, batch], { ...step, maxNorm: 0 }, null);
+    expect(squaredNorms).toHaveLength(3 * trainer.info.parameters.length);
+    expect((await trainer.step([batch], { ...step, batchNorms: false }, null)).squaredNorms).toBeNull();
   });
 
   it('refuses wrong roles, arrays and values', async () => {
@@ -102,6 +138,7 @@ describe('the native trainer', () => {
     const info = Object.getOwnPropertyDescriptor(prototype, 'info')?.get as () => unknown;
     for (const wrong of [undefined, null, {}, prototype, new native.AbortFlag(), new Proxy(trainer, {})]) {
       await refuses(() => prototype.step.call(wrong as never, [batch], step, null), '');
+      await refuses(() => prototype.losses.call(wrong as never, [batch], null), '');
       await refuses(() => prototype.read.call(wrong as never, 'norm', 'value'), '');
       await refuses(() => info.call(wrong), '');
     }
@@ -116,7 +153,8 @@ describe('the native trainer', () => {
         return batch.tokens;
       },
     };
-    expect(await failureOf(() => doomed.lossAndGradients([fatal], null))).toMatchObject({ code: 'disposed' });
+    for (const method of ['lossAndGradients', 'losses'] as const)
+      expect(await failureOf(() => doomed[method]([fatal], null))).toMatchObject({ code: 'disposed' });
     for (let round = 0; round < 10; round++) {
       const other = await native.Trainer.open(description, null, null);
       const running = other.step([batch], step, null).catch(({ code }) => code);

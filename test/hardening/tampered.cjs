@@ -70,7 +70,7 @@ const trainingBatch = {
 };
 const wrongBatch = { ...trainingBatch, targets: tokens.map(() => -1) };
 const rates = new Float64Array(tensors.length).fill(0.1);
-const moments = { beta1: 0.9, beta2: 0.9, epsilon: 1e-8, step: 1, maxNorm: 1 };
+const moments = { beta1: 0.9, beta2: 0.9, epsilon: 1e-8, step: 1, maxNorm: 1, batchNorms: true };
 const optimizerStep = { learningRates: rates, weightDecays: rates, ...moments };
 const replacement = new Float32Array(architecture.hidden);
 
@@ -79,7 +79,12 @@ async function train(results, keep) {
   const trainer = await native.Trainer.open(opening, () => {}, new native.AbortFlag());
   results.trainerInfo = trainer.info.parameters;
   await keep('lossAndGradients', () => trainer.lossAndGradients([trainingBatch], null));
-  await keep('trained', () => trainer.step([trainingBatch], optimizerStep, null));
+  await keep('lossesAlone', () => trainer.losses([trainingBatch], null));
+  await keep('trained', async () => {
+    const outcome = await trainer.step([trainingBatch, trainingBatch], optimizerStep, null);
+    const { forward, backward, optimizer } = outcome;
+    return { ...outcome, forward: forward > 0, backward: backward > 0, optimizer: optimizer > 0 };
+  });
   await keep('moment', () => trainer.read('embedding', 'firstMoment'));
   await keep('frozenGradient', () => trainer.read('norm', 'gradient'));
   await keep('written', () => trainer.write('norm', 'value', replacement));
@@ -135,7 +140,7 @@ async function everything() {
   return results;
 }
 
-const own = { Object, Float32Array, Int32Array, Uint32Array, ArrayBuffer, Array, structuredClone, Reflect };
+const own = { Object, Float32Array, Float64Array, Int32Array, Uint32Array, ArrayBuffer, Array, structuredClone, Reflect };
 /** What setters and constructors were handed before its time. */
 const stolen = [];
 /** Takes the memory of everything that holds some. */
@@ -151,7 +156,7 @@ const tampering = {
   /** Classes that give less than they are asked for, and keep it. */
   classes() {
     const saved = {};
-    for (const name of ['Float32Array', 'Int32Array', 'Uint32Array', 'ArrayBuffer']) {
+    for (const name of ['Float32Array', 'Float64Array', 'Int32Array', 'Uint32Array', 'ArrayBuffer']) {
       saved[name] = globalThis[name];
       globalThis[name] = function Smaller(count) {
         const array = new saved[name](Math.min(Number(count), 4));
@@ -177,9 +182,10 @@ const tampering = {
     const names = ['logits', 'hidden', 'routerLogits', 'expertIds', 'expertWeights', 'predicted', 'confidence'];
     names.push('entropy', 'committed', 'notFinite', 'device', 'instructionSet', 'threads', 'dtype', 'weightBytes');
     names.push('losses', 'total', 'main', 'aux', 'z', 'gradientNorm', 'clipScale', 'applied', 'shape', 'frozen');
+    names.push('crossEntropies', 'expertRows', 'squaredNorms', 'backward', 'optimizer');
     names.push('parameters', 'instructionSets', 'gpus', 'name', 'bytes', 'cudaUnavailable', 'code', '0', '1', '2');
     const prototypes = [own.Object.prototype, own.Array.prototype, Error.prototype];
-    for (const typed of [own.Float32Array, own.Int32Array, own.Uint32Array]) prototypes.push(typed.prototype);
+    for (const typed of [own.Float32Array, own.Float64Array, own.Int32Array, own.Uint32Array]) prototypes.push(typed.prototype);
     // Arguments that have a name of their own are read as they are.
     for (const prototype of prototypes)
       for (const name of names)

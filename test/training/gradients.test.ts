@@ -49,18 +49,16 @@ function expectGradient(
     expect(norm(actual)).toBeLessThanOrEqual(1e-6 * golden.grad_norm);
     return;
   }
-  let positions = Array.from(actual, (_, i) => i);
-  let values = new Float64Array();
-  if (golden.sample === undefined) {
-    values = Float64Array.from(arrays.floats(`grad.${name}`));
-  } else {
-    positions = sampledPositions(actual.length, golden.sample.count, golden.sample.salt);
-    values = Float64Array.from(arrays.floats(`sample.${name}`));
-  }
+  const { sample } = golden;
+  const positions =
+    sample === undefined
+      ? Array.from(actual, (_, i) => i)
+      : sampledPositions(actual.length, sample.count, sample.salt);
+  const values = arrays.floats(`${sample === undefined ? 'grad' : 'sample'}.${name}`);
   expect(values).toHaveLength(positions.length);
   const differences = Float64Array.from(
-    values,
-    (value, i) => (actual[positions[i] as number] as number) - value,
+    positions,
+    (position, i) => (actual[position] as number) - (values[i] as number),
   );
   // A sample with less than average energy counts as average.
   const energy = Math.max(norm(values) ** 2, (expected.norm ** 2 * positions.length) / actual.length);

@@ -30,7 +30,11 @@ describe('the order of sums', () => {
     const results = [];
     for (const threads of [1, 2, 5]) {
       const trainer = await openTrainer(golden, { threads });
-      const steps = [await trainer.step(batch), await trainer.step(batch)];
+      const steps = [];
+      for (let i = 0; i < 2; i++) {
+        const { milliseconds: _, ...numbers } = await trainer.step(batch, { batchNorms: i === 1 });
+        steps.push(numbers);
+      }
       const parameters = [];
       for (const { name } of trainer.tensors) parameters.push(await trainer.parameter(name));
       results.push({ steps, parameters });

@@ -109,23 +109,29 @@ export async function gradientsOf(trainer: Trainer): Promise<Map<string, Float32
   return gradients;
 }
 
-const mixhash = (index: number, salt: number): number => {
-  let h = (Math.imul(index, 2_654_435_761) + Math.imul(salt, 40_503)) >>> 0;
-  h = Math.imul(h ^ (h >>> 15), 2_246_822_519) >>> 0;
-  return (h ^ (h >>> 13)) >>> 0;
-};
+// Looking up a global takes long in jest's sandbox.
+const { imul } = Math;
+
+/** The golden data's hash, as a signed integer. */
+function mixhash(index: number, salt: number): number {
+  let h = (imul(index, 2_654_435_761 | 0) + imul(salt, 40_503)) | 0;
+  h = imul(h ^ (h >>> 15), 2_246_822_519 | 0);
+  return h ^ (h >>> 13);
+}
 
 /** Σ values[i] · sign(i, salt), as the golden data's `projections`. */
 export function projection(values: Float32Array, salt: number): number {
   let sum = 0;
-  for (let i = 0; i < values.length; i++)
-    sum += (values[i] as number) * (mixhash(i, salt) % 2 === 1 ? -1 : 1);
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    sum += (mixhash(i, salt) & 1) === 1 ? -value : value;
+  }
   return sum;
 }
 
 /** The flat positions that the golden data samples, `count` of them. */
 export function sampledPositions(size: number, count: number, salt: number): number[] {
-  return Array.from({ length: count }, (_, j) => mixhash(j, salt) % size);
+  return Array.from({ length: count }, (_, j) => (mixhash(j, salt) >>> 0) % size);
 }
 
 export function norm(values: Float32Array | Float64Array): number {

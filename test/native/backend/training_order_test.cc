@@ -112,9 +112,12 @@ class AllGradients {
     const DeviceArray<int32_t> rowArray(backend_, places), targetArray(backend_, targets);
     const DeviceArray<float> weightArray(backend_, weights);
     const DeviceMatrix dx(backend_, chosen.rows, hidden);
+    std::vector<double> losses(places.size());
+    Tensor gradient = dx;
     ops_.crossEntropy(DeviceMatrix(backend_, chosen), weightOf(*head_, vocabulary, hidden),
-                      {rowArray.data(), targetArray.data(), weightArray.data(), chosen.rows}, loss, dx,
-                      sums_[4]->data());
+                      {rowArray.data(), targetArray.data(), weightArray.data(), chosen.rows}, losses.data(),
+                      &gradient, sums_[4]->data());
+    for (size_t row = 0; row < losses.size(); ++row) loss += static_cast<double>(weights[row]) * losses[row];
     activations_.push_back(dx.host());
   }
 

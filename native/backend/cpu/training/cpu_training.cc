@@ -28,6 +28,15 @@ void CpuTraining::clear(std::span<float> values) {
   });
 }
 
+void CpuTraining::accumulate(std::span<const float> values, std::span<float> sums) {
+  constexpr int64_t part = 1 << 14;
+  const auto count = static_cast<int64_t>(sums.size());
+  parallel(blocksOf(count, part), count, [&](int64_t item, int) {
+    const int64_t first = item * part;
+    kernels_.add(values.data() + first, std::min(part, count - first), sums.data() + first);
+  });
+}
+
 void CpuTraining::addVector(const float* vector, Tensor out) {
   parallel(out.rows, out.rows * out.columns,
            [&](int64_t row, int) { kernels_.add(vector, out.columns, out.row(row)); });

@@ -19,8 +19,9 @@ class CpuTraining final : public TrainingOps {
 
   void copy(Tensor x, Tensor out) override;
   void clear(std::span<float> values) override;
+  void accumulate(std::span<const float> values, std::span<float> sums) override;
   void addVector(const float* vector, Tensor out) override;
-  void crossEntropy(Tensor x, const Weight& head, const ScoredRows& rows, double& loss, Tensor dx,
+  void crossEntropy(Tensor x, const Weight& head, const ScoredRows& rows, double* crossEntropies, Tensor* dx,
                     float* dHead) override;
   void rmsNormBackward(Tensor residual, const Weight& scale, float epsilon, Tensor dout, Tensor dresidual,
                        float* dScale) override;

@@ -28,8 +28,8 @@ void CpuTraining::addScoredGradient(Tensor dout, Tensor x, const int32_t* rows, 
   }
 }
 
-void CpuTraining::crossEntropy(Tensor x, const Weight& head, const ScoredRows& scored, double& loss,
-                               Tensor dx, float* dHead) {
+void CpuTraining::crossEntropy(Tensor x, const Weight& head, const ScoredRows& scored, double* crossEntropies,
+                               Tensor* dx, float* dHead) {
   const int64_t rows = scored.count, vocabulary = head.rows, hidden = head.columns;
   if (rows == 0) return;
   const int64_t blocks = blocksOf(vocabulary, statisticsBlock);
@@ -73,9 +73,10 @@ void CpuTraining::crossEntropy(Tensor x, const Weight& head, const ScoredRows& s
     // The first block's place holds the row's own from here on.
     maxima[row * blocks] = largest;
     sums[row * blocks] = sum;
-    loss += static_cast<double>(scored.weights[row]) *
-            (std::log(sum) + static_cast<double>(largest) - static_cast<double>(targetLogits[row]));
+    crossEntropies[row] =
+        std::log(sum) + static_cast<double>(largest) - static_cast<double>(targetLogits[row]);
   }
+  if (!dx) return;
 
   for (int64_t first = 0; first < vocabulary; first += width) {
     const Tensor logits = keeps ? Tensor(logits_.data(), rows, vocabulary) : logitsOf(first);
@@ -91,7 +92,7 @@ void CpuTraining::crossEntropy(Tensor x, const Weight& head, const ScoredRows& s
     part.rows = logits.columns;
     part.data += first * head.strideBytes;
     float* const none = nullptr;
-    matmulBackward(x, {&part, 1}, logits, &dx, first > 0, {&none, 1});
+    matmulBackward(x, {&part, 1}, logits, dx, first > 0, {&none, 1});
     if (!dHead) continue;
     const int64_t share = gradientPart(logits.columns);
     parallel(blocksOf(logits.columns, share), rows * hidden * logits.columns, [&](int64_t item, int thread) {
