@@ -1,0 +1,75 @@
+import { open, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileSize } from '../../checkpoint/files';
+import type { TrainEvaluation, TrainStep } from '../events';
+import { AppendedFile, linesOf, writing } from './files';
+import { lineOf } from './lines';
+
+/** The file of a run's metrics, in its folder. */
+export const metricsName = 'metrics.jsonl';
+
+/** Lines that are written at once when the file is rewritten. */
+const batch = 1000;
+
+/** metrics.jsonl: a line of JSON for each step and evaluation. */
+export class MetricsFile {
+  private constructor(private readonly file: AppendedFile) {}
+
+  /**
+   * Starts the file, or continues it after `resumeStep` steps: lines of later steps go, and a last line that is not whole.
+   *
+   * @throws RND1Error `io` if the file exists and `resumeStep` is not given, or if it cannot be read or written
+   */
+  static async open(folder: string, resumeStep: number | undefined): Promise<MetricsFile> {
+    const path = join(folder, metricsName);
+    if (resumeStep !== undefined && (await fileSize(path)) !== null) await keepUpTo(path, resumeStep);
+    return new MetricsFile(await AppendedFile.open(path, { fresh: resumeStep === undefined }));
+  }
+
+  async write(event: TrainStep | TrainEvaluation, time: Date): Promise<void> {
+    await this.file.append(Buffer.from(`${JSON.stringify(lineOf(event, time))}\n`));
+  }
+
+  async sync(): Promise<void> {
+    await this.file.sync();
+  }
+
+  async close(): Promise<void> {
+    await this.file.close();
+  }
+}
+
+/** Rewrites the file with the whole lines of the steps up to `last`. It is replaced at once. */
+async function keepUpTo(path: string, last: number): Promise<void> {
+  const partial = `${path}.partial`;
+  await writing(path, async () => {
+    const handle = await open(partial, 'w');
+    try {
+      let kept: string[] = [];
+      for await (const { text, whole } of linesOf(path)) {
+        if (whole && stepOf(text) <= last) kept.push(`${text}\n`);
+        if (kept.length < batch) continue;
+        await handle.appendFile(kept.join(''));
+        kept = [];
+      }
+      await handle.appendFile(kept.join(''));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(partial, path);
+  }).catch(async (error) => {
+    await rm(partial, { force: true });
+    throw error;
+  });
+}
+
+/** The step of a line; infinite if it is no JSON: a power cut may leave zeros. */
+function stepOf(line: string): number {
+  try {
+    const { step } = JSON.parse(line) as { step?: unknown };
+    return typeof step === 'number' ? step : Infinity;
+  } catch {
+    return Infinity;
+  }
+}
