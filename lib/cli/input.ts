@@ -142,10 +142,12 @@ export function parseTokens(text: string, holes: boolean): (number | null)[] {
 }
 
 /** Wraps an option's parser so that Commander reports its errors with the name of the option. */
-export function parser<T>(parse: (text: string) => T): (text: string) => T {
-  return (text) => {
+export function parser<T>(
+  parse: (text: string, previous: T | undefined) => T,
+): (text: string, previous?: unknown) => T {
+  return (text, previous) => {
     try {
-      return parse(text);
+      return parse(text, previous as T | undefined);
     } catch (error) {
       throw new InvalidArgumentError((error as Error).message);
     }

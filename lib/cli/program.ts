@@ -3,15 +3,20 @@ import { printableMessage } from '../support/printable';
 import { addBatch } from './batch';
 import { addChat } from './chat';
 import { addCompletion } from './completion';
+import { addConvert } from './convert';
 import { addDownload } from './download';
 import { addFill } from './fill';
 import { addGenerate } from './generate';
 import { addInfill } from './infill';
+import { addInit } from './init';
 import { addInspect } from './inspect';
 import { addList } from './list';
+import { addPlot } from './plot';
 import { addQuantize } from './quantize';
 import { addRemove } from './remove';
 import { addServe } from './serve';
+import { addTokenize } from './tokenize';
+import { addTrain } from './train';
 
 const { version } = require('../../package.json') as { version: string };
 
@@ -68,6 +73,11 @@ export function createProgram(): Command {
     addList,
     addRemove,
     addQuantize,
+    addInit,
+    addConvert,
+    addTokenize,
+    addTrain,
+    addPlot,
   ];
   for (const add of [...commands, addCompletion]) add(program);
   return program;

@@ -37,7 +37,12 @@ test.each(commands)('%s has a manual of options, output, exit codes and examples
     completion: ['bash', 'zsh', 'fish'],
     list: ['--cache-dir', '--json'],
     remove: ['--cache-dir', '--yes', '<name...>'],
+    plot: ['<run...>', '--out', '--value', '--smooth'],
     quantize: ['<in>', '<out>', '--dtype', '--threads'],
+    init: ['<out>', '--config', '--tokenizer', '--dtype', '--seed'],
+    convert: ['<in>', '<out>', '--reverse', '--mask-token-id', '--copy'],
+    tokenize: ['<file...>', '--tokenizer', '--out'],
+    train: ['[model]', '--data', '--recipe', '--resume', '--threads', '--lr-scale'],
   };
   const all = [`Usage: rnd1 ${command}`, 'Exit codes', 'Examples:'];
   for (const part of [...all, ...(others[command] ?? running)]) expect(stdout).toContain(part);
@@ -66,6 +71,15 @@ describe('the examples of the manuals run', () => {
     symlinkSync(join(root, 'examples'), join(folder, 'examples'));
     copyFileSync(join(root, 'examples', 'puzzle.txt'), join(folder, 'puzzle.txt'));
     writeFileSync(join(folder, 'question.txt'), 'What is 47+38?\n');
+    const sizes = { hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, num_experts: 4 };
+    writeFileSync(join(folder, 'sizes.json'), JSON.stringify(sizes));
+    const sums = Array.from({ length: 400 }, (_, i) => JSON.stringify({ text: `${i}+1=${i + 1}` }));
+    writeFileSync(join(folder, 'corpus.jsonl'), sums.join('\n'));
+    for (const run of ['ar', 'scp']) {
+      mkdirSync(join(folder, 'runs', run), { recursive: true });
+      const line = { step: 1, tokens: 64, masked_ce: 5, learning_rate: 1e-3 };
+      writeFileSync(join(folder, 'runs', run, 'metrics.jsonl'), `${JSON.stringify(line)}\n`);
+    }
     await rnd1(['download', 'radicalnumerics/RND1-Base-0910'], { env: environment() });
     await rnd1(['download', 'inclusionAI/LLaDA-MoE-7B-A1B-Instruct'], { env: environment() });
   });
@@ -92,7 +106,7 @@ describe('the examples of the manuals run', () => {
     // Removes the logs of a server and the lines of --verbose.
     const unexpected = (stderr: string) =>
       stderr.replace(
-        /^(\{.*\}|rnd1: (model|tokenizer|device|why there|weights|loading): .+|rnd1: \d+ tokens in .+)\n/gm,
+        /^(\{.*\}|step .*|rnd1: (model|tokenizer|device|why there|weights|loading): .+|rnd1: \d+ tokens in .+)\n/gm,
         '',
       );
     for (const example of examples) {
