@@ -170,4 +170,18 @@ if (unavailable) {
     const run = runScript('step.ts', [...common, '--lengths', '262']);
     await expect(run).rejects.toThrow(/262 distinct tokens are wanted; the vocabulary has 26\d/);
   });
+
+  test('bench/train.ts prints a table and writes the same figures', async () => {
+    const { stdout, json } = await runScript('train.ts', [
+      ...common.slice(0, 4),
+      ...['--models', 'nano', '--runs', '1', '--python', 'no-python'],
+    ]);
+    expect(stdout).toContain('nano');
+    expect(json).toMatchObject({
+      bench: 'train',
+      threads: 2,
+      results: [{ model: 'nano', tokens: 4096, torch: null }],
+    });
+    expectPositive(json.results[0].rnd1, ['seconds', 'forward', 'backward', 'optimizer']);
+  });
 }
