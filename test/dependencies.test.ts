@@ -13,7 +13,7 @@ interface Package {
 
 const root = resolve(__dirname, '..');
 const read = (file: string) => JSON.parse(readFileSync(join(root, file), 'utf8'));
-const { engines, dependencies } = read('package.json');
+const { engines, dependencies, peerDependencies, peerDependenciesMeta } = read('package.json');
 const packages = Object.entries(read('package-lock.json').packages as Record<string, Package>);
 
 test('every package runs on the oldest Node.js that package.json names, and on the newer lines', () => {
@@ -36,4 +36,11 @@ test('nothing that users install runs a script', () => {
 test('light-my-request is held below 6.8 while Node.js 20 counts', () => {
   expect(dependencies['light-my-request']).toBe('~6.6.0');
   expect(satisfies('20.19.0', engines.node)).toBe(true);
+});
+
+test('what only plots need is left to those who draw some', () => {
+  expect(Object.keys(peerDependencies)).toEqual(['echarts']);
+  expect(peerDependenciesMeta).toEqual({ echarts: { optional: true } });
+  const installed = packages.find(([path]) => path === 'node_modules/echarts')?.[1].version as string;
+  expect(satisfies(installed, peerDependencies.echarts)).toBe(true);
 });

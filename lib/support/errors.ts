@@ -27,7 +27,7 @@ export type RND1ErrorCode =
 export type HubErrorCode =
   /** The hub requires a token, or the given token has no access to the model. */
   | 'access_denied'
-  /** No such model, revision or file on the hub or, to remove it, in the cache. */
+  /** No such model, revision or file on the hub or, to remove it, in the cache; no such optional package. */
   | 'not_found'
   /** The hub is needed, but HF_HUB_OFFLINE or `offline` forbids access. */
   | 'offline'

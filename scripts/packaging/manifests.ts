@@ -18,6 +18,8 @@ const kept = [
   'exports',
   'typesVersions',
   'bin',
+  'peerDependencies',
+  'peerDependenciesMeta',
 ] as const;
 
 /**

@@ -144,6 +144,8 @@ describe('the manifests', () => {
     license: 'Apache-2.0',
     scripts: { prepare: 'build' },
     dependencies: { a: '^1.0.0' },
+    peerDependencies: { c: '^1.0.0' },
+    peerDependenciesMeta: { c: { optional: true } },
     devDependencies: { b: '^1.0.0' },
   };
   const { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: repository } = process.env;
@@ -159,6 +161,17 @@ describe('the manifests', () => {
     const expected = { repository: { type: 'git', url: 'git+https://forge.example/owner/name.git' } };
     expect(mainManifest(checkout)).toMatchObject(expected);
     expect(platformManifest(checkout, 'linux', 'arm64')).toMatchObject(expected);
+  });
+
+  test('keep what users need: dependencies, and those that they may add', () => {
+    const { dependencies, peerDependencies, peerDependenciesMeta, ...others } = mainManifest(checkout);
+    expect({ dependencies, peerDependencies, peerDependenciesMeta }).toEqual({
+      dependencies: { a: '^1.0.0' },
+      peerDependencies: { c: '^1.0.0' },
+      peerDependenciesMeta: { c: { optional: true } },
+    });
+    expect(others).not.toHaveProperty('devDependencies');
+    expect(others).not.toHaveProperty('scripts');
   });
 
   test('bind a platform package to its platform, and on Linux to glibc', () => {
