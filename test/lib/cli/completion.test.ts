@@ -12,7 +12,7 @@ describe('words that may follow', () => {
       expect.arrayContaining(['generate', 'infill', 'fill', 'serve', 'inspect', 'completion', 'help']),
     );
     expect(complete('rnd1 ')).not.toContain('complete');
-    expect(complete('rnd1 in')).toEqual(['infill', 'inspect']);
+    expect(complete('rnd1 in')).toEqual(['infill', 'inspect', 'init']);
     expect(complete('rnd1 help q')).toEqual(['quantize']);
     expect(complete('rnd1 --v')).toEqual(['--version']);
   });
