@@ -27,6 +27,7 @@ import type {
   UnmaskResult,
 } from './api/types';
 import { ChatPrompts, type ChatPromptsOptions } from './chat/chat-prompts';
+import { familyTemplateOf } from './chat/family-template';
 import type { ModelConfig } from './checkpoint/config';
 import { TextWorkers } from './checkpoint/tokenizer/text-workers';
 import type { Tokenizer } from './checkpoint/tokenizer/tokenizer';
@@ -39,7 +40,6 @@ import { presetOf, type Run, start, tokenRun } from './denoising/run';
 import { readSampling } from './denoising/sampling-options';
 import { scoreAndUnmask } from './denoising/score-and-unmask';
 import { drain, settledText, withText } from './denoising/stream';
-import { familyNamed } from './families';
 import { type LoadedModel, loadModel, type ModelInfo } from './load';
 import { abortable } from './runtime/abort';
 import { Batcher } from './runtime/batcher';
@@ -328,13 +328,10 @@ export class DiffusionLM {
   /** @hidden Another chat template, in a thread of its own. */
   openChatPrompts(options: Pick<ChatPromptsOptions, 'choice' | 'onLost' | 'closed'>): ChatPrompts {
     const { config, info, tokenizer, textWorkers } = this;
-    const { chat } = familyNamed(config.family);
-    // Without its markers among the tokens the family's template would be plain text.
-    const known = chat !== undefined && tokenizer?.idOf(chat.endOfTurn) !== undefined;
     return new ChatPrompts({
       ...options,
       folder: info.folder,
-      familyTemplate: (known ? chat.template : undefined) ?? null,
+      familyTemplate: familyTemplateOf(config.family, tokenizer),
       taskTemplate: taskTemplateOf(config),
       limit: textWorkers.limit,
     });

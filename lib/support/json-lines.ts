@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { types } from 'node:util';
 import { RND1Error } from './errors';
 import { formatBytes } from './format-bytes';
 
@@ -70,7 +71,7 @@ export async function* readLines(
     }
   } catch (error) {
     signal?.throwIfAborted();
-    if (error instanceof Error && 'syscall' in error) {
+    if (types.isNativeError(error) && 'syscall' in error) {
       throw new RND1Error('io', `cannot read ${path}: ${error.message}`, { cause: error });
     }
     throw error;

@@ -3,7 +3,7 @@ import { type CheckpointFiles, openCheckpoint } from '../checkpoint/checkpoint-f
 import { pythonJson, readJsonObject } from '../checkpoint/files';
 import { type ExpectedTensor, expectedTensors } from '../checkpoint/tensors';
 import { Tokenizer } from '../checkpoint/tokenizer/tokenizer';
-import { companionFiles, safetensorsHeader, shardName, splitShards } from '../checkpoint/writing';
+import { companionFiles } from '../checkpoint/writing';
 import { familyOf } from '../families';
 import { storedName } from '../families/names';
 import { RND1Error } from '../support/errors';
@@ -16,9 +16,9 @@ import {
   stringOption,
   wordOption,
 } from '../support/validate';
-import { bytesOf, roundedToBf16 } from './floats';
 import { makeFolder, type NewFolder } from './new-folder';
 import { NormalStream } from './normal';
+import { elements, encoded, type TensorEntry, writeShards } from './weight-files';
 
 /** What a new model is. */
 export interface InitializeOptions {
@@ -46,8 +46,6 @@ export interface InitializeReport {
   /** Numbers in all tensors. */
   readonly parameters: number;
 }
-
-const shardBytes = 2e9;
 
 /**
  * Writes a new checkpoint with random weights: normal with deviation `initializer_range` (0.02), that of the projections
@@ -86,18 +84,29 @@ export async function initialize(target: string, given: InitializeOptions): Prom
     throw fields.invalid('vocab_size', `at least the ${tokenizer.size} tokens of ${options.tokenizer}`);
   const deviation =
     fields.get('initializer_range') === undefined ? 0.02 : fields.positiveNumber('initializer_range');
-  const width = dtype === 'f32' ? 4 : 2;
-  const entries = [...expectedTensors(architecture)].map((tensor, number) => ({
-    ...tensor,
-    number,
-    name: storedName(family.names, tensor.role),
-    dtype: dtype === 'f32' ? 'F32' : 'BF16',
-    bytes: elements(tensor.shape) * width,
-    deviation: deviationOf(tensor, deviation, architecture.layers.length),
-  }));
+  const type = dtype === 'f32' ? 'F32' : 'BF16';
+  const { length: layers } = architecture.layers;
+  const entries = [...expectedTensors(architecture)].map(
+    (tensor, number): TensorEntry => ({
+      name: storedName(family.names, tensor.role),
+      shape: tensor.shape,
+      dtype: type,
+      bytes: elements(tensor.shape) * (dtype === 'f32' ? 4 : 2),
+      write: async (write) => {
+        // A stream of random numbers of its own.
+        const stream = new NormalStream(seed, number);
+        const spread = deviationOf(tensor, deviation, layers);
+        const count = elements(tensor.shape);
+        for (let first = 0; first < count; first += piece) {
+          signal?.throwIfAborted();
+          await write(encoded(drawn(spread, stream, Math.min(piece, count - first)), type));
+        }
+      },
+    }),
+  );
   const parameters = entries.reduce((sum, { shape }) => sum + elements(shape), 0);
   await makeFolder(target, async (made) => {
-    await writeWeights(made, entries, seed, signal);
+    await writeShards(made, 'model', entries, signal);
     await made.text('config.json', `${pythonJson(config)}\n`);
     await writeTokenizer(made, files);
     signal?.throwIfAborted();
@@ -174,50 +183,10 @@ function deviationOf({ role, shape }: ExpectedTensor, deviation: number, layers:
   return /\.(output|down)$/.test(role) ? deviation / Math.sqrt(2 * layers) : deviation;
 }
 
-interface Entry {
-  readonly name: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly bytes: number;
-  /** Of the tensor among all: a stream of random numbers of its own. */
-  readonly number: number;
-  readonly deviation: number | null;
-}
-
 /** Numbers that are drawn at once. */
 const piece = 2 ** 18;
 
-async function writeWeights(
-  made: NewFolder,
-  entries: readonly Entry[],
-  seed: bigint,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const shards = splitShards(entries, ({ bytes }) => bytes, shardBytes);
-  const map: Record<string, string> = {};
-  for (const [i, shard] of shards.entries()) {
-    const name = shardName(i, shards.length);
-    await made.file(name, async (write) => {
-      await write(safetensorsHeader(shard, { format: 'pt' }));
-      for (const entry of shard) {
-        map[entry.name] = name;
-        const stream = new NormalStream(seed, entry.number);
-        const count = elements(entry.shape);
-        for (let first = 0; first < count; first += piece) {
-          signal?.throwIfAborted();
-          const values = drawn(entry, stream, Math.min(piece, count - first));
-          await write(entry.dtype === 'F32' ? bytesOf(values) : bytesOf(roundedToBf16(values)));
-        }
-      }
-    });
-  }
-  if (shards.length === 1) return;
-  const total = entries.reduce((sum, { bytes }) => sum + bytes, 0);
-  const index = { metadata: { total_size: total }, weight_map: map };
-  await made.text('model.safetensors.index.json', `${JSON.stringify(index, null, 2)}\n`);
-}
-
-function drawn({ deviation }: Entry, stream: NormalStream, count: number): Float32Array {
+function drawn(deviation: number | null, stream: NormalStream, count: number): Float32Array {
   const values = new Float32Array(count);
   if (deviation === null) return values.fill(1);
   return deviation === 0 ? values : stream.fill(values, deviation);
@@ -230,8 +199,4 @@ async function writeTokenizer(made: NewFolder, files: CheckpointFiles | null): P
     const text = await files.readText(name);
     if (text !== null) await made.text(name, text);
   }
-}
-
-function elements(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
 }

@@ -1,7 +1,8 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { RND1Error } from '../support/errors';
+import { partialName, writing } from './files';
 import type { FileSummary } from './trainer-state';
 
 /** Writes bytes to a file. */
@@ -22,10 +23,10 @@ export interface NewFolder {
  */
 export async function makeFolder<T>(folder: string, use: (made: NewFolder) => Promise<T>): Promise<T> {
   const path = resolve(folder);
-  const partial = join(dirname(path), `${basename(path)}.partial-${randomUUID().slice(0, 8)}`);
-  await attempt(folder, () => refuseOccupied(path, folder));
+  const partial = partialName(path);
+  await writing(folder, () => refuseOccupied(path, folder));
   try {
-    await attempt(folder, () => mkdir(partial, { recursive: true }));
+    await writing(folder, () => mkdir(partial, { recursive: true }));
     const file = (name: string, write: (write: Write) => Promise<void>) =>
       writeFile(join(partial, name), write);
     const result = await use({
@@ -33,7 +34,7 @@ export async function makeFolder<T>(folder: string, use: (made: NewFolder) => Pr
       file,
       text: (name, content) => file(name, (write) => write(Buffer.from(content))),
     });
-    await attempt(folder, async () => {
+    await writing(folder, async () => {
       await synchronize(partial);
       // An empty folder gives way.
       await rename(partial, path);
@@ -55,7 +56,7 @@ async function refuseOccupied(path: string, folder: string): Promise<void> {
 }
 
 async function writeFile(path: string, use: (write: Write) => Promise<void>): Promise<FileSummary> {
-  return attempt(path, async () => {
+  return writing(path, async () => {
     const handle = await open(path, 'wx');
     const hash = createHash('sha256');
     let size = 0;
@@ -80,12 +81,4 @@ async function synchronize(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
-}
-
-/** Errors of the file system become `io`. */
-export async function attempt<T>(path: string, action: () => Promise<T>): Promise<T> {
-  return action().catch((error: NodeJS.ErrnoException) => {
-    if (typeof error.code !== 'string' || error.syscall === undefined) throw error;
-    throw new RND1Error('io', `cannot write ${path}: ${error.message}`, { cause: error });
-  });
 }

@@ -1,9 +1,9 @@
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { readJsonObject, readText } from '../checkpoint/files';
 import { RND1Error } from '../support/errors';
 import { FileLock } from '../support/file-lock';
-import { attempt } from './new-folder';
+import { partialMark, replaceFile, writing } from './files';
 
 const optionsFile = 'run.json';
 const latestFile = 'latest';
@@ -29,7 +29,7 @@ export class RunFolder {
    */
   static async create(folder: string, options: Readonly<Record<string, unknown>>): Promise<RunFolder> {
     const path = resolve(folder);
-    await attempt(path, async () => {
+    await writing(path, async () => {
       await mkdir(path, { recursive: true });
       if ((await readdir(path)).some((name) => name !== lockFile))
         throw new RND1Error('io', `${folder} is not empty: name a new folder, or resume its run`);
@@ -98,8 +98,7 @@ export class RunFolder {
     const kept = newest === null ? -1 : Number(checkpointName.exec(basename(newest))?.[1]);
     for (const name of await this.#names()) {
       const step = checkpointName.exec(name)?.[1];
-      const partial = /^checkpoint-\d+\.partial-/.test(name) || name.endsWith('.partial');
-      if (partial || (step !== undefined && Number(step) > kept))
+      if (name.includes(partialMark) || (step !== undefined && Number(step) > kept))
         await rm(join(this.path, name), { recursive: true, force: true });
     }
   }
@@ -110,21 +109,6 @@ export class RunFolder {
   }
 
   async #names(): Promise<string[]> {
-    return attempt(this.path, () => readdir(this.path));
+    return writing(this.path, () => readdir(this.path));
   }
-}
-
-/** Writes a file under a temporary name, and renames it: it is whole at any time. */
-async function replaceFile(path: string, content: string): Promise<void> {
-  await attempt(path, async () => {
-    const partial = `${path}.partial`;
-    const handle = await open(partial, 'w');
-    try {
-      await handle.writeFile(content);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(partial, path);
-  });
 }

@@ -1,12 +1,12 @@
 import type { CheckpointFiles } from '../checkpoint/checkpoint-files';
 import { pythonJson } from '../checkpoint/files';
 import type { FoundTensor } from '../checkpoint/tensors';
-import { companionFiles, safetensorsHeader, shardName, splitShards } from '../checkpoint/writing';
+import { companionFiles } from '../checkpoint/writing';
 import { booleanOption, optionsObject, signalOption, wordOption } from '../support/validate';
-import { bytesOf, roundedToBf16 } from './floats';
 import { makeFolder, type NewFolder } from './new-folder';
-import { type FileSummary, stateFile } from './trainer-state';
+import { stateFile } from './trainer-state';
 import type { Moments, SaveOptions } from './trainer-types';
+import { elements, encoded, type TensorEntry, type Written, writeShards } from './weight-files';
 
 /** What is saved of a model besides its parameters. */
 export interface SavedModel {
@@ -24,20 +24,7 @@ interface Source extends SavedModel {
   readonly moments: (name: string) => Promise<Moments>;
 }
 
-/** A tensor to write, whose values are read when their turn comes. */
-interface Entry {
-  readonly name: string;
-  readonly dtype: 'F32' | 'BF16';
-  readonly shape: readonly number[];
-  readonly bytes: number;
-  readonly read: () => Promise<Float32Array>;
-}
-
-const shardBytes = 2e9;
 const saveNames = { dtype: true, optimizer: true, state: true, signal: true } as const;
-
-/** What was written, by name. */
-type Written = Record<string, FileSummary>;
 
 /** Writes everything into a folder of a temporary name beside the final one, and renames that. */
 export async function saveTrainer(folder: string, given: SaveOptions, source: Source): Promise<void> {
@@ -62,13 +49,14 @@ async function writeWeights(
   signal: AbortSignal | undefined,
 ): Promise<Written> {
   const width = dtype === 'f32' ? 4 : 2;
+  const type = dtype === 'f32' ? 'F32' : 'BF16';
   const entries = stored.map(
-    ({ name, shape }): Entry => ({
+    ({ name, shape }): TensorEntry => ({
       name,
-      dtype: dtype === 'f32' ? 'F32' : 'BF16',
+      dtype: type,
       shape,
       bytes: elements(shape) * width,
-      read: () => parameter(name),
+      write: async (write) => write(encoded(await parameter(name), type)),
     }),
   );
   const written = await writeShards(made, 'model', entries, signal);
@@ -76,8 +64,8 @@ async function writeWeights(
     const text = await files.readText(name);
     if (text !== null) await made.text(name, text);
   }
-  const type = dtype === 'f32' ? 'float32' : 'bfloat16';
-  const config = { ...raw, ['torch_dtype' in raw || !('dtype' in raw) ? 'torch_dtype' : 'dtype']: type };
+  const word = dtype === 'f32' ? 'float32' : 'bfloat16';
+  const config = { ...raw, ['torch_dtype' in raw || !('dtype' in raw) ? 'torch_dtype' : 'dtype']: word };
   await made.text('config.json', `${pythonJson(config)}\n`);
   return written;
 }
@@ -88,13 +76,13 @@ async function writeOptimizer(
   { stored, trained, moments, parameter }: Source,
   signal: AbortSignal | undefined,
 ): Promise<Written> {
-  const entries = stored.flatMap(({ name, shape }): Entry[] => {
-    const entry = (suffix: string, read: () => Promise<Float32Array>): Entry => ({
+  const entries = stored.flatMap(({ name, shape }): TensorEntry[] => {
+    const entry = (suffix: string, read: () => Promise<Float32Array>): TensorEntry => ({
       name: `${name}.${suffix}`,
       dtype: 'F32',
       shape,
       bytes: elements(shape) * 4,
-      read,
+      write: async (write) => write(encoded(await read(), 'F32')),
     });
     if (!trained.has(name)) return [];
     const own = dtype === 'f32' ? [] : [entry('master', () => parameter(name))];
@@ -116,38 +104,4 @@ async function writeState(
   const names = Object.keys(files).filter((name) => name.startsWith('optimizer'));
   const content = { format: 1, global_step: steps, optimizer_files: names, files, state };
   await made.text(stateFile, `${JSON.stringify(content, null, 2)}\n`);
-}
-
-/** Writes safetensors files, with an index if there are several. */
-async function writeShards(
-  made: NewFolder,
-  stem: string,
-  entries: readonly Entry[],
-  signal: AbortSignal | undefined,
-): Promise<Written> {
-  const shards = splitShards(entries, ({ bytes }) => bytes, shardBytes);
-  const names = shards.map((_, i) => shardName(i, shards.length).replace('model', stem));
-  const written: Written = {};
-  for (const [i, shard] of shards.entries()) {
-    const name = names[i] as string;
-    written[name] = await made.file(name, async (write) => {
-      await write(safetensorsHeader(shard, { format: 'pt' }));
-      for (const { dtype, read } of shard) {
-        signal?.throwIfAborted();
-        const values = await read();
-        await write(dtype === 'F32' ? bytesOf(values) : bytesOf(roundedToBf16(values)));
-      }
-    });
-  }
-  if (shards.length > 1) {
-    const map = shards.flatMap((shard, i) => shard.map(({ name }) => [name, names[i]] as const));
-    const total = entries.reduce((sum, { bytes }) => sum + bytes, 0);
-    const index = { metadata: { total_size: total }, weight_map: Object.fromEntries(map) };
-    await made.text(`${stem}.safetensors.index.json`, `${JSON.stringify(index, null, 2)}\n`);
-  }
-  return written;
-}
-
-function elements(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
 }

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { basename, join } from 'node:path';
-import { fileSize, ioError, readExactly, readJsonObject, withFile } from '../checkpoint/files';
+import { fileSize, readExactly, readJsonObject, withFile } from '../checkpoint/files';
 import { readHeader } from '../checkpoint/safetensors';
 import { RND1Error } from '../support/errors';
+import { sha256Of } from './files';
 import type { Moments } from './trainer-types';
 
 /** The file with all that is neither a weight nor a moment. */
@@ -96,13 +95,7 @@ async function verify(path: string, { size, sha256 }: Partial<FileSummary>): Pro
     new RND1Error('invalid_checkpoint', `${path} is not as it was saved: ${what}`);
   if (found === null) throw damaged('it is missing');
   if (found !== size) throw damaged(`it has ${found} bytes instead of ${size}`);
-  const hash = createHash('sha256');
-  try {
-    for await (const piece of createReadStream(path)) hash.update(piece as Buffer);
-  } catch (error) {
-    throw ioError(path, error);
-  }
-  if (hash.digest('hex') !== sha256) throw damaged('its SHA-256 differs');
+  if ((await sha256Of(path)).toString('hex') !== sha256) throw damaged('its SHA-256 differs');
 }
 
 function isFileName(name: unknown): boolean {

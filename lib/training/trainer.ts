@@ -37,6 +37,7 @@ import type {
   TrainingBatch,
   TrainingLosses,
 } from './trainer-types';
+import { elements } from './weight-files';
 
 const optionNames = {
   optimizer: true,
@@ -358,7 +359,7 @@ export class Trainer {
     if (stored === undefined) throw new RangeError(`the checkpoint has no parameter ${quote(name)}`);
     return stored.parts.map(({ role, shape }) => ({
       role,
-      count: shape.reduce((product, size) => product * size, 1),
+      count: elements(shape),
     }));
   }
 

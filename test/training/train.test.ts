@@ -7,6 +7,9 @@ import { closeTrainers, goldenFolder, scratchFolder } from './support';
 
 afterEach(closeTrainers);
 
+/** All parameters' groups. */
+const groups = ['attention', 'embedding', 'head', 'mlp', 'norm', 'router'];
+
 const steps = (events: readonly { readonly type: string }[]) =>
   events.filter((event): event is TrainStep => event.type === 'step');
 
@@ -44,14 +47,7 @@ describe('train', () => {
         expect(min).toBeLessThanOrEqual(1);
         expect(max).toBeGreaterThanOrEqual(1);
       }
-      expect(Object.keys(step.learningRates).sort()).toEqual([
-        'attention',
-        'embedding',
-        'head',
-        'mlp',
-        'norm',
-        'router',
-      ]);
+      expect(Object.keys(step.learningRates).sort()).toEqual(groups);
       const { data, forward, backward, optimizer, total } = step.milliseconds;
       expect(forward + backward + optimizer).toBeLessThanOrEqual(total + data);
     }
@@ -108,14 +104,7 @@ describe('train', () => {
   it('measures the noise scale', async () => {
     const events = await eventsOf(microRun({ steps: 6, noiseScale: true, microBatch: 2 }));
     const { noiseScale } = steps(events)[5] as TrainStep;
-    expect(Object.keys(noiseScale?.groups ?? {}).sort()).toEqual([
-      'attention',
-      'embedding',
-      'head',
-      'mlp',
-      'norm',
-      'router',
-    ]);
+    expect(Object.keys(noiseScale?.groups ?? {}).sort()).toEqual(groups);
     const { canvases, tokens, scored } = noiseScale as { canvases: number; tokens: number; scored: number };
     if (canvases !== null) {
       expect(tokens).toBeCloseTo(canvases * 16, 0);

@@ -5,9 +5,11 @@ import type { Manifest, ManifestTensor } from '../../checkpoint/manifest';
 import { type HeaderTensor, readHeader } from '../../checkpoint/safetensors';
 import { safetensorsHeader } from '../../checkpoint/writing';
 import { RND1Error } from '../../support/errors';
-import { bytesOf, roundedToBf16, widened } from '../floats';
-import { attempt, type NewFolder } from '../new-folder';
+import { writing } from '../files';
+import { widened } from '../floats';
+import type { NewFolder } from '../new-folder';
 import { NormalStream } from '../normal';
+import { encoded } from '../weight-files';
 
 /** How weights come into the new folder. */
 export interface WeightsReport {
@@ -25,7 +27,7 @@ export async function placeFile(
   copy: boolean,
 ): Promise<'linked' | 'copied'> {
   const target = join(made.path, name);
-  await attempt(target, () => mkdir(dirname(target), { recursive: true }));
+  await writing(target, () => mkdir(dirname(target), { recursive: true }));
   if (!copy) {
     try {
       // Of the file itself: models of the hub's cache are symbolic links.
@@ -37,7 +39,7 @@ export async function placeFile(
       if (!['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP'].includes(code ?? '')) throw error;
     }
   }
-  await attempt(target, async () => {
+  await writing(target, async () => {
     await copyFile(path, target);
     const handle = await open(target, 'r+');
     try {
@@ -88,7 +90,7 @@ async function rewrite(
 ): Promise<void> {
   const { tensors, metadata } = await readHeader(path);
   const written = tensors.map((tensor) => (names.has(tensor.name) ? withRow(tensor, path) : tensor));
-  await attempt(target, () => mkdir(dirname(join(made.path, target)), { recursive: true }));
+  await writing(target, () => mkdir(dirname(join(made.path, target)), { recursive: true }));
   await withFile(path, async (handle) => {
     await made.file(target, async (write) => {
       await write(safetensorsHeader(written, Object.fromEntries(metadata)));
@@ -152,6 +154,6 @@ class MeanRow {
   /** With a little noise, so that no two new rows are alike. */
   noisy(stream: NormalStream): Uint8Array {
     const row = Float32Array.from(this.#sums, (sum) => sum / this.#rows + spread * stream.next());
-    return this.tensor.dtype === 'F32' ? bytesOf(row) : bytesOf(roundedToBf16(row));
+    return encoded(row, this.tensor.dtype as 'F32' | 'BF16');
   }
 }

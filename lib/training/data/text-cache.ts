@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { ioError } from '../../checkpoint/files';
 import { RND1Error } from '../../support/errors';
+import { sha256Of } from '../files';
 import { documentsOf } from './documents';
 import type { TextTokens } from './text-tokens';
 import { TokenWriter } from './token-writer';
@@ -25,7 +24,7 @@ export async function tokenFileOf(
   const folder = cache ?? join(dirname(path), cacheName);
   const key = createHash('sha256')
     .update(texts.fingerprint)
-    .update(await digestOf(path, signal));
+    .update(await sha256Of(path, signal));
   const target = join(folder, `${basename(path)}-${key.digest('hex').slice(0, 16)}.bin`);
   if ((await stat(target).catch(() => null))?.isFile()) return target;
   await mkdir(folder, { recursive: true }).catch((error: Error) => {
@@ -63,15 +62,4 @@ export async function writeTokens(
     throw error;
   }
   return { tokens: writer.count, documents: writer.documents };
-}
-
-async function digestOf(path: string, signal: AbortSignal | undefined): Promise<Buffer> {
-  const hash = createHash('sha256');
-  try {
-    for await (const piece of createReadStream(path, { signal })) hash.update(piece as Buffer);
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw ioError(path, error);
-  }
-  return hash.digest();
 }

@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ChatPrompts } from '../../chat/chat-prompts';
 import type { TemplateMessage } from '../../chat/chat-template';
+import { familyTemplateOf } from '../../chat/family-template';
 import { readSettings } from '../../checkpoint/folder';
 import type { Tokenizer } from '../../checkpoint/tokenizer/tokenizer';
-import { familyNamed } from '../../families';
 import { RND1Error } from '../../support/errors';
 
 /** A document as tokens. */
@@ -45,12 +45,10 @@ export class TextTokens {
     const hash = createHash('sha256').update(`1 ${eos}\n`);
     for (const name of ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'])
       hash.update(await readFile(join(folder, name)).catch(() => Buffer.of(0)));
-    const { chat } = familyNamed(config.family);
-    const known = chat !== undefined && tokenizer.idOf(chat.endOfTurn) !== undefined;
     return new TextTokens(
       folder,
       tokenizer,
-      (known ? chat.template : undefined) ?? null,
+      familyTemplateOf(config.family, tokenizer),
       eos,
       Math.max(tokenizer.size, eos + 1),
       hash.digest('hex'),

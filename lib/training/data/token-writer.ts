@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { RND1Error } from '../../support/errors';
-import { attempt } from '../new-folder';
+import { partialName, replaceFile, writing } from '../files';
 import { headerBytes, magicOf } from './token-file';
 import type { TokenIndex } from './token-index';
 
@@ -31,9 +30,9 @@ export class TokenWriter {
 
   /** @param path of the token file; the index's ends in .idx.json instead of .bin */
   static async create(path: string, tokenBytes: 2 | 4): Promise<TokenWriter> {
-    const partial = `${path}.partial-${randomUUID().slice(0, 8)}`;
-    const handle = await attempt(path, () => open(partial, 'wx'));
-    await attempt(path, () => handle.write(Buffer.alloc(headerBytes)));
+    const partial = partialName(path);
+    const handle = await writing(path, () => open(partial, 'wx'));
+    await writing(path, () => handle.write(Buffer.alloc(headerBytes)));
     return new TokenWriter(path, partial, handle, tokenBytes);
   }
 
@@ -74,7 +73,7 @@ export class TokenWriter {
     header.writeInt32LE(magicOf(this.tokenBytes), 0);
     header.writeInt32LE(1, 4);
     header.writeInt32LE(this.#count, 8);
-    await attempt(this.path, async () => {
+    await writing(this.path, async () => {
       await this.handle.write(header, 0, headerBytes, 0);
       await this.handle.sync();
       await this.handle.close();
@@ -87,8 +86,8 @@ export class TokenWriter {
       ...(this.#prompted ? { prompts: this.#prompts } : {}),
     };
     // The index first: a token file without one is whole, too.
-    await replace(indexPath(this.path), JSON.stringify(index));
-    await attempt(this.path, () => rename(this.partial, this.path));
+    await replaceFile(indexPath(this.path), JSON.stringify(index));
+    await writing(this.path, () => rename(this.partial, this.path));
   }
 
   /** Leaves nothing. */
@@ -99,27 +98,10 @@ export class TokenWriter {
 
   async #flush(): Promise<void> {
     const bytes = new Uint8Array(this.#piece.buffer, 0, this.#filled * this.tokenBytes);
-    await attempt(this.path, () => this.handle.writeFile(bytes));
+    await writing(this.path, () => this.handle.writeFile(bytes));
     this.#filled = 0;
   }
 }
 
 /** Where the index of a token file is. */
 export const indexPath = (path: string) => `${path.replace(/\.bin$/, '')}.idx.json`;
-
-async function replace(path: string, content: string): Promise<void> {
-  const partial = `${path}.partial-${randomUUID().slice(0, 8)}`;
-  await attempt(path, async () => {
-    const handle = await open(partial, 'wx');
-    try {
-      await handle.writeFile(content);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(partial, path);
-  }).catch(async (error) => {
-    await rm(partial, { force: true });
-    throw error;
-  });
-}

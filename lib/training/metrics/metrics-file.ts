@@ -1,8 +1,8 @@
-import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileSize } from '../../checkpoint/files';
 import type { TrainEvaluation, TrainStep } from '../events';
-import { AppendedFile, linesOf, writing } from './files';
+import { replaceFile } from '../files';
+import { AppendedFile, linesOf } from './files';
 import { lineOf } from './lines';
 
 /** The file of a run's metrics, in its folder. */
@@ -41,26 +41,15 @@ export class MetricsFile {
 
 /** Rewrites the file with the whole lines of the steps up to `last`. It is replaced at once. */
 async function keepUpTo(path: string, last: number): Promise<void> {
-  const partial = `${path}.partial`;
-  await writing(path, async () => {
-    const handle = await open(partial, 'w');
-    try {
-      let kept: string[] = [];
-      for await (const { text, whole } of linesOf(path)) {
-        if (whole && stepOf(text) <= last) kept.push(`${text}\n`);
-        if (kept.length < batch) continue;
-        await handle.appendFile(kept.join(''));
-        kept = [];
-      }
+  await replaceFile(path, async (handle) => {
+    let kept: string[] = [];
+    for await (const { text, whole } of linesOf(path)) {
+      if (whole && stepOf(text) <= last) kept.push(`${text}\n`);
+      if (kept.length < batch) continue;
       await handle.appendFile(kept.join(''));
-      await handle.sync();
-    } finally {
-      await handle.close();
+      kept = [];
     }
-    await rename(partial, path);
-  }).catch(async (error) => {
-    await rm(partial, { force: true });
-    throw error;
+    await handle.appendFile(kept.join(''));
   });
 }
 

@@ -2,8 +2,9 @@ import { readdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { TrainEvaluation, TrainStep } from '../events';
+import { writing } from '../files';
 import { eventRecord } from './event-proto';
-import { AppendedFile, writing } from './files';
+import { AppendedFile } from './files';
 import { scalarsOf } from './scalars';
 
 /** An event file of TensorBoard. Each start of a run writes one of its own; TensorBoard reads them in order of their names. */
