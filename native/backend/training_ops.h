@@ -77,6 +77,9 @@ class TrainingOps {
   /** out[r] += vector. */
   virtual void addVector(const float* vector, Tensor out) = 0;
 
+  /** As Ops::matmul, of f32 weights. Every element has the same bits, whatever the other rows. */
+  virtual void matmul(Tensor x, std::span<const Weight> weights, Tensor out) = 0;
+
   /**
    * The cross entropies of softmax(x · headᵀ) at the targets, in nats, on the host, and the gradients of
    * Σ weight · cross entropy. x and dx, which is overwritten, hold the scored rows only; without dx, no

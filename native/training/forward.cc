@@ -13,7 +13,7 @@ void Network::projectQueries(size_t index, const Tensor* delta) {
   const Tensor normed = rows(normed_, architecture_.hidden);
   backend_.addRmsNorm(a.input, delta, weights.attentionNorm.value, epsilon, normed);
   const Weight projections[] = {weights.query.value, weights.key.value, weights.value.value};
-  backend_.matmul(normed, projections, a.qkv);
+  ops_.matmul(normed, projections, a.qkv);
   if (shape.bias) ops_.addVector(reinterpret_cast<const float*>(weights.bias.value.data), a.qkv);
   if (shape.headNorms) ops_.copy(a.qkv.columnRange(0, a.before.columns), a.before);
   backend_.normRope(a.qkv, shape.heads, {{}, weights.queryNorm.value, weights.keyNorm.value, epsilon},
@@ -35,7 +35,7 @@ void Network::runMlp(size_t index) {
   const LayerParameters& weights = parameters_.layer(index);
   LayerActivations& a = activations_[index];
   const Tensor delta = rows(delta_, architecture_.hidden), normed = rows(normed_, architecture_.hidden);
-  backend_.matmul(a.attended, {&weights.output.value, 1}, delta);
+  ops_.matmul(a.attended, {&weights.output.value, 1}, delta);
   ops_.copy(a.input, a.middle);
   backend_.addRmsNorm(a.middle, &delta, weights.mlpNorm.value, architecture_.rmsNormEpsilon, normed);
   if (shape.experts == 0) return ops_.mlp(normed, weights.experts[0], a.gate, a.up, delta);

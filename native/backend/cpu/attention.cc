@@ -46,10 +46,35 @@ void CpuBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLay
                            float* logSumExp) {
   const int64_t group = layout.heads / layout.keyValueHeads;
   const auto elementSize = static_cast<int64_t>(dtypeSize(dtype_));
-  for (int64_t canvas = 0; canvas < given.queries.count; ++canvas) {
-    const int64_t firstQuery = given.queries.offsets[canvas];
-    const int64_t rows = (given.queries.offsets[canvas + 1] - firstQuery) * group;
-    AttentionBlock common;
+  const CanvasOffsets queries = given.queries;
+  const auto rowsOf = [&](int64_t canvas) {
+    return (queries.offsets[canvas + 1] - queries.offsets[canvas]) * group;
+  };
+  const auto keysOf = [&](int64_t canvas) -> int64_t {
+    const CanvasCache* cache = given.caches.canvases ? &given.caches.canvases[canvas] : nullptr;
+    return cache && cache->data ? cache->keys : given.keys.offsets[canvas + 1] - given.keys.offsets[canvas];
+  };
+  const int64_t atLeast = blocksOf(4 * threads(), std::max<int64_t>(queries.count, 1));
+  const auto partOfCanvas = [&](int64_t canvas) {
+    return partOf(rowsOf(canvas) * layout.keyValueHeads, atLeast, attentionRows);
+  };
+  const auto itemsOf = [&](int64_t canvas) {
+    return blocksOf(rowsOf(canvas), partOfCanvas(canvas)) * layout.keyValueHeads;
+  };
+  int64_t items = 0, operations = 0;
+  for (int64_t canvas = 0; canvas < queries.count; ++canvas) {
+    items += itemsOf(canvas);
+    operations += 2 * rowsOf(canvas) * keysOf(canvas) * layout.keyValueColumns();
+  }
+  // Items are parts of a canvas's rows for one head of keys, numbered canvas by canvas.
+  parallel(items, operations, [&](int64_t item, int thread) {
+    int64_t canvas = 0;
+    for (int64_t count; item >= (count = itemsOf(canvas)); ++canvas) item -= count;
+    const int64_t firstQuery = queries.offsets[canvas], rows = rowsOf(canvas);
+    const int64_t part = partOfCanvas(canvas), parts = blocksOf(rows, part);
+    const int64_t head = item / parts, first = item % parts * part;
+    const int64_t column = head * layout.headDim, queryColumn = column * group;
+    AttentionBlock block;
     // The size of a column, in the format of the keys.
     int64_t columnSize = sizeof(float);
     const std::byte *firstKey, *firstValue;
@@ -58,46 +83,36 @@ void CpuBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLay
       columnSize = elementSize;
       firstKey = given.caches.keys(cache, elementSize);
       firstValue = firstKey + cache.positions * layout.keyValueColumns() * elementSize;
-      common.keyStride = common.valueStride = layout.keyValueColumns();
-      common.keyFormat = computeDtype_;
-      common.keys = cache.keys;
+      block.keyStride = block.valueStride = layout.keyValueColumns();
+      block.keyFormat = computeDtype_;
     } else {
-      const int64_t first = given.keys.offsets[canvas];
-      firstKey = reinterpret_cast<const std::byte*>(key.row(first));
-      firstValue = reinterpret_cast<const std::byte*>(value.row(first));
-      common.keyStride = key.stride;
-      common.valueStride = value.stride;
-      common.keyFormat = formatF32;
-      common.keys = given.keys.offsets[canvas + 1] - first;
+      const int64_t firstKeyRow = given.keys.offsets[canvas];
+      firstKey = reinterpret_cast<const std::byte*>(key.row(firstKeyRow));
+      firstValue = reinterpret_cast<const std::byte*>(value.row(firstKeyRow));
+      block.keyStride = key.stride;
+      block.valueStride = value.stride;
+      block.keyFormat = formatF32;
     }
-    common.queryStride = query.stride;
-    common.group = group;
-    common.headDim = layout.headDim;
-    common.positions = given.positions + firstQuery;
-    common.maskBlock = mask.block;
-    common.scale = scale;
-    common.computeDtype = computeDtype_;
-    common.outStride = out.stride;
-    common.logSumExpStride = layout.heads;
-    const int64_t part = partOf(rows * layout.keyValueHeads, 4 * threads(), attentionRows);
-    const int64_t parts = blocksOf(rows, part);
-    parallel(parts * layout.keyValueHeads, 2 * rows * common.keys * layout.keyValueColumns(),
-             [&](int64_t item, int thread) {
-               const int64_t head = item / parts;
-               const int64_t first = item % parts * part;
-               const int64_t column = head * layout.headDim, queryColumn = column * group;
-               AttentionBlock block = common;
-               block.query = query.row(firstQuery) + queryColumn;
-               block.key = firstKey + column * columnSize;
-               block.value = firstValue + column * columnSize;
-               block.first = first;
-               block.count = std::min(part, rows - first);
-               block.scratch = scratch_[thread].attention.data();
-               block.out = out.row(firstQuery) + queryColumn;
-               block.logSumExp = logSumExp ? logSumExp + firstQuery * layout.heads + head * group : nullptr;
-               kernels_.attention(block);
-             });
-  }
+    block.query = query.row(firstQuery) + queryColumn;
+    block.queryStride = query.stride;
+    block.key = firstKey + column * columnSize;
+    block.value = firstValue + column * columnSize;
+    block.keys = keysOf(canvas);
+    block.group = group;
+    block.headDim = layout.headDim;
+    block.first = first;
+    block.count = std::min(part, rows - first);
+    block.positions = given.positions + firstQuery;
+    block.maskBlock = mask.block;
+    block.scale = scale;
+    block.computeDtype = computeDtype_;
+    block.scratch = scratch_[thread].attention.data();
+    block.out = out.row(firstQuery) + queryColumn;
+    block.outStride = out.stride;
+    block.logSumExp = logSumExp ? logSumExp + firstQuery * layout.heads + head * group : nullptr;
+    block.logSumExpStride = layout.heads;
+    kernels_.attention(block);
+  });
 }
 
 }  // namespace rnd1::cpu

@@ -63,6 +63,40 @@ void matmulGradients() {
   });
 }
 
+void products() {
+  forEachTraining([](Backend& backend, TrainingOps& ops) {
+    Noise noise(30);
+    for (const int64_t rows : {1, 7, 193, 400})
+      for (const int64_t columns : {3, 24, 300})
+        for (const int64_t outputs : {1, 29, 70}) {
+          const Scope scope(text(rows, " × ", columns, ", ", outputs));
+          const Matrix x = noise.matrix(rows, columns);
+          const Matrix values[] = {noise.matrix(outputs, columns), noise.matrix(5, columns)};
+          const DeviceArray<float> first(backend, values[0].values), second(backend, values[1].values);
+          const Weight weights[] = {weightOf(first, outputs, columns), weightOf(second, 5, columns)};
+          const DeviceMatrix out(backend, rows, outputs + 5);
+          ops.matmul(DeviceMatrix(backend, x), weights, out);
+          DoubleMatrix expected(rows, outputs + 5);
+          for (int64_t row = 0; row < rows; ++row)
+            for (int64_t output = 0; output < outputs + 5; ++output)
+              for (int64_t column = 0; column < columns; ++column)
+                expected.at(row, output) += static_cast<double>(x.at(row, column)) *
+                                            (output < outputs ? values[0].at(output, column)
+                                                              : values[1].at(output - outputs, column));
+          const Matrix all = out.host();
+          expectGradient(all.values, expected.values, "product");
+          // A row alone has the same bits.
+          Matrix last(1, columns);
+          for (int64_t column = 0; column < columns; ++column) last.at(0, column) = x.at(rows - 1, column);
+          const DeviceMatrix alone(backend, 1, outputs + 5);
+          ops.matmul(DeviceMatrix(backend, last), weights, alone);
+          const Matrix row = alone.host();
+          for (int64_t output = 0; output < outputs + 5; ++output)
+            expectEqual(row.at(0, output), all.at(rows - 1, output), text("output ", output));
+        }
+  });
+}
+
 double rmsNormed(const double* x, const double* scale, int64_t columns, const double* dout) {
   double squares = 0, sum = 0;
   for (int64_t i = 0; i < columns; ++i) squares += x[i] * x[i];
@@ -262,7 +296,8 @@ void optimizerMatches() {
   });
 }
 
-const DeviceTests tests{{"training: gradients of products", matmulGradients},
+const DeviceTests tests{{"training: products", products},
+                        {"training: gradients of products", matmulGradients},
                         {"training: gradients of norms", normGradients},
                         {"training: gradients of head norms and rotation", normRopeGradients},
                         {"training: gradient of the embedding", embedGradients},

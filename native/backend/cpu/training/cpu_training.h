@@ -21,6 +21,7 @@ class CpuTraining final : public TrainingOps {
   void clear(std::span<float> values) override;
   void accumulate(std::span<const float> values, std::span<float> sums) override;
   void addVector(const float* vector, Tensor out) override;
+  void matmul(Tensor x, std::span<const Weight> weights, Tensor out) override;
   void crossEntropy(Tensor x, const Weight& head, const ScoredRows& rows, double* crossEntropies, Tensor* dx,
                     float* dHead) override;
   void rmsNormBackward(Tensor residual, const Weight& scale, float epsilon, Tensor dout, Tensor dresidual,
@@ -66,7 +67,6 @@ class CpuTraining final : public TrainingOps {
   struct Scratch {
     Buffer<float> product;    // (productScratch)
     Buffer<float> attention;  // see attention_backward.cc
-    Buffer<float> rows;       // gathered rows
   };
 
   template <typename Job>
@@ -75,6 +75,10 @@ class CpuTraining final : public TrainingOps {
   }
   int threads() const { return pool_.threads(); }
 
+  /** Columns of a result that one item owns: whole vectors. */
+  int64_t columnPart(int64_t columns) const {
+    return blocksOf(blocksOf(columns, 2 * threads()), widestVector) * widestVector;
+  }
   /** Rows of a part of a gradient (rows, columns) that one item owns. */
   int64_t gradientPart(int64_t rows) const;
   /** dWeight[first … first + count) += doutᵀ x over the rows [row, end); dout (rows, outputs), x (rows,

@@ -46,7 +46,7 @@ void CpuTraining::crossEntropy(Tensor x, const Weight& head, const ScoredRows& s
     part.rows = std::min(width, vocabulary - first);
     part.data += first * head.strideBytes;
     const Tensor logits(logits_.data(), rows, part.rows);
-    backend_.matmul(x, {&part, 1}, logits);
+    matmul(x, {&part, 1}, logits);
     return logits;
   };
 

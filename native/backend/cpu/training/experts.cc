@@ -1,20 +1,12 @@
 // Experts and dense MLPs that keep what their gradients need, and these gradients.
 #include <algorithm>
-#include <cstring>
 
 #include "backend/cpu/training/cpu_training.h"
 
 namespace rnd1::cpu {
 namespace {
 
-// Slots that one item multiplies: their rows of x stay in the L2 cache.
-constexpr int64_t slotsAtOnce = 96;
-
-WeightRows weightRowsOf(const Weight& weight, int64_t first) {
-  return {weight.data + first * weight.strideBytes, weight.strideBytes, formatF32};
-}
-
-/** The tiles of at most slotsAtOnce slots of all experts, numbered one after another. */
+/** The tiles of at most productRows slots of all experts, numbered one after another. */
 struct SlotTile {
   int64_t expert, first, count;
 };
@@ -22,19 +14,19 @@ struct SlotTile {
 int64_t countTiles(const int32_t* offsets, int64_t experts) {
   int64_t tiles = 0;
   for (int64_t expert = 0; expert < experts; ++expert)
-    tiles += blocksOf(offsets[expert + 1] - offsets[expert], slotsAtOnce);
+    tiles += blocksOf(offsets[expert + 1] - offsets[expert], productRows);
   return tiles;
 }
 
 SlotTile tileAt(const int32_t* offsets, int64_t item) {
   for (int64_t expert = 0;; ++expert) {
-    const int64_t slots = offsets[expert + 1] - offsets[expert], tiles = blocksOf(slots, slotsAtOnce);
+    const int64_t slots = offsets[expert + 1] - offsets[expert], tiles = blocksOf(slots, productRows);
     if (item >= tiles) {
       item -= tiles;
       continue;
     }
-    const int64_t first = item * slotsAtOnce;
-    return {expert, offsets[expert] + first, std::min(slotsAtOnce, slots - first)};
+    const int64_t first = item * productRows;
+    return {expert, offsets[expert] + first, std::min(productRows, slots - first)};
   }
 }
 
@@ -72,40 +64,53 @@ void CpuTraining::forward(Tensor x, const Grouping& grouping, Tensor gate, Tenso
   const int64_t width = grouping.width, slots = grouping.slots;
   activated_.reserve(sizeProduct(slots, width));
   const Tensor activated(activated_.data(), slots, width);
-  for (Scratch& scratch : scratch_) scratch.rows.reserve(slotsAtOnce * x.columns);
+  const auto multiply = [&](const Weight& weight, int64_t firstOutput, int64_t outputs, Product product,
+                            int thread) {
+    product.columns = outputs;
+    product.steps = weight.columns;
+    product.b = reinterpret_cast<const float*>(weight.data + firstOutput * weight.strideBytes);
+    product.bStride = weight.columns;
+    product.turned = true;
+    product.scratch = scratch_[thread].product.data();
+    training_.product(product);
+  };
   parallel(countTiles(grouping.offsets, experts), 2 * slots * width * x.columns,
            [&](int64_t item, int thread) {
              const SlotTile tile = tileAt(grouping.offsets, item);
              const ExpertWeights& weights = grouping.weights[static_cast<size_t>(tile.expert)];
-             RowSource rows{x.row(tile.first), x.stride * 4, formatF32};
-             if (grouping.rows) {
-               float* gathered = scratch_[thread].rows.data();
-               for (int64_t i = 0; i < tile.count; ++i)
-                 std::memcpy(gathered + i * x.columns, x.row(grouping.rows[tile.first + i]),
-                             static_cast<size_t>(x.columns) * sizeof(float));
-               rows = {gathered, x.columns * 4, formatF32};
+             for (const bool isUp : {false, true}) {
+               const Tensor out = isUp ? up : gate;
+               multiply(isUp ? weights.up : weights.gate, 0, width,
+                        {.rows = tile.count,
+                         .a = grouping.rows ? x.data : x.row(tile.first),
+                         .aStride = x.stride,
+                         .aIndex = grouping.rows ? grouping.rows + tile.first : nullptr,
+                         .out = out.row(tile.first),
+                         .outStride = out.stride},
+                        thread);
              }
-             kernels_.multiply(rows, tile.count, weightRowsOf(weights.gate, 0), width, x.columns,
-                               gate.row(tile.first), gate.stride);
-             kernels_.multiply(rows, tile.count, weightRowsOf(weights.up, 0), width, x.columns,
-                               up.row(tile.first), up.stride);
              for (int64_t i = tile.first; i < tile.first + tile.count; ++i)
-               training_.swiglu(gate.row(i), up.row(i), width, activated.row(i));
+               training_.swiglu(grouping.factors ? grouping.factors[i] : 1.0f, gate.row(i), up.row(i), width,
+                                activated.row(i));
            });
-  if (!grouping.rows) return backend_.matmul(activated, {&grouping.weights[0].down, 1}, out);
+  if (!grouping.rows) return matmul(activated, {&grouping.weights[0].down, 1}, out);
   // An item owns columns of the result and adds the experts in the order of their ids.
-  const int64_t part = partOf(out.columns, 2 * threads(), out.columns);
-  parallel(blocksOf(out.columns, part), slots * width * out.columns, [&](int64_t item, int) {
+  const int64_t part = columnPart(out.columns);
+  parallel(blocksOf(out.columns, part), slots * width * out.columns, [&](int64_t item, int thread) {
     const int64_t column = item * part, columns = std::min(part, out.columns - column);
     for (int64_t row = 0; row < out.rows; ++row) std::fill_n(out.row(row) + column, columns, 0.0f);
     for (int64_t expert = 0; expert < experts; ++expert)
       for (int64_t first = grouping.offsets[expert]; first < grouping.offsets[expert + 1];
-           first += slotsAtOnce)
-        kernels_.multiplyAccumulate({activated.row(first), width * 4, formatF32}, grouping.rows + first,
-                                    grouping.factors + first,
-                                    std::min<int64_t>(slotsAtOnce, grouping.offsets[expert + 1] - first),
-                                    weightRowsOf(grouping.weights[static_cast<size_t>(expert)].down, column),
-                                    columns, width, out.data + column, out.stride);
+           first += productRows)
+        multiply(grouping.weights[static_cast<size_t>(expert)].down, column, columns,
+                 {.rows = std::min<int64_t>(productRows, grouping.offsets[expert + 1] - first),
+                  .a = activated.row(first),
+                  .aStride = width,
+                  .out = out.data + column,
+                  .outStride = out.stride,
+                  .outIndex = grouping.rows + first,
+                  .accumulates = true},
+                 thread);
   });
 }
 
@@ -142,15 +147,10 @@ void CpuTraining::backward(Tensor x, const Grouping& grouping, Tensor gate, Tens
                                 .a = grouping.rows ? dout.data : dout.row(tile.first),
                                 .aStride = dout.stride,
                                 .aIndex = grouping.rows ? grouping.rows + tile.first : nullptr,
-                                .transposed = false,
                                 .b = reinterpret_cast<const float*>(down.data),
                                 .bStride = width,
-                                .bIndex = nullptr,
                                 .out = weighted.row(tile.first),
                                 .outStride = width,
-                                .outIndex = nullptr,
-                                .accumulates = false,
-                                .packs = true,
                                 .scratch = scratch_[thread].product.data()});
              for (int64_t i = tile.first; i < tile.first + tile.count; ++i)
                slotGradients[i] = training_.swigluBackward(grouping.factors ? grouping.factors[i] : 1.0f,
@@ -158,7 +158,7 @@ void CpuTraining::backward(Tensor x, const Grouping& grouping, Tensor gate, Tens
            });
   addExpertGradients(x, grouping, gate, up, weighted, dout, gradients);
   // An item owns columns of dx and adds the experts in the order of their ids.
-  const int64_t part = partOf(dx.columns, 2 * threads(), dx.columns);
+  const int64_t part = columnPart(dx.columns);
   parallel(blocksOf(dx.columns, part), 2 * slots * width * dx.columns, [&](int64_t item, int thread) {
     const int64_t column = item * part;
     for (int64_t expert = 0; expert < experts; ++expert)
@@ -172,16 +172,12 @@ void CpuTraining::backward(Tensor x, const Grouping& grouping, Tensor gate, Tens
                .steps = width,
                .a = (isUp ? up : gate).row(first),
                .aStride = (isUp ? up : gate).stride,
-               .aIndex = nullptr,
-               .transposed = false,
                .b = reinterpret_cast<const float*>((isUp ? weights.up : weights.gate).data) + column,
                .bStride = dx.columns,
-               .bIndex = nullptr,
                .out = (grouping.rows ? dx.data : dx.row(first)) + column,
                .outStride = dx.stride,
                .outIndex = grouping.rows ? grouping.rows + first : nullptr,
                .accumulates = true,
-               .packs = true,
                .scratch = scratch_[thread].product.data()});
       }
   });
@@ -223,9 +219,7 @@ void CpuTraining::addExpertGradients(Tensor x, const Grouping& grouping, Tensor 
                          .bIndex = gathersA ? nullptr : index,
                          .out = out + first * b.columns,
                          .outStride = b.columns,
-                         .outIndex = nullptr,
                          .accumulates = true,
-                         .packs = true,
                          .scratch = scratch_[thread].product.data()});
       slot = next;
     }

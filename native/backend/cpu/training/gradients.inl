@@ -51,15 +51,13 @@ static void headBackward(const HeadGradient& head) {
     gradient[i] = factor * (gradient[i] * head.scale[i] - head.before[i] * factor * mean);
 }
 
-static void swiglu(const float* gate, const float* up, int64_t count, float* out) {
+static void swiglu(float weight, const float* gate, const float* up, int64_t count, float* out) {
+  const auto turn = [&](F g, F u) { return g / (exponential(-g) + 1.0f) * u * weight; };
   int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    const F g = load(gate + i);
-    store(out + i, g / (exponential(-g) + 1.0f) * load(up + i));
-  }
+  for (; i + lanes <= count; i += lanes) store(out + i, turn(load(gate + i), load(up + i)));
   if (i < count) {
-    const F g = loadFirst(gate + i, count - i);
-    storeFirst(out + i, g / (exponential(-g) + 1.0f) * loadFirst(up + i, count - i), count - i);
+    const int64_t left = count - i;
+    storeFirst(out + i, turn(loadFirst(gate + i, left), loadFirst(up + i, left)), left);
   }
 }
 

@@ -25,25 +25,26 @@ constexpr int64_t productScratch = productSteps * (productRows + widestPanel);
 constexpr int64_t widestVector = 16;
 
 /**
- * out[i][j] = (accumulates ? out[i][j] : 0) + Σ_p a(i, p) · b[p][j], with p in order. Every element is
+ * out[i][j] = (accumulates ? out[i][j] : 0) + Σ_p a(i, p) · b(p, j), with p in order. Every element is
  * computed alike, whatever the other rows and columns.
  */
 struct Product {
-  int64_t rows, columns, steps;
+  int64_t rows = 0, columns = 0, steps = 0;
   // a(i, p) = a[index(i) · aStride + p], or, transposed, a[index(p) · aStride + i]
-  const float* a;
-  int64_t aStride;
-  const int32_t* aIndex;  // null: identity
-  bool transposed;
-  const float* b;  // b[index(p) · bStride + j]
-  int64_t bStride;
-  const int32_t* bIndex;  // null: identity
-  float* out;             // out[index(i) · outStride + j]
-  int64_t outStride;
-  const int32_t* outIndex;  // null: identity
-  bool accumulates;
-  bool packs;      // whether operands are copied side by side first: worthwhile for all but small ones
-  float* scratch;  // (productScratch), aligned to 64 bytes
+  const float* a = nullptr;
+  int64_t aStride = 0;
+  const int32_t* aIndex = nullptr;  // null: identity
+  bool transposed = false;
+  const float* b = nullptr;  // b[index(p) · bStride + j], or, turned, b[j · bStride + p]
+  int64_t bStride = 0;
+  const int32_t* bIndex = nullptr;  // null: identity; null if turned
+  bool turned = false;
+  float* out = nullptr;  // out[index(i) · outStride + j]
+  int64_t outStride = 0;
+  const int32_t* outIndex = nullptr;  // null: identity
+  bool accumulates = false;
+  bool packs = true;  // whether operands are copied side by side first: worthwhile for all but small ones
+  float* scratch = nullptr;  // (productScratch), aligned to 64 bytes
 };
 
 /** One row of scores of attention, its keys side by side. */
@@ -88,8 +89,8 @@ struct TrainingKernels {
 
   void (*headBackward)(const HeadGradient& head);
 
-  /** out = silu(gate) ∘ up. */
-  void (*swiglu)(const float* gate, const float* up, int64_t count, float* out);
+  /** out = weight · silu(gate) ∘ up. */
+  void (*swiglu)(float weight, const float* gate, const float* up, int64_t count, float* out);
 
   /**
    * In place, for activations h = silu(gate) ∘ up and the gradient of an output weight · down(h), that is

@@ -1,9 +1,43 @@
-// Gradients of products: dx = dout · W, and dW = doutᵀ x in blocks of rows.
+// Products x · Wᵀ and their gradients: dx = dout · W, and dW = doutᵀ x in blocks of rows.
 #include <algorithm>
 
 #include "backend/cpu/training/cpu_training.h"
 
 namespace rnd1::cpu {
+
+void CpuTraining::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
+  const int64_t rowParts = blocksOf(x.rows, productRows);
+  // Parts that share a weight are adjacent: its panels stay in the cache.
+  const int64_t columnPart =
+      blocksOf(out.columns, blocksOf(4 * threads(), std::max<int64_t>(rowParts, 1)) * widestPanel) *
+      widestPanel;
+  int64_t items = 0;
+  for (const Weight& weight : weights) items += rowParts * blocksOf(weight.rows, columnPart);
+  parallel(items, x.rows * x.columns * out.columns, [&](int64_t item, int thread) {
+    int64_t column = 0;
+    for (const Weight& weight : weights) {
+      const int64_t parts = rowParts * blocksOf(weight.rows, columnPart);
+      if (item >= parts) {
+        item -= parts;
+        column += weight.rows;
+        continue;
+      }
+      const int64_t row = item % rowParts * productRows, first = item / rowParts * columnPart;
+      training_.product({.rows = std::min(productRows, x.rows - row),
+                         .columns = std::min(columnPart, weight.rows - first),
+                         .steps = x.columns,
+                         .a = x.row(row),
+                         .aStride = x.stride,
+                         .b = reinterpret_cast<const float*>(weight.data + first * weight.strideBytes),
+                         .bStride = weight.columns,
+                         .turned = true,
+                         .out = out.row(row) + column + first,
+                         .outStride = out.stride,
+                         .scratch = scratch_[thread].product.data()});
+      return;
+    }
+  });
+}
 
 int64_t CpuTraining::gradientPart(int64_t rows) const { return partOf(rows, 2 * threads(), productRows); }
 
@@ -14,16 +48,12 @@ void CpuTraining::addWeightGradientOf(int64_t row, int64_t end, Tensor dout, Ten
                      .steps = end - row,
                      .a = dout.row(row) + first,
                      .aStride = dout.stride,
-                     .aIndex = nullptr,
                      .transposed = true,
                      .b = x.row(row),
                      .bStride = x.stride,
-                     .bIndex = nullptr,
                      .out = dWeight + first * x.columns,
                      .outStride = x.columns,
-                     .outIndex = nullptr,
                      .accumulates = true,
-                     .packs = true,
                      .scratch = scratch_[thread].product.data()});
 }
 
@@ -46,16 +76,11 @@ void CpuTraining::matmulBackward(Tensor x, std::span<const Weight> weights, Tens
                            .steps = weight.rows,
                            .a = dout.row(row) + column,
                            .aStride = dout.stride,
-                           .aIndex = nullptr,
-                           .transposed = false,
                            .b = reinterpret_cast<const float*>(weight.data),
                            .bStride = weight.columns,
-                           .bIndex = nullptr,
                            .out = dx->row(row),
                            .outStride = dx->stride,
-                           .outIndex = nullptr,
                            .accumulates = adds || column > 0,
-                           .packs = true,
                            .scratch = scratch_[thread].product.data()});
         column += weight.rows;
       }

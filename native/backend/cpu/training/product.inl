@@ -1,4 +1,5 @@
-// Products that add up rows scaled by single numbers: x · W and doutᵀ · x. Included by kernels.inl only.
+// Products that add up rows scaled by single numbers: x · W, x · Wᵀ and doutᵀ · x. Included by kernels.inl
+// only.
 //
 // Each lane holds one column of the result, so that neither operand is summed across lanes.
 
@@ -10,10 +11,13 @@ constexpr int productVectors = 2;
 #endif
 constexpr int64_t productPanel = productVectors * lanes;
 
+constexpr int64_t lineFloats = 16;
+
 /** One tile: up to productTileRows rows, and a panel of columns. */
 struct ProductTile {
-  const float* a[productTileRows];  // of a transposed operand only the first
-  int64_t aStride;                  // from one step to the next, of a transposed operand
+  const float* a[productTileRows];     // of a transposed operand only the first
+  const float* next[productTileRows];  // the rows of the tile after this one, unless transposed
+  int64_t aStride;                     // from one step to the next, of a transposed operand
   const float* b;
   int64_t bStride;
   int64_t steps;
@@ -30,7 +34,7 @@ static void multiplyTileOf(const ProductTile& tile) {
   for (int r = 0; r < rows; ++r) a[r] = tile.a[transposed ? 0 : r] + (transposed ? r : 0);
   const float* b = tile.b;
   const int64_t steps = tile.steps, aStride = transposed ? tile.aStride : 1, bStride = tile.bStride;
-  for (int64_t p = 0; p < steps; ++p, b += bStride) {
+  const auto multiplyStep = [&](int64_t p) {
     F columns[vectors];
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) columns[v] = load(b + v * lanes);
@@ -40,7 +44,18 @@ static void multiplyTileOf(const ProductTile& tile) {
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; ++v) sums[r][v] = multiplyAdd(factor, columns[v], sums[r][v]);
     }
+    b += bStride;
+  };
+  int64_t p = 0;
+  if constexpr (!transposed) {
+    // Rows are short and start anew with every tile: too little for the hardware's prefetcher.
+    for (; p + lineFloats <= steps; p += lineFloats) {
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; ++r) __builtin_prefetch(tile.next[r] + p);
+      for (int64_t i = 0; i < lineFloats; ++i) multiplyStep(p + i);
+    }
   }
+  for (; p < steps; ++p) multiplyStep(p);
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 4
@@ -88,11 +103,37 @@ static inline void packTransposed(const Product& product, int64_t firstRow, int6
   }
 }
 
+/** out[column · outStride + row] = rows[row][column], with zeros up to a whole vector of rows. */
+static inline void transposeVectors(const float* rows, int64_t stride, int64_t count, int64_t columns,
+                                    float* out, int64_t outStride) {
+  for (int64_t first = 0; first < count; first += lanes) {
+    const int64_t present = count - first < lanes ? count - first : lanes;
+    int64_t column = 0;
+    for (; column + lanes <= columns; column += lanes) {
+      F square[lanes] = {};
+      for (int64_t j = 0; j < present; ++j) square[j] = load(rows + (first + j) * stride + column);
+      transpose(square);
+#pragma GCC unroll 16
+      for (int64_t j = 0; j < lanes; ++j) store(out + (column + j) * outStride + first, square[j]);
+    }
+    for (; column < columns; ++column)
+      for (int64_t j = 0; j < lanes; ++j)
+        out[column * outStride + first + j] = j < present ? rows[(first + j) * stride + column] : 0;
+  }
+}
+
 static inline void packPanelOf(const Product& product, int64_t firstStep, int64_t steps, int64_t column,
                                int64_t vectors, int64_t tail, float* packed) {
+  if (product.turned) {
+    const int64_t count = tail > 0 ? (vectors - 1) * lanes + tail : vectors * lanes;
+    return transposeVectors(product.b + column * product.bStride + firstStep, product.bStride, count, steps,
+                            packed, vectors * lanes);
+  }
   const int64_t whole = tail > 0 ? vectors - 1 : vectors;
   for (int64_t p = 0; p < steps; ++p, packed += vectors * lanes) {
     const float* source = product.b + indexed(product.bIndex, firstStep + p) * product.bStride + column;
+    // The next panel's; beyond the last column it does no harm.
+    __builtin_prefetch(source + productPanel, 0, 2);
     for (int64_t v = 0; v < whole; ++v) store(packed + v * lanes, load(source + v * lanes));
     if (tail > 0) store(packed + whole * lanes, loadFirst(source + whole * lanes, tail));
   }
@@ -109,7 +150,7 @@ static inline void multiplyPanels(const Product& product, int64_t firstRow, int6
     tile.steps = steps;
     tile.accumulates = product.accumulates || firstStep > 0;
     tile.tail = tail;
-    if (product.packs || product.bIndex || tail > 0) {
+    if (product.packs || product.turned || product.bIndex || tail > 0) {
       packPanelOf(product, firstStep, steps, column, vectors, tail, panel);
       tile.b = panel;
       tile.bStride = vectors * lanes;
@@ -129,7 +170,13 @@ static inline void multiplyPanels(const Product& product, int64_t firstRow, int6
       }
       for (int64_t r = 0; r < count; ++r) {
         const int64_t row = firstRow + start + r;
-        if (!transposed) tile.a[r] = product.a + indexed(product.aIndex, row) * product.aStride + firstStep;
+        if (!transposed) {
+          const auto rowAt = [&](int64_t i) {
+            return product.a + indexed(product.aIndex, i) * product.aStride + firstStep;
+          };
+          tile.a[r] = rowAt(row);
+          tile.next[r] = row + productTileRows < firstRow + rows ? rowAt(row + productTileRows) : tile.a[r];
+        }
         tile.out[r] = product.out + indexed(product.outIndex, row) * product.outStride + column;
       }
       multiplyTiles[count - 1](tile);
@@ -158,20 +205,7 @@ static void product(const Product& product) {
 
 static void transposeRows(const float* rows, int64_t stride, int64_t count, int64_t columns, float* out,
                           int64_t outStride) {
-  for (int64_t first = 0; first < count; first += lanes) {
-    const int64_t present = count - first < lanes ? count - first : lanes;
-    int64_t column = 0;
-    for (; column + lanes <= columns; column += lanes) {
-      F square[lanes] = {};
-      for (int64_t j = 0; j < present; ++j) square[j] = load(rows + (first + j) * stride + column);
-      transpose(square);
-#pragma GCC unroll 16
-      for (int64_t j = 0; j < lanes; ++j) store(out + (column + j) * outStride + first, square[j]);
-    }
-    for (; column < columns; ++column)
-      for (int64_t j = 0; j < lanes; ++j)
-        out[column * outStride + first + j] = j < present ? rows[(first + j) * stride + column] : 0;
-  }
+  transposeVectors(rows, stride, count, columns, out, outStride);
   const int64_t filled = (count + lanes - 1) / lanes * lanes;
   const int64_t padded = (count + widestVector - 1) / widestVector * widestVector;
   for (int64_t column = 0; column < columns; ++column)
