@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { printableName } from '../support/printable';
-import { replaceFile } from '../training/files';
+import { replaceFile } from '../support/write-files';
 import { plot as draw } from '../training/metrics/plot';
 import { type PlotValue, plotValueNames } from '../training/metrics/plot-values';
 import { integer, number, UsageError } from './input';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { RND1Error } from '../support/errors';
-import { partialName, writing } from './files';
+import { partialName, writing } from '../support/write-files';
 import type { FileSummary } from './trainer-state';
 
 /** Writes bytes to a file. */

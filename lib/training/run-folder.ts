@@ -3,7 +3,7 @@ import { basename, join, resolve } from 'node:path';
 import { readJsonObject, readText } from '../checkpoint/files';
 import { RND1Error } from '../support/errors';
 import { FileLock } from '../support/file-lock';
-import { partialMark, replaceFile, writing } from './files';
+import { partialMark, replaceFile, writing } from '../support/write-files';
 
 const optionsFile = 'run.json';
 const latestFile = 'latest';

@@ -71,7 +71,12 @@ export interface TrainOptions extends RunControl {
   readonly seed?: number;
   /** Data for the losses that evaluation reports. @default none */
   readonly evaluation?: EvaluationOptions;
-  /** Whether steps report the gradient's noise scale, which takes memory for one more gradient. @default false */
+  /**
+   * Whether steps report the gradient's noise scale, which takes memory for one more gradient. It compares micro-batches,
+   * which stratified mask rates make unlike each other: with `timeSampling: 'independent'` it is right, else too large.
+   *
+   * @default false
+   */
   readonly noiseScale?: boolean;
 }
 

@@ -2,7 +2,7 @@ import { basename, join } from 'node:path';
 import { fileSize, readExactly, readJsonObject, withFile } from '../checkpoint/files';
 import { readHeader } from '../checkpoint/safetensors';
 import { RND1Error } from '../support/errors';
-import { sha256Of } from './files';
+import { sha256Of } from './hash-file';
 import type { Moments } from './trainer-types';
 
 /** The file with all that is neither a weight nor a moment. */

@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AppendedFile } from '../../lib/training/metrics/files';
+import { AppendedFile } from '../../lib/support/appended-file';
 import { RunLog } from '../../lib/training/metrics/run-log';
 import { evaluationEvent, stepEvent } from './events';
 

@@ -5,7 +5,7 @@ import type { Manifest, ManifestTensor } from '../../checkpoint/manifest';
 import { type HeaderTensor, readHeader } from '../../checkpoint/safetensors';
 import { safetensorsHeader } from '../../checkpoint/writing';
 import { RND1Error } from '../../support/errors';
-import { writing } from '../files';
+import { writing } from '../../support/write-files';
 import { widened } from '../floats';
 import type { NewFolder } from '../new-folder';
 import { NormalStream } from '../normal';

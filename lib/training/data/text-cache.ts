@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { RND1Error } from '../../support/errors';
-import { sha256Of } from '../files';
+import { sha256Of } from '../hash-file';
 import { documentsOf } from './documents';
 import type { TextTokens } from './text-tokens';
 import { TokenWriter } from './token-writer';

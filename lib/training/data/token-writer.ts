@@ -1,6 +1,6 @@
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { RND1Error } from '../../support/errors';
-import { partialName, replaceFile, writing } from '../files';
+import { partialName, replaceFile, writing } from '../../support/write-files';
 import { headerBytes, magicOf } from './token-file';
 import type { TokenIndex } from './token-index';
 

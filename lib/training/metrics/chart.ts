@@ -24,16 +24,32 @@ export interface ChartStyle {
 }
 
 /** Okabe and Ito's, which most people can tell apart, the darker ones first. */
-const colours = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#6a51a3', '#444444'];
+export const colours = [
+  '#0072b2',
+  '#d55e00',
+  '#009e73',
+  '#cc79a7',
+  '#e69f00',
+  '#56b4e9',
+  '#6a51a3',
+  '#444444',
+];
 const text = '#333333';
 const grid = '#e6e6e6';
 
 /** The SVG of a chart. */
 export function chartOf(runs: readonly ChartRun[], style: ChartStyle): string {
-  const { width, height } = style;
+  return svgOf(optionOf(runs, style), style);
+}
+
+/** The SVG of any chart, always the same for the same options. */
+export function svgOf(
+  option: EChartsOption,
+  { width, height }: { readonly width: number; readonly height: number },
+): string {
   const chart = library().init(null, null, { renderer: 'svg', ssr: true, width, height });
   try {
-    chart.setOption(optionOf(runs, style));
+    chart.setOption(option);
     return renamed(chart.renderToSVGString());
   } finally {
     chart.dispose();

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { fileSize } from '../../checkpoint/files';
+import { AppendedFile, linesOf } from '../../support/appended-file';
+import { replaceFile } from '../../support/write-files';
 import type { TrainEvaluation, TrainStep } from '../events';
-import { replaceFile } from '../files';
-import { AppendedFile, linesOf } from './files';
 import { lineOf } from './lines';
 
 /** The file of a run's metrics, in its folder. */

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ioError } from '../../checkpoint/files';
+import { linesOf } from '../../support/appended-file';
 import { RND1Error } from '../../support/errors';
-import { linesOf } from './files';
 import { metricsName } from './metrics-file';
 
 /** A number that a run reported. */

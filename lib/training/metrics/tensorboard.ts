@@ -1,10 +1,10 @@
 import { readdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { AppendedFile } from '../../support/appended-file';
+import { writing } from '../../support/write-files';
 import type { TrainEvaluation, TrainStep } from '../events';
-import { writing } from '../files';
 import { eventRecord } from './event-proto';
-import { AppendedFile } from './files';
 import { scalarsOf } from './scalars';
 
 /** An event file of TensorBoard. Each start of a run writes one of its own; TensorBoard reads them in order of their names. */

@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { readLines } from '../../support/json-lines';
-import { writing } from '../files';
+import { readLines } from './json-lines';
+import { writing } from './write-files';
 
 /** Far more than a line of metrics has, in bytes. */
 const lineLimit = 16_000_000;

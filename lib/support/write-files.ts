@@ -1,8 +1,6 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { ioError } from '../checkpoint/files';
-import { RND1Error } from '../support/errors';
+import { RND1Error } from './errors';
 
 /** Errors of the file system become `io`, with the name of the file. */
 export async function writing<T>(path: string, action: () => Promise<T>): Promise<T> {
@@ -38,16 +36,4 @@ export async function replaceFile(
     await rm(partial, { force: true }).catch(() => {});
     throw error;
   });
-}
-
-/** The SHA-256 of a file's contents. Throws `io`, or the signal's reason when it aborts. */
-export async function sha256Of(path: string, signal?: AbortSignal): Promise<Buffer> {
-  const hash = createHash('sha256');
-  try {
-    for await (const piece of createReadStream(path, { signal })) hash.update(piece as Buffer);
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw ioError(path, error);
-  }
-  return hash.digest();
 }
