@@ -180,6 +180,7 @@ describe('TypeScript imports', () => {
     commander: /^lib\/cli\//,
     echarts: /^lib\/training\/metrics\/chart\.ts$/,
     fastify: /^lib\/server\//,
+    hyparquet: /^lib\/evaluation\/data\/parquet\.ts$/,
     'prom-client': /^lib\/server\//,
     undici: /^lib\/hub\//,
     yaml: /^lib\/evaluation\/prompts\/yaml\.ts$/,

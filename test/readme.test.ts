@@ -167,8 +167,8 @@ test('the captured run of examples/stream.ts is what is printed', async () => {
 
 describe('programs run', () => {
   // A package can resolve itself by its own name from inside its folder.
-  const runProgram = async (page: string) => {
-    const [program] = blocksOf(read(page)).filter(({ language }) => language === 'js');
+  const runProgram = async (page: string, place = 0) => {
+    const program = blocksOf(read(page)).filter(({ language }) => language === 'js')[place];
     const code = program?.code as string;
     const {
       code: status,
@@ -196,7 +196,9 @@ describe('programs run', () => {
 
   test('of the page on evaluation', async () => {
     const { stdout } = await runProgram('docs/evaluation.md');
-    expect(stdout).toContain('value: 1, standardError: 0, count: 2');
+    expect(stdout).toContain("alias: 'add'");
+    const parts = await runProgram('docs/evaluation.md', 1);
+    expect(parts.stdout).toContain('value: 1, standardError: 0, count: 2');
   });
 
   test('of the page on the library', async () => {

@@ -118,7 +118,10 @@ export function addModelOptions(command: Command, without = 'default: the embedd
 }
 
 /** `--steps --schedule --temperature --top-k --top-p --greedy --seed`, and `addSamplerOptions` */
-export function addSamplingOptions(command: Command): Command {
+export function addSamplingOptions(
+  command: Command,
+  seedHelp = '64-bit sampling seed: same seed, same text (default: random, shown at the end)',
+): Command {
   command
     .optionsGroup('Denoising:')
     .option(
@@ -143,11 +146,7 @@ export function addSamplingOptions(command: Command): Command {
       number(0, 1),
     )
     .option('--greedy', 'take the most probable token at any temperature')
-    .option(
-      '--seed <integer>',
-      '64-bit sampling seed: same seed, same text (default: random, shown at the end)',
-      seed,
-    );
+    .option('--seed <integer>', seedHelp, seed);
   return addSamplerOptions(command);
 }
 

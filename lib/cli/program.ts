@@ -5,6 +5,7 @@ import { addChat } from './chat';
 import { addCompletion } from './completion';
 import { addConvert } from './convert';
 import { addDownload } from './download';
+import { addEval } from './eval';
 import { addFill } from './fill';
 import { addGenerate } from './generate';
 import { addInfill } from './infill';
@@ -78,6 +79,7 @@ export function createProgram(): Command {
     addTokenize,
     addTrain,
     addPlot,
+    addEval,
   ];
   for (const add of [...commands, addCompletion]) add(program);
   return program;

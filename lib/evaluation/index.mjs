@@ -3,10 +3,16 @@ import evaluation from './index.js';
 
 export const {
   buildRequests,
+  compareResults,
   estimateLikelihood,
+  evaluate,
   greedyContinuation,
+  harnessResults,
+  harnessSamples,
+  presetNames,
   scoreOutputs,
   splitTokens,
   taskNames,
+  EvaluationFolder,
   PythonRandom,
 } = evaluation;

@@ -7,6 +7,25 @@ export type { Estimator, LikelihoodOptions } from './likelihood/options';
 export { PythonRandom } from './python/random';
 export type { PlainValue } from './python/values';
 export { type BuildRequestsOptions, buildRequests, type EvaluationRequest } from './requests';
+export { compareResults, type PairedScores } from './run/compare';
+export type { EvaluationCosts } from './run/costs';
+export { type EvaluatedTask, evaluate } from './run/evaluate';
+export { EvaluationFolder } from './run/folder';
+export type {
+  AnsweredDocument,
+  EvaluateOptions,
+  EvaluationGeneration,
+  EvaluationLikelihood,
+  EvaluationProgress,
+} from './run/options';
+export { type EvaluationPreset, presetNames } from './run/presets';
+export {
+  type EvaluationConfig,
+  type HarnessResults,
+  type HarnessSampleCounts,
+  harnessResults,
+  harnessSamples,
+} from './run/results';
 export type { Estimate } from './scoring/aggregates';
 export type { Filter } from './scoring/filters';
 export type { ExactMatch, Metric, PassedTests } from './scoring/metrics';
@@ -28,6 +47,7 @@ export type {
   DrawnExamples,
   EvaluationDocument,
   ExamplePool,
+  FillTask,
   FirstExamples,
   FixedExamples,
   GenerationTask,

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Template } from '../index';
 import { RND1Error } from '../support/errors';
 import { integerOption, numberOption, optionsObject, quote } from '../support/validate';
 import { type DataSource, openData, readSplit } from './data/data';
@@ -15,9 +16,10 @@ const defaultSeed = 1234;
 export interface BuildRequestsOptions {
   /**
    * The data sets: a folder that holds them, each as on the hub (`openai/gsm8k/main/test.jsonl`; `docs/evaluation.md`
-   * lists the names and formats that are read), or a function that returns the documents of a split.
+   * lists the names and formats that are read), or a function that returns the documents of a split. The tasks of the
+   * embedded model need none.
    */
-  readonly data: string | DataSource;
+  readonly data?: string | DataSource;
   /**
    * Fixed examples, which BBH, gsm8k_cot and MBPP need: a folder of the harness's task files, or the examples by the
    * name of the task.
@@ -67,7 +69,9 @@ export interface EvaluationRequest {
   readonly continuations?: readonly string[];
   /** For tasks with written answers: the answer ends before the first of these. */
   readonly until?: readonly string[];
-  /** The index of the right choice, or the right answer as the harness reads it. */
+  /** For tasks with holes: the text with its holes. */
+  readonly template?: Template;
+  /** The index of the right choice, or the right answer as the harness reads it; null for tasks with holes. */
   readonly target: Target;
   /** For tasks with written answers: the text that the answer is compared with. */
   readonly reference?: string;
@@ -81,14 +85,14 @@ export interface EvaluationRequest {
  * The documents of a task or a group of tasks with their prompts, byte for byte those of lm-evaluation-harness.
  *
  * @param task a name (`mmlu`, `mmlu_anatomy`, `arc_challenge`, `race`, `race-v2`, `bbh`, `bbh-v3`, `gsm8k`, `gsm8k_cot`,
- *   `mbpp`), or a task of your own
+ *   `mbpp`, `nano`), or a task of your own
  * @returns the requests, task by task in the order of the group, documents in the order of the data
  * @throws RND1Error `io` for files that cannot be read, `invalid_data` for data or task files that are not as they must
  *   be, naming the file and line; RangeError or TypeError for wrong options
  */
 export async function buildRequests(
   task: string | TaskDefinition,
-  options: BuildRequestsOptions,
+  options: BuildRequestsOptions = {},
 ): Promise<EvaluationRequest[]> {
   const { prompts, version, ...given } = optionsObject('options', options, optionNames);
   const settings = readSettings(given);
@@ -178,6 +182,7 @@ function answerOf(task: TaskDefinition, document: EvaluationDocument) {
     const continuations = task.choices(document).map((choice) => task.targetDelimiter + choice);
     return { continuations, target: task.target(document) };
   }
+  if (task.kind === 'fill') return { template: task.template(document), target: null };
   const text = task.target(document);
   return { until: task.until, target: renderedTarget(text), reference: targetText(text) };
 }

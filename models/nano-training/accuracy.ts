@@ -1,7 +1,14 @@
 import { Random } from '../../examples/support/random';
 import { DiffusionLM, type Template } from '../../lib';
-import { type Grid, isSolution, makeGrid, type Size } from './grids';
-import { addition, reversal, sorting, subtraction, sudokuText, type Task } from './tasks';
+import { type Grid, isSolution, makeGrid, type Size } from '../../lib/evaluation/nano/grids';
+import {
+  addition,
+  reversal,
+  sorting,
+  subtraction,
+  sudokuText,
+  type Task,
+} from '../../lib/evaluation/nano/questions';
 
 /** How often the model is right. */
 export interface Accuracy {

@@ -1,25 +1,34 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { Random } from '../../examples/support/random';
-import { taskText } from './tasks';
+import { taskText } from '../../lib/evaluation/nano/questions';
 
 /** Bytes of a training text with its end and pads: a canvas. */
 export const canvasLength = 64;
 const endOfText = 258;
 const pad = 256;
 
-/** Writes a token file (of llm.c's form) of `canvases` texts, each with its end, then pads. */
-export function writeCanvases(path: string, canvases: number, seed: number): void {
-  const random = new Random(seed);
+/** A text's bytes with its end, then pads: a canvas of `length` tokens. */
+export function canvasOf(text: string, length: number): Uint16Array {
+  const bytes = Buffer.from(text);
+  if (bytes.length >= length) throw new Error(`a text of ${bytes.length} bytes has no room for its end`);
+  const tokens = new Uint16Array(length).fill(pad);
+  tokens.set(bytes);
+  tokens[bytes.length] = endOfText;
+  return tokens;
+}
+
+/** Writes a token file (of llm.c's form) of `count` canvases of `length` tokens. */
+export function writeTokenFile(path: string, count: number, length: number, next: () => Uint16Array): void {
   const header = new Int32Array(256);
-  header.set([20_240_520, 1, canvases * canvasLength]);
-  const tokens = new Uint16Array(canvases * canvasLength).fill(pad);
-  for (let canvas = 0; canvas < canvases; canvas++) {
-    const text = Buffer.from(taskText(random));
-    if (text.length >= canvasLength)
-      throw new Error(`a text of ${text.length} bytes has no room for its end`);
-    tokens.set(text, canvas * canvasLength);
-    tokens[canvas * canvasLength + text.length] = endOfText;
-  }
+  header.set([20_240_520, 1, count * length]);
+  const tokens = new Uint16Array(count * length);
+  for (let canvas = 0; canvas < count; canvas++) tokens.set(next(), canvas * length);
   writeFileSync(`${path}.partial`, Buffer.concat([Buffer.from(header.buffer), Buffer.from(tokens.buffer)]));
   renameSync(`${path}.partial`, path);
+}
+
+/** Writes `canvases` texts of tasks. */
+export function writeCanvases(path: string, canvases: number, seed: number): void {
+  const random = new Random(seed);
+  writeTokenFile(path, canvases, canvasLength, () => canvasOf(taskText(random), canvasLength));
 }

@@ -4,11 +4,12 @@
  *
  *     npx tsx models/nano-training/run.ts FOLDER [--seed 1] [--canvases 400000] [--ar-steps 1500] [--steps 13100] [--cases 200]
  */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { convert, initialize, type TrainOptions, train } from '../../lib/training';
 import { measureAccuracy } from './accuracy';
+import { causalConfig } from './config';
 import { canvasLength, writeCanvases } from './data';
 
 const nano = resolve(__dirname, '..', 'nano');
@@ -95,13 +96,6 @@ async function run(output: string, options: Omit<TrainOptions, 'output'>): Promi
     if (event.type === 'done') ({ checkpoint } = event);
   }
   return checkpoint;
-}
-
-/** nano's sizes as those of the causal model that it begins as. */
-function causalConfig(): Record<string, unknown> {
-  const config = JSON.parse(readFileSync(join(nano, 'config.json'), 'utf8')) as Record<string, unknown>;
-  const { is_causal: _, mask_token_id: __, num_diffusion_steps: ___, moe_backend: ____, ...sizes } = config;
-  return { ...sizes, architectures: ['Qwen3MoeForCausalLM'], model_type: 'qwen3_moe', use_cache: true };
 }
 
 main().catch((error: unknown) => {

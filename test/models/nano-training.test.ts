@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Random } from '../../examples/support/random';
 import { DiffusionLM } from '../../lib';
-import { isSolution, makeGrid } from '../../models/nano-training/grids';
-import { taskText } from '../../models/nano-training/tasks';
+import { isSolution, makeGrid } from '../../lib/evaluation/nano/grids';
+import { taskText } from '../../lib/evaluation/nano/questions';
 import { root, start } from '../lib/cli/rnd1';
 
 /** A copy with another digit. */

@@ -1,13 +1,20 @@
 import { RND1Error } from '../../support/errors';
 import { quote } from '../../support/validate';
+import { nanoDocuments } from '../nano/documents';
 import type { DataSplit, EvaluationDocument } from '../tasks/definition';
 import { folderSource } from './folder';
 
 /** Returns the documents of a split, in order; undefined if it has no such data set. */
 export type DataSource = (split: DataSplit) => Promise<readonly EvaluationDocument[] | undefined>;
 
-/** @throws TypeError for anything but a folder or a function */
-export function openData(data: string | DataSource): DataSource {
+/** @throws TypeError for anything but a folder, a function or nothing */
+export function openData(data: string | DataSource | undefined): DataSource {
+  const read = sourceOf(data);
+  return async (split) => nanoDocuments(split) ?? read(split);
+}
+
+function sourceOf(data: string | DataSource | undefined): DataSource {
+  if (data === undefined) return async () => undefined;
   if (typeof data === 'function') return data;
   if (typeof data === 'string') return folderSource(data);
   throw new TypeError(`data must be a folder or a function, not ${quote(data)}`);

@@ -1,10 +1,11 @@
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { RND1Error } from '../../support/errors';
 import { printableName } from '../../support/printable';
 import type { EvaluationDocument } from '../tasks/definition';
 import type { DataSource } from './data';
 import { readJsonLines } from './json-lines';
+import { readParquet } from './parquet';
 
 /** Reads data sets of a folder: each in a folder of its own, named as on the hub or as its cache names it. */
 export function folderSource(folder: string): DataSource {
@@ -30,16 +31,23 @@ async function placesOf(folder: string, repository: string): Promise<string[]> {
   return [join(folder, name), join(folder, repository), ...snapshots];
 }
 
+/** How files are read, by their endings; the first that a folder has are used. */
+const readers = { '.jsonl': readJsonLines, '.parquet': readParquet };
+
 /** The files of a split: one, or parts that are numbered. */
 function filesOf(entries: readonly string[], split: string): string[] {
-  const whole = `${split}.jsonl`;
-  if (entries.includes(whole)) return [whole];
-  return entries.filter((entry) => entry.startsWith(`${split}-`) && entry.endsWith('.jsonl')).sort();
+  for (const ending of Object.keys(readers)) {
+    const whole = `${split}${ending}`;
+    if (entries.includes(whole)) return [whole];
+    const parts = entries.filter((entry) => entry.startsWith(`${split}-`) && entry.endsWith(ending));
+    if (parts.length > 0) return parts.sort();
+  }
+  return [];
 }
 
 async function readAll(files: readonly string[]): Promise<EvaluationDocument[]> {
   const parts: EvaluationDocument[][] = [];
-  for (const file of files) parts.push(await readJsonLines(file));
+  for (const file of files) parts.push(await readers[extname(file) as keyof typeof readers](file));
   return parts.flat();
 }
 

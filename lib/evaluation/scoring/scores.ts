@@ -2,7 +2,7 @@ import { RND1Error } from '../../support/errors';
 import { quote } from '../../support/validate';
 import { codePoints } from '../python/text';
 import type { EvaluationRequest } from '../requests';
-import type { ChoiceTask, GenerationTask, Target, TaskDefinition } from '../tasks/definition';
+import type { ChoiceTask, FillTask, GenerationTask, Target, TaskDefinition } from '../tasks/definition';
 import { namedTasks, scoringOf, type TaskGroup, taskGroups } from '../tasks/table';
 import { type Estimate, estimateMean, pooledMean } from './aggregates';
 import { applyFilter, cutAtStops } from './filters';
@@ -133,6 +133,7 @@ function scoreDocument(
   const { docId, target } = request;
   const common = { task: task.name, docId, target };
   if (task.kind === 'choice') return { ...common, ...scoreChoices(task, request, output) };
+  if (task.kind === 'fill') return { ...common, ...scoreFilled(task, request, output) };
   return { ...common, ...scoreText(task, request, output) };
 }
 
@@ -159,21 +160,39 @@ function scoreChoices(
   return { likelihoods, filters: { none: { scores } } };
 }
 
+function scoreFilled(
+  task: FillTask,
+  { document, docId }: EvaluationRequest,
+  output: EvaluationOutput | readonly number[],
+) {
+  const raw = textOf(output, docId);
+  return {
+    raw,
+    filters: { none: { filtered: raw, scores: { exact_match: Number(task.isRight(document, raw)) } } },
+  };
+}
+
+function textOf(output: EvaluationOutput | readonly number[], docId: number): string {
+  const text = typeof output === 'string' ? output : (output as ProgramOutput)?.text;
+  if (typeof text !== 'string')
+    throw new TypeError(`document ${docId} needs the text of an answer, not ${quote(output)}`);
+  return text;
+}
+
 function scoreText(
   task: GenerationTask,
   request: EvaluationRequest,
   output: EvaluationOutput | readonly number[],
 ) {
   const { reference = '', docId } = request;
-  const answer = typeof output === 'string' ? { text: output } : (output as ProgramOutput);
-  if (typeof answer?.text !== 'string')
-    throw new TypeError(`document ${docId} needs the text of an answer, not ${quote(output)}`);
-  const afterStops = cutAtStops(answer.text, task.until);
+  const text = textOf(output, docId);
+  const afterStops = cutAtStops(text, task.until);
   const score = (filtered: string) => {
     if (task.metric.name === 'exact_match') return exactMatch(task.metric, filtered, reference);
-    if (answer.passed === undefined)
+    const passed = (output as ProgramOutput).passed;
+    if (passed === undefined)
       throw new RND1Error('invalid_data', `document ${docId} of ${task.name} is a program that was not run`);
-    return Number(answer.passed);
+    return Number(passed);
   };
   const filters = Object.fromEntries(
     task.filters.map((filter) => {
@@ -181,7 +200,7 @@ function scoreText(
       return [filter.name, { filtered, scores: { [task.metric.name]: score(filtered) } }];
     }),
   );
-  return { raw: answer.text, afterStops, filters };
+  return { raw: text, afterStops, filters };
 }
 
 /** The means of every metric with every filter. */

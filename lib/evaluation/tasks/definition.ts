@@ -1,3 +1,4 @@
+import type { Template } from '../../index';
 import type { PlainValue } from '../python/values';
 import type { Filter } from '../scoring/filters';
 import type { Metric } from '../scoring/metrics';
@@ -109,5 +110,15 @@ export interface GenerationTask extends CommonTask {
   readonly metric: Metric;
 }
 
+/** A task whose answer is written into the holes of a text. It has no examples. */
+export interface FillTask extends CommonTask {
+  /** The kind of task. */
+  readonly kind: 'fill';
+  /** The text with its holes. */
+  template(document: EvaluationDocument): Template;
+  /** Whether the text with its holes filled is a right one. */
+  isRight(document: EvaluationDocument, filled: string): boolean;
+}
+
 /** A task: where its data are, how a document is asked, how an answer is scored. */
-export type TaskDefinition = ChoiceTask | GenerationTask;
+export type TaskDefinition = ChoiceTask | GenerationTask | FillTask;

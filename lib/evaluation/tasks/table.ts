@@ -8,6 +8,7 @@ import { gsm8k, gsm8kCotTask } from './gsm8k';
 import { mbppTask } from './mbpp';
 import { mmluTask } from './mmlu';
 import { mmluGroups } from './mmlu-subjects';
+import { nanoTasks } from './nano';
 import { raceTask } from './race';
 
 /** Tasks that are scored together: the mean over all their documents. */
@@ -79,7 +80,13 @@ const entries: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     { versions: [3], make: (making, name) => gsm8kCotTask(fixed(name, making, { described: false })) },
   ],
   ['mbpp', { versions: [1], make: (making, name) => mbppTask(fixed(name, making, { described: false })) }],
+  ...nanoTasks.map((task): [string, Entry] => [task.name, { versions: [task.version], make: () => task }]),
 ]);
+
+function nanoGroup(): TaskGroup {
+  const tasks = nanoTasks.map(({ name }) => name);
+  return { name: 'nano', alias: 'nano', version: 1, members: tasks, tasks };
+}
 
 /** Every group by its name, those inside others first. */
 export const taskGroups: ReadonlyMap<string, TaskGroup> = new Map(
@@ -99,6 +106,7 @@ export const taskGroups: ReadonlyMap<string, TaskGroup> = new Map(
       const tasks = bbhParts.map((part) => `bbh_cot_fewshot_${part}`);
       return { name, alias: name, version: 3, members: tasks, tasks };
     }),
+    nanoGroup(),
   ].map((group) => [group.name, group]),
 );
 

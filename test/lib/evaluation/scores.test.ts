@@ -4,6 +4,7 @@ import {
   type EvaluationOutput,
   type EvaluationScores,
   type FixedExamples,
+  harnessResults,
   scoreOutputs,
 } from '../../../lib/evaluation';
 import { goldenFolders, jsonFiles, numberOf, readJson } from '../../support/evaluation';
@@ -20,8 +21,6 @@ interface GoldenScore {
 }
 
 interface Aggregates {
-  readonly alias: string;
-  readonly sample_len: number;
   readonly [metric: string]: unknown;
 }
 
@@ -43,25 +42,6 @@ function outputOf({ ll, raw, filters }: GoldenScore): EvaluationOutput | number[
   if (ll !== undefined) return ll.map(numberOf);
   const { pass_at_1: passed } = filters?.none ?? {};
   return passed === undefined ? (raw as string) : { text: raw as string, passed: passed === 1 };
-}
-
-/** Scores in the words of the harness. */
-function aggregatesOf({ tasks, groups }: EvaluationScores): Record<string, Record<string, unknown>> {
-  return Object.fromEntries(
-    Object.entries({ ...tasks, ...groups }).map(([name, { alias, samples, metrics }]) => [
-      name,
-      {
-        alias,
-        sample_len: samples,
-        ...Object.fromEntries(
-          Object.entries(metrics).flatMap(([key, { value, standardError }]) => [
-            [key, value],
-            [key.replace(',', '_stderr,'), standardError ?? 'N/A'],
-          ]),
-        ),
-      },
-    ]),
-  );
 }
 
 const documentsOf = ({ documents }: EvaluationScores, wanted: string) =>
@@ -99,14 +79,12 @@ describe.each(goldenFolders())('scores: $name', ({ folder }) => {
         );
         expect(documentsOf(scores, name)).toEqual(plain);
       }
+      const written = harnessResults([{ name: task, requests: documents, answers: [], ...scores }], {});
       const groups = Object.entries(run.groups).map(([name, { sample_count: _, ...rest }]) => [name, rest]);
-      expect(aggregatesOf(scores)).toEqual({ ...run.results, ...Object.fromEntries(groups) });
-      for (const [name, members] of Object.entries(run.group_subtasks))
-        expect(scores.groups[name]?.members).toEqual(members);
-      for (const [name, { original, effective }] of Object.entries(run.n_samples)) {
-        expect(scores.tasks[name]?.available).toBe(original);
-        expect(scores.tasks[name]?.samples).toBe(effective);
-      }
+      expect(written.groups).toEqual(Object.fromEntries(groups));
+      expect(written.results).toEqual({ ...run.results, ...Object.fromEntries(groups) });
+      expect(written.group_subtasks).toMatchObject(run.group_subtasks);
+      expect(written['n-samples']).toMatchObject(run.n_samples);
     }
   });
 });

@@ -1,4 +1,4 @@
-import type { Random } from '../../examples/support/random';
+import { type Draws, shuffled } from './draws';
 
 /** Cells row by row; 0 is a hole. */
 export type Grid = readonly number[];
@@ -25,12 +25,12 @@ function clashes(size: Size): number[][] {
 }
 
 /** A complete grid that obeys the rules. */
-export function makeGrid(size: Size, random: Random): Grid {
+export function makeGrid(size: Size, draws: Draws): Grid {
   const digits = Array.from({ length: size }, (_, i) => i + 1);
   const grid = new Array<number>(size * size).fill(0);
   const fillFrom = (cell: number): boolean => {
     if (cell === grid.length) return true;
-    for (const digit of random.shuffle(digits)) {
+    for (const digit of shuffled(draws, digits)) {
       if (earlier[size][cell]?.some((other) => grid[other] === digit)) continue;
       grid[cell] = digit;
       if (fillFrom(cell + 1)) return true;

@@ -1,4 +1,4 @@
-import type { Random } from '../../examples/support/random';
+import { type Draws, pick, shuffled } from './draws';
 import { type Grid, makeGrid, type Size } from './grids';
 
 const alphabet = [...'abcdefghijklmnopqrstuvwxyz'];
@@ -10,26 +10,26 @@ export interface Task {
 }
 
 /** `What is a+b?` with numbers below 100. */
-export function addition(random: Random): Task {
-  const [a, b] = [random.below(100), random.below(100)];
+export function addition(draws: Draws): Task {
+  const [a, b] = [draws.below(100), draws.below(100)];
   return { question: `What is ${a}+${b}?`, answer: String(a + b) };
 }
 
 /** `What is a-b?` with a ≥ b. */
-export function subtraction(random: Random): Task {
-  const [b, a] = [random.below(100), random.below(100)].sort((x, y) => x - y) as [number, number];
+export function subtraction(draws: Draws): Task {
+  const [b, a] = [draws.below(100), draws.below(100)].sort((x, y) => x - y) as [number, number];
   return { question: `What is ${a}-${b}?`, answer: String(a - b) };
 }
 
 /** `Sort z k m q`: three to eight different letters. */
-export function sorting(random: Random): Task {
-  const letters = random.shuffle(alphabet).slice(0, 3 + random.below(6));
+export function sorting(draws: Draws): Task {
+  const letters = shuffled(draws, alphabet).slice(0, 3 + draws.below(6));
   return { question: `Sort ${letters.join(' ')}`, answer: [...letters].sort().join(' ') };
 }
 
 /** `Reverse lantern`: three to nine letters. */
-export function reversal(random: Random): Task {
-  const letters = Array.from({ length: 3 + random.below(7) }, () => random.pick(alphabet));
+export function reversal(draws: Draws): Task {
+  const letters = Array.from({ length: 3 + draws.below(7) }, () => pick(draws, alphabet));
   return { question: `Reverse ${letters.join('')}`, answer: letters.reverse().join('') };
 }
 
@@ -39,15 +39,15 @@ export function sudokuText(size: Size, grid: Grid): string {
   return `Sudoku ${size}x${size}\n${rows.map((row) => `${row.join('')}\n`).join('')}`;
 }
 
-const question = (make: (random: Random) => Task) => (random: Random) => {
-  const { question: text, answer } = make(random);
+const question = (make: (draws: Draws) => Task) => (draws: Draws) => {
+  const { question: text, answer } = make(draws);
   return `Question: ${text}\nAnswer: ${answer}`;
 };
 
-const sudoku = (size: Size) => (random: Random) => sudokuText(size, makeGrid(size, random));
+const sudoku = (size: Size) => (draws: Draws) => sudokuText(size, makeGrid(size, draws));
 
 /** Kinds of training texts with their shares. */
-const kinds: readonly (readonly [share: number, make: (random: Random) => string])[] = [
+const kinds: readonly (readonly [share: number, make: (draws: Draws) => string])[] = [
   [2, question(addition)],
   [2, question(subtraction)],
   [2, question(sorting)],
@@ -57,12 +57,12 @@ const kinds: readonly (readonly [share: number, make: (random: Random) => string
 ];
 
 /** A training text. */
-export function taskText(random: Random): string {
+export function taskText(draws: Draws): string {
   const total = kinds.reduce((sum, [share]) => sum + share, 0);
-  let left = random.below(total);
+  let left = draws.below(total);
   for (const [share, make] of kinds) {
     left -= share;
-    if (left < 0) return make(random);
+    if (left < 0) return make(draws);
   }
   throw new Error('unreachable: the shares add up to more than what is drawn');
 }

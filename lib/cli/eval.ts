@@ -1,0 +1,261 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import {
+  compareResults,
+  type EvaluatedTask,
+  type EvaluateOptions,
+  EvaluationFolder,
+  type EvaluationPreset,
+  evaluate,
+  harnessResults,
+  presetNames,
+} from '../evaluation';
+import type { DiffusionLM } from '../index';
+import { printableJson } from '../support/printable';
+import { EvalBar, pairedLines, resultLines } from './eval-view';
+import { integer, number, UsageError } from './input';
+import { Interrupted, Interruption } from './interrupt';
+import { loadModel, seconds, sourceOf } from './loading';
+import {
+  addModelOptions,
+  addSamplingOptions,
+  type ModelFlags,
+  type SamplingFlags,
+  samplingOf,
+  schedulesHelp,
+  verboseHelp,
+} from './options';
+
+interface EvalFlags extends ModelFlags, SamplingFlags {
+  readonly tasks?: readonly string[];
+  readonly data?: string;
+  readonly prompts?: string;
+  readonly output?: string;
+  readonly compare?: readonly string[];
+  readonly limit?: number;
+  readonly shots?: number;
+  readonly fewshotSeed?: number;
+  readonly worldSize?: number;
+  readonly preset?: EvaluationPreset;
+  readonly estimator?: NonNullable<EvaluateOptions['likelihood']>['estimator'];
+  readonly mc?: number;
+  readonly mcBatch?: number;
+  readonly cfg?: number;
+  readonly maxNewTokens?: number;
+  readonly concurrency?: number;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly verbose?: boolean;
+}
+
+const manual = `
+Tasks:
+  mmlu, arc_challenge, race, bbh, gsm8k and gsm8k_cot, with the prompts and
+  scores of lm-evaluation-harness; docs/evaluation.md lists their data and
+  versions. Parts of groups (mmlu_anatomy) and older versions (race-v2) have
+  names of their own. nano is what the embedded model has learned, and needs no
+  data: nano_add, nano_sort, nano_sudoku_6x6 and others.
+  Choices are compared by their likelihoods, of which masked-diffusion models
+  have estimates: --estimator, --mc, --mc-batch, --cfg. Written answers are
+  greedy unless a temperature is given: see Denoising.
+  --preset llada-paper has the settings with which LLaDA-8B-Base was scored,
+  dream-paper those of Dream-v0-Base-7B, versions of tasks included.
+${schedulesHelp}
+Files:
+  --output is a folder: results.json and samples_TASK.jsonl as the harness
+  writes them, and answers.jsonl, a line for each document as it is answered.
+  After an interruption, also kill -9, the same command goes on from there; a
+  command with other settings is refused.
+
+Printed output:
+  A line for each task and metric: value and standard error in percent,
+  documents, tokens of written answers by forward pass. --json prints the
+  contents of results.json instead.
+  --compare prints for each task the difference of two results over the
+  documents that both have, its standard error, on how many the second is
+  better and worse, and McNemar's exact p: how probable a difference as large
+  is if neither is better.
+
+Exit codes:
+  0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by
+  SIGHUP).
+
+Examples:
+  $ rnd1 eval --tasks nano_add,nano_sort --limit 20 --steps 16
+  $ rnd1 eval --tasks nano_sudoku_4x4 --limit 20 --output results
+  $ rnd1 eval --tasks nano_sudoku_4x4 --limit 20 --steps 1 --output fast
+  $ rnd1 eval --compare results fast`;
+
+/** `rnd1 eval` */
+export function addEval(program: Command): void {
+  const command = program
+    .command('eval')
+    .summary('score a model on benchmarks')
+    .description("Scores a model on benchmarks by lm-evaluation-harness's conventions.")
+    .optionsGroup('Evaluation:')
+    .option(
+      '--tasks <names>',
+      'tasks or groups, separated by commas; see Tasks (required)',
+      (value: string) => value.split(','),
+    )
+    .addOption(
+      new Option('--preset <name>', 'published settings of each task; other options override them').choices(
+        presetNames,
+      ),
+    )
+    .option('--data <folder>', 'data sets, each as on the hub: ORG/NAME/CONFIG/SPLIT.jsonl')
+    .option(
+      '--prompts <folder>',
+      "the harness's task files, for the fixed examples of bbh, gsm8k_cot and mbpp",
+    )
+    .option('-o, --output <folder>', 'folder for results: a new one, or that of an interrupted run')
+    .option('--compare <folder...>', 'compare two folders of results, document by document')
+    .option('--limit <count>', 'the first documents of each task: a number, or a share below 1', limit)
+    .option('--shots <count>', "examples before each question (default: the task's own number)", integer(0))
+    .option('--fewshot-seed <number>', 'seed of the draws of examples (default: 1234)', integer(0))
+    .option(
+      '--world-size <count>',
+      'processes among which a harness dealt out the documents: it changes the drawn examples (default: 1)',
+      integer(1),
+    )
+    .option('--concurrency <count>', 'documents answered at the same time (default: 32)', integer(1))
+    .optionsGroup('Likelihoods:')
+    .addOption(
+      new Option(
+        '--estimator <name>',
+        'of the likelihoods of choices (default: stratified; exact for causal models)',
+      ).choices(['llada', 'dream', 'stratified', 'exact', 'left-to-right', 'right-to-left']),
+    )
+    .option('--mc <count>', 'masks of each choice (default: 128)', integer(1))
+    .option(
+      '--mc-batch <count>',
+      'masks that are drawn together (default: 8; 32 for dream, 16 for stratified)',
+      integer(1),
+    )
+    .option('--cfg <number>', 'guidance by the model without the prompt, for llada (default: 0)', number(0))
+    .optionsGroup('Written answers:')
+    .option(
+      '-n, --max-new-tokens <count>',
+      'positions after the prompt (default: from the checkpoint, else 256)',
+      integer(1),
+    );
+  addSamplingOptions(command, '64-bit seed of masks and of sampled answers (default: 0)');
+  addModelOptions(command);
+  command
+    .optionsGroup('Output:')
+    .option('--json', 'print results.json instead of a table')
+    .option('-q, --quiet', 'print nothing but the results and errors')
+    .option('--verbose', verboseHelp)
+    .addHelpText('after', manual)
+    .action(evaluation);
+}
+
+function limit(value: string): number {
+  const limit = Number(value);
+  if (!(limit > 0) || (limit >= 1 && !Number.isSafeInteger(limit)))
+    throw new InvalidArgumentError('It must be a positive integer, or a share below 1.');
+  return limit;
+}
+
+async function evaluation(flags: EvalFlags): Promise<void> {
+  const { tasks, data, prompts, limit, shots, fewshotSeed, worldSize, output, quiet, concurrency } = flags;
+  if (flags.compare !== undefined) return comparison(flags.compare, flags);
+  if (tasks === undefined) throw new UsageError('--tasks is needed: --tasks nano, for example');
+  const { estimator, mc, mcBatch, cfg, maxNewTokens } = flags;
+  const { seed: drawSeed, ...sampling } = samplingOf(flags);
+  const options = {
+    tasks,
+    data,
+    prompts,
+    limit,
+    shots,
+    seed: fewshotSeed,
+    worldSize,
+    preset: flags.preset,
+    drawSeed: drawSeed === undefined ? undefined : BigInt(drawSeed),
+    likelihood: given({ estimator, samples: mc, batch: mcBatch, guidance: cfg }),
+    generation: given({ ...sampling, maxNewTokens }),
+  } satisfies EvaluateOptions;
+  using interruption = new Interruption();
+  const { signal } = interruption;
+  const model = await loadModel(flags, signal);
+  const bar = quiet ? null : new EvalBar(process.stderr);
+  const start = performance.now();
+  let done = '';
+  try {
+    const config = configOf(model, flags, options);
+    const folder = output === undefined ? null : await EvaluationFolder.open(output, config);
+    let evaluated: EvaluatedTask[];
+    try {
+      evaluated = await evaluate(model, {
+        ...options,
+        concurrency,
+        answered: folder?.answered,
+        onAnswer: (answer) => folder?.add(answer),
+        onProgress(progress) {
+          done = `${progress.done} of ${progress.total} documents are answered`;
+          bar?.update(progress);
+        },
+        signal,
+      });
+      bar?.close();
+      const results = (await folder?.finish(evaluated)) ?? harnessResults(evaluated, config);
+      const text = flags.json
+        ? printableJson(JSON.stringify(results, null, 2))
+        : resultLines(evaluated, results).join('\n');
+      process.stdout.write(`${text}\n`);
+      if (flags.verbose) process.stderr.write(`rnd1: ${seconds(start)}\n`);
+    } finally {
+      await folder?.close();
+    }
+  } catch (error) {
+    bar?.close();
+    if (error instanceof Interrupted && output !== undefined && done !== '' && !quiet)
+      process.stderr.write(`rnd1: ${done}; the same command goes on\n`);
+    throw error;
+  } finally {
+    await model.dispose();
+  }
+}
+
+async function comparison(folders: readonly string[], { tasks, json }: EvalFlags): Promise<void> {
+  const [first, second] = folders;
+  if (first === undefined || second === undefined || folders.length > 2)
+    throw new UsageError('--compare takes two folders');
+  if (tasks !== undefined) throw new UsageError('--compare and --tasks exclude each other');
+  const pairs = await compareResults(first, second);
+  const text = json ? printableJson(JSON.stringify(pairs, null, 2)) : pairedLines(pairs).join('\n');
+  process.stdout.write(`${text}\n`);
+}
+
+/** What answers depend on, as plain JSON. */
+function configOf(
+  model: DiffusionLM,
+  { model: place, revision }: ModelFlags,
+  { likelihood, generation, drawSeed = 0, ...options }: EvaluateOptions,
+): Record<string, unknown> {
+  const { info, config } = model;
+  return {
+    model: 'rnd1',
+    model_args: sourceOf(place),
+    revision: revision ?? null,
+    family: config.family,
+    dtype: info.dtype,
+    device: info.device,
+    tasks: options.tasks,
+    preset: options.preset ?? null,
+    data: options.data ?? null,
+    prompts: options.prompts ?? null,
+    limit: options.limit ?? null,
+    num_fewshot: options.shots ?? null,
+    world_size: options.worldSize ?? 1,
+    fewshot_seed: options.seed ?? 1234,
+    seed: String(drawSeed),
+    likelihood,
+    gen_kwargs: generation,
+  };
+}
+
+/** The options that have a value. */
+function given<T extends object>(options: T): Partial<T> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>;
+}

@@ -1,0 +1,164 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { evalLine } from '../../../lib/cli/eval-view';
+import { rnd1, root, scratchFolder } from './rnd1';
+
+const scratch = scratchFolder();
+const main = join(root, 'dist', 'cli', 'main.js');
+const quick = ['--steps', '4', '--max-new-tokens', '12'];
+
+test('prints a table of groups and tasks', async () => {
+  const { code, stdout, stderr } = await rnd1(['eval', '--tasks', 'nano', '--limit', '2', '--steps', '16']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const lines = stdout.trimEnd().split('\n');
+  expect(lines).toHaveLength(9);
+  expect(lines[0]).toMatch(/^task +version +shots +metric +filter +value +± +documents +tokens\/pass$/);
+  expect(lines[1]).toMatch(/^nano +1 +0 +exact_match +none +[\d.]+ % +[\d.]+ % +14 of 1400 +[\d.]+$/);
+  expect(lines[2]).toMatch(/^nano_add +1 +0 +exact_match +none +100\.0 % +0\.0 % +2 of 200 +[\d.]+$/);
+});
+
+test('choices from a folder of data, as JSON', async () => {
+  const folder = scratch('data');
+  mkdirSync(join(folder, 'allenai', 'ai2_arc', 'ARC-Challenge'), { recursive: true });
+  const documents = [
+    { question: 'What is 47+38?', choices: { label: ['1', '2'], text: ['85', '84'] }, answerKey: '1' },
+    { question: 'What is 12+30?', choices: { label: ['1', '2'], text: ['24', '42'] }, answerKey: '2' },
+  ];
+  writeFileSync(
+    join(folder, 'allenai', 'ai2_arc', 'ARC-Challenge', 'test.jsonl'),
+    documents.map((each) => `${JSON.stringify(each)}\n`).join(''),
+  );
+  const args = ['eval', '--tasks', 'arc_challenge', '--data', folder, '--estimator', 'llada', '--mc', '16'];
+  const { code, stdout } = await rnd1([...args, '--json', '--quiet']);
+  expect(code).toBe(0);
+  const results = JSON.parse(stdout);
+  expect(results.results.arc_challenge).toMatchObject({ 'acc,none': 1, 'acc_stderr,none': 0 });
+  expect(results.config).toMatchObject({
+    model: 'rnd1',
+    tasks: ['arc_challenge'],
+    likelihood: { estimator: 'llada', samples: 16 },
+    fewshot_seed: 1234,
+  });
+  const table = await rnd1([...args, '--quiet']);
+  expect(table.stdout).toMatch(/arc_challenge +1 +0 +acc_norm +none +100\.0 % +0\.0 % +2 +–\n$/);
+});
+
+test('data as Parquet give what they give as JSON lines', async () => {
+  const results = async (folder: string) => {
+    const run = ['--limit', '4', '--shots', '1', '--mc', '2', '--mc-batch', '2', '--json', '--quiet'];
+    const { code, stdout, stderr } = await rnd1([
+      ...['eval', '--tasks', 'arc_challenge', '--data', folder, ...run],
+    ]);
+    expect([code, stderr]).toEqual([0, '']);
+    return JSON.parse(stdout).results;
+  };
+  const docs = join(root, 'test', 'fixtures', 'evaluation', 'docs');
+  const folder = scratch('parquet');
+  const inside = join('allenai__ai2_arc', 'ARC-Challenge');
+  mkdirSync(join(folder, inside), { recursive: true });
+  for (const split of ['train', 'test']) {
+    const files = [
+      join(docs, inside, `${split}.jsonl`),
+      join(folder, inside, `${split}-00000-of-00001.parquet`),
+    ];
+    execFileSync(process.execPath, [join(root, 'test/support/write-parquet.mjs'), ...files]);
+  }
+  expect(await results(folder)).toEqual(await results(docs));
+  writeFileSync(join(folder, inside, 'test-00000-of-00001.parquet'), 'nothing');
+  const wrong = await rnd1(['eval', '--tasks', 'arc_challenge', '--data', folder, '--quiet']);
+  expect(wrong.code).toBe(1);
+  expect(wrong.stderr).toMatch(/test-00000-of-00001\.parquet is no Parquet file that can be read: /);
+});
+
+test('two results are compared document by document', async () => {
+  const folders = [16, 1].map((steps) => scratch(`steps-${steps}`));
+  for (const [i, steps] of ['16', '1'].entries())
+    expect(
+      await rnd1([
+        ...['eval', '--tasks', 'nano_sudoku_4x4', '--limit', '20', '--steps', steps, '--quiet'],
+        ...['--output', folders[i] as string],
+      ]),
+    ).toMatchObject({ code: 0 });
+  const { code, stdout } = await rnd1(['eval', '--compare', ...folders]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(
+    /^task .* p\nnano_sudoku_4x4 +exact_match +none +20 +100\.0 % +[\d.]+ % +−[\d.]+ % /,
+  );
+  const [pair] = JSON.parse((await rnd1(['eval', '--json', '--compare', ...folders])).stdout);
+  expect(pair).toMatchObject({ documents: 20, unpaired: 0, promptsDiffer: false, first: 1, better: 0 });
+  expect(pair.worse).toBe(Math.round(20 * (1 - pair.second)));
+  expect(pair.probability).toBeCloseTo(Math.min(1, 2 * 0.5 ** pair.worse));
+  for (const [args, message] of [
+    [['--compare', folders[0] as string], '--compare takes two folders'],
+    [['--tasks', 'nano', '--compare', ...folders], 'exclude each other'],
+  ] as const) {
+    const { code, stderr } = await rnd1(['eval', ...args]);
+    expect([code, stderr.includes(message)]).toEqual([2, true]);
+  }
+});
+
+test('a prompt that is too long for the model is named', async () => {
+  const docs = join(root, 'test', 'fixtures', 'evaluation', 'docs');
+  const args = ['--tasks', 'arc_challenge', '--data', docs, '--shots', '20', '--limit', '2', '--quiet'];
+  const { code, stderr } = await rnd1(['eval', ...args]);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/^rnd1: document [01] of arc_challenge: .*but the model attends to 256\n$/);
+});
+
+test('kill -9 loses no answer, and the same command goes on', async () => {
+  const tasks = ['--tasks', 'nano_add,nano_sort', '--limit', '100', '--concurrency', '4', ...quick];
+  const whole = scratch('whole');
+  expect(await rnd1(['eval', ...tasks, '--quiet', '--output', whole])).toMatchObject({ code: 0, stderr: '' });
+  const killed = scratch('killed');
+  const answers = join(killed, 'answers.jsonl');
+  for (const bytes of [500, 5000, 12_000]) {
+    const child = spawn(process.execPath, [main, 'eval', ...tasks, '--output', killed], { stdio: 'ignore' });
+    const ended = new Promise((resolve) => child.on('close', resolve));
+    while (child.exitCode === null && !(existsSync(answers) && statSync(answers).size >= bytes))
+      await wait(2);
+    child.kill('SIGKILL');
+    await ended;
+  }
+  const before = readFileSync(answers, 'utf8').split('\n').length;
+  expect(before).toBeGreaterThan(10);
+  expect((await rnd1(['eval', ...tasks, '--quiet', '--output', killed])).code).toBe(0);
+  const sorted = (folder: string) => readFileSync(join(folder, 'answers.jsonl'), 'utf8').split('\n').sort();
+  expect(sorted(killed)).toEqual(sorted(whole));
+  const resultsOf = (folder: string) => {
+    const { date: _, ...rest } = JSON.parse(readFileSync(join(folder, 'results.json'), 'utf8'));
+    return rest;
+  };
+  expect(resultsOf(killed)).toEqual(resultsOf(whole));
+  for (const task of ['nano_add', 'nano_sort']) {
+    const name = `samples_${task}.jsonl`;
+    expect(readFileSync(join(killed, name), 'utf8')).toBe(readFileSync(join(whole, name), 'utf8'));
+  }
+  const other = await rnd1(['eval', ...tasks, '--steps', '5', '--output', killed]);
+  expect(other).toMatchObject({ code: 1, stdout: '' });
+  expect(other.stderr).toContain('holds results of other settings: gen_kwargs was {"steps":4');
+});
+
+test.each([
+  [[], '--tasks is needed: --tasks nano, for example'],
+  [['--tasks', 'gsm9k'], "there is no task 'gsm9k'; did you mean 'gsm8k'?"],
+  [['--tasks', 'nano', '--limit', '1.5'], 'It must be a positive integer, or a share below 1.'],
+  [['--tasks', 'nano', '--mc', '0'], '--mc'],
+] as const)('%j is wrong usage', async (args, message) => {
+  const { code, stdout, stderr } = await rnd1(['eval', ...args]);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr).toContain(message);
+});
+
+test('data that are not there are an error that names them', async () => {
+  const { code, stderr } = await rnd1(['eval', '--tasks', 'gsm8k', '--quiet']);
+  expect(code).toBe(1);
+  expect(stderr).toBe('rnd1: the data set openai/gsm8k, main, test is not there\n');
+});
+
+test('the bar counts documents and the time left', () => {
+  expect(evalLine({ done: 0, total: 4, known: 0 }, 0)).toMatch(/ 0\/4 documents$/);
+  expect(evalLine({ done: 3, total: 4, known: 1 }, 10)).toMatch(/ 3\/4 documents, 0:05 left$/);
+  expect(evalLine({ done: 0, total: 0, known: 0 }, 1)).toMatch(/ 0\/0 documents$/);
+});
