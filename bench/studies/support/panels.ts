@@ -1,0 +1,98 @@
+import type { EChartsOption } from 'echarts';
+import { colours, svgOf } from '../../../lib/training/metrics/chart';
+
+/** A line of points, each with its standard error. */
+export interface PanelLine {
+  readonly name: string;
+  readonly points: readonly { readonly x: number; readonly y: number; readonly error: number }[];
+}
+
+/** A plot among others. */
+export interface Panel {
+  readonly title: string;
+  readonly lines: readonly PanelLine[];
+}
+
+/** How panels are labelled. */
+export interface PanelStyle {
+  readonly x: string;
+  readonly y: string;
+  readonly logX?: boolean;
+  /** Columns of panels. */
+  readonly columns: number;
+}
+
+const panelWidth = 430;
+const panelHeight = 300;
+const text = '#333333';
+
+/** The SVG of several plots with one legend; a bar at each point is one standard error up and down. */
+export function panelsSvg(panels: readonly Panel[], { x, y, logX = false, columns }: PanelStyle): string {
+  const rows = Math.ceil(panels.length / columns);
+  const [width, height] = [columns * panelWidth, rows * panelHeight + 48];
+  const names = [...new Set(panels.flatMap(({ lines }) => lines.map(({ name }) => name)))];
+  const place = (i: number) => ({
+    left: (i % columns) * panelWidth + 56,
+    top: Math.floor(i / columns) * panelHeight + 84,
+  });
+  const option: EChartsOption = {
+    animation: false,
+    backgroundColor: '#ffffff',
+    textStyle: { fontFamily: 'system-ui, sans-serif', color: text },
+    legend: { top: 10, left: 'center', icon: 'roundRect', itemHeight: 4, selectedMode: false, data: names },
+    title: panels.map(({ title }, i) => ({
+      text: title,
+      left: place(i).left,
+      top: place(i).top - 34,
+      textStyle: { fontSize: 14, color: text },
+    })),
+    grid: panels.map((_, i) => ({ ...place(i), width: panelWidth - 84, height: panelHeight - 92 })),
+    xAxis: panels.map((_, i) => ({
+      type: logX ? ('log' as const) : ('value' as const),
+      gridIndex: i,
+      name: x,
+      nameLocation: 'middle' as const,
+      nameGap: 24,
+      logBase: 2,
+      splitLine: { show: false },
+      axisLine: { show: true, lineStyle: { color: text } },
+    })),
+    yAxis: panels.map((_, i) => ({
+      type: 'value' as const,
+      gridIndex: i,
+      name: i % columns === 0 ? y : '',
+      nameTextStyle: { align: 'left' as const, padding: [0, 0, 0, -30] },
+      scale: true,
+      splitLine: { lineStyle: { color: '#e6e6e6' } },
+    })),
+    series: panels.flatMap(({ lines }, panel) =>
+      lines.flatMap(({ name, points }) => {
+        const color = colours[names.indexOf(name) % colours.length] as string;
+        const common = { xAxisIndex: panel, yAxisIndex: panel, color, silent: true };
+        return [
+          {
+            ...common,
+            type: 'line' as const,
+            name,
+            data: points.map((point) => [point.x, point.y]),
+            symbol: 'circle',
+            symbolSize: 5,
+            lineStyle: { width: 2 },
+          },
+          ...points.map((point) => ({
+            ...common,
+            type: 'line' as const,
+            name,
+            data: [
+              [point.x, point.y - point.error],
+              [point.x, point.y + point.error],
+            ],
+            symbol: 'none',
+            lineStyle: { width: 1, opacity: 0.6 },
+          })),
+        ];
+      }),
+    ),
+  };
+  return svgOf(option, { width, height });
+}
