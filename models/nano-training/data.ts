@@ -1,6 +1,6 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { Random } from '../../examples/support/random';
-import { taskText } from '../../lib/evaluation/nano/questions';
+import { answeredQuestion, taskText } from '../../lib/evaluation/nano/questions';
 
 /** Bytes of a training text with its end and pads: a canvas. */
 export const canvasLength = 64;
@@ -28,7 +28,27 @@ export function writeTokenFile(path: string, count: number, length: number, next
 }
 
 /** Writes `canvases` texts of tasks. */
-export function writeCanvases(path: string, canvases: number, seed: number): void {
+export function writeTexts(path: string, canvases: number, seed: number): void {
   const random = new Random(seed);
   writeTokenFile(path, canvases, canvasLength, () => canvasOf(taskText(random), canvasLength));
+}
+
+/** Writes `canvases` questions with their answers, and the index that says where the answers begin. */
+export function writeAnswers(path: string, canvases: number, seed: number): void {
+  const random = new Random(seed);
+  const prompts: number[] = [];
+  writeTokenFile(path, canvases, canvasLength, () => {
+    const { prompt, completion } = answeredQuestion(random);
+    prompts.push(Buffer.byteLength(prompt));
+    return canvasOf(prompt + completion, canvasLength);
+  });
+  const index = {
+    format: 1,
+    tokens: canvases * canvasLength,
+    vocabulary: 0,
+    tokenizer: '',
+    documents: prompts.map((_, canvas) => canvas * canvasLength),
+    prompts,
+  };
+  writeFileSync(path.replace(/\.bin$/, '.idx.json'), JSON.stringify(index));
 }

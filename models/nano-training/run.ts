@@ -2,7 +2,7 @@
  * Trains nano from nothing: random weights, autoregression, conversion, masked diffusion. Every part is skipped if it is
  * done, and resumed if it was interrupted.
  *
- *     npx tsx models/nano-training/run.ts FOLDER [--seed 1] [--canvases 400000] [--ar-steps 1500] [--steps 13100] [--cases 200]
+ *     npx tsx models/nano-training/run.ts FOLDER [--seed 1] [--canvases 400000] [--ar-steps 1500] [--steps 18000] [--cases 200]
  */
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { convert, initialize, type TrainOptions, train } from '../../lib/training';
 import { measureAccuracy } from './accuracy';
 import { causalConfig } from './config';
-import { canvasLength, writeCanvases } from './data';
+import { canvasLength, writeAnswers, writeTexts } from './data';
 
 const nano = resolve(__dirname, '..', 'nano');
 const evaluationCanvases = 512;
@@ -22,7 +22,7 @@ async function main(): Promise<void> {
       seed: { type: 'string', default: '1' },
       canvases: { type: 'string', default: '400000' },
       'ar-steps': { type: 'string', default: '1500' },
-      steps: { type: 'string', default: '13100' },
+      steps: { type: 'string', default: '18000' },
       cases: { type: 'string', default: '200' },
     },
   });
@@ -40,8 +40,10 @@ async function main(): Promise<void> {
 
   const data = place('train.bin');
   const held = place('held-out.bin');
-  if (!existsSync(data)) writeCanvases(data, count('canvases'), seed);
-  if (!existsSync(held)) writeCanvases(held, evaluationCanvases, 2 ** 30 + seed);
+  const answers = place('answers.bin');
+  if (!existsSync(data)) writeTexts(data, count('canvases'), seed);
+  if (!existsSync(answers)) writeAnswers(answers, Math.ceil(count('canvases') / 2), 2 ** 29 + seed);
+  if (!existsSync(held)) writeTexts(held, evaluationCanvases, 2 ** 30 + seed);
 
   if (!existsSync(place('start')))
     await initialize(place('start'), { config: causalConfig(), tokenizer: nano, seed });
@@ -67,6 +69,11 @@ async function main(): Promise<void> {
   copyFileSync(join(nano, 'generation_config.json'), join(place('converted'), 'generation_config.json'));
   const final = await run(place('scp'), {
     ...common,
+    // Masked anywhere, a question rarely says enough about its answer.
+    data: [
+      { file: data, weight: 2 },
+      { file: answers, weight: 1 },
+    ],
     model: place('converted'),
     objective: 'mdlm',
     steps: count('steps'),

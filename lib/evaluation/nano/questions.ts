@@ -39,15 +39,19 @@ export function sudokuText(size: Size, grid: Grid): string {
   return `Sudoku ${size}x${size}\n${rows.map((row) => `${row.join('')}\n`).join('')}`;
 }
 
+const promptOf = ({ question }: Task) => `Question: ${question}\nAnswer:`;
+
 const question = (make: (draws: Draws) => Task) => (draws: Draws) => {
-  const { question: text, answer } = make(draws);
-  return `Question: ${text}\nAnswer: ${answer}`;
+  const task = make(draws);
+  return `${promptOf(task)} ${task.answer}`;
 };
 
 const sudoku = (size: Size) => (draws: Draws) => sudokuText(size, makeGrid(size, draws));
 
-/** Kinds of training texts with their shares. */
-const kinds: readonly (readonly [share: number, make: (draws: Draws) => string])[] = [
+/** Kinds of things with their shares. */
+type Shares<T> = readonly (readonly [share: number, make: (draws: Draws) => T])[];
+
+const textKinds: Shares<string> = [
   [2, question(addition)],
   [2, question(subtraction)],
   [2, question(sorting)],
@@ -56,8 +60,23 @@ const kinds: readonly (readonly [share: number, make: (draws: Draws) => string])
   [9, sudoku(6)],
 ];
 
-/** A training text. */
-export function taskText(draws: Draws): string {
+const questionKinds: Shares<Task> = [
+  [3, addition],
+  [3, subtraction],
+  [2, sorting],
+  [2, reversal],
+];
+
+/** A training text: a question with its answer, or a grid. */
+export const taskText = (draws: Draws): string => drawn(textKinds, draws);
+
+/** A question whose answer alone is learned: a prompt, and what follows it. */
+export function answeredQuestion(draws: Draws): { readonly prompt: string; readonly completion: string } {
+  const task = drawn(questionKinds, draws);
+  return { prompt: promptOf(task), completion: ` ${task.answer}` };
+}
+
+function drawn<T>(kinds: Shares<T>, draws: Draws): T {
   const total = kinds.reduce((sum, [share]) => sum + share, 0);
   let left = draws.below(total);
   for (const [share, make] of kinds) {
