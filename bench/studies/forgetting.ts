@@ -28,6 +28,7 @@ interface Plan extends StudySizes {
   readonly againPoints: number;
   /** Facts and skills that are asked for. */
   readonly asked: number;
+  readonly arms: readonly Arm[];
 }
 
 const whole: Plan = {
@@ -44,6 +45,7 @@ const whole: Plan = {
   againSteps: 200,
   againPoints: 10,
   asked: 510,
+  arms,
 };
 
 /** For a look at whether all parts work; the figures mean nothing. */
@@ -62,6 +64,7 @@ const quick: Plan = {
   againSteps: 2,
   againPoints: 1,
   asked: 6,
+  arms: arms.slice(0, 2),
 };
 
 /** What was measured at one checkpoint: shares of right digits and of right answers. */
@@ -140,7 +143,7 @@ class Seed {
     const converted = this.#place('converted');
     if (!existsSync(converted)) await convert(pretrained, converted);
     const results: ArmResult[] = [];
-    for (const arm of arms) {
+    for (const arm of plan.arms) {
       const output = this.#place(`arm_${armFolder(arm)}`);
       results.push(await kept(`${output}.json`, () => this.#arm(arm, converted, output)));
       for (const run of [output, againOf(output)])

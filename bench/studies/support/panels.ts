@@ -1,5 +1,5 @@
 import type { EChartsOption } from 'echarts';
-import { colours, svgOf } from '../../../lib/training/metrics/chart';
+import { colours, gridColour, svgOf, textColour } from '../../../lib/support/charts';
 
 /** A line of points, each with its standard error. */
 export interface PanelLine {
@@ -13,7 +13,7 @@ export interface Panel {
   readonly lines: readonly PanelLine[];
 }
 
-/** How panels are labelled. */
+/** How panels are labelled; vertical axes are in percent. */
 export interface PanelStyle {
   readonly x: string;
   readonly y: string;
@@ -24,7 +24,6 @@ export interface PanelStyle {
 
 const panelWidth = 430;
 const panelHeight = 300;
-const text = '#333333';
 
 /** The SVG of several plots with one legend; a bar at each point is one standard error up and down. */
 export function panelsSvg(panels: readonly Panel[], { x, y, logX = false, columns }: PanelStyle): string {
@@ -38,13 +37,13 @@ export function panelsSvg(panels: readonly Panel[], { x, y, logX = false, column
   const option: EChartsOption = {
     animation: false,
     backgroundColor: '#ffffff',
-    textStyle: { fontFamily: 'system-ui, sans-serif', color: text },
+    textStyle: { fontFamily: 'system-ui, sans-serif', color: textColour },
     legend: { top: 10, left: 'center', icon: 'roundRect', itemHeight: 4, selectedMode: false, data: names },
     title: panels.map(({ title }, i) => ({
-      text: title,
+      text: `${title}: ${y}`,
       left: place(i).left,
       top: place(i).top - 34,
-      textStyle: { fontSize: 14, color: text },
+      textStyle: { fontSize: 14, color: textColour },
     })),
     grid: panels.map((_, i) => ({ ...place(i), width: panelWidth - 84, height: panelHeight - 92 })),
     xAxis: panels.map((_, i) => ({
@@ -55,15 +54,14 @@ export function panelsSvg(panels: readonly Panel[], { x, y, logX = false, column
       nameGap: 24,
       logBase: 2,
       splitLine: { show: false },
-      axisLine: { show: true, lineStyle: { color: text } },
+      axisLine: { show: true, lineStyle: { color: textColour } },
     })),
     yAxis: panels.map((_, i) => ({
       type: 'value' as const,
       gridIndex: i,
-      name: i % columns === 0 ? y : '',
-      nameTextStyle: { align: 'left' as const, padding: [0, 0, 0, -30] },
-      scale: true,
-      splitLine: { lineStyle: { color: '#e6e6e6' } },
+      min: 0,
+      max: 100,
+      splitLine: { lineStyle: { color: gridColour } },
     })),
     series: panels.flatMap(({ lines }, panel) =>
       lines.flatMap(({ name, points }) => {
