@@ -178,7 +178,7 @@ describe('TypeScript imports', () => {
     '@sinclair/typebox': /^lib\/server\//,
     bindings: /^lib\/runtime\/binding\.ts$/,
     commander: /^lib\/cli\//,
-    echarts: /^lib\/training\/metrics\/chart\.ts$/,
+    echarts: /^lib\/support\/charts\.ts$/,
     fastify: /^lib\/server\//,
     hyparquet: /^lib\/evaluation\/data\/parquet\.ts$/,
     'prom-client': /^lib\/server\//,

@@ -6,11 +6,15 @@ import {
   EvaluationFolder,
   type EvaluationPreset,
   evaluate,
+  evaluationReport,
   harnessResults,
+  ProgramRunner,
   presetNames,
+  type Sandbox,
 } from '../evaluation';
 import type { DiffusionLM } from '../index';
 import { printableJson } from '../support/printable';
+import { replaceFile } from '../support/write-files';
 import { EvalBar, pairedLines, resultLines } from './eval-view';
 import { integer, number, UsageError } from './input';
 import { Interrupted, Interruption } from './interrupt';
@@ -19,6 +23,7 @@ import {
   addModelOptions,
   addSamplingOptions,
   type ModelFlags,
+  requires,
   type SamplingFlags,
   samplingOf,
   schedulesHelp,
@@ -30,7 +35,8 @@ interface EvalFlags extends ModelFlags, SamplingFlags {
   readonly data?: string;
   readonly prompts?: string;
   readonly output?: string;
-  readonly compare?: readonly string[];
+  readonly compare?: boolean;
+  readonly report?: string;
   readonly limit?: number;
   readonly shots?: number;
   readonly fewshotSeed?: number;
@@ -41,6 +47,9 @@ interface EvalFlags extends ModelFlags, SamplingFlags {
   readonly mcBatch?: number;
   readonly cfg?: number;
   readonly maxNewTokens?: number;
+  readonly allowCodeExecution?: boolean;
+  readonly python?: string;
+  readonly sandbox?: Sandbox;
   readonly concurrency?: number;
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -49,10 +58,12 @@ interface EvalFlags extends ModelFlags, SamplingFlags {
 
 const manual = `
 Tasks:
-  mmlu, arc_challenge, race, bbh, gsm8k and gsm8k_cot, with the prompts and
-  scores of lm-evaluation-harness; docs/evaluation.md lists their data and
+  mmlu, arc_challenge, race, bbh, gsm8k, gsm8k_cot and mbpp, with the prompts
+  and scores of lm-evaluation-harness; docs/evaluation.md lists their data and
   versions. Parts of groups (mmlu_anatomy) and older versions (race-v2) have
-  names of their own. nano is what the embedded model has learned, and needs no
+  names of their own. mbpp runs programs that the model writes: in a sandbox
+  without network, with limits on time, memory, processes and files, and only
+  with --allow-code-execution. nano is what the embedded model has learned, and needs no
   data: nano_add, nano_sort, nano_sudoku_6x6 and others.
   Choices are compared by their likelihoods, of which masked-diffusion models
   have estimates: --estimator, --mc, --mc-batch, --cfg. Written answers are
@@ -73,7 +84,8 @@ Printed output:
   --compare prints for each task the difference of two results over the
   documents that both have, its standard error, on how many the second is
   better and worse, and McNemar's exact p: how probable a difference as large
-  is if neither is better.
+  is if neither is better. --report writes a page with a table and plots; it
+  needs the package echarts: npm install echarts.
 
 Exit codes:
   0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by
@@ -83,7 +95,8 @@ Examples:
   $ rnd1 eval --tasks nano_add,nano_sort --limit 20 --steps 16
   $ rnd1 eval --tasks nano_sudoku_4x4 --limit 20 --output results
   $ rnd1 eval --tasks nano_sudoku_4x4 --limit 20 --steps 1 --output fast
-  $ rnd1 eval --compare results fast`;
+  $ rnd1 eval --compare results fast
+  $ rnd1 eval --report report.html results fast`;
 
 /** `rnd1 eval` */
 export function addEval(program: Command): void {
@@ -91,6 +104,7 @@ export function addEval(program: Command): void {
     .command('eval')
     .summary('score a model on benchmarks')
     .description("Scores a model on benchmarks by lm-evaluation-harness's conventions.")
+    .argument('[folder...]', 'folders of results, for --compare and --report')
     .optionsGroup('Evaluation:')
     .option(
       '--tasks <names>',
@@ -108,7 +122,8 @@ export function addEval(program: Command): void {
       "the harness's task files, for the fixed examples of bbh, gsm8k_cot and mbpp",
     )
     .option('-o, --output <folder>', 'folder for results: a new one, or that of an interrupted run')
-    .option('--compare <folder...>', 'compare two folders of results, document by document')
+    .option('--compare', 'compare two folders of results, document by document')
+    .option('--report <file>', 'write a page in HTML on folders of results, with plots; needs echarts')
     .option('--limit <count>', 'the first documents of each task: a number, or a share below 1', limit)
     .option('--shots <count>', "examples before each question (default: the task's own number)", integer(0))
     .option('--fewshot-seed <number>', 'seed of the draws of examples (default: 1234)', integer(0))
@@ -138,6 +153,16 @@ export function addEval(program: Command): void {
       'positions after the prompt (default: from the checkpoint, else 256)',
       integer(1),
     );
+  command
+    .optionsGroup('Programs:')
+    .option('--allow-code-execution', 'run the programs that the model writes, in a sandbox; mbpp needs it')
+    .option('--python <command>', 'interpreter of programs (default: python3)')
+    .addOption(
+      new Option(
+        '--sandbox <name>',
+        'what keeps programs from the machine; none: inside a container only (default: the first that works)',
+      ).choices(['bwrap', 'unshare', 'none']),
+    );
   addSamplingOptions(command, '64-bit seed of masks and of sampled answers (default: 0)');
   addModelOptions(command);
   command
@@ -156,9 +181,13 @@ function limit(value: string): number {
   return limit;
 }
 
-async function evaluation(flags: EvalFlags): Promise<void> {
+async function evaluation(folders: readonly string[], flags: EvalFlags): Promise<void> {
   const { tasks, data, prompts, limit, shots, fewshotSeed, worldSize, output, quiet, concurrency } = flags;
-  if (flags.compare !== undefined) return comparison(flags.compare, flags);
+  if (flags.compare) return comparison(folders, flags);
+  if (tasks === undefined && flags.report !== undefined) return report(folders, flags.report);
+  if (folders.length > 0) throw new UsageError('folders of results are for --compare and --report');
+  if (flags.report !== undefined && output === undefined)
+    throw new UsageError('--report needs --output, or folders of results');
   if (tasks === undefined) throw new UsageError('--tasks is needed: --tasks nano, for example');
   const { estimator, mc, mcBatch, cfg, maxNewTokens } = flags;
   const { seed: drawSeed, ...sampling } = samplingOf(flags);
@@ -177,18 +206,24 @@ async function evaluation(flags: EvalFlags): Promise<void> {
   } satisfies EvaluateOptions;
   using interruption = new Interruption();
   const { signal } = interruption;
+  const { python, sandbox } = flags;
+  if (!flags.allowCodeExecution) requires(flags, '--allow-code-execution', ['python', 'sandbox']);
+  const programs = flags.allowCodeExecution
+    ? await ProgramRunner.open(given({ python, sandbox }))
+    : undefined;
   const model = await loadModel(flags, signal);
   const bar = quiet ? null : new EvalBar(process.stderr);
   const start = performance.now();
   let done = '';
   try {
-    const config = configOf(model, flags, options);
+    const config = configOf(model, flags, options, programs);
     const folder = output === undefined ? null : await EvaluationFolder.open(output, config);
     let evaluated: EvaluatedTask[];
     try {
       evaluated = await evaluate(model, {
         ...options,
         concurrency,
+        programs,
         answered: folder?.answered,
         onAnswer: (answer) => folder?.add(answer),
         onProgress(progress) {
@@ -203,6 +238,7 @@ async function evaluation(flags: EvalFlags): Promise<void> {
         ? printableJson(JSON.stringify(results, null, 2))
         : resultLines(evaluated, results).join('\n');
       process.stdout.write(`${text}\n`);
+      if (flags.report !== undefined) await report([output as string], flags.report);
       if (flags.verbose) process.stderr.write(`rnd1: ${seconds(start)}\n`);
     } finally {
       await folder?.close();
@@ -214,6 +250,7 @@ async function evaluation(flags: EvalFlags): Promise<void> {
     throw error;
   } finally {
     await model.dispose();
+    await programs?.close();
   }
 }
 
@@ -227,11 +264,18 @@ async function comparison(folders: readonly string[], { tasks, json }: EvalFlags
   process.stdout.write(`${text}\n`);
 }
 
+async function report(folders: readonly string[], file: string): Promise<void> {
+  if (folders.length === 0)
+    throw new UsageError('--report needs folders of results, or --tasks and --output');
+  await replaceFile(file, await evaluationReport(folders));
+}
+
 /** What answers depend on, as plain JSON. */
 function configOf(
   model: DiffusionLM,
   { model: place, revision }: ModelFlags,
   { likelihood, generation, drawSeed = 0, ...options }: EvaluateOptions,
+  programs: ProgramRunner | undefined,
 ): Record<string, unknown> {
   const { info, config } = model;
   return {
@@ -252,6 +296,8 @@ function configOf(
     seed: String(drawSeed),
     likelihood,
     gen_kwargs: generation,
+    python: programs?.version ?? null,
+    sandbox: programs?.sandbox ?? null,
   };
 }
 

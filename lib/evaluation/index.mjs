@@ -6,6 +6,7 @@ export const {
   compareResults,
   estimateLikelihood,
   evaluate,
+  evaluationReport,
   greedyContinuation,
   harnessResults,
   harnessSamples,
@@ -14,5 +15,6 @@ export const {
   splitTokens,
   taskNames,
   EvaluationFolder,
+  ProgramRunner,
   PythonRandom,
 } = evaluation;

@@ -69,6 +69,8 @@ export interface EvaluationRequest {
   readonly continuations?: readonly string[];
   /** For tasks with written answers: the answer ends before the first of these. */
   readonly until?: readonly string[];
+  /** The answer is a program, which is run with `reference` behind it. */
+  readonly program?: true;
   /** For tasks with holes: the text with its holes. */
   readonly template?: Template;
   /** The index of the right choice, or the right answer as the harness reads it; null for tasks with holes. */
@@ -184,7 +186,8 @@ function answerOf(task: TaskDefinition, document: EvaluationDocument) {
   }
   if (task.kind === 'fill') return { template: task.template(document), target: null };
   const text = task.target(document);
-  return { until: task.until, target: renderedTarget(text), reference: targetText(text) };
+  const program = task.metric.name === 'pass_at_1' ? ({ program: true } as const) : {};
+  return { until: task.until, target: renderedTarget(text), reference: targetText(text), ...program };
 }
 
 /** An example with its answer. One without an answer is a question that nothing separates from the next. */

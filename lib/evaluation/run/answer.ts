@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import type { DiffusionLM, TextResult } from '../../index';
 import { RND1Error } from '../../support/errors';
 import { estimateLikelihood } from '../likelihood/estimate';
+import type { ProgramRunner } from '../programs/program-runner';
 import type { EvaluationRequest } from '../requests';
+import { cutAtStops } from '../scoring/filters';
 import { splitTokens } from '../split';
 import type { AnsweredDocument, TaskSettings } from './options';
 
@@ -44,7 +46,22 @@ async function answer(
     ...options,
     mode: 'completion',
   });
-  return { ...common, output: result.text, ...costOf(model, result) };
+  const cost = costOf(model, result);
+  if (!request.program) return { ...common, output: result.text, ...cost };
+  const { until = [], reference } = request;
+  const { passed } = await programsOf(request, settings).run(
+    `${cutAtStops(result.text, until)}\n${reference}`,
+  );
+  return { ...common, output: { text: result.text, passed }, ...cost };
+}
+
+/** @throws RND1Error `invalid_data` if nothing runs programs */
+export function programsOf({ task }: EvaluationRequest, { programs }: TaskSettings): ProgramRunner {
+  if (programs !== undefined) return programs;
+  throw new RND1Error(
+    'invalid_data',
+    `${task} runs programs that the model writes, which must be allowed: programs, or --allow-code-execution`,
+  );
 }
 
 async function likelihoodsOf(

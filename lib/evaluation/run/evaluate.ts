@@ -2,7 +2,7 @@ import type { DiffusionLM } from '../../index';
 import { buildRequests, type EvaluationRequest } from '../requests';
 import { type EvaluationScores, scoreOutputs } from '../scoring/scores';
 import type { TaskDefinition } from '../tasks/definition';
-import { answerRequest, promptHash } from './answer';
+import { answerRequest, programsOf, promptHash } from './answer';
 import {
   type AnsweredDocument,
   type EvaluateOptions,
@@ -43,6 +43,7 @@ export async function evaluate(model: DiffusionLM, options: EvaluateOptions): Pr
   const open: { request: EvaluationRequest; settings: TaskSettings }[] = [];
   for (const { requests, settings } of asked)
     for (const request of requests) {
+      if (request.program) programsOf(request, settings);
       const answer = known.get(keyOf(request));
       if (answer?.prompt === promptHash(request)) answers.set(keyOf(request), answer);
       else open.push({ request, settings });

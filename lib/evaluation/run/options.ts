@@ -9,6 +9,7 @@ import {
 } from '../../support/validate';
 import { isCausal } from '../likelihood/estimate';
 import { type LikelihoodOptions, readLikelihoodOptions } from '../likelihood/options';
+import type { ProgramRunner } from '../programs/program-runner';
 import type { BuildRequestsOptions } from '../requests';
 import type { EvaluationOutput } from '../scoring/scores';
 import type { TaskDefinition } from '../tasks/definition';
@@ -76,6 +77,8 @@ export interface EvaluateOptions
   readonly likelihood?: EvaluationLikelihood;
   /** How answers are written. @default greedy, and the model's own settings */
   readonly generation?: EvaluationGeneration;
+  /** Runs the programs that the model writes, which MBPP needs. @default none: such tasks are refused */
+  readonly programs?: ProgramRunner;
   /** Seed of masks and of sampled answers, together with what identifies the document. @default 0 */
   readonly drawSeed?: number | bigint;
   /** Documents that are answered at the same time: their canvases share forward passes. @default 32 */
@@ -101,6 +104,7 @@ const names: Readonly<Record<keyof EvaluateOptions, true>> = {
   preset: true,
   likelihood: true,
   generation: true,
+  programs: true,
   drawSeed: true,
   concurrency: true,
   answered: true,
@@ -125,6 +129,7 @@ export interface TaskSettings {
   readonly generation: EvaluationGeneration;
   /** Text before every prompt. */
   readonly beginning: string;
+  readonly programs: ProgramRunner | undefined;
   readonly drawSeed: number | bigint;
   readonly signal: AbortSignal | undefined;
 }
@@ -186,6 +191,7 @@ function taskSettings(
     requests: { data, prompts, shots: shots ?? published.shots, seed, limit, worldSize, version },
     likelihood,
     generation: { ...published.generation, ...generation },
+    programs: options.programs,
     beginning: preset !== undefined && presetBeginning(preset) ? beginningOf(model) : '',
     drawSeed:
       typeof drawSeed === 'bigint' ? drawSeed : integerOption('drawSeed', drawSeed, Number.MIN_SAFE_INTEGER),

@@ -1,5 +1,11 @@
-import type { EChartsOption, SeriesOption } from 'echarts';
-import { RND1Error } from '../../support/errors';
+import {
+  colours,
+  type EChartsOption,
+  gridColour,
+  type SeriesOption,
+  svgOf,
+  textColour,
+} from '../../support/charts';
 
 type Points = readonly (readonly [number, number])[];
 
@@ -23,59 +29,9 @@ export interface ChartStyle {
   readonly title: string;
 }
 
-/** Okabe and Ito's, which most people can tell apart, the darker ones first. */
-export const colours = [
-  '#0072b2',
-  '#d55e00',
-  '#009e73',
-  '#cc79a7',
-  '#e69f00',
-  '#56b4e9',
-  '#6a51a3',
-  '#444444',
-];
-const text = '#333333';
-const grid = '#e6e6e6';
-
 /** The SVG of a chart. */
 export function chartOf(runs: readonly ChartRun[], style: ChartStyle): string {
   return svgOf(optionOf(runs, style), style);
-}
-
-/** The SVG of any chart, always the same for the same options. */
-export function svgOf(
-  option: EChartsOption,
-  { width, height }: { readonly width: number; readonly height: number },
-): string {
-  const chart = library().init(null, null, { renderer: 'svg', ssr: true, width, height });
-  try {
-    chart.setOption(option);
-    return renamed(chart.renderToSVGString());
-  } finally {
-    chart.dispose();
-  }
-}
-
-/** Names count from 0: the library counts through all of its charts. */
-function renamed(svg: string): string {
-  const names = new Map<string, string>();
-  return svg.replaceAll(/\bzr\d+-(?:cls-|[a-z]+)\d+/g, (name) => {
-    if (!names.has(name)) names.set(name, `c${names.size}`);
-    return names.get(name) as string;
-  });
-}
-
-/** The optional package, loaded when it is needed. */
-function library(): typeof import('echarts') {
-  try {
-    return require('echarts') as typeof import('echarts');
-  } catch (error) {
-    throw new RND1Error(
-      'not_found',
-      'plots need the package echarts, which is not installed: npm install echarts',
-      { cause: error },
-    );
-  }
 }
 
 function optionOf(runs: readonly ChartRun[], style: ChartStyle): EChartsOption {
@@ -85,7 +41,7 @@ function optionOf(runs: readonly ChartRun[], style: ChartStyle): EChartsOption {
   return {
     animation: false,
     backgroundColor: '#ffffff',
-    textStyle: { fontFamily: 'system-ui, sans-serif', color: text },
+    textStyle: { fontFamily: 'system-ui, sans-serif', color: textColour },
     title: [
       ...(title === '' ? [] : [{ text: title, left: 'center', top: 10, textStyle: { fontSize: 16 } }]),
       {
@@ -114,7 +70,7 @@ function optionOf(runs: readonly ChartRun[], style: ChartStyle): EChartsOption {
       nameGap: 28,
       min: ({ min, max }) => (min < max / 10 ? 0 : min),
       max: 'dataMax',
-      axisLine: { show: true, lineStyle: { color: text } },
+      axisLine: { show: true, lineStyle: { color: textColour } },
       axisLabel: { formatter: x === 'step' ? separated : compact, showMaxLabel: true, hideOverlap: true },
       splitLine: { show: false },
     },
@@ -127,7 +83,7 @@ function optionOf(runs: readonly ChartRun[], style: ChartStyle): EChartsOption {
       nameTextStyle: { align: 'left', padding: [0, 0, 0, -24] },
       ...(logScale ? { logBase: decades(runs) > 2 ? 10 : 2 } : {}),
       axisLabel: { formatter: short },
-      splitLine: { lineStyle: { color: grid } },
+      splitLine: { lineStyle: { color: gridColour } },
     },
     series: runs.flatMap((run, i) => seriesOf(run, colours[i % colours.length] as string)),
   };

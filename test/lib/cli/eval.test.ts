@@ -90,13 +90,42 @@ test('two results are compared document by document', async () => {
   expect(pair).toMatchObject({ documents: 20, unpaired: 0, promptsDiffer: false, first: 1, better: 0 });
   expect(pair.worse).toBe(Math.round(20 * (1 - pair.second)));
   expect(pair.probability).toBeCloseTo(Math.min(1, 2 * 0.5 ** pair.worse));
+  const page = scratch('report.html');
+  expect(await rnd1(['eval', '--report', page, ...folders])).toEqual({ code: 0, stdout: '', stderr: '' });
+  expect(readFileSync(page, 'utf8')).toContain('<th>steps-16</th><th>steps-1</th>');
   for (const [args, message] of [
     [['--compare', folders[0] as string], '--compare takes two folders'],
     [['--tasks', 'nano', '--compare', ...folders], 'exclude each other'],
+    [['--report', page], '--report needs folders of results'],
+    [['--tasks', 'nano', '--report', page], '--report needs --output'],
+    [['--tasks', 'nano', ...folders], 'folders of results are for --compare and --report'],
   ] as const) {
     const { code, stderr } = await rnd1(['eval', ...args]);
     expect([code, stderr.includes(message)]).toEqual([2, true]);
   }
+});
+
+test('programs of the model are run only if that is allowed', async () => {
+  const docs = join(root, 'test', 'fixtures', 'evaluation', 'docs');
+  const task = ['--tasks', 'mbpp', '--shots', '0', '--data', docs, '--limit', '1', '--max-new-tokens', '4'];
+  const refused = await rnd1(['eval', ...task]);
+  expect(refused).toMatchObject({ code: 1, stdout: '' });
+  expect(refused.stderr).toMatch(
+    /^rnd1: mbpp runs programs that the model writes, .*--allow-code-execution\n$/,
+  );
+  const alone = await rnd1(['eval', ...task, '--sandbox', 'none']);
+  expect([alone.code, alone.stderr.includes('--sandbox needs --allow-code-execution')]).toEqual([2, true]);
+  const allowed = await rnd1(['eval', ...task, '--allow-code-execution', '--json', '--quiet']);
+  if (allowed.stderr.includes('programs cannot be run safely here')) {
+    process.stderr.write(`SKIPPED: ${allowed.stderr}`);
+    return;
+  }
+  const { results, config } = JSON.parse(allowed.stdout);
+  expect(results.mbpp).toMatchObject({ sample_len: 1, 'pass_at_1,none': 0 });
+  expect(config).toMatchObject({
+    python: expect.stringMatching(/^3\./),
+    sandbox: expect.stringMatching(/bwrap|unshare/),
+  });
 });
 
 test('a prompt that is too long for the model is named', async () => {

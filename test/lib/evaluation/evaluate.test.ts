@@ -19,6 +19,7 @@ import {
   evaluate,
   harnessResults,
   harnessSamples,
+  ProgramRunner,
   type TaskDefinition,
 } from '../../../lib/evaluation';
 import { makeGrid } from '../../../lib/evaluation/nano/grids';
@@ -192,6 +193,54 @@ test('a task of one’s own', async () => {
   const data = async () => [{ ask: 'What is 3+4?', right: 7 }];
   const [task] = await evaluate(model, { tasks: [own], data, generation: sums.generation });
   expect(task?.tasks.own).toMatchObject({ version: 7, metrics: { 'exact_match,number': { value: 1 } } });
+});
+
+describe('programs', () => {
+  const task: TaskDefinition = {
+    kind: 'generation',
+    name: 'programs',
+    version: 1,
+    documents: { repositories: ['me/programs'], config: 'main', split: 'test' },
+    examples: { type: 'fixed', examples: { samples: [] } },
+    shots: 0,
+    description: '',
+    targetDelimiter: '',
+    until: ['\n'],
+    filters: [{ name: 'none', pattern: null }],
+    metric: { name: 'pass_at_1' },
+    question: ({ ask }) => `Question: ${ask}\nAnswer: `,
+    exampleAnswer: () => '',
+    target: ({ tests }) => String(tests),
+  };
+  const data = async () => [
+    { ask: 'What is 3+4?', tests: 'assert True' },
+    { ask: 'What is 3+4?', tests: 'assert False' },
+  ];
+  const options = { tasks: [task], data, generation: sums.generation };
+
+  test('are refused unless something runs them', async () => {
+    await expect(evaluate(model, options)).rejects.toThrow(
+      'programs runs programs that the model writes, which must be allowed',
+    );
+  });
+
+  test('are run with their tests behind them', async () => {
+    const programs = await ProgramRunner.open().catch((error: Error) => {
+      process.stderr.write(`SKIPPED: running programs: ${error.message}\n`);
+      return undefined;
+    });
+    if (programs === undefined) return;
+    try {
+      const [evaluated] = await evaluate(model, { ...options, programs });
+      expect(evaluated?.answers.map(({ output }) => output)).toEqual([
+        { text: '7', passed: true },
+        { text: '7', passed: false },
+      ]);
+      expect(evaluated?.tasks.programs?.metrics['pass_at_1,none']?.value).toBe(0.5);
+    } finally {
+      await programs.close();
+    }
+  });
 });
 
 test('wrong options are refused before anything is computed', async () => {
