@@ -155,12 +155,12 @@ describe('TypeScript imports', () => {
       expect(below.filter((each) => order.indexOf(each) >= order.indexOf(room))).toEqual([]);
   });
 
-  test('of the command line only serve and batch import the server', () => {
+  test('of the command line only serve and the answers of lines import the server', () => {
     const users = imports.filter(
       ({ file, target }) => file.startsWith('lib/cli/') && roomOf(target) === 'server',
     );
     expect(users.length).toBeGreaterThan(0);
-    expect(outside(/^lib\/cli\/(serve|batch)\.ts$/, users)).toEqual([]);
+    expect(outside(/^lib\/cli\/(serve|line-server)\.ts$/, users)).toEqual([]);
   });
 
   test('lib imports nothing but itself, the contract and package.json', () => {
@@ -176,10 +176,12 @@ describe('TypeScript imports', () => {
     '@huggingface/hub': /^lib\/hub\//,
     '@huggingface/tokenizers': /^lib\/checkpoint\/tokenizer\/parts\.ts$/,
     '@sinclair/typebox': /^lib\/server\//,
+    bullmq: /^lib\/batch\/queue\//,
     bindings: /^lib\/runtime\/binding\.ts$/,
     commander: /^lib\/cli\//,
     echarts: /^lib\/support\/charts\.ts$/,
     fastify: /^lib\/server\//,
+    ioredis: /^lib\/batch\/queue\/redis\.ts$|^lib\/batch\/queue\/line-queue\.ts$/,
     hyparquet: /^lib\/evaluation\/data\/parquet\.ts$/,
     'prom-client': /^lib\/server\//,
     undici: /^lib\/hub\//,

@@ -38,6 +38,7 @@ const elsewhere: Record<string, string> = {
   'npm run build': 'before every npm test',
   'npm run clean': 'would take the addon away from the other tests',
   'npm run test:browser': '.ci/run, where a browser is',
+  'npm run test:chaos': '.ci/run, where a server of Redis is',
   'npm run package': 'test/packages, and .ci/run',
   'npm run docs': '.ci/run, as docs:check',
   'npx jest test/lib': 'npm test',

@@ -9,6 +9,9 @@ export interface Attempts {
   readonly pause: number;
 }
 
+/** Milliseconds before a line that failed is answered again. */
+export const pauseBetweenAttempts = 1000;
+
 const longestPause = 60_000;
 const busy = 429;
 

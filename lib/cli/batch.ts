@@ -1,39 +1,46 @@
 import type { Command } from 'commander';
-import { withAttempts } from '../batch/attempts';
-import { longestLine } from '../batch/json-lines';
+import { pauseBetweenAttempts as pause, withAttempts } from '../batch/attempts';
 import type { Answer } from '../batch/outcome';
+import { LineQueue } from '../batch/queue/line-queue';
 import { Batch, type BatchProgress } from '../batch/run';
-import type { DiffusionLM } from '../index';
 import { printableName } from '../support/printable';
 import { BatchBar } from './batch-bar';
-import { integer, type TemplateOption, templateOption } from './input';
+import { integer, templateOption } from './input';
 import { Interrupted, Interruption } from './interrupt';
-import { loadModel, seconds } from './loading';
+import { type LineServerFlags, withLineServer } from './line-server';
+import { seconds } from './loading';
 import {
   addModelOptions,
   chatTemplateOption,
-  type ModelFlags,
+  defaultQueue,
+  excludes,
   maxCanvasOption,
   maxRowsOption,
   promptTimeoutOption,
+  queueNameOption,
+  queueOption,
+  requires,
   verboseHelp,
 } from './options';
 
-interface BatchFlags extends ModelFlags {
+interface BatchFlags extends Omit<LineServerFlags, 'maxRunning'> {
   readonly unordered?: boolean;
-  readonly name?: string;
   readonly chatTemplate?: string;
-  readonly maxRunning: number;
-  readonly maxRowsPerStep?: number;
-  readonly maxCanvasTokens?: number;
-  readonly promptTimeout?: number;
-  readonly attempts: number;
-  readonly quiet?: boolean;
-  readonly verbose?: boolean;
+  readonly maxRunning?: number;
+  readonly attempts?: number;
+  readonly queue?: string;
+  readonly queueName?: string;
+  readonly chunk?: number;
 }
 
-/** Milliseconds before a line that failed is answered again. */
-const pause = 1000;
+/** Canvases that are denoised at the same time, and lines that wait for workers. */
+const running = { here: 64, queued: 1024 };
+
+/** Flags of what answers lines, which are the workers' with --queue. */
+const workersFlags = [
+  ...['name', 'chatTemplate', 'maxRowsPerStep', 'maxCanvasTokens', 'promptTimeout', 'attempts'],
+  ...['model', 'device', 'dtype', 'threads', 'mmap', 'maxCacheBytes', 'revision', 'cacheDir', 'token'],
+];
 
 const manual = `
 Files:
@@ -47,6 +54,12 @@ Files:
   "request_id", "body"}, "error"}. A request that fails is a line with its
   error, and the others go on. The same line always gives the same bytes:
   without a seed, its seed is made of its custom_id, and \`created\` is 0.
+
+Several hosts:
+  With --queue the lines are answered by \`rnd1 worker\` on as many hosts as there
+  are, by way of a server of Redis or Valkey; no model is loaded here. Lines
+  travel in chunks whose canvases share forward passes. Needs the packages
+  bullmq and ioredis: npm install bullmq ioredis.
 
 After an interruption:
   The same command goes on where the output ends, also after kill -9 or a power
@@ -72,24 +85,33 @@ export function addBatch(program: Command): void {
     .option('--unordered', 'write each answer as soon as it is there, not in the order of the requests')
     .option(
       '--attempts <count>',
-      'how often a request is tried that runs out of memory or fails in the model',
+      'how often a request is tried that runs out of memory or fails in the model (default: 3)',
       integer(1),
-      3,
     )
     .option('--name <name>', 'model name in requests (default: its folder or its name on the hub)')
     .option(...chatTemplateOption)
-    .option('--max-running <count>', 'canvases denoised at the same time', integer(1), 64)
+    .option(
+      '--max-running <count>',
+      `canvases denoised at the same time (default: ${running.here}; with --queue ${running.queued} that wait for workers)`,
+      integer(1),
+    )
     .option(...maxRowsOption)
     .option(...maxCanvasOption)
     .option(...promptTimeoutOption)
     .option('-q, --quiet', 'print nothing but errors')
     .option('--verbose', verboseHelp);
+  command
+    .optionsGroup('Workers:')
+    .option(...queueOption)
+    .option(...queueNameOption)
+    .option('--chunk <count>', 'lines that one worker answers at the same time (default: 16)', integer(1));
   addModelOptions(command);
   command.addHelpText('after', manual).action(batch);
 }
 
 async function batch(input: string, output: string, flags: BatchFlags): Promise<void> {
-  const chatTemplate = await templateOption(flags.chatTemplate);
+  if (flags.queue === undefined) requires(flags, '--queue', ['queueName', 'chunk']);
+  else excludes(flags, '--queue', workersFlags);
   using interruption = new Interruption();
   const { signal } = interruption;
   const bar = flags.quiet ? null : new BatchBar(process.stderr);
@@ -101,13 +123,12 @@ async function batch(input: string, output: string, flags: BatchFlags): Promise<
   let { progress } = files;
   try {
     if (progress.done < progress.total) {
-      await withServer(flags, chatTemplate, signal, async (answer) => {
+      await withAnswers(flags, signal, async (answer, canvases) => {
         const onProgress = (each: BatchProgress) => {
           progress = each;
           bar?.update(each);
         };
-        const { maxRunning: canvases, attempts } = flags;
-        await files.run({ answer: withAttempts(answer, { attempts, pause }), canvases, signal, onProgress });
+        await files.run({ answer, canvases, signal, onProgress });
       }).finally(() => bar?.close());
     }
   } catch (error) {
@@ -121,39 +142,22 @@ async function batch(input: string, output: string, flags: BatchFlags): Promise<
   if (!flags.quiet) process.stdout.write(`${printableName(output)}: ${summary(progress, start)}\n`);
 }
 
-/** Loads the model and gives `work` what answers a line: the routes of a server that does not listen. */
-async function withServer(
+/** Gives `work` what answers a line, here or on other hosts, and how many it may ask for at the same time. */
+async function withAnswers(
   flags: BatchFlags,
-  chatTemplate: TemplateOption,
   signal: AbortSignal,
-  work: (answer: Answer) => Promise<void>,
+  work: (answer: Answer, canvases: number) => Promise<void>,
 ): Promise<void> {
-  const model: DiffusionLM = await loadModel(flags, signal);
-  try {
-    // Loaded here, so that other commands start without the HTTP dependencies.
-    const { createServer } = require('../server') as typeof import('../server');
-    const { lineAnswers } = require('../server/batch-lines') as typeof import('../server/batch-lines');
-    const { name, maxRunning, maxCanvasTokens } = flags;
-    const server = await createServer(model, {
-      modelName: name,
-      chatTemplate,
-      page: false,
-      maxRunning,
-      maxQueued: maxRunning,
-      // There is one client.
-      maxPerClient: 2 * maxRunning,
-      maxBodyBytes: longestLine,
-      maxCanvasTokens,
-      shutdownTimeout: 0,
-    });
-    try {
-      await work(lineAnswers(server.app, ''));
-    } finally {
-      await server.close();
-    }
-  } finally {
-    await model.dispose();
+  const { queue: url, queueName: name = defaultQueue, chunk = 16 } = flags;
+  if (url !== undefined) {
+    const queue = await LineQueue.open({ url, name, chunk });
+    return work(queue.answer, flags.maxRunning ?? running.queued).finally(() => queue.close());
   }
+  const { maxRunning = running.here, attempts = 3 } = flags;
+  const chatTemplate = await templateOption(flags.chatTemplate);
+  return withLineServer({ ...flags, maxRunning }, chatTemplate, signal, (answer) =>
+    work(withAttempts(answer, { attempts, pause }), maxRunning),
+  );
 }
 
 /** `1,204 of 2,000 lines are answered; the same command goes on` */

@@ -13,7 +13,7 @@ import {
   type Sandbox,
 } from '../evaluation';
 import type { DiffusionLM } from '../index';
-import { printableJson } from '../support/printable';
+import { printableJson, printableName } from '../support/printable';
 import { replaceFile } from '../support/write-files';
 import { EvalBar, pairedLines, resultLines } from './eval-view';
 import { integer, number, UsageError } from './input';
@@ -63,8 +63,8 @@ Tasks:
   versions. Parts of groups (mmlu_anatomy) and older versions (race-v2) have
   names of their own. mbpp runs programs that the model writes: in a sandbox
   without network, with limits on time, memory, processes and files, and only
-  with --allow-code-execution. nano is what the embedded model has learned, and needs no
-  data: nano_add, nano_sort, nano_sudoku_6x6 and others.
+  with --allow-code-execution. nano is what the embedded model has learned, and
+  needs no data: nano_add, nano_sort, nano_sudoku_6x6 and others.
   Choices are compared by their likelihoods, of which masked-diffusion models
   have estimates: --estimator, --mc, --mc-batch, --cfg. Written answers are
   greedy unless a temperature is given: see Denoising.
@@ -268,6 +268,7 @@ async function report(folders: readonly string[], file: string): Promise<void> {
   if (folders.length === 0)
     throw new UsageError('--report needs folders of results, or --tasks and --output');
   await replaceFile(file, await evaluationReport(folders));
+  process.stdout.write(`${printableName(file)}: report on ${folders.map(printableName).join(', ')}\n`);
 }
 
 /** What answers depend on, as plain JSON. */

@@ -18,6 +18,7 @@ import { addRemove } from './remove';
 import { addServe } from './serve';
 import { addTokenize } from './tokenize';
 import { addTrain } from './train';
+import { addWorker } from './worker';
 
 const { version } = require('../../package.json') as { version: string };
 
@@ -69,6 +70,7 @@ export function createProgram(): Command {
     addFill,
     addServe,
     addBatch,
+    addWorker,
     addInspect,
     addDownload,
     addList,

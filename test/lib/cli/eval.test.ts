@@ -91,7 +91,8 @@ test('two results are compared document by document', async () => {
   expect(pair.worse).toBe(Math.round(20 * (1 - pair.second)));
   expect(pair.probability).toBeCloseTo(Math.min(1, 2 * 0.5 ** pair.worse));
   const page = scratch('report.html');
-  expect(await rnd1(['eval', '--report', page, ...folders])).toEqual({ code: 0, stdout: '', stderr: '' });
+  const report = await rnd1(['eval', '--report', page, ...folders]);
+  expect(report).toEqual({ code: 0, stdout: `${page}: report on ${folders.join(', ')}\n`, stderr: '' });
   expect(readFileSync(page, 'utf8')).toContain('<th>steps-16</th><th>steps-1</th>');
   for (const [args, message] of [
     [['--compare', folders[0] as string], '--compare takes two folders'],

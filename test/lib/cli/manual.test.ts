@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { completeCommand } from '../../../lib/cli/completion';
 import { createProgram } from '../../../lib/cli/program';
 import { instructTwin } from '../../support/instruct-twin';
+import { RedisServer, redisProgram } from '../../support/redis';
 import { LocalHub } from '../hub/local-hub';
 import { shardedNano } from '../hub/sharded-nano';
 import { rnd1, root, start } from './rnd1';
@@ -57,9 +58,16 @@ test.each(commands)('%s has a manual of options, output, exit codes and examples
 describe('the examples of the manuals run', () => {
   let folder = '';
   let hub: LocalHub;
+  let queue: RedisServer | null = null;
+  const exampleQueue = 'redis://127.0.0.1:6379';
 
   beforeAll(async () => {
     hub = await LocalHub.start();
+    if (redisProgram === null)
+      process.stderr.write(
+        'SKIPPED: examples with a queue; there is neither redis-server nor valkey-server\n',
+      );
+    else queue = await RedisServer.start();
     // Stand-ins for large models, cached in advance because a download would print its progress.
     hub.add('radicalnumerics/RND1-Base-0910', shardedNano());
     hub.add('inclusionAI/LLaDA-MoE-7B-A1B-Instruct', instructTwin());
@@ -85,6 +93,7 @@ describe('the examples of the manuals run', () => {
   });
   afterAll(async () => {
     await hub.close();
+    await queue?.stop();
     rmSync(folder, { recursive: true, force: true });
   });
 
@@ -106,11 +115,16 @@ describe('the examples of the manuals run', () => {
     // Removes the logs of a server and the lines of --verbose.
     const unexpected = (stderr: string) =>
       stderr.replace(
-        /^(\{.*\}|step .*|rnd1: (model|tokenizer|device|why there|weights|loading): .+|rnd1: \d+ tokens in .+)\n/gm,
+        /^(\{.*\}|step .*|rnd1: (model|tokenizer|device|why there|weights|loading): .+|rnd1: \d+ tokens in .+|rnd1: waiting for lines of .+)\n/gm,
         '',
       );
     for (const example of examples) {
-      const outcome = await start('bash', ['-c', example], {
+      const needsQueue = example.includes(exampleQueue);
+      if (needsQueue && queue === null) continue;
+      const here = example
+        .replace(exampleQueue, queue?.url ?? '')
+        .replace('--exit-when-idle 60', '--exit-when-idle 1');
+      const outcome = await start('bash', ['-c', here], {
         cwd: folder,
         env,
         onOutput: (stdout, kill) => {
