@@ -208,7 +208,7 @@ async function evaluation(folders: readonly string[], flags: EvalFlags): Promise
   const { signal } = interruption;
   const { python, sandbox } = flags;
   if (!flags.allowCodeExecution) requires(flags, '--allow-code-execution', ['python', 'sandbox']);
-  const programs = flags.allowCodeExecution
+  await using programs = flags.allowCodeExecution
     ? await ProgramRunner.open(given({ python, sandbox }))
     : undefined;
   const model = await loadModel(flags, signal);
@@ -250,7 +250,6 @@ async function evaluation(folders: readonly string[], flags: EvalFlags): Promise
     throw error;
   } finally {
     await model.dispose();
-    await programs?.close();
   }
 }
 

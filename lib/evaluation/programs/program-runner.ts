@@ -106,6 +106,11 @@ export class ProgramRunner {
   async close(): Promise<void> {
     await rm(this.folder, { recursive: true, force: true });
   }
+
+  /** `close`, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
 }
 
 interface Execution {
