@@ -22,7 +22,7 @@ import {
 } from './support/objectives';
 import { checkpoints, finish } from './support/runs';
 import { kept, nano, startingModel, studyArguments } from './support/study';
-import { type StudyFiles, type StudySizes, writeStudyFiles } from './support/study-data';
+import { type StudyFiles, type StudySizes, studyFacts, writeStudyFiles } from './support/study-data';
 import { canvasLength } from './support/texts';
 
 const beta2 = 0.95;
@@ -122,7 +122,7 @@ class Seed {
     private readonly seed: number,
     private readonly plan: Plan,
   ) {
-    this.#files = writeStudyFiles(join(folder, 'data'), plan, seed);
+    this.#files = writeStudyFiles(join(folder, 'data'), plan, studyFacts(plan, seed), seed);
   }
 
   /** A run of each objective, the second from the first one's end. */

@@ -14,7 +14,13 @@ import { type Arm, armFolder, armName, arms } from './support/arms';
 import { askFolder, factQuestions, skillQuestions } from './support/questions';
 import { checkpoints, finish, lossesOfRun, type RunCheckpoint } from './support/runs';
 import { kept, startingModel, studyArguments } from './support/study';
-import { type StudyFiles, type StudySizes, studyFacts, writeStudyFiles } from './support/study-data';
+import {
+  type StudyFacts,
+  type StudyFiles,
+  type StudySizes,
+  studyFacts,
+  writeStudyFiles,
+} from './support/study-data';
 import { canvasLength, type Fact } from './support/texts';
 
 /** How much is trained and measured. */
@@ -115,6 +121,7 @@ async function main(): Promise<void> {
 
 /** The runs of one seed: of the model, of data and of masks. */
 class Seed {
+  readonly #facts: StudyFacts;
   readonly #files: StudyFiles;
 
   constructor(
@@ -122,13 +129,14 @@ class Seed {
     private readonly seed: number,
     private readonly plan: Plan,
   ) {
-    this.#files = writeStudyFiles(join(folder, 'data'), plan, seed);
+    this.#facts = studyFacts(plan, seed);
+    this.#files = writeStudyFiles(join(folder, 'data'), plan, this.#facts, seed);
   }
 
   async run(): Promise<SeedResult> {
     const { seed, plan } = this;
     const pretrained = await this.#pretrain();
-    const facts = studyFacts(plan, seed);
+    const facts = this.#facts;
     const shares = await askFolder(pretrained, {
       kept: factQuestions(facts.kept.slice(0, plan.asked), 'all'),
       lost: factQuestions(facts.lost.slice(0, plan.asked), 'all'),
@@ -197,7 +205,7 @@ class Seed {
   }
 
   async #measure(run: string, { step, folder }: RunCheckpoint): Promise<Point> {
-    const facts = studyFacts(this.plan, this.seed);
+    const facts = this.#facts;
     const [askedKept, askedLost] = [facts.kept, facts.lost].map((each) => each.slice(0, this.plan.asked)) as [
       Fact[],
       Fact[],
@@ -245,7 +253,7 @@ class Seed {
       schedule: { kind: 'constant', warmup: 0.05 },
       randomLength: 0,
     });
-    const { lost, fresh } = studyFacts(plan, this.seed);
+    const { lost, fresh } = this.#facts;
     const questions = {
       lost: factQuestions(lost.slice(0, plan.again), 'one'),
       fresh: factQuestions(fresh, 'one'),

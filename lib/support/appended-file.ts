@@ -2,7 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { readLines } from './json-lines';
 import { writing } from './write-files';
 
-/** Far more than a line of metrics has, in bytes. */
+/** Far more than a record has, in bytes. */
 const lineLimit = 16_000_000;
 
 /** A file that grows by whole records. */
@@ -59,9 +59,9 @@ export class AppendedFile {
 }
 
 /**
- * Lines of a metrics file in order, each with whether it ends with a newline: the last one may be torn.
+ * Lines of a file of records in order, each with whether it ends with a newline: the last one may be torn.
  *
- * @throws RND1Error `io` if it cannot be read; `invalid_data` for lines that are too long to be metrics
+ * @throws RND1Error `io` if it cannot be read; `invalid_data` for lines that are too long to be records
  */
 export async function* linesOf(
   path: string,

@@ -43,8 +43,12 @@ export interface StudyFiles {
   readonly again: string;
 }
 
-export function writeStudyFiles(folder: string, sizes: StudySizes, seed: number): StudyFiles {
-  const { kept, lost, fresh } = studyFacts(sizes, seed);
+export function writeStudyFiles(
+  folder: string,
+  sizes: StudySizes,
+  { kept, lost, fresh }: StudyFacts,
+  seed: number,
+): StudyFiles {
   mkdirSync(folder, { recursive: true });
   const write = (name: string, canvases: number, number: number, next: (random: Random) => string) => {
     const path = join(folder, `${name}.bin`);

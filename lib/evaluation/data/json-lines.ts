@@ -29,16 +29,16 @@ function parse(line: string, place: string): unknown {
   }
 }
 
+/** The contents of a file. @throws RND1Error `io` */
+export async function readBytes(path: string): Promise<Buffer> {
+  return readFile(path).catch((error: Error) => {
+    throw new RND1Error('io', `${printableName(path)} cannot be read: ${error.message}`, { cause: error });
+  });
+}
+
 /** The text of a file in UTF-8. @throws RND1Error `io`, or `invalid_data` for other bytes */
 export async function readText(path: string): Promise<string> {
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(path);
-  } catch (error) {
-    throw new RND1Error('io', `${printableName(path)} cannot be read: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
+  const bytes = await readBytes(path);
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { RND1Error } from '../../support/errors';
 import { printableName } from '../../support/printable';
 import type { EvaluationDocument } from '../tasks/definition';
+import { readBytes } from './json-lines';
 
 /**
  * Reads the rows of a Parquet file, as the hub holds data sets. Integers of 64 bits become numbers.
@@ -9,14 +9,7 @@ import type { EvaluationDocument } from '../tasks/definition';
  * @throws RND1Error `io`, or `invalid_data` naming the file
  */
 export async function readParquet(path: string): Promise<EvaluationDocument[]> {
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(path);
-  } catch (error) {
-    throw new RND1Error('io', `${printableName(path)} cannot be read: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
+  const bytes = await readBytes(path);
   const { parquetReadObjects } = await import('hyparquet');
   const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
   try {

@@ -3,6 +3,15 @@ import type { Calibration } from './calibration';
 
 const width = 760;
 const axis = { axisLine: { show: true, lineStyle: { color: textColour } }, splitLine: { show: false } };
+const rightAxis = {
+  type: 'value' as const,
+  name: '% right',
+  min: 0,
+  max: 100,
+  splitLine: { lineStyle: { color: gridColour } },
+};
+/** A name below the axis. */
+const below = { nameLocation: 'middle' as const, nameGap: 28 };
 const common = {
   animation: false,
   backgroundColor: '#ffffff',
@@ -70,18 +79,11 @@ export function speedSvg(
     xAxis: {
       type: 'value',
       name: 'tokens per forward pass',
-      nameLocation: 'middle',
-      nameGap: 28,
+      ...below,
       min: 0,
       ...axis,
     },
-    yAxis: {
-      type: 'value',
-      name: '% right',
-      min: 0,
-      max: 100,
-      splitLine: { lineStyle: { color: gridColour } },
-    },
+    yAxis: rightAxis,
     series: series.map(({ name, points }, i) => ({
       type: 'scatter',
       name,
@@ -112,19 +114,12 @@ export function calibrationSvg(
     xAxis: {
       type: 'value',
       name: 'probability of the choice, %',
-      nameLocation: 'middle',
-      nameGap: 28,
+      ...below,
       min: 0,
       max: 100,
       ...axis,
     },
-    yAxis: {
-      type: 'value',
-      name: '% right',
-      min: 0,
-      max: 100,
-      splitLine: { lineStyle: { color: gridColour } },
-    },
+    yAxis: rightAxis,
     series: [
       {
         type: 'line',

@@ -1,9 +1,9 @@
-import { readdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { RND1Error } from '../../support/errors';
 import { printableName } from '../../support/printable';
-import { readJsonLines } from '../data/json-lines';
+import { readJsonLines, readText } from '../data/json-lines';
 import type { HarnessResults } from '../run/results';
+import { sampledTasks, samplesPath } from '../run/samples';
 import type { EvaluationDocument } from '../tasks/definition';
 
 /** A folder of results, as it was written. */
@@ -15,21 +15,13 @@ export interface ReadResults {
   readonly samples: ReadonlyMap<string, readonly EvaluationDocument[]>;
 }
 
-const samplesName = /^samples_(.+)\.jsonl$/;
-
 /** @throws RND1Error `io`, `invalid_data` for a results.json that is not one */
 export async function readResults(folder: string): Promise<ReadResults> {
   const path = join(folder, 'results.json');
-  const cannot = (error: Error) =>
-    new RND1Error('io', `${printableName(path)} cannot be read: ${error.message}`, { cause: error });
-  const text = await readFile(path, 'utf8').catch((error: Error) => {
-    throw cannot(error);
-  });
+  const text = await readText(path);
   const samples = new Map<string, readonly EvaluationDocument[]>();
-  for (const entry of (await readdir(folder)).sort()) {
-    const task = samplesName.exec(entry)?.[1];
-    if (task !== undefined) samples.set(task, await readJsonLines(join(folder, entry)));
-  }
+  for (const task of await sampledTasks(folder))
+    samples.set(task, await readJsonLines(samplesPath(folder, task)));
   return { name: basename(resolve(folder)), results: parsed(text, path), samples };
 }
 

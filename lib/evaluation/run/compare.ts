@@ -1,10 +1,9 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { RND1Error } from '../../support/errors';
 import { printableName } from '../../support/printable';
 import { readJsonLines } from '../data/json-lines';
 import { estimateMean } from '../scoring/aggregates';
 import type { EvaluationDocument } from '../tasks/definition';
+import { sampledTasks, samplesPath } from './samples';
 
 /** Two results of a task, document by document. */
 export interface PairedScores {
@@ -39,15 +38,13 @@ export interface PairedScores {
   readonly probability: number;
 }
 
-const samplesName = /^samples_(.+)\.jsonl$/;
-
 /**
  * Compares two folders of results, document by document: far smaller differences are significant than between two means.
  *
  * @throws RND1Error `io`, `invalid_data` if they have no task in common or a file is no file of samples
  */
 export async function compareResults(first: string, second: string): Promise<PairedScores[]> {
-  const [names, others] = [await tasksOf(first), await tasksOf(second)];
+  const [names, others] = [await sampledTasks(first), await sampledTasks(second)];
   const common = names.filter((name) => others.includes(name));
   if (common.length === 0)
     throw new RND1Error(
@@ -69,15 +66,8 @@ interface Sample {
   readonly scores: Readonly<Record<string, number>>;
 }
 
-async function tasksOf(folder: string): Promise<string[]> {
-  const entries = await readdir(folder).catch((error: Error) => {
-    throw new RND1Error('io', `${printableName(folder)} cannot be read: ${error.message}`, { cause: error });
-  });
-  return entries.flatMap((entry) => samplesName.exec(entry)?.[1] ?? []).sort();
-}
-
 async function samplesOf(folder: string, task: string): Promise<Sample[]> {
-  const path = join(folder, `samples_${task}.jsonl`);
+  const path = samplesPath(folder, task);
   return (await readJsonLines(path)).map((line, i) =>
     sampleOf(line, `${printableName(path)}, line ${i + 1}`),
   );

@@ -9,6 +9,7 @@ import { replaceFile } from '../../support/write-files';
 import type { EvaluatedTask } from './evaluate';
 import type { AnsweredDocument } from './options';
 import { type EvaluationConfig, type HarnessResults, harnessResults, harnessSamples } from './results';
+import { samplesPath } from './samples';
 
 /**
  * A folder of results: `config.json`, `answers.jsonl` with a line for each document as it is answered, and, at the end,
@@ -66,7 +67,7 @@ export class EvaluationFolder {
           documents: places.map((i) => task.documents[i]),
         } as EvaluatedTask;
         const lines = harnessSamples(part).map((sample) => `${JSON.stringify(sample)}\n`);
-        await replaceFile(join(this.path, `samples_${name}.jsonl`), lines.join(''));
+        await replaceFile(samplesPath(this.path, name), lines.join(''));
       }
     await replaceFile(join(this.path, 'results.json'), jsonText(results));
     return results;

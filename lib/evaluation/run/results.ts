@@ -98,12 +98,14 @@ export function harnessSamples({ requests, documents }: EvaluatedTask): Record<s
   });
 }
 
-function argumentsOf({ context, continuations, until, template }: EvaluationRequest) {
-  const [each] = [
-    continuations?.map((continuation) => ({ arg_0: context, arg_1: continuation })) ??
-      (template === undefined ? [{ arg_0: context, arg_1: { until } }] : [{ arg_0: template }]),
-  ];
-  return Object.fromEntries(each.map((value, i) => [`gen_args_${i}`, value]));
+function argumentsOf(request: EvaluationRequest) {
+  return Object.fromEntries(askedOf(request).map((value, i) => [`gen_args_${i}`, value]));
+}
+
+function askedOf({ context, continuations, until, template }: EvaluationRequest): object[] {
+  if (continuations !== undefined) return continuations.map((each) => ({ arg_0: context, arg_1: each }));
+  if (template !== undefined) return [{ arg_0: template }];
+  return [{ arg_0: context, arg_1: { until } }];
 }
 
 /** Of choices their likelihoods, with false for the greedy check that is not made. */
