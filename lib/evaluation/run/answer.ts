@@ -17,9 +17,10 @@ export async function answerRequest(
   model: DiffusionLM,
   request: EvaluationRequest,
   settings: TaskSettings,
+  signal: AbortSignal,
 ): Promise<AnsweredDocument> {
   try {
-    return await answer(model, request, settings);
+    return await answer(model, request, settings, signal);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new RangeError(`document ${request.docId} of ${request.task}: ${error.message}`, { cause: error });
@@ -30,13 +31,14 @@ async function answer(
   model: DiffusionLM,
   request: EvaluationRequest,
   settings: TaskSettings,
+  signal: AbortSignal,
 ): Promise<AnsweredDocument> {
   const { task, docId } = request;
   const common = { task, docId, prompt: promptHash(request) };
   if (request.continuations !== undefined)
-    return { ...common, ...(await likelihoodsOf(model, request, request.continuations, settings)) };
+    return { ...common, ...(await likelihoodsOf(model, request, request.continuations, settings, signal)) };
   const seed = seedOf(settings.drawSeed, task, docId);
-  const options = { ...settings.generation, seed, signal: settings.signal };
+  const options = { ...settings.generation, seed, signal };
   if (request.template !== undefined) {
     const { maxNewTokens: _, addEos: __, reserveEnd: ___, ...filling } = options;
     const result = await model.fill(request.template, filling);
@@ -68,7 +70,8 @@ async function likelihoodsOf(
   model: DiffusionLM,
   { task, docId, context }: EvaluationRequest,
   continuations: readonly string[],
-  { likelihood, beginning, drawSeed, signal }: TaskSettings,
+  { likelihood, beginning, drawSeed }: TaskSettings,
+  signal: AbortSignal,
 ) {
   const { tokenizer } = model;
   if (tokenizer === null)
@@ -89,7 +92,7 @@ async function likelihoodsOf(
       target: tokens.continuation,
       ...(end === undefined ? {} : { suffix: [end] }),
       seed: seedOf(drawSeed, task, docId, choice),
-      ...(signal === undefined ? {} : { signal }),
+      signal,
     });
     output.push(estimate.value);
     standardErrors.push(estimate.standardError);

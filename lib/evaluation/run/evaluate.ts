@@ -1,4 +1,5 @@
 import type { DiffusionLM } from '../../index';
+import { forEachOf } from '../../support/for-each-of';
 import { buildRequests, type EvaluationRequest } from '../requests';
 import { type EvaluationScores, scoreOutputs } from '../scoring/scores';
 import type { TaskDefinition } from '../tasks/definition';
@@ -51,8 +52,8 @@ export async function evaluate(model: DiffusionLM, options: EvaluateOptions): Pr
   const total = answers.size + open.length;
   const progress = { total, known: answers.size };
   onProgress({ ...progress, done: answers.size });
-  await inParallel(open, concurrency, signal, async ({ request, settings }) => {
-    const answer = await answerRequest(model, request, settings);
+  await forEachOf(open, concurrency, signal, async ({ request, settings }, signal) => {
+    const answer = await answerRequest(model, request, settings, signal);
     answers.set(keyOf(request), answer);
     const done = answers.size;
     await onAnswer(answer);
@@ -85,31 +86,4 @@ function refuseRepeated(lists: readonly (readonly EvaluationRequest[])[]): void 
     for (const name of names) if (seen.has(name)) throw new RangeError(`tasks has ${name} twice`);
     for (const name of names) seen.add(name);
   }
-}
-
-/** `work` on all items, some at a time; after a failure nothing more is begun, and it is thrown when all have ended. */
-async function inParallel<T>(
-  items: readonly T[],
-  concurrency: number,
-  signal: AbortSignal | undefined,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  let next = 0;
-  let failed = false;
-  const worker = async () => {
-    while (next < items.length && !failed) {
-      const item = items[next++] as T;
-      try {
-        signal?.throwIfAborted();
-        await work(item);
-      } catch (error) {
-        failed = true;
-        throw error;
-      }
-    }
-  };
-  const all = Array.from({ length: Math.min(concurrency, items.length) }, worker);
-  const ended = await Promise.allSettled(all);
-  signal?.throwIfAborted();
-  for (const each of ended) if (each.status === 'rejected') throw each.reason;
 }

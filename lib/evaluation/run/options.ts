@@ -131,7 +131,6 @@ export interface TaskSettings {
   readonly beginning: string;
   readonly programs: ProgramRunner | undefined;
   readonly drawSeed: number | bigint;
-  readonly signal: AbortSignal | undefined;
 }
 
 /** Checked options. */
@@ -143,7 +142,7 @@ export interface EvaluateSettings {
   readonly answered: readonly AnsweredDocument[];
   readonly onAnswer: NonNullable<EvaluateOptions['onAnswer']>;
   readonly onProgress: NonNullable<EvaluateOptions['onProgress']>;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: AbortSignal;
 }
 
 /** @throws TypeError or RangeError naming the option */
@@ -163,7 +162,7 @@ export function readEvaluateOptions(model: DiffusionLM, options: EvaluateOptions
     answered,
     onAnswer: onAnswer ?? (() => {}),
     onProgress: onProgress ?? (() => {}),
-    signal: signalOption(given.signal),
+    signal: signalOption(given.signal) ?? new AbortController().signal,
   };
 }
 
@@ -195,7 +194,6 @@ function taskSettings(
     beginning: preset !== undefined && presetBeginning(preset) ? beginningOf(model) : '',
     drawSeed:
       typeof drawSeed === 'bigint' ? drawSeed : integerOption('drawSeed', drawSeed, Number.MIN_SAFE_INTEGER),
-    signal: signalOption(options.signal),
   };
 }
 
