@@ -1,5 +1,5 @@
 /**
- * Builds the native tests with assertions enabled: rnd1_tests, and rnd1_cuda_sim_tests, which runs the CUDA kernels on
+ * Builds the native tests: rnd1_tests, and rnd1_cuda_sim_tests, which runs the CUDA kernels on
  * a simulated GPU.
  *
  *     tsx scripts/native-tests.ts [--sanitize]   builds and runs them
@@ -7,18 +7,36 @@
  * --sanitize: only rnd1_tests, under AddressSanitizer and UBSan, which do not support the simulator's stacks.
  */
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildAddon } from './addon';
 import { BuildError, root, say } from './command';
 import { cudaBuild } from './cuda';
 import { buildNativePrograms, nativeProgramsUnavailable } from './native-programs';
 import { findProgram } from './toolchain';
 
-/** Without the usual NDEBUG, so that assertions are checked. */
-export const testSettings: readonly string[] = ['RND1_TESTS=ON', 'CMAKE_CXX_FLAGS_RELEASE=-O3'];
+export const testSettings: readonly string[] = ['RND1_TESTS=ON'];
 
 /** Builds only rnd1_tests, in the same folder as `buildNativeTests`. */
 export function buildCpuTests(): string {
-  const settings = [...testSettings, 'RND1_CUDA_SIM=ON', ...cudaBuild().settings];
-  return buildNativePrograms({ folder: 'build-tests', targets: ['rnd1_tests'], settings })[0] as string;
+  return buildNativePrograms({
+    folder: 'build-tests',
+    targets: ['rnd1_tests'],
+    settings: ordinarySettings(),
+  })[0] as string;
+}
+
+/** The addon's own objects are what is tested, if CMake built it. */
+function ordinarySettings(): string[] {
+  const built = existsSync(join(root, 'build', 'CMakeCache.txt'));
+  if (built) buildAddon({ nodeGyp: false });
+  const core = join(root, 'build', 'librnd1_core.a');
+  return [
+    ...testSettings,
+    'RND1_CUDA_SIM=ON',
+    `RND1_CORE=${built && existsSync(core) ? core : ''}`,
+    ...cudaBuild().settings,
+  ];
 }
 
 /**
@@ -31,7 +49,7 @@ export function buildNativeTests({ sanitize }: { sanitize: boolean }): string[] 
     return buildNativePrograms({
       folder: 'build-tests',
       targets: ['rnd1_tests', 'rnd1_cuda_sim_tests'],
-      settings: [...testSettings, 'RND1_CUDA_SIM=ON', ...cudaBuild().settings],
+      settings: ordinarySettings(),
     });
   }
   const clang = findProgram('clang++-16');

@@ -27,10 +27,11 @@ struct Copy {
 };
 
 struct Warp {
+  unsigned first = 0;    // fiber
   unsigned lanes = 0;    // lanes in the warp
   unsigned arrived = 0;  // at the current collective
   bool broken = false;   // a lane has returned
-  std::string kind;
+  const char* kind = nullptr;
   unsigned phase = 0;
   std::byte deposits[2][warpSize][collectiveBytes];
 };
@@ -43,17 +44,16 @@ struct Fiber {
   Warp* warp = nullptr;
   State state = State::ready;
   bool started = false;
-  ucontext_t start;
   jmp_buf resume;
   std::vector<Copy> open;
   std::vector<std::vector<Copy>> groups;
+  std::unique_ptr<std::byte[]> stack;
 };
 
 /** The running block. One at a time, on one host thread. */
 struct Machine {
   const std::function<void()>* kernel = nullptr;
   std::vector<std::unique_ptr<Fiber>> fibers;
-  std::vector<std::unique_ptr<std::byte[]>> stacks;
   std::vector<Warp> warps;
   std::vector<Fiber*> ready;
   Fiber* current = nullptr;
@@ -152,10 +152,12 @@ void prepareBlock(const Launch& launch) {
   const size_t threads = size_t{launch.block.x} * launch.block.y * launch.block.z;
   while (machine.fibers.size() < threads) {
     machine.fibers.push_back(std::make_unique<Fiber>());
-    machine.stacks.push_back(std::make_unique<std::byte[]>(stackBytes));
+    machine.fibers.back()->stack = std::make_unique<std::byte[]>(stackBytes);
   }
   machine.warps.resize((threads + warpSize - 1) / warpSize);
-  for (Warp& warp : machine.warps) {
+  for (unsigned i = 0; i < machine.warps.size(); ++i) {
+    Warp& warp = machine.warps[i];
+    warp.first = i * warpSize;
     warp.lanes = warp.arrived = warp.phase = 0;
     warp.broken = false;
   }
@@ -174,13 +176,6 @@ void prepareBlock(const Launch& launch) {
     ++fiber.warp->lanes;
     fiber.open.clear();
     fiber.groups.clear();
-    if (!fiber.started) {
-      getcontext(&fiber.start);
-      fiber.start.uc_stack.ss_sp = machine.stacks[i].get();
-      fiber.start.uc_stack.ss_size = stackBytes;
-      fiber.start.uc_link = nullptr;
-      makecontext(&fiber.start, fiberMain, 0);
-    }
     makeReady(fiber);
   }
 }
@@ -199,7 +194,13 @@ void schedule() {
   builtins.lane = fiber.lane;
   if (fiber.started) _longjmp(fiber.resume, 1);
   fiber.started = true;
-  setcontext(&fiber.start);
+  ucontext_t start;
+  getcontext(&start);
+  start.uc_stack.ss_sp = fiber.stack.get();
+  start.uc_stack.ss_size = stackBytes;
+  start.uc_link = nullptr;
+  makecontext(&start, fiberMain, 0);
+  setcontext(&start);
 }
 
 }  // namespace
@@ -222,7 +223,7 @@ const std::byte* collective(uint32_t mask, const char* kind, const void* data, s
   if (warp.broken) failHere(std::string(kind) + ": a lane of the warp has returned");
   if (warp.arrived == 0) {
     warp.kind = kind;
-  } else if (warp.kind != kind) {
+  } else if (warp.kind != kind && std::strcmp(warp.kind, kind) != 0) {
     failHere(std::string(kind) + ": another lane of the warp is at " + warp.kind);
   }
   const unsigned phase = warp.phase;
@@ -230,8 +231,10 @@ const std::byte* collective(uint32_t mask, const char* kind, const void* data, s
   if (++warp.arrived == warp.lanes) {
     warp.arrived = 0;
     warp.phase ^= 1;
-    for (const auto& fiber : machine.fibers)
-      if (fiber->warp == &warp && fiber->state == State::atCollective) makeReady(*fiber);
+    for (unsigned lane = 0; lane < warp.lanes; ++lane) {
+      Fiber& fiber = *machine.fibers[warp.first + lane];
+      if (fiber.state == State::atCollective) makeReady(fiber);
+    }
     makeReady(self);
     suspend(State::ready);
   } else {
