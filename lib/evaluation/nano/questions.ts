@@ -61,9 +61,9 @@ const textKinds: Shares<string> = [
 ];
 
 const questionKinds: Shares<Task> = [
-  [3, addition],
-  [3, subtraction],
-  [2, sorting],
+  [2, addition],
+  [2, subtraction],
+  [4, sorting],
   [2, reversal],
 ];
 

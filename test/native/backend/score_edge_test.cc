@@ -25,8 +25,10 @@ void greedyTies() {
 }
 
 void equalLogits() {
+  constexpr int64_t rounds = 125, vocabulary = 64;
   forEachBackend([](Backend& backend) {
-    const Matrix logits(1, 64);  // all equal: every p is 1/64 exactly
+    const Matrix logits(rounds, vocabulary);  // all equal: every p is 1/64 exactly
+    const auto rows = scoreRows(rounds, rounds);
     struct Case {
       int32_t topK;
       float topP;
@@ -37,24 +39,22 @@ void equalLogits() {
                               {0, 0.25f, 17}, {0, 0.249f, 16}, {8, 0.5f, 5}, {3, 0.999f, 3}, {1, 0.5f, 1}};
     for (const Case& given : cases) {
       const Scope scope(text("top-k ", given.topK, ", top-p ", given.topP));
-      SamplingPlan one = plan(1, given.topK, given.topP, false);
-      std::vector<int> counts(64);
-      for (uint32_t round = 0; round < 500; ++round) {
-        one.round = round;
-        const Score score = scoreLogits(backend, logits, scoreRows(1), {&one, 1})[0];
+      std::vector<SamplingPlan> plans(rounds, plan(1, given.topK, given.topP, false));
+      for (uint32_t round = 0; round < rounds; ++round) plans[round].round = round;
+      std::vector<int> counts(vocabulary);
+      for (const Score& score : scoreLogits(backend, logits, rows, plans)) {
         ++counts[static_cast<size_t>(score.token)];
-        if (round > 0) continue;
         const double expected = std::log(static_cast<double>(given.kept));
         expect(std::abs(score.entropy - expected) < 1e-6,
                text("entropy ", score.entropy, ", expected ", expected));
         expect(std::abs(score.confidence + expected) < 1e-6, text("confidence ", score.confidence));
         expectEqual(score.margin, given.kept == 1 ? 1.0f : 0.0f, "margin");
       }
-      for (int64_t id = 0; id < 64; ++id) {
+      for (int64_t id = 0; id < vocabulary; ++id) {
         const int count = counts[static_cast<size_t>(id)];
         if (id >= given.kept) expectEqual(count, 0, text("draws of token ", id));
         if (given.kept <= 8 && id < given.kept)
-          expect(count > 20, text("token ", id, " is drawn ", count, " times"));
+          expect(count > 5, text("token ", id, " is drawn ", count, " times"));
       }
     }
   });
