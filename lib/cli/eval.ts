@@ -15,6 +15,7 @@ import {
 import type { DiffusionLM } from '../index';
 import { printableJson, printableName } from '../support/printable';
 import { replaceFile } from '../support/write-files';
+import { type DataFlags, dataOf } from './eval-data';
 import { EvalBar, pairedLines, resultLines } from './eval-view';
 import { integer, number, UsageError } from './input';
 import { Interrupted, Interruption } from './interrupt';
@@ -30,9 +31,8 @@ import {
   verboseHelp,
 } from './options';
 
-interface EvalFlags extends ModelFlags, SamplingFlags {
+interface EvalFlags extends ModelFlags, SamplingFlags, DataFlags {
   readonly tasks?: readonly string[];
-  readonly data?: string;
   readonly prompts?: string;
   readonly output?: string;
   readonly compare?: boolean;
@@ -117,6 +117,7 @@ export function addEval(program: Command): void {
       ),
     )
     .option('--data <folder>', 'data sets, each as on the hub: ORG/NAME/CONFIG/SPLIT.jsonl')
+    .option('--download', 'fetch data sets from the hub into its cache, those that --data has not')
     .option(
       '--prompts <folder>',
       "the harness's task files, for the fixed examples of bbh, gsm8k_cot and mbpp",
@@ -182,7 +183,7 @@ function limit(value: string): number {
 }
 
 async function evaluation(folders: readonly string[], flags: EvalFlags): Promise<void> {
-  const { tasks, data, prompts, limit, shots, fewshotSeed, worldSize, output, quiet, concurrency } = flags;
+  const { tasks, prompts, limit, shots, fewshotSeed, worldSize, output, quiet, concurrency } = flags;
   if (flags.compare) return comparison(folders, flags);
   if (tasks === undefined && flags.report !== undefined) return report(folders, flags.report);
   if (folders.length > 0) throw new UsageError('folders of results are for --compare and --report');
@@ -191,9 +192,11 @@ async function evaluation(folders: readonly string[], flags: EvalFlags): Promise
   if (tasks === undefined) throw new UsageError('--tasks is needed: --tasks nano, for example');
   const { estimator, mc, mcBatch, cfg, maxNewTokens } = flags;
   const { seed: drawSeed, ...sampling } = samplingOf(flags);
+  using interruption = new Interruption();
+  const { signal } = interruption;
   const options = {
     tasks,
-    data,
+    data: dataOf(flags, signal),
     prompts,
     limit,
     shots,
@@ -204,8 +207,6 @@ async function evaluation(folders: readonly string[], flags: EvalFlags): Promise
     likelihood: given({ estimator, samples: mc, batch: mcBatch, guidance: cfg }),
     generation: given({ ...sampling, maxNewTokens }),
   } satisfies EvaluateOptions;
-  using interruption = new Interruption();
-  const { signal } = interruption;
   const { python, sandbox } = flags;
   if (!flags.allowCodeExecution) requires(flags, '--allow-code-execution', ['python', 'sandbox']);
   await using programs = flags.allowCodeExecution
@@ -273,7 +274,7 @@ async function report(folders: readonly string[], file: string): Promise<void> {
 /** What answers depend on, as plain JSON. */
 function configOf(
   model: DiffusionLM,
-  { model: place, revision }: ModelFlags,
+  { model: place, revision, data, download }: EvalFlags,
   { likelihood, generation, drawSeed = 0, ...options }: EvaluateOptions,
   programs: ProgramRunner | undefined,
 ): Record<string, unknown> {
@@ -287,7 +288,7 @@ function configOf(
     device: info.device,
     tasks: options.tasks,
     preset: options.preset ?? null,
-    data: options.data ?? null,
+    data: data ?? (download ? 'hub' : null),
     prompts: options.prompts ?? null,
     limit: options.limit ?? null,
     num_fewshot: options.shots ?? null,

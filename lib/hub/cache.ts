@@ -5,14 +5,14 @@ import { fileSize } from '../checkpoint/files';
 import { hubLibrary } from './library';
 import { partialBytes } from './partial-file';
 import type { RemoteFile } from './remote';
-import { isCommit, type Repository } from './repository';
+import { isCommit, type Repository, type RepositoryKind } from './repository';
 import { isComplete } from './wanted-files';
 
 /**
- * One model in the cache that all Hugging Face libraries share:
+ * One model or data set in the cache that all Hugging Face libraries share:
  *
  * ```
- * models--org--name/
+ * models--org--name/            datasets--org--name
  *   blobs/HASH                  file contents, named by the hash that the hub lists
  *   refs/main                   the commit that a branch or tag points to
  *   snapshots/COMMIT/FILE       links to blobs
@@ -21,8 +21,8 @@ import { isComplete } from './wanted-files';
 export class CachedRepository {
   readonly folder: string;
 
-  constructor(cacheDir: string, repo: Repository) {
-    this.folder = join(cacheDir, hubLibrary().getRepoFolderName({ type: 'model', name: repo }));
+  constructor(cacheDir: string, repo: Repository, kind: RepositoryKind = 'model') {
+    this.folder = join(cacheDir, hubLibrary().getRepoFolderName({ type: kind, name: repo }));
   }
 
   /** Creates the folder of the blobs. */
@@ -40,9 +40,14 @@ export class CachedRepository {
     return join(this.folder, 'snapshots', commit);
   }
 
+  /** The commit that a revision was when its files were last fetched, or null. */
+  async commit(revision: string): Promise<string | null> {
+    return isCommit(revision) ? revision : await this.#readRef(revision);
+  }
+
   /** The snapshot folder of a revision if it has all that a model needs, else null. */
   async complete(revision: string): Promise<string | null> {
-    const commit = isCommit(revision) ? revision : await this.#readRef(revision);
+    const commit = await this.commit(revision);
     if (commit === null) return null;
     const snapshot = this.snapshot(commit);
     return (await isComplete(snapshot)) ? snapshot : null;

@@ -3,7 +3,7 @@ import { RND1Error } from '../support/errors';
 import { downloadNames } from '../support/option-names';
 import { callbackOption, optionsObject, quote, signalOption, stringOption } from '../support/validate';
 import { CachedRepository } from './cache';
-import { nameOf } from './failure';
+import { asIoError, nameOf } from './failure';
 import { RemoteRepository } from './remote';
 import { isCommit, isRepository, type Repository } from './repository';
 import { type HubSettings, hubSettings, secretsOf } from './settings';
@@ -81,13 +81,4 @@ export async function fetchSnapshot(
     // Errors quote the hub's answers, which may repeat the secrets that were sent to it.
     throw theirs === null ? secrets.error(asIoError(error, cache.folder)) : theirs.error;
   }
-}
-
-/** Turns a file system error into `io`. */
-function asIoError(error: unknown, folder: string): unknown {
-  if (error instanceof RND1Error || (error as { syscall?: unknown } | null)?.syscall === undefined)
-    return error;
-  return new RND1Error('io', `cannot write the cache in ${folder}: ${(error as Error).message}`, {
-    cause: error,
-  });
 }

@@ -1,11 +1,13 @@
 import { types } from 'node:util';
 import { RND1Error } from '../support/errors';
 import { hubLibrary } from './library';
-import type { Repository } from './repository';
+import { type Repository, type RepositoryKind, webPath } from './repository';
 import type { HubSettings } from './settings';
 
-/** The model and file of a request, for error messages. */
+/** The repository and file of a request, for error messages. */
 export interface Subject {
+  /** @default 'model' */
+  readonly kind?: RepositoryKind;
   readonly repo: Repository;
   readonly settings: HubSettings;
   /** A file of the repository; undefined for requests to the hub's API. */
@@ -67,9 +69,9 @@ export async function failureOf(response: Response, subject: Subject): Promise<R
 }
 
 function explain(status: number, errorCode: string | null, said: string, subject: Subject) {
-  const { repo, file, settings } = subject;
+  const { kind, repo, file, settings } = subject;
   const { endpoint, token, revision } = settings;
-  const page = `${endpoint}/${repo}`;
+  const page = `${endpoint}/${webPath(repo, kind)}`;
   const name = nameOf(subject);
   if (errorCode === 'GatedRepo' || (status === 403 && errorCode !== 'DisabledRepo')) {
     const ask = `ask for access at ${page}`;
@@ -125,4 +127,13 @@ async function errorText(response: Response): Promise<string> {
     clearTimeout(timer);
     await giveUp();
   }
+}
+
+/** Turns a file system error into `io`. */
+export function asIoError(error: unknown, folder: string): unknown {
+  if (error instanceof RND1Error || (error as { syscall?: unknown } | null)?.syscall === undefined)
+    return error;
+  return new RND1Error('io', `cannot write the cache in ${folder}: ${(error as Error).message}`, {
+    cause: error,
+  });
 }

@@ -20,7 +20,7 @@ const entryLimit = 100_000;
 const pageLimit = 200;
 const folderLimit = 100;
 
-/** A model at a revision, as the hub describes it. */
+/** A model or data set at a revision, as the hub describes it. */
 export class RemoteRepository {
   constructor(
     readonly subject: Subject,
@@ -29,15 +29,17 @@ export class RemoteRepository {
 
   /** The current commit of the revision. */
   async commit(): Promise<string> {
-    const { repo, settings } = this.subject;
-    const info = await this.#call(() =>
-      hubLibrary().modelInfo({
-        name: repo,
-        revision: settings.revision,
-        hubUrl: settings.endpoint,
-        additionalFields: ['sha'],
-        fetch: apiFetch(this.subject, this.signal, 1),
-      }),
+    const { kind, repo, settings } = this.subject;
+    const wanted = {
+      name: repo,
+      revision: settings.revision,
+      hubUrl: settings.endpoint,
+      additionalFields: ['sha' as const],
+      fetch: apiFetch(this.subject, this.signal, 1),
+    };
+    const { datasetInfo, modelInfo } = hubLibrary();
+    const info = await this.#call<{ readonly sha: unknown }>(() =>
+      kind === 'dataset' ? datasetInfo(wanted) : modelInfo(wanted),
     );
     if (typeof info.sha !== 'string' || !isCommit(info.sha))
       throw this.#unusable(`a commit of ${quote(info.sha)}`);
@@ -53,22 +55,38 @@ export class RemoteRepository {
       throw new RND1Error('invalid_checkpoint', problem);
     }
     const found = new Map<string, RemoteFile>();
-    for (const folder of folders) {
-      await this.#call(async () => {
-        let entries = 0;
-        for await (const entry of this.#list(commit, folder)) {
-          if (++entries > entryLimit) throw this.#unusable(`more than ${entryLimit} files in one folder`);
-          if (entry.type === 'file' && paths.has(entry.path)) found.set(entry.path, this.#checked(entry));
-        }
-      });
-    }
+    for (const folder of folders)
+      for (const file of await this.#filesOf(commit, folder, (path) => paths.has(path)))
+        found.set(file.path, file);
     return found;
   }
 
+  /** The files directly in a folder of a commit; none if there is no such folder. */
+  async filesIn(commit: string, folder: string): Promise<readonly RemoteFile[]> {
+    try {
+      return await this.#filesOf(commit, folder, () => true);
+    } catch (error) {
+      if (error instanceof RND1Error && error.code === 'not_found') return [];
+      throw error;
+    }
+  }
+
+  async #filesOf(commit: string, folder: string, isWanted: (path: string) => boolean): Promise<RemoteFile[]> {
+    return this.#call(async () => {
+      const found: RemoteFile[] = [];
+      let entries = 0;
+      for await (const entry of this.#list(commit, folder)) {
+        if (++entries > entryLimit) throw this.#unusable(`more than ${entryLimit} files in one folder`);
+        if (entry.type === 'file' && isWanted(entry.path)) found.push(this.#checked(entry));
+      }
+      return found;
+    });
+  }
+
   #list(commit: string, folder: string) {
-    const { repo, settings } = this.subject;
+    const { kind = 'model', repo, settings } = this.subject;
     return hubLibrary().listFiles({
-      repo: { type: 'model', name: repo },
+      repo: { type: kind, name: repo },
       revision: commit,
       path: folder === '.' ? undefined : folder.split('/').map(encodeURIComponent).join('/'),
       hubUrl: settings.endpoint,

@@ -1,5 +1,13 @@
-/** A model's name on the hub: `radicalnumerics/RND1-Base-0910`. */
+/** The name of a model or data set on the hub: `radicalnumerics/RND1-Base-0910`. */
 export type Repository = `${string}/${string}`;
+
+/** What a repository of the hub holds. */
+export type RepositoryKind = 'model' | 'dataset';
+
+/** The path of a repository's page on the hub. */
+export function webPath(repo: Repository, kind: RepositoryKind = 'model'): string {
+  return kind === 'dataset' ? `datasets/${repo}` : repo;
+}
 
 /** Whether a text can be the name of a model on the hub, which need not exist: an owner and a name, no GGUF file. */
 export function isRepository(text: string): text is Repository {

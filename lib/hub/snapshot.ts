@@ -3,19 +3,14 @@ import { limitsOf } from '../checkpoint/files';
 import { readSettings } from '../checkpoint/folder';
 import { firstFew } from '../checkpoint/format';
 import { RND1Error } from '../support/errors';
-import { forEachOf } from '../support/for-each-of';
 import { formatBytes } from '../support/format-bytes';
 import { quote } from '../support/validate';
 import type { CachedRepository } from './cache';
 import { nameOf, type Subject } from './failure';
-import { Tracker } from './progress';
+import { checkRoom, type FetchTarget, fetchFiles } from './fetch-files';
 import { type RemoteFile, RemoteRepository } from './remote';
-import { checkSpace } from './space';
-import { transfer } from './transfer';
 import { CONFIG_FILE, INDEX_FILE, SINGLE_FILE, settingFiles, shardsOf } from './wanted-files';
 
-/** Files that are downloaded at once. */
-const concurrency = 8;
 /** RND1 has 13. */
 const shardLimit = 10_000;
 
@@ -23,13 +18,15 @@ const shardLimit = 10_000;
 export class Snapshot {
   readonly #remote: RemoteRepository;
   readonly #folder: string;
+  readonly #target: FetchTarget;
 
   constructor(
     private readonly cache: CachedRepository,
     private readonly subject: Subject,
     private readonly commit: string,
-    private readonly signal: AbortSignal,
+    signal: AbortSignal,
   ) {
+    this.#target = { cache, subject, commit, signal };
     this.#remote = new RemoteRepository(subject, signal);
     this.#folder = cache.snapshot(commit);
   }
@@ -51,13 +48,13 @@ export class Snapshot {
       }
     }
     await this.cache.prepare();
-    await this.#fetchAll(settings, new Tracker(settings, undefined));
+    await fetchFiles(this.#target, settings);
     await readSettings(this.#folder);
 
     const weights = single ? [single] : await this.#shards();
     const files = [...settings, ...weights];
-    await this.#checkSpace(weights);
-    await this.#fetchAll(files, new Tracker(files, report));
+    await checkRoom(this.#target, weights);
+    await fetchFiles(this.#target, files, report);
     await this.cache.writeRef(this.subject.settings.revision, this.commit);
     return this.#folder;
   }
@@ -74,35 +71,6 @@ export class Snapshot {
       );
     }
     return names.map((name) => found.get(name) as RemoteFile);
-  }
-
-  async #checkSpace(files: readonly RemoteFile[]): Promise<void> {
-    let needed = 0;
-    for (const file of files) needed += file.bytes - (await this.cache.bytesOf(file, this.commit));
-    await checkSpace(this.cache.folder, needed, nameOf(this.subject));
-  }
-
-  /** Reports nothing if no file is missing. */
-  async #fetchAll(files: readonly RemoteFile[], tracker: Tracker): Promise<void> {
-    const missing: RemoteFile[] = [];
-    for (const file of files) {
-      const whole = await this.cache.has(file, this.commit);
-      tracker.start(file, await this.cache.bytesOf(file, this.commit), whole);
-      if (whole) await this.cache.link(file, this.commit);
-      else missing.push(file);
-    }
-    await forEachOf(missing, concurrency, this.signal, async (file, signal) => {
-      await transfer({
-        file,
-        commit: this.commit,
-        blob: this.cache.blob(file),
-        subject: { ...this.subject, file: file.path },
-        signal,
-        onBytes: (bytes) => tracker.update(file, bytes),
-      });
-      await this.cache.link(file, this.commit);
-      tracker.done(file);
-    });
   }
 
   #invalid(problem: string): RND1Error {

@@ -2,6 +2,7 @@ import { RND1Error } from '../support/errors';
 import { type Subject, Transient } from './failure';
 import { PartialFile } from './partial-file';
 import type { RemoteFile } from './remote';
+import { webPath } from './repository';
 import { chunksOf, Retries, request, Watch } from './request';
 
 /** One file of one commit, and where its content goes. */
@@ -109,7 +110,7 @@ async function receiveOnce(
 
 function urlOf({ file, commit, subject }: TransferJob): string {
   const path = file.path.split('/').map(encodeURIComponent).join('/');
-  return `${subject.settings.endpoint}/${subject.repo}/resolve/${commit}/${path}`;
+  return `${subject.settings.endpoint}/${webPath(subject.repo, subject.kind)}/resolve/${commit}/${path}`;
 }
 
 /** Size of the whole file according to the headers; null if not given. */

@@ -13,15 +13,18 @@ export function folderSource(folder: string): DataSource {
     await entriesOf(folder, true);
     for (const repository of repositories) {
       for (const place of await placesOf(folder, repository)) {
-        for (const inside of [join(place, config), join(place, 'data', config)]) {
-          const files = filesOf(await entriesOf(inside), split);
-          if (files.length > 0) return readAll(files.map((file) => join(inside, file)));
+        for (const inside of foldersOf(config)) {
+          const files = filesOf(await entriesOf(join(place, inside)), split);
+          if (files.length > 0) return readFiles(files.map((file) => join(place, inside, file)));
         }
       }
     }
     return undefined;
   };
 }
+
+/** Folders of a data set in which a configuration may be, likeliest first. */
+export const foldersOf = (config: string): readonly string[] => [config, `data/${config}`];
 
 /** Folders in which a data set may be, likeliest first. */
 async function placesOf(folder: string, repository: string): Promise<string[]> {
@@ -34,8 +37,8 @@ async function placesOf(folder: string, repository: string): Promise<string[]> {
 /** How files are read, by their endings; the first that a folder has are used. */
 const readers = { '.jsonl': readJsonLines, '.parquet': readParquet };
 
-/** The files of a split: one, or parts that are numbered. */
-function filesOf(entries: readonly string[], split: string): string[] {
+/** The files of a split among those of a folder: one, or parts that are numbered, in order. */
+export function filesOf(entries: readonly string[], split: string): string[] {
   for (const ending of Object.keys(readers)) {
     const whole = `${split}${ending}`;
     if (entries.includes(whole)) return [whole];
@@ -45,7 +48,18 @@ function filesOf(entries: readonly string[], split: string): string[] {
   return [];
 }
 
-async function readAll(files: readonly string[]): Promise<EvaluationDocument[]> {
+/**
+ * The documents of all files of a split, in order.
+ *
+ * @throws RND1Error `io`, or `invalid_data` naming the file, or where the names tell of parts that are missing
+ */
+export async function readFiles(files: readonly string[]): Promise<EvaluationDocument[]> {
+  const count = Number(/-of-(\d+)\.\w+$/.exec(files[0] ?? '')?.[1] ?? files.length);
+  if (count !== files.length)
+    throw new RND1Error(
+      'invalid_data',
+      `${printableName(files[0] as string)}: ${files.length} of ${count} parts of this split are there`,
+    );
   const parts: EvaluationDocument[][] = [];
   for (const file of files) parts.push(await readers[extname(file) as keyof typeof readers](file));
   return parts.flat();

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { evalLine } from '../../../lib/cli/eval-view';
+import { LocalHub } from '../hub/local-hub';
 import { rnd1, root, scratchFolder } from './rnd1';
 
 const scratch = scratchFolder();
@@ -70,6 +71,52 @@ test('data as Parquet give what they give as JSON lines', async () => {
   const wrong = await rnd1(['eval', '--tasks', 'arc_challenge', '--data', folder, '--quiet']);
   expect(wrong.code).toBe(1);
   expect(wrong.stderr).toMatch(/test-00000-of-00001\.parquet is no Parquet file that can be read: /);
+});
+
+describe('--download', () => {
+  let hub: LocalHub;
+  beforeAll(async () => {
+    hub = await LocalHub.start();
+  });
+  afterAll(() => hub.close());
+
+  const docs = join(root, 'test', 'fixtures', 'evaluation', 'docs');
+  const quickly = ['--limit', '2', '--shots', '1', '--mc', '2', '--mc-batch', '2', '--json', '--quiet'];
+  const run = (args: readonly string[], home: string) =>
+    rnd1(['eval', '--tasks', 'arc_challenge', ...quickly, ...args], {
+      env: { HF_ENDPOINT: hub.url, HF_HOME: home, HF_HUB_CACHE: undefined, HF_HUB_OFFLINE: '', HF_TOKEN: '' },
+    });
+
+  test('fetches what --data has not, once', async () => {
+    const folder = join(docs, 'allenai__ai2_arc', 'ARC-Challenge');
+    const files = Object.fromEntries(
+      ['train', 'test'].map((split) => [
+        `ARC-Challenge/${split}.jsonl`,
+        readFileSync(join(folder, `${split}.jsonl`)),
+      ]),
+    );
+    hub.add('datasets/allenai/ai2_arc', files);
+    const here = await run(['--data', docs], scratch('home'));
+    const fetched = await run(['--download'], scratch('home'));
+    expect([fetched.code, fetched.stderr]).toEqual([0, '']);
+    expect(JSON.parse(fetched.stdout).results).toEqual(JSON.parse(here.stdout).results);
+    expect(JSON.parse(fetched.stdout).config.data).toBe('hub');
+    hub.reset();
+    const again = await run(['--download'], scratch('home'));
+    expect(JSON.parse(again.stdout).results).toEqual(JSON.parse(fetched.stdout).results);
+    expect(hub.requests.filter(({ url }) => url.includes('/resolve/'))).toEqual([]);
+    expect((await run(['--download', '--data', docs], scratch('nothing'))).code).toBe(0);
+  });
+
+  test('tells which data set is missing, and which parts', async () => {
+    hub.add('datasets/allenai/ai2_arc', {});
+    const nothing = await run(['--download'], scratch('second'));
+    expect(nothing).toMatchObject({ code: 1, stdout: '' });
+    expect(nothing.stderr).toContain('the data set allenai/ai2_arc, ARC-Challenge, test is not there');
+    hub.add('datasets/allenai/ai2_arc', { 'ARC-Challenge/test-00000-of-00002.parquet': Buffer.from('x') });
+    const half = await run(['--download'], scratch('second'));
+    expect(half.stderr).toMatch(/test-00000-of-00002\.parquet: 1 of 2 parts of this split are there/);
+  });
 });
 
 test('two results are compared document by document', async () => {

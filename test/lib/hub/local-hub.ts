@@ -87,7 +87,7 @@ export class LocalHub {
     return urlOf(this.#cdn);
   }
 
-  /** Adds a model, or moves its branch to another commit. Files of more than 4 kB are in large file storage. */
+  /** Adds a model or a data set (`datasets/…`), or moves its branch to another commit. Files of more than 4 kB are in large file storage. */
   add(name: string, files: Record<string, Buffer>, access: Model['access'] = 'public'): string {
     const entries = Object.entries(files);
     const commit = hashOf('sha1', ...entries.flatMap(([path, content]) => [path, gitHash(content)]));
@@ -138,7 +138,7 @@ export class LocalHub {
     }
     const { pathname, searchParams } = new URL(url, this.url);
     const [, name = '', kind, rest = ''] =
-      /^(?:\/api\/models)?\/([^/]+\/[^/]+)\/(revision|tree|resolve)\/(.*)$/.exec(
+      /^(?:\/api\/models|\/api(?=\/datasets))?\/((?:datasets\/)?[^/]+\/[^/]+)\/(revision|tree|resolve)\/(.*)$/.exec(
         decodeURIComponent(pathname),
       ) ?? [];
     const model = this.#models.get(name);
