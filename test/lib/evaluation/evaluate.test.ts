@@ -1,20 +1,10 @@
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DiffusionLM, type DiffusionLM as Model } from '../../../lib';
 import {
   type AnsweredDocument,
   buildRequests,
-  compareResults,
-  EvaluationFolder,
   type EvaluationProgress,
   evaluate,
   harnessResults,
@@ -24,7 +14,6 @@ import {
 } from '../../../lib/evaluation';
 import { makeGrid } from '../../../lib/evaluation/nano/grids';
 import { PythonRandom } from '../../../lib/evaluation/python/random';
-import { signTest } from '../../../lib/evaluation/run/compare';
 import { presetSettings } from '../../../lib/evaluation/run/presets';
 import { scoreOutputs } from '../../../lib/evaluation/scoring/scores';
 
@@ -313,127 +302,4 @@ test('an abort rejects with its reason, and so does what onAnswer throws', async
   expect(seen).toEqual([0]);
   const failing = evaluate(model, { ...sums, onAnswer: () => Promise.reject(new Error('full')) });
   await expect(failing).rejects.toThrow('full');
-});
-
-describe('a folder of results', () => {
-  const config = { model: 'rnd1', gen_kwargs: { steps: 4 } };
-  let count = 0;
-  const fresh = () => join(folder, `results-${count++}`);
-  const open = (path: string, given: object = config) =>
-    EvaluationFolder.open(path, given as Record<string, unknown>);
-
-  test('holds answers, results and samples', async () => {
-    const path = fresh();
-    const results = await open(path);
-    const evaluated = await evaluate(model, { ...sums, onAnswer: (answer) => results.add(answer) });
-    expect(existsSync(join(path, 'results.json'))).toBe(false);
-    const written = await results.finish(evaluated);
-    await results.close();
-    expect(JSON.parse(readFileSync(join(path, 'results.json'), 'utf8'))).toEqual(
-      JSON.parse(JSON.stringify(written)),
-    );
-    const lines = readFileSync(join(path, 'samples_nano_add.jsonl'), 'utf8').trimEnd().split('\n');
-    expect(lines.map((line) => JSON.parse(line).doc_id)).toEqual([0, 1, 2, 3, 4, 5]);
-
-    const again = await open(path);
-    expect(again.answered).toHaveLength(6);
-    const added: unknown[] = [];
-    const same = await evaluate(model, {
-      ...sums,
-      answered: again.answered,
-      onAnswer: (answer) => void added.push(answer),
-    });
-    expect(added).toEqual([]);
-    expect(same).toEqual(evaluated);
-    await again.close();
-  });
-
-  test('drops a line that a crash has torn', async () => {
-    const path = fresh();
-    const results = await open(path);
-    await evaluate(model, { ...sums, limit: 2, onAnswer: (answer) => results.add(answer) });
-    await results.close();
-    appendFileSync(join(path, 'answers.jsonl'), '{"task":"nano_add","docI');
-    const again = await open(path);
-    expect(again.answered).toHaveLength(2);
-    await again.add(again.answered[0] as AnsweredDocument);
-    await again.close();
-    const third = await open(path);
-    expect(third.answered).toHaveLength(3);
-    await third.close();
-  });
-
-  test('is refused with other settings, with wrong lines, and while it is in use', async () => {
-    const path = fresh();
-    const results = await open(path);
-    await expect(open(path)).rejects.toMatchObject({ code: 'io' });
-    await results.close();
-    await expect(open(path, { model: 'rnd1', gen_kwargs: { steps: 5 } })).rejects.toThrow(
-      'gen_kwargs was {"steps":4} and is {"steps":5}',
-    );
-    writeFileSync(join(path, 'answers.jsonl'), '{"task": 1}\n');
-    await expect(open(path)).rejects.toThrow(/answers\.jsonl, line 1: it is no answer/);
-    // A refusal leaves no lock behind.
-    rmSync(join(path, 'answers.jsonl'));
-    await (await open(path)).close();
-  });
-});
-
-describe('a comparison', () => {
-  const write = (name: string, samples: readonly object[]) => {
-    const path = join(folder, name);
-    mkdirSync(path);
-    writeFileSync(join(path, 'samples_t.jsonl'), samples.map((each) => `${JSON.stringify(each)}\n`).join(''));
-    return path;
-  };
-  const sample = (doc_id: number, acc: number, prompt = 'p') => ({
-    doc_id,
-    filter: 'none',
-    metrics: ['acc'],
-    arguments: { gen_args_0: { arg_0: prompt } },
-    acc,
-  });
-
-  test('pairs documents', async () => {
-    const first = write('a', [sample(0, 0), sample(1, 1), sample(2, 0), sample(3, 1), sample(9, 1)]);
-    const second = write('b', [sample(3, 1), sample(2, 1), sample(1, 0), sample(0, 1, 'q')]);
-    const [pair] = await compareResults(first, second);
-    expect(pair).toEqual({
-      task: 't',
-      metric: 'acc',
-      filter: 'none',
-      documents: 4,
-      unpaired: 1,
-      promptsDiffer: true,
-      first: 0.5,
-      second: 0.75,
-      difference: 0.25,
-      standardError: expect.closeTo(Math.sqrt(2.75 / 3 / 4)),
-      better: 2,
-      worse: 1,
-      probability: 1,
-    });
-  });
-
-  test('names what is wrong', async () => {
-    const good = join(folder, 'a');
-    await expect(compareResults(good, join(folder, 'missing'))).rejects.toThrow(/missing cannot be read/);
-    await expect(compareResults(good, folder)).rejects.toThrow('have no samples of the same task');
-    const noSample = write('c', [{ doc_id: 1 }]);
-    await expect(compareResults(good, noSample)).rejects.toThrow(/samples_t\.jsonl, line 1: it is no sample/);
-    const noNumber = write('d', [{ ...sample(0, 0), acc: '1' }]);
-    await expect(compareResults(good, noNumber)).rejects.toThrow('a score is no number');
-  });
-
-  test.each([
-    [0, 0, 1],
-    [1, 0, 1],
-    [5, 0, 0.0625],
-    [8, 2, 0.109375],
-    [3000, 2000, 0],
-    [2500, 2500, 1],
-  ])('%d better and %d worse have p = %d', (better, worse, p) => {
-    expect(signTest(better, worse)).toBeCloseTo(p, 10);
-    expect(signTest(worse, better)).toBeCloseTo(p, 10);
-  });
 });
