@@ -2,7 +2,7 @@ import type { DataSource } from '../evaluation';
 import { filesOf, folderSource, foldersOf, readFiles } from '../evaluation/data/folder';
 import { HubDataSet } from '../hub/data-set';
 import type { Repository } from '../hub/repository';
-import { hubSettings } from '../hub/settings';
+import { type HubSettings, hubSettings } from '../hub/settings';
 import { RND1Error } from '../index';
 import { DownloadView } from './download-view';
 import { type HubFlags, hubOf } from './options';
@@ -28,16 +28,15 @@ function hubData({ quiet, ...flags }: DataFlags, signal: AbortSignal): DataSourc
   // --revision is the model's.
   const { revision: _, ...hub } = hubOf(flags);
   const view = quiet ? null : new DownloadView(process.stderr);
-  const known = new Map<string, Promise<HubDataSet>>();
-  const open = (repository: string) => {
-    const opened =
+  let settings: HubSettings | undefined;
+  const known = new Map<string, HubDataSet>();
+  const open = async (repository: string) => {
+    settings ??= await hubSettings(hub);
+    const set =
       known.get(repository) ??
-      hubSettings(hub).then(
-        (settings) =>
-          new HubDataSet(repository as Repository, settings, signal, (progress) => view?.update(progress)),
-      );
-    known.set(repository, opened);
-    return opened;
+      new HubDataSet(repository as Repository, settings, signal, (progress) => view?.update(progress));
+    known.set(repository, set);
+    return set;
   };
   return async ({ repositories, config, split }) => {
     let missing: unknown;

@@ -5,8 +5,7 @@ import { RND1Error } from '../support/errors';
 import { CachedRepository } from './cache';
 import { asIoError, nameOf, type Subject } from './failure';
 import { checkRoom, type FetchTarget, fetchFiles } from './fetch-files';
-import type { Secrets } from './redaction';
-import { RemoteRepository } from './remote';
+import { currentCommit, RemoteRepository } from './remote';
 import type { Repository } from './repository';
 import { type HubSettings, secretsOf } from './settings';
 
@@ -23,7 +22,6 @@ interface Opened {
 export class HubDataSet {
   readonly #subject: Subject;
   readonly #cache: CachedRepository;
-  readonly #secrets: Secrets;
   #opened: Promise<Opened> | undefined;
 
   constructor(
@@ -34,7 +32,6 @@ export class HubDataSet {
   ) {
     this.#subject = { kind: 'dataset', repo, settings };
     this.#cache = new CachedRepository(settings.cacheDir, repo, 'dataset');
-    this.#secrets = secretsOf(settings);
   }
 
   /**
@@ -69,7 +66,7 @@ export class HubDataSet {
       return chosen.map((name) => join(place, name));
     } catch (error) {
       this.signal.throwIfAborted();
-      throw this.#secrets.error(asIoError(error, this.#cache.folder));
+      throw secretsOf(this.#subject.settings).error(asIoError(error, this.#cache.folder));
     }
   }
 
@@ -83,17 +80,7 @@ export class HubDataSet {
         `${nameOf(this.#subject)} is not in the cache at ${settings.cacheDir}, and HF_HUB_OFFLINE or the option offline forbids fetching it`,
       );
     }
-    // Fail soon without a network; with a cached copy, one attempt is enough.
-    const brief = { ...settings, attempts: cached === null ? 3 : 1 };
-    try {
-      const remote = new RemoteRepository({ ...this.#subject, settings: brief }, this.signal);
-      return { commit: await remote.commit(), reachable: true };
-    } catch (error) {
-      this.signal.throwIfAborted();
-      this.#secrets.error(error);
-      if (cached === null || !(error instanceof RND1Error) || error.code !== 'network') throw error;
-      process.emitWarning(`${error.message}; using the copy in the cache`, 'RND1Warning');
-      return { commit: cached, reachable: false };
-    }
+    const commit = await currentCommit(this.#subject, cached !== null, this.signal);
+    return { commit: commit ?? (cached as string), reachable: commit !== null };
   }
 }

@@ -4,7 +4,7 @@ import { downloadNames } from '../support/option-names';
 import { callbackOption, optionsObject, quote, signalOption, stringOption } from '../support/validate';
 import { CachedRepository } from './cache';
 import { asIoError, nameOf } from './failure';
-import { RemoteRepository } from './remote';
+import { currentCommit } from './remote';
 import { isCommit, isRepository, type Repository } from './repository';
 import { type HubSettings, hubSettings, secretsOf } from './settings';
 import { Snapshot } from './snapshot';
@@ -51,19 +51,8 @@ export async function fetchSnapshot(
   // A branch may have moved; a commit never changes.
   if (cached !== null && isCommit(settings.revision) && (await hasTokenizer(cached))) return cached;
 
-  // Fail soon without a network; with a cached copy, one attempt is enough.
-  const brief = { ...settings, attempts: cached === null ? 3 : 1 };
-  const secrets = secretsOf(settings);
-  let commit: string;
-  try {
-    commit = await new RemoteRepository({ repo, settings: brief }, signal).commit();
-  } catch (error) {
-    signal.throwIfAborted();
-    secrets.error(error);
-    if (cached === null || !(error instanceof RND1Error) || error.code !== 'network') throw error;
-    process.emitWarning(`${error.message}; using the copy in the cache`, 'RND1Warning');
-    return cached;
-  }
+  const commit = await currentCommit({ repo, settings }, cached !== null, signal);
+  if (commit === null) return cached as string;
   let thrown: { readonly error: unknown } | null = null;
   const report = (progress: DownloadProgress) => {
     try {
@@ -79,6 +68,6 @@ export async function fetchSnapshot(
     signal.throwIfAborted();
     const theirs = thrown as { readonly error: unknown } | null;
     // Errors quote the hub's answers, which may repeat the secrets that were sent to it.
-    throw theirs === null ? secrets.error(asIoError(error, cache.folder)) : theirs.error;
+    throw theirs === null ? secretsOf(settings).error(asIoError(error, cache.folder)) : theirs.error;
   }
 }

@@ -5,6 +5,7 @@ import { nameOf, type Subject } from './failure';
 import { hubLibrary } from './library';
 import { isCommit } from './repository';
 import { apiFetch } from './request';
+import { secretsOf } from './settings';
 
 /** A file of a repository as the hub describes it. */
 export interface RemoteFile {
@@ -19,6 +20,25 @@ export interface RemoteFile {
 const entryLimit = 100_000;
 const pageLimit = 200;
 const folderLimit = 100;
+
+/** The current commit of the subject's revision; null if the hub cannot be reached and there is a copy in the cache. */
+export async function currentCommit(
+  { settings, ...subject }: Subject,
+  hasCopy: boolean,
+  signal: AbortSignal,
+): Promise<string | null> {
+  // Fail soon without a network; with a cached copy, one attempt is enough.
+  const brief = { ...settings, attempts: hasCopy ? 1 : 3 };
+  try {
+    return await new RemoteRepository({ ...subject, settings: brief }, signal).commit();
+  } catch (error) {
+    signal.throwIfAborted();
+    secretsOf(settings).error(error);
+    if (!hasCopy || !(error instanceof RND1Error) || error.code !== 'network') throw error;
+    process.emitWarning(`${error.message}; using the copy in the cache`, 'RND1Warning');
+    return null;
+  }
+}
 
 /** A model or data set at a revision, as the hub describes it. */
 export class RemoteRepository {
