@@ -12,7 +12,8 @@ export interface BatchRequest {
   /** Number of the line in its file, from 1. */
   readonly line: number;
   readonly customId: string;
-  readonly url: BatchUrl;
+  /** One of `batchUrls` for lines of a file. */
+  readonly url: string;
   readonly body: Readonly<Record<string, unknown>>;
   /** SHA-256 of `customId`. */
   readonly key: Buffer;

@@ -1,9 +1,11 @@
 import type { DataSource } from '../evaluation';
+import { splitName } from '../evaluation/data/data';
 import { filesOf, folderSource, foldersOf, readFiles } from '../evaluation/data/folder';
 import { HubDataSet } from '../hub/data-set';
 import type { Repository } from '../hub/repository';
 import { type HubSettings, hubSettings } from '../hub/settings';
 import { RND1Error } from '../index';
+import { printableName } from '../support/printable';
 import { DownloadView } from './download-view';
 import { type HubFlags, hubOf } from './options';
 
@@ -15,13 +17,22 @@ export interface DataFlags extends HubFlags {
 }
 
 /** The data sets of a folder, of the hub, or of a folder and then the hub. */
-export function dataOf(flags: DataFlags, signal: AbortSignal): DataSource | string | undefined {
-  if (!flags.download) return flags.data;
-  const remote = hubData(flags, signal);
-  if (flags.data === undefined) return remote;
-  const own = folderSource(flags.data);
-  return async (split) => (await own(split)) ?? remote(split);
+export function dataOf(flags: DataFlags, signal: AbortSignal): DataSource {
+  const { data, download } = flags;
+  const own: DataSource = data === undefined ? async () => undefined : folderSource(data);
+  const others = download ? hubData(flags, signal) : missingData(data);
+  return async (split) => (await own(split)) ?? others(split);
 }
+
+/** Says how to get what is missing. */
+const missingData =
+  (data: string | undefined): DataSource =>
+  async (split) => {
+    const where =
+      data === undefined ? '--data names a folder that has it' : `${printableName(data)} has none`;
+    const message = `the data set ${splitName(split)} is not there: ${where}; --download fetches it`;
+    throw new RND1Error('invalid_data', message);
+  };
 
 /** Splits of data sets of the hub, fetched when they are asked for, with a progress bar. */
 function hubData({ quiet, ...flags }: DataFlags, signal: AbortSignal): DataSource {

@@ -1,29 +1,35 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import {
-  compareResults,
   type EvaluatedTask,
   type EvaluateOptions,
   EvaluationFolder,
   type EvaluationPreset,
   evaluate,
-  evaluationReport,
   harnessResults,
   ProgramRunner,
   presetNames,
   type Sandbox,
 } from '../evaluation';
-import type { DiffusionLM } from '../index';
-import { printableJson, printableName } from '../support/printable';
-import { replaceFile } from '../support/write-files';
+import { printableJson } from '../support/printable';
+import { configOf } from './eval-config';
 import { type DataFlags, dataOf } from './eval-data';
-import { EvalBar, pairedLines, resultLines } from './eval-view';
+import {
+  checkQueueFlags,
+  type EvaluatedModelFlags,
+  type EvaluationSubject,
+  withEvaluatedModel,
+} from './eval-model';
+import { type PromptFlags, promptsOf } from './eval-prompts';
+import { comparison, report } from './eval-results';
+import { EvalBar, resultLines } from './eval-view';
 import { integer, number, UsageError } from './input';
 import { Interrupted, Interruption } from './interrupt';
-import { loadModel, seconds, sourceOf } from './loading';
+import { seconds } from './loading';
 import {
   addModelOptions,
   addSamplingOptions,
-  type ModelFlags,
+  queueNameOption,
+  queueOption,
   requires,
   type SamplingFlags,
   samplingOf,
@@ -31,9 +37,8 @@ import {
   verboseHelp,
 } from './options';
 
-interface EvalFlags extends ModelFlags, SamplingFlags, DataFlags {
+interface EvalFlags extends EvaluatedModelFlags, SamplingFlags, DataFlags, PromptFlags {
   readonly tasks?: readonly string[];
-  readonly prompts?: string;
   readonly output?: string;
   readonly compare?: boolean;
   readonly report?: string;
@@ -77,6 +82,13 @@ Files:
   After an interruption, also kill -9, the same command goes on from there; a
   command with other settings is refused.
 
+Several hosts:
+  With --queue the documents are answered by \`rnd1 worker\` on as many hosts as
+  there are, by way of a server of Redis or Valkey, and the table is that of one
+  process. Prompts are made, programs run and answers scored here, where no
+  model is loaded. All workers must have the same checkpoint, in the same dtype.
+  Needs the packages bullmq and ioredis: npm install bullmq ioredis.
+
 Printed output:
   A line for each task and metric: value and standard error in percent,
   documents, tokens of written answers by forward pass. --json prints the
@@ -117,7 +129,10 @@ export function addEval(program: Command): void {
       ),
     )
     .option('--data <folder>', 'data sets, each as on the hub: ORG/NAME/CONFIG/SPLIT.jsonl')
-    .option('--download', 'fetch data sets from the hub into its cache, those that --data has not')
+    .option(
+      '--download',
+      'fetch data sets from the hub into its cache, those that --data has not, and task files that --prompts does not name',
+    )
     .option(
       '--prompts <folder>',
       "the harness's task files, for the fixed examples of bbh, gsm8k_cot and mbpp",
@@ -133,7 +148,11 @@ export function addEval(program: Command): void {
       'processes among which a harness dealt out the documents: it changes the drawn examples (default: 1)',
       integer(1),
     )
-    .option('--concurrency <count>', 'documents answered at the same time (default: 32)', integer(1))
+    .option(
+      '--concurrency <count>',
+      'documents answered at the same time (default: 32; with --queue 1024 that wait for workers)',
+      integer(1),
+    )
     .optionsGroup('Likelihoods:')
     .addOption(
       new Option(
@@ -165,6 +184,15 @@ export function addEval(program: Command): void {
       ).choices(['bwrap', 'unshare', 'none']),
     );
   addSamplingOptions(command, '64-bit seed of masks and of sampled answers (default: 0)');
+  command
+    .optionsGroup('Workers:')
+    .option(...queueOption)
+    .option(...queueNameOption)
+    .option(
+      '--chunk <count>',
+      'documents that one worker answers at the same time (default: 16)',
+      integer(1),
+    );
   addModelOptions(command);
   command
     .optionsGroup('Output:')
@@ -183,55 +211,62 @@ function limit(value: string): number {
 }
 
 async function evaluation(folders: readonly string[], flags: EvalFlags): Promise<void> {
-  const { tasks, prompts, limit, shots, fewshotSeed, worldSize, output, quiet, concurrency } = flags;
+  const { tasks, output } = flags;
   if (flags.compare) return comparison(folders, flags);
   if (tasks === undefined && flags.report !== undefined) return report(folders, flags.report);
   if (folders.length > 0) throw new UsageError('folders of results are for --compare and --report');
   if (flags.report !== undefined && output === undefined)
     throw new UsageError('--report needs --output, or folders of results');
   if (tasks === undefined) throw new UsageError('--tasks is needed: --tasks nano, for example');
-  const { estimator, mc, mcBatch, cfg, maxNewTokens } = flags;
-  const { seed: drawSeed, ...sampling } = samplingOf(flags);
+  if (!flags.allowCodeExecution) requires(flags, '--allow-code-execution', ['python', 'sandbox']);
+  checkQueueFlags(flags);
+  const { python, sandbox } = flags;
   using interruption = new Interruption();
   const { signal } = interruption;
-  const options = {
-    tasks,
-    data: dataOf(flags, signal),
-    prompts,
-    limit,
-    shots,
-    seed: fewshotSeed,
-    worldSize,
-    preset: flags.preset,
-    drawSeed: drawSeed === undefined ? undefined : BigInt(drawSeed),
-    likelihood: given({ estimator, samples: mc, batch: mcBatch, guidance: cfg }),
-    generation: given({ ...sampling, maxNewTokens }),
-  } satisfies EvaluateOptions;
-  const { python, sandbox } = flags;
-  if (!flags.allowCodeExecution) requires(flags, '--allow-code-execution', ['python', 'sandbox']);
+  const { data, prompts } = { data: dataOf(flags, signal), prompts: promptsOf(flags, signal) };
+  const options = { ...optionsOf(flags), tasks, data, prompts };
   await using programs = flags.allowCodeExecution
     ? await ProgramRunner.open(given({ python, sandbox }))
     : undefined;
-  const model = await loadModel(flags, signal);
+  await withEvaluatedModel(flags, signal, (model) => run(model, { ...options, programs, signal }, flags));
+}
+
+/** The options of `evaluate` that flags give. */
+function optionsOf(flags: EvalFlags): Omit<EvaluateOptions, 'tasks'> {
+  const { limit, shots, worldSize, preset, estimator, mc, mcBatch, cfg, maxNewTokens } = flags;
+  const { seed: drawSeed, ...sampling } = samplingOf(flags);
+  return {
+    ...{ limit, shots, worldSize, preset },
+    seed: flags.fewshotSeed,
+    drawSeed: drawSeed === undefined ? undefined : BigInt(drawSeed),
+    likelihood: given({ estimator, samples: mc, batch: mcBatch, guidance: cfg }),
+    generation: given({ ...sampling, maxNewTokens }),
+  };
+}
+
+async function run(
+  { model, description, concurrency }: EvaluationSubject,
+  options: EvaluateOptions,
+  flags: EvalFlags,
+): Promise<void> {
+  const { output, quiet } = flags;
   const bar = quiet ? null : new EvalBar(process.stderr);
   const start = performance.now();
   let done = '';
   try {
-    const config = configOf(model, flags, options, programs);
+    const config = configOf(description, flags, options);
     const folder = output === undefined ? null : await EvaluationFolder.open(output, config);
     let evaluated: EvaluatedTask[];
     try {
       evaluated = await evaluate(model, {
         ...options,
-        concurrency,
-        programs,
+        concurrency: flags.concurrency ?? concurrency,
         answered: folder?.answered,
         onAnswer: (answer) => folder?.add(answer),
         onProgress(progress) {
           done = `${progress.done} of ${progress.total} documents are answered`;
           bar?.update(progress);
         },
-        signal,
       });
       bar?.close();
       const results = (await folder?.finish(evaluated)) ?? harnessResults(evaluated, config);
@@ -249,57 +284,7 @@ async function evaluation(folders: readonly string[], flags: EvalFlags): Promise
     if (error instanceof Interrupted && output !== undefined && done !== '' && !quiet)
       process.stderr.write(`rnd1: ${done}; the same command goes on\n`);
     throw error;
-  } finally {
-    await model.dispose();
   }
-}
-
-async function comparison(folders: readonly string[], { tasks, json }: EvalFlags): Promise<void> {
-  const [first, second] = folders;
-  if (first === undefined || second === undefined || folders.length > 2)
-    throw new UsageError('--compare takes two folders');
-  if (tasks !== undefined) throw new UsageError('--compare and --tasks exclude each other');
-  const pairs = await compareResults(first, second);
-  const text = json ? printableJson(JSON.stringify(pairs, null, 2)) : pairedLines(pairs).join('\n');
-  process.stdout.write(`${text}\n`);
-}
-
-async function report(folders: readonly string[], file: string): Promise<void> {
-  if (folders.length === 0)
-    throw new UsageError('--report needs folders of results, or --tasks and --output');
-  await replaceFile(file, await evaluationReport(folders));
-  process.stdout.write(`${printableName(file)}: report on ${folders.map(printableName).join(', ')}\n`);
-}
-
-/** What answers depend on, as plain JSON. */
-function configOf(
-  model: DiffusionLM,
-  { model: place, revision, data, download }: EvalFlags,
-  { likelihood, generation, drawSeed = 0, ...options }: EvaluateOptions,
-  programs: ProgramRunner | undefined,
-): Record<string, unknown> {
-  const { info, config } = model;
-  return {
-    model: 'rnd1',
-    model_args: sourceOf(place),
-    revision: revision ?? null,
-    family: config.family,
-    dtype: info.dtype,
-    device: info.device,
-    tasks: options.tasks,
-    preset: options.preset ?? null,
-    data: data ?? (download ? 'hub' : null),
-    prompts: options.prompts ?? null,
-    limit: options.limit ?? null,
-    num_fewshot: options.shots ?? null,
-    world_size: options.worldSize ?? 1,
-    fewshot_seed: options.seed ?? 1234,
-    seed: String(drawSeed),
-    likelihood,
-    gen_kwargs: generation,
-    python: programs?.version ?? null,
-    sandbox: programs?.sandbox ?? null,
-  };
 }
 
 /** The options that have a value. */

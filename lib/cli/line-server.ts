@@ -21,7 +21,7 @@ export async function withLineServer(
   flags: LineServerFlags,
   chatTemplate: TemplateOption,
   signal: AbortSignal,
-  work: (answer: Answer) => Promise<void>,
+  work: (answer: Answer, model: DiffusionLM) => Promise<void>,
 ): Promise<void> {
   const model: DiffusionLM = await loadModel(flags, signal);
   try {
@@ -43,7 +43,7 @@ export async function withLineServer(
       shutdownTimeout: 0,
     });
     try {
-      await work(lineAnswers(server.app, ''));
+      await work(lineAnswers(server.app, ''), model);
     } finally {
       await server.close();
     }

@@ -3,6 +3,7 @@ import { pauseBetweenAttempts as pause, withAttempts } from '../batch/attempts';
 import { withoutPassword } from '../batch/queue/redis';
 import { work } from '../batch/queue/worker';
 import { printableName } from '../support/printable';
+import { evaluationAnswers } from './eval-lines';
 import { integer, templateOption, UsageError } from './input';
 import { Interruption } from './interrupt';
 import { type LineServerFlags, withLineServer } from './line-server';
@@ -29,9 +30,10 @@ interface WorkerFlags extends LineServerFlags {
 }
 
 const manual = `
-A worker answers lines that \`rnd1 batch --queue\` has put into a queue, with a
-model of its own. Start as many as you like, on as many hosts; all must have the
-same model. The same line gives the same bytes, whichever worker answers it.
+A worker answers lines that \`rnd1 batch --queue\` has put into a queue, and
+documents of \`rnd1 eval --queue\`, with a model of its own. Start as many as you
+like, on as many hosts; all must have the same model. The same line gives the
+same bytes, whichever worker answers it.
 
 A chunk that a worker has begun is its own for --lock-seconds, which it renews
 while it works. If the worker is killed, cut off or paused, another begins the
@@ -52,8 +54,8 @@ Examples:
 export function addWorker(program: Command): void {
   const command = program
     .command('worker')
-    .summary('answer lines of batches from a queue')
-    .description('Answers lines of batches that wait in a queue.')
+    .summary('answer lines of batches and evaluations from a queue')
+    .description('Answers lines of batches and documents of evaluations that wait in a queue.')
     .optionsGroup('Queue:')
     .option(...queueOption)
     .option(...queueNameOption)
@@ -81,11 +83,12 @@ async function worker(flags: WorkerFlags): Promise<void> {
   using interruption = new Interruption();
   const { signal } = interruption;
   let lines = 0;
-  await withLineServer(flags, chatTemplate, signal, async (answer) => {
+  await withLineServer(flags, chatTemplate, signal, async (answerLine, model) => {
     if (!quiet)
       process.stderr.write(
         `rnd1: waiting for lines of ${printableName(`${withoutPassword(url)} ${name}`)}\n`,
       );
+    const answer = evaluationAnswers(model, flags.model, answerLine);
     await work({
       url,
       name,

@@ -6,6 +6,7 @@ export { type GreedyContinuation, type GreedyOptions, greedyContinuation } from 
 export type { Estimator, LikelihoodOptions } from './likelihood/options';
 export { type ProgramOptions, ProgramRunner, type ProgramVerdict } from './programs/program-runner';
 export type { Sandbox } from './programs/sandbox';
+export type { TaskFileSource } from './prompts/task-files';
 export { PythonRandom } from './python/random';
 export type { PlainValue } from './python/values';
 export { evaluationReport } from './report/report';
@@ -13,6 +14,7 @@ export { type BuildRequestsOptions, buildRequests, type EvaluationRequest } from
 export { compareResults, type PairedScores } from './run/compare';
 export type { EvaluationCosts } from './run/costs';
 export { type EvaluatedTask, evaluate } from './run/evaluate';
+export type { EvaluatedModel, EvaluationQuestion, ModelAnswer } from './run/evaluated-model';
 export { EvaluationFolder } from './run/folder';
 export type {
   AnsweredDocument,

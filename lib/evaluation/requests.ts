@@ -4,7 +4,7 @@ import { RND1Error } from '../support/errors';
 import { integerOption, numberOption, optionsObject, quote } from '../support/validate';
 import { type DataSource, openData, readSplit } from './data/data';
 import { drawFewShots } from './few-shots';
-import { readTaskFiles } from './prompts/task-files';
+import { readTaskFiles, type TaskFileSource } from './prompts/task-files';
 import { renderedTarget, targetText } from './tasks/columns';
 import type { EvaluationDocument, FixedExamples, Target, TaskDefinition } from './tasks/definition';
 import { namedTasks, taskNamed } from './tasks/table';
@@ -21,10 +21,10 @@ export interface BuildRequestsOptions {
    */
   readonly data?: string | DataSource;
   /**
-   * Fixed examples, which BBH, gsm8k_cot and MBPP need: a folder of the harness's task files, or the examples by the
-   * name of the task.
+   * Fixed examples, which BBH, gsm8k_cot and MBPP need: a folder of the harness's task files, a function that returns
+   * their texts, or the examples by the name of the task.
    */
-  readonly prompts?: string | Readonly<Record<string, FixedExamples>>;
+  readonly prompts?: string | TaskFileSource | Readonly<Record<string, FixedExamples>>;
   /** Examples before each question. @default the task's own number */
   readonly shots?: number;
   /** Seed of the draws of examples. @default 1234 */
@@ -113,7 +113,10 @@ async function definitionsOf(
 ): Promise<TaskDefinition[]> {
   if (typeof task !== 'string') return [task];
   const named = namedTasks(task, version);
-  const files = typeof prompts === 'string' ? await readTaskFiles(prompts, named.tasks) : (prompts ?? {});
+  const files =
+    typeof prompts === 'object' || prompts === undefined
+      ? (prompts ?? {})
+      : await readTaskFiles(prompts, named.tasks, named.version);
   return named.tasks.map((name) => taskNamed(name, { version: named.version, shots, examples: files[name] }));
 }
 

@@ -1,17 +1,15 @@
 import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { RND1Error } from '../support/errors';
-import { expand, isTrue } from './environment';
+import { expand, huggingFaceHome, isTrue } from './environment';
 
 /** HF_TOKEN, else the file that `hf auth login` writes. */
 export async function storedToken(): Promise<string | null> {
-  const { HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH, HF_HOME, XDG_CACHE_HOME } = process.env;
+  const { HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH } = process.env;
   if (isTrue(process.env.HF_HUB_DISABLE_IMPLICIT_TOKEN)) return null;
   const named = (HF_TOKEN || HUGGING_FACE_HUB_TOKEN || '').trim();
   if (named !== '') return checkToken('HF_TOKEN', named);
-  const home = HF_HOME ?? join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface');
-  const path = expand(HF_TOKEN_PATH ?? join(home, 'token'));
+  const path = expand(HF_TOKEN_PATH ?? join(huggingFaceHome(), 'token'));
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return '';
     throw new RND1Error('io', `cannot read the token in ${path}: ${error.message}`, { cause: error });

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Outcome } from '../outcome';
-import type { BatchRequest, BatchUrl } from '../request';
+import type { BatchRequest } from '../request';
 
 /** A line as it travels to a worker. */
 export interface QueuedLine {
   readonly line: number;
   readonly customId: string;
-  readonly url: BatchUrl;
+  readonly url: string;
   readonly body: Readonly<Record<string, unknown>>;
   readonly id: string;
 }

@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Job, Queue, QueueEvents } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Answer, Outcome } from '../outcome';
@@ -39,13 +41,17 @@ type ChunkEnd =
 export class LineQueue {
   #waiting: Waiting[] = [];
   #timer: NodeJS.Timeout | undefined;
+  readonly #closing = new AbortController();
 
   private constructor(
     private readonly chunk: number,
     private readonly redis: Redis,
     private readonly queue: Queue<QueuedChunk, ChunkOutcomes>,
     private readonly events: QueueEvents,
-  ) {}
+  ) {
+    // Every chunk listens.
+    setMaxListeners(0, this.#closing.signal);
+  }
 
   /** @throws as `connectQueue` */
   static async open({ chunk, ...place }: LineQueueOptions): Promise<LineQueue> {
@@ -79,8 +85,9 @@ export class LineQueue {
       else this.#timer ??= setTimeout(() => this.#send(), patience);
     });
 
-  /** Lets go of the server. Chunks that are in it stay. */
+  /** Lets go of the server. Chunks that are in it stay, and lines that wait for them are given up. */
   async close(): Promise<void> {
+    this.#closing.abort();
     clearTimeout(this.#timer);
     await this.events.close();
     await this.queue.close();
@@ -119,15 +126,28 @@ export class LineQueue {
   }
 
   async #endOf(job: ChunkJob): Promise<ChunkEnd> {
-    for (;;) {
+    const listen = () => job.waitUntilFinished(this.events).catch((error: Error) => error);
+    for (let heard = listen(); ; ) {
       // Events may be lost with a connection.
-      const waited = await job.waitUntilFinished(this.events, lookAgain).catch((error: Error) => error);
-      if (!(waited instanceof Error)) return { state: 'completed', outcomes: waited };
+      const end = await this.#soon(heard);
+      if (end !== null && !(end instanceof Error)) return { state: 'completed', outcomes: end };
       const state = await job.getState();
       if (state === 'unknown') return { state };
-      if (state === 'failed') return { state, reason: waited.message };
-      const outcomes = (await this.queue.getJob(job.id as string))?.returnvalue;
-      if (state === 'completed' && outcomes) return { state, outcomes };
+      const found = await this.queue.getJob(job.id as string);
+      if (state === 'failed') return { state, reason: end?.message ?? found?.failedReason ?? '' };
+      if (state === 'completed' && found?.returnvalue) return { state, outcomes: found.returnvalue };
+      if (end !== null) heard = listen();
+    }
+  }
+
+  /** What a promise gives, or null after a while. Rejects when the queue is closed. */
+  async #soon<T>(promise: Promise<T>): Promise<T | null> {
+    const settled = new AbortController();
+    const signal = AbortSignal.any([settled.signal, this.#closing.signal]);
+    try {
+      return await Promise.race([promise, wait(lookAgain, null, { signal })]);
+    } finally {
+      settled.abort();
     }
   }
 

@@ -20,10 +20,14 @@ function sourceOf(data: string | DataSource | undefined): DataSource {
   throw new TypeError(`data must be a folder or a function, not ${quote(data)}`);
 }
 
+/** `openai/gsm8k, main, test` */
+export const splitName = ({ repositories, config, split }: DataSplit) =>
+  `${repositories.join(' or ')}, ${config}, ${split}`;
+
 /** @throws RND1Error `invalid_data` if there is no such split, or no document in it */
 export async function readSplit(data: DataSource, split: DataSplit): Promise<readonly EvaluationDocument[]> {
   const documents = await data(split);
-  const name = `${split.repositories.join(' or ')}, ${split.config}, ${split.split}`;
+  const name = splitName(split);
   if (documents === undefined) throw new RND1Error('invalid_data', `the data set ${name} is not there`);
   if (documents.length === 0) throw new RND1Error('invalid_data', `the data set ${name} is empty`);
   return documents;

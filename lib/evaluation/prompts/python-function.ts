@@ -1,7 +1,6 @@
 import { dirname, join } from 'node:path';
 import { RND1Error } from '../../support/errors';
 import { printableName } from '../../support/printable';
-import { readText } from '../data/json-lines';
 import { parsePythonLiteral } from '../python/literal';
 import { type PlainValue, plainValue } from '../python/values';
 
@@ -10,14 +9,19 @@ import { type PlainValue, plainValue } from '../python/values';
  *
  * @param taskFile the file that names the function
  * @param reference `utils.list_fewshot_samples` for example
+ * @param read gives the text of a file
  * @throws RND1Error `io` or `invalid_data` naming the file
  */
-export async function functionResult(taskFile: string, reference: string): Promise<PlainValue> {
+export async function functionResult(
+  taskFile: string,
+  reference: string,
+  read: (path: string) => Promise<string>,
+): Promise<PlainValue> {
   const [module, name] = /^(\w+)\.(\w+)$/.exec(reference)?.slice(1) ?? [];
   if (module === undefined || name === undefined)
     throw new RND1Error('invalid_data', `${printableName(taskFile)}: ${reference} is not a function`);
   const path = join(dirname(taskFile), `${module}.py`);
-  const source = await readText(path);
+  const source = await read(path);
   const body = new RegExp(`^def ${name}\\([^)]*\\)[^\\n]*:\\s*\\n\\s+return\\b([\\s\\S]*)`, 'm').exec(
     source,
   )?.[1];

@@ -4,6 +4,7 @@ import { buildRequests, type EvaluationRequest } from '../requests';
 import { type EvaluationScores, scoreOutputs } from '../scoring/scores';
 import type { TaskDefinition } from '../tasks/definition';
 import { answerRequest, programsOf, promptHash } from './answer';
+import { type EvaluatedModel, evaluatedModel } from './evaluated-model';
 import {
   type AnsweredDocument,
   type EvaluateOptions,
@@ -24,12 +25,17 @@ export interface EvaluatedTask extends EvaluationScores {
 /**
  * Puts the documents of tasks to a model and scores its answers as lm-evaluation-harness does.
  *
+ * @param model a loaded model, or what stands for one that is elsewhere
  * @returns the tasks in the order in which they were asked for
  * @throws RND1Error as `buildRequests`, `estimateLikelihood` and `generate`; TypeError or RangeError for wrong options
  */
-export async function evaluate(model: DiffusionLM, options: EvaluateOptions): Promise<EvaluatedTask[]> {
+export async function evaluate(
+  model: DiffusionLM | EvaluatedModel,
+  options: EvaluateOptions,
+): Promise<EvaluatedTask[]> {
+  const examined = 'answer' in model ? model : evaluatedModel(model);
   const { tasks, settings, answered, concurrency, onAnswer, onProgress, signal } = readEvaluateOptions(
-    model,
+    examined,
     options,
   );
   const known = new Map(answered.map((answer) => [keyOf(answer), answer]));
@@ -53,7 +59,7 @@ export async function evaluate(model: DiffusionLM, options: EvaluateOptions): Pr
   const progress = { total, known: answers.size };
   onProgress({ ...progress, done: answers.size });
   await forEachOf(open, concurrency, signal, async ({ request, settings }, signal) => {
-    const answer = await answerRequest(model, request, settings, signal);
+    const answer = await answerRequest(examined, request, settings, signal);
     answers.set(keyOf(request), answer);
     const done = answers.size;
     await onAnswer(answer);

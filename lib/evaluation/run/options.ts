@@ -1,4 +1,4 @@
-import type { DiffusionLM, GenerateOptions } from '../../index';
+import type { GenerateOptions } from '../../index';
 import {
   callbackOption,
   integerOption,
@@ -7,13 +7,13 @@ import {
   signalOption,
   wordOption,
 } from '../../support/validate';
-import { isCausal } from '../likelihood/estimate';
 import { type LikelihoodOptions, readLikelihoodOptions } from '../likelihood/options';
 import type { ProgramRunner } from '../programs/program-runner';
 import type { BuildRequestsOptions } from '../requests';
 import type { EvaluationOutput } from '../scoring/scores';
 import type { TaskDefinition } from '../tasks/definition';
 import { namedTasks } from '../tasks/table';
+import type { EvaluatedModel } from './evaluated-model';
 import {
   type EvaluationPreset,
   type PresetSettings,
@@ -146,7 +146,7 @@ export interface EvaluateSettings {
 }
 
 /** @throws TypeError or RangeError naming the option */
-export function readEvaluateOptions(model: DiffusionLM, options: EvaluateOptions): EvaluateSettings {
+export function readEvaluateOptions(model: EvaluatedModel, options: EvaluateOptions): EvaluateSettings {
   const given = optionsObject('options', options, names);
   const { tasks, answered = [], concurrency = 32, onAnswer, onProgress } = given;
   if (!Array.isArray(tasks) || tasks.length === 0)
@@ -167,7 +167,7 @@ export function readEvaluateOptions(model: DiffusionLM, options: EvaluateOptions
 }
 
 function taskSettings(
-  model: DiffusionLM,
+  model: EvaluatedModel,
   task: string | TaskDefinition,
   preset: EvaluationPreset | undefined,
   options: EvaluateOptions,
@@ -182,10 +182,7 @@ function taskSettings(
     ...optionsObject('likelihood', options.likelihood, likelihoodNames),
   };
   // The tokens are not known yet.
-  readLikelihoodOptions(
-    { ...likelihood, prefix: [], target: [] },
-    { causal: isCausal(model), vocabulary: model.config.architecture.vocabulary },
-  );
+  readLikelihoodOptions({ ...likelihood, prefix: [], target: [] }, model);
   return {
     requests: { data, prompts, shots: shots ?? published.shots, seed, limit, worldSize, version },
     likelihood,
@@ -198,9 +195,8 @@ function taskSettings(
 }
 
 /** The text of the beginning-of-text token, as Dream's code puts it before prompts. */
-function beginningOf({ config, tokenizer }: DiffusionLM): string {
-  const { bosTokenId } = config.tokens;
-  if (bosTokenId === null || tokenizer === null)
+function beginningOf({ beginning }: EvaluatedModel): string {
+  if (beginning === null)
     throw new RangeError('the preset begins prompts with a beginning-of-text token, which the model lacks');
-  return tokenizer.decode([bosTokenId]);
+  return beginning;
 }

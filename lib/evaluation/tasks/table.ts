@@ -45,7 +45,7 @@ function fixed(name: string, { version, shots, examples }: Making, { described }
   if (examples === undefined && (described || shots !== 0)) {
     throw new RND1Error(
       'invalid_data',
-      `${name} needs the fixed examples of its task file: name a folder of the harness's task files`,
+      `${name} needs the fixed examples of its task file: prompts must name a folder of the harness's task files; rnd1 eval --download fetches it`,
     );
   }
   if (version !== undefined && examples?.version !== undefined && examples.version !== version) {

@@ -1,5 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { evalLine } from '../../../lib/cli/eval-view';
@@ -119,6 +121,54 @@ describe('--download', () => {
   });
 });
 
+test('--download fetches task files, once', async () => {
+  const evaluation = join(root, 'test', 'fixtures', 'evaluation');
+  const asked: string[] = [];
+  const server = createServer(({ url = '' }, response) => {
+    asked.push(url);
+    const [, commit, path] =
+      /^\/EleutherAI\/lm-evaluation-harness\/(\w{40})\/lm_eval\/tasks\/(.*)$/.exec(url) ?? [];
+    response.statusCode = commit === undefined ? 404 : 200;
+    response.end(commit === undefined ? '' : readFileSync(join(evaluation, 'task-files', path as string)));
+  });
+  await new Promise<void>((done) => void server.listen(0, '127.0.0.1', done));
+  try {
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const home = scratch('task-files');
+    const run = (prompts: readonly string[], env: Record<string, string> = {}) =>
+      rnd1(
+        [
+          ...[
+            'eval',
+            '--tasks',
+            'gsm8k_cot,bbh_cot_fewshot_word_sorting',
+            '--data',
+            join(evaluation, 'docs'),
+          ],
+          ...['--shots', '1', '--limit', '1', '--max-new-tokens', '8', '--steps', '1', '--json', '--quiet'],
+          ...prompts,
+        ],
+        { env: { RND1_GITHUB_URL: url, HF_HOME: home, HF_HUB_CACHE: undefined, HF_TOKEN: '', ...env } },
+      );
+    const here = await run(['--prompts', join(evaluation, 'task-files')]);
+    const fetched = await run(['--download']);
+    expect([here, fetched].map(({ code, stderr }) => [code, stderr])).toEqual([
+      [0, ''],
+      [0, ''],
+    ]);
+    expect(JSON.parse(fetched.stdout).results).toEqual(JSON.parse(here.stdout).results);
+    expect(asked.map((path) => path.slice(path.lastIndexOf('/') + 1)).sort()).toEqual([
+      '_cot_fewshot_template_yaml',
+      'gsm8k-cot.yaml',
+      'word_sorting.yaml',
+    ]);
+    expect(await run(['--download'], { HF_HUB_OFFLINE: '1' })).toMatchObject({ code: 0, stderr: '' });
+    expect(asked).toHaveLength(3);
+  } finally {
+    await new Promise((done) => server.close(done));
+  }
+});
+
 test('two results are compared document by document', async () => {
   const folders = [16, 1].map((steps) => scratch(`steps-${steps}`));
   for (const [i, steps] of ['16', '1'].entries())
@@ -231,7 +281,9 @@ test.each([
 test('data that are not there are an error that names them', async () => {
   const { code, stderr } = await rnd1(['eval', '--tasks', 'gsm8k', '--quiet']);
   expect(code).toBe(1);
-  expect(stderr).toBe('rnd1: the data set openai/gsm8k, main, test is not there\n');
+  expect(stderr).toBe(
+    'rnd1: the data set openai/gsm8k, main, test is not there: --data names a folder that has it; --download fetches it\n',
+  );
 });
 
 test('the bar counts documents and the time left', () => {

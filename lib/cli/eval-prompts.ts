@@ -1,0 +1,34 @@
+import { posix } from 'node:path';
+import type { BuildRequestsOptions } from '../evaluation';
+import { GitFiles } from '../hub/git-files';
+import { hubSettings } from '../hub/settings';
+import { type HubFlags, hubOf } from './options';
+
+/** Flags that say where the harness's task files are. */
+export interface PromptFlags extends HubFlags {
+  readonly prompts?: string;
+  readonly download?: boolean;
+}
+
+const harness = 'EleutherAI/lm-evaluation-harness';
+
+/** Commits of the harness: v0.4.9.2, and v0.4.8, the last release that has version 3 of BBH. */
+const [newest, ofVersion3] = [
+  'ad3f4d0cad1cfcdb815f1e795f7947e49ed9f2e9',
+  '6d2abda4fd171e68a8789330c4149e37c1ca0bda',
+];
+
+/** The task files of a folder, or the harness's own, fetched when they are asked for. */
+export function promptsOf(flags: PromptFlags, signal: AbortSignal): BuildRequestsOptions['prompts'] {
+  if (flags.prompts !== undefined || !flags.download) return flags.prompts;
+  // --revision is the model's.
+  const { revision: _, ...hub } = hubOf(flags);
+  const known = new Map<string, Promise<GitFiles>>();
+  const filesOf = async (commit: string) => new GitFiles(harness, commit, await hubSettings(hub), signal);
+  return async (path, version) => {
+    const commit = version === 3 && path.startsWith('bbh/') ? ofVersion3 : newest;
+    const files = known.get(commit) ?? filesOf(commit);
+    known.set(commit, files);
+    return (await files).text(posix.join('lm_eval/tasks', path));
+  };
+}
