@@ -38,8 +38,8 @@ test('light-my-request is held below 6.8 while Node.js 20 counts', () => {
   expect(satisfies('20.19.0', engines.node)).toBe(true);
 });
 
-test('what only plots and queues need is left to those who use them', () => {
-  const optional = ['bullmq', 'echarts', 'ioredis'];
+test('what only plots, queues and a sandbox need is left to those who use them', () => {
+  const optional = ['bullmq', 'echarts', 'ioredis', 'pyodide'];
   expect(Object.keys(peerDependencies)).toEqual(optional);
   expect(peerDependenciesMeta).toEqual(
     Object.fromEntries(optional.map((name) => [name, { optional: true }])),

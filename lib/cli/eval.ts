@@ -181,7 +181,7 @@ export function addEval(program: Command): void {
       new Option(
         '--sandbox <name>',
         'what keeps programs from the machine; none: inside a container only (default: the first that works)',
-      ).choices(['bwrap', 'unshare', 'none']),
+      ).choices(['bwrap', 'unshare', 'pyodide', 'none']),
     );
   addSamplingOptions(command, '64-bit seed of masks and of sampled answers (default: 0)');
   command

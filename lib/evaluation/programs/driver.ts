@@ -1,4 +1,20 @@
 /**
+ * Takes from a program what evaluate's code_eval does: names that end or disturb the process are None. Python, on modules
+ * `builtins`, `os`, `shutil`, `subprocess` and `sys`.
+ */
+export const takenAway = `for owner, names in (
+    (builtins, "exit quit help"),
+    (os, "kill system putenv remove removedirs rmdir fchdir setuid fork forkpty killpg rename renames truncate replace "
+         "unlink fchmod fchown chmod chown chroot lchflags lchmod lchown getcwd chdir"),
+    (shutil, "rmtree move chown"),
+    (subprocess, "Popen"),
+):
+    for name in names.split():
+        setattr(owner, name, None)
+for name in "ipdb joblib resource psutil tkinter".split():
+    sys.modules[name] = None`;
+
+/**
  * Runs one program and reports a verdict, as evaluate's code_eval does: names that end or disturb the process are None, any
  * exception is a failure, also SystemExit, and running off the end is a pass. The request comes on standard input, the
  * verdict goes to descriptor 3 behind a word that nobody else knows, so that printing "passed" is no pass.
@@ -30,18 +46,7 @@ def main():
     sys.stdin = Unreadable()
     os.environ["OMP_NUM_THREADS"] = "1"
     faulthandler.disable()
-    for owner, names in (
-        (builtins, "exit quit help"),
-        (os, "kill system putenv remove removedirs rmdir fchdir setuid fork forkpty killpg rename renames truncate replace "
-             "unlink fchmod fchown chmod chown chroot lchflags lchmod lchown getcwd chdir"),
-        (shutil, "rmtree move chown"),
-        (subprocess, "Popen"),
-    ):
-        for name in names.split():
-            setattr(owner, name, None)
-    for name in "ipdb joblib resource psutil tkinter".split():
-        sys.modules[name] = None
-
+${takenAway.replaceAll(/^/gm, '    ')}
     class TimedOut(BaseException):
         pass
 

@@ -7,13 +7,14 @@ import type { Readable } from 'node:stream';
 import { RND1Error } from '../../support/errors';
 import { numberOption, optionsObject, stringOption, wordOption } from '../../support/validate';
 import { driver } from './driver';
+import { pyodideCommand } from './pyodide';
 import { type Sandbox, sandboxed, sandboxes } from './sandbox';
 
 /** How programs in Python are run. */
 export interface ProgramOptions {
-  /** The interpreter, 3.8 or later. @default 'python3' */
+  /** The interpreter, 3.8 or later; pyodide has its own. @default 'python3' */
   readonly python?: string;
-  /** @default the first that works: bwrap, unshare */
+  /** @default the first that works: bwrap, unshare, and pyodide, unless an interpreter is named */
   readonly sandbox?: Sandbox;
   /** Seconds after which a program is interrupted; it is killed a moment later. @default 3, the reference's */
   readonly seconds?: number;
@@ -31,6 +32,8 @@ export interface ProgramVerdict {
 
 /** Seconds between the interruption of a program and its end. */
 const grace = 1.5;
+/** Seconds that pyodide may take to start. */
+const startTime = 60;
 const memory = 2 ** 30;
 const processes = 32;
 /** Bytes of a verdict; more are an attack. */
@@ -68,7 +71,7 @@ export class ProgramRunner {
     const python = stringOption('python', options.python ?? 'python3');
     const wanted =
       options.sandbox === undefined
-        ? sandboxes
+        ? sandboxes.filter((each) => each !== 'pyodide' || options.python === undefined)
         : [wordOption('sandbox', options.sandbox, [...sandboxes, 'none'] as const)];
     const folder = await mkdtemp(join(tmpdir(), 'rnd1-program-'));
     await chmod(folder, 0o777);
@@ -76,15 +79,17 @@ export class ProgramRunner {
     const pythons = python === 'python3' ? [python, '/usr/bin/python3'] : [python];
     const failures: string[] = [];
     for (const sandbox of wanted)
-      for (const each of pythons) {
-        const { verdict, version } = await execute({ sandbox, python: each, folder, seconds }, probe);
+      for (const each of sandbox === 'pyodide' ? ['its own Python'] : pythons) {
+        // WebAssembly has no threads.
+        const program = sandbox === 'pyodide' ? '' : probe;
+        const { verdict, version } = await execute({ sandbox, python: each, folder, seconds }, program);
         if (verdict.passed) return new ProgramRunner(version, sandbox, each, folder, seconds);
         failures.push(`${sandbox} with ${each}: ${verdict.message}`);
       }
     await rm(folder, { recursive: true, force: true });
     throw new RND1Error(
       'not_found',
-      `programs cannot be run safely here (${failures.join('; ')}): install bubblewrap, or, inside a container, use the sandbox none`,
+      `programs cannot be run safely here (${failures.join('; ')}): install bubblewrap or the package pyodide, or, inside a container, use the sandbox none`,
     );
   }
 
@@ -131,25 +136,42 @@ async function execute(
   program: string,
 ): Promise<Execution> {
   const word = randomBytes(16).toString('hex');
-  const { command, args } = sandboxed(sandbox, folder, [python, '-I', '-c', driver]);
-  const isRoot = process.getuid?.() === 0;
+  const own = sandbox === 'pyodide';
+  const sandboxedCommand = own ? pyodideCommand() : sandboxed(sandbox, folder, [python, '-I', '-c', driver]);
+  if (sandboxedCommand === null) return killed('the package is not installed');
+  const { command, args } = sandboxedCommand;
+  // As nobody, Node might not be allowed to read itself.
+  const becomesNobody = !own && process.getuid?.() === 0;
   const child = spawn(command, args, {
     cwd: folder,
     // Nothing of the environment: it may hold secrets.
     env: { PATH: process.env.PATH ?? '', LANG: 'C.UTF-8', HOME: folder },
     stdio: ['pipe', 'ignore', 'ignore', 'pipe'],
     detached: true,
-    ...(isRoot ? { uid: nobody, gid: nobody } : {}),
+    ...(becomesNobody ? { uid: nobody, gid: nobody } : {}),
   });
   const request = { word, program, seconds, memory, processes, file: 2 ** 24 };
   const { stdin } = child as ChildProcess & { stdin: NodeJS.WritableStream };
   // A process that dies early closes its end.
   stdin.on('error', () => {});
   stdin.end(JSON.stringify(request));
-  const timer = setTimeout(() => kill(child), (seconds + grace) * 1000);
+  let late = false;
+  const endAfter = (time: number) =>
+    setTimeout(() => {
+      late = true;
+      kill(child);
+    }, 1000 * time);
+  let timer = endAfter(seconds + (own ? startTime : grace));
+  const onFirst = () => {
+    if (!own) return;
+    // Nothing interrupts it.
+    clearTimeout(timer);
+    timer = endAfter(seconds);
+  };
   try {
-    const [text, exit] = await Promise.all([verdictOf(child), ended(child)]);
-    return readVerdict(text, word, exit);
+    const [text, exit] = await Promise.all([verdictOf(child, onFirst), ended(child)]);
+    const found = readVerdict(text, word, exit);
+    return own && late && found.verdict.kind === 'killed' ? killed(exit, 'timed out') : found;
   } finally {
     clearTimeout(timer);
     kill(child);
@@ -178,12 +200,13 @@ async function ended(child: ChildProcess): Promise<string> {
   });
 }
 
-async function verdictOf(child: ChildProcess): Promise<string> {
+async function verdictOf(child: ChildProcess, onFirst: () => void): Promise<string> {
   const pipe = child.stdio[3] as Readable;
   const pieces: Buffer[] = [];
   let bytes = 0;
   try {
     for await (const piece of pipe as AsyncIterable<Buffer>) {
+      if (bytes === 0) onFirst();
       pieces.push(piece);
       bytes += piece.length;
       if (bytes > verdictLimit) break;
@@ -205,9 +228,14 @@ function readVerdict(text: string, word: string, exit: string): Execution {
   const { kind, message, python } = report;
   const kinds = ['passed', 'failed', 'timed out'] as const;
   const known = report.word === word ? kinds.find((each) => each === kind) : undefined;
-  if (known === undefined) return { verdict: { passed: false, kind: 'killed', message: exit }, version: '' };
+  if (known === undefined) return killed(exit);
   return {
     verdict: { passed: known === 'passed', kind: known, message: String(message) },
     version: String(python),
   };
 }
+
+const killed = (message: string, kind: ProgramVerdict['kind'] = 'killed'): Execution => ({
+  verdict: { passed: false, kind, message },
+  version: '',
+});

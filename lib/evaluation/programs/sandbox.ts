@@ -1,8 +1,11 @@
-/** What keeps programs from the rest of the machine; `none`: nothing but limits, for use inside a container. */
-export type Sandbox = 'bwrap' | 'unshare' | 'none';
+/**
+ * What keeps programs from the rest of the machine; `pyodide`: Python for WebAssembly, whose process has no permissions;
+ * `none`: nothing but limits, for use inside a container.
+ */
+export type Sandbox = 'bwrap' | 'unshare' | 'pyodide' | 'none';
 
 /** In the order in which they are tried. `none` is used only if it is asked for. */
-export const sandboxes: readonly Sandbox[] = ['bwrap', 'unshare'];
+export const sandboxes: readonly Sandbox[] = ['bwrap', 'unshare', 'pyodide'];
 
 /** Bytes that a program may write to its folder. */
 export const folderBytes = 2 ** 24;
@@ -31,7 +34,11 @@ exec unshare --user --mount --map-root-user -- "$@"
 `;
 
 /** A command without network, that sees no other processes, and can write to `folder` only. */
-export function sandboxed(sandbox: Sandbox, folder: string, command: readonly string[]): SandboxedCommand {
+export function sandboxed(
+  sandbox: Exclude<Sandbox, 'pyodide'>,
+  folder: string,
+  command: readonly string[],
+): SandboxedCommand {
   if (sandbox === 'none') return { command: command[0] as string, args: command.slice(1) };
   if (sandbox === 'unshare') {
     const namespaces = ['--user', '--map-root-user', '--net', '--pid', '--mount', '--ipc', '--uts'];
