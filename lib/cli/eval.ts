@@ -223,8 +223,8 @@ async function evaluation(folders: readonly string[], flags: EvalFlags): Promise
   const { python, sandbox } = flags;
   using interruption = new Interruption();
   const { signal } = interruption;
-  const { data, prompts } = { data: dataOf(flags, signal), prompts: promptsOf(flags, signal) };
-  const options = { ...optionsOf(flags), tasks, data, prompts };
+  const own = { tasks, data: dataOf(flags, signal), prompts: promptsOf(flags, signal) };
+  const options = { ...optionsOf(flags), ...own };
   await using programs = flags.allowCodeExecution
     ? await ProgramRunner.open(given({ python, sandbox }))
     : undefined;
