@@ -50,7 +50,7 @@ async function main(argv: readonly string[]): Promise<number> {
 /** Replaces the library's option names by flags: `maxNewTokens` becomes `--max-new-tokens`. */
 function asOptions(message: string): string {
   const names =
-    /\b(maxNewTokens|topK|topP|algTemp|cfgScale|suppressEos|zeroEosConfidence|tokensPerHole|cacheDir|addEos|reserveEnd|stopAtEos|(mask|eos|pad|bos)TokenId|sequenceLength|microBatch|tokenBytes|timeSampling|minTime|randomLength|padLoss|auxCoef|auxScope|zCoef|noiseScale|allowChanged|save(Every|Limit|Dtype|OnlyModel)|logEvery)\b/g;
+    /\b(maxNewTokens|topK|topP|algTemp|cfgScale|suppressEos|zeroEosConfidence|tokensPerHole|cacheDir|addEos|reserveEnd|stopAtEos|(mask|eos|pad|bos)TokenId|sequenceLength|microBatch|tokenBytes|timeSampling|complementaryMasks|minTime|randomLength|padLoss|auxCoef|auxScope|zCoef|noiseScale|allowChanged|save(Every|Limit|Dtype|OnlyModel)|logEvery)\b/g;
   return message.replace(names, optionName);
 }
 

@@ -30,6 +30,7 @@ export interface TrainFlags {
   readonly clip?: number;
   readonly weighting?: TrainOptions['weighting'];
   readonly timeSampling?: TrainOptions['timeSampling'];
+  readonly complementaryMasks?: boolean;
   readonly minTime?: number;
   readonly randomLength?: number;
   readonly padLoss: boolean;
@@ -130,6 +131,10 @@ export function addTrainOptions(command: Command): void {
     .addOption(
       choices('--time-sampling <how>', 'of mask rates (default: stratified)', ['independent', 'stratified']),
     )
+    .option(
+      '--complementary-masks',
+      'each canvas twice in a step: with a mask, and with what that leaves (default: once)',
+    )
     .option('--min-time <rate>', 'smallest mask rate (default: 0.001)', number(0, 1))
     .option(
       '--random-length <share>',
@@ -208,12 +213,23 @@ export function trainOptionsOf(flags: TrainFlags, file: Partial<TrainOptions>): 
   if (data === undefined && (every !== undefined || canvases !== undefined))
     throw new UsageError('--eval-every and --eval-canvases need --eval-data');
   const { output, steps, recipe, objective, batch, microBatch, sequenceLength, documents, cache } = flags;
-  const { weighting, timeSampling, minTime, randomLength, auxCoef, auxScope, zCoef, seed, noiseScale } =
+  const { weighting, timeSampling, complementaryMasks, minTime, randomLength, auxCoef, auxScope, zCoef } =
     flags;
+  const { seed, noiseScale } = flags;
   return {
     ...file,
     ...given({ output, steps, recipe, objective, batch, microBatch, sequenceLength, documents, cache }),
-    ...given({ weighting, timeSampling, minTime, randomLength, auxCoef, auxScope, zCoef, seed, noiseScale }),
+    ...given({
+      weighting,
+      timeSampling,
+      complementaryMasks,
+      minTime,
+      randomLength,
+      auxCoef,
+      auxScope,
+      zCoef,
+    }),
+    ...given({ seed, noiseScale }),
     ...controlOf(flags),
     ...given({
       data: flags.data === undefined ? undefined : filesOf(flags.data),

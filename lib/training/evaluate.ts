@@ -22,7 +22,7 @@ export async function evaluate(
   );
   const batches = batchesOf(
     { canvases, first: 0, microBatch, times },
-    { ...objective, seed: 0n, weighting: 'mean' },
+    { ...objective, seed: 0n, weighting: 'mean', complementaryMasks: false },
     model,
     { auxCoef: 0, auxScope: 'layer', zCoef: 0 },
   );

@@ -20,6 +20,8 @@ export interface Objective {
   readonly weighting: Weighting;
   /** Mask rates drawn for each canvas alone, or evenly spread over a step's canvases. */
   readonly timeSampling: 'independent' | 'stratified';
+  /** Whether each canvas comes twice: with its mask, and with what that leaves, at the rate 1 − t. */
+  readonly complementaryMasks: boolean;
   /** Smallest mask rate, more than 0. */
   readonly minTime: number;
   /** Share of the canvases that are cut to a random length. */
@@ -83,9 +85,10 @@ export function batchesOf(
   model: ObjectiveModel,
   routers: RouterCoefficients,
 ): ObjectiveBatches {
-  const masked =
-    objective.kind === 'ar' ? step.canvases.map(autoregressive) : maskCanvases(step, objective, model);
-  return weighted(masked, step.microBatch, objective, model, routers);
+  if (objective.kind === 'ar')
+    return weighted(step.canvases.map(autoregressive), step.microBatch, objective, model, routers);
+  const copies = objective.complementaryMasks ? 2 : 1;
+  return weighted(maskCanvases(step, objective, model), copies * step.microBatch, objective, model, routers);
 }
 
 /** The same for canvases that are masked already. */
@@ -132,9 +135,9 @@ function maskCanvases(
   objective: Objective,
   { predictionShift, maskTokenId, eosTokenIds }: ObjectiveModel,
 ): MaskedCanvas[] {
-  const { seed, minTime, timeSampling, padLoss } = objective;
+  const { seed, minTime, timeSampling, padLoss, complementaryMasks } = objective;
   const times = given ?? maskTimes(seed, first, canvases.length, timeSampling, minTime);
-  return canvases.map(({ tokens: whole, prompt }, i) => {
+  return canvases.flatMap(({ tokens: whole, prompt }, i) => {
     const length =
       given === undefined
         ? randomLength(seed, first + i, whole.length, objective.randomLength)
@@ -143,11 +146,22 @@ function maskCanvases(
     const from = Math.max(predictionShift, prompt);
     const end = padLoss ? length : firstEnd(clean, from, eosTokenIds);
     const time = times[i] as number;
-    const positions = drawMask(seed, first + i, end, time, from);
-    const tokens = clean.slice();
-    for (const position of positions) tokens[position] = maskTokenId as number;
-    return { tokens, clean, positions, eligible: Math.max(0, end - from), time };
+    const eligible = Math.max(0, end - from);
+    const masked = (positions: Int32Array, time: number): MaskedCanvas => {
+      const tokens = clean.slice();
+      for (const position of positions) tokens[position] = maskTokenId as number;
+      return { tokens, clean, positions, eligible, time };
+    };
+    const drawn = drawMask(seed, first + i, end, time, from);
+    if (!complementaryMasks) return [masked(drawn, time)];
+    return [masked(drawn, time), masked(othersOf(drawn, from, eligible), 1 - time)];
   });
+}
+
+/** Those of `count` positions from `from` on that are not drawn. */
+function othersOf(drawn: Int32Array, from: number, count: number): Int32Array {
+  const chosen = new Set(drawn);
+  return Int32Array.from({ length: count }, (_, i) => from + i).filter((position) => !chosen.has(position));
 }
 
 /** The position after the first end of text, or the length. */

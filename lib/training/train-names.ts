@@ -43,6 +43,7 @@ export const trainNames: Readonly<Record<keyof TrainOptions, true>> = {
   optimizer: true,
   weighting: true,
   timeSampling: true,
+  complementaryMasks: true,
   minTime: true,
   randomLength: true,
   padLoss: true,

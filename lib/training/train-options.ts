@@ -32,6 +32,7 @@ export interface RunOptions {
   readonly optimizer: Pick<Optimizer, 'betas' | 'epsilon' | 'weightDecay' | 'clip'>;
   readonly weighting: Weighting;
   readonly timeSampling: 'independent' | 'stratified';
+  readonly complementaryMasks: boolean;
   readonly minTime: number;
   readonly randomLength: number;
   readonly padLoss: boolean;
@@ -87,7 +88,11 @@ export function readRunOptions(options: TrainOptions, model: ModelFacts): RunOpt
       `sequenceLength ${sequenceLength} is more than the ${maxPositions} positions of ${model.folder}`,
     );
   const noiseScale = booleanOption('noiseScale', options.noiseScale, false);
-  const microBatch = readMicroBatch(options.microBatch, { batch, sequenceLength, noiseScale });
+  const complementaryMasks = booleanOption('complementaryMasks', options.complementaryMasks, false);
+  if (complementaryMasks && objective === 'ar')
+    throw new TypeError("complementaryMasks is for the objective 'mdlm'");
+  const room = complementaryMasks ? microBatchTokens / 2 : microBatchTokens;
+  const microBatch = readMicroBatch(options.microBatch, room, { batch, sequenceLength, noiseScale });
   const { tokenBytes, cache, minTime = 1e-3, zCoef = 0, padLoss } = options;
   const auxDefault = model.auxCoef === null ? 0 : objective === 'ar' ? model.auxCoef : 1e-3;
   const rates = readRates(options.learningRate, recipe?.scales ?? {});
@@ -118,6 +123,7 @@ export function readRunOptions(options: TrainOptions, model: ModelFacts): RunOpt
       'independent',
       'stratified',
     ]),
+    complementaryMasks,
     minTime: smallest,
     randomLength: numberOption(
       'randomLength',
@@ -144,10 +150,11 @@ const optimizerNames: Readonly<Record<keyof Omit<OptimizerOptions, 'learningRate
 
 function readMicroBatch(
   given: number | undefined,
+  tokens: number,
   { batch, sequenceLength, noiseScale }: Pick<RunOptions, 'batch' | 'sequenceLength' | 'noiseScale'>,
 ): number {
   const most = noiseScale ? Math.max(1, Math.floor(batch / 2)) : batch;
-  const fitting = Math.max(1, Math.floor(microBatchTokens / sequenceLength));
+  const fitting = Math.max(1, Math.floor(tokens / sequenceLength));
   const microBatch = Math.min(integerOption('microBatch', given ?? Math.min(fitting, most), 1), batch);
   if (noiseScale && (batch % microBatch !== 0 || batch < 2 * microBatch))
     throw new RangeError(

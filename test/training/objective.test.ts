@@ -1,4 +1,4 @@
-import { type MaskedCanvas, type Weighting, weighted } from '../../lib/training/objective';
+import { batchesOf, type MaskedCanvas, type Weighting, weighted } from '../../lib/training/objective';
 import { readGolden } from '../support/goldens';
 import type { GoldenBatch } from './support';
 
@@ -118,4 +118,40 @@ test('a model that predicts its own positions is scored there', () => {
   );
   expect(Array.from(batches[0]?.rows ?? [])).toEqual([1, 3]);
   expect(Array.from(batches[0]?.targets ?? [])).toEqual([11, 13]);
+});
+
+test('complementary masks predict each position once', () => {
+  const canvases = [0, 1, 2].map((i) => ({
+    tokens: Int32Array.from({ length: 9 }, (_, j) => 10 * i + j),
+    prompt: 0,
+  }));
+  const routers = { auxCoef: 0, auxScope: 'layer', zCoef: 0 } as const;
+  const objective = {
+    kind: 'mdlm',
+    weighting: 'elbo',
+    timeSampling: 'stratified',
+    minTime: 1e-3,
+    randomLength: 0,
+    padLoss: true,
+    seed: 3n,
+  } as const;
+  const masking = { predictionShift: 1, maskTokenId: 99, eosTokenIds: [] } as const;
+  const step = { canvases, first: 6, microBatch: 1 };
+  const once = batchesOf(step, { ...objective, complementaryMasks: false }, masking, routers);
+  const twice = batchesOf(step, { ...objective, complementaryMasks: true }, masking, routers);
+  expect([twice.tokens, twice.eligible, twice.scored]).toEqual([2 * once.tokens, 2 * once.eligible, 3 * 8]);
+  expect(twice.batches).toHaveLength(3);
+  for (const [i, { offsets, targets, tokens, rows, weights = [] }] of twice.batches.entries()) {
+    expect([...offsets]).toEqual([0, 9, 18]);
+    expect([...targets].sort((a, b) => a - b)).toEqual([...(canvases[i]?.tokens ?? [])].slice(1));
+    expect([...rows].map((row) => tokens[row + 1])).toEqual([...rows].map(() => 99));
+    const first = once.batches[i];
+    const count = first?.targets.length ?? 0;
+    expect([...targets].slice(0, count)).toEqual([...(first?.targets ?? [])]);
+    const times = [...(twice.times[i] ?? [])];
+    expect(times.map((time, j) => (j < count ? time : 1 - time))).toEqual(
+      times.map(() => expect.closeTo(once.times[i]?.[0] ?? times[0] ?? 0, 12)),
+    );
+    expect([...weights]).toEqual(times.map((time) => expect.closeTo(1 / (time * 48), 5)));
+  }
 });

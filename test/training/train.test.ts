@@ -151,6 +151,7 @@ describe('bad input', () => {
     [{ sequenceLength: 129 }, /sequenceLength 129 is more than the 128 positions of/],
     [{ objective: 'bert' }, /objective must be one of 'mdlm', 'ar'/],
     [{ minTime: 0 }, /minTime must be more than 0/],
+    [{ complementaryMasks: true, objective: 'ar' }, /complementaryMasks is for the objective 'mdlm'/],
     [{ noiseScale: true, microBatch: 8 }, /noiseScale needs two or more micro-batches/],
     [{ schedule: { kind: 'step' } }, /schedule\.kind/],
     [{ optimizer: { learningRate: 1 } }, /optimizer has no 'learningRate'/],

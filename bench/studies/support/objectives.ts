@@ -1,13 +1,6 @@
 import type { TrainingBatch } from '../../../lib/training';
 import type { Canvas } from '../../../lib/training/data/data-set';
-import { drawMask, maskTimes } from '../../../lib/training/masking';
-import {
-  batchesOf,
-  type MaskedCanvas,
-  type Objective,
-  type ObjectiveModel,
-  weighted,
-} from '../../../lib/training/objective';
+import { batchesOf, type Objective, type ObjectiveModel } from '../../../lib/training/objective';
 
 /** What a gradient is of. */
 export type StudyObjective = 'ar' | 'mean' | 'elbo' | 'elbo stratified' | 'elbo complementary';
@@ -25,6 +18,7 @@ export function objectiveOf(name: StudyObjective, seed: bigint): Objective {
     kind: name === 'ar' ? 'ar' : 'mdlm',
     weighting: name.startsWith('elbo') ? 'elbo' : 'mean',
     timeSampling: name === 'elbo stratified' ? 'stratified' : 'independent',
+    complementaryMasks: name === 'elbo complementary',
     minTime,
     randomLength: 0,
     padLoss: true,
@@ -52,13 +46,14 @@ export function studyBatches(
   canvases: readonly Canvas[],
   { first, microBatch, seed }: StudyStep,
 ): StudyBatches {
-  const objective = objectiveOf(name, seed);
-  if (name !== 'elbo complementary')
-    return batchesOf({ canvases, first, microBatch }, objective, studyModel, routers);
-  const masked = canvases
-    .slice(0, canvases.length / 2)
-    .flatMap((canvas, i) => pairOf(canvas, first + i, seed));
-  return weighted(masked, microBatch, objective, studyModel, routers);
+  // As many forward passes for each: pairs are of half of the canvases.
+  const copies = name === 'elbo complementary' ? 2 : 1;
+  const step = {
+    canvases: canvases.slice(0, canvases.length / copies),
+    first,
+    microBatch: microBatch / copies,
+  };
+  return batchesOf(step, objectiveOf(name, seed), studyModel, routers);
 }
 
 /** The same batches, alike but for chance: mask rates are spread over each, not over all. */
@@ -79,27 +74,4 @@ export function alikeBatches(
     ),
     scored: parts.reduce((sum, { scored }) => sum + scored, 0),
   };
-}
-
-/** A canvas twice: a mask, and what that leaves. */
-function pairOf({ tokens: clean }: Canvas, number: number, seed: bigint): MaskedCanvas[] {
-  const time = maskTimes(seed, number, 1, 'independent', minTime)[0] as number;
-  const from = studyModel.predictionShift;
-  const chosen = new Set(drawMask(seed, number, clean.length, time, from));
-  const eligible = Array.from({ length: clean.length - from }, (_, i) => from + i);
-  const masked = (positions: readonly number[], rate: number): MaskedCanvas => {
-    const tokens = clean.slice();
-    for (const position of positions) tokens[position] = studyModel.maskTokenId as number;
-    return { tokens, clean, positions: Int32Array.from(positions), eligible: eligible.length, time: rate };
-  };
-  return [
-    masked(
-      eligible.filter((position) => chosen.has(position)),
-      time,
-    ),
-    masked(
-      eligible.filter((position) => !chosen.has(position)),
-      1 - time,
-    ),
-  ];
 }
