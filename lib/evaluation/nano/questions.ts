@@ -61,8 +61,8 @@ const textKinds: Shares<string> = [
 ];
 
 const questionKinds: Shares<Task> = [
-  [2, addition],
-  [2, subtraction],
+  [6, addition],
+  [6, subtraction],
   [4, sorting],
   [2, reversal],
 ];
