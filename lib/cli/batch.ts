@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { pauseBetweenAttempts as pause, withAttempts } from '../batch/attempts';
 import type { Answer } from '../batch/outcome';
-import { LineQueue } from '../batch/queue/line-queue';
 import { Batch, type BatchProgress } from '../batch/run';
 import { printableName } from '../support/printable';
 import { BatchBar } from './batch-bar';
@@ -12,34 +11,35 @@ import { seconds } from './loading';
 import {
   addModelOptions,
   chatTemplateOption,
-  defaultQueue,
-  excludes,
   maxCanvasOption,
   maxRowsOption,
   promptTimeoutOption,
-  queueNameOption,
-  queueOption,
-  requires,
   verboseHelp,
 } from './options';
+import {
+  addQueueOptions,
+  checkQueueFlags,
+  loadingFlags,
+  openQueue,
+  type QueueFlags,
+  waitingForWorkers,
+} from './queue';
 
-interface BatchFlags extends Omit<LineServerFlags, 'maxRunning'> {
+interface BatchFlags extends Omit<LineServerFlags, 'maxRunning'>, QueueFlags {
   readonly unordered?: boolean;
   readonly chatTemplate?: string;
   readonly maxRunning?: number;
   readonly attempts?: number;
-  readonly queue?: string;
-  readonly queueName?: string;
-  readonly chunk?: number;
 }
 
-/** Canvases that are denoised at the same time, and lines that wait for workers. */
-const running = { here: 64, queued: 1024 };
+/** Canvases that are denoised at the same time, without workers. */
+const runningHere = 64;
 
 /** Flags of what answers lines, which are the workers' with --queue. */
 const workersFlags = [
   ...['name', 'chatTemplate', 'maxRowsPerStep', 'maxCanvasTokens', 'promptTimeout', 'attempts'],
-  ...['model', 'device', 'dtype', 'threads', 'mmap', 'maxCacheBytes', 'revision', 'cacheDir', 'token'],
+  ...loadingFlags,
+  ...['cacheDir', 'token'],
 ];
 
 const manual = `
@@ -92,7 +92,7 @@ export function addBatch(program: Command): void {
     .option(...chatTemplateOption)
     .option(
       '--max-running <count>',
-      `canvases denoised at the same time (default: ${running.here}; with --queue ${running.queued} that wait for workers)`,
+      `canvases denoised at the same time (default: ${runningHere}; with --queue ${waitingForWorkers} that wait for workers)`,
       integer(1),
     )
     .option(...maxRowsOption)
@@ -100,18 +100,13 @@ export function addBatch(program: Command): void {
     .option(...promptTimeoutOption)
     .option('-q, --quiet', 'print nothing but errors')
     .option('--verbose', verboseHelp);
-  command
-    .optionsGroup('Workers:')
-    .option(...queueOption)
-    .option(...queueNameOption)
-    .option('--chunk <count>', 'lines that one worker answers at the same time (default: 16)', integer(1));
+  addQueueOptions(command, 'lines');
   addModelOptions(command);
   command.addHelpText('after', manual).action(batch);
 }
 
 async function batch(input: string, output: string, flags: BatchFlags): Promise<void> {
-  if (flags.queue === undefined) requires(flags, '--queue', ['queueName', 'chunk']);
-  else excludes(flags, '--queue', workersFlags);
+  checkQueueFlags(flags, workersFlags);
   using interruption = new Interruption();
   const { signal } = interruption;
   const bar = flags.quiet ? null : new BatchBar(process.stderr);
@@ -148,12 +143,11 @@ async function withAnswers(
   signal: AbortSignal,
   work: (answer: Answer, canvases: number) => Promise<void>,
 ): Promise<void> {
-  const { queue: url, queueName: name = defaultQueue, chunk = 16 } = flags;
-  if (url !== undefined) {
-    const queue = await LineQueue.open({ url, name, chunk });
-    return work(queue.answer, flags.maxRunning ?? running.queued).finally(() => queue.close());
+  if (flags.queue !== undefined) {
+    const queue = await openQueue(flags.queue, flags);
+    return work(queue.answer, flags.maxRunning ?? waitingForWorkers).finally(() => queue.close());
   }
-  const { maxRunning = running.here, attempts = 3 } = flags;
+  const { maxRunning = runningHere, attempts = 3 } = flags;
   const chatTemplate = await templateOption(flags.chatTemplate);
   return withLineServer({ ...flags, maxRunning }, chatTemplate, signal, (answer) =>
     work(withAttempts(answer, { attempts, pause }), maxRunning),

@@ -34,18 +34,28 @@ const missingData =
     throw new RND1Error('invalid_data', message);
   };
 
-/** Splits of data sets of the hub, fetched when they are asked for, with a progress bar. */
-function hubData({ quiet, ...flags }: DataFlags, signal: AbortSignal): DataSource {
+/** The hub's settings, read when they are needed first. */
+export function settingsOf(flags: HubFlags): () => Promise<HubSettings> {
   // --revision is the model's.
   const { revision: _, ...hub } = hubOf(flags);
+  let settings: Promise<HubSettings> | undefined;
+  return () => {
+    settings ??= hubSettings(hub);
+    return settings;
+  };
+}
+
+/** Splits of data sets of the hub, fetched when they are asked for, with a progress bar. */
+function hubData({ quiet, ...flags }: DataFlags, signal: AbortSignal): DataSource {
+  const settings = settingsOf(flags);
   const view = quiet ? null : new DownloadView(process.stderr);
-  let settings: HubSettings | undefined;
   const known = new Map<string, HubDataSet>();
   const open = async (repository: string) => {
-    settings ??= await hubSettings(hub);
     const set =
       known.get(repository) ??
-      new HubDataSet(repository as Repository, settings, signal, (progress) => view?.update(progress));
+      new HubDataSet(repository as Repository, await settings(), signal, (progress) =>
+        view?.update(progress),
+      );
     known.set(repository, set);
     return set;
   };

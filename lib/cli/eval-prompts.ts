@@ -1,8 +1,8 @@
 import { posix } from 'node:path';
 import type { BuildRequestsOptions } from '../evaluation';
 import { GitFiles } from '../hub/git-files';
-import { hubSettings } from '../hub/settings';
-import { type HubFlags, hubOf } from './options';
+import { settingsOf } from './eval-data';
+import type { HubFlags } from './options';
 
 /** Flags that say where the harness's task files are. */
 export interface PromptFlags extends HubFlags {
@@ -21,14 +21,9 @@ const [newest, ofVersion3] = [
 /** The task files of a folder, or the harness's own, fetched when they are asked for. */
 export function promptsOf(flags: PromptFlags, signal: AbortSignal): BuildRequestsOptions['prompts'] {
   if (flags.prompts !== undefined || !flags.download) return flags.prompts;
-  // --revision is the model's.
-  const { revision: _, ...hub } = hubOf(flags);
-  const known = new Map<string, Promise<GitFiles>>();
-  const filesOf = async (commit: string) => new GitFiles(harness, commit, await hubSettings(hub), signal);
+  const settings = settingsOf(flags);
   return async (path, version) => {
     const commit = version === 3 && path.startsWith('bbh/') ? ofVersion3 : newest;
-    const files = known.get(commit) ?? filesOf(commit);
-    known.set(commit, files);
-    return (await files).text(posix.join('lm_eval/tasks', path));
+    return new GitFiles(harness, commit, await settings(), signal).text(posix.join('lm_eval/tasks', path));
   };
 }

@@ -13,12 +13,7 @@ import {
 import { printableJson } from '../support/printable';
 import { configOf } from './eval-config';
 import { type DataFlags, dataOf } from './eval-data';
-import {
-  checkQueueFlags,
-  type EvaluatedModelFlags,
-  type EvaluationSubject,
-  withEvaluatedModel,
-} from './eval-model';
+import { type EvaluatedModelFlags, type EvaluationSubject, withEvaluatedModel } from './eval-model';
 import { type PromptFlags, promptsOf } from './eval-prompts';
 import { comparison, report } from './eval-results';
 import { EvalBar, resultLines } from './eval-view';
@@ -28,14 +23,13 @@ import { seconds } from './loading';
 import {
   addModelOptions,
   addSamplingOptions,
-  queueNameOption,
-  queueOption,
   requires,
   type SamplingFlags,
   samplingOf,
   schedulesHelp,
   verboseHelp,
 } from './options';
+import { addQueueOptions, checkQueueFlags, loadingFlags, waitingForWorkers } from './queue';
 
 interface EvalFlags extends EvaluatedModelFlags, SamplingFlags, DataFlags, PromptFlags {
   readonly tasks?: readonly string[];
@@ -150,7 +144,7 @@ export function addEval(program: Command): void {
     )
     .option(
       '--concurrency <count>',
-      'documents answered at the same time (default: 32; with --queue 1024 that wait for workers)',
+      `documents answered at the same time (default: 32; with --queue ${waitingForWorkers} that wait for workers)`,
       integer(1),
     )
     .optionsGroup('Likelihoods:')
@@ -184,15 +178,7 @@ export function addEval(program: Command): void {
       ).choices(['bwrap', 'unshare', 'pyodide', 'none']),
     );
   addSamplingOptions(command, '64-bit seed of masks and of sampled answers (default: 0)');
-  command
-    .optionsGroup('Workers:')
-    .option(...queueOption)
-    .option(...queueNameOption)
-    .option(
-      '--chunk <count>',
-      'documents that one worker answers at the same time (default: 16)',
-      integer(1),
-    );
+  addQueueOptions(command, 'documents');
   addModelOptions(command);
   command
     .optionsGroup('Output:')
@@ -219,7 +205,7 @@ async function evaluation(folders: readonly string[], flags: EvalFlags): Promise
     throw new UsageError('--report needs --output, or folders of results');
   if (tasks === undefined) throw new UsageError('--tasks is needed: --tasks nano, for example');
   if (!flags.allowCodeExecution) requires(flags, '--allow-code-execution', ['python', 'sandbox']);
-  checkQueueFlags(flags);
+  checkQueueFlags(flags, loadingFlags);
   const { python, sandbox } = flags;
   using interruption = new Interruption();
   const { signal } = interruption;

@@ -1,8 +1,8 @@
-import { createHash, type Hash } from 'node:crypto';
-import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { type DiffusionLM, RND1Error } from '../index';
-import { printableName } from '../support/printable';
+import { ioError, readExactly, withFile } from '../checkpoint/files';
+import type { DiffusionLM } from '../index';
 import { sourceOf } from './loading';
 
 /** A model, as results of evaluations name it. */
@@ -51,34 +51,27 @@ export async function describeModel(
 /** A digest of a checkpoint's names, sizes and samples of what they hold; a folder's name does not count. */
 async function checkpointDigest(path: string): Promise<string> {
   const hash = createHash('sha256');
-  try {
-    const isFile = (await stat(path)).isFile();
-    const names = isFile ? [''] : (await readdir(path)).filter((name) => filesOfCheckpoint.test(name)).sort();
-    for (const name of names) await addFile(hash, join(path, name));
-  } catch (error) {
-    throw new RND1Error('io', `cannot read ${printableName(path)}: ${(error as Error).message}`, {
-      cause: error,
+  for (const file of await filesIn(path)) {
+    await withFile(file, async (handle) => {
+      const { size } = await handle.stat();
+      hash.update(`${basename(file)}\n${size}\n`);
+      const whole = size <= places * bytes;
+      const starts = whole
+        ? [0]
+        : Array.from({ length: places }, (_, i) => Math.floor(((size - bytes) * i) / (places - 1)));
+      for (const start of starts) hash.update(await readExactly(handle, file, start, whole ? size : bytes));
     });
   }
   return hash.digest('hex').slice(0, 16);
 }
 
-async function addFile(hash: Hash, path: string): Promise<void> {
-  const file = await open(path);
+/** The files of a folder, in order, or the file itself. */
+async function filesIn(path: string): Promise<string[]> {
   try {
-    const { size } = await file.stat();
-    hash.update(`${basename(path)}\n${size}\n`);
-    const whole = size <= places * bytes;
-    const starts = whole
-      ? [0]
-      : Array.from({ length: places }, (_, i) => ((size - bytes) * i) / (places - 1));
-    for (const start of starts) hash.update(await read(file, Math.floor(start), whole ? size : bytes));
-  } finally {
-    await file.close();
+    if ((await stat(path)).isFile()) return [path];
+    const names = (await readdir(path)).filter((name) => filesOfCheckpoint.test(name));
+    return names.sort().map((name) => join(path, name));
+  } catch (error) {
+    throw ioError(path, error);
   }
-}
-
-async function read(file: FileHandle, position: number, length: number): Promise<Buffer> {
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, position);
-  return buffer.subarray(0, bytesRead);
 }

@@ -290,14 +290,6 @@ export function requires(flags: object, missing: string, dependent: readonly str
   }
 }
 
-/** Where batches and workers meet. */
-export const queueOption = ['--queue <url>', 'redis://host:6379, of Redis or Valkey'] as const;
-export const defaultQueue = 'rnd1';
-export const queueNameOption = [
-  '--queue-name <name>',
-  `name of the queue (default: ${defaultQueue})`,
-] as const;
-
 /** Rejects flags that cannot be combined with `one`. */
 export function excludes(flags: object, one: string, others: readonly string[]): void {
   for (const name of others) {

@@ -10,14 +10,12 @@ import { type LineServerFlags, withLineServer } from './line-server';
 import {
   addModelOptions,
   chatTemplateOption,
-  defaultQueue,
   maxCanvasOption,
   maxRowsOption,
   promptTimeoutOption,
-  queueNameOption,
-  queueOption,
   verboseHelp,
 } from './options';
+import { defaultQueue, queueNameOption, queueOption } from './queue';
 
 interface WorkerFlags extends LineServerFlags {
   readonly queue?: string;

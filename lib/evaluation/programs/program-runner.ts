@@ -7,7 +7,6 @@ import type { Readable } from 'node:stream';
 import { RND1Error } from '../../support/errors';
 import { numberOption, optionsObject, stringOption, wordOption } from '../../support/validate';
 import { driver } from './driver';
-import { pyodideCommand } from './pyodide';
 import { type Sandbox, sandboxed, sandboxes } from './sandbox';
 
 /** How programs in Python are run. */
@@ -32,8 +31,6 @@ export interface ProgramVerdict {
 
 /** Seconds between the interruption of a program and its end. */
 const grace = 1.5;
-/** Seconds that pyodide may take to start. */
-const startTime = 60;
 const memory = 2 ** 30;
 const processes = 32;
 /** Bytes of a verdict; more are an attack. */
@@ -136,12 +133,11 @@ async function execute(
   program: string,
 ): Promise<Execution> {
   const word = randomBytes(16).toString('hex');
-  const own = sandbox === 'pyodide';
-  const sandboxedCommand = own ? pyodideCommand() : sandboxed(sandbox, folder, [python, '-I', '-c', driver]);
-  if (sandboxedCommand === null) return killed('the package is not installed');
-  const { command, args } = sandboxedCommand;
+  const prepared = sandboxed(sandbox, folder, [python, '-I', '-c', driver]);
+  if (prepared === null) return killed('the package is not installed');
+  const { command, args, startTime } = prepared;
   // As nobody, Node might not be allowed to read itself.
-  const becomesNobody = !own && process.getuid?.() === 0;
+  const becomesNobody = startTime === undefined && process.getuid?.() === 0;
   const child = spawn(command, args, {
     cwd: folder,
     // Nothing of the environment: it may hold secrets.
@@ -161,9 +157,9 @@ async function execute(
       late = true;
       kill(child);
     }, 1000 * time);
-  let timer = endAfter(seconds + (own ? startTime : grace));
+  let timer = endAfter(seconds + (startTime ?? grace));
   const onFirst = () => {
-    if (!own) return;
+    if (startTime === undefined) return;
     // Nothing interrupts it.
     clearTimeout(timer);
     timer = endAfter(seconds);
@@ -171,7 +167,8 @@ async function execute(
   try {
     const [text, exit] = await Promise.all([verdictOf(child, onFirst), ended(child)]);
     const found = readVerdict(text, word, exit);
-    return own && late && found.verdict.kind === 'killed' ? killed(exit, 'timed out') : found;
+    const overdue = startTime !== undefined && late && found.verdict.kind === 'killed';
+    return overdue ? killed(exit, 'timed out') : found;
   } finally {
     clearTimeout(timer);
     kill(child);

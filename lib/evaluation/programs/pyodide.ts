@@ -19,6 +19,9 @@ ${takenAway.replaceAll(/^/gm, '    ')}
 platform.python_version()
 `;
 
+/** Seconds that pyodide may take to start. */
+const startTime = 60;
+
 /** Emscripten's ENOSPC. */
 const noSpace = 51;
 
@@ -89,5 +92,5 @@ export function pyodideCommand(): SandboxedCommand | null {
   const known = process.allowedNodeEnvironmentFlags;
   const permission = known.has('--permission') ? '--permission' : '--experimental-permission';
   const limits = [permission, `--allow-fs-read=${dirname(entry)}`, '--disallow-code-generation-from-strings'];
-  return { command: process.execPath, args: ['--no-warnings', ...limits, '-e', driver, entry] };
+  return { command: process.execPath, args: ['--no-warnings', ...limits, '-e', driver, entry], startTime };
 }

@@ -1,3 +1,5 @@
+import { pyodideCommand } from './pyodide';
+
 /**
  * What keeps programs from the rest of the machine; `pyodide`: Python for WebAssembly, whose process has no permissions;
  * `none`: nothing but limits, for use inside a container.
@@ -14,6 +16,11 @@ export const folderBytes = 2 ** 24;
 export interface SandboxedCommand {
   readonly command: string;
   readonly args: readonly string[];
+  /**
+   * Seconds that it may take until it writes a blank where the verdict is expected, and the program begins; it then ends
+   * when its time is over, since nothing interrupts it, and cannot run as another user. Without, the program begins at once.
+   */
+  readonly startTime?: number;
 }
 
 /**
@@ -33,12 +40,18 @@ cd "$0"
 exec unshare --user --mount --map-root-user -- "$@"
 `;
 
-/** A command without network, that sees no other processes, and can write to `folder` only. */
+/**
+ * A command without network, that sees no other processes, and can write to `folder` only; null if what it needs is not
+ * installed.
+ *
+ * @param command Python with the driver; pyodide has its own
+ */
 export function sandboxed(
-  sandbox: Exclude<Sandbox, 'pyodide'>,
+  sandbox: Sandbox,
   folder: string,
   command: readonly string[],
-): SandboxedCommand {
+): SandboxedCommand | null {
+  if (sandbox === 'pyodide') return pyodideCommand();
   if (sandbox === 'none') return { command: command[0] as string, args: command.slice(1) };
   if (sandbox === 'unshare') {
     const namespaces = ['--user', '--map-root-user', '--net', '--pid', '--mount', '--ipc', '--uts'];

@@ -1,21 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RedisServer, redisProgram } from '../../support/redis';
+import { startWorker, stopWorkers } from './queue-workers';
 import { rnd1, root, scratchFolder } from './rnd1';
 
 const scratch = scratchFolder();
-const main = join(root, 'dist', 'cli', 'main.js');
-const workers = new Set<ChildProcess>();
-
-function startWorker(url: string, queue: string, ...flags: readonly string[]): ChildProcess {
-  const own = ['worker', '--queue', url, '--queue-name', queue, '--threads', '1', ...flags];
-  const child = spawn(process.execPath, [main, ...own], { stdio: 'ignore' });
-  workers.add(child);
-  child.on('exit', () => workers.delete(child));
-  return child;
-}
-
 test('flags of the model are the workers’', async () => {
   for (const [args, message] of [
     [['--queue', 'redis://host', '--model', 'm'], '--queue and --model exclude each other'],
@@ -34,11 +23,7 @@ if (redisProgram === null) {
   beforeAll(async () => {
     server = await RedisServer.start();
   });
-  afterEach(async () => {
-    const ended = [...workers].map((child) => new Promise((resolve) => child.once('exit', resolve)));
-    for (const child of workers) child.kill('SIGKILL');
-    await Promise.all(ended);
-  });
+  afterEach(stopWorkers);
   afterAll(() => server.stop());
 
   const undated = (text: string) => text.replace(/"date": [\d.]+/, '"date": 0');

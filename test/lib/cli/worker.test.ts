@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -7,6 +7,7 @@ import { LineQueue } from '../../../lib/batch/queue/line-queue';
 import { work } from '../../../lib/batch/queue/worker';
 import type { BatchRequest } from '../../../lib/batch/request';
 import { RedisServer, redisProgram } from '../../support/redis';
+import { addWorker, startWorker, stopWorkers } from './queue-workers';
 import { rnd1, root, scratchFolder } from './rnd1';
 
 /** Lines of the test in which workers are killed; `.ci/run` asks for more. */
@@ -35,23 +36,6 @@ function write(count: number): string {
 }
 
 const sorted = (path: string) => readFileSync(path, 'utf8').split('\n').sort();
-
-const workers = new Set<ChildProcess>();
-
-/** Starts a worker, whose output is dropped. */
-function startWorker(url: string, queue: string, flags: readonly string[] = []): ChildProcess {
-  const own = ['worker', '--queue', url, '--queue-name', queue, '--threads', '1', ...flags];
-  const child = spawn(process.execPath, [main, ...own], { stdio: 'ignore' });
-  workers.add(child);
-  child.on('exit', () => workers.delete(child));
-  return child;
-}
-
-async function stopWorkers(): Promise<void> {
-  const ended = [...workers].map((child) => new Promise((resolve) => child.once('exit', resolve)));
-  for (const child of workers) child.kill('SIGKILL');
-  await Promise.all(ended);
-}
 
 test('flags that belong elsewhere are refused', async () => {
   for (const [args, message] of [
@@ -113,7 +97,7 @@ if (redisProgram === null) {
     const [here, there] = [newPath(), newPath()];
     expect(await rnd1(['batch', input, here, '--quiet'])).toMatchObject({ code: 0, stderr: '' });
     const flags = ['--lock-seconds', '2', '--attempts', '50', '--chunks', '2'];
-    const start = () => startWorker(server.url, 'chaos', flags);
+    const start = () => startWorker(server.url, 'chaos', ...flags);
     const running = Array.from({ length: 4 }, start);
     const batch = rnd1([
       'batch',
@@ -241,10 +225,8 @@ if (redisProgram === null) {
       let deaths = 0;
       let stopped = false;
       const start = () => {
-        const child = spawn(process.execPath, ['-e', script], { stdio: 'ignore' });
-        workers.add(child);
+        const child = addWorker(spawn(process.execPath, ['-e', script], { stdio: 'ignore' }));
         child.on('exit', () => {
-          workers.delete(child);
           deaths++;
           if (!stopped) start();
         });
