@@ -3,13 +3,14 @@
  * PyTorch, it trains the same checkpoint on the same batch in alternation. RND1_CPU=avx2 restricts the instruction set.
  * Debian's PyTorch needs OpenBLAS in front (LD_LIBRARY_PATH, package libopenblas0-openmp) to be a fair baseline.
  *
- *     npx tsx bench/train.ts [--models nano,60M] [--threads N] [--runs 11] [--json FILE] [--python python3]
+ *     npx tsx bench/train.ts [--models nano,60M] [--device cpu] [--threads N] [--runs 11] [--json FILE] [--python python3]
  *         [--program FILE]
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { trainingDevice } from '../lib/runtime/device';
 import { Trainer, type TrainingBatch } from '../lib/training';
 import { writeCheckpoint } from './support/checkpoint';
 import { median } from './support/figures';
@@ -31,6 +32,7 @@ interface StepTimes {
 }
 
 interface Settings {
+  readonly device: 'cpu' | 'cuda' | `cuda:${number}`;
   readonly threads: number;
   readonly runs: number;
   readonly python: string;
@@ -55,7 +57,7 @@ const part = (times: readonly StepTimes[]): StepTimes => ({
 async function measure(
   model: TrainingCase,
   temporary: string,
-  { threads, runs, python }: Settings,
+  { device, threads, runs, python }: Settings,
 ): Promise<Result> {
   let { folder } = model;
   if (folder === null) {
@@ -72,8 +74,11 @@ async function measure(
     weights: new Float32Array(batch.rows.length).fill(1 / batch.rows.length),
   };
   const settings = join(temporary, `${model.name}.json`);
-  writeFileSync(settings, JSON.stringify({ folder, threads, length: model.length, learningRate, batch }));
-  await using trainer = await Trainer.open(folder, { optimizer: { learningRate }, threads });
+  writeFileSync(
+    settings,
+    JSON.stringify({ folder, device, threads, length: model.length, learningRate, batch }),
+  );
+  await using trainer = await Trainer.open(folder, { optimizer: { learningRate }, device, threads });
   const torch = TorchTrainer.open(python, settings);
   try {
     const torchVersion = (await torch?.version()) ?? null;
@@ -126,7 +131,7 @@ function rowsOf({ model, tokens, operations, rnd1, torch, torchVersion }: Result
 }
 
 async function main(): Promise<void> {
-  const names = ['models', 'threads', 'runs', 'json', 'python', 'program'];
+  const names = ['models', 'device', 'threads', 'runs', 'json', 'python', 'program'];
   const { values } = parseArgs({
     options: Object.fromEntries(names.map((name) => [name, { type: 'string' as const }])),
   });
@@ -136,6 +141,7 @@ async function main(): Promise<void> {
     if (Number.isSafeInteger(value) && value > 0) return value;
     throw new RangeError(`--${name} must be a positive integer, not '${options[name]}'`);
   };
+  const device = trainingDevice(options.device ?? 'cpu');
   const threads = count('threads', availableParallelism());
   const runs = count('runs', 11);
   const cases = trainingCases();
@@ -147,18 +153,34 @@ async function main(): Promise<void> {
     );
   });
   const program = options.program ?? buildBench();
-  const kernel = ['norms', '--dtype', 'f32', '--weights', 'f32', '--rows', '64', '--runs', '3'];
+  const kernel = [
+    'norms',
+    '--device',
+    device,
+    '--dtype',
+    'f32',
+    '--weights',
+    'f32',
+    '--rows',
+    '64',
+    '--runs',
+    '3',
+  ];
   const { instructionSet, peaks } = runBench(program, [...kernel, '--threads', String(threads)]);
   const peak = peaks.matrixOperationsPerSecond;
   const temporary = mkdtempSync(join(tmpdir(), 'rnd1-bench-'));
   const results: Result[] = [];
   try {
     for (const model of chosen)
-      results.push(await measure(model, temporary, { threads, runs, python: options.python ?? 'python3' }));
+      results.push(
+        await measure(model, temporary, { device, threads, runs, python: options.python ?? 'python3' }),
+      );
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
-  console.log(`cpu (${instructionSet}), ${threads} threads, f32; peak ${formatOperations(peak)}\n`);
+  const unit =
+    device === 'cpu' ? `cpu (${instructionSet}), ${threads} threads` : `${device} (${instructionSet})`;
+  console.log(`${unit}, f32; peak ${formatOperations(peak)}\n`);
   const header = [
     'model',
     'step',
@@ -179,7 +201,8 @@ async function main(): Promise<void> {
   if (options.json)
     writeJson(options.json, {
       bench: 'train',
-      ...circumstances('cpu'),
+      ...circumstances(device),
+      device,
       instructionSet,
       threads,
       peaks,

@@ -13,7 +13,8 @@ if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 13)
 endif()
 find_package(CUDAToolkit REQUIRED)
 
-file(GLOB RND1_CUDA_SOURCES CONFIGURE_DEPENDS native/backend/cuda/*.cu native/backend/cuda/*.cc)
+file(GLOB RND1_CUDA_SOURCES CONFIGURE_DEPENDS native/backend/cuda/*.cu native/backend/cuda/*.cc
+     native/backend/cuda/training/*.cu native/backend/cuda/training/*.cc)
 list(FILTER RND1_CUDA_SOURCES EXCLUDE REGEX "unavailable\\.cc$")
 add_library(rnd1_cuda STATIC ${RND1_CUDA_SOURCES})
 # Set on the target: CMake ignores the variable for generic targets.

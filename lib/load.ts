@@ -1,7 +1,6 @@
 import { stat } from 'node:fs/promises';
 import type { FloatType, QuantizedType, Session, SessionDescription } from '../types/native';
 import type {
-  Device,
   DownloadOptions,
   DownloadProgress,
   DType,
@@ -23,7 +22,7 @@ import { abortable } from './runtime/abort';
 import { loadBinding, type Native } from './runtime/binding';
 import { defaultCacheBytes } from './runtime/caches';
 import { chooseDtypes, tensorsFor, unquantizedBytes } from './runtime/compute-dtype';
-import { chooseDevice, refusedByGpus } from './runtime/device';
+import { chooseDevice, deviceOption, refusedByGpus } from './runtime/device';
 import { mapsByDefault } from './runtime/memory';
 import { threadsOption } from './runtime/threads';
 import { RND1Error } from './support/errors';
@@ -179,12 +178,9 @@ function readLoadOptions(given: LoadOptions | undefined) {
   const { revision, cacheDir, token, offline } = options;
   const hub = { revision, cacheDir, token, offline };
   checkHubOptions(hub);
-  if (typeof device !== 'string' || !/^(auto|cpu|cuda|cuda:\d{1,4})$/.test(device)) {
-    throw new TypeError(`device must be 'auto', 'cpu', 'cuda' or 'cuda:N', not ${quote(device)}`);
-  }
   callbackOption('onProgress', onProgress);
   return {
-    device: device as Device,
+    device: deviceOption(device),
     dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16', 'q8', 'q4']),
     threads: threadsOption(options.threads),
     mmap: options.mmap === undefined ? undefined : booleanOption('mmap', options.mmap, true),

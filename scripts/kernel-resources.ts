@@ -11,7 +11,7 @@ import { findProgram } from './toolchain';
 
 /** Kernels that must neither spill nor use a stack. */
 const main =
-  /^(attentionMma|productMma|productWide|expertMma|expertWide|plainMma|product|expert|plain|score|addRmsNorm|normRope|combine)Kernel/;
+  /^(attentionMma|productMma|productWide|expertMma|expertWide|plainMma|product|expert|plain|score|addRmsNorm|normRope|combine|rows|gradient|keys|queries)Kernel/;
 
 interface Kernel {
   readonly name: string;
@@ -73,7 +73,10 @@ try {
   const target = process.argv[2] ?? 'sm_90a';
   const nvcc = findProgram('nvcc');
   if (!nvcc) throw new BuildError('nvcc is not installed.');
-  const files = readdirSync(join(root, 'native', 'backend', 'cuda')).filter((name) => name.endsWith('.cu'));
+  const folder = join(root, 'native', 'backend', 'cuda');
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.cu'),
+  );
   const kernels = files.flatMap((file) => compile(nvcc, file, target));
   console.log(`${kernels.length} kernels for ${target}: registers, spilled bytes, bytes of stack`);
   for (const { name, registers, spilled, stack } of kernels)

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 
-def read_checkpoint(folder):
+def read_checkpoint(folder, device):
     """The tensors of model.safetensors by name, as f32."""
     data = (Path(folder) / "model.safetensors").read_bytes()
     (length,) = struct.unpack("<Q", data[:8])
@@ -28,19 +28,19 @@ def read_checkpoint(folder):
             values = (np.frombuffer(data[begin:end], "<u2").astype(np.uint32) << 16).view(np.float32)
         else:
             values = np.frombuffer(data[begin:end], "<f4").copy()
-        tensors[name] = torch.nn.Parameter(torch.from_numpy(values.reshape(entry["shape"])))
+        tensors[name] = torch.nn.Parameter(torch.from_numpy(values.reshape(entry["shape"])).to(device))
     return tensors
 
 
 class Model:
-    def __init__(self, folder, length):
+    def __init__(self, folder, length, device):
         config = json.loads((Path(folder) / "config.json").read_text())
         self.config = config
-        self.tensors = read_checkpoint(folder)
+        self.tensors = read_checkpoint(folder, device)
         dim = config["head_dim"]
         frequencies = config["rope_theta"] ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
         angles = torch.outer(torch.arange(length, dtype=torch.float64), frequencies).repeat(1, 2)
-        self.cosines, self.sines = angles.cos().float(), angles.sin().float()
+        self.cosines, self.sines = angles.cos().float().to(device), angles.sin().float().to(device)
 
     def weight(self, name):
         return self.tensors[name + ".weight"]
@@ -103,22 +103,29 @@ class Model:
 def main():
     settings = json.loads(Path(sys.argv[1]).read_text())
     torch.set_num_threads(settings["threads"])
-    model = Model(settings["folder"], settings["length"])
+    device = settings["device"]
+    model = Model(settings["folder"], settings["length"], device)
     parameters = list(model.tensors.values())
     optimizer = torch.optim.AdamW(parameters, lr=settings["learningRate"], betas=(0.9, 0.95), weight_decay=0.1)
-    batch = {name: torch.tensor(values) for name, values in settings["batch"].items()}
+    batch = {name: torch.tensor(values, device=device) for name, values in settings["batch"].items()}
     tokens = batch["tokens"].view(-1, settings["length"])
+
+    def clock():
+        if device != "cpu":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
     print(json.dumps("PyTorch " + torch.__version__), flush=True)
     for _ in sys.stdin:
-        times = [time.perf_counter()]
+        times = [clock()]
         loss = model.loss(tokens, batch["rows"], batch["targets"])
-        times.append(time.perf_counter())
+        times.append(clock())
         optimizer.zero_grad()
         loss.backward()
-        times.append(time.perf_counter())
+        times.append(clock())
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        times.append(time.perf_counter())
+        times.append(clock())
         forward, backward, update = (end - begin for begin, end in zip(times, times[1:]))
         step = {"forward": forward, "backward": backward, "optimizer": update, "seconds": times[-1] - times[0]}
         print(json.dumps({**step, "loss": loss.item()}), flush=True)

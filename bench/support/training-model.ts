@@ -91,14 +91,18 @@ export function randomBatch({ sizes, canvases, length }: TrainingCase, seed: num
   return batch;
 }
 
-/** Operations of products of a step, a multiply-add counting as two; what is computed again does not count. */
+/**
+ * Operations of products of a step, a multiply-add counting as two; what is computed again does not count, nor do the
+ * last layer's experts of rows that nobody scores.
+ */
 export function operationsOfStep({ sizes, canvases, length }: TrainingCase, scoredRows: number): number {
   const { layers, hidden, heads, keyValueHeads, headDim, experts, expertsPerToken, expertWidth } = sizes;
   const rows = canvases * length;
   const projections = hidden * headDim * (2 * heads + 2 * keyValueHeads);
-  const mlp = experts * hidden + 3 * expertsPerToken * expertWidth * hidden;
+  const mlp = 3 * expertsPerToken * expertWidth * hidden;
   const attention = 2 * length * heads * headDim;
   // A product has two gradients; of attention's two products there are four, and one is computed again.
-  const ofLayer = 2 * rows * (3 * (projections + mlp) + 3.5 * attention);
-  return layers * ofLayer + 3 * 2 * scoredRows * hidden * sizes.vocabulary;
+  const ofLayer = 2 * rows * (3 * (projections + experts * hidden) + 3.5 * attention);
+  const mlpRows = rows * (layers - 1) + scoredRows;
+  return layers * ofLayer + 3 * 2 * (mlpRows * mlp + scoredRows * hidden * sizes.vocabulary);
 }

@@ -117,7 +117,11 @@ export function completions(program: Command, line: string): string[] {
   return starts(command.registeredArguments[0]?.argChoices ?? []);
 }
 
-const valuesOf = ({ long, argChoices }: Option): readonly string[] => argChoices ?? values[long ?? ''] ?? [];
+function valuesOf({ long, argChoices, description }: Option): readonly string[] {
+  const suggested = values[long ?? ''] ?? [];
+  // Training chooses no device.
+  return argChoices ?? suggested.filter((value) => value !== 'auto' || description.includes('auto'));
+}
 
 function splitOnce(text: string, separator: string): [string, string | null] {
   const index = text.indexOf(separator);

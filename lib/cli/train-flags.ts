@@ -1,6 +1,12 @@
 import { type Command, Option } from 'commander';
+import type { Device } from '../api/types';
 import type { LearningRates, LearningSchedule, TrainOptions, WeightedFile } from '../training';
 import { integer, number, parser, UsageError } from './input';
+
+const device = parser((text) => {
+  if (/^(cpu|cuda|cuda:\d+)$/.test(text)) return text as Exclude<Device, 'auto'>;
+  throw new TypeError('Expected cpu, cuda or cuda:N.');
+});
 
 /** Flags of `rnd1 train`. */
 export interface TrainFlags {
@@ -42,6 +48,7 @@ export interface TrainFlags {
   readonly evalEvery?: number;
   readonly evalCanvases?: number;
   readonly noiseScale?: boolean;
+  readonly device?: Exclude<Device, 'auto'>;
   readonly threads?: number;
   readonly recompute?: 'none' | 'attention' | 'layer';
   readonly saveEvery?: number;
@@ -84,6 +91,7 @@ export function addTrainOptions(command: Command): void {
     .option('--allow-changed', 'resume even if data or options have changed')
     .option('--config <file>', 'JSON with options in the names of the library, or of transformers; flags win')
     .option('--seed <number>', 'of masks and of the order of the data (default: 0)', integer(0))
+    .option('--device <name>', 'cpu, cuda or cuda:N (default: cpu)', device)
     .option('--threads <count>', 'compute threads (default: one per core)', integer(1))
     .addOption(
       choices('--recompute <what>', 'activations to compute again instead of keeping them (default: none)', [
@@ -246,9 +254,10 @@ export function trainOptionsOf(flags: TrainFlags, file: Partial<TrainOptions>): 
 
 /** The flags that a resumed run may change. */
 export function controlOf(flags: TrainFlags): Partial<TrainOptions> {
-  const { threads, recompute, saveEvery, saveLimit, saveDtype, saveOnlyModel, logEvery, tensorboard } = flags;
-  const tensorBoard = tensorboard ? undefined : false;
-  return given({ threads, recompute, saveEvery, saveLimit, saveDtype, saveOnlyModel, logEvery, tensorBoard });
+  const { device, threads, recompute, saveEvery, saveLimit, saveDtype, saveOnlyModel, logEvery } = flags;
+  const tensorBoard = flags.tensorboard ? undefined : false;
+  const saves = { saveEvery, saveLimit, saveDtype, saveOnlyModel };
+  return given({ device, threads, recompute, ...saves, logEvery, tensorBoard });
 }
 
 /** Files with the shares after their last colon. */

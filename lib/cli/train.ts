@@ -101,6 +101,7 @@ const resumable = new Set([
   'data',
   'evalData',
   'steps',
+  'device',
   'threads',
   'recompute',
   'saveEvery',

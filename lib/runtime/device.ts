@@ -1,4 +1,6 @@
 import type { FloatType, NativeSystem, QuantizedType } from '../../types/native';
+import type { Device } from '../api/load-types';
+import { quote } from '../support/validate';
 import { firstGpuWithRoom } from './memory';
 
 /** The device that `device: 'auto'` chooses. */
@@ -7,6 +9,23 @@ export interface DeviceChoice {
   readonly device: string;
   /** Why it is not a GPU; null if it is one. */
   readonly reason: string | null;
+}
+
+/**
+ * Checks an option that names a device.
+ *
+ * @throws TypeError naming it
+ */
+export function deviceOption(value: unknown): Device {
+  if (typeof value === 'string' && /^(auto|cpu|cuda|cuda:\d{1,4})$/.test(value)) return value as Device;
+  throw new TypeError(`device must be 'auto', 'cpu', 'cuda' or 'cuda:N', not ${quote(value)}`);
+}
+
+/** The same for training, where nothing chooses. */
+export function trainingDevice(value: unknown): Exclude<Device, 'auto'> {
+  const device = deviceOption(value);
+  if (device === 'auto') throw new TypeError("device must be 'cpu', 'cuda' or 'cuda:N', not 'auto'");
+  return device;
 }
 
 /** The reason shown for a chosen GPU; `DeviceChoice.reason` explains the CPU only. */

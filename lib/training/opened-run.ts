@@ -25,7 +25,7 @@ export class OpenedRun {
 
   static async of(
     options: RunOptions,
-    { threads, recompute, onProgress, signal }: Control,
+    { device, threads, recompute, onProgress, signal }: Control,
     model: RunModel,
     checkpoint: string | null,
   ): Promise<OpenedRun> {
@@ -47,6 +47,7 @@ export class OpenedRun {
         evaluation = await openData(options.evaluation.data, { ...common, shuffle: false });
       const trainer = await Trainer.open(checkpoint ?? options.model, {
         optimizer: { ...optimizer, learningRate },
+        device,
         threads,
         recompute,
         onProgress,

@@ -2,7 +2,7 @@ import { booleanOption, callbackOption, integerOption, signalOption, wordOption 
 import type { RunControl } from './train-types';
 
 /** `RunControl` with all defaults. */
-export interface Control extends Pick<RunControl, 'threads' | 'onProgress' | 'signal'> {
+export interface Control extends Pick<RunControl, 'device' | 'threads' | 'onProgress' | 'signal'> {
   readonly recompute: 'none' | 'attention' | 'layer';
   readonly saveEvery: number;
   readonly saveLimit: number;
@@ -20,11 +20,12 @@ export type SavedControl = Pick<
 
 /** Checks the given options and takes those that are missing from the saved ones, or the defaults. */
 export function readControl(given: RunControl, saved: SavedControl = {}): Control {
-  const { threads, onProgress } = given;
+  const { device, threads, onProgress } = given;
   callbackOption('onProgress', onProgress);
   const of = <K extends keyof SavedControl>(name: K): SavedControl[K] => given[name] ?? saved[name];
   const saveLimit = of('saveLimit');
   return {
+    device,
     threads,
     onProgress,
     signal: signalOption(given.signal),

@@ -1,6 +1,7 @@
 import type { ResumeOptions, RunControl, TrainOptions } from './train-types';
 
 const controlNames: Readonly<Record<keyof RunControl, true>> = {
+  device: true,
   threads: true,
   recompute: true,
   onProgress: true,

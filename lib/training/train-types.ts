@@ -95,8 +95,8 @@ export interface EvaluationOptions {
   readonly canvases?: number;
 }
 
-/** What may differ between the parts of a resumed run: it changes no number. */
-export interface RunControl extends Pick<TrainerOptions, 'threads' | 'recompute' | 'onProgress'> {
+/** What may differ between the parts of a resumed run: it changes no number, but another device the last digits. */
+export interface RunControl extends Pick<TrainerOptions, 'device' | 'threads' | 'recompute' | 'onProgress'> {
   /** Steps between checkpoints; there is one at the end, too. @default 500 */
   readonly saveEvery?: number;
   /** Newest checkpoints that are kept. @default all */

@@ -1,4 +1,4 @@
-import type { LoadProgress } from '../api/types';
+import type { Device, LoadProgress } from '../api/types';
 
 /** Parameters that share a learning rate: projections and head norms, MLPs and experts, and so on. */
 export type ParameterGroup = 'attention' | 'router' | 'mlp' | 'embedding' | 'head' | 'norm';
@@ -48,7 +48,9 @@ export interface TrainerOptions {
   readonly optimizer: OptimizerOptions;
   /** Of parameters and computation. @default 'f32' */
   readonly dtype?: 'f32';
-  /** Compute threads. @default those that this process may run at once */
+  /** Where to train: parameters, gradients and moments must fit there. @default 'cpu' */
+  readonly device?: Exclude<Device, 'auto'>;
+  /** Compute threads on the CPU. @default those that this process may run at once */
   readonly threads?: number;
   /**
    * Activations that are computed again instead of kept: queries, keys and values, or all but the input of each layer,
@@ -69,9 +71,9 @@ export interface TrainerOptions {
 export interface TrainerInfo {
   /** The checkpoint's folder. */
   readonly folder: string;
-  /** `'cpu'` */
+  /** `'cpu'` or `'cuda:N'` */
   readonly device: string;
-  /** CPU instruction set in use. */
+  /** CPU instruction set in use, or the GPU's name. */
   readonly instructionSet: string;
   /** Number of compute threads. */
   readonly threads: number;

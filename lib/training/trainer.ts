@@ -9,6 +9,7 @@ import { readCheckpoint } from '../checkpoint/folder';
 import type { StoredTensor } from '../checkpoint/tensors';
 import { abortable } from '../runtime/abort';
 import { loadBinding, type Native } from '../runtime/binding';
+import { trainingDevice } from '../runtime/device';
 import { threadsOption } from '../runtime/threads';
 import { fromNative, RND1Error } from '../support/errors';
 import {
@@ -42,6 +43,7 @@ import { elements } from './weight-files';
 const optionNames = {
   optimizer: true,
   dtype: true,
+  device: true,
   threads: true,
   recompute: true,
   resume: true,
@@ -106,6 +108,7 @@ export class Trainer {
     const optimizer = readOptimizer(options.optimizer);
     wordOption('dtype', options.dtype ?? 'f32', ['f32']);
     const recompute = wordOption('recompute', options.recompute ?? 'none', ['none', 'attention', 'layer']);
+    const device = trainingDevice(options.device ?? 'cpu');
     const threads = threadsOption(options.threads);
     const resume = booleanOption('resume', options.resume, false);
     const { onProgress } = options;
@@ -127,7 +130,7 @@ export class Trainer {
       architecture: config.architecture,
       files: manifest.files,
       tensors: selected.tensors,
-      device: 'cpu',
+      device,
       threads,
       frozen,
       recompute,

@@ -7,7 +7,8 @@
 
 /**
  * The operations of a training step beside those of the forward pass: backward passes, losses, the optimizer.
- * Everything is f32; weights are f32, too. `dx` is the gradient of the total loss with respect to x.
+ * Everything is f32, weights, too, and in backend memory unless said otherwise. `dx` is the gradient of the
+ * total loss with respect to x.
  *
  * Gradients of weights are added to; a null one is not wanted. They are sums over rows, in a fixed order:
  * rows in blocks of `gradientBlock` from the first packed row on, their sums one after another (scales of
@@ -25,6 +26,7 @@ struct ScoredRows {
   const int32_t* targets = nullptr;  // (count) token ids
   const float* weights = nullptr;    // (count) of the cross entropies
   int64_t count = 0;
+  int64_t packedRows = 0;  // of the batch, scored or not; 0: unknown
 };
 
 struct HeadNormGradients {
@@ -37,7 +39,7 @@ struct ExpertGradients {
   float *gate = nullptr, *up = nullptr, *down = nullptr;
 };
 
-/** What the losses of routers need of one layer: sums over rows in doubles. */
+/** What the losses of routers need of one layer: sums over rows in doubles, on the host. */
 struct RouterSums {
   double* probabilities = nullptr;  // (experts) Σ softmax of the logits
   double* chosen = nullptr;         // (experts) rows that chose the expert
@@ -134,7 +136,15 @@ class TrainingOps {
   virtual void mlpBackward(Tensor x, const ExpertWeights& weights, Tensor gate, Tensor up, Tensor dout,
                            Tensor dx, const ExpertGradients& gradients) = 0;
 
-  /** Adds the routing of all rows. Softmax routers only, here and below. */
+  /**
+   * Takes the slots of all rows but `rows` (count, strictly ascending) out of `offsets` and `slots`, so that
+   * experts skip them: their results and their routing weights' gradients are zeros.
+   */
+  virtual void keepRows(const int32_t* rows, int64_t count, Dispatch& dispatch) = 0;
+
+  /**
+   * Adds the routing of all rows, whether experts skip them or not. Softmax routers only, here and below.
+   */
   virtual void routerSums(const Dispatch& dispatch, RouterSums& sums) = 0;
 
   /**

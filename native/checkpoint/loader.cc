@@ -106,6 +106,16 @@ void Loader::checkFormats() const {
   }
 }
 
+void Loader::require(const std::string& role, const std::vector<int64_t>& shape) const {
+  findUnquantized(role, shape);
+}
+
+Weight Loader::read(const std::string& role, const std::vector<int64_t>& shape) {
+  const Weight weight = source(findUnquantized(role, shape));
+  advance(weight.bytes(), weight.bytes());
+  return weight;
+}
+
 Weight Loader::loadUnquantized(const std::string& role, const std::vector<int64_t>& shape) {
   const Weight weight = source(findUnquantized(role, shape));
   const Weight placed = backend_.place(weight);

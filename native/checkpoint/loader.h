@@ -31,6 +31,12 @@ class Loader {
          int64_t totalTensors, std::vector<OwnedMemory>& owned,
          const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort);
 
+  /** Throws Error invalid_checkpoint unless there is such a tensor, which is not quantized. */
+  void require(const std::string& role, const std::vector<int64_t>& shape) const;
+
+  /** The same tensor in host memory, valid until the next call. */
+  Weight read(const std::string& role, const std::vector<int64_t>& shape);
+
   /** A weight that is never quantized. */
   Weight loadUnquantized(const std::string& role, const std::vector<int64_t>& shape);
 

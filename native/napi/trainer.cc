@@ -174,11 +174,7 @@ Napi::Value JsTrainer::read(const Napi::CallbackInfo& info) {
     const auto values = std::make_shared<ArrayInTheMaking<float>>(env, "values", count);
     return promise(
         env, *core->runner, nullptr,
-        [core, role, which, values](const AbortFlag&) {
-          const Parameters& parameters = core->usable().parameters();
-          const std::span<float> source = parameters.array(parameters.find(role), which);
-          std::copy(source.begin(), source.end(), values->values().begin());
-        },
+        [core, role, which, values](const AbortFlag&) { core->usable().read(role, which, values->values()); },
         [values](Napi::Env env) -> Napi::Value { return values->handOver(env); });
   });
 }
@@ -192,15 +188,7 @@ Napi::Value JsTrainer::write(const Napi::CallbackInfo& info) {
     const auto core = this->core();
     return promise(
         env, *core->runner, nullptr,
-        [core, role, which, values](const AbortFlag&) {
-          const Parameters& parameters = core->usable().parameters();
-          const std::span<float> target = parameters.array(parameters.find(role), which);
-          if (values->size() != target.size())
-            throw Error(ErrorCode::invalidArgument, "parameter '" + role + "' has " +
-                                                        std::to_string(target.size()) + " elements, not " +
-                                                        std::to_string(values->size()));
-          std::copy(values->begin(), values->end(), target.begin());
-        },
+        [core, role, which, values](const AbortFlag&) { core->usable().write(role, which, *values); },
         [](Napi::Env env) -> Napi::Value { return env.Undefined(); });
   });
 }

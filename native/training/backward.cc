@@ -27,8 +27,9 @@ void Network::mlpBackward(size_t index) {
       ops_.mlpBackward(normed, weights.shared, a.sharedGate, a.sharedUp, residual, gradient,
                        weights.sharedGradients);
     const Tensor logits = rows(routerGradient_, shape.experts);
+    const float* balance = balance_.data() + static_cast<int64_t>(index) * architecture_.experts();
     ops_.routeBackward(a.dispatch, routeOptions(shape), routingGradient_.data(),
-                       {balanced_ ? routing_[index].balance.data() : nullptr, z_}, logits);
+                       {balanced_ ? balance : nullptr, z_}, logits);
     Tensor dx = gradient;
     ops_.matmulBackward(normed, {&weights.router.value, 1}, logits, &dx, true, {&weights.router.gradient, 1});
   }

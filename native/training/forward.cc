@@ -40,6 +40,9 @@ void Network::runMlp(size_t index) {
   backend_.addRmsNorm(a.middle, &delta, weights.mlpNorm.value, architecture_.rmsNormEpsilon, normed);
   if (shape.experts == 0) return ops_.mlp(normed, weights.experts[0], a.gate, a.up, delta);
   backend_.route(normed, weights.router.value, routeOptions(shape), a.dispatch);
+  // What the last layer adds to other rows is read by nobody; the losses of its router count them all the
+  // same.
+  if (index + 1 == architecture_.layers.size()) ops_.keepRows(scored_.rows, scored_.count, a.dispatch);
   ops_.experts(normed, weights.experts, a.dispatch, a.gate, a.up, delta);
   if (shape.sharedWidth == 0) return;
   const Tensor shared = rows(sharedDelta_, architecture_.hidden);

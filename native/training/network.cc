@@ -46,13 +46,13 @@ Network::Network(const Architecture& architecture, Backend& backend, const Param
       qkvGradient_(backend),
       routingGradient_(backend),
       routerGradient_(backend),
-      sharedDelta_(backend) {
+      sharedDelta_(backend),
+      balance_(backend) {
   for (const auto& [attention, mlp] : architecture.layers)
     rotaryOf_.push_back(rotary_.add(attention.rotaryWidth, attention.ropeTheta));
   for (size_t index = 0; index < routing_.size(); ++index) {
     const auto experts = static_cast<size_t>(architecture.layers[index].mlp.experts);
-    routing_[index] = {std::vector<double>(experts), std::vector<double>(experts), 0,
-                       std::vector<float>(experts)};
+    routing_[index] = {std::vector<double>(experts), std::vector<double>(experts)};
   }
 }
 
@@ -75,6 +75,7 @@ void Network::reserve(const TrainingBatch& batch) {
     limits.innerColumns = std::max({limits.innerColumns, queryColumns, mlp.width, mlp.sharedWidth});
   }
   limits.experts = architecture_.experts();
+  balance_.reserve(sizeProduct(static_cast<int64_t>(routing_.size()), limits.experts));
   limits.expertsPerToken = architecture_.expertsPerToken();
   backend_.reserve(limits);
   activations_.reserve(rows);
@@ -108,7 +109,7 @@ void Network::upload(const TrainingBatch& batch) {
   send(positions, positions_);
   canvases_ = {send(batch.offsets, offsets_), static_cast<int64_t>(batch.offsets.size()) - 1};
   scored_ = {send(batch.rows, scoredRows_), send(batch.targets, targets_), send(batch.weights, weights_),
-             static_cast<int64_t>(batch.rows.size())};
+             static_cast<int64_t>(batch.rows.size()), rows_};
   mask_ = batch.mask;
 }
 
@@ -158,18 +159,21 @@ void Network::routerLosses(const TrainingBatch& batch, double share, TrainingLos
   for (const Routing& routing : routing_)
     for (size_t expert = 0; expert < routing.chosen.size(); ++expert)
       pooledChosen[expert] += routing.chosen[expert] / (count * layers);
-  for (Routing& routing : routing_) {
+  hostBalance_.assign(routing_.size() * experts, 0);
+  for (size_t layer = 0; layer < routing_.size(); ++layer) {
+    const Routing& routing = routing_[layer];
     if (routing.chosen.empty()) continue;
     z += routing.squaredLogSumExp / (count * layers);
     for (size_t expert = 0; expert < experts; ++expert) {
       const double chosen =
           batch.auxScope == AuxScope::pooled ? pooledChosen[expert] : routing.chosen[expert] / count;
       balance += expertCount * chosen * routing.probabilities[expert] / (count * layers);
-      routing.balance[expert] =
+      hostBalance_[layer * experts + expert] =
           static_cast<float>(batch.auxCoef * share * expertCount * chosen / (count * layers));
     }
   }
   balanced_ = batch.auxCoef > 0;
+  backend_.upload(balance_.data(), hostBalance_.data(), hostBalance_.size() * sizeof(float));
   z_ = static_cast<float>(batch.zCoef * share * 2 / (count * layers));
   losses.aux += share * balance;
   losses.z += share * z;

@@ -45,7 +45,6 @@ class Network {
   struct Routing {
     std::vector<double> probabilities, chosen;  // (experts)
     double squaredLogSumExp = 0;
-    std::vector<float> balance;  // (experts) of RouterLosses
   };
 
   void reserve(const TrainingBatch& batch);
@@ -93,6 +92,7 @@ class Network {
   // Scratch of `upload` and `routerLosses`, so that a step that comes again allocates nothing.
   std::vector<int32_t> hostPositions_;
   std::vector<double> pooledChosen_;
+  std::vector<float> hostBalance_;
 
   Buffer<int32_t> tokens_, positions_, offsets_, scoredRows_, targets_;
   Buffer<float> weights_;
@@ -103,6 +103,7 @@ class Network {
   Buffer<float> attendedGradient_, qkvGradient_;
   Buffer<float> routingGradient_, routerGradient_;  // (rows, k), (rows, experts)
   Buffer<float> sharedDelta_;                       // (rows, hidden)
+  Buffer<float> balance_;                           // (layers, experts) of RouterLosses
 };
 
 }  // namespace rnd1

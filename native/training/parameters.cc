@@ -88,10 +88,9 @@ Parameters::Parameters(const Architecture& architecture, const Manifest& given, 
   std::vector<std::optional<MappedFile>> mapped(manifest.files.size());
   std::vector<OwnedMemory> owned;
   Loader loader(manifest, mapped, backend, count, owned, onProgress, abort);
-  std::vector<Weight> sources;
   // Found and checked before anything is allocated.
   forEachRole(architecture, [&](const std::string& role, const std::vector<int64_t>& shape) {
-    sources.push_back(loader.loadUnquantized(role, shape));
+    loader.require(role, shape);
     int64_t elements = 1;
     for (const int64_t size : shape) elements = sizeProduct(elements, size);
     list_.push_back({role, shape, elements});
@@ -102,9 +101,12 @@ Parameters::Parameters(const Architecture& architecture, const Manifest& given, 
     buffer->reserve(trained_);
     backend.training()->clear({buffer->data(), static_cast<size_t>(trained_)});
   }
-  for (size_t i = 0; i < list_.size(); ++i) {
+  std::vector<float> widened;
+  for (const Parameter& parameter : list_) {
     abort.throwIfAborted();
-    widen(sources[i], values_.data() + list_[i].offset);
+    widened.resize(static_cast<size_t>(parameter.count));
+    widen(loader.read(parameter.role, parameter.shape), widened.data());
+    backend.upload(values_.data() + parameter.offset, widened.data(), widened.size() * sizeof(float));
   }
   for (const std::optional<MappedFile>& file : mapped)
     if (file) file->checkIntact();

@@ -44,6 +44,25 @@ Trainer::Trainer(const Architecture& architecture, std::unique_ptr<Backend> back
   tensors_.reserve(parameters_.list().size());
 }
 
+std::span<float> Trainer::arrayOf(const std::string& role, ParameterArray which, size_t size) const {
+  const std::span<float> array = parameters_.array(parameters_.find(role), which);
+  if (array.size() != size)
+    throw Error(ErrorCode::invalidArgument, "parameter '" + role + "' has " + std::to_string(array.size()) +
+                                                " elements, not " + std::to_string(size));
+  return array;
+}
+
+void Trainer::read(const std::string& role, ParameterArray which, std::span<float> values) {
+  const std::span<float> source = arrayOf(role, which, values.size());
+  backend_->download(values.data(), source.data(), source.size_bytes());
+  backend_->synchronize();
+}
+
+void Trainer::write(const std::string& role, ParameterArray which, std::span<const float> values) {
+  const std::span<float> target = arrayOf(role, which, values.size());
+  backend_->upload(target.data(), values.data(), target.size_bytes());
+}
+
 TrainingLosses Trainer::lossAndGradients(std::span<const TrainingBatch> batches, const TrainingReport& report,
                                          const AbortFlag& abort) {
   return pass(batches, true, report, abort);

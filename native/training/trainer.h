@@ -42,6 +42,10 @@ class Trainer {
   Backend& backend() { return *backend_; }
   const Parameters& parameters() const { return parameters_; }
 
+  /** Copies what is stored for a parameter. Throws invalid_argument for an unknown one or another size. */
+  void read(const std::string& role, ParameterArray which, std::span<float> values);
+  void write(const std::string& role, ParameterArray which, std::span<const float> values);
+
   /**
    * The gradients of all batches together, in place of earlier ones. Their cross entropies have their final
    * weights, and the losses of routers count by the batches' numbers of rows. Throws Error aborted between
@@ -59,6 +63,7 @@ class Trainer {
                    const TrainingReport& report, const AbortFlag& abort);
 
  private:
+  std::span<float> arrayOf(const std::string& role, ParameterArray which, size_t size) const;
   TrainingLosses pass(std::span<const TrainingBatch> batches, bool gradients, const TrainingReport& report,
                       const AbortFlag& abort);
   /** Σ of the squared norms of all gradients, each in its place of `norms` unless that is empty. */

@@ -35,6 +35,9 @@ const maxPackedBytes = 12e6;
 /** Sources of the programs. */
 const sources = ['CMakeLists.txt', 'cmake', 'native', 'test/native', 'test/cuda-sim', 'bench/native'];
 
+/** Golden data of the programs, in test/fixtures. */
+const goldens = ['training/ops/ops', 'training/adamw/plain-clip1', 'training/adamw/plain-noclip'];
+
 function git(...args: string[]): string {
   try {
     return execFileSync('git', args, {
@@ -93,6 +96,11 @@ export function makeKit(options: KitOptions): { bytes: number; packedBytes: numb
   for (const name of ['run.sh', 'build.sh', 'summarize.py']) {
     copyFileSync(join(__dirname, name), join(folder, name));
     chmodSync(join(folder, name), 0o755);
+  }
+  for (const name of goldens) {
+    const fixture = join(root, 'test', 'fixtures', name);
+    for (const ending of ['.json', '.bin'])
+      cpSync(`${fixture}${ending}`, join(folder, 'fixtures', `${name}${ending}`));
   }
   cpSync(join(root, 'bench', 'peers'), join(folder, 'peers'), {
     recursive: true,

@@ -278,6 +278,7 @@ python=${PYTHON:-python3}
 export PYTHONDONTWRITEBYTECODE=1
 # Folder of the benches' unnamed temporary files.
 export TMPDIR=${TMPDIR:-$out}
+export RND1_FIXTURES=$kit/fixtures
 kit_programs=$kit
 [ -x "$kit/rnd1_tests" ] || chmod +x "$kit/rnd1_tests" "$kit/rnd1_bench"
 if [ -n "${simulated:-}" ]; then

@@ -135,6 +135,12 @@ T* CudaBackend::grown(Scratch<T>& scratch, int64_t count) {
   return scratch.data();
 }
 
+TrainingOps* CudaBackend::training() {
+  if (dtype_ != DType::f32) return nullptr;
+  if (!training_) training_ = std::make_unique<CudaTraining>(*this);
+  return training_.get();
+}
+
 void CudaBackend::reserve(const Limits& limits) {
   grown(products_, limits.rows * limits.expertsPerToken * limits.expertColumns);
   if (limits.scoredRows == 0) return;

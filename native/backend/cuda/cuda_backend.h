@@ -2,6 +2,7 @@
 
 #include <cuda_runtime.h>
 
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "backend/cuda/memory.h"
 #include "backend/cuda/recording.h"
 #include "backend/cuda/trace.h"
+#include "backend/cuda/training/cuda_training.h"
 
 namespace rnd1::cuda {
 
@@ -57,6 +59,9 @@ class CudaBackend final : public Backend {
   void startTrace() override { trace_.start(stream()); }
   std::vector<TracedLaunch> finishTrace() override { return trace_.finish(stream()); }
   bool setBorder(std::string_view name, int64_t value) override;
+  TrainingOps* training() override;
+  /** Makes the GPU this thread's current device and returns the stream. */
+  cudaStream_t stream();
 
   void embed(const int32_t* tokens, const Weight& table, Tensor out) override;
   void addRmsNorm(Tensor residual, const Tensor* delta, const Weight& scale, float epsilon,
@@ -93,8 +98,6 @@ class CudaBackend final : public Backend {
     ExpertTable table;
   };
 
-  /** Makes the GPU this thread's current device and returns the stream. */
-  cudaStream_t stream();
   ExpertTable tableOf(std::span<const ExpertWeights> weights);
   /** Call before memory moves: waits, discards the recordings. Throws Error during a recording. */
   void beforeMemoryMoves();
@@ -118,6 +121,7 @@ class CudaBackend final : public Backend {
   Recordings recordings_;
   LaunchTrace trace_;
   Borders borders_;
+  std::unique_ptr<CudaTraining> training_;
 };
 
 }  // namespace rnd1::cuda

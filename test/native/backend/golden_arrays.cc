@@ -1,5 +1,6 @@
 #include "golden_arrays.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -7,6 +8,13 @@
 
 namespace rnd1::test {
 namespace {
+
+/** In RND1_FIXTURES, for programs that run on another machine, or in the checkout that they are built from.
+ */
+std::string fixture(const std::string& path) {
+  const char* const folder = std::getenv("RND1_FIXTURES");
+  return std::string(folder ? folder : RND1_FIXTURES) + "/" + path;
+}
 
 std::string fileText(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -19,8 +27,7 @@ std::string fileText(const std::string& path) {
 }  // namespace
 
 GoldenArrays::GoldenArrays(const std::string& path)
-    : json_(fileText(RND1_FIXTURES "/" + path + ".json")),
-      data_(fileText(RND1_FIXTURES "/" + path + ".bin")) {}
+    : json_(fileText(fixture(path + ".json"))), data_(fileText(fixture(path + ".bin"))) {}
 
 size_t GoldenArrays::entryOf(const std::string& name) const {
   // The entries of "arrays" are the only objects whose keys are the names of arrays.

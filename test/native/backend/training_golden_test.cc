@@ -38,12 +38,6 @@ std::vector<T> sideBySide(int64_t rows, std::initializer_list<std::vector<T>> pa
   return all;
 }
 
-Matrix matrixOf(int64_t rows, std::vector<float> values) {
-  Matrix result(rows, static_cast<int64_t>(values.size()) / rows);
-  result.values = std::move(values);
-  return result;
-}
-
 void embed() {
   withGolden([](Backend& backend, TrainingOps& ops, const GoldenArrays& golden) {
     const DeviceArray<int32_t> tokens(backend, {3, 0, 3, 10, 3});

@@ -1,6 +1,8 @@
 // Gradients of attention, experts, routers and the cross entropy.
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <string_view>
 
 #include "training_support.h"
 
@@ -127,12 +129,14 @@ std::vector<float> narrowed(const std::vector<double>& values) { return {values.
 void expertGradients() {
   forEachTraining([](Backend& backend, TrainingOps& ops) {
     Noise noise(42);
-    for (const bool isDense : {false, true}) {
-      const Scope scope(isDense ? "dense" : "experts");
+    for (const char* kind : {"experts", "dense", "experts of some rows"}) {
+      const Scope scope(kind);
+      const bool isDense = std::string_view(kind) == "dense";
       ExpertCase with(noise, 13, isDense ? 1 : 5, isDense ? 1 : 2);
       if (isDense) std::fill(with.weights.begin(), with.weights.end(), 1.0);
       const int64_t rows = with.rows, slots = rows * with.k, size = with.width * with.hidden;
-      const std::vector<float> dout = noise.normals(static_cast<size_t>(rows * with.hidden));
+      std::vector<float> dout = noise.normals(static_cast<size_t>(rows * with.hidden));
+      const DeviceMatrix given(backend, matrixOf(rows, dout));
       std::vector<std::unique_ptr<DeviceArray<float>>> arrays;
       std::vector<std::unique_ptr<GradientArray>> sums;
       std::vector<ExpertWeights> weights;
@@ -167,22 +171,35 @@ void expertGradients() {
       limits.rows = rows;
       limits.innerColumns = with.hidden;
       backend.reserve(limits);
-      Matrix x(rows, with.hidden), given(rows, with.hidden);
-      x.values = narrowed(with.x);
-      given.values = dout;
-      const DeviceMatrix input(backend, x), gate(backend, slots, with.width), up(backend, slots, with.width);
+      std::vector<int32_t> skipped;
+      if (std::string_view(kind) == "experts of some rows") {
+        const std::vector<int32_t> some{1, 4, 5, 12};
+        const DeviceArray<int32_t> kept(backend, some);
+        ops.keepRows(kept.data(), static_cast<int64_t>(some.size()), dispatch);
+        offsets = starts.host();
+        // To the loss, rows that are skipped are rows without a gradient.
+        for (int32_t row = 0; row < rows; ++row)
+          if (std::find(some.begin(), some.end(), row) == some.end()) {
+            std::fill_n(dout.begin() + row * with.hidden, with.hidden, 0.0f);
+            skipped.push_back(row);
+          }
+      }
+      const DeviceMatrix input(backend, matrixOf(rows, narrowed(with.x))), gate(backend, slots, with.width),
+          up(backend, slots, with.width);
       const DeviceMatrix out(backend, rows, with.hidden), dx(backend, Matrix(rows, with.hidden));
       const DeviceArray<float> dWeights(backend, static_cast<size_t>(slots));
       if (isDense) {
         ops.mlp(input, weights[0], gate, up, out);
-        ops.mlpBackward(input, weights[0], gate, up, DeviceMatrix(backend, given), dx, gradients[0]);
+        ops.mlpBackward(input, weights[0], gate, up, given, dx, gradients[0]);
       } else {
         ops.experts(input, weights, dispatch, gate, up, out);
-        ops.expertsBackward(input, weights, dispatch, gate, up, DeviceMatrix(backend, given), dx,
-                            dWeights.data(), gradients);
+        ops.expertsBackward(input, weights, dispatch, gate, up, given, dx, dWeights.data(), gradients);
       }
       double loss = 0;
       const Matrix result = out.host();
+      for (const int32_t row : skipped)
+        for (int64_t column = 0; column < with.hidden; ++column)
+          expectEqual(result.at(row, column), 0.0f, text("skipped row ", row));
       for (size_t i = 0; i < dout.size(); ++i) loss += static_cast<double>(result.values[i]) * dout[i];
       const double expected = with.loss(dout);
       expect(std::abs(loss - expected) < 1e-5 * (1 + std::abs(expected)),

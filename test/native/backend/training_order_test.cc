@@ -24,8 +24,9 @@ class AllGradients {
       tokens_.push_back(static_cast<int32_t>(noise.below(13)));
       if (noise.uniform() < 0.6) scored_.push_back(static_cast<int32_t>(row));
     }
+    constexpr int64_t ofExperts = 3 * hidden * width * experts;
     for (const int64_t size :
-         {width * hidden, hidden, 3 * hidden * width * experts, 13 * hidden, vocabulary * hidden})
+         {width * hidden, hidden, ofExperts, 13 * hidden, vocabulary * hidden, ofExperts})
       sums_.push_back(std::make_unique<GradientArray>(backend, size));
   }
 
@@ -68,33 +69,46 @@ class AllGradients {
   void addExperts(int64_t first, int64_t count, const DeviceMatrix& x, const DeviceMatrix& dout,
                   const DeviceMatrix& dx) {
     std::vector<ExpertWeights> weights;
-    std::vector<ExpertGradients> gradients;
     std::vector<int32_t> offsets{0}, slots;
     for (int64_t expert = 0; expert < experts; ++expert) {
       const auto at = static_cast<size_t>(3 * expert);
       weights.push_back({weightOf(*matrices_[at], width, hidden), weightOf(*matrices_[at + 1], width, hidden),
                          weightOf(*matrices_[at + 2], hidden, width)});
-      float* const sums = sums_[2]->data() + 3 * expert * width * hidden;
-      gradients.push_back({sums, sums + width * hidden, sums + 2 * width * hidden});
       for (int64_t slot = 0; slot < count * k; ++slot)
         if (ids_[static_cast<size_t>(first * k + slot)] == expert)
           slots.push_back(static_cast<int32_t>(slot));
       offsets.push_back(static_cast<int32_t>(slots.size()));
     }
     const DeviceArray<int32_t> starts(backend_, offsets), order(backend_, slots);
+    const DeviceArray<int32_t> ids(backend_, {ids_.begin() + first * k, ids_.begin() + (first + count) * k});
     const DeviceArray<float> factors(backend_, std::vector<float>(static_cast<size_t>(count * k), 0.5f));
     Dispatch dispatch;
     dispatch.rows = count;
     dispatch.expertsPerToken = k;
     dispatch.experts = experts;
+    dispatch.expertIds = ids.data();
     dispatch.weights = factors.data();
     dispatch.offsets = starts.data();
     dispatch.slots = order.data();
     const DeviceMatrix gate(backend_, count * k, width), up(backend_, count * k, width);
     const DeviceMatrix out(backend_, count, hidden);
     const DeviceArray<float> dWeights(backend_, static_cast<size_t>(count * k));
-    ops_.experts(x, weights, dispatch, gate, up, out);
-    ops_.expertsBackward(x, weights, dispatch, gate, up, dout, dx, dWeights.data(), gradients);
+    const auto addAll = [&](const GradientArray& sums) {
+      std::vector<ExpertGradients> gradients;
+      for (int64_t expert = 0; expert < experts; ++expert) {
+        float* const start = sums.data() + 3 * expert * width * hidden;
+        gradients.push_back({start, start + width * hidden, start + 2 * width * hidden});
+      }
+      ops_.experts(x, weights, dispatch, gate, up, out);
+      ops_.expertsBackward(x, weights, dispatch, gate, up, dout, dx, dWeights.data(), gradients);
+    };
+    addAll(*sums_[2]);
+    std::vector<int32_t> kept;
+    for (const int32_t row : scored_)
+      if (row >= first && row < first + count) kept.push_back(static_cast<int32_t>(row - first));
+    const DeviceArray<int32_t> rowArray(backend_, kept);
+    ops_.keepRows(rowArray.data(), static_cast<int64_t>(kept.size()), dispatch);
+    addAll(*sums_[5]);
   }
 
   void addHead(int64_t first, int64_t count) {

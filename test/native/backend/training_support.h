@@ -25,6 +25,13 @@ inline std::vector<double> widened(std::span<const float> values) { return {valu
 void expectGradient(std::span<const float> actual, std::span<const double> expected, const std::string& what,
                     Location location = Location::current());
 
+/** Values row by row. */
+inline Matrix matrixOf(int64_t rows, std::vector<float> values) {
+  Matrix result(rows, static_cast<int64_t>(values.size()) / rows);
+  result.values = std::move(values);
+  return result;
+}
+
 /** A weight of f32 in place. */
 inline Weight weightOf(const DeviceArray<float>& values, int64_t rows, int64_t columns) {
   return Weight(values.data(), DType::f32, rows, columns);

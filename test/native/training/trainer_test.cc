@@ -7,36 +7,10 @@
 #include "allocations.h"
 #include "backend/registry.h"
 #include "core/error.h"
-#include "model_support.h"
-#include "training_support.h"
+#include "trainer_support.h"
 
 namespace rnd1::test {
 namespace {
-
-const AbortFlag never;
-
-std::unique_ptr<Trainer> open(TinyModel& tiny, std::unique_ptr<Backend> backend,
-                              const std::unordered_set<std::string>& frozen = {},
-                              Recompute recompute = Recompute::none) {
-  return std::make_unique<Trainer>(
-      tiny.architecture(), std::move(backend), tiny.manifest(), frozen, recompute, [](const LoadProgress&) {},
-      never);
-}
-
-/** Canvases of these lengths, about half of whose rows are scored. */
-TrainingBatch batchOf(Noise& noise, const std::vector<int32_t>& lengths, double coefficient = 0) {
-  TrainingBatch batch;
-  batch.offsets = offsetsOf(lengths);
-  batch.tokens = randomTokens(noise, batch.offsets.back());
-  batch.mask = AttentionMask{};
-  for (int32_t row = 0; row < batch.offsets.back(); ++row)
-    if (noise.uniform() < 0.5) batch.rows.push_back(row);
-  batch.targets = randomTokens(noise, static_cast<int64_t>(batch.rows.size()));
-  for (size_t i = 0; i < batch.rows.size(); ++i)
-    batch.weights.push_back(static_cast<float>(0.01 + 0.01 * noise.uniform()));
-  batch.auxCoef = batch.zCoef = coefficient;
-  return batch;
-}
 
 /** The arrays of a report. */
 struct Report {
@@ -56,42 +30,19 @@ struct Report {
   std::vector<double> crossEntropies, expertRows, squaredNorms;
 };
 
-std::vector<float> gradientsOf(Trainer& trainer) {
-  const std::span<float> gradients = trainer.parameters().gradients();
-  return {gradients.begin(), gradients.end()};
-}
-
-std::vector<float> valuesOf(Trainer& trainer) {
-  std::vector<float> values;
-  for (const Parameter& parameter : trainer.parameters().list())
-    for (const float value : trainer.parameters().array(parameter, ParameterArray::value))
-      values.push_back(value);
-  return values;
+void setGradients(Trainer& trainer, std::span<const float> values) {
+  for (const Parameter& parameter : trainer.parameters().list()) {
+    if (parameter.frozen()) continue;
+    const auto count = static_cast<size_t>(parameter.count);
+    trainer.write(parameter.role, ParameterArray::gradient, values.first(count));
+    values = values.subspan(count);
+  }
 }
 
 void expectSame(const TrainingLosses& actual, const TrainingLosses& expected, const char* what) {
   expect(actual.main == expected.main && actual.aux == expected.aux && actual.z == expected.z &&
              actual.routers == expected.routers,
          text(what, ": losses ", actual.total(), ", expected ", expected.total()));
-}
-
-OptimizerStep stepOf(Trainer& trainer, double rate) {
-  const size_t count = trainer.parameters().list().size();
-  OptimizerStep step;
-  step.learningRates.assign(count, rate);
-  step.weightDecays.assign(count, 0.1);
-  step.maxNorm = 1;
-  return step;
-}
-
-/** A dense layer between two with experts, and three of these. */
-std::vector<TinyOptions> shapes() {
-  TinyOptions mixed;
-  mixed.change = [](Architecture& architecture) {
-    MlpShape& dense = architecture.layers[1].mlp;
-    dense.experts = dense.expertsPerToken = 0;
-  };
-  return {{}, mixed};
 }
 
 void lossesLeaveGradients() {
@@ -181,7 +132,7 @@ void reportsNorms() {
     const auto trainer = open(tiny, make(2), frozen);
     const std::vector<Parameter>& list = trainer->parameters().list();
     std::vector<double> norms;
-    std::vector<float> sum(trainer->parameters().gradients().size());
+    std::vector<float> sum;
     const auto addNorms = [&] {
       for (const Parameter& parameter : list)
         norms.push_back(parameter.frozen()
@@ -193,6 +144,7 @@ void reportsNorms() {
     for (const TrainingBatch& batch : batches) {
       trainer->lossAndGradients({&batch, 1}, {}, never);
       const std::vector<float> gradients = gradientsOf(*trainer);
+      sum.resize(gradients.size());
       for (size_t i = 0; i < sum.size(); ++i) sum[i] += gradients[i];
       addNorms();
     }
@@ -204,7 +156,7 @@ void reportsNorms() {
       const StepOutcome outcome = other->step(batches, step, report.view(), never);
       expect(gradientsOf(*other) == sum, "the batches' gradients are added up one after another");
       if (values.empty()) {
-        std::copy(sum.begin(), sum.end(), trainer->parameters().gradients().begin());
+        setGradients(*trainer, sum);
         addNorms();
       }
       expect(report.squaredNorms == norms, text("squared norms with ", threads, " threads"));
@@ -244,8 +196,9 @@ void timesParts() {
     std::vector<TrainingBatch> batches{batchOf(noise, {40})};
     const auto trainer = open(tiny, make(1));
     for (const bool finite : {true, false}) {
-      if (!finite)
-        trainer->parameters().array(trainer->parameters().find("norm"), ParameterArray::value)[0] = 3e38f;
+      std::vector<float> scale(static_cast<size_t>(tiny.architecture().hidden), 1);
+      scale[0] = 3e38f;
+      if (!finite) trainer->write("norm", ParameterArray::value, scale);
       const StepOutcome outcome = trainer->step(batches, stepOf(*trainer, 1e-3), {}, never);
       expectEqual(outcome.applied, finite, "applied");
       expect(

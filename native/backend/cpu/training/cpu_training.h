@@ -42,6 +42,7 @@ class CpuTraining final : public TrainingOps {
                        std::span<const ExpertGradients> gradients) override;
   void mlpBackward(Tensor x, const ExpertWeights& weights, Tensor gate, Tensor up, Tensor dout, Tensor dx,
                    const ExpertGradients& gradients) override;
+  void keepRows(const int32_t* rows, int64_t count, Dispatch& dispatch) override;
   void routerSums(const Dispatch& dispatch, RouterSums& sums) override;
   void routeBackward(const Dispatch& dispatch, const RouteOptions& options, const float* dRoutingWeights,
                      const RouterLosses& losses, Tensor dLogits) override;
@@ -116,6 +117,7 @@ class CpuTraining final : public TrainingOps {
   Buffer<double> sums_;            // likewise
   Buffer<float> activated_;        // (slots, width)
   Buffer<int32_t> slotRows_, denseOffsets_;
+  std::vector<uint8_t> kept_;  // by row
   Buffer<float> factors_, slotGradients_;
 };
 

@@ -33,7 +33,7 @@ SlotTile tileAt(const int32_t* offsets, int64_t item) {
 }  // namespace
 
 CpuTraining::Grouping CpuTraining::grouped(std::span<const ExpertWeights> weights, const Dispatch& dispatch) {
-  const int64_t k = dispatch.expertsPerToken, slots = dispatch.rows * k;
+  const int64_t k = dispatch.expertsPerToken, slots = dispatch.offsets[dispatch.experts];
   slotRows_.reserve(slots);
   factors_.reserve(slots);
   for (int64_t slot = 0; slot < slots; ++slot) {
@@ -48,6 +48,19 @@ CpuTraining::Grouping CpuTraining::dense(const ExpertWeights& weights, int64_t r
   denseOffsets_.data()[0] = 0;
   denseOffsets_.data()[1] = static_cast<int32_t>(rows);
   return {{&weights, 1}, denseOffsets_.data(), nullptr, nullptr, rows, weights.gate.rows};
+}
+
+void CpuTraining::keepRows(const int32_t* rows, int64_t count, Dispatch& dispatch) {
+  kept_.assign(static_cast<size_t>(dispatch.rows), 0);
+  for (int64_t i = 0; i < count; ++i) kept_[static_cast<size_t>(rows[i])] = 1;
+  int32_t slot = 0, end = 0;
+  for (int64_t expert = 0; expert < dispatch.experts; ++expert) {
+    const int32_t next = dispatch.offsets[expert + 1];
+    for (; slot < next; ++slot)
+      if (kept_[static_cast<size_t>(dispatch.slots[slot] / dispatch.expertsPerToken)])
+        dispatch.slots[end++] = dispatch.slots[slot];
+    dispatch.offsets[expert + 1] = end;
+  }
 }
 
 void CpuTraining::experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch,
@@ -120,6 +133,7 @@ void CpuTraining::expertsBackward(Tensor x, std::span<const ExpertWeights> weigh
   const Grouping grouping = grouped(weights, dispatch);
   slotGradients_.reserve(grouping.slots);
   backward(x, grouping, gate, up, dout, dx, slotGradients_.data(), gradients);
+  std::fill_n(dRoutingWeights, dispatch.rows * dispatch.expertsPerToken, 0.0f);
   for (int64_t slot = 0; slot < grouping.slots; ++slot)
     dRoutingWeights[dispatch.slots[slot]] = slotGradients_.data()[slot];
 }
