@@ -1,6 +1,6 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { Random } from '../../examples/support/random';
-import { answeredQuestion, taskText } from '../../lib/evaluation/nano/questions';
+import { answeredQuestion, questionShares, taskText } from '../../lib/evaluation/nano/questions';
 
 /** Bytes of a training text with its end and pads: a canvas. */
 export const canvasLength = 64;
@@ -34,11 +34,11 @@ export function writeTexts(path: string, canvases: number, seed: number): void {
 }
 
 /** Writes `canvases` questions with their answers, and the index that says where the answers begin. */
-export function writeAnswers(path: string, canvases: number, seed: number): void {
+export function writeAnswers(path: string, canvases: number, seed: number, shares = questionShares): void {
   const random = new Random(seed);
   const prompts: number[] = [];
   writeTokenFile(path, canvases, canvasLength, () => {
-    const { prompt, completion } = answeredQuestion(random);
+    const { prompt, completion } = answeredQuestion(random, shares);
     prompts.push(Buffer.byteLength(prompt));
     return canvasOf(prompt + completion, canvasLength);
   });

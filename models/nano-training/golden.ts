@@ -8,30 +8,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { DiffusionLM, type Schedule } from '../../lib';
-
-interface Generated {
-  readonly question: string;
-  readonly prompt: string;
-  readonly schedule: string;
-  readonly max_new_tokens: number;
-  readonly steps: number;
-  readonly eb_gamma: number | null;
-  readonly tokens: readonly number[];
-  readonly text: string;
-  readonly forwards: number;
-}
-
-interface Forward {
-  readonly tokens: readonly number[];
-  readonly top3_ids: readonly (readonly number[])[];
-  readonly top3_logits: readonly (readonly number[])[];
-}
-
-interface Golden {
-  readonly made_by: string;
-  readonly generate: readonly Generated[];
-  readonly forward: readonly Forward[];
-}
+import type { GoldenLogits, GoldenText, NanoGolden } from './golden-file';
 
 const path = resolve(__dirname, '..', 'nano', 'golden.json');
 
@@ -44,18 +21,22 @@ async function main(): Promise<void> {
   if (folder === undefined)
     throw new TypeError('name a folder: npx tsx models/nano-training/golden.ts FOLDER');
   process.env.RND1_CPU = 'baseline';
-  const before = JSON.parse(readFileSync(path, 'utf8')) as Golden;
+  const before = JSON.parse(readFileSync(path, 'utf8')) as NanoGolden;
   await using model = await DiffusionLM.load({ model: folder, dtype: 'f32', device: 'cpu' });
-  const generate: Generated[] = [];
+  const generate: GoldenText[] = [];
   for (const call of before.generate) generate.push(await generated(model, call));
-  const forward: Forward[] = [];
+  const forward: GoldenLogits[] = [];
   for (const { tokens } of before.forward) forward.push(await forwarded(model, tokens));
-  const golden: Golden = { made_by: 'rnd1 (CPU, f32, baseline), greedy, temperature 1', generate, forward };
+  const golden: NanoGolden = {
+    made_by: 'rnd1 (CPU, f32, baseline), greedy, temperature 1',
+    generate,
+    forward,
+  };
   writeFileSync(values.out, `${JSON.stringify(golden, null, 1)}\n`);
   compare(before.generate, generate);
 }
 
-async function generated(model: DiffusionLM, call: Generated): Promise<Generated> {
+async function generated(model: DiffusionLM, call: GoldenText): Promise<GoldenText> {
   const { question, prompt, schedule: name, max_new_tokens, steps, eb_gamma } = call;
   const schedule: Schedule = eb_gamma === null ? 'entropy' : { type: 'entropy-bounded', gamma: eb_gamma };
   const settings = { maxNewTokens: max_new_tokens, steps, schedule };
@@ -80,7 +61,7 @@ async function generated(model: DiffusionLM, call: Generated): Promise<Generated
   };
 }
 
-async function forwarded(model: DiffusionLM, tokens: readonly number[]): Promise<Forward> {
+async function forwarded(model: DiffusionLM, tokens: readonly number[]): Promise<GoldenLogits> {
   const { logits, shape } = await model.forward(tokens);
   const rows = Array.from({ length: shape[0] }, (_, i) => logits.subarray(i * shape[1], (i + 1) * shape[1]));
   const best = rows.map((row) =>
@@ -93,13 +74,13 @@ async function forwarded(model: DiffusionLM, tokens: readonly number[]): Promise
   };
 }
 
-function compare(before: readonly Generated[], after: readonly Generated[]): void {
+function compare(before: readonly GoldenText[], after: readonly GoldenText[]): void {
   const changed = after.filter(({ text }, i) => text !== before[i]?.text);
   for (const { question, schedule, text } of changed) {
     const old = before.find((call) => call.question === question && call.schedule === schedule);
     console.log(`${question} (${schedule}): was ${JSON.stringify(old?.text)}, is ${JSON.stringify(text)}`);
   }
-  const forwards = (calls: readonly Generated[]) => calls.reduce((sum, call) => sum + call.forwards, 0);
+  const forwards = (calls: readonly GoldenText[]) => calls.reduce((sum, call) => sum + call.forwards, 0);
   console.log(
     `${after.length - changed.length} of ${after.length} answers are the same; forward passes in all: ${forwards(before)} before, ${forwards(after)} now`,
   );

@@ -2,11 +2,13 @@
  * Trains nano from nothing: random weights, autoregression, conversion, masked diffusion. Every part is skipped if it is
  * done, and resumed if it was interrupted.
  *
- *     npx tsx models/nano-training/run.ts FOLDER [--seed 1] [--canvases 400000] [--ar-steps 5000] [--steps 18000] [--cases 200]
+ *     npx tsx models/nano-training/run.ts FOLDER [--seed 1] [--canvases 400000] [--ar-steps 5000] [--steps 10000]
+ *         [--last-steps 2000] [--cases 200]
  */
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { lastQuestionShares } from '../../lib/evaluation/nano/questions';
 import { convert, initialize, type TrainOptions, train } from '../../lib/training';
 import { measureAccuracy } from './accuracy';
 import { causalConfig } from './config';
@@ -22,7 +24,8 @@ async function main(): Promise<void> {
       seed: { type: 'string', default: '1' },
       canvases: { type: 'string', default: '400000' },
       'ar-steps': { type: 'string', default: '5000' },
-      steps: { type: 'string', default: '18000' },
+      steps: { type: 'string', default: '10000' },
+      'last-steps': { type: 'string', default: '2000' },
       cases: { type: 'string', default: '200' },
     },
   });
@@ -39,10 +42,15 @@ async function main(): Promise<void> {
   mkdirSync(folder, { recursive: true });
 
   const data = place('train.bin');
+  const lastAnswers = place('last-answers.bin');
   const held = place('held-out.bin');
   const answers = place('answers.bin');
   if (!existsSync(data)) writeTexts(data, count('canvases'), seed);
   if (!existsSync(answers)) writeAnswers(answers, Math.ceil(count('canvases') / 2), 2 ** 29 + seed);
+  if (!existsSync(lastAnswers)) {
+    const canvases = Math.ceil((count('canvases') * 3) / 8);
+    writeAnswers(lastAnswers, canvases, 2 ** 29 + seed + 76, lastQuestionShares);
+  }
   if (!existsSync(held)) writeTexts(held, evaluationCanvases, 2 ** 30 + seed);
 
   if (!existsSync(place('start')))
@@ -68,13 +76,24 @@ async function main(): Promise<void> {
   });
   if (!existsSync(place('converted'))) await convert(ar, place('converted'));
   copyFileSync(join(nano, 'generation_config.json'), join(place('converted'), 'generation_config.json'));
-  const final = await run(place('scp'), {
+  const scp = await run(place('scp'), {
     ...common,
     model: place('converted'),
     objective: 'mdlm',
     steps: count('steps'),
     learningRate: 2e-3,
     schedule: { kind: 'wsd', warmup: 0.02, decay: 0.25 },
+    randomLength: 0,
+  });
+  const final = await run(place('last'), {
+    ...common,
+    model: scp,
+    data: [data, lastAnswers].map((file) => ({ file, weight: 1 })),
+    seed: seed + 1,
+    objective: 'mdlm',
+    steps: count('last-steps'),
+    learningRate: 7e-4,
+    schedule: { kind: 'wsd', warmup: 0.05, decay: 0.8 },
     randomLength: 0,
   });
 

@@ -45,7 +45,7 @@ test('texts are the tasks that nano knows', () => {
 test('a run from nothing to the table, in few steps', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'rnd1-nano-'));
   try {
-    const flags = ['--canvases', '200', '--ar-steps', '2', '--steps', '2', '--cases', '1'];
+    const flags = ['--canvases', '200', '--ar-steps', '2', '--steps', '2', '--last-steps', '2', '--cases', '1'];
     const run = () => start('npx', ['tsx', 'models/nano-training/run.ts', folder, ...flags], { cwd: root });
     const first = await run();
     expect({ code: first.code, error: first.stderr.replaceAll(/^.*: step .*\n/gm, '') }).toEqual({
@@ -54,7 +54,7 @@ test('a run from nothing to the table, in few steps', async () => {
     });
     const table = JSON.parse(readFileSync(join(folder, 'accuracy.json'), 'utf8'));
     expect(table).toHaveLength(16);
-    await using model = await DiffusionLM.load({ model: join(folder, 'scp', 'checkpoint-2') });
+    await using model = await DiffusionLM.load({ model: join(folder, 'last', 'checkpoint-2') });
     const nano = await DiffusionLM.load();
     expect(model.config.architecture).toEqual(nano.config.architecture);
     expect(model.config.tokens).toEqual(nano.config.tokens);

@@ -60,10 +60,21 @@ const textKinds: Shares<string> = [
   [9, sudoku(6)],
 ];
 
-const questionKinds: Shares<Task> = [
+/** Shares of the kinds of questions whose answers alone are learned. */
+export type QuestionShares = Shares<Task>;
+
+export const questionShares: QuestionShares = [
   [6, addition],
   [6, subtraction],
   [4, sorting],
+  [2, reversal],
+];
+
+/** For the end of training: rare differences, such as `86-86`, are learned last. */
+export const lastQuestionShares: QuestionShares = [
+  [3, addition],
+  [9, subtraction],
+  [3, sorting],
   [2, reversal],
 ];
 
@@ -71,8 +82,11 @@ const questionKinds: Shares<Task> = [
 export const taskText = (draws: Draws): string => drawn(textKinds, draws);
 
 /** A question whose answer alone is learned: a prompt, and what follows it. */
-export function answeredQuestion(draws: Draws): { readonly prompt: string; readonly completion: string } {
-  const task = drawn(questionKinds, draws);
+export function answeredQuestion(
+  draws: Draws,
+  shares: QuestionShares,
+): { readonly prompt: string; readonly completion: string } {
+  const task = drawn(shares, draws);
   return { prompt: promptOf(task), completion: ` ${task.answer}` };
 }
 
