@@ -2,7 +2,7 @@
  * Compiles the CUDA kernels for one target and prints the resources of each: registers, spilled bytes, bytes of stack.
  * Fails if a kernel that takes much of the time spills or keeps arrays on a stack, or if there is a warning.
  *
- *     tsx scripts/kernel-resources.ts [sm_90a]
+ *     tsx scripts/kernel-resources.ts [sm_90a] [training]
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -73,10 +73,10 @@ try {
   const target = process.argv[2] ?? 'sm_90a';
   const nvcc = findProgram('nvcc');
   if (!nvcc) throw new BuildError('nvcc is not installed.');
-  const folder = join(root, 'native', 'backend', 'cuda');
-  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
-    name.endsWith('.cu'),
-  );
+  const folder = process.argv[3] ?? '.';
+  const files = readdirSync(join(root, 'native', 'backend', 'cuda', folder))
+    .filter((name) => name.endsWith('.cu'))
+    .map((name) => join(folder, name));
   const kernels = files.flatMap((file) => compile(nvcc, file, target));
   console.log(`${kernels.length} kernels for ${target}: registers, spilled bytes, bytes of stack`);
   for (const { name, registers, spilled, stack } of kernels)

@@ -45,7 +45,18 @@ test('texts are the tasks that nano knows', () => {
 test('a run from nothing to the table, in few steps', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'rnd1-nano-'));
   try {
-    const flags = ['--canvases', '200', '--ar-steps', '2', '--steps', '2', '--last-steps', '2', '--cases', '1'];
+    const flags = [
+      '--canvases',
+      '200',
+      '--ar-steps',
+      '2',
+      '--steps',
+      '2',
+      '--last-steps',
+      '2',
+      '--cases',
+      '1',
+    ];
     const run = () => start('npx', ['tsx', 'models/nano-training/run.ts', folder, ...flags], { cwd: root });
     const first = await run();
     expect({ code: first.code, error: first.stderr.replaceAll(/^.*: step .*\n/gm, '') }).toEqual({

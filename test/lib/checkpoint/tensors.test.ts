@@ -228,7 +228,7 @@ describe('inspection', () => {
     expect(report.parameters).toEqual({ total: 1_842_560, active: 662_912 });
     expect(report.bytes).toBe(2 * 1_842_560);
     expect(report.dtype).toBe('bf16');
-    expect(report.files.map((file) => file.bytes)).toEqual([3_701_456]);
+    expect(report.files.map((file) => file.bytes)).toEqual([3_700_288]);
     expect(report.tensors).toHaveLength(135);
     expect(report.unknown).toEqual([]);
     expect(report.metadata.get('format')).toBe('pt');
