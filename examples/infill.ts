@@ -5,7 +5,7 @@ async function main(): Promise<void> {
   const model = await DiffusionLM.load();
 
   // Completes the question to an answer: the model attends to both sides.
-  const between = await model.infill({ prefix: 'Question: What is 40+', suffix: '?\nAnswer: 42', length: 1 });
+  const between = await model.infill({ prefix: 'Question: Reverse mo', suffix: 'n\nAnswer: noom', length: 1 });
   console.log(between.text);
 
   // Several holes, filled together.

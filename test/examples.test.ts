@@ -26,7 +26,7 @@ const told: Record<string, (lines: string[]) => void> = {
     expect(cost).toMatch(/^\d+ positions, \d+ forward pass/);
   },
   'infill.ts': (lines) => {
-    expect(lines.slice(0, 2)).toEqual(['Question: What is 40+2?', 'Answer: 42']);
+    expect(lines.slice(0, 2)).toEqual(['Question: Reverse moon', 'Answer: noom']);
     expect(lines[2]).toBe('Question: Reverse diamond');
   },
   'tokens.ts': (lines) => {

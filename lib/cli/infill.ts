@@ -41,7 +41,7 @@ Suffix:
 ${schedulesHelp}${outputHelp}
 
 Examples:
-  $ rnd1 infill --prefix 'Question: What is 40+' --suffix $'?\\nAnswer: 42' -l 1
+  $ rnd1 infill --prefix 'Question: Reverse mo' --suffix $'n\\nAnswer: noom' -l 1
   $ rnd1 infill --prefix $'Question: Reverse window\\nAnswer: ' \\
       --suffix $'\\n' --length 6
   $ rnd1 infill --tokens 81,117,101 --suffix-tokens 105,111,110 --length 2`;

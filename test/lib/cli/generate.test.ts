@@ -118,10 +118,10 @@ describe('texts in files', () => {
   });
 
   test('can be before and after', async () => {
-    const prefix = write('prefix.txt', 'Question: What is 40+');
+    const prefix = write('prefix.txt', 'Question: Reverse mo');
     const args = ['infill', '--prefix-file', prefix, '--suffix-file', '-', '-l', '1'];
-    const { code, stdout } = await rnd1(args, { input: '?\nAnswer: 42\n' });
-    expect({ code, stdout }).toEqual({ code: 0, stdout: 'Question: What is 40+2?\nAnswer: 42\n' });
+    const { code, stdout } = await rnd1(args, { input: 'n\nAnswer: noom\n' });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'Question: Reverse moon\nAnswer: noom\n' });
   });
 
   test.each<[string[], number, string]>([
@@ -160,10 +160,10 @@ describe('texts in files', () => {
 
 describe('infill and fill', () => {
   test('write between two texts', async () => {
-    const args = ['--prefix', 'Question: What is 40+', '--suffix', '?\nAnswer: 42', '--length', '1'];
+    const args = ['--prefix', 'Question: Reverse mo', '--suffix', 'n\nAnswer: noom', '--length', '1'];
     expect(await rnd1(['infill', ...args])).toEqual({
       code: 0,
-      stdout: 'Question: What is 40+2?\nAnswer: 42\n',
+      stdout: 'Question: Reverse moon\nAnswer: noom\n',
       stderr: '',
     });
   });
