@@ -15,8 +15,8 @@ async function main(): Promise<void> {
   });
   console.log('written:', decode(Array.from(positions, (position) => tokens[position] as number)));
 
-  // Position i − 1 predicts position i, so the last one predicts what follows `… 3+4?\nAnswer: `.
-  const { logits, shape } = await model.forward(encode('Question: What is 3+4?\nAnswer: '));
+  // Position i − 1 predicts position i, so the last one predicts what follows `wodni`.
+  const { logits, shape } = await model.forward(encode('Question: Reverse window\nAnswer: wodni'));
   const [rows, vocabulary] = shape;
   const last = logits.subarray((rows - 1) * vocabulary);
   console.log('most probable next byte:', decode([last.indexOf(Math.max(...last))]));

@@ -15,7 +15,7 @@ import { own } from './request.js';
 const nano = {
   prompts: ['What is 47+38?', 'Sort z k m q b', 'Reverse lantern'],
   texts: [
-    { text: 'Question: What is 47___38?\nAnswer: 9', tokensPerHole: '1', label: '47 ? 38 = 9' },
+    { text: 'Question: What is 47+38?\nAnswer: ___5', tokensPerHole: '1', label: '47 + 38 = ?5' },
     { text: 'Question: Reverse di___mo___d\nAnswer: dnomaid', tokensPerHole: '1', label: 'di?mo?d' },
     { text: 'Question: Sort z k ___ q\nAnswer: ___ m q z', tokensPerHole: '1', label: 'z k ? q' },
   ],

@@ -44,7 +44,7 @@ const answers: Record<string, string> = {
   'What is 47+38?': '85',
   'Sort z k m q b': 'b k m q z',
   'Reverse lantern': 'nretnal',
-  '47 ? 38 = 9': 'Question: What is 47-38?\nAnswer: 9',
+  '47 + 38 = ?5': 'Question: What is 47+38?\nAnswer: 85',
   'di?mo?d': 'Question: Reverse diamond\nAnswer: dnomaid',
   'z k ? q': 'Question: Sort z k m q\nAnswer: k m q z',
 };
