@@ -74,7 +74,9 @@ describeInBrowser('the page is there for everyone', () => {
     });
     expect(await page.evaluate(contrast)).toEqual([]);
     await inEqualShares(page, 16);
-    await page.getByLabel(/^Temperature/).fill('3');
+    // A question that the model is not sure about.
+    await page.getByLabel('Prompt', { exact: true }).last().fill('Why is the sky blue?');
+    await page.getByLabel(/^Temperature/).fill('1.5');
     await page.getByLabel(/^Seed/).fill('5');
     await unmask(page);
     await page.getByRole('slider').press('ArrowLeft');
