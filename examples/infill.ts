@@ -4,8 +4,12 @@ import { DiffusionLM } from '../lib';
 async function main(): Promise<void> {
   const model = await DiffusionLM.load();
 
-  // Completes the question to an answer: the model attends to both sides.
-  const between = await model.infill({ prefix: 'Question: Reverse mo', suffix: 'n\nAnswer: noom', length: 1 });
+  // Completes the word: the model attends to both sides.
+  const between = await model.infill({
+    prefix: 'Question: Reverse mo',
+    suffix: 'n\nAnswer: noom',
+    length: 1,
+  });
   console.log(between.text);
 
   // Several holes, filled together.
