@@ -140,11 +140,18 @@ describe('every command', () => {
     (command) => elsewhere[command] === undefined && !curl.test(command),
   );
 
-  test.each(commands)('%s', async (command) => {
-    const { code, stdout, stderr } = await start('bash', ['-c', command], { cwd: root, env: environment() });
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).not.toBe('');
-  });
+  test.each(commands)(
+    '%s',
+    async (command) => {
+      const { code, stdout, stderr } = await start('bash', ['-c', command], {
+        cwd: root,
+        env: environment(),
+      });
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(stdout).not.toBe('');
+    },
+    180_000,
+  );
 
   test('that is run elsewhere is on some page', () => {
     const all = new Set(pages.flatMap(commandsOf));
