@@ -146,6 +146,7 @@ describe('every command', () => {
       const { code, stdout, stderr } = await start('bash', ['-c', command], {
         cwd: root,
         env: environment(),
+        timeout: 170_000,
       });
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       expect(stdout).not.toBe('');

@@ -21,6 +21,8 @@ export interface RunOptions {
   /** Standard input. @default '' */
   readonly input?: string;
   readonly cwd?: string;
+  /** Milliseconds after which it is ended. */
+  readonly timeout?: number;
   readonly env?: NodeJS.ProcessEnv;
   /** Called with the whole standard output so far. */
   readonly onOutput?: (stdout: string, kill: (signal: NodeJS.Signals) => void) => void;
@@ -32,11 +34,11 @@ export interface RunOptions {
 export async function start(
   program: string,
   args: readonly string[],
-  { input = '', cwd = root, env = {}, onOutput, onErrorOutput }: RunOptions = {},
+  { input = '', cwd = root, env = {}, timeout = 50_000, onOutput, onErrorOutput }: RunOptions = {},
 ): Promise<Outcome> {
   // Test hubs run on this machine and must not be reached through a proxy.
   const direct = { NO_PROXY: '*', no_proxy: '*' };
-  const child = spawn(program, args, { cwd, env: { ...process.env, ...direct, ...env }, timeout: 50_000 });
+  const child = spawn(program, args, { cwd, env: { ...process.env, ...direct, ...env }, timeout });
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     stdout += chunk;
