@@ -1,4 +1,5 @@
-// Memory between inaccessible pages; device memory is itself inaccessible most of the time.
+// Memory between inaccessible pages; device memory is itself inaccessible but to work of the device, and then
+// opened when it is first touched: most of a model is not touched between two waits.
 #include "memory.h"
 
 #include <sys/mman.h>
@@ -8,6 +9,8 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <thread>
+#include <vector>
 
 #include "simulator.h"
 
@@ -30,6 +33,9 @@ std::recursive_mutex device;
 std::map<void*, Allocation> allocations;
 size_t bytesInUse = 0;
 int accessDepth = 0;
+std::thread::id accessing;
+/** What has been touched since access was granted; room for all is made when they are allocated. */
+std::vector<const Allocation*> opened;
 
 void protect(const Allocation& allocation, int protection) {
   mprotect(allocation.base + pageBytes(), allocation.pages * pageBytes(), protection);
@@ -60,8 +66,9 @@ void* allocateDevice(size_t bytes) {
   const auto [data, allocation] = mapGuarded(bytes);
   if (!data) return nullptr;
   std::memset(data, 0xff, bytes);
-  if (accessDepth == 0) protect(allocation, PROT_NONE);
+  protect(allocation, PROT_NONE);
   allocations[data] = allocation;
+  opened.reserve(allocations.size());
   bytesInUse += bytes;
   return data;
 }
@@ -71,6 +78,7 @@ void releaseDevice(void* memory) {
   const auto found = allocations.find(memory);
   if (found == allocations.end()) throw Failure("cudaFree of memory that was not allocated");
   bytesInUse -= found->second.bytes;
+  std::erase(opened, &found->second);
   unmap(found->second);
   allocations.erase(found);
 }
@@ -80,15 +88,37 @@ size_t deviceBytesInUse() {
   return bytesInUse;
 }
 
+bool openTouched(void* address) {
+  if (accessing != std::this_thread::get_id()) return false;
+  // Pointers of allocations are those of their data, which is not where their pages begin.
+  auto next = allocations.upper_bound(address);
+  const auto holds = [&](const Allocation& allocation) {
+    const std::byte* begin = allocation.base + pageBytes();
+    return address >= begin && address < begin + allocation.pages * pageBytes();
+  };
+  if (next == allocations.end() || !holds(next->second)) {
+    if (next == allocations.begin() || !holds((--next)->second)) return false;
+  }
+  if (std::ranges::find(opened, &next->second) != opened.end()) return false;
+  protect(next->second, PROT_READ | PROT_WRITE);
+  opened.push_back(&next->second);
+  return true;
+}
+
 DeviceAccess::DeviceAccess() {
   device.lock();
-  if (accessDepth++ == 0)
-    for (const auto& [data, allocation] : allocations) protect(allocation, PROT_READ | PROT_WRITE);
+  if (accessDepth++ == 0) {
+    catchFaults();
+    accessing = std::this_thread::get_id();
+  }
 }
 
 DeviceAccess::~DeviceAccess() {
-  if (--accessDepth == 0)
-    for (const auto& [data, allocation] : allocations) protect(allocation, PROT_NONE);
+  if (--accessDepth == 0) {
+    for (const Allocation* allocation : opened) protect(*allocation, PROT_NONE);
+    opened.clear();
+    accessing = {};
+  }
   device.unlock();
 }
 

@@ -1,6 +1,5 @@
 #include "simulator.h"
 
-#include <setjmp.h>
 #include <signal.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include <memory>
 #include <thread>
 
+#include "context.h"
 #include "memory.h"
 
 namespace sim {
@@ -44,7 +44,7 @@ struct Fiber {
   Warp* warp = nullptr;
   State state = State::ready;
   bool started = false;
-  jmp_buf resume;
+  Context resume;
   std::vector<Copy> open;
   std::vector<std::vector<Copy>> groups;
   std::unique_ptr<std::byte[]> stack;
@@ -58,7 +58,7 @@ struct Machine {
   std::vector<Fiber*> ready;
   Fiber* current = nullptr;
   size_t alive = 0, atBarrier = 0;
-  jmp_buf scheduler;
+  Context scheduler;
   std::string failure;
   uint64_t random = 0x9e3779b97f4a7c15;
 };
@@ -72,7 +72,7 @@ uint64_t nextRandom() {
   return machine.random;
 }
 
-[[noreturn]] void leave() { _longjmp(machine.scheduler, 1); }
+[[noreturn]] void leave() { jump(machine.scheduler); }
 
 std::string describe(const Index3& index) {
   char text[64];
@@ -90,7 +90,7 @@ std::string describe(const Index3& index) {
 /** Runs other fibers until this one is ready again. */
 void suspend(State state) {
   machine.current->state = state;
-  if (!_setjmp(machine.current->resume)) leave();
+  if (!SIM_MARK(machine.current->resume)) leave();
 }
 
 void makeReady(Fiber& fiber) {
@@ -118,6 +118,7 @@ void fiberMain() {
 }
 
 void onFault(int, siginfo_t* info, void*) {
+  if (openTouched(info->si_addr)) return;
   if (!machine.current) {
     constexpr char message[] = "the host touched memory of the device, or none at all\n";
     [[maybe_unused]] const auto written = write(2, message, sizeof message - 1);
@@ -126,17 +127,6 @@ void onFault(int, siginfo_t* info, void*) {
   char text[64];
   snprintf(text, sizeof text, "access out of bounds at %p", info->si_addr);
   failHere(text);
-}
-
-void catchFaults() {
-  static bool installed = false;
-  if (installed) return;
-  installed = true;
-  struct sigaction action = {};
-  action.sa_sigaction = onFault;
-  action.sa_flags = SA_SIGINFO | SA_NODEFER;
-  sigaction(SIGSEGV, &action, nullptr);
-  sigaction(SIGBUS, &action, nullptr);
 }
 
 /** Shared memory of exactly the requested size; cached, since the next launch often has the same. */
@@ -182,17 +172,17 @@ void prepareBlock(const Launch& launch) {
 
 /** Runs fibers in random order until none is ready. */
 void schedule() {
-  _setjmp(machine.scheduler);
+  SIM_MARK(machine.scheduler);
   machine.current = nullptr;
   if (!machine.failure.empty() || machine.ready.empty()) return;
-  const size_t pick = nextRandom() % machine.ready.size();
+  const size_t pick = ((nextRandom() >> 32) * machine.ready.size()) >> 32;
   std::swap(machine.ready[pick], machine.ready.back());
   Fiber& fiber = *machine.ready.back();
   machine.ready.pop_back();
   machine.current = &fiber;
   builtins.threadIdx = fiber.index;
   builtins.lane = fiber.lane;
-  if (fiber.started) _longjmp(fiber.resume, 1);
+  if (fiber.started) jump(fiber.resume);
   fiber.started = true;
   ucontext_t start;
   getcontext(&start);
@@ -206,6 +196,17 @@ void schedule() {
 }  // namespace
 
 Builtins builtins;
+
+void catchFaults() {
+  static bool installed = false;
+  if (installed) return;
+  installed = true;
+  struct sigaction action = {};
+  action.sa_sigaction = onFault;
+  action.sa_flags = SA_SIGINFO | SA_NODEFER;
+  sigaction(SIGSEGV, &action, nullptr);
+  sigaction(SIGBUS, &action, nullptr);
+}
 
 void barrier() {
   while (planted() == Fault::hang) std::this_thread::sleep_for(std::chrono::seconds(1));
@@ -268,7 +269,6 @@ void waitCopies(int pending) {
 }
 
 void run(const Launch& launch, const std::function<void()>& kernel) {
-  catchFaults();
   const DeviceAccess access;
   std::byte* const shared = sharedMemoryOf(launch.sharedBytes);
   machine.kernel = &kernel;

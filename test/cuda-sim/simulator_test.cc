@@ -1,4 +1,7 @@
 // The simulator must detect the errors it exists for.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "cuda_runtime.h"
 #include "harness.h"
 
@@ -50,6 +53,29 @@ void bounds() {
   expect(beyond.find("thread (63, 0, 0)") != std::string::npos, beyond);
   expectThrows<sim::Failure>([] { run([] { shared()[threadIdx.x] = 1; }, threads - 4); },
                              "an access behind shared memory");
+}
+
+/** In a process of its own, which it ends: whether the host may read device memory. */
+bool hostMayRead(const float* memory) {
+  const pid_t child = fork();
+  if (child == 0) {
+    close(STDERR_FILENO);
+    const volatile float value = *memory;
+    _exit(value == 1 ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+void hosts() {
+  const DeviceFloats given(64), untouched(64);
+  run([&] { given.data[threadIdx.x] = 1; });
+  expect(!hostMayRead(given.data), "the host reads what a kernel has touched");
+  const sim::DeviceAccess access;
+  untouched.data[0] = 1;
+  expect(hostMayRead(given.data), "given access, it may");
+  expect(hostMayRead(untouched.data), "and again");
 }
 
 void deadlocks() {
@@ -132,6 +158,7 @@ void streams() {
 const Tests simulatorTests{
     {"simulator: a missing barrier shows", barriers},
     {"simulator: an access out of bounds is caught", bounds},
+    {"simulator: device memory is closed to the host", hosts},
     {"simulator: a deadlock is caught", deadlocks},
     {"simulator: warps meet as a whole", collectives},
     {"simulator: asynchronous copies come when they are waited for", copies},
