@@ -6,8 +6,8 @@
  *
  * Default: the tests of the CPU kernels. Architectures whose tools are missing are skipped with a message.
  */
-import { spawnSync } from 'node:child_process';
-import { BuildError, root, say } from './command';
+import { forEachAtOnce, runProgram } from './at-once';
+import { BuildError, say } from './command';
 import { buildNativePrograms, nativeProgramsUnavailable } from './native-programs';
 import { buildCpuTests, testSettings } from './native-tests';
 import { findProgram } from './toolchain';
@@ -74,41 +74,44 @@ const essential = [
   'measurePeaks',
 ];
 
-/** Runs the tests on one CPU model; false if any fails. */
-function passes(
-  program: string,
+/** Runs a program of the emulated architecture. */
+async function run(
   { emulator, emulatorOptions }: Architecture,
   processor: Processor,
+  command: readonly string[],
+): Promise<{ readonly failure: string | null; readonly output: string }> {
+  const args = ['-cpu', processor.name, ...emulatorOptions, ...command];
+  const { failure, stdout, stderr } = await runProgram(emulator, args);
+  // Warnings about features that the emulation lacks do not matter to the tests.
+  const complaints = stderr.split('\n').filter((line) => !/warning: TCG doesn't support/.test(line));
+  return { failure, output: stdout + complaints.join('\n') };
+}
+
+/** Runs the tests on one CPU model and prints what they say; false if any fails. */
+async function passes(
+  program: string,
+  architecture: Architecture,
+  processor: Processor,
   filters: readonly string[],
-) {
-  const run = (args: readonly string[]) => {
-    const command = ['-cpu', processor.name, ...emulatorOptions, program, ...args];
-    const outcome = spawnSync(emulator, command, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 26 });
-    // Warnings about features that the emulation lacks do not matter to the tests.
-    const complaints = outcome.stderr
-      .split('\n')
-      .filter((line) => !/warning: TCG doesn't support/.test(line));
-    if (complaints.some(Boolean)) say(complaints.join('\n').trimEnd());
-    return outcome;
-  };
-  const found = run(['--instruction-sets']).stdout.trim();
+): Promise<boolean> {
+  const found = (await run(architecture, processor, [program, '--instruction-sets'])).output.trim();
   const wanted = processor.instructionSets.join(' ');
   if (found !== wanted) {
     say(`${processor.name}: found the instruction sets '${found}', expected '${wanted}'.`);
     return false;
   }
-  const { status, signal, stdout } = run(filters);
-  process.stdout.write(stdout);
-  if (status !== 0) say(`${processor.name}: the tests failed (${signal ?? `exit code ${status}`}).`);
-  return status === 0;
+  const { failure, output } = await run(architecture, processor, [program, ...filters]);
+  process.stdout.write(`${architecture.name}, ${processor.name}: ${wanted.replaceAll(' ', ', ')}\n${output}`);
+  if (failure !== null) say(`${processor.name}: the tests failed (${failure}).`);
+  return failure === null;
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const unavailable = nativeProgramsUnavailable();
   if (unavailable) throw new BuildError(unavailable);
   const given = process.argv.slice(2);
   const filters = given.length > 0 ? given : essential;
-  const failed: string[] = [];
+  const jobs: (readonly [program: string, Architecture, Processor])[] = [];
   for (const architecture of architectures) {
     const { name, emulator, compiler, processors } = architecture;
     const missing = [emulator, compiler].filter((tool) => !findProgram(tool));
@@ -117,18 +120,17 @@ function main(): void {
       continue;
     }
     const program = architecture.build();
-    for (const processor of processors) {
-      console.log(`${name}, ${processor.name}: ${processor.instructionSets.join(', ')}`);
-      if (!passes(program, architecture, processor, filters)) failed.push(processor.name);
-    }
+    for (const processor of processors) jobs.push([program, architecture, processor]);
   }
+  const failed: string[] = [];
+  await forEachAtOnce(jobs, async ([program, architecture, processor]) => {
+    if (!(await passes(program, architecture, processor, filters))) failed.push(processor.name);
+  });
   if (failed.length > 0) throw new BuildError(`Failed on ${failed.join(' and ')}.`);
 }
 
-try {
-  main();
-} catch (error) {
+main().catch((error: unknown) => {
   if (!(error instanceof BuildError)) throw error;
   say(error.message);
   process.exitCode = 1;
-}
+});

@@ -4,12 +4,13 @@
  *
  *     tsx scripts/fuzz.ts [native | javascript] [--seconds N | --minutes N] [--target NAME] [--seed N]
  *
- * --seconds: for each target, 20 by default; --minutes: for all targets of a kind together. Without a kind, all run.
+ * As many targets run at once as there are cores. --seconds: for each target, 20 by default; --minutes: for all targets of a kind together. Without a kind, all run.
  * Findings are written to the kind's build folder, and their paths printed; inputs that reach new code are kept there
  * too, as the start of the next run. --seed: repeats the same inputs, as far as the time allows; random by default.
  */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { forEachAtOnce } from './at-once';
 import { BuildError, say } from './command';
 import { javascriptFuzzing } from './fuzz/javascript';
 import { nativeFuzzing } from './fuzz/native';
@@ -17,8 +18,8 @@ import { nativeFuzzing } from './fuzz/native';
 /** One fuzz target. */
 export interface FuzzTarget {
   readonly name: string;
-  /** @returns whether nothing was found */
-  run(seconds: number, seed: number): boolean;
+  /** @returns what it printed, and whether nothing was found */
+  run(seconds: number, seed: number): Promise<{ readonly output: string; readonly good: boolean }>;
 }
 
 export interface FuzzKind {
@@ -31,7 +32,7 @@ export interface FuzzKind {
 
 const kinds: readonly FuzzKind[] = [nativeFuzzing, javascriptFuzzing];
 
-function main(): void {
+async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
@@ -62,20 +63,20 @@ function main(): void {
         : (Number(values.minutes) * 60) / targets.length;
     if (!(seconds >= 1))
       throw new BuildError('--seconds and --minutes must be numbers, at least a second each.');
-    for (const target of targets) {
-      const good = target.run(Math.round(seconds), seed);
-      console.log(`${kind.name} ${target.name}: ${good ? 'nothing found' : 'FOUND something, see above'}`);
+    await forEachAtOnce(targets, async (target) => {
+      const { output, good } = await target.run(Math.round(seconds), seed);
+      console.log(
+        `${output}${kind.name} ${target.name}: ${good ? 'nothing found' : 'FOUND something, see above'}`,
+      );
       if (!good) process.exitCode = 1;
-    }
+    });
   }
 }
 
 if (require.main === module) {
-  try {
-    main();
-  } catch (error) {
+  main().catch((error: unknown) => {
     if (!(error instanceof Error)) throw error;
     say(error.message);
     process.exitCode = 1;
-  }
+  });
 }

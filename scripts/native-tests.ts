@@ -2,7 +2,7 @@
  * Builds the native tests: rnd1_tests, and rnd1_cuda_sim_tests, which runs the CUDA kernels on
  * a simulated GPU.
  *
- *     tsx scripts/native-tests.ts [--sanitize]   builds and runs them
+ *     tsx scripts/native-tests.ts [--sanitize] [--build]   builds and runs them; --build: does not run them
  *
  * --sanitize: only rnd1_tests, under AddressSanitizer and UBSan, which do not support the simulator's stacks.
  */
@@ -65,7 +65,9 @@ function main(): void {
   const unavailable = nativeProgramsUnavailable();
   if (unavailable) throw new BuildError(unavailable);
   const env = { ...process.env, UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1' };
-  for (const program of buildNativeTests({ sanitize: process.argv.includes('--sanitize') })) {
+  const programs = buildNativeTests({ sanitize: process.argv.includes('--sanitize') });
+  if (process.argv.includes('--build')) return;
+  for (const program of programs) {
     const { status, signal } = spawnSync(program, { cwd: root, env, stdio: 'inherit' });
     if (status !== 0) throw new BuildError(`${program} failed (${signal ?? `exit code ${status}`}).`);
   }

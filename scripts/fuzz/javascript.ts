@@ -1,6 +1,6 @@
-import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { targets } from '../../test/fuzz/javascript/targets';
+import { runProgram } from '../at-once';
 import { root } from '../command';
 import type { FuzzKind } from '../fuzz';
 
@@ -11,12 +11,13 @@ export const javascriptFuzzing: FuzzKind = {
   targets: () =>
     targets.map(({ name }) => ({
       name,
-      run(seconds, seed) {
+      async run(seconds, seed) {
         const args = [join(root, 'node_modules/tsx/dist/cli.mjs'), join(__dirname, 'javascript-rounds.ts')];
-        const { status } = spawnSync(process.execPath, [...args, name, String(seconds), String(seed)], {
-          stdio: 'inherit',
-        });
-        return status === 0;
+        const { failure, stdout, stderr } = await runProgram(process.execPath, [
+          ...args,
+          ...[name, String(seconds), String(seed)],
+        ]);
+        return { output: stdout + stderr, good: failure === null };
       },
     })),
 };

@@ -1,6 +1,6 @@
-import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { runProgram } from '../at-once';
 import { root } from '../command';
 import type { FuzzKind, FuzzTarget } from '../fuzz';
 import { buildNativePrograms, nativeProgramsUnavailable } from '../native-programs';
@@ -17,7 +17,7 @@ const limits = {
   UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1',
 };
 
-function runTarget(program: string, seconds: number, seed: number): boolean {
+async function runTarget(program: string, seconds: number, seed: number) {
   const name = basename(program).replace('rnd1_fuzz_', '');
   const grown = join(root, folder, 'corpus', name);
   const findings = join(root, folder, 'findings');
@@ -37,15 +37,10 @@ function runTarget(program: string, seconds: number, seed: number): boolean {
     grown,
     kept,
   ];
-  const { status, stderr } = spawnSync(program, args, {
-    cwd: root,
-    env: { ...process.env, ...limits },
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
-  });
+  const { failure, stderr } = await runProgram(program, args, { ...process.env, ...limits });
   // For a successful run, only the statistics are printed.
-  console.log(status === 0 ? stderr.split('\n').filter(isStatistic).join(', ') : stderr);
-  return status === 0;
+  const output = failure === null ? stderr.split('\n').filter(isStatistic).join(', ') : stderr;
+  return { output: `${output}\n`, good: failure === null };
 }
 
 const isStatistic = (line: string): boolean => /^stat::(number_of_executed_units|new_units_added)/.test(line);
