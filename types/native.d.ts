@@ -486,6 +486,8 @@ export interface TrainerDescription extends Pick<SessionDescription, 'architectu
    * but the input of each layer. The results have the same bits.
    */
   readonly recompute: 'none' | 'attention' | 'layer';
+  /** Of weights in products: bf16 rounds matrices but routers. */
+  readonly dtype: 'f32' | 'bf16';
 }
 
 export interface TrainerInfo extends Pick<SessionInfo, 'device' | 'instructionSet' | 'threads'> {

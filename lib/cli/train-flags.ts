@@ -51,6 +51,7 @@ export interface TrainFlags {
   readonly device?: Exclude<Device, 'auto'>;
   readonly threads?: number;
   readonly recompute?: 'none' | 'attention' | 'layer';
+  readonly dtype?: 'f32' | 'bf16';
   readonly saveEvery?: number;
   readonly saveLimit?: number;
   readonly saveDtype?: 'f32' | 'bf16';
@@ -196,6 +197,12 @@ export function addTrainOptions(command: Command): void {
     .option('--weight-decay <factor>', 'of matrices but the embedding (default: 0.1)', number(0))
     .option('--clip <norm>', 'largest norm of the gradient; 0: any (default: 1)', number(0))
     .option('--noise-scale', "report the gradient's noise scale")
+    .addOption(
+      choices('--dtype <type>', 'of weights in products; parameters stay f32 (default: f32)', [
+        'f32',
+        'bf16',
+      ]),
+    )
     .optionsGroup('Output:')
     .option('--save-every <steps>', 'steps between checkpoints (default: 500)', integer(1))
     .option('--save-limit <count>', 'newest checkpoints to keep (default: all)', integer(1))
@@ -223,7 +230,7 @@ export function trainOptionsOf(flags: TrainFlags, file: Partial<TrainOptions>): 
   const { output, steps, recipe, objective, batch, microBatch, sequenceLength, documents, cache } = flags;
   const { weighting, timeSampling, complementaryMasks, minTime, randomLength, auxCoef, auxScope, zCoef } =
     flags;
-  const { seed, noiseScale } = flags;
+  const { dtype, seed, noiseScale } = flags;
   return {
     ...file,
     ...given({ output, steps, recipe, objective, batch, microBatch, sequenceLength, documents, cache }),
@@ -237,7 +244,7 @@ export function trainOptionsOf(flags: TrainFlags, file: Partial<TrainOptions>): 
       auxScope,
       zCoef,
     }),
-    ...given({ seed, noiseScale }),
+    ...given({ dtype, seed, noiseScale }),
     ...controlOf(flags),
     ...given({
       data: flags.data === undefined ? undefined : filesOf(flags.data),

@@ -59,6 +59,7 @@ export async function readTrainConfig(path: string): Promise<Partial<TrainOption
     else if (field !== undefined && Object.hasOwn(nested, plain))
       set(field[0], { ...config[field[0]], [field[1]]: value });
     else if (plain === 'learning_rate') set('learningRate', value);
+    else if (plain === 'bf16') set('dtype', typeof value === 'boolean' ? (value ? 'bf16' : 'f32') : value);
     else if (plain === 'gradient_accumulation_steps') accumulation = value;
     else if (beta !== undefined) betas = { ...betas, [Number(beta) - 1]: value };
     else if (plain === 'lr_scheduler_type')

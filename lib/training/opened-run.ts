@@ -29,7 +29,7 @@ export class OpenedRun {
     model: RunModel,
     checkpoint: string | null,
   ): Promise<OpenedRun> {
-    const { sequenceLength, documents, tokenBytes, cache, seed, learningRate, optimizer } = options;
+    const { sequenceLength, documents, tokenBytes, cache, dtype, seed, learningRate, optimizer } = options;
     const common = {
       sequenceLength,
       documents,
@@ -47,6 +47,7 @@ export class OpenedRun {
         evaluation = await openData(options.evaluation.data, { ...common, shuffle: false });
       const trainer = await Trainer.open(checkpoint ?? options.model, {
         optimizer: { ...optimizer, learningRate },
+        dtype,
         device,
         threads,
         recompute,

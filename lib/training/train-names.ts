@@ -40,6 +40,7 @@ export const trainNames: Readonly<Record<keyof TrainOptions, true>> = {
   documents: true,
   tokenBytes: true,
   cache: true,
+  dtype: true,
   schedule: true,
   optimizer: true,
   weighting: true,

@@ -28,6 +28,8 @@ export interface RunOptions {
   readonly documents: 'chunk' | 'document';
   readonly tokenBytes: 2 | 4 | null;
   readonly cache: string | null;
+  /** Missing in runs of before there was a choice: f32. */
+  readonly dtype?: 'f32' | 'bf16';
   readonly schedule: ResolvedSchedule;
   readonly optimizer: Pick<Optimizer, 'betas' | 'epsilon' | 'weightDecay' | 'clip'>;
   readonly weighting: Weighting;
@@ -95,6 +97,7 @@ export function readRunOptions(options: TrainOptions, model: ModelFacts): RunOpt
   const microBatch = readMicroBatch(options.microBatch, room, { batch, sequenceLength, noiseScale });
   const { tokenBytes, cache, minTime = 1e-3, zCoef = 0, padLoss } = options;
   const auxDefault = model.auxCoef === null ? 0 : objective === 'ar' ? model.auxCoef : 1e-3;
+  const dtype = wordOption('dtype', options.dtype ?? 'f32', ['f32', 'bf16']);
   const rates = readRates(options.learningRate, recipe?.scales ?? {});
   const { betas, epsilon, weightDecay, clip } = readOptimizer({
     ...optionsObject('optimizer', options.optimizer, optimizerNames),
@@ -116,6 +119,7 @@ export function readRunOptions(options: TrainOptions, model: ModelFacts): RunOpt
     documents: wordOption('documents', options.documents ?? 'chunk', ['chunk', 'document']),
     tokenBytes: tokenBytes ?? null,
     cache: cache === undefined ? null : resolve(stringOption('cache', cache)),
+    dtype,
     schedule: readSchedule({ ...recipe?.schedule, ...options.schedule }, steps),
     optimizer: { betas, epsilon, weightDecay, clip },
     weighting: wordOption('weighting', options.weighting ?? recipe?.weighting ?? 'mean', weightings),

@@ -47,6 +47,8 @@ export interface TrainOptions extends RunControl {
   readonly tokenBytes?: 2 | 4;
   /** Folder for tokenized text. @default beside the data */
   readonly cache?: string;
+  /** See `TrainerOptions`. @default 'f32' */
+  readonly dtype?: TrainerOptions['dtype'];
   /** The course of the learning rates. @default constant */
   readonly schedule?: LearningSchedule;
   /** AdamW's other options. */

@@ -46,8 +46,13 @@ export interface OptimizerOptions {
 export interface TrainerOptions {
   /** AdamW's options. */
   readonly optimizer: OptimizerOptions;
-  /** Of parameters and computation. @default 'f32' */
-  readonly dtype?: 'f32';
+  /**
+   * Of weights in products. `bf16`: matrices but routers are rounded for them, as in a model that is saved and served in
+   * bf16, while parameters, gradients, moments and activations stay f32, so that no update is too small to count.
+   *
+   * @default 'f32'
+   */
+  readonly dtype?: 'f32' | 'bf16';
   /** Where to train: parameters, gradients and moments must fit there. @default 'cpu' */
   readonly device?: Exclude<Device, 'auto'>;
   /** Compute threads on the CPU. @default those that this process may run at once */

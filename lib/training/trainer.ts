@@ -52,7 +52,7 @@ const optionNames = {
 } as const;
 
 /**
- * A model in training: losses and gradients of batches, and steps of AdamW, in f32 on the CPU. The results have the same
+ * A model in training: losses and gradients of batches, and steps of AdamW, in f32. The results have the same
  * bits for any number of threads. Models with sigmoid routers and quantized weights cannot be trained.
  */
 export class Trainer {
@@ -106,7 +106,7 @@ export class Trainer {
     const options = optionsObject('options', given, optionNames);
     if (options.optimizer === undefined) throw new TypeError('optimizer is missing');
     const optimizer = readOptimizer(options.optimizer);
-    wordOption('dtype', options.dtype ?? 'f32', ['f32']);
+    const dtype = wordOption('dtype', options.dtype ?? 'f32', ['f32', 'bf16']);
     const recompute = wordOption('recompute', options.recompute ?? 'none', ['none', 'attention', 'layer']);
     const device = trainingDevice(options.device ?? 'cpu');
     const threads = threadsOption(options.threads);
@@ -134,6 +134,7 @@ export class Trainer {
       threads,
       frozen,
       recompute,
+      dtype,
     };
     const report =
       onProgress === undefined

@@ -7,8 +7,8 @@
 
 /**
  * The operations of a training step beside those of the forward pass: backward passes, losses, the optimizer.
- * Everything is f32, weights, too, and in backend memory unless said otherwise. `dx` is the gradient of the
- * total loss with respect to x.
+ * Everything is f32 and in backend memory unless said otherwise. Weights of products may be bf16: the results
+ * have the bits of those with the weights widened. `dx` is the gradient of the total loss with respect to x.
  *
  * Gradients of weights are added to; a null one is not wanted. They are sums over rows, in a fixed order:
  * rows in blocks of `gradientBlock` from the first packed row on, their sums one after another (scales of
@@ -79,7 +79,7 @@ class TrainingOps {
   /** out[r] += vector. */
   virtual void addVector(const float* vector, Tensor out) = 0;
 
-  /** As Ops::matmul, of f32 weights. Every element has the same bits, whatever the other rows. */
+  /** As Ops::matmul. Every element has the same bits, whatever the other rows. */
   virtual void matmul(Tensor x, std::span<const Weight> weights, Tensor out) = 0;
 
   /**
@@ -162,6 +162,9 @@ class TrainingOps {
 
   /** Σ values², in doubles: in blocks of 65,536, one after another. */
   virtual double squaredNorm(std::span<const float> values) = 0;
+
+  /** out = values in bf16, to nearest, ties to even. */
+  virtual void narrow(std::span<const float> values, uint16_t* out) = 0;
 
   /** AdamW with decoupled weight decay, as torch.optim.AdamW. */
   virtual void adamw(std::span<const AdamTensor> tensors, const AdamStep& step) = 0;

@@ -85,6 +85,7 @@ Napi::Value JsTrainer::open(const Napi::CallbackInfo& info) {
     core->device = readString(description, "device");
     core->threads = static_cast<int>(readInteger(description, "threads", 1, 1024));
     const Recompute recompute = readRecompute(description);
+    const DType products = readDType(description, "dtype", {DType::f32, DType::bf16});
     const auto frozen = std::make_shared<std::unordered_set<std::string>>(readRoles(description, "frozen"));
     auto manifest = std::make_shared<Manifest>(readManifest(description));
     const auto report = progressReporter(info[1]);
@@ -92,10 +93,10 @@ Napi::Value JsTrainer::open(const Napi::CallbackInfo& info) {
     Environment::of(env).add(core->runner);
     return promise(
         env, *core->runner, abort,
-        [core, manifest, frozen, recompute, report](const AbortFlag& flag) {
+        [core, manifest, frozen, recompute, products, report](const AbortFlag& flag) {
           core->trainer = std::make_unique<Trainer>(core->architecture,
                                                     makeBackend(core->device, DType::f32, core->threads),
-                                                    *manifest, *frozen, recompute, report, flag);
+                                                    products, *manifest, *frozen, recompute, report, flag);
           core->device = core->trainer->backend().device();
           core->instructionSet = core->trainer->backend().instructionSet();
           core->bytes = core->trainer->parameters().bytes();

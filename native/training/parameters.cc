@@ -78,9 +78,14 @@ void widen(const Weight& weight, float* out) {
 }  // namespace
 
 Parameters::Parameters(const Architecture& architecture, const Manifest& given, Backend& backend,
-                       const std::unordered_set<std::string>& frozen,
+                       DType products, const std::unordered_set<std::string>& frozen,
                        const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort)
-    : values_(backend), gradients_(backend), first_(backend), second_(backend) {
+    : ops_(*backend.training()),
+      values_(backend),
+      gradients_(backend),
+      first_(backend),
+      second_(backend),
+      halves_(backend) {
   Manifest manifest = given;
   manifest.copied = false;
   int64_t count = 0;
@@ -97,9 +102,11 @@ Parameters::Parameters(const Architecture& architecture, const Manifest& given, 
   });
   place(frozen);
   values_.reserve(valueCount_);
+  ops_.clear({values_.data(), static_cast<size_t>(valueCount_)});  // what is between parameters, too
+  if (products == DType::bf16) halves_.reserve(valueCount_);
   for (Buffer<float>* buffer : {&gradients_, &first_, &second_}) {
     buffer->reserve(trained_);
-    backend.training()->clear({buffer->data(), static_cast<size_t>(trained_)});
+    ops_.clear({buffer->data(), static_cast<size_t>(trained_)});
   }
   std::vector<float> widened;
   for (const Parameter& parameter : list_) {
@@ -111,6 +118,12 @@ Parameters::Parameters(const Architecture& architecture, const Manifest& given, 
   for (const std::optional<MappedFile>& file : mapped)
     if (file) file->checkIntact();
   bind(architecture);
+}
+
+void Parameters::refresh() {
+  if (stale_ && halves_.data())
+    ops_.narrow({values_.data(), static_cast<size_t>(valueCount_)}, halves_.data());
+  stale_ = false;
 }
 
 void Parameters::place(const std::unordered_set<std::string>& frozen) {
@@ -162,8 +175,11 @@ void Parameters::bind(const Architecture& architecture) {
   const auto take = [&] {
     const Parameter& parameter = list_[next++];
     const bool matrix = parameter.shape.size() == 2;
-    return TrainedWeight{Weight(values_.data() + parameter.offset, DType::f32,
-                                matrix ? parameter.shape[0] : 1, parameter.shape.back()),
+    const bool narrow = halves_.data() && matrix && !parameter.role.ends_with(".router");
+    const void* data = narrow ? static_cast<const void*>(halves_.data() + parameter.offset)
+                              : static_cast<const void*>(values_.data() + parameter.offset);
+    return TrainedWeight{Weight(data, narrow ? DType::bf16 : DType::f32, matrix ? parameter.shape[0] : 1,
+                                parameter.shape.back()),
                          parameter.frozen() ? nullptr : gradients_.data() + parameter.trainedOffset};
   };
   const auto takeMlp = [&](ExpertWeights& weights, ExpertGradients& gradients) {

@@ -48,15 +48,18 @@ struct Parameter {
 /** What is stored for a parameter. Frozen ones have a value only. */
 enum class ParameterArray { value, gradient, firstMoment, secondMoment };
 
-/** All parameters of a model, in f32, with their gradients and AdamW's moments. */
+/**
+ * All parameters of a model, in f32, with their gradients and AdamW's moments. Products may see the matrices
+ * but routers rounded to bf16: copies beside the values, which keep every update, however small.
+ */
 class Parameters {
  public:
   /**
-   * Reads all tensors of a checkpoint and widens them; the moments are zeros. `frozen`: roles that are not
-   * trained; those of one bias are frozen together. Throws as Blocks does, and invalid_argument for a role
-   * that the model does not have.
+   * Reads all tensors of a checkpoint and widens them; the moments are zeros. `products`: the type of weights
+   * in products, f32 or bf16. `frozen`: roles that are not trained; those of one bias are frozen together.
+   * Throws as Blocks does, and invalid_argument for a role that the model does not have.
    */
-  Parameters(const Architecture& architecture, const Manifest& manifest, Backend& backend,
+  Parameters(const Architecture& architecture, const Manifest& manifest, Backend& backend, DType products,
              const std::unordered_set<std::string>& frozen,
              const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort);
 
@@ -68,7 +71,13 @@ class Parameters {
   /** Gradients of all trained parameters. */
   std::span<float> gradients() const { return {gradients_.data(), static_cast<size_t>(trained_)}; }
   /** Bytes of all arrays. */
-  int64_t bytes() const { return (valueCount_ + 3 * trained_) * static_cast<int64_t>(sizeof(float)); }
+  int64_t bytes() const {
+    return (valueCount_ + 3 * trained_) * static_cast<int64_t>(sizeof(float)) +
+           (halves_.data() ? 2 * valueCount_ : 0);
+  }
+  /** Values were written: the copies of products are rounded anew by the next `refresh`. */
+  void changed() { stale_ = true; }
+  void refresh();
 
   const LayerParameters& layer(size_t index) const { return layers_[index]; }
   TrainedWeight embedding, norm, head;
@@ -79,7 +88,10 @@ class Parameters {
 
   std::vector<Parameter> list_;
   std::vector<LayerParameters> layers_;
+  TrainingOps& ops_;
   Buffer<float> values_, gradients_, first_, second_;
+  Buffer<uint16_t> halves_;  // as values_; empty if products see these
+  bool stale_ = true;
   int64_t valueCount_ = 0, trained_ = 0;
 };
 

@@ -33,12 +33,12 @@ class Stopwatch {
 
 }  // namespace
 
-Trainer::Trainer(const Architecture& architecture, std::unique_ptr<Backend> backend, const Manifest& manifest,
-                 const std::unordered_set<std::string>& frozen, Recompute recompute,
+Trainer::Trainer(const Architecture& architecture, std::unique_ptr<Backend> backend, DType products,
+                 const Manifest& manifest, const std::unordered_set<std::string>& frozen, Recompute recompute,
                  const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort)
     : architecture_(checked(architecture, *backend)),
       backend_(std::move(backend)),
-      parameters_(architecture_, manifest, *backend_, frozen, onProgress, abort),
+      parameters_(architecture_, manifest, *backend_, products, frozen, onProgress, abort),
       network_(architecture_, *backend_, parameters_, recompute),
       sum_(*backend_) {
   tensors_.reserve(parameters_.list().size());
@@ -61,6 +61,7 @@ void Trainer::read(const std::string& role, ParameterArray which, std::span<floa
 void Trainer::write(const std::string& role, ParameterArray which, std::span<const float> values) {
   const std::span<float> target = arrayOf(role, which, values.size());
   backend_->upload(target.data(), values.data(), target.size_bytes());
+  if (which == ParameterArray::value) parameters_.changed();
 }
 
 TrainingLosses Trainer::lossAndGradients(std::span<const TrainingBatch> batches, const TrainingReport& report,
@@ -80,6 +81,7 @@ TrainingLosses Trainer::pass(std::span<const TrainingBatch> batches, bool gradie
     batch.validate(architecture_.vocabulary, architecture_.maxPositions);
     rows += static_cast<double>(batch.tokens.size());
   }
+  parameters_.refresh();
   if (gradients) backend_->training()->clear(parameters_.gradients());
   times_ = {};
   TrainingLosses losses;
@@ -165,6 +167,7 @@ void Trainer::update(const OptimizerStep& step, StepOutcome& outcome) {
   AdamStep adam = step.adam;
   adam.gradientScale = outcome.clipScale;
   backend_->training()->adamw(tensors_, adam);
+  parameters_.changed();
   outcome.applied = true;
 }
 

@@ -33,9 +33,12 @@ struct StepOutcome {
 /** Trains a model: gradients of batches, and steps of AdamW. One call at a time. */
 class Trainer {
  public:
-  /** Throws as Parameters, and Error unsupported_model for what cannot be trained. */
-  Trainer(const Architecture& architecture, std::unique_ptr<Backend> backend, const Manifest& manifest,
-          const std::unordered_set<std::string>& frozen, Recompute recompute,
+  /**
+   * Computes in f32, with weights of products rounded to `products` (f32 or bf16). Throws as Parameters, and
+   * Error unsupported_model for what cannot be trained.
+   */
+  Trainer(const Architecture& architecture, std::unique_ptr<Backend> backend, DType products,
+          const Manifest& manifest, const std::unordered_set<std::string>& frozen, Recompute recompute,
           const std::function<void(const LoadProgress&)>& onProgress, const AbortFlag& abort);
 
   const Architecture& architecture() const { return architecture_; }

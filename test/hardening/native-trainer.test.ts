@@ -26,7 +26,7 @@ describe('the native trainer', () => {
   };
 
   beforeAll(async () => {
-    description = { ...(await describeModel()), frozen: ['norm'], recompute: 'none' };
+    description = { ...(await describeModel()), frozen: ['norm'], recompute: 'none', dtype: 'f32' };
     trainer = await native.Trainer.open(description, null, null);
     const rates = new Float64Array(trainer.info.parameters.length);
     step = {
@@ -56,6 +56,7 @@ describe('the native trainer', () => {
       'threads',
       'frozen',
       'recompute',
+      'dtype',
     ] as const)
       for (const wrong of missing.filter((value) => !Array.isArray(value) && value !== 7))
         await refuses(() => native.Trainer.open({ ...description, [field]: wrong }, null, null), '');

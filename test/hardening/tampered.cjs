@@ -56,7 +56,10 @@ const requests = [request, request];
 const wrong = { ...request, tokens: Int32Array.of(-1) };
 
 const { architecture, files, tensors } = description;
-const opening = { architecture, files, tensors, device: 'cpu', threads: 2, frozen: ['norm'], recompute: 'none' };
+const opening = {
+  ...{ architecture, files, tensors, device: 'cpu', threads: 2 },
+  ...{ frozen: ['norm'], recompute: 'none', dtype: 'bf16' },
+};
 const trainingBatch = {
   tokens,
   offsets: Int32Array.of(0, 60),

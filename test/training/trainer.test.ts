@@ -187,7 +187,7 @@ describe('Trainer', () => {
     ['optimizer.betas[1] must be less than 1', { optimizer: { learningRate: 1, betas: [0.9, 1] } }],
     ["did you mean 'weightDecay'", { optimizer: { learningRate: 1, weightdecay: 1 } }],
     ["recompute must be one of 'none', 'attention', 'layer'", { recompute: 'all' }],
-    ["dtype must be one of 'f32'", { dtype: 'bf16' }],
+    ["dtype must be one of 'f32', 'bf16'", { dtype: 'f16' }],
   ])('refuses options: %s', async (message, options) => {
     await expect(openTrainer(golden, options as never)).rejects.toThrow(message);
   });

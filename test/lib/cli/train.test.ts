@@ -213,6 +213,7 @@ test('options come from a file in the names of the library or of transformers', 
     max_grad_norm: 0.5,
     max_seq_length: 16,
     save_total_limit: 1,
+    bf16: true,
   });
   const outcome = await rnd1(['train', micro, '--config', theirs, '-q']);
   expect(outcome).toMatchObject({ code: 0, stderr: '' });
@@ -227,6 +228,7 @@ test('options come from a file in the names of the library or of transformers', 
     learningRate: { base: 2e-3 },
     schedule: { kind: 'cosine', warmup: 2 },
     optimizer: { betas: [0.9, 0.99], clip: 0.5 },
+    dtype: 'bf16',
   });
   expect(control).toMatchObject({ saveLimit: 1 });
   for (const [content, message] of [

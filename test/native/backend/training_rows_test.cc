@@ -97,6 +97,57 @@ void products() {
   });
 }
 
+/** Weights in bf16 give the bits of the same numbers in f32, in both directions. */
+void halves() {
+  forEachTraining([](Backend& backend, TrainingOps& ops) {
+    Noise noise(34);
+    for (const int64_t rows : {1, 7, 193})
+      for (const int64_t columns : {3, 24, 300})
+        for (const int64_t outputs : {1, 29, 70}) {
+          const Scope scope(text(rows, " × ", columns, ", ", outputs));
+          const DeviceMatrix x(backend, noise.matrix(rows, columns)),
+              dout(backend, noise.matrix(rows, outputs));
+          Matrix values = noise.matrix(outputs, columns);
+          const DeviceArray<float> given(backend, values.values);
+          const DeviceArray<uint16_t> narrow(backend, std::vector<uint16_t>(values.values.size()));
+          ops.narrow({given.data(), values.values.size()}, narrow.data());
+          for (float& value : values.values) value = bf16ToFloat(floatToBf16(value));
+          const DeviceArray<float> wide(backend, values.values);
+          const auto results = [&](const Weight& weight) {
+            const DeviceMatrix out(backend, rows, outputs), dx(backend, rows, columns);
+            Tensor dxTensor = dx;
+            float* const unwanted = nullptr;
+            ops.matmul(x, {&weight, 1}, out);
+            ops.matmulBackward(x, {&weight, 1}, dout, &dxTensor, false, {&unwanted, 1});
+            return std::pair{out.host().values, dx.host().values};
+          };
+          const auto actual = results(Weight(narrow.data(), DType::bf16, outputs, columns));
+          expect(actual == results(weightOf(wide, outputs, columns)), "other bits than with widened weights");
+        }
+  });
+}
+
+void narrowing() {
+  forEachTraining([](Backend& backend, TrainingOps& ops) {
+    Noise noise(35);
+    std::vector<float> values = noise.normals(70'001);
+    const float special[] = {0.0f,   -0.0f,    1.00390625f, 1.01171875f, 3.4e38f,
+                             1e-40f, INFINITY, -INFINITY,   NAN};
+    std::copy(std::begin(special), std::end(special), values.begin() + 40);
+    const DeviceArray<float> given(backend, values);
+    const DeviceArray<uint16_t> out(backend, std::vector<uint16_t>(values.size()));
+    ops.narrow({given.data(), values.size()}, out.data());
+    const std::vector<uint16_t> actual = out.host();
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (std::isnan(values[i])) {
+        expect(std::isnan(bf16ToFloat(actual[i])), "NaN");
+      } else {
+        expectEqual(actual[i], floatToBf16(values[i]), text(values[i]));
+      }
+    }
+  });
+}
+
 double rmsNormed(const double* x, const double* scale, int64_t columns, const double* dout) {
   double squares = 0, sum = 0;
   for (int64_t i = 0; i < columns; ++i) squares += x[i] * x[i];
@@ -297,6 +348,8 @@ void optimizerMatches() {
 }
 
 const DeviceTests tests{{"training: products", products},
+                        {"training: products with weights in bf16", halves},
+                        {"training: rounding to bf16", narrowing},
                         {"training: gradients of products", matmulGradients},
                         {"training: gradients of norms", normGradients},
                         {"training: gradients of head norms and rotation", normRopeGradients},

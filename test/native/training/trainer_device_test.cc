@@ -55,7 +55,58 @@ void trainsAsTheCpu() {
   });
 }
 
-const DeviceTests tests{{"trainer: the same step as on the CPU", trainsAsTheCpu}};
+/** Copies the parameters, the matrices of products rounded. */
+void writeRounded(Trainer& from, Trainer& to) {
+  for (const Parameter& parameter : from.parameters().list()) {
+    std::vector<float> values(static_cast<size_t>(parameter.count));
+    from.read(parameter.role, ParameterArray::value, values);
+    if (parameter.shape.size() == 2 && !parameter.role.ends_with("router"))
+      for (float& value : values) value = bf16ToFloat(floatToBf16(value));
+    to.write(parameter.role, ParameterArray::value, values);
+  }
+}
+
+/** With products in bf16, gradients are those at the rounded weights, and updates are not rounded. */
+void roundsForProducts() {
+  forEachTrainingFactory([](const BackendFactory& make) {
+    for (TinyOptions options : shapes()) {
+      options.dtypes = {DType::f32};
+      TinyModel tiny(97, options);
+      Noise noise(97);
+      const std::vector<TrainingBatch> batches{batchOf(noise, {21, 8}, 0.1), batchOf(noise, {40}, 0.1)};
+      const auto trainer = open(tiny, make(2), {}, Recompute::none, DType::bf16);
+      const auto reference = open(tiny, make(2));
+      const auto compare = [&](const char* what) {
+        const Scope scope(what);
+        writeRounded(*trainer, *reference);
+        const TrainingLosses losses = trainer->lossAndGradients(batches, {}, never);
+        const TrainingLosses expected = reference->lossAndGradients(batches, {}, never);
+        expectEqual(losses.main, expected.main, "main loss");
+        expectEqual(losses.aux, expected.aux, "load balance");
+        expect(gradientsOf(*trainer) == gradientsOf(*reference), "gradients at other weights");
+      };
+      const std::vector<float> start = valuesOf(*trainer);
+      expect(trainer->lossAndGradients(batches, {}, never).main !=
+                 reference->lossAndGradients(batches, {}, never).main,
+             "nothing is rounded");
+      compare("as read");
+      // Far below what bf16 can tell apart.
+      trainer->step(batches, stepOf(*trainer, 1e-6), {}, never);
+      const std::vector<float> moved = valuesOf(*trainer);
+      size_t changed = 0;
+      for (size_t i = 0; i < moved.size(); ++i) changed += moved[i] != start[i];
+      expect(2 * changed > moved.size(), text(changed, " of ", moved.size(), " parameters moved"));
+      trainer->step(batches, stepOf(*trainer, 1e-2), {}, never);
+      compare("after steps");
+      std::vector<float> other(static_cast<size_t>(trainer->parameters().find("head").count), 0.1f);
+      trainer->write("head", ParameterArray::value, other);
+      compare("after a parameter was written");
+    }
+  });
+}
+
+const DeviceTests tests{{"trainer: products in bf16 are those of rounded weights", roundsForProducts},
+                        {"trainer: the same step as on the CPU", trainsAsTheCpu}};
 
 }  // namespace
 }  // namespace rnd1::test

@@ -15,10 +15,10 @@ inline const AbortFlag never;
 
 inline std::unique_ptr<Trainer> open(TinyModel& tiny, std::unique_ptr<Backend> backend,
                                      const std::unordered_set<std::string>& frozen = {},
-                                     Recompute recompute = Recompute::none) {
+                                     Recompute recompute = Recompute::none, DType products = DType::f32) {
   return std::make_unique<Trainer>(
-      tiny.architecture(), std::move(backend), tiny.manifest(), frozen, recompute, [](const LoadProgress&) {},
-      never);
+      tiny.architecture(), std::move(backend), products, tiny.manifest(), frozen, recompute,
+      [](const LoadProgress&) {}, never);
 }
 
 /** Canvases of these lengths, about half of whose rows are scored. */

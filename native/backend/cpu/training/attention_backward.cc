@@ -32,7 +32,7 @@ struct HeadGroup {
                      .a = a,
                      .aStride = aStride,
                      .transposed = transposed,
-                     .b = b,
+                     .b = {b},
                      .bStride = bStride,
                      .out = to,
                      .outStride = toStride,

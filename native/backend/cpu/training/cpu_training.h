@@ -49,6 +49,7 @@ class CpuTraining final : public TrainingOps {
   void embedBackward(const int32_t* tokens, Tensor dout, float* dTable) override;
   void scatterRows(Tensor x, const int32_t* rows, Tensor out) override;
   double squaredNorm(std::span<const float> values) override;
+  void narrow(std::span<const float> values, uint16_t* out) override;
   void adamw(std::span<const AdamTensor> tensors, const AdamStep& step) override;
 
  private:
@@ -75,6 +76,14 @@ class CpuTraining final : public TrainingOps {
     forEachItem(pool_, items, operations, int64_t{1} << 15, job);
   }
   int threads() const { return pool_.threads(); }
+
+  /** A weight from a row and a column on, in f32 or bf16. */
+  static Operand operandOf(const Weight& weight, int64_t row = 0, int64_t column = 0) {
+    const std::byte* first =
+        weight.data + row * weight.strideBytes + column * static_cast<int64_t>(dtypeSize(weight.dtype));
+    if (weight.dtype == DType::bf16) return {nullptr, reinterpret_cast<const uint16_t*>(first)};
+    return {reinterpret_cast<const float*>(first), nullptr};
+  }
 
   /** Columns of a result that one item owns: whole vectors. */
   int64_t columnPart(int64_t columns) const {

@@ -81,7 +81,7 @@ void CpuTraining::forward(Tensor x, const Grouping& grouping, Tensor gate, Tenso
                             int thread) {
     product.columns = outputs;
     product.steps = weight.columns;
-    product.b = reinterpret_cast<const float*>(weight.data + firstOutput * weight.strideBytes);
+    product.b = operandOf(weight, firstOutput);
     product.bStride = weight.columns;
     product.turned = true;
     product.scratch = scratch_[thread].product.data();
@@ -161,7 +161,7 @@ void CpuTraining::backward(Tensor x, const Grouping& grouping, Tensor gate, Tens
                                 .a = grouping.rows ? dout.data : dout.row(tile.first),
                                 .aStride = dout.stride,
                                 .aIndex = grouping.rows ? grouping.rows + tile.first : nullptr,
-                                .b = reinterpret_cast<const float*>(down.data),
+                                .b = operandOf(down),
                                 .bStride = width,
                                 .out = weighted.row(tile.first),
                                 .outStride = width,
@@ -180,19 +180,18 @@ void CpuTraining::backward(Tensor x, const Grouping& grouping, Tensor gate, Tens
            first += productRows) {
         const ExpertWeights& weights = grouping.weights[static_cast<size_t>(expert)];
         for (const bool isUp : {false, true})
-          training_.product(
-              {.rows = std::min<int64_t>(productRows, grouping.offsets[expert + 1] - first),
-               .columns = std::min(part, dx.columns - column),
-               .steps = width,
-               .a = (isUp ? up : gate).row(first),
-               .aStride = (isUp ? up : gate).stride,
-               .b = reinterpret_cast<const float*>((isUp ? weights.up : weights.gate).data) + column,
-               .bStride = dx.columns,
-               .out = (grouping.rows ? dx.data : dx.row(first)) + column,
-               .outStride = dx.stride,
-               .outIndex = grouping.rows ? grouping.rows + first : nullptr,
-               .accumulates = true,
-               .scratch = scratch_[thread].product.data()});
+          training_.product({.rows = std::min<int64_t>(productRows, grouping.offsets[expert + 1] - first),
+                             .columns = std::min(part, dx.columns - column),
+                             .steps = width,
+                             .a = (isUp ? up : gate).row(first),
+                             .aStride = (isUp ? up : gate).stride,
+                             .b = operandOf(isUp ? weights.up : weights.gate, 0, column),
+                             .bStride = dx.columns,
+                             .out = (grouping.rows ? dx.data : dx.row(first)) + column,
+                             .outStride = dx.stride,
+                             .outIndex = grouping.rows ? grouping.rows + first : nullptr,
+                             .accumulates = true,
+                             .scratch = scratch_[thread].product.data()});
       }
   });
 }
@@ -228,7 +227,7 @@ void CpuTraining::addExpertGradients(Tensor x, const Grouping& grouping, Tensor 
                          .aStride = a.stride,
                          .aIndex = gathersA ? index : nullptr,
                          .transposed = true,
-                         .b = gathersA || !index ? b.row(slot) : b.data,
+                         .b = {gathersA || !index ? b.row(slot) : b.data},
                          .bStride = b.stride,
                          .bIndex = gathersA ? nullptr : index,
                          .out = out + first * b.columns,

@@ -5,7 +5,7 @@
 
 /**
  * The inner loops of training, as one table of functions per instruction set: part of the table of
- * backend/cpu/float/kernels.h, and under its rules (no C++ library headers). All f32.
+ * backend/cpu/float/kernels.h, and under its rules (no C++ library headers). All f32 but for weights.
  */
 namespace rnd1::cpu {
 
@@ -24,6 +24,12 @@ constexpr int64_t productScratch = productSteps * (productRows + widestPanel);
 /** Columns of a padded operand are multiples of this, which every vector divides. */
 constexpr int64_t widestVector = 16;
 
+/** The second operand of a product: f32, or bf16, which is widened as it is packed. */
+struct Operand {
+  const float* floats = nullptr;
+  const uint16_t* halves = nullptr;
+};
+
 /**
  * out[i][j] = (accumulates ? out[i][j] : 0) + Σ_p a(i, p) · b(p, j), with p in order. Every element is
  * computed alike, whatever the other rows and columns.
@@ -35,7 +41,7 @@ struct Product {
   int64_t aStride = 0;
   const int32_t* aIndex = nullptr;  // null: identity
   bool transposed = false;
-  const float* b = nullptr;  // b[index(p) · bStride + j], or, turned, b[j · bStride + p]
+  Operand b = {};  // b[index(p) · bStride + j], or, turned, b[j · bStride + p]
   int64_t bStride = 0;
   const int32_t* bIndex = nullptr;  // null: identity; null if turned
   bool turned = false;

@@ -25,6 +25,15 @@ double CpuTraining::squaredNorm(std::span<const float> values) {
   return sum;
 }
 
+void CpuTraining::narrow(std::span<const float> values, uint16_t* out) {
+  const auto count = static_cast<int64_t>(values.size());
+  parallel(blocksOf(count, optimizerBlock), count, [&](int64_t block, int) {
+    const int64_t first = block * optimizerBlock;
+    kernels_.narrow(values.data() + first, formatF32, formatBf16, std::min(optimizerBlock, count - first),
+                    out + first);
+  });
+}
+
 void CpuTraining::adamw(std::span<const AdamTensor> tensors, const AdamStep& step) {
   const auto exponent = static_cast<double>(step.step);
   const double first = 1 - std::pow(step.beta1, exponent), second = 1 - std::pow(step.beta2, exponent);

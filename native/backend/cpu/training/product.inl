@@ -103,39 +103,52 @@ static inline void packTransposed(const Product& product, int64_t firstRow, int6
   }
 }
 
+static inline F loadWide(const float* values) { return load(values); }
+static inline F loadWide(const uint16_t* values) { return bf16ToF32(values); }
+static inline F loadFirstWide(const float* values, int64_t count) { return loadFirst(values, count); }
+static inline F loadFirstWide(const uint16_t* values, int64_t count) {
+  uint16_t first[lanes] = {};
+  __builtin_memcpy(first, values, static_cast<size_t>(count) * 2);
+  return bf16ToF32(first);
+}
+static inline float wide(float value) { return value; }
+static inline float wide(uint16_t value) { return __builtin_bit_cast(float, uint32_t{value} << 16); }
+
 /** out[column · outStride + row] = rows[row][column], with zeros up to a whole vector of rows. */
-static inline void transposeVectors(const float* rows, int64_t stride, int64_t count, int64_t columns,
-                                    float* out, int64_t outStride) {
+template <typename T>
+static inline void transposeVectors(const T* rows, int64_t stride, int64_t count, int64_t columns, float* out,
+                                    int64_t outStride) {
   for (int64_t first = 0; first < count; first += lanes) {
     const int64_t present = count - first < lanes ? count - first : lanes;
     int64_t column = 0;
     for (; column + lanes <= columns; column += lanes) {
       F square[lanes] = {};
-      for (int64_t j = 0; j < present; ++j) square[j] = load(rows + (first + j) * stride + column);
+      for (int64_t j = 0; j < present; ++j) square[j] = loadWide(rows + (first + j) * stride + column);
       transpose(square);
 #pragma GCC unroll 16
       for (int64_t j = 0; j < lanes; ++j) store(out + (column + j) * outStride + first, square[j]);
     }
     for (; column < columns; ++column)
       for (int64_t j = 0; j < lanes; ++j)
-        out[column * outStride + first + j] = j < present ? rows[(first + j) * stride + column] : 0;
+        out[column * outStride + first + j] = j < present ? wide(rows[(first + j) * stride + column]) : 0;
   }
 }
 
-static inline void packPanelOf(const Product& product, int64_t firstStep, int64_t steps, int64_t column,
-                               int64_t vectors, int64_t tail, float* packed) {
+template <typename T>
+static inline void packPanelOf(const Product& product, const T* b, int64_t firstStep, int64_t steps,
+                               int64_t column, int64_t vectors, int64_t tail, float* packed) {
   if (product.turned) {
     const int64_t count = tail > 0 ? (vectors - 1) * lanes + tail : vectors * lanes;
-    return transposeVectors(product.b + column * product.bStride + firstStep, product.bStride, count, steps,
-                            packed, vectors * lanes);
+    return transposeVectors(b + column * product.bStride + firstStep, product.bStride, count, steps, packed,
+                            vectors * lanes);
   }
   const int64_t whole = tail > 0 ? vectors - 1 : vectors;
   for (int64_t p = 0; p < steps; ++p, packed += vectors * lanes) {
-    const float* source = product.b + indexed(product.bIndex, firstStep + p) * product.bStride + column;
+    const T* source = b + indexed(product.bIndex, firstStep + p) * product.bStride + column;
     // The next panel's; beyond the last column it does no harm.
     __builtin_prefetch(source + productPanel, 0, 2);
-    for (int64_t v = 0; v < whole; ++v) store(packed + v * lanes, load(source + v * lanes));
-    if (tail > 0) store(packed + whole * lanes, loadFirst(source + whole * lanes, tail));
+    for (int64_t v = 0; v < whole; ++v) store(packed + v * lanes, loadWide(source + v * lanes));
+    if (tail > 0) store(packed + whole * lanes, loadFirstWide(source + whole * lanes, tail));
   }
 }
 
@@ -150,12 +163,15 @@ static inline void multiplyPanels(const Product& product, int64_t firstRow, int6
     tile.steps = steps;
     tile.accumulates = product.accumulates || firstStep > 0;
     tile.tail = tail;
-    if (product.packs || product.turned || product.bIndex || tail > 0) {
-      packPanelOf(product, firstStep, steps, column, vectors, tail, panel);
+    if (product.b.halves || product.packs || product.turned || product.bIndex || tail > 0) {
+      if (product.b.halves)
+        packPanelOf(product, product.b.halves, firstStep, steps, column, vectors, tail, panel);
+      else
+        packPanelOf(product, product.b.floats, firstStep, steps, column, vectors, tail, panel);
       tile.b = panel;
       tile.bStride = vectors * lanes;
     } else {
-      tile.b = product.b + firstStep * product.bStride + column;
+      tile.b = product.b.floats + firstStep * product.bStride + column;
       tile.bStride = product.bStride;
     }
     const MultiplyTile* multiplyTiles = productTiles<transposed>(vectors);

@@ -306,6 +306,10 @@ double CudaTraining::squaredNorm(std::span<const float> values) {
   return sum;
 }
 
+void CudaTraining::narrow(std::span<const float> values, uint16_t* out) {
+  narrowValues(stream(), values.data(), static_cast<int64_t>(values.size()), out);
+}
+
 void CudaTraining::adamw(std::span<const AdamTensor> tensors, const AdamStep& step) {
   for (const AdamTensor& tensor : tensors) cuda::adamw(stream(), tensor, step);
 }

@@ -48,6 +48,7 @@ class CudaTraining final : public TrainingOps {
   void embedBackward(const int32_t* tokens, Tensor dout, float* dTable) override;
   void scatterRows(Tensor x, const int32_t* rows, Tensor out) override;
   double squaredNorm(std::span<const float> values) override;
+  void narrow(std::span<const float> values, uint16_t* out) override;
   void adamw(std::span<const AdamTensor> tensors, const AdamStep& step) override;
 
  private:

@@ -7,9 +7,9 @@
 #include "backend/training_ops.h"
 
 /**
- * Launchers of training: one or a few per op of training_ops.h, which documents the results. All f32; all
- * pointers are device memory; all work is queued on `stream` without waiting. No atomics: every sum has an
- * owner and an order.
+ * Launchers of training: one or a few per op of training_ops.h, which documents the results. All f32 but for
+ * weights of products, which may be bf16; all pointers are device memory; all work is queued on `stream`
+ * without waiting. No atomics: every sum has an owner and an order.
  */
 namespace rnd1::cuda {
 
@@ -148,6 +148,8 @@ constexpr int64_t normElements = 1 << 16;
 
 /** sums: one of each normElements values. */
 void squaredNorms(cudaStream_t stream, const float* values, int64_t count, double* sums);
+/** out = values in bf16. */
+void narrowValues(cudaStream_t stream, const float* values, int64_t count, uint16_t* out);
 void adamw(cudaStream_t stream, const AdamTensor& tensor, const AdamStep& step);
 
 }  // namespace rnd1::cuda

@@ -1,6 +1,7 @@
-// AdamW and squared norms: memory-bound.
+// AdamW, squared norms and rounding: memory-bound.
 #include <cmath>
 
+#include "backend/cuda/device/half.h"
 #include "backend/cuda/device/reduce.h"
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/launch.h"
@@ -20,6 +21,12 @@ __global__ void __launch_bounds__(elementThreads)
     sum += static_cast<double>(values[i]) * static_cast<double>(values[i]);
   sum = blockReduce<elementThreads>(sum, scratch, [](double a, double b) { return a + b; });
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
+}
+
+__global__ void __launch_bounds__(elementThreads)
+    narrowValuesKernel(const float* values, int64_t count, uint16_t* out) {
+  const int64_t i = int64_t{blockIdx.x} * elementThreads + threadIdx.x;
+  if (i < count) out[i] = static_cast<uint16_t>(pack<DType::bf16>(values[i], 0));
 }
 
 /** AdamW's constants of one step and tensor. */
@@ -48,6 +55,12 @@ void squaredNorms(cudaStream_t stream, const float* values, int64_t count, doubl
   launch(stream, "squared norm",
          {dim3(blocksFor(count, normElements)), elementThreads, elementThreads / 32 * sizeof(double)},
          normKernel, values, count, sums);
+}
+
+void narrowValues(cudaStream_t stream, const float* values, int64_t count, uint16_t* out) {
+  if (count == 0) return;
+  launch(stream, "narrow", {dim3(blocksFor(count, elementThreads)), elementThreads}, narrowValuesKernel,
+         values, count, out);
 }
 
 void adamw(cudaStream_t stream, const AdamTensor& tensor, const AdamStep& step) {

@@ -1,4 +1,5 @@
 // Products of rows with weights in either direction, and gradients of weights.
+#include "backend/cuda/device/half.h"
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/device/tiles.h"
 #include "backend/cuda/launch.h"
@@ -25,8 +26,11 @@ struct RowArguments {
   bool accumulates;
 };
 
-/** plain: a · weight, otherwise a · weightᵀ. */
-template <bool plain>
+__device__ __forceinline__ float wide(float value) { return value; }
+__device__ __forceinline__ float wide(uint16_t value) { return widen<DType::bf16>(value); }
+
+/** plain: a · weight, otherwise a · weightᵀ. Elements of the weight: float, or uint16_t of bf16. */
+template <bool plain, typename Element>
 __global__ void __launch_bounds__(productThreads) rowsKernel(RowArguments given) {
   auto& shared = *reinterpret_cast<ProductMemory*>(sharedMemory());
   const RowGroups& groups = given.groups;
@@ -41,7 +45,7 @@ __global__ void __launch_bounds__(productThreads) rowsKernel(RowArguments given)
   if (tile.rows == 0) return;
   const std::byte* data =
       groups.experts ? matrixOf(groups.experts[tile.group], groups.matrix).data : groups.weight.data;
-  const auto* weight = reinterpret_cast<const float*>(data);
+  const auto* weight = reinterpret_cast<const Element*>(data);
   const int64_t columns = given.out.columns, width = groups.weight.columns, inner = given.a.columns;
   const int64_t firstColumn = int64_t{blockIdx.x} * productTile;
   // Rows of `a` that this thread loads are the same for all steps.
@@ -55,7 +59,7 @@ __global__ void __launch_bounds__(productThreads) rowsKernel(RowArguments given)
   const auto b = [&](int64_t step, int place) {
     const int64_t column = firstColumn + place;
     if (column >= columns) return 0.0f;
-    return plain ? weight[step * width + column] : weight[column * width + step];
+    return wide(plain ? weight[step * width + column] : weight[column * width + step]);
   };
   ProductSums total = {};
   for (int64_t step = 0; step < inner; step += productSteps) {
@@ -178,10 +182,12 @@ void multiplyRows(cudaStream_t stream, Tensor a, const int32_t* aRows, const Row
   const Grid grid{dim3(blocksFor(out.columns, productTile), static_cast<unsigned>(tiles)), productThreads,
                   sizeof(ProductMemory)};
   const RowArguments given{a, out, aRows, groups, accumulates};
+  const bool halves = groups.weight.dtype == DType::bf16;
   if (plain) {
-    launch(stream, "product (backward)", grid, rowsKernel<true>, given);
+    launch(stream, "product (backward)", grid, halves ? rowsKernel<true, uint16_t> : rowsKernel<true, float>,
+           given);
   } else {
-    launch(stream, "product", grid, rowsKernel<false>, given);
+    launch(stream, "product", grid, halves ? rowsKernel<false, uint16_t> : rowsKernel<false, float>, given);
   }
 }
 
