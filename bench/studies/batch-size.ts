@@ -5,13 +5,14 @@
  *
  *     npx tsx bench/studies/batch-size.ts FOLDER [--seeds 1,2] [--quick]
  */
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { convert, Trainer, type TrainOptions } from '../../lib/training';
 import { type Canvas, type DataSet, openData } from '../../lib/training/data/data-set';
 import { evaluate } from '../../lib/training/evaluate';
 import { runMain } from '../support/main';
 import { writeJson } from '../support/record';
+import { type Branch, batchSizePanels, batchSizeTables, type NoisePoint } from './support/batch-size-report';
 import { measureNoise, type Noise, secondMoments } from './support/noise';
 import {
   alikeBatches,
@@ -20,6 +21,7 @@ import {
   studyBatches,
   studyModel,
 } from './support/objectives';
+import { panelsSvg } from './support/panels';
 import { checkpoints, finish } from './support/runs';
 import { kept, nano, startingModel, studyArguments } from './support/study';
 import { type StudyFiles, type StudySizes, studyFacts, writeStudyFiles } from './support/study-data';
@@ -81,24 +83,6 @@ const quick: Plan = {
   branchCanvases: 8,
 };
 
-/** Noise of one objective at one checkpoint, as often as it was measured. */
-interface NoisePoint {
-  readonly run: 'ar' | 'mdlm';
-  readonly step: number;
-  readonly objective: StudyObjective;
-  readonly repeats: readonly Noise[];
-  /** Scored tokens of a canvas, on average. */
-  readonly scored: number;
-}
-
-/** Losses on held-out data near the end of a branch. */
-interface Branch {
-  readonly seed: number;
-  readonly run: 'ar' | 'mdlm';
-  readonly batch: number;
-  readonly losses: readonly number[];
-}
-
 async function main(): Promise<void> {
   const { folder, seeds, quick: inSmall } = studyArguments('batch-size');
   const plan = inSmall ? quick : whole;
@@ -111,6 +95,8 @@ async function main(): Promise<void> {
     branches.push(...(await runs.branches()));
     writeJson(join(folder, 'batch-size.json'), { noise, branches });
   }
+  console.log(batchSizeTables({ noise, branches }));
+  writeFileSync(join(folder, 'batch-size.svg'), panelsSvg(batchSizePanels({ noise, branches })));
 }
 
 /** The runs of one seed. */

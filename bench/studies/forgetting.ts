@@ -5,12 +5,21 @@
  *
  *     npx tsx bench/studies/forgetting.ts FOLDER [--seeds 1,2] [--quick]
  */
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { convert } from '../../lib/training';
 import { runMain } from '../support/main';
 import { writeJson } from '../support/record';
 import { type Arm, armFolder, armName, arms } from './support/arms';
+import {
+  type Again,
+  type ArmResult,
+  forgettingPanels,
+  forgettingTables,
+  type Point,
+  type SeedResult,
+} from './support/forgetting-report';
+import { panelsSvg } from './support/panels';
 import { askFolder, factQuestions, skillQuestions } from './support/questions';
 import { checkpoints, finish, lossesOfRun, type RunCheckpoint } from './support/runs';
 import { kept, startingModel, studyArguments } from './support/study';
@@ -73,43 +82,6 @@ const quick: Plan = {
   arms: arms.slice(0, 2),
 };
 
-/** What was measured at one checkpoint: shares of right digits and of right answers. */
-interface Point {
-  readonly step: number;
-  /** Upper bound of nats per token of held-out data. */
-  readonly loss: number;
-  readonly maskedCrossEntropy: number;
-  readonly skills: number;
-  /** With one digit masked, and with all. */
-  readonly kept: number;
-  readonly keptAll: number;
-  readonly lost: number;
-  readonly lostAll: number;
-  /** Each digit from those before it, by the causal model with the same weights. */
-  readonly lostCausal: number;
-}
-
-/** Facts that are learned again, in masked diffusion: forgotten ones, and new ones. */
-interface Again {
-  readonly step: number;
-  readonly lost: number;
-  readonly fresh: number;
-}
-
-interface ArmResult {
-  readonly seed: number;
-  readonly arm: string;
-  readonly points: readonly Point[];
-  readonly again: readonly Again[];
-}
-
-interface SeedResult {
-  readonly seed: number;
-  /** Digits that the causal model knows, given those before. */
-  readonly pretrained: { readonly kept: number; readonly lost: number; readonly skills: number };
-  readonly arms: readonly ArmResult[];
-}
-
 async function main(): Promise<void> {
   const { folder, seeds, quick: inSmall } = studyArguments('forgetting');
   const results: SeedResult[] = [];
@@ -117,6 +89,8 @@ async function main(): Promise<void> {
     results.push(await new Seed(join(folder, `seed-${seed}`), seed, inSmall ? quick : whole).run());
     writeJson(join(folder, 'forgetting.json'), results);
   }
+  console.log(forgettingTables(results));
+  writeFileSync(join(folder, 'forgetting.svg'), panelsSvg(forgettingPanels(results)));
 }
 
 /** The runs of one seed: of the model, of data and of masks. */

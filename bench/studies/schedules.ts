@@ -10,7 +10,8 @@ import { DiffusionLM, type Schedule } from '../../lib';
 import { evaluate } from '../../lib/evaluation';
 import { runMain } from '../support/main';
 import { circumstances, writeJson } from '../support/record';
-import { type Panel, panelsSvg } from './support/panels';
+import { markdownTable } from './support/figures';
+import { type Panel, panelsSvg, percentAxis } from './support/panels';
 
 /** A schedule with what trades speed for quality. */
 interface Setting {
@@ -85,11 +86,7 @@ async function main(): Promise<void> {
   console.log(tableOf(rows));
   if (values.json !== undefined)
     writeJson(values.json, { ...circumstances(model.info.device), limit, seeds, rows });
-  if (values.svg !== undefined)
-    writeFileSync(
-      values.svg,
-      panelsSvg(panelsOf(rows), { x: 'forward passes', y: '% right', logX: true, columns: 2 }),
-    );
+  if (values.svg !== undefined) writeFileSync(values.svg, panelsSvg(panelsOf(rows)));
 }
 
 async function measure(
@@ -154,6 +151,8 @@ function pooled(rows: readonly Row[], setting: Setting, tasks: readonly string[]
 const panelsOf = (rows: readonly Row[]): Panel[] =>
   groups.map(([title, tasks]) => ({
     title,
+    x: { name: 'forward passes', log: true },
+    y: percentAxis('% right'),
     lines: [...new Set(settings.map(({ name }) => name))].map((name) => ({
       name,
       points: settings
@@ -170,14 +169,9 @@ function tableOf(rows: readonly Row[]): string {
       const { x, y, error } = pooled(rows, setting, tasks);
       return `${y.toFixed(1)} ± ${error.toFixed(1)} (${x.toFixed(1)})`;
     });
-    return `| ${setting.name}, ${setting.parameter} | ${cells.join(' | ')} |`;
+    return [`${setting.name}, ${setting.parameter}`, ...cells];
   });
-  const titles = groups.map(([title]) => title);
-  return [
-    `| schedule | ${titles.join(' | ')} |`,
-    `|---|${titles.map(() => '---').join('|')}|`,
-    ...lines,
-  ].join('\n');
+  return markdownTable(['schedule', ...groups.map(([title]) => title)], lines);
 }
 
 runMain(main);

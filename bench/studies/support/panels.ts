@@ -7,26 +7,29 @@ export interface PanelLine {
   readonly points: readonly { readonly x: number; readonly y: number; readonly error: number }[];
 }
 
+export interface Axis {
+  readonly name: string;
+  readonly log?: boolean;
+  /** Default: as far as the points go. */
+  readonly range?: readonly [from: number, to: number];
+}
+
 /** A plot among others. */
 export interface Panel {
   readonly title: string;
+  readonly x: Axis;
+  readonly y: Axis;
   readonly lines: readonly PanelLine[];
 }
 
-/** How panels are labelled; vertical axes are in percent. */
-export interface PanelStyle {
-  readonly x: string;
-  readonly y: string;
-  readonly logX?: boolean;
-  /** Columns of panels. */
-  readonly columns: number;
-}
+/** Of 0 to 100 percent. */
+export const percentAxis = (name: string): Axis => ({ name, range: [0, 100] });
 
 const panelWidth = 430;
 const panelHeight = 300;
 
-/** The SVG of several plots with one legend; a bar at each point is one standard error up and down. */
-export function panelsSvg(panels: readonly Panel[], { x, y, logX = false, columns }: PanelStyle): string {
+/** The SVG of plots in columns, with one legend; a bar at each point is one standard error up and down. */
+export function panelsSvg(panels: readonly Panel[], columns = 2): string {
   const rows = Math.ceil(panels.length / columns);
   const [width, height] = [columns * panelWidth, rows * panelHeight + 48];
   const names = [...new Set(panels.flatMap(({ lines }) => lines.map(({ name }) => name)))];
@@ -39,28 +42,25 @@ export function panelsSvg(panels: readonly Panel[], { x, y, logX = false, column
     backgroundColor: '#ffffff',
     textStyle: { fontFamily: 'system-ui, sans-serif', color: textColour },
     legend: { top: 10, left: 'center', icon: 'roundRect', itemHeight: 4, selectedMode: false, data: names },
-    title: panels.map(({ title }, i) => ({
-      text: `${title}: ${y}`,
+    title: panels.map(({ title, y }, i) => ({
+      text: `${title}: ${y.name}`,
       left: place(i).left,
       top: place(i).top - 34,
       textStyle: { fontSize: 14, color: textColour },
     })),
     grid: panels.map((_, i) => ({ ...place(i), width: panelWidth - 84, height: panelHeight - 92 })),
-    xAxis: panels.map((_, i) => ({
-      type: logX ? ('log' as const) : ('value' as const),
+    xAxis: panels.map(({ x }, i) => ({
+      ...scaleOf(x),
       gridIndex: i,
-      name: x,
+      name: x.name,
       nameLocation: 'middle' as const,
       nameGap: 24,
-      logBase: 2,
       splitLine: { show: false },
       axisLine: { show: true, lineStyle: { color: textColour } },
     })),
-    yAxis: panels.map((_, i) => ({
-      type: 'value' as const,
+    yAxis: panels.map(({ y }, i) => ({
+      ...scaleOf(y),
       gridIndex: i,
-      min: 0,
-      max: 100,
       splitLine: { lineStyle: { color: gridColour } },
     })),
     series: panels.flatMap(({ lines }, panel) =>
@@ -93,4 +93,13 @@ export function panelsSvg(panels: readonly Panel[], { x, y, logX = false, column
     ),
   };
   return svgOf(option, { width, height });
+}
+
+function scaleOf({ log = false, range }: Axis) {
+  const [min, max] = range ?? [];
+  return {
+    ...(log ? { type: 'log' as const, logBase: 2 } : { type: 'value' as const, scale: true }),
+    min,
+    max,
+  };
 }
