@@ -28,15 +28,15 @@ export function buildCpuTests(): string {
 
 /** The addon's own objects are what is tested, if CMake built it. */
 function ordinarySettings(): string[] {
-  const built = existsSync(join(root, 'build', 'CMakeCache.txt'));
-  if (built) buildAddon({ nodeGyp: false });
+  return [...testSettings, 'RND1_CUDA_SIM=ON', `RND1_CORE=${addonCore()}`, ...cudaBuild().settings];
+}
+
+/** The addon's objects but for Node's part, built anew if needed; empty if CMake did not build the addon. */
+export function addonCore(): string {
   const core = join(root, 'build', 'librnd1_core.a');
-  return [
-    ...testSettings,
-    'RND1_CUDA_SIM=ON',
-    `RND1_CORE=${built && existsSync(core) ? core : ''}`,
-    ...cudaBuild().settings,
-  ];
+  if (!existsSync(join(root, 'build', 'CMakeCache.txt'))) return '';
+  buildAddon({ nodeGyp: false });
+  return existsSync(core) ? core : '';
 }
 
 /**

@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path';
 import { BuildError, capture, root } from '../command';
 import { buildNativePrograms, nativeProgramsUnavailable } from '../native-programs';
+import { addonCore } from '../native-tests';
 import { readElf } from '../packaging/elf';
 import { findProgram } from '../toolchain';
 
@@ -72,7 +73,7 @@ function buildPrograms(
       // The GPU machine may have older libraries. Unused parts of libstdc++ would require the newest glibc.
       'CMAKE_EXE_LINKER_FLAGS=-static-libstdc++ -Wl,--gc-sections',
       ...(simulated
-        ? ['RND1_CUDA=SIM', 'RND1_CUDA_SIM=ON']
+        ? ['RND1_CUDA=SIM', 'RND1_CUDA_SIM=ON', `RND1_CORE=${addonCore()}`]
         : ['RND1_CUDA=ON', `RND1_CUDA_ARCHITECTURES=${architectures}`]),
     ],
   });

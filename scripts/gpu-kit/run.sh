@@ -185,7 +185,7 @@ ordered_tests() {
 }
 
 test_one_by_one() {
-  begin 150
+  begin 220
   local name seconds number=0
   while IFS= read -r name; do
     number=$((number + 1)) seconds=$limit
