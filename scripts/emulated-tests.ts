@@ -6,7 +6,7 @@
  *
  * Default: the tests of the CPU kernels. Architectures whose tools are missing are skipped with a message.
  */
-import { forEachAtOnce, runProgram } from './at-once';
+import { type Ending, forEachAtOnce, runProgram } from './at-once';
 import { BuildError, say } from './command';
 import { buildNativePrograms, nativeProgramsUnavailable } from './native-programs';
 import { buildCpuTests, testSettings } from './native-tests';
@@ -74,17 +74,18 @@ const essential = [
   'measurePeaks',
 ];
 
-/** Runs a program of the emulated architecture. */
+/** Runs a program of the emulated architecture; complaints of the emulator are printed. */
 async function run(
   { emulator, emulatorOptions }: Architecture,
   processor: Processor,
   command: readonly string[],
-): Promise<{ readonly failure: string | null; readonly output: string }> {
+): Promise<Ending> {
   const args = ['-cpu', processor.name, ...emulatorOptions, ...command];
-  const { failure, stdout, stderr } = await runProgram(emulator, args);
+  const ending = await runProgram(emulator, args);
   // Warnings about features that the emulation lacks do not matter to the tests.
-  const complaints = stderr.split('\n').filter((line) => !/warning: TCG doesn't support/.test(line));
-  return { failure, output: stdout + complaints.join('\n') };
+  const complaints = ending.stderr.split('\n').filter((line) => !/warning: TCG doesn't support/.test(line));
+  if (complaints.some(Boolean)) say(complaints.join('\n').trimEnd());
+  return ending;
 }
 
 /** Runs the tests on one CPU model and prints what they say; false if any fails. */
@@ -94,14 +95,14 @@ async function passes(
   processor: Processor,
   filters: readonly string[],
 ): Promise<boolean> {
-  const found = (await run(architecture, processor, [program, '--instruction-sets'])).output.trim();
+  const found = (await run(architecture, processor, [program, '--instruction-sets'])).stdout.trim();
   const wanted = processor.instructionSets.join(' ');
   if (found !== wanted) {
     say(`${processor.name}: found the instruction sets '${found}', expected '${wanted}'.`);
     return false;
   }
-  const { failure, output } = await run(architecture, processor, [program, ...filters]);
-  process.stdout.write(`${architecture.name}, ${processor.name}: ${wanted.replaceAll(' ', ', ')}\n${output}`);
+  const { failure, stdout } = await run(architecture, processor, [program, ...filters]);
+  process.stdout.write(`${architecture.name}, ${processor.name}: ${wanted.replaceAll(' ', ', ')}\n${stdout}`);
   if (failure !== null) say(`${processor.name}: the tests failed (${failure}).`);
   return failure === null;
 }

@@ -4,7 +4,8 @@
  *
  *     tsx scripts/fuzz.ts [native | javascript] [--seconds N | --minutes N] [--target NAME] [--seed N]
  *
- * As many targets run at once as there are cores. --seconds: for each target, 20 by default; --minutes: for all targets of a kind together. Without a kind, all run.
+ * As many targets run at once as there are cores. --seconds: for each target, 20 by default; --minutes: for all targets
+ * of a kind together. Without a kind, all run.
  * Findings are written to the kind's build folder, and their paths printed; inputs that reach new code are kept there
  * too, as the start of the next run. --seed: repeats the same inputs, as far as the time allows; random by default.
  */

@@ -12,11 +12,10 @@ export const javascriptFuzzing: FuzzKind = {
     targets.map(({ name }) => ({
       name,
       async run(seconds, seed) {
-        const args = [join(root, 'node_modules/tsx/dist/cli.mjs'), join(__dirname, 'javascript-rounds.ts')];
-        const { failure, stdout, stderr } = await runProgram(process.execPath, [
-          ...args,
-          ...[name, String(seconds), String(seed)],
-        ]);
+        const program = join(__dirname, 'javascript-rounds.ts');
+        const tsx = join(root, 'node_modules/tsx/dist/cli.mjs');
+        const args = [tsx, program, name, String(seconds), String(seed)];
+        const { failure, stdout, stderr } = await runProgram(process.execPath, args);
         return { output: stdout + stderr, good: failure === null };
       },
     })),

@@ -57,8 +57,14 @@ const wrong = { ...request, tokens: Int32Array.of(-1) };
 
 const { architecture, files, tensors } = description;
 const opening = {
-  ...{ architecture, files, tensors, device: 'cpu', threads: 2 },
-  ...{ frozen: ['norm'], recompute: 'none', dtype: 'bf16' },
+  architecture,
+  files,
+  tensors,
+  device: 'cpu',
+  threads: 2,
+  frozen: ['norm'],
+  recompute: 'none',
+  dtype: 'bf16',
 };
 const trainingBatch = {
   tokens,
