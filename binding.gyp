@@ -33,9 +33,9 @@
       "target_name": "rnd1",
       # All except CUDA sources and those compiled per instruction set by the targets below.
       "sources": [
-        "<!@(node -p \"require('fs').readdirSync('native',{recursive:true}).filter(f=>/^(?!backend.cuda.(?!unavailable)).*\\.cc$/.test(f)&&!/kernels_(avx|neon|dotprod)/.test(f)).map(f=>'native/'+f).join('\\n')\")"
+        "<!@(node -p \"require('fs').readdirSync('native',{recursive:true}).filter(f=>/^(?!backend.cuda.(?!unavailable)).*\\.cc$/.test(f)&&!/kernels_(amx|avx|neon|dotprod)/.test(f)).map(f=>'native/'+f).join('\\n')\")"
       ],
-      "dependencies": ["rnd1_avx2", "rnd1_avx512", "rnd1_avx512bf16", "rnd1_neonbf16", "rnd1_neonf16", "rnd1_avxvnni", "rnd1_avx512vnni", "rnd1_dotprod"],
+      "dependencies": ["rnd1_avx2", "rnd1_avx512", "rnd1_avx512bf16", "rnd1_amx", "rnd1_neonbf16", "rnd1_neonf16", "rnd1_avxvnni", "rnd1_avx512vnni", "rnd1_dotprod"],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       # The last one: throwing into a worker thread that is being terminated must not end the process.
       "defines": [
@@ -120,6 +120,23 @@
         "instruction_set": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512bf16", "-mfma", "-mf16c"]
       },
       "sources": ["native/backend/cpu/float/kernels_avx512bf16.cc"],
+      "conditions": [
+        ["target_arch=='x64'", {
+          "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
+          "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
+        }]
+      ]
+    },
+    {
+      "target_name": "rnd1_amx",
+      "type": "static_library",
+      "variables": {
+        "instruction_set": [
+          "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512bf16", "-mavx512vnni", "-mfma", "-mf16c",
+          "-mamx-tile", "-mamx-bf16", "-mamx-int8"
+        ]
+      },
+      "sources": ["native/backend/cpu/float/kernels_amx.cc", "native/backend/cpu/quantized/quantized_kernels_amx.cc"],
       "conditions": [
         ["target_arch=='x64'", {
           "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],

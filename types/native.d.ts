@@ -192,8 +192,8 @@ export interface SessionInfo {
   /** `'cpu'` or `'cuda:N'`. */
   readonly device: string;
   /**
-   * CPU instruction set in use (`'avx512bf16'`, `'avx512'`, `'avx2'`, `'neonbf16'`, `'neonf16'`, `'baseline'`), or the
-   * GPU's name.
+   * CPU instruction set in use (`'amx'`, `'avx512bf16'`, `'avx512'`, `'avx2'`, `'neonbf16'`, `'neonf16'`, `'baseline'`),
+   * or the GPU's name.
    */
   readonly instructionSet: string;
   readonly threads: number;

@@ -4,6 +4,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(__APPLE__)
@@ -28,6 +32,23 @@ bool hasLeaf7Bit(unsigned bit) {
   return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & (1u << bit));
 }
 
+/** Bits of EDX in leaf 7: tiles, and their products of bf16 and int8. */
+bool hasTiles() {
+  unsigned eax, ebx, ecx, edx;
+  constexpr unsigned wanted = 1u << 22 | 1u << 24 | 1u << 25;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (edx & wanted) == wanted;
+}
+
+/** Linux lets a process use tiles once it has asked. Others are not asked. */
+bool permitsTiles() {
+#ifdef __linux__
+  constexpr int requestPermission = 0x1023, tileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return ::syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
+#else
+  return false;
+#endif
+}
+
 CpuFeatures detect() {
   __builtin_cpu_init();
   CpuFeatures features;
@@ -38,6 +59,7 @@ CpuFeatures detect() {
                     __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && fma;
   features.avx512Bf16 = features.avx512 && hasLeaf7Bit(5);
   features.avx512Vnni = features.avx512 && features.avx2 && __builtin_cpu_supports("avx512vnni");
+  features.amx = features.avx512Bf16 && features.avx512Vnni && hasTiles() && permitsTiles();
   return features;
 }
 #elif defined(__aarch64__) && defined(__linux__)

@@ -16,6 +16,7 @@ std::vector<const cpu::Kernels*> runnableKernels() {
   const auto add = [&](const cpu::Kernels* kernels, bool runs) {
     if (kernels && runs) runnable.push_back(kernels);
   };
+  add(cpu::amxKernels(), features.amx);
   add(cpu::avx512Bf16Kernels(), features.avx512Bf16);
   add(cpu::avx512Kernels(), features.avx512);
   add(cpu::avx2Kernels(), features.avx2);
@@ -35,8 +36,9 @@ std::vector<std::string> cpuInstructionSets() {
 
 std::vector<std::string> compiledInstructionSets() {
   std::vector<std::string> names;
-  for (const cpu::Kernels* kernels : {cpu::avx512Bf16Kernels(), cpu::avx512Kernels(), cpu::avx2Kernels(),
-                                      cpu::neonBf16Kernels(), cpu::neonF16Kernels(), cpu::baselineKernels()})
+  for (const cpu::Kernels* kernels :
+       {cpu::amxKernels(), cpu::avx512Bf16Kernels(), cpu::avx512Kernels(), cpu::avx2Kernels(),
+        cpu::neonBf16Kernels(), cpu::neonF16Kernels(), cpu::baselineKernels()})
     if (kernels) names.emplace_back(kernels->name);
   return names;
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "emulated_tiles.h"
+
 namespace rnd1::test {
 
 std::string nameOf(const QuantizedKind& kind) {
@@ -74,7 +76,9 @@ Matrix Products::matmul(const Matrix& x, std::span<const Weight> weights) {
 }
 
 void forEachQuantizedKernels(const std::function<void(const cpu::QuantizedKernels&)>& body) {
-  for (const cpu::QuantizedKernels* kernels : cpu::runnableQuantizedKernels()) {
+  std::vector<const cpu::QuantizedKernels*> all = cpu::runnableQuantizedKernels();
+  all.push_back(&emulatedQuantizedTiles());
+  for (const cpu::QuantizedKernels* kernels : all) {
     const Scope scope(kernels->name);
     body(*kernels);
   }

@@ -137,6 +137,7 @@ const Kernels* baselineKernels();
 const Kernels* avx2Kernels();
 const Kernels* avx512Kernels();
 const Kernels* avx512Bf16Kernels();
+const Kernels* amxKernels();
 const Kernels* neonF16Kernels();
 const Kernels* neonBf16Kernels();
 

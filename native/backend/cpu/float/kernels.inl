@@ -1,6 +1,7 @@
 // The kernels, compiled once per instruction set. The including unit defines RND1_ISA (a namespace of its
 // own), RND1_LANES, and the register tile of matmuls, RND1_TILE_ROWS · RND1_TILE_COLUMNS, and includes the
-// intrinsics it needs on x86-64. Everything here is static.
+// intrinsics it needs on x86-64. With RND1_USES_TILES, bf16 is multiplied in the tiles of tiles.inl.
+// Everything here is static.
 
 #if defined(__aarch64__)
 #include <arm_neon.h>
@@ -15,6 +16,9 @@ namespace {
 #include "backend/cpu/float/shuffles.inl"
 #include "backend/cpu/float/operands.inl"
 #include "backend/cpu/float/conversions.inl"
+#ifdef RND1_USES_TILES
+#include "backend/cpu/tiles.inl"
+#endif
 #include "backend/cpu/float/matmul.inl"
 #include "backend/cpu/float/norms.inl"
 #include "backend/cpu/float/rope.inl"
@@ -25,7 +29,7 @@ namespace {
 #include "backend/cpu/training/gradients.inl"
 // clang-format on
 
-#ifdef RND1_MULTIPLIES_BF16
+#if defined(RND1_MULTIPLIES_BF16) || defined(RND1_USES_TILES)
 constexpr bool multipliesBf16 = true;
 #else
 constexpr bool multipliesBf16 = false;

@@ -98,7 +98,7 @@ constexpr Tiles tilesOf = {tilesOfRows<Operand, false>, tilesOfRows<Operand, tru
                            Operand::weightBytes};
 
 static inline const Tiles& chooseTiles(uint8_t rowFormat, uint8_t weightFormat) {
-#ifdef RND1_MULTIPLIES_BF16
+#if defined(RND1_MULTIPLIES_BF16) && !defined(RND1_USES_TILES)
   if (rowFormat == formatBf16) return tilesOf<Bf16>;
 #endif
 #ifdef RND1_MULTIPLIES_F16
@@ -226,8 +226,20 @@ static inline void storeColumns(float* target, const float* values, int64_t widt
   }
 }
 
+/** silu(gate) · up, rounded. */
+static inline F swiglu(uint8_t computeDtype, F gate, F up) {
+  return roundTo(computeDtype, gate / (exponential(-gate) + 1.0f) * up);
+}
+
+#ifdef RND1_USES_TILES
+#include "backend/cpu/float/tile_matmul.inl"
+#endif
+
 static void multiply(const RowSource& x, int64_t rows, const WeightRows& weights, int64_t columns,
                      int64_t inner, float* out, int64_t outStride) {
+#ifdef RND1_USES_TILES
+  if (x.format == formatBf16) return multiplyInTiles(x, rows, weights, columns, inner, out, outStride);
+#endif
   const Tiles& tiles = chooseTiles(x.format, weights.format);
   for (int64_t c = 0; c < columns; c += tileColumns) {
     const TileWeights tile = tileOf(weights, c, columns - c);
@@ -240,6 +252,10 @@ static void multiply(const RowSource& x, int64_t rows, const WeightRows& weights
 static void multiplyAccumulate(const RowSource& x, const int32_t* targets, const float* factors, int64_t rows,
                                const WeightRows& weights, int64_t columns, int64_t inner, float* out,
                                int64_t outStride) {
+#ifdef RND1_USES_TILES
+  if (x.format == formatBf16)
+    return multiplyAccumulateInTiles(x, targets, factors, rows, weights, columns, inner, out, outStride);
+#endif
   const Tiles& tiles = chooseTiles(x.format, weights.format);
   const auto add = [&](int64_t r, int64_t c, int64_t apart, int64_t width, const float* values) {
     float* target = out + targets[r] * outStride + c;
@@ -265,6 +281,10 @@ static void multiplyAccumulate(const RowSource& x, const int32_t* targets, const
 
 static void gateUp(const RowSource& x, int64_t rows, const WeightRows& gate, const WeightRows& up,
                    int64_t columns, int64_t inner, uint8_t computeDtype, float* out, int64_t outStride) {
+#ifdef RND1_USES_TILES
+  if (x.format == formatBf16)
+    return gateUpInTiles(x, rows, gate, up, columns, inner, computeDtype, out, outStride);
+#endif
   const Tiles& tiles = chooseTiles(x.format, gate.format);
   // Gate results of some rows, kept until their up results are ready. Read as whole vectors.
   alignas(64) float gates[waitingRows * tileColumns + lanes];

@@ -23,7 +23,9 @@ static float multiplyAddLoop(uint8_t computeDtype, int64_t rounds) {
   float values[2 * lanes];
   for (int64_t i = 0; i < 2 * lanes; ++i) values[i] = 0.5f;
   const char* source = reinterpret_cast<const char*>(values);
-#ifdef RND1_MULTIPLIES_BF16
+#if defined(RND1_USES_TILES)
+  if (computeDtype == formatBf16) return tileProductLoop(rounds, source);
+#elif defined(RND1_MULTIPLIES_BF16)
   if (computeDtype == formatBf16) return accumulateLoop<Bf16>(rounds, source, source + 4);
 #endif
 #ifdef RND1_MULTIPLIES_F16
@@ -34,7 +36,9 @@ static float multiplyAddLoop(uint8_t computeDtype, int64_t rounds) {
 }
 
 static int64_t multiplyAddsPerRound(uint8_t computeDtype) {
-#ifdef RND1_MULTIPLIES_BF16
+#if defined(RND1_USES_TILES)
+  if (computeDtype == formatBf16) return tileProductsPerRound;
+#elif defined(RND1_MULTIPLIES_BF16)
   if (computeDtype == formatBf16) return independentSums * Bf16::step;
 #endif
 #ifdef RND1_MULTIPLIES_F16

@@ -19,15 +19,21 @@ void QuantizedOps::quantizeRows(Tensor x, const QuantizedFormat& format) {
 }
 
 void QuantizedOps::gather(const RowBlock& block, const QuantizedFormat& format, ByteRows& into) {
-  const int64_t columns = format.paddedColumns(), groups = format.groups();
+  const int64_t groups = format.groups(), quads = format.group / 4;
   for (int64_t tile = 0; tile < block.tiles; ++tile) {
     const int64_t first = block.tileStart(tile), rows = block.tileRows(tile);
     for (int64_t r = 0; r < rows; ++r) {
       const QuantizedRow from = rows_.row(slotRows_[static_cast<size_t>(block.first + first + r)], format);
       const QuantizedRow to = into.inTile(first, rows, r, 0, format);
-      for (int64_t quad = 0; quad < columns / 4; ++quad)
-        std::memcpy(to.values + quad * to.quadStride, from.values + quad * 4, 4);
       for (int64_t group = 0; group < groups; ++group) {
+        const int8_t* source = from.values + group * from.groupBytes;
+        int8_t* target = to.values + group * to.groupBytes;
+        if (to.quadStride == from.quadStride) {
+          std::memcpy(target, source, static_cast<size_t>(format.group));
+        } else {
+          for (int64_t quad = 0; quad < quads; ++quad)
+            std::memcpy(target + quad * to.quadStride, source + quad * 4, 4);
+        }
         to.scales[group * to.groupStride] = from.scales[group];
         to.offsets[group * to.groupStride] = from.offsets[group];
       }

@@ -10,6 +10,7 @@ std::vector<const QuantizedKernels*> runnableQuantizedKernels() {
   const auto add = [&](const QuantizedKernels* kernels, bool runs) {
     if (kernels && runs) runnable.push_back(kernels);
   };
+  add(quantizedAmxKernels(), features.amx);
   add(quantizedAvx512VnniKernels(), features.avx512Vnni);
   add(quantizedAvxVnniKernels(), features.avxVnni);
   add(quantizedAvx2Kernels(), features.avx2);
@@ -21,8 +22,9 @@ std::vector<const QuantizedKernels*> runnableQuantizedKernels() {
 const QuantizedKernels& quantizedKernels(const std::string& instructionSet) {
   // Allowed: the instructions of the float kernels of that name, and VNNI if the processor has it.
   const auto allowed = [&](const std::string& name) {
-    if (instructionSet.starts_with("avx512")) return true;
-    if (instructionSet == "avx2") return !name.starts_with("avx512");
+    if (instructionSet == "amx") return true;
+    if (instructionSet.starts_with("avx512")) return name != "amx";
+    if (instructionSet == "avx2") return name != "amx" && !name.starts_with("avx512");
     // On arm64, float kernel names do not imply int8 dot products.
     return name == "baseline" || name == "dotprod";
   };

@@ -26,7 +26,7 @@ constexpr int64_t panelPair = 32;
 /** A tile of quantized activations. A group with NaN or infinity has the scale NaN, which makes its results
  * NaN. */
 struct QuantizedTile {
-  const int8_t* values;    // (K' / 4, rows, 4)
+  const int8_t* values;    // (K' / 4, rows, 4), or (groups, rows, group): see QuantizedKernels
   const float* scales;     // (groups, rows)
   const int32_t* offsets;  // (groups, rows): −128 · Σ values for q8, the initial integer sums; Σ for q4
   int64_t rows;            // at most `tileRows`
@@ -57,10 +57,11 @@ struct PanelPair {
 /** Destination of `quantize`: quads of columns and groups may be strided, as in a tile. */
 struct QuantizedRow {
   int8_t* values;
-  int64_t quadStride;  // bytes
+  int64_t quadStride;  // bytes from one quad of a group to the next
+  int64_t groupBytes;  // from one group to the next
   float* scales;
   int32_t* offsets;
-  int64_t groupStride;  // elements
+  int64_t groupStride;  // elements, of scales and offsets
 };
 
 struct QuantizedKernels {
@@ -68,6 +69,9 @@ struct QuantizedKernels {
 
   /** Maximum rows of a tile. */
   int64_t tileRows;
+  /** In tiles of at least so many rows, each group holds one row after the other, instead of a quad of each.
+   */
+  int64_t rowsByGroup;
 
   /**
    * Per group: scale = max |x| / 127, values to the nearest integers, ties to even, offset = factor · their
@@ -94,6 +98,7 @@ const QuantizedKernels* quantizedBaselineKernels();
 const QuantizedKernels* quantizedAvx2Kernels();
 const QuantizedKernels* quantizedAvxVnniKernels();
 const QuantizedKernels* quantizedAvx512VnniKernels();
+const QuantizedKernels* quantizedAmxKernels();
 const QuantizedKernels* quantizedDotprodKernels();
 
 }  // namespace rnd1::cpu

@@ -49,8 +49,13 @@ void ByteRows::reserve(int64_t values) {
 QuantizedRow ByteRows::inTile(int64_t first, int64_t rows, int64_t r, int64_t column,
                               const QuantizedFormat& format) {
   const int64_t group = first * format.groups() + column / format.group * rows + r;
-  return {values_.data() + first * format.paddedColumns() + column * rows + r * 4, rows * 4,
-          scales_.data() + group, offsets_.data() + group, rows};
+  const bool byGroup = rows >= rowsByGroup_;
+  return {values_.data() + first * format.paddedColumns() + column * rows + r * (byGroup ? format.group : 4),
+          byGroup ? 4 : rows * 4,
+          rows * format.group,
+          scales_.data() + group,
+          offsets_.data() + group,
+          rows};
 }
 
 QuantizedTile ByteRows::tile(int64_t first, int64_t rows, const QuantizedFormat& format) const {
@@ -60,7 +65,10 @@ QuantizedTile ByteRows::tile(int64_t first, int64_t rows, const QuantizedFormat&
 }
 
 QuantizedOps::QuantizedOps(ThreadPool& pool, const QuantizedKernels& kernels)
-    : pool_(pool), kernels_(kernels), scratch_(static_cast<size_t>(pool.threads())) {}
+    : pool_(pool), kernels_(kernels), rows_(kernels.rowsByGroup), activated_(kernels.rowsByGroup) {
+  scratch_.reserve(static_cast<size_t>(pool.threads()));
+  for (int thread = 0; thread < pool.threads(); ++thread) scratch_.emplace_back(kernels.rowsByGroup);
+}
 
 void QuantizedOps::reserve(const Limits& limits) {
   const int64_t slots = sizeProduct(limits.rows, limits.expertsPerToken);

@@ -1,10 +1,6 @@
 // Kernels for every processor of the family: SSE2 on x86-64, plain C++ elsewhere.
 #include "backend/cpu/quantized/kernels.h"
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 #define RND1_ISA quantized_baseline
 #define RND1_ISA_NAME "baseline"
 #define RND1_LANES 4

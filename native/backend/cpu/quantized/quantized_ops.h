@@ -49,6 +49,9 @@ constexpr int64_t activatedColumns = 64;
 /** Activation rows as int8: row-major, or in the tiles of their blocks. Never shrinks. */
 class ByteRows {
  public:
+  /** rowsByGroup: see QuantizedKernels. */
+  explicit ByteRows(int64_t rowsByGroup) : rowsByGroup_(rowsByGroup) {}
+
   /** values: rows · padded columns. */
   void reserve(int64_t values);
 
@@ -59,6 +62,7 @@ class ByteRows {
   QuantizedTile tile(int64_t first, int64_t rows, const QuantizedFormat& format) const;
 
  private:
+  int64_t rowsByGroup_;
   std::vector<int8_t> values_;
   std::vector<float> scales_;
   std::vector<int32_t> offsets_;
@@ -106,6 +110,8 @@ class QuantizedOps {
 
   /** Scratch of one thread. */
   struct Scratch {
+    explicit Scratch(int64_t rowsByGroup) : rows(rowsByGroup) {}
+
     ByteRows rows;                 // of one block, gathered
     std::vector<float> activated;  // (rows of a block, activatedColumns)
     std::vector<float> sums;       // (rows of a block, panelPair)

@@ -171,7 +171,7 @@ static inline F fusedMultiplyAdd(F a, F b, F c) {
 
 /** The multiplication rebases the exponent and normalises subnormals. */
 static inline F loadHalves(const uint16_t* source) {
-  U bits;
+  U bits = {};
   for (int lane = 0; lane < lanes; ++lane) bits[lane] = source[lane];
   const U magnitude = bits & 0x7fffu;
   const F finite = (F)(magnitude << 13) * 0x1p112f;
