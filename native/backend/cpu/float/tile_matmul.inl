@@ -12,13 +12,13 @@ constexpr int64_t pieceSteps = pieceElements / tileStep;
 // Tiles of rows whose sums wait for the next piece.
 constexpr int64_t waitingTiles = 8;
 
-/** The weight rows of two tiles; missing ones repeat the last. */
+/** The weight rows of two tiles, one after the other; missing ones repeat the last. */
 struct TilePair {
-  const char* rows[2][tileSide];
+  const char* rows[pairColumns];
   int64_t ahead;  // bytes to the rows of the next pair
 };
 
-/** out[k][r] = the two elements 2k of row r, 16 rows of 64 bytes. */
+/** out[k][r] = elements 2k and 2k + 1 of row r, for 16 rows of 64 bytes. */
 static inline void interleave(const char* const* rows, int64_t offset, char* out) {
 #if defined(__AVX512F__)
 #pragma GCC unroll 4
@@ -73,7 +73,7 @@ static inline void interleaveStep(const char* const* rows, int64_t k, int64_t le
 static inline void interleavePiece(const TilePair& weights, int64_t start, int64_t elements, char* out) {
   for (int64_t k = 0; k < elements; k += tileStep)
     for (int side = 0; side < 2; ++side, out += tileBytes)
-      interleaveStep(weights.rows[side], start + k, elements - k, out);
+      interleaveStep(weights.rows + side * tileSide, start + k, elements - k, out);
 }
 
 /** The lines of a pair's next weights, one after the other. */
@@ -161,7 +161,7 @@ static inline void multiplyPair(const RowSource& x, const RowTiles& tiles, const
       interleavePiece(weights, start, elements, interleaved);
       const bool last = start + elements == inner;
       const int64_t next = last ? weights.ahead : (start + elements) * 2;
-      LinesAhead ahead = {weights.rows[0], next, (elements * 2 + lineBytes - 1) / lineBytes};
+      LinesAhead ahead = {weights.rows, next, (elements * 2 + lineBytes - 1) / lineBytes};
       const int64_t turns = (end - first + 1) / 2 * ((elements + tileStep - 1) / tileStep);
       const int64_t fetches = (pairColumns * ahead.lines + turns - 1) / turns;
       for (int64_t tile = first; tile < end; tile += 2) {
@@ -188,7 +188,7 @@ static inline TilePair pairAt(const WeightRows& first, const WeightRows& second,
   for (int64_t r = 0; r < pairColumns; ++r) {
     const WeightRows& weights = r < tileSide ? first : second;
     const int64_t row = column + (continues ? r : r % tileSide);
-    pair.rows[r / tileSide][r % tileSide] =
+    pair.rows[r] =
         static_cast<const char*>(weights.data) + (row < columns ? row : columns - 1) * weights.strideBytes;
   }
   pair.ahead = (continues ? pairColumns : tileSide) * first.strideBytes;
