@@ -6,10 +6,11 @@
  *
  * --sanitize: only rnd1_tests, under AddressSanitizer and UBSan, which do not support the simulator's stacks.
  */
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { buildAddon } from './addon';
+import { type Ending, forEachAtOnce, runProgram } from './at-once';
 import { BuildError, root, say } from './command';
 import { cudaBuild } from './cuda';
 import { buildNativePrograms, nativeProgramsUnavailable } from './native-programs';
@@ -61,24 +62,54 @@ export function buildNativeTests({ sanitize }: { sanitize: boolean }): string[] 
   });
 }
 
-function main(): void {
+/** What a part of a program's tests printed. */
+interface PartEnding extends Ending {
+  readonly program: string;
+}
+
+/** Runs each program's tests in parts, as many at once as there are cores; `report` sees each part when it has ended. */
+export async function runInParts(
+  programs: readonly string[],
+  {
+    env = process.env,
+    report = () => {},
+  }: { env?: NodeJS.ProcessEnv; report?: (part: PartEnding) => void } = {},
+): Promise<PartEnding[]> {
+  const parts = 2 * availableParallelism();
+  const jobs = programs.flatMap((program) =>
+    Array.from({ length: parts }, (_, i) => ({ program, part: `${i + 1}/${parts}` })),
+  );
+  const endings: PartEnding[] = [];
+  await forEachAtOnce(jobs, async ({ program, part }) => {
+    const ending = { program, ...(await runProgram(program, ['--part', part], env)) };
+    endings.push(ending);
+    report(ending);
+  });
+  return endings;
+}
+
+async function main(): Promise<void> {
   const unavailable = nativeProgramsUnavailable();
   if (unavailable) throw new BuildError(unavailable);
   const env = { ...process.env, UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1' };
   const programs = buildNativeTests({ sanitize: process.argv.includes('--sanitize') });
   if (process.argv.includes('--build')) return;
-  for (const program of programs) {
-    const { status, signal } = spawnSync(program, { cwd: root, env, stdio: 'inherit' });
-    if (status !== 0) throw new BuildError(`${program} failed (${signal ?? `exit code ${status}`}).`);
-  }
+  const failures: string[] = [];
+  await runInParts(programs, {
+    env,
+    report: ({ program, stdout, stderr, failure }) => {
+      process.stdout.write(stdout);
+      process.stderr.write(stderr);
+      if (failure !== null) failures.push(`${program} failed (${failure}).`);
+    },
+  });
+  if (failures.length > 0) throw new BuildError(failures.join('\n'));
 }
 
 if (require.main === module) {
-  try {
-    main();
-  } catch (error) {
+  main().catch((error: unknown) => {
     if (!(error instanceof BuildError)) throw error;
     say(error.message);
     process.exitCode = 1;
-  }
+  });
 }

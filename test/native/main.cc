@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdio>
 #include <exception>
 #include <iostream>
 
@@ -22,6 +23,7 @@ std::string device;
 struct Selection {
   bool list = false, exact = false;
   std::vector<std::string> names;  // full names with `exact`, else parts; empty: all tests
+  int part = 1, parts = 1;         // of the tests, by turns
 
   bool has(const TestCase& test) const {
     if (!device.empty() && !test.onDevices) return false;
@@ -30,6 +32,13 @@ struct Selection {
            });
   }
 };
+
+/** Reads K/N, with 1 ≤ K ≤ N. */
+bool readPart(const char* text, Selection& selection) {
+  char slash = 0, more = 0;
+  return std::sscanf(text, "%d%c%d%c", &selection.part, &slash, &selection.parts, &more) == 3 &&
+         slash == '/' && selection.part >= 1 && selection.part <= selection.parts;
+}
 
 /** Whether all output was written. */
 bool written() {
@@ -93,9 +102,10 @@ bool tries(const std::string& candidate) {
 }  // namespace rnd1::test
 
 /**
- * rnd1_tests [--device cpu|cuda:N] [--list] [--exact] [name…]: runs the tests whose names contain one of the
- * names, or, with --exact, are one of them. --device: only the tests of backends, on that device. Exit code
- * 1: a test failed; 2: wrong options; 3: no such device.
+ * rnd1_tests [--device cpu|cuda:N] [--part K/N] [--list] [--exact] [name…]: runs the tests whose names
+ * contain one of the names, or, with --exact, are one of them. --device: only the tests of backends, on that
+ * device.
+ * --part: the Kth of every N of them. Exit code 1: a test failed; 2: wrong options; 3: no such device.
  *
  * rnd1_tests --instruction-sets: prints those of this processor.
  */
@@ -115,9 +125,13 @@ int main(int argc, char** argv) {
       selection.exact = true;
     } else if (argument == "--device" && index + 1 < argc && *argv[index + 1]) {
       device = argv[++index];
+    } else if (argument == "--part" && index + 1 < argc && readPart(argv[index + 1], selection)) {
+      ++index;
     } else if (argument.starts_with("-")) {
       std::cerr << "rnd1_tests: " << argument
-                << (argument == "--device" ? " needs a device, cpu or cuda:N\n" : " is not an option\n");
+                << (argument == "--device" ? " needs a device, cpu or cuda:N\n"
+                    : argument == "--part" ? " needs K/N\n"
+                                           : " is not an option\n");
       return 2;
     } else {
       selection.names.push_back(argument);
@@ -137,8 +151,9 @@ int main(int argc, char** argv) {
   }
   int passed = 0;
   int failed = 0;
+  int turn = 0;
   for (const auto& test : registry()) {
-    if (!selection.has(test)) continue;
+    if (!selection.has(test) || turn++ % selection.parts != selection.part - 1) continue;
     if (selection.list) {
       std::cout << test.name << "\n";
       continue;

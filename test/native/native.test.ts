@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { basename } from 'node:path';
 import { nativeProgramsUnavailable } from '../../scripts/native-programs';
-import { buildNativeTests } from '../../scripts/native-tests';
+import { buildNativeTests, runInParts } from '../../scripts/native-tests';
 
 /** What one native test printed, and whether it passed. */
 interface Verdict {
@@ -33,21 +33,21 @@ if (unavailable) {
     expect(unavailable).toMatch(/CMake|compiler|make/);
   });
 } else {
-  describe.each(
-    buildNativeTests({ sanitize: false }).map((program) => [basename(program), program] as const),
-  )('%s', (_, program) => {
+  const programs = buildNativeTests({ sanitize: false });
+  let running: ReturnType<typeof runInParts> | undefined;
+  describe.each(programs.map((program) => [basename(program), program] as const))('%s', (_, program) => {
     const listed = spawnSync(program, ['--list'], { encoding: 'utf8' });
     const names = listed.stdout.split('\n').filter(Boolean);
     let verdicts = new Map<string, Verdict>();
     let ending = '';
 
-    beforeAll(() => {
-      const { stdout, stderr, status, signal } = spawnSync(program, {
-        encoding: 'utf8',
-        maxBuffer: 1 << 28,
-      });
-      verdicts = parseVerdicts(stdout);
-      ending = `${stderr}\nThe program ended with ${signal ?? `exit code ${status}`}.`;
+    beforeAll(async () => {
+      running ??= runInParts(programs);
+      const parts = (await running).filter((part) => part.program === program);
+      verdicts = new Map(parts.flatMap(({ stdout }) => [...parseVerdicts(stdout)]));
+      ending = parts
+        .map(({ stderr, failure }) => `${stderr}\nThe program ended with ${failure ?? 'exit code 0'}.`)
+        .join('\n');
     }, 900_000);
 
     test('the program lists its tests and counts them', () => {
