@@ -1,9 +1,10 @@
 /**
  * Does masked diffusion want larger batches than autoregression? Gradient noise scales along a run of each, and branches
  * from a third of each run with batches of 16 to 1,024 canvases and the same tokens. Each part is skipped if it is done
- * and resumed if it was interrupted.
+ * and resumed if it was interrupted; FOLDER/seed-N.json holds a seed's results. With one instruction set all machines
+ * compute the same bits:
  *
- *     npx tsx bench/studies/batch-size.ts FOLDER [--seeds 1,2] [--quick]
+ *     RND1_CPU=avx2 npx tsx bench/studies/batch-size.ts FOLDER [--seeds 1,2] [--quick]
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -86,13 +87,18 @@ const quick: Plan = {
 async function main(): Promise<void> {
   const { folder, seeds, quick: inSmall } = studyArguments('batch-size');
   const plan = inSmall ? quick : whole;
-  let noise: NoisePoint[] = [];
+  const noise: NoisePoint[] = [];
   const branches: Branch[] = [];
   for (const [i, seed] of seeds.entries()) {
-    const runs = new Seed(join(folder, `seed-${seed}`), seed, plan);
-    await runs.train();
-    if (i === 0) noise = await runs.noise();
-    branches.push(...(await runs.branches()));
+    const place = join(folder, `seed-${seed}`);
+    const measured = await kept(`${place}.json`, async () => {
+      const runs = new Seed(place, seed, plan);
+      await runs.train();
+      // Noise scales of one seed: they have a spread of their own.
+      return { noise: i === 0 ? await runs.noise() : [], branches: await runs.branches() };
+    });
+    noise.push(...measured.noise);
+    branches.push(...measured.branches);
     writeJson(join(folder, 'batch-size.json'), { noise, branches });
   }
   console.log(batchSizeTables({ noise, branches }));

@@ -1,9 +1,10 @@
 /**
  * Do low learning rates outside attention keep what autoregression has learned? A small model learns facts and skills by
  * autoregression, is converted, and learns masked diffusion with different rates; half of the facts are never shown again.
- * Each part is skipped if it is done and resumed if it was interrupted.
+ * Each part is skipped if it is done and resumed if it was interrupted; FOLDER/seed-N.json holds a seed's results. With
+ * one instruction set all machines compute the same bits:
  *
- *     npx tsx bench/studies/forgetting.ts FOLDER [--seeds 1,2] [--quick]
+ *     RND1_CPU=avx2 npx tsx bench/studies/forgetting.ts FOLDER [--seeds 1,2] [--quick]
  */
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -86,7 +87,8 @@ async function main(): Promise<void> {
   const { folder, seeds, quick: inSmall } = studyArguments('forgetting');
   const results: SeedResult[] = [];
   for (const seed of seeds) {
-    results.push(await new Seed(join(folder, `seed-${seed}`), seed, inSmall ? quick : whole).run());
+    const place = join(folder, `seed-${seed}`);
+    results.push(await kept(`${place}.json`, () => new Seed(place, seed, inSmall ? quick : whole).run()));
     writeJson(join(folder, 'forgetting.json'), results);
   }
   console.log(forgettingTables(results));

@@ -24,7 +24,7 @@ static float multiplyAddLoop(uint8_t computeDtype, int64_t rounds) {
   for (int64_t i = 0; i < 2 * lanes; ++i) values[i] = 0.5f;
   const char* source = reinterpret_cast<const char*>(values);
 #if defined(RND1_USES_TILES)
-  if (computeDtype == formatBf16) return tileProductLoop(rounds, source);
+  if (computeDtype == formatBf16) return tileProductLoop(rounds);
 #elif defined(RND1_MULTIPLIES_BF16)
   if (computeDtype == formatBf16) return accumulateLoop<Bf16>(rounds, source, source + 4);
 #endif
