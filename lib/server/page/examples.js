@@ -17,7 +17,7 @@ const nano = {
   texts: [
     { text: 'Question: What is 47+38?\nAnswer: ___5', tokensPerHole: '1', label: '47 + 38 = ?5' },
     { text: 'Question: Reverse di___mo___d\nAnswer: dnomaid', tokensPerHole: '1', label: 'di?mo?d' },
-    { text: 'Question: Sort z k ___ q\nAnswer: ___ m q z', tokensPerHole: '1', label: 'z k ? q' },
+    { text: 'Question: Sort z k m ___\nAnswer: k ___ q z', tokensPerHole: '1', label: 'z k m ?' },
   ],
   // The canvas length of its training: 32 new tokens, the last of them reserved.
   maxTokens: '31',

@@ -71,36 +71,45 @@ static inline void storeTile(void* destination, int64_t stride) {
                      emulatedShapes.rowBytes[t]);
 }
 
-/** add(sum, four bytes of a, four bytes of b) for all sums of the type, in the order of the rows of b. */
-template <typename Sum, int c, int a, int b, typename Add>
-static inline void emulateProduct(Add add) {
-  for (int64_t m = 0; m < emulatedShapes.rows[c]; ++m)
-    for (int64_t k = 0; k < emulatedShapes.rows[b]; ++k)
-      for (int64_t n = 0; n < emulatedShapes.rowBytes[c] / 4; ++n) {
-        Sum sum;
-        __builtin_memcpy(&sum, emulatedTiles[c].bytes[m] + 4 * n, 4);
-        add(sum, emulatedTiles[a].bytes[m] + 4 * k, emulatedTiles[b].bytes[k] + 4 * n);
-        __builtin_memcpy(emulatedTiles[c].bytes[m] + 4 * n, &sum, 4);
-      }
-}
-
-static inline float bf16At(const uint8_t* bytes) {
-  const uint32_t bits = static_cast<uint32_t>(bytes[0]) << 16 | static_cast<uint32_t>(bytes[1]) << 24;
+/** Of a bf16, whose products are exact in f32. */
+static inline float valueOf(uint16_t bits) {
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
   float value;
-  __builtin_memcpy(&value, &bits, 4);
+  __builtin_memcpy(&value, &wide, 4);
   return value;
 }
+static inline int32_t valueOf(int8_t byte) { return byte; }
+static inline int32_t valueOf(uint8_t byte) { return byte; }
+
+/** c[m][n] += Σ over i of a[m][k][i] · b[k][n][i] for all k in order: elements of A and B that share 32 bits.
+ */
+template <typename Sum, typename A, typename B, int c, int a, int b>
+static inline void emulateProduct() {
+  constexpr int64_t each = 4 / sizeof(A);
+  for (int64_t m = 0; m < emulatedShapes.rows[c]; ++m) {
+    Sum sums[tileSide];
+    A left[tileRowBytes / sizeof(A)];
+    __builtin_memcpy(sums, emulatedTiles[c].bytes[m], tileRowBytes);
+    __builtin_memcpy(left, emulatedTiles[a].bytes[m], tileRowBytes);
+    for (int64_t k = 0; k < emulatedShapes.rows[b]; ++k) {
+      B right[tileRowBytes / sizeof(B)];
+      __builtin_memcpy(right, emulatedTiles[b].bytes[k], tileRowBytes);
+      for (int64_t i = 0; i < each; ++i) {
+        const Sum factor = valueOf(left[k * each + i]);
+        for (int64_t n = 0; n < tileSide; ++n) sums[n] += factor * valueOf(right[n * each + i]);
+      }
+    }
+    __builtin_memcpy(emulatedTiles[c].bytes[m], sums, tileRowBytes);
+  }
+}
+
 template <int c, int a, int b>
 static inline void multiplyBf16Tiles() {
-  emulateProduct<float, c, a, b>([](float& sum, const uint8_t* x, const uint8_t* y) {
-    for (int i = 0; i < 4; i += 2) sum += bf16At(x + i) * bf16At(y + i);  // products are exact
-  });
+  emulateProduct<float, uint16_t, uint16_t, c, a, b>();
 }
 template <int c, int a, int b>
 static inline void multiplyByteTiles() {
-  emulateProduct<int32_t, c, a, b>([](int32_t& sum, const uint8_t* x, const uint8_t* y) {
-    for (int i = 0; i < 4; ++i) sum += static_cast<int8_t>(x[i]) * y[i];
-  });
+  emulateProduct<int32_t, int8_t, uint8_t, c, a, b>();
 }
 
 #else

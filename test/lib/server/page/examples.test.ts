@@ -46,7 +46,7 @@ const answers: Record<string, string> = {
   'Reverse lantern': 'nretnal',
   '47 + 38 = ?5': 'Question: What is 47+38?\nAnswer: 85',
   'di?mo?d': 'Question: Reverse diamond\nAnswer: dnomaid',
-  'z k ? q': 'Question: Sort z k m q\nAnswer: k m q z',
+  'z k m ?': 'Question: Sort z k m q\nAnswer: k m q z',
 };
 
 test('the server says that the model is the embedded one, and what to begin with', async () => {
