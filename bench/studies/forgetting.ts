@@ -49,8 +49,7 @@ interface Plan extends StudySizes {
 
 /**
  * So few facts that a conversion reads out nearly all that it is shown, without which a lost fact would say nothing. In
- * trials of one arm each, 1,500 steps read out a third of 4,096 facts (1e-3 : 1e-3), and 300 steps nine tenths of 1,024
- * (1e-3 : 1e-4).
+ * trials of the arm 1e-3 : 1e-3, 1,500 steps read out a third of 4,096 facts, and 500 steps nine tenths of 1,024.
  */
 const whole: Plan = {
   facts: 1024,
