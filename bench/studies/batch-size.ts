@@ -97,7 +97,7 @@ async function main(): Promise<void> {
       // Noise scales of one seed: they have a spread of their own.
       return { noise: i === 0 ? await runs.noise() : [], branches: await runs.branches() };
     });
-    noise.push(...measured.noise);
+    if (noise.length === 0) noise.push(...measured.noise);
     branches.push(...measured.branches);
     writeJson(join(folder, 'batch-size.json'), { noise, branches });
   }

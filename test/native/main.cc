@@ -104,8 +104,8 @@ bool tries(const std::string& candidate) {
 /**
  * rnd1_tests [--device cpu|cuda:N] [--part K/N] [--list] [--exact] [name…]: runs the tests whose names
  * contain one of the names, or, with --exact, are one of them. --device: only the tests of backends, on that
+ * device. --part: the Kth of every N of them. Exit code 1: a test failed; 2: wrong options; 3: no such
  * device.
- * --part: the Kth of every N of them. Exit code 1: a test failed; 2: wrong options; 3: no such device.
  *
  * rnd1_tests --instruction-sets: prints those of this processor.
  */

@@ -28,12 +28,12 @@ struct alignas(64) TileShapes {
   uint8_t rows[16] = {};
 };
 
-/** Tiles 0 to 3 and 4, 5 with `rows` rows, for sums and left operands; 6, 7 for right operands of `depth`
- * bytes. */
-static inline TileShapes shapesOf(int64_t rows, int64_t depth) {
+/** Tiles 0 to 3 for sums of `rows` × `columns`; 4, 5 for left operands of `depth` bytes a row; 6, 7 for right
+ * ones. */
+static inline TileShapes shapesOf(int64_t rows, int64_t depth, int64_t columns = tileSide) {
   TileShapes shapes;
   for (int t = 0; t < 8; ++t) {
-    shapes.rowBytes[t] = static_cast<uint16_t>(t == 4 || t == 5 ? depth : tileRowBytes);
+    shapes.rowBytes[t] = static_cast<uint16_t>(t == 4 || t == 5 ? depth : columns * 4);
     shapes.rows[t] = static_cast<uint8_t>(t < 6 ? rows : depth / 4);
   }
   return shapes;
@@ -144,3 +144,23 @@ static inline void multiplyByteTiles() {
 }
 
 #endif
+
+/** products() of whole tiles that hold the 64 bytes of `operand` in every row, `rounds` times; the first sum
+ * of tile 0. */
+template <typename Sum, typename Products>
+static inline Sum loopOverTiles(int64_t rounds, const void* operand, Products products) {
+  configureTiles(shapesOf(tileSide, tileRowBytes));
+  clearTile<0>();
+  clearTile<1>();
+  clearTile<2>();
+  clearTile<3>();
+  loadTile<4>(operand, 0);
+  loadTile<5>(operand, 0);
+  loadTile<6>(operand, 0);
+  loadTile<7>(operand, 0);
+  for (int64_t round = 0; round < rounds; ++round) products();
+  Sum sums[tileSide * tileSide];
+  storeTile<0>(sums, tileRowBytes);
+  releaseTiles();
+  return sums[0];
+}

@@ -84,10 +84,7 @@ struct FewRows {
     for (int64_t r = 0; r < tileSide; ++r) sources[r] = rowOf(x, r < count ? r : count - 1);
     for (int64_t k = 0; k < inner; k += tileStep)
       interleaveStep(sources, k, inner - k, interleaved + k / tileStep * tileBytes);
-    TileShapes shapes = shapesOf(tileSide, tileRowBytes);
-    for (int t = 0; t < 7; ++t)
-      if (t < 4 || t == 6) shapes.rowBytes[t] = static_cast<uint16_t>(count * 4);
-    configureTiles(shapes);
+    configureTiles(shapesOf(tileSide, tileRowBytes, count));
   }
 
   void multiply(const FewTile* tiles, int64_t count, int64_t inner, int64_t next) {

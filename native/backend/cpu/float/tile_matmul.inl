@@ -270,24 +270,11 @@ static void gateUpInTiles(const RowSource& x, int64_t rows, const WeightRows& ga
 static float tileProductLoop(int64_t rounds) {
   uint16_t operand[tileStep];
   for (uint16_t& value : operand) value = 0x3f00;  // 0.5
-  configureTiles(shapesOf(tileSide, tileRowBytes));
-  clearTile<0>();
-  clearTile<1>();
-  clearTile<2>();
-  clearTile<3>();
-  loadTile<4>(operand, 0);
-  loadTile<5>(operand, 0);
-  loadTile<6>(operand, 0);
-  loadTile<7>(operand, 0);
-  for (int64_t round = 0; round < rounds; ++round) {
+  return loopOverTiles<float>(rounds, operand, [] {
     multiplyBf16Tiles<0, 4, 6>();
     multiplyBf16Tiles<1, 4, 7>();
     multiplyBf16Tiles<2, 5, 6>();
     multiplyBf16Tiles<3, 5, 7>();
-  }
-  alignas(64) float sums[tileSide * tileSide];
-  storeTile<0>(sums, tileRowBytes);
-  releaseTiles();
-  return sums[0];
+  });
 }
 constexpr int64_t tileProductsPerRound = 4 * tileSide * tileSide * tileStep;

@@ -131,7 +131,7 @@ static void multiplyInTiles(const QuantizedTile& x, const PanelPair& weights, fl
         next.rows = 0;
         if (i == 1 && !two) break;
         // Rows of the tile before are not added twice.
-        const int64_t repeated = tiles.repeated(tile + i), first = tiles.start(tile + i) + repeated;
+        const int64_t repeated = tiles.repeated(tile + i), first = (tile + i) * height;
         next = {sums + (i * height + repeated) * panelPair,
                 x.scales + g * x.rows + first,
                 x.offsets + g * x.rows + first,
@@ -160,23 +160,10 @@ constexpr int64_t integerMultiplyAdds = 4 * tileSide * tileSide * tileRowBytes;
 static int32_t integerLoop(int64_t rounds, int32_t seed) {
   uint8_t operand[tileRowBytes];
   for (int i = 0; i < tileRowBytes; ++i) operand[i] = static_cast<uint8_t>(seed + i);
-  configureTiles(shapesOf(tileSide, tileRowBytes));
-  loadTile<4>(operand, 0);
-  loadTile<5>(operand, 0);
-  loadTile<6>(operand, 0);
-  loadTile<7>(operand, 0);
-  clearTile<0>();
-  clearTile<1>();
-  clearTile<2>();
-  clearTile<3>();
-  for (int64_t round = 0; round < rounds; ++round) {
+  return loopOverTiles<int32_t>(rounds, operand, [] {
     multiplyByteTiles<0, 4, 6>();
     multiplyByteTiles<1, 4, 7>();
     multiplyByteTiles<2, 5, 6>();
     multiplyByteTiles<3, 5, 7>();
-  }
-  int32_t sums[tileSide * tileSide];
-  storeTile<0>(sums, tileRowBytes);
-  releaseTiles();
-  return sums[0];
+  });
 }
