@@ -50,7 +50,7 @@ void benchNormRope(const Bench& bench, const Weight& scale, int64_t rows) {
   measured.operations = 7.0 * static_cast<double>(rows * turned);
   measured.bytes = 4.0 * static_cast<double>(rows * (2 * layout.columns() + layout.headDim + 1));
   measured.call = [&](int64_t) {
-    backend.normRope(qkv, layout, {{}, scale, scale, epsilon}, positions.data(), rotary);
+    backend.normRope(qkv, layout, {{}, scale, scale, epsilon}, positions.data(), rotary, qkv);
   };
   bench.report(measured);
 }

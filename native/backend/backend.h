@@ -63,6 +63,8 @@ class Backend : public Ops {
   virtual std::string instructionSet() const = 0;  // "avx2"; the GPU's name
   virtual int threads() const = 0;
   virtual DType dtype() const = 0;  // the compute dtype
+  /** Of the tensors that feed matmuls and attention: f32, or the 16-bit compute dtype if ops accept both. */
+  virtual DType activationDtype() const { return DType::f32; }
 
   // Memory. `allocate` returns 64-byte aligned memory or throws out_of_memory; `release` accepts null.
   virtual void* allocate(size_t bytes) = 0;

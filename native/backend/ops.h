@@ -17,6 +17,9 @@
  * `Backend::synchronize`. After `Backend::reserve` they do not allocate, and throw device errors only. Each
  * element of a result depends on its own row only (attention: its own canvas), bit for bit, whatever the
  * batch or the number of threads.
+ *
+ * Tensors are f32. Those that are rounded, and the x of a matmul or of gatherRows, may have the backend's
+ * activationDtype instead; the scratch `activated` is any memory.
  */
 namespace rnd1 {
 
@@ -152,10 +155,10 @@ class Ops {
   /**
    * In place: bias, RMSNorm of every query and key head, then rotary embedding (half-split) of the first
    * rotary.columns ≤ headDim columns of these heads; all three parts rounded. positions (rows); rotary
-   * (positions, even): cosines of the angles, then their sines.
+   * (positions, even): cosines of the angles, then their sines. out: qkv, or qkv.narrowed(activationDtype).
    */
   virtual void normRope(Tensor qkv, const HeadLayout& layout, const HeadNorms& norms,
-                        const int32_t* positions, Tensor rotary) = 0;
+                        const int32_t* positions, Tensor rotary, Tensor out) = 0;
 
   /** Writes the rows of canvases that have a cache to their positions there. Values are rounded already. */
   virtual void cacheKeys(Tensor key, Tensor value, CanvasOffsets canvases, const int32_t* positions,

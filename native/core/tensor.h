@@ -9,11 +9,12 @@
 namespace rnd1 {
 
 /**
- * A borrowed view of f32 activations, row-major, in the memory of a backend.
- * Values that feed a matmul are already rounded to the compute dtype by the op that wrote them.
+ * A borrowed view of activations, row-major, in the memory of a backend: f32, or for those that a matmul
+ * reads what Backend::activationDtype says. In f32 too they are rounded to the compute dtype by the op that
+ * wrote them.
  */
 struct Tensor {
-  float* data = nullptr;
+  float* data = nullptr;  // where the first value is, of any dtype
   int64_t rows = 0;
   int64_t columns = 0;
   int64_t stride = 0;  // elements from one row to the next
@@ -21,6 +22,8 @@ struct Tensor {
   // before) are valid. In backend memory; null: all.
   const int32_t* validRows = nullptr;
   int64_t before = 0;
+  DType dtype =
+      DType::f32;  // or 16-bit: then columns and stride are multiples of 8, and rows aligned to 16 bytes
 
   // constexpr functions, here and below, may be called by kernels.
   constexpr Tensor() = default;
@@ -28,12 +31,37 @@ struct Tensor {
   constexpr Tensor(float* data, int64_t rows, int64_t columns, int64_t stride)
       : data(data), rows(rows), columns(columns), stride(stride) {}
 
+  /** A row of f32. */
   constexpr float* row(int64_t index) const { return data + index * stride; }
+
   constexpr Tensor rowRange(int64_t first, int64_t count) const {
-    return Tensor(row(first), count, columns, stride).limitedTo(validRows, before + first);
+    Tensor part = limitedTo(validRows, before + first);
+    part.data = at(first * stride);
+    part.rows = count;
+    return part;
   }
   constexpr Tensor columnRange(int64_t first, int64_t count) const {
-    return Tensor(data + first, rows, count, stride).limitedTo(validRows, before);
+    Tensor part = *this;
+    part.data = at(first);
+    part.columns = count;
+    return part;
+  }
+  /** The same memory as values of a 16-bit dtype that fill the first half of each row, or unchanged for f32.
+   */
+  constexpr Tensor narrowed(DType type) const {
+    Tensor tensor = *this;
+    if (type != DType::f32) tensor.stride *= 2;
+    tensor.dtype = type;
+    return tensor;
+  }
+  /** 16-bit values as pairs of them, to be copied; f32 unchanged. */
+  constexpr Tensor words() const {
+    Tensor tensor = *this;
+    if (dtype == DType::f32) return tensor;
+    tensor.dtype = DType::f32;
+    tensor.columns /= 2;
+    tensor.stride /= 2;
+    return tensor;
   }
   /** The same view with a valid row count. */
   constexpr Tensor limitedTo(const int32_t* count, int64_t rowsBefore = 0) const {
@@ -48,6 +76,10 @@ struct Tensor {
     const int64_t left = *validRows - before;
     return left < 0 ? 0 : left < rows ? left : rows;
   }
+
+ private:
+  /** Of an even index if the values have 16 bits. */
+  constexpr float* at(int64_t element) const { return data + (dtype == DType::f32 ? element : element / 2); }
 };
 
 /**

@@ -51,14 +51,15 @@ Tensor Attention::attend(size_t index, Tensor normed, const PackedRows& rows, co
   const AttentionShape& shape = architecture_.layers[index].attention;
   const HeadLayout& heads = shape.heads;
   const Tensor qkv = tensorIn(qkv_, normed, heads.columns());
-  const Tensor query = qkv.columnRange(0, heads.queryColumns());
-  const Tensor key = qkv.columnRange(heads.queryColumns(), heads.keyValueColumns());
-  const Tensor value =
-      qkv.columnRange(heads.queryColumns() + heads.keyValueColumns(), heads.keyValueColumns());
-  const Tensor attended = tensorIn(attended_, normed, heads.queryColumns());
+  const Tensor attended = activationsIn(backend_, attended_, normed, heads.queryColumns());
   backend_.matmul(normed, layer.queryKeyValue, qkv);
+  const Tensor rotated = heads.headDim % 8 == 0 ? qkv.narrowed(backend_.activationDtype()) : qkv;
   backend_.normRope(qkv, heads, {layer.bias, layer.queryNorm, layer.keyNorm, architecture_.rmsNormEpsilon},
-                    rows.positions, rotary_[layer.rotary]);
+                    rows.positions, rotary_[layer.rotary], rotated);
+  const Tensor query = rotated.columnRange(0, heads.queryColumns());
+  const Tensor key = rotated.columnRange(heads.queryColumns(), heads.keyValueColumns());
+  const Tensor value =
+      rotated.columnRange(heads.queryColumns() + heads.keyValueColumns(), heads.keyValueColumns());
   const float scale = 1.0f / std::sqrt(static_cast<float>(heads.headDim));
   const LayerCaches caches{rows.caches, layer.cacheColumns};
   if (rows.caches) backend_.cacheKeys(key, value, rows.canvases, rows.positions, caches);
@@ -69,7 +70,8 @@ Tensor Attention::attend(size_t index, Tensor normed, const PackedRows& rows, co
 
 Tensor Attention::select(Tensor attended, const RowSelection& rows) {
   // Queries, keys and values have been used.
-  const Tensor selected = Tensor(qkv_.data(), rows.count, attended.columns).limitedTo(rows.validRows);
+  Tensor selected = Tensor(qkv_.data(), rows.count, attended.columns).limitedTo(rows.validRows);
+  selected.dtype = attended.dtype;
   backend_.gatherRows(attended, rows.rows, selected);
   return selected;
 }

@@ -42,4 +42,12 @@ inline Tensor tensorIn(const Buffer<float>& buffer, const Tensor& like, int64_t 
   return Tensor(buffer.data(), like.rows, columns).limitedTo(like.validRows);
 }
 
+/** The same for activations that a matmul reads, which the ops round: 16-bit if the backend wants them so. */
+inline Tensor activationsIn(const Backend& backend, const Buffer<float>& buffer, const Tensor& like,
+                            int64_t columns) {
+  Tensor tensor = tensorIn(buffer, like, columns);
+  if (columns % 8 == 0) tensor.dtype = backend.activationDtype();
+  return tensor;
+}
+
 }  // namespace rnd1

@@ -1,6 +1,7 @@
 #include "model/graph.h"
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <numeric>
@@ -10,6 +11,15 @@ namespace {
 
 // Rows of logits that a forward pass computes per download.
 constexpr int64_t logitsPiece = 64;
+
+/** `values` begins with `count` values of a 16-bit dtype. */
+void widenInPlace(float* values, int64_t count, DType dtype) {
+  for (int64_t i = count - 1; i >= 0; --i) {
+    uint16_t half;
+    std::memcpy(&half, reinterpret_cast<const std::byte*>(values) + i * int64_t{sizeof(half)}, sizeof(half));
+    values[i] = dtype == DType::bf16 ? bf16ToFloat(half) : f16ToFloat(half);
+  }
+}
 
 }  // namespace
 
@@ -40,22 +50,34 @@ struct Model::Capture {
 
   /** Copies source (rows, columns) to destination (stage, R, columns) of every canvas that requests it. */
   template <typename T>
-  void rows(const T* source, int64_t columns, int64_t stage, std::span<T> ForwardCanvas::*destination) const {
+  void rows(const T* source, int64_t columns, int64_t stage, std::span<T> ForwardCanvas::*destination,
+            DType dtype = DType::f32) const {
+    const size_t bytes = static_cast<size_t>(columns) * (dtype == DType::f32 ? sizeof(T) : sizeof(uint16_t));
     backend.synchronize();
     for (size_t i = 0; i < canvases.size(); ++i) {
       const ForwardCanvas& canvas = canvases[i];
       if ((canvas.*destination).empty()) continue;
       T* out = (canvas.*destination).data() + stage * static_cast<int64_t>(canvas.rows.size()) * columns;
       for (const int32_t position : canvas.rows) {
-        backend.download(out, source + (offsets[i] + canvas.cached.row(position)) * columns,
-                         static_cast<size_t>(columns) * sizeof(T));
+        const int64_t row = offsets[i] + canvas.cached.row(position);
+        backend.download(out, reinterpret_cast<const std::byte*>(source) + row * static_cast<int64_t>(bytes),
+                         bytes);
         out += columns;
       }
     }
   }
 
-  void hidden(const float* source, int64_t stage) const {
-    rows(source, architecture.hidden, stage, &ForwardCanvas::hidden);
+  void hidden(const Tensor& states, int64_t stage) const {
+    rows(states.data, states.columns, stage, &ForwardCanvas::hidden, states.dtype);
+    if (states.dtype == DType::f32) return;
+    backend.synchronize();
+    for (const ForwardCanvas& canvas : canvases) {
+      if (canvas.hidden.empty()) continue;
+      const auto count = static_cast<int64_t>(canvas.rows.size());
+      for (int64_t row = 0; row < count; ++row)
+        widenInPlace(canvas.hidden.data() + (stage * count + row) * states.columns, states.columns,
+                     states.dtype);
+    }
   }
 
   /** `layer`: among those with experts. */
@@ -145,32 +167,30 @@ Tensor Model::runLayers(const Rows& rows, const AbortFlag& abort, const Capture*
     return Tensor(buffer.data(), rows.count, architecture_.hidden).limitedTo(rows.validRows);
   };
   Tensor residual = tensor(residual_);
-  Tensor normed = tensor(normed_);
+  Tensor normed = activationsIn(backend, normed_, residual, architecture_.hidden);
   Tensor delta = tensor(delta_);
   const float epsilon = architecture_.rmsNormEpsilon;
   const size_t layers = architecture_.layers.size();
   int64_t withExperts = 0;
 
   blocks_.head.embed(batch_.tokens.device, residual);
-  if (capture) capture->hidden(residual.data, 0);
+  if (capture) capture->hidden(residual, 0);
   for (size_t index = 0; index < layers; ++index) {
     abort.throwIfAborted();
     // Adds the previous layer's delta, so that its hidden state can be captured.
     backend.addRmsNorm(residual, index > 0 ? &delta : nullptr, blocks_.attention.norm(index), epsilon,
                        normed);
-    if (capture && index > 0) capture->hidden(residual.data, static_cast<int64_t>(index));
+    if (capture && index > 0) capture->hidden(residual, static_cast<int64_t>(index));
     Tensor attended = blocks_.attention.attend(index, normed, rows.packed, rows.mask);
     if (rows.wanted.rows && index + 1 == layers) {
       // The other rows are no longer needed.
-      const auto wanted = [&](const Buffer<float>& buffer) {
-        return Tensor(buffer.data(), rows.wanted.count, architecture_.hidden)
-            .limitedTo(rows.wanted.validRows);
-      };
+      const Tensor wanted =
+          Tensor(gathered_.data(), rows.wanted.count, architecture_.hidden).limitedTo(rows.wanted.validRows);
       attended = blocks_.attention.select(attended, rows.wanted);
-      backend.gatherRows(residual, rows.wanted.rows, wanted(gathered_));
-      residual = wanted(gathered_);
-      normed = wanted(normed_);
-      delta = wanted(delta_);
+      backend.gatherRows(residual, rows.wanted.rows, wanted);
+      residual = wanted;
+      normed = activationsIn(backend, normed_, wanted, architecture_.hidden);
+      delta = tensorIn(delta_, wanted, architecture_.hidden);
     }
     blocks_.attention.project(index, attended, delta);
     backend.addRmsNorm(residual, &delta, blocks_.mlpNorms[index], epsilon, normed);
@@ -186,8 +206,8 @@ Tensor Model::runLayers(const Rows& rows, const AbortFlag& abort, const Capture*
   }
   backend.addRmsNorm(residual, &delta, blocks_.head.norm(), epsilon, normed);
   if (capture) {
-    capture->hidden(residual.data, static_cast<int64_t>(layers));
-    capture->hidden(normed.data, static_cast<int64_t>(layers) + 1);
+    capture->hidden(residual, static_cast<int64_t>(layers));
+    capture->hidden(normed, static_cast<int64_t>(layers) + 1);
   }
   return normed;
 }
@@ -241,7 +261,8 @@ void Model::fetchLogits(Tensor normed, std::span<const ForwardCanvas> canvases, 
     for (size_t first = 0; first < gather_.size(); first += piece) {
       const size_t count = std::min(piece, gather_.size() - first);
       backend_->upload(batch_.gather.device, gather_.data() + first, count * sizeof(int32_t));
-      const Tensor gathered(gathered_.data(), static_cast<int64_t>(count), architecture_.hidden);
+      Tensor gathered(gathered_.data(), static_cast<int64_t>(count), architecture_.hidden);
+      gathered.dtype = normed.dtype;
       backend_->gatherRows(normed, batch_.gather.device, gathered);
       const Tensor logits = blocks_.head.logits(gathered);
       const auto vocabulary = static_cast<size_t>(architecture_.vocabulary);

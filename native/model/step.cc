@@ -101,7 +101,10 @@ void Model::scoreAndUnmask(Tensor normed, const BatchShape& shape) {
     const int64_t rows =
         backend_->bucket(batch_.counts.host[which], guided ? shape.guidedRows() : shape.rows);
     const auto rowsOf = [&](float* data) {
-      return Tensor(data, rows, normed.columns).limitedTo(batch_.counts.device + which);
+      Tensor part = normed.limitedTo(batch_.counts.device + which);
+      part.data = data;
+      part.rows = rows;
+      return part;
     };
     if (region == ScoreRegion::greedyUnfiltered) {
       blocks_.head.score(rowsOf(normed.data), scored, plans, true, scores);

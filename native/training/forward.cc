@@ -17,7 +17,7 @@ void Network::projectQueries(size_t index, const Tensor* delta) {
   if (shape.bias) ops_.addVector(reinterpret_cast<const float*>(weights.bias.value.data), a.qkv);
   if (shape.headNorms) ops_.copy(a.qkv.columnRange(0, a.before.columns), a.before);
   backend_.normRope(a.qkv, shape.heads, {{}, weights.queryNorm.value, weights.keyNorm.value, epsilon},
-                    positions_.data(), rotary_[rotaryOf_[index]]);
+                    positions_.data(), rotary_[rotaryOf_[index]], a.qkv);
 }
 
 void Network::attend(size_t index) {

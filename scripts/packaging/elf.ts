@@ -105,6 +105,13 @@ function readHardening(file: Buffer, entries: readonly [tag: number, value: bigi
   };
 }
 
+/** The sections of an ELF file of 64 bit, with their names. */
+export function sectionsOf(file: Buffer): { readonly name: string; readonly bytes: Buffer }[] {
+  const sections = readSections(file);
+  const names = sections[file.readUInt16LE(62)]?.bytes ?? Buffer.alloc(0);
+  return sections.map(({ name, bytes }) => ({ name: text(names, name), bytes }));
+}
+
 function readSections(file: Buffer): Section[] {
   const start = Number(file.readBigUInt64LE(40));
   const size = file.readUInt16LE(58);

@@ -79,7 +79,7 @@ class CpuBackend final : public Backend {
                   Tensor out) override;
   void matmul(Tensor x, std::span<const Weight> weights, Tensor out) override;
   void normRope(Tensor qkv, const HeadLayout& layout, const HeadNorms& norms, const int32_t* positions,
-                Tensor rotary) override;
+                Tensor rotary, Tensor out) override;
   void cacheKeys(Tensor key, Tensor value, CanvasOffsets canvases, const int32_t* positions,
                  const LayerCaches& caches) override;
   void attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout, const AttentionRows& rows,

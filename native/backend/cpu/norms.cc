@@ -27,7 +27,7 @@ void CpuBackend::addRmsNorm(Tensor residual, const Tensor* delta, const Weight& 
 }
 
 void CpuBackend::normRope(Tensor qkv, const HeadLayout& layout, const HeadNorms& norms,
-                          const int32_t* positions, Tensor rotary) {
+                          const int32_t* positions, Tensor rotary, Tensor) {
   const auto widened = [&](const Weight& weight, Buffer<float>& buffer) {
     return weight.data ? widenedVector(weight, buffer) : nullptr;
   };

@@ -34,34 +34,37 @@ __device__ __forceinline__ void loadRows(const std::byte* source, int64_t from, 
   }
 }
 
-/** Keys or values of one canvas and head. */
+/** Queries, keys or values of one canvas and head. */
 struct HeadRows {
   const std::byte* data;
   int64_t stride;  // elements
-  bool cached;     // in the compute dtype, otherwise f32
+  bool narrow;     // in the compute dtype, otherwise f32
 
-  template <DType computeDtype>
+  /** `rows` rows from `first` on, as a tile whose rows are `to` floats apart. */
+  template <int tile, DType computeDtype>
   __device__ __forceinline__ void load(int32_t first, int32_t rows, int64_t headDim, int64_t to,
                                        float* destination) const {
-    if (cached) {
-      loadRows<computeDtype>(data + first * stride * bytesOf<computeDtype>, stride, rows, headDim, keyTile,
-                             to, destination);
+    if (narrow) {
+      loadRows<computeDtype>(data + first * stride * bytesOf<computeDtype>, stride, rows, headDim, tile, to,
+                             destination);
     } else {
-      loadRows<DType::f32>(data + first * stride * bytesOf<DType::f32>, stride, rows, headDim, keyTile, to,
+      loadRows<DType::f32>(data + first * stride * bytesOf<DType::f32>, stride, rows, headDim, tile, to,
                            destination);
     }
   }
 };
 
+__device__ __forceinline__ HeadRows headRows(const Tensor& tensor, int64_t row, int64_t column) {
+  const bool narrow = tensor.dtype != DType::f32;
+  return {bytesOfRow(tensor, row) + column * (narrow ? 2 : 4), tensor.stride, narrow};
+}
+
 /** `part`: 0 for keys, 1 for values. */
 template <DType computeDtype>
-__device__ __forceinline__ HeadRows headRows(const AttentionArguments& given, const Tensor& rows,
-                                             const CanvasCache& cache, int64_t part, int32_t canvas,
-                                             int64_t column) {
-  if (!cache.data) {
-    const float* const first = rows.row(given.rows.keys.offsets[canvas]) + column;
-    return {reinterpret_cast<const std::byte*>(first), rows.stride, false};
-  }
+__device__ __forceinline__ HeadRows keyRowsOf(const AttentionArguments& given, const Tensor& rows,
+                                              const CanvasCache& cache, int64_t part, int32_t canvas,
+                                              int64_t column) {
+  if (!cache.data) return headRows(rows, given.rows.keys.offsets[canvas], column);
   const int64_t columns = rows.columns;
   return {given.rows.caches.keys(cache, bytesOf<computeDtype>) +
               (part * cache.positions * columns + column) * bytesOf<computeDtype>,
@@ -83,15 +86,15 @@ __global__ void __launch_bounds__(attentionThreads) attentionKernel(AttentionArg
   const int64_t head = blockIdx.y;
   const int64_t keyColumn = head / (given.layout.heads / given.layout.keyValueHeads) * headDim;
   const CanvasCache cache = cacheOf(given.rows.caches, mine.group);
-  const HeadRows keyRows = headRows<computeDtype>(given, given.key, cache, 0, mine.group, keyColumn);
-  const HeadRows valueRows = headRows<computeDtype>(given, given.value, cache, 1, mine.group, keyColumn);
+  const HeadRows keyRows = keyRowsOf<computeDtype>(given, given.key, cache, 0, mine.group, keyColumn);
+  const HeadRows valueRows = keyRowsOf<computeDtype>(given, given.value, cache, 1, mine.group, keyColumn);
   const VisibleKeys visibleKeys(given, mine, cache);
   const int32_t keys = visibleKeys.all();
   const int query = static_cast<int>(threadIdx.x) / threadsPerQuery;
   const int part = static_cast<int>(threadIdx.x) % threadsPerQuery;
 
-  loadRows<DType::f32>(reinterpret_cast<const std::byte*>(given.query.row(mine.firstRow) + head * headDim),
-                       given.query.stride, mine.rows, headDim, queryTile, headDim, queries);
+  headRows(given.query, mine.firstRow, head * headDim)
+      .template load<queryTile, computeDtype>(0, mine.rows, headDim, headDim, queries);
   for (int64_t d = part; d < headDim; d += threadsPerQuery) sums[query * headDim + d] = 0;
   float maximum = -INFINITY, total = 0;
   const int32_t visible = visibleKeys.of(query);
@@ -104,7 +107,7 @@ __global__ void __launch_bounds__(attentionThreads) attentionKernel(AttentionArg
   for (int32_t first = 0; first < keys; first += keyTile) {
     const int32_t count = keys - first < keyTile ? keys - first : keyTile;
     __syncthreads();  // the previous tile's values have been read
-    keyRows.template load<computeDtype>(first, count, headDim, stride, tile);
+    keyRows.template load<keyTile, computeDtype>(first, count, headDim, stride, tile);
     __syncthreads();
     float scores[keyTile / threadsPerQuery];
     float newMaximum = maximum;
@@ -128,7 +131,7 @@ __global__ void __launch_bounds__(attentionThreads) attentionKernel(AttentionArg
     total = total * correction + sum;
     maximum = newMaximum;
     __syncthreads();  // the keys have been read
-    valueRows.template load<computeDtype>(first, count, headDim, stride, tile);
+    valueRows.template load<keyTile, computeDtype>(first, count, headDim, stride, tile);
     __syncthreads();
     for (int64_t d = part; d < headDim; d += threadsPerQuery) {
       float value = sums[query * headDim + d] * correction;
@@ -138,9 +141,9 @@ __global__ void __launch_bounds__(attentionThreads) attentionKernel(AttentionArg
     }
   }
   if (query >= mine.rows) return;
-  float* out = given.out.row(mine.firstRow + query) + head * headDim;
   for (int64_t d = part; d < headDim; d += threadsPerQuery)
-    out[d] = rounded<computeDtype>(sums[query * headDim + d] / total);
+    setRounded<computeDtype>(given.out, mine.firstRow + query, head * headDim + d,
+                             sums[query * headDim + d] / total);
   if (given.logSumExp && part == 0)
     given.logSumExp[(mine.firstRow + query) * given.layout.heads + head] = maximum + logf(total);
 }

@@ -28,11 +28,7 @@ constexpr bool attentionSuitsMma(DType computeDtype, int64_t headDim) {
   return computeDtype != DType::f32 && (headDim == 64 || headDim == 128);
 }
 
-/** 16-bit values of scratch that attentionMma needs. */
-int64_t attentionScratch(const AttentionArguments& given);
-
-/** scratch: queries, keys and values in 16 bits. */
-void attentionMma(cudaStream_t stream, DType computeDtype, const AttentionArguments& given,
-                  uint16_t* scratch);
+/** Queries, keys and values have 16 bits. */
+void attentionMma(cudaStream_t stream, DType computeDtype, const AttentionArguments& given);
 
 }  // namespace rnd1::cuda

@@ -19,24 +19,32 @@ constexpr int queryTile = 64;
 constexpr int keyTile = 64;
 constexpr int attentionThreads = 128;
 
-/** Queries, keys and values in 16 bits. */
-struct NarrowHeads {
-  Narrow query, key, value;
-};
-
-/** Starts copying 64 rows of one head into shared memory; zeros after `rows`. */
+/** This thread's share of copies of 64 rows of one head: 16 bytes of every `stride`-th row. */
 template <int headDim>
-__device__ __forceinline__ void copyHead(const Narrow& source, int64_t firstRow, int32_t rows, int64_t column,
-                                         uint16_t* tile) {
-  constexpr int chunks = headDim / 8;
-  for (int i = static_cast<int>(threadIdx.x); i < keyTile * chunks; i += attentionThreads) {
-    const int row = i / chunks, chunk = i % chunks;
-    const bool there = row < rows;
-    copyAsync16(tile + swizzled<headDim>(row, chunk),
-                source.data + (there ? (firstRow + row) * source.stride + column + chunk * 8 : 0),
-                there ? 16 : 0);
+struct HeadCopies {
+  static constexpr int chunks = headDim / 8, stride = attentionThreads / chunks;
+  static_assert(stride % 8 == 0, "a thread's rows have the same place in the pattern of swizzled()");
+
+  const std::byte* data;  // this thread's part of the first row
+  int64_t strideBytes;
+
+  __device__ __forceinline__ HeadCopies(const uint16_t* head, int64_t rowStride)
+      : data(reinterpret_cast<const std::byte*>(head + row() * rowStride + chunk() * 8)),
+        strideBytes(rowStride * 2) {}
+
+  /** Starts copying the rows from `first` on into shared memory; zeros after `count`. */
+  __device__ __forceinline__ void copy(int32_t first, int32_t count, uint16_t* tile) const {
+    const std::byte* source = data + first * strideBytes;
+    for (int pass = 0; pass < keyTile / stride; ++pass) {
+      copyAsync16(tile + swizzled<headDim>(row(), chunk()) + pass * stride * headDim, source,
+                  row() + pass * stride < count ? 16 : 0);
+      source += stride * strideBytes;
+    }
   }
-}
+
+  __device__ __forceinline__ static int row() { return static_cast<int>(threadIdx.x) / chunks; }
+  __device__ __forceinline__ static int chunk() { return static_cast<int>(threadIdx.x) % chunks; }
+};
 
 /** Reduces over the four lanes that share a row of a FragmentC. */
 template <typename Combine>
@@ -46,8 +54,7 @@ __device__ __forceinline__ float amongRow(float value, Combine combine) {
 }
 
 template <int headDim, DType type>
-__global__ void __launch_bounds__(attentionThreads)
-    attentionMmaKernel(AttentionArguments given, NarrowHeads heads) {
+__global__ void __launch_bounds__(attentionThreads) attentionMmaKernel(AttentionArguments given) {
   constexpr int headSteps = headDim / 16, headTiles = headDim / 8, keyTiles = keyTile / 8;
   // Two tiles of keys, two of values; queries start in the second tile of keys.
   auto* memory = reinterpret_cast<uint16_t*>(sharedMemory());
@@ -63,26 +70,28 @@ __global__ void __launch_bounds__(attentionThreads)
   const CanvasCache cache = cacheOf(given.rows.caches, mine.group);
   const VisibleKeys visibleKeys(given, mine, cache);
   const int32_t keyCount = visibleKeys.all();
-  Narrow keyRows = heads.key, valueRows = heads.value;
-  int32_t firstKey = 0;
-  if (cache.data) {
-    keyRows.data = reinterpret_cast<uint16_t*>(given.rows.caches.keys(cache, sizeof(uint16_t)));
-    valueRows.data = keyRows.data + cache.positions * keyRows.stride;
-  } else {
-    firstKey = given.rows.keys.offsets[mine.group];
-  }
+  const auto keysFrom = [&](const Tensor& tensor, int64_t part) {
+    const int64_t columns = tensor.columns;
+    if (!cache.data)
+      return HeadCopies<headDim>(halves(tensor, given.rows.keys.offsets[mine.group]) + keyColumn,
+                                 tensor.stride);
+    const auto* keys = reinterpret_cast<const uint16_t*>(given.rows.caches.keys(cache, sizeof(uint16_t)));
+    return HeadCopies<headDim>(keys + part * cache.positions * columns + keyColumn, columns);
+  };
+  const HeadCopies<headDim> keyCopies = keysFrom(given.key, 0), valueCopies = keysFrom(given.value, 1);
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
 
   const auto fetch = [&](int32_t tile) {
     const int32_t first = tile * keyTile;
     if (first < keyCount) {
       const int32_t count = keyCount - first < keyTile ? keyCount - first : keyTile;
-      copyHead<headDim>(keyRows, firstKey + first, count, keyColumn, keysOf(tile));
-      copyHead<headDim>(valueRows, firstKey + first, count, keyColumn, valuesOf(tile));
+      keyCopies.copy(first, count, keysOf(tile));
+      valueCopies.copy(first, count, valuesOf(tile));
     }
     commitCopies();
   };
-  copyHead<headDim>(heads.query, mine.firstRow, mine.rows, head * headDim, keysOf(1));
+  HeadCopies<headDim>(halves(given.query, mine.firstRow) + head * headDim, given.query.stride)
+      .copy(0, mine.rows, keysOf(1));
   commitCopies();
   fetch(0);
   waitCopies<1>();
@@ -160,46 +169,39 @@ __global__ void __launch_bounds__(attentionThreads)
   for (int r = 0; r < 2; ++r) {
     const int query = row + r * 8;
     if (query >= mine.rows) continue;
-    float* out = given.out.row(mine.firstRow + query) + head * headDim;
-    for (int n = 0; n < headTiles; ++n)
-      for (int i = 0; i < 2; ++i)
-        out[n * 8 + lane % 4 * 2 + i] = rounded<type>(sums[n].values[r * 2 + i] / total[r]);
+    const int64_t column = head * headDim + lane % 4 * 2;
+    for (int n = 0; n < headTiles; ++n) {
+      const float low = sums[n].values[r * 2] / total[r], high = sums[n].values[r * 2 + 1] / total[r];
+      if (given.out.dtype == DType::f32) {
+        float* out = given.out.row(mine.firstRow + query) + column + n * 8;
+        out[0] = rounded<type>(low);
+        out[1] = rounded<type>(high);
+      } else {
+        *reinterpret_cast<uint32_t*>(halves(given.out, mine.firstRow + query) + column + n * 8) =
+            pack<type>(low, high);
+      }
+    }
     if (given.logSumExp && lane % 4 == 0)
       given.logSumExp[(mine.firstRow + query) * given.layout.heads + head] = maximum[r] + logf(total[r]);
   }
 }
 
 template <int headDim, DType type>
-void launchHead(cudaStream_t stream, const AttentionArguments& given, const NarrowHeads& heads) {
+void launchHead(cudaStream_t stream, const AttentionArguments& given) {
   const Grid grid{dim3(static_cast<unsigned>(maxTiles(given.query.rows, given.rows.queries.count, queryTile)),
                        static_cast<unsigned>(given.layout.heads)),
                   attentionThreads, 4 * keyTile * headDim * sizeof(uint16_t)};
-  launch(stream, "attention", grid, attentionMmaKernel<headDim, type>, given, heads);
+  launch(stream, "attention", grid, attentionMmaKernel<headDim, type>, given);
 }
 
 }  // namespace
 
-int64_t attentionScratch(const AttentionArguments& given) {
-  return given.query.rows * given.layout.queryColumns() + 2 * given.key.rows * given.layout.keyValueColumns();
-}
-
-void attentionMma(cudaStream_t stream, DType computeDtype, const AttentionArguments& given,
-                  uint16_t* scratch) {
-  const int64_t queryColumns = given.layout.queryColumns(), keyColumns = given.layout.keyValueColumns();
-  NarrowHeads heads;
-  heads.query = {scratch, queryColumns};
-  heads.key = {scratch + given.query.rows * queryColumns, keyColumns};
-  heads.value = {heads.key.data + given.key.rows * keyColumns, keyColumns};
-  narrow(stream, computeDtype, given.query, heads.query);
-  narrow(stream, computeDtype, given.key, heads.key);
-  narrow(stream, computeDtype, given.value, heads.value);
+void attentionMma(cudaStream_t stream, DType computeDtype, const AttentionArguments& given) {
   const bool wide = given.layout.headDim == 128;
   if (computeDtype == DType::bf16) {
-    wide ? launchHead<128, DType::bf16>(stream, given, heads)
-         : launchHead<64, DType::bf16>(stream, given, heads);
+    wide ? launchHead<128, DType::bf16>(stream, given) : launchHead<64, DType::bf16>(stream, given);
   } else {
-    wide ? launchHead<128, DType::f16>(stream, given, heads)
-         : launchHead<64, DType::f16>(stream, given, heads);
+    wide ? launchHead<128, DType::f16>(stream, given) : launchHead<64, DType::f16>(stream, given);
   }
 }
 

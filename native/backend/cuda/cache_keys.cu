@@ -33,8 +33,9 @@ __global__ void __launch_bounds__(cacheThreads)
   std::byte* const keys = caches.keys(cache, bytesOf<computeDtype>);
   const int64_t first = positions[row] * key.columns, values = cache.positions * key.columns;
   for (int64_t column = threadIdx.x; column < key.columns; column += cacheThreads) {
-    setElement<computeDtype>(keys, first + column, key.row(row)[column]);
-    setElement<computeDtype>(keys, values + first + column, value.row(row)[column]);
+    setElement<computeDtype>(keys, first + column, element(key.dtype, bytesOfRow(key, row), column));
+    setElement<computeDtype>(keys, values + first + column,
+                             element(value.dtype, bytesOfRow(value, row), column));
   }
 }
 

@@ -172,15 +172,19 @@ bool CudaBackend::setBorder(std::string_view name, int64_t value) {
   return true;
 }
 
-uint16_t* CudaBackend::narrowRows(Tensor x) {
-  const bool used = dtype_ != DType::f32 && x.rows >= borders_.manyRows;
-  return used ? grown(narrowRows_, x.rows * narrowStride(x.columns)) : nullptr;
+Tensor CudaBackend::operand(Tensor x, bool mma, Scratch<uint16_t>& scratch) {
+  if (!mma || x.dtype != DType::f32) return x;
+  return cuda::narrow(stream(), dtype_, x, grown(scratch, x.rows * narrowStride(x.columns)));
 }
 
-ExpertScratch CudaBackend::expertScratch(Tensor x, Tensor activated, int64_t experts) {
-  if (dtype_ == DType::f32 || !borders_.manySlots(activated.rows, experts)) return {};
-  return {grown(narrowRows_, x.rows * narrowStride(x.columns)),
-          grown(narrowActivated_, activated.rows * narrowStride(activated.columns))};
+Tensor CudaBackend::activatedIn(Tensor memory, bool mma) {
+  if (!mma) return memory;
+  Tensor activated = memory;
+  activated.dtype = dtype_;
+  activated.stride = narrowStride(memory.columns);
+  if (activated.stride > memory.columns)
+    activated.data = reinterpret_cast<float*>(grown(narrowActivated_, memory.rows * activated.stride));
+  return activated;
 }
 
 void CudaBackend::embed(const int32_t* tokens, const Weight& table, Tensor out) {
@@ -194,13 +198,13 @@ void CudaBackend::addRmsNorm(Tensor residual, const Tensor* delta, const Weight&
 
 void CudaBackend::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
   if (trace_.running()) trace_.context = std::to_string(out.columns) + " x " + std::to_string(x.columns);
-  cuda::matmul(stream(), dtype_, borders_, x, weights, out, narrowRows(x));
+  cuda::matmul(stream(), dtype_, borders_, operand(x, suitMma(dtype_, weights), narrowX_), weights, out);
   trace_.context.clear();
 }
 
 void CudaBackend::normRope(Tensor qkv, const HeadLayout& layout, const HeadNorms& norms,
-                           const int32_t* positions, Tensor rotary) {
-  cuda::normRope(stream(), dtype_, qkv, layout, norms, positions, rotary);
+                           const int32_t* positions, Tensor rotary, Tensor out) {
+  cuda::normRope(stream(), dtype_, qkv, layout, norms, positions, rotary, out);
 }
 
 void CudaBackend::cacheKeys(Tensor key, Tensor value, CanvasOffsets canvases, const int32_t* positions,
@@ -211,9 +215,18 @@ void CudaBackend::cacheKeys(Tensor key, Tensor value, CanvasOffsets canvases, co
 void CudaBackend::attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout,
                             const AttentionRows& rows, AttentionMask mask, float scale, Tensor out,
                             float* logSumExp) {
-  const AttentionArguments given{query, key, value, out, layout, rows, mask, scale, logSumExp};
-  if (attentionSuitsMma(dtype_, layout.headDim)) {
-    attentionMma(stream(), dtype_, given, grown(narrowHeads_, attentionScratch(given)));
+  const bool mma = attentionSuitsMma(dtype_, layout.headDim);
+  const AttentionArguments given{operand(query, mma, narrowQuery_),
+                                 operand(key, mma, narrowKey_),
+                                 operand(value, mma, narrowValue_),
+                                 out,
+                                 layout,
+                                 rows,
+                                 mask,
+                                 scale,
+                                 logSumExp};
+  if (mma) {
+    attentionMma(stream(), dtype_, given);
   } else {
     attentionAnyHead(stream(), dtype_, given);
   }
@@ -257,18 +270,17 @@ void CudaBackend::experts(Tensor x, std::span<const ExpertWeights> weights, cons
                                                 " × " + std::to_string(products.columns) +
                                                 " values exceeds the reserved " +
                                                 std::to_string(products_.capacity()));
-  const ExpertScratch scratch = expertScratch(x, activated, table.count);
-  gateUp(stream(), dtype_, borders_, x, table, dispatch, activated, scratch);
-  down(stream(), dtype_, borders_, activated, table, dispatch, products, scratch);
+  const Tensor inner = activatedIn(activated, table.downMma);
+  gateUp(stream(), dtype_, borders_, operand(x, table.gateUpMma, narrowX_), table, dispatch, inner);
+  down(stream(), dtype_, borders_, inner, table, dispatch, products);
   combine(stream(), products, dispatch, out);
 }
 
 void CudaBackend::mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) {
   const ExpertTable table = tableOf({&weights, 1});
-  const ExpertScratch scratch = expertScratch(x, activated, 1);
-  gateUp(stream(), dtype_, borders_, x, table, Dispatch(), activated, scratch);
-  down(stream(), dtype_, borders_, activated.limitedTo(x.validRows, x.before), table, Dispatch(), out,
-       scratch);
+  const Tensor inner = activatedIn(activated, table.downMma).limitedTo(x.validRows, x.before);
+  gateUp(stream(), dtype_, borders_, operand(x, table.gateUpMma, narrowX_), table, Dispatch(), inner);
+  down(stream(), dtype_, borders_, inner, table, Dispatch(), out);
 }
 
 void CudaBackend::add(Tensor x, Tensor out) { cuda::add(stream(), x, out); }
@@ -285,7 +297,8 @@ void CudaBackend::score(Tensor x, const Weight& lmHead, std::span<const ScoreRow
   for (int64_t first = 0; first < x.rows; first += chunk) {
     const Tensor part = x.rowRange(first, std::min(chunk, x.rows - first));
     if (greedyUnfiltered) {
-      scoreGreedy(stream(), dtype_, part, lmHead, rows.data() + first, plans.data(), partials_.data(),
+      const Tensor states = operand(part, suitsMma(dtype_, lmHead), narrowX_);
+      scoreGreedy(stream(), dtype_, states, lmHead, rows.data() + first, plans.data(), partials_.data(),
                   scores.data() + first);
       continue;
     }

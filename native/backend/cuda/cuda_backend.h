@@ -39,6 +39,7 @@ class CudaBackend final : public Backend {
   std::string instructionSet() const override { return name_; }
   int threads() const override { return 1; }
   DType dtype() const override { return dtype_; }
+  DType activationDtype() const override { return dtype_; }
 
   void* allocate(size_t bytes) override;
   void release(void* memory) noexcept override;
@@ -68,7 +69,7 @@ class CudaBackend final : public Backend {
                   Tensor out) override;
   void matmul(Tensor x, std::span<const Weight> weights, Tensor out) override;
   void normRope(Tensor qkv, const HeadLayout& layout, const HeadNorms& norms, const int32_t* positions,
-                Tensor rotary) override;
+                Tensor rotary, Tensor out) override;
   void cacheKeys(Tensor key, Tensor value, CanvasOffsets canvases, const int32_t* positions,
                  const LayerCaches& caches) override;
   void attention(Tensor query, Tensor key, Tensor value, const HeadLayout& layout, const AttentionRows& rows,
@@ -104,8 +105,10 @@ class CudaBackend final : public Backend {
   /** Returns scratch of at least `count` values; growing it discards the recordings. */
   template <typename T>
   T* grown(Scratch<T>& scratch, int64_t count);
-  uint16_t* narrowRows(Tensor x);
-  ExpertScratch expertScratch(Tensor x, Tensor activated, int64_t experts);
+  /** The tensor in 16 bits if matmuls with it use tensor cores, otherwise unchanged. */
+  Tensor operand(Tensor x, bool mma, Scratch<uint16_t>& scratch);
+  /** The memory for what gate and up give to down. */
+  Tensor activatedIn(Tensor memory, bool mma);
 
   const DType dtype_;
   const int ordinal_;
@@ -115,9 +118,10 @@ class CudaBackend final : public Backend {
   std::unordered_map<const std::byte*, CachedTable> tables_;  // keyed by the first expert's gate data
   Scratch<float> products_;  // (slots, hidden): each slot's output before the sum
   Scratch<float> logitsChunk_;
-  Scratch<GreedyPartial> partials_;                               // (rows, parts of the vocabulary)
-  Scratch<uint64_t> keys_;                                        // sort keys of unmasking
-  Scratch<uint16_t> narrowRows_, narrowActivated_, narrowHeads_;  // activations in 16 bits
+  Scratch<GreedyPartial> partials_;  // (rows, parts of the vocabulary)
+  Scratch<uint64_t> keys_;           // sort keys of unmasking
+  // Activations in 16 bits, where ops get them in f32.
+  Scratch<uint16_t> narrowX_, narrowActivated_, narrowQuery_, narrowKey_, narrowValue_;
   Recordings recordings_;
   LaunchTrace trace_;
   Borders borders_;

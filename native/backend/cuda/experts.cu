@@ -57,16 +57,22 @@ struct ExpertTiles {
   }
 };
 
-/** The row of x for a row of the tile; null after the last. */
-__device__ __forceinline__ const float* sourceRow(const ExpertArguments& given, const GroupTile& tile,
-                                                  int32_t row) {
-  return row < tile.rows ? given.x.row(slotOf(given, tile.firstRow + row) / given.divisor) : nullptr;
+/** The row of x for a row of the tile; after the last, that of the last. */
+__device__ __forceinline__ int64_t sourceRow(const ExpertArguments& given, const GroupTile& tile,
+                                             int32_t row) {
+  const int32_t last = tile.rows - 1;
+  return slotOf(given, tile.firstRow + (row < last ? row : last)) / given.divisor;
 }
 
 /** Gate and up: SwiGLU, rounded. Down: the sum unchanged. */
 template <int products, DType computeDtype>
-__device__ __forceinline__ float resultOf(float first, float second) {
-  return products == 2 ? rounded<computeDtype>(silu(first) * second) : first;
+__device__ __forceinline__ void setResult(const Tensor& out, int64_t slot, int32_t column, float first,
+                                          float second) {
+  if constexpr (products == 2) {
+    setRounded<computeDtype>(out, slot, column, silu(first) * second);
+  } else {
+    out.row(slot)[column] = first;
+  }
 }
 
 template <int products, DType computeDtype>
@@ -78,15 +84,18 @@ __global__ void __launch_bounds__(matmulThreads) expertKernel(ExpertArguments gi
   const int32_t columns = given.width - column;
   const ExpertTiles<products> tiles(given.experts[tile.group], column);
   Sums sums[products];
-  multiplyTile<products, computeDtype>(shared, sourceRow(given, tile, static_cast<int32_t>(threadIdx.x / 4)),
-                                       tiles.weights, columns, static_cast<int32_t>(given.x.columns), sums);
+  multiplyTile<products, computeDtype>(shared, given.x,
+                                       sourceRow(given, tile, static_cast<int32_t>(threadIdx.x / 4)),
+                                       tiles.weights, columns, sums);
   for (int i = 0; i < 4; ++i) {
     const int32_t r = static_cast<int32_t>(threadIdx.x / 16) * 4 + i;
     if (r >= tile.rows) continue;
-    float* out = given.out.row(slotOf(given, tile.firstRow + r)) + column;
+    const int64_t slot = slotOf(given, tile.firstRow + r);
     for (int j = 0; j < 4; ++j) {
       const int32_t c = static_cast<int32_t>(threadIdx.x % 16) * 4 + j;
-      if (c < columns) out[c] = resultOf<products, computeDtype>(sums[0][i][j], sums[products - 1][i][j]);
+      if (c < columns)
+        setResult<products, computeDtype>(given.out, slot, column + c, sums[0][i][j],
+                                          sums[products - 1][i][j]);
     }
   }
 }
@@ -100,39 +109,29 @@ __global__ void __launch_bounds__(mmaThreads) expertMmaKernel(ExpertArguments gi
   const int32_t columns = given.width - column;
   const ExpertTiles<products> tiles(given.experts[tile.group], column);
   FragmentC sums[products][rows / 8];
-  multiplyMmaTile<products, rows, type>(shared, sourceRow(given, tile, XLoader<rows>::row()), tiles.weights,
-                                        columns, static_cast<int32_t>(given.x.columns), sums);
+  multiplyMmaTile<products, rows, type>(
+      shared, given.x, [&](int r) { return sourceRow(given, tile, r); }, tiles.weights, columns, sums);
   forEachMmaResult<rows>([&](int r, int c, int n, int i) {
     if (r < tile.rows && c < columns)
-      given.out.row(slotOf(given, tile.firstRow + r))[column + c] =
-          resultOf<products, type>(sums[0][n].values[i], sums[products - 1][n].values[i]);
+      setResult<products, type>(given.out, slotOf(given, tile.firstRow + r), column + c, sums[0][n].values[i],
+                                sums[products - 1][n].values[i]);
   });
 }
 
-/** `x` and `activated` are 16-bit; down writes given.out instead. */
 template <int products, DType type>
-__global__ void __launch_bounds__(wideThreads)
-    expertWideKernel(ExpertArguments given, Narrow x, Narrow activated) {
+__global__ void __launch_bounds__(wideThreads) expertWideKernel(ExpertArguments given) {
   auto& shared = *reinterpret_cast<WideMemory*>(sharedMemory());
   const GroupTile tile = expertTile(given, wideRows);
   if (tile.rows == 0) return;
   const int32_t column = static_cast<int32_t>(blockIdx.x) * wideColumns<products>;
   const int32_t columns = given.width - column;
   const ExpertTiles<products> tiles(given.experts[tile.group], column);
-  const auto mine = static_cast<int32_t>(threadIdx.x);
-  shared.rows[mine] = mine < tile.rows ? slotOf(given, tile.firstRow + mine) / given.divisor : -1;
   WideSums sums;
-  multiplyWideTile<products, type>(shared, x, tiles.weights, columns, static_cast<int32_t>(given.x.columns),
-                                   sums);
+  multiplyWideTile<products, type>(
+      shared, given.x, [&](int r) { return sourceRow(given, tile, r); }, tiles.weights, columns, sums);
   forEachWideResult<products>(sums, [&](int r, int c, float first, float second) {
-    if (r >= tile.rows || c >= columns) return;
-    const int64_t slot = slotOf(given, tile.firstRow + r);
-    if constexpr (products == 2) {
-      activated.data[slot * activated.stride + column + c] =
-          static_cast<uint16_t>(pack<type>(silu(first) * second, 0.0f));
-    } else {
-      given.out.row(slot)[column + c] = first;
-    }
+    if (r < tile.rows && c < columns)
+      setResult<products, type>(given.out, slotOf(given, tile.firstRow + r), column + c, first, second);
   });
 }
 
@@ -153,24 +152,22 @@ void launchMma(cudaStream_t stream, const char* what, DType computeDtype, const 
 }
 
 template <int products>
-void launchWide(cudaStream_t stream, const char* what, DType computeDtype, const ExpertArguments& given,
-                Narrow x, Narrow activated) {
+void launchWide(cudaStream_t stream, const char* what, DType computeDtype, const ExpertArguments& given) {
   const Grid grid = expertGrid(given, wideColumns<products>, wideRows, wideThreads, sizeof(WideMemory));
   if (computeDtype == DType::bf16) {
-    launch(stream, what, grid, expertWideKernel<products, DType::bf16>, given, x, activated);
+    launch(stream, what, grid, expertWideKernel<products, DType::bf16>, given);
   } else {
-    launch(stream, what, grid, expertWideKernel<products, DType::f16>, given, x, activated);
+    launch(stream, what, grid, expertWideKernel<products, DType::f16>, given);
   }
-}
-
-/** Whether all matmuls of a layer use the wide tile: down then reads the 16-bit output of gate and up. */
-bool goesWide(const ExpertTable& table, const Borders& borders, int64_t slots) {
-  return table.gateUpMma && table.downMma && borders.manySlots(slots, table.count);
 }
 
 template <int products>
 void launchExperts(cudaStream_t stream, const char* what, DType computeDtype, const Borders& borders,
                    bool mma, const ExpertArguments& given) {
+  if (mma && borders.manySlots(given.out.rows, given.count)) {
+    launchWide<products>(stream, what, computeDtype, given);
+    return;
+  }
   if (mma) {
     // With few rows per expert, reading weights dominates, and smaller tiles waste less.
     if (borders.fewSlots(given.out.rows, given.count)) {
@@ -185,29 +182,46 @@ void launchExperts(cudaStream_t stream, const char* what, DType computeDtype, co
                 [&]<DType type>() { launch(stream, what, grid, expertKernel<products, type>, given); });
 }
 
-/** Rank of the expert with the lowest id above `last` among the k of a row. */
-__device__ __forceinline__ int nextRank(const int32_t* ids, int64_t k, int32_t last) {
-  int best = -1;
-  for (int rank = 0; rank < k; ++rank)
-    if (ids[rank] > last && (best < 0 || ids[rank] < ids[best])) best = rank;
-  return best;
-}
+/** One of a row's k experts: its place among them, and its weight. */
+struct RankedExpert {
+  int32_t rank;
+  float weight;
+};
 
-__global__ void __launch_bounds__(combineThreads)
+/** Adjacent columns, which one instruction loads. */
+template <int count>
+struct alignas(sizeof(float) * count) Columns {
+  float values[count];
+};
+
+/** A block per row. columns: 4, or 1 where rows are not aligned to as many. */
+template <int columns>
+__global__ void __launch_bounds__(combineThreads, 2)
     combineKernel(Tensor products, Dispatch dispatch, Tensor out) {
+  auto* experts = reinterpret_cast<RankedExpert*>(sharedMemory());  // (k), by ascending id
   const int64_t row = blockIdx.x;
   if (row >= out.validRowCount()) return;
-  const int64_t k = dispatch.expertsPerToken;
+  const auto k = static_cast<int32_t>(dispatch.expertsPerToken);
   const int32_t* ids = dispatch.expertIds + row * k;
-  for (int64_t column = threadIdx.x; column < out.columns; column += combineThreads) {
-    float sum = 0;
-    int32_t last = -1;
-    for (int64_t i = 0; i < k; ++i) {
-      const int rank = nextRank(ids, k, last);
-      last = ids[rank];
-      sum += dispatch.weights[row * k + rank] * products.row(row * k + rank)[column];
+  for (auto rank = static_cast<int32_t>(threadIdx.x); rank < k; rank += combineThreads) {
+    int32_t before = 0;
+    for (int32_t other = 0; other < k; ++other)
+      before += ids[other] < ids[rank] || (ids[other] == ids[rank] && other < rank) ? 1 : 0;
+    experts[before] = {rank, dispatch.weights[row * k + rank]};
+  }
+  __syncthreads();
+  const float* slots = products.row(row * k);
+  for (int64_t column = threadIdx.x * columns; column < out.columns; column += combineThreads * columns) {
+    Columns<columns> sums = {};
+#pragma unroll 8
+    for (int32_t i = 0; i < k; ++i) {
+      const RankedExpert expert = experts[i];
+      const auto slot =
+          *reinterpret_cast<const Columns<columns>*>(slots + expert.rank * products.stride + column);
+#pragma unroll
+      for (int c = 0; c < columns; ++c) sums.values[c] += expert.weight * slot.values[c];
     }
-    out.row(row)[column] = sum;
+    *reinterpret_cast<Columns<columns>*>(out.row(row) + column) = sums;
   }
 }
 
@@ -227,39 +241,34 @@ ExpertArguments argumentsOf(Tensor x, const ExpertTable& table, const Dispatch& 
 }  // namespace
 
 void gateUp(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor x,
-            const ExpertTable& table, const Dispatch& dispatch, Tensor activated,
-            const ExpertScratch& scratch) {
+            const ExpertTable& table, const Dispatch& dispatch, Tensor activated) {
   ExpertArguments given = argumentsOf(x, table, dispatch, activated);
   if (dispatch.slots) given.divisor = static_cast<int32_t>(dispatch.expertsPerToken);
-  if (!goesWide(table, borders, activated.rows)) {
-    launchExperts<2>(stream, "experts (gate, up)", computeDtype, borders, table.gateUpMma, given);
-    return;
-  }
-  const Narrow narrowX{scratch.x, narrowStride(x.columns)};
-  narrow(stream, computeDtype, x, narrowX);
-  // Padding values at the end of a row of `activated` are multiplied by zeros.
-  const Narrow narrowActivated{scratch.activated, narrowStride(activated.columns)};
-  if (narrowActivated.stride > activated.columns)
-    check(cudaMemsetAsync(scratch.activated, 0,
-                          static_cast<size_t>(activated.rows * narrowActivated.stride) * 2, stream),
+  // Padding at the end of a row of `activated` is multiplied by zeros.
+  if (activated.dtype != DType::f32 && activated.stride > activated.columns)
+    check(cudaMemsetAsync(activated.data, 0, static_cast<size_t>(activated.rows * activated.stride) * 2,
+                          stream),
           "experts (gate, up)");
-  launchWide<2>(stream, "experts (gate, up)", computeDtype, given, narrowX, narrowActivated);
+  launchExperts<2>(stream, "experts (gate, up)", computeDtype, borders, table.gateUpMma, given);
 }
 
 void down(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor activated,
-          const ExpertTable& table, const Dispatch& dispatch, Tensor products, const ExpertScratch& scratch) {
-  const ExpertArguments given = argumentsOf(activated, table, dispatch, products);
-  if (goesWide(table, borders, activated.rows)) {
-    launchWide<1>(stream, "experts (down)", computeDtype, given,
-                  {scratch.activated, narrowStride(activated.columns)}, {});
-  } else {
-    launchExperts<1>(stream, "experts (down)", computeDtype, borders, table.downMma, given);
-  }
+          const ExpertTable& table, const Dispatch& dispatch, Tensor products) {
+  launchExperts<1>(stream, "experts (down)", computeDtype, borders, table.downMma,
+                   argumentsOf(activated, table, dispatch, products));
 }
 
 void combine(cudaStream_t stream, Tensor products, const Dispatch& dispatch, Tensor out) {
-  launch(stream, "experts (combine)", {dim3(blocksFor(out.rows, 1)), combineThreads}, combineKernel, products,
-         dispatch, out);
+  const Grid grid{dim3(blocksFor(out.rows, 1)), combineThreads,
+                  static_cast<size_t>(dispatch.expertsPerToken) * sizeof(RankedExpert)};
+  const auto aligned = [](const Tensor& tensor) {
+    return reinterpret_cast<uintptr_t>(tensor.data) % sizeof(Columns<4>) == 0 && tensor.stride % 4 == 0;
+  };
+  if (aligned(products) && aligned(out) && out.columns % 4 == 0) {
+    launch(stream, "experts (combine)", grid, combineKernel<4>, products, dispatch, out);
+  } else {
+    launch(stream, "experts (combine)", grid, combineKernel<1>, products, dispatch, out);
+  }
 }
 
 }  // namespace rnd1::cuda

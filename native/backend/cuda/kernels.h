@@ -2,6 +2,7 @@
 
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -22,20 +23,14 @@ void gatherRows(cudaStream_t stream, Tensor x, const int32_t* rows, Tensor out);
 void addRmsNorm(cudaStream_t stream, DType computeDtype, Tensor residual, const Tensor* delta,
                 const Weight& scale, float epsilon, Tensor out);
 void normRope(cudaStream_t stream, DType computeDtype, Tensor qkv, const HeadLayout& layout,
-              const HeadNorms& norms, const int32_t* positions, Tensor rotary);
+              const HeadNorms& norms, const int32_t* positions, Tensor rotary, Tensor out);
 
-/** Activations in the compute dtype's 16-bit type: rows of `stride` values, a multiple of 8, zeros at the
- * end.
- */
-struct Narrow {
-  uint16_t* data = nullptr;
-  int64_t stride = 0;
-};
-
+/** Values of a row in 16 bits, padded so that rows are aligned to 16 bytes. */
 constexpr int64_t narrowStride(int64_t columns) { return (columns + 7) / 8 * 8; }
 
-/** out = x in 16 bits: exact, as ops have rounded x already. */
-void narrow(cudaStream_t stream, DType computeDtype, Tensor x, Narrow out);
+/** x in 16 bits, in `memory` of x.rows · narrowStride(x.columns) values: exact, as ops have rounded x
+ * already. Padding is zero. */
+Tensor narrow(cudaStream_t stream, DType computeDtype, Tensor x, uint16_t* memory);
 
 /** Thresholds for the choice of a matmul kernel. All kernels give the same bits. */
 struct Borders {
@@ -48,9 +43,9 @@ struct Borders {
   bool fewSlots(int64_t slots, int64_t experts) const { return slots <= fewExpertRows * experts; }
 };
 
-/** out = x · weightsᵀ, side by side. narrowed: scratch for x; null for few rows. */
+/** out = x · weightsᵀ, side by side; on tensor cores if x has 16 bits and all weights suit. */
 void matmul(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor x,
-            std::span<const Weight> weights, Tensor out, uint16_t* narrowed);
+            std::span<const Weight> weights, Tensor out);
 
 /** The best k experts of every row and their weights, from dispatch.routerLogits. */
 void selectExperts(cudaStream_t stream, const RouteOptions& options, const Dispatch& dispatch);
@@ -61,6 +56,10 @@ void groupByExpert(cudaStream_t stream, const Dispatch& dispatch);
 inline bool suitsMma(DType computeDtype, const Weight& weight) {
   return computeDtype != DType::f32 && weight.dtype == computeDtype;
 }
+inline bool suitMma(DType computeDtype, std::span<const Weight> weights) {
+  return std::all_of(weights.begin(), weights.end(),
+                     [&](const Weight& weight) { return suitsMma(computeDtype, weight); });
+}
 
 /** The matrices of all experts of a layer. */
 struct ExpertTable {
@@ -69,19 +68,13 @@ struct ExpertTable {
   bool gateUpMma = false, downMma = false;  // all matrices have the 16-bit compute dtype
 };
 
-/** Scratch of experts with many slots: x and the output of gate and up, in 16 bits. */
-struct ExpertScratch {
-  uint16_t* x = nullptr;          // (rows, narrowStride(hidden))
-  uint16_t* activated = nullptr;  // (slots, narrowStride(width))
-};
-
-/** activated[slot] = round(silu(gate · x) ∘ (up · x)); slots null: one expert, slot = row. */
+/** activated[slot] = round(silu(gate · x) ∘ (up · x)); slots null: one expert, slot = row. x: 16-bit if
+ * table.gateUpMma, activated if table.downMma. */
 void gateUp(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor x,
-            const ExpertTable& table, const Dispatch& dispatch, Tensor activated,
-            const ExpertScratch& scratch);
+            const ExpertTable& table, const Dispatch& dispatch, Tensor activated);
 /** products[slot] = down · activated[slot]. */
 void down(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor activated,
-          const ExpertTable& table, const Dispatch& dispatch, Tensor products, const ExpertScratch& scratch);
+          const ExpertTable& table, const Dispatch& dispatch, Tensor products);
 /** out[row] = Σ weight · products[slot], in ascending order of expert. */
 void combine(cudaStream_t stream, Tensor products, const Dispatch& dispatch, Tensor out);
 
@@ -109,8 +102,8 @@ struct GreedyPartial {
 /** Number of parts of a vocabulary. */
 int64_t greedyParts(int64_t vocabulary);
 
-/** Scores of x · headᵀ for plans that are all greedy and unfiltered. partials: (x.rows, greedyParts),
- * scratch. */
+/** Scores of x · headᵀ for plans that are all greedy and unfiltered; x as for matmul. partials: (x.rows,
+ * greedyParts), scratch. */
 void scoreGreedy(cudaStream_t stream, DType computeDtype, Tensor x, const Weight& lmHead,
                  const ScoreRow* rows, const SamplingPlan* plans, GreedyPartial* partials, Score* scores);
 

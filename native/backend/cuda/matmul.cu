@@ -1,6 +1,4 @@
 // matmul and logits: x · weightᵀ for several weights side by side, four to a launch.
-#include <algorithm>
-
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
@@ -46,8 +44,7 @@ __global__ void __launch_bounds__(matmulThreads) matmulKernel(MatmulArguments gi
   const int64_t valid = given.x.validRowCount();
   if (row >= valid) return;
   Sums sums[1];
-  multiplyTile<1, computeDtype>(shared, loaded < valid ? given.x.row(loaded) : nullptr, weights, tile.columns,
-                                static_cast<int32_t>(given.x.columns), sums);
+  multiplyTile<1, computeDtype>(shared, given.x, loaded < valid ? loaded : -1, weights, tile.columns, sums);
   for (int i = 0; i < 4; ++i) {
     const int64_t r = row + threadIdx.x / 16 * 4 + i;
     if (r >= valid) continue;
@@ -63,40 +60,39 @@ __global__ void __launch_bounds__(mmaThreads) matmulMmaKernel(MatmulArguments gi
   auto& shared = *reinterpret_cast<MmaMemory<1, rows>*>(sharedMemory());
   const ColumnTile tile = columnTile(given, static_cast<int32_t>(blockIdx.x), mmaColumns);
   const WeightTile weights[1] = {tile.weight};
-  const int64_t row = int64_t{blockIdx.y} * rows, loaded = row + XLoader<rows>::row();
-  const int64_t valid = given.x.validRowCount();
+  const int64_t row = int64_t{blockIdx.y} * rows, valid = given.x.validRowCount();
   if (row >= valid) return;
   FragmentC sums[1][rows / 8];
-  multiplyMmaTile<1, rows, type>(shared, loaded < valid ? given.x.row(loaded) : nullptr, weights,
-                                 tile.columns, static_cast<int32_t>(given.x.columns), sums);
+  multiplyMmaTile<1, rows, type>(
+      shared, given.x, [&](int r) { return row + r < valid ? row + r : valid - 1; }, weights, tile.columns,
+      sums);
   forEachMmaResult<rows>([&](int r, int c, int n, int i) {
     if (row + r < valid && c < tile.columns) given.out.row(row + r)[tile.out + c] = sums[0][n].values[i];
   });
 }
 
 template <DType type>
-__global__ void __launch_bounds__(wideThreads) matmulWideKernel(MatmulArguments given, Narrow x) {
+__global__ void __launch_bounds__(wideThreads) matmulWideKernel(MatmulArguments given) {
   auto& shared = *reinterpret_cast<WideMemory*>(sharedMemory());
   const ColumnTile tile = columnTile(given, static_cast<int32_t>(blockIdx.x), wideColumns<1>);
   const WeightTile weights[1] = {tile.weight};
   const int64_t first = int64_t{blockIdx.y} * wideRows, valid = given.x.validRowCount();
   if (first >= valid) return;
-  const int64_t mine = first + threadIdx.x;
-  shared.rows[threadIdx.x] = mine < valid ? static_cast<int32_t>(mine) : -1;
   WideSums sums;
-  multiplyWideTile<1, type>(shared, x, weights, tile.columns, static_cast<int32_t>(given.x.columns), sums);
+  multiplyWideTile<1, type>(
+      shared, given.x, [&](int r) { return first + r < valid ? first + r : valid - 1; }, weights,
+      tile.columns, sums);
   forEachWideResult<1>(sums, [&](int r, int c, float value, float) {
     if (first + r < valid && c < tile.columns) given.out.row(first + r)[tile.out + c] = value;
   });
 }
 
-void launchWide(cudaStream_t stream, DType computeDtype, unsigned tiles, const MatmulArguments& given,
-                Narrow x) {
+void launchWide(cudaStream_t stream, DType computeDtype, unsigned tiles, const MatmulArguments& given) {
   const Grid grid{dim3(tiles, blocksFor(given.x.rows, wideRows)), wideThreads, sizeof(WideMemory)};
   if (computeDtype == DType::bf16) {
-    launch(stream, "matmul", grid, matmulWideKernel<DType::bf16>, given, x);
+    launch(stream, "matmul", grid, matmulWideKernel<DType::bf16>, given);
   } else {
-    launch(stream, "matmul", grid, matmulWideKernel<DType::f16>, given, x);
+    launch(stream, "matmul", grid, matmulWideKernel<DType::f16>, given);
   }
 }
 
@@ -113,13 +109,10 @@ void launchMma(cudaStream_t stream, DType computeDtype, unsigned tiles, const Ma
 }  // namespace
 
 void matmul(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor x,
-            std::span<const Weight> weights, Tensor out, uint16_t* narrowed) {
-  static_assert(tileColumns == mmaColumns && wideRows == wideThreads);
-  const bool mma = std::all_of(weights.begin(), weights.end(),
-                               [&](const Weight& weight) { return suitsMma(computeDtype, weight); });
-  const bool wide = mma && narrowed;
-  const Narrow narrowX{narrowed, narrowStride(x.columns)};
-  if (wide) narrow(stream, computeDtype, x, narrowX);
+            std::span<const Weight> weights, Tensor out) {
+  static_assert(tileColumns == mmaColumns);
+  const bool mma = x.dtype != DType::f32 && suitMma(computeDtype, weights);
+  const bool wide = mma && x.rows >= borders.manyRows;
   int64_t column = 0;
   while (!weights.empty()) {
     MatmulArguments given{};
@@ -141,7 +134,7 @@ void matmul(cudaStream_t stream, DType computeDtype, const Borders& borders, Ten
       dispatchDType(computeDtype,
                     [&]<DType type>() { launch(stream, "matmul", grid, matmulKernel<type>, given); });
     } else if (wide) {
-      launchWide(stream, computeDtype, tiles, given, narrowX);
+      launchWide(stream, computeDtype, tiles, given);
     } else if (x.rows <= borders.fewRows) {
       launchMma<32>(stream, computeDtype, tiles, given);
     } else {

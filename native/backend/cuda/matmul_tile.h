@@ -32,12 +32,14 @@ using Sums = float[4][4];
 
 /**
  * sums[p][i][j] = x[r] · weights[p][c] with r = 4 · (thread / 16) + i, c = 4 · (thread % 16) + j.
- * source: the row of x that this thread loads (thread / 4), or null; columns: valid weight rows.
+ * row: of x, which this thread loads (as thread / 4 of the tile), or −1; columns: valid weight rows.
  */
 template <int products, DType computeDtype>
-__device__ __forceinline__ void multiplyTile(MatmulMemory<products>& shared, const float* source,
+__device__ __forceinline__ void multiplyTile(MatmulMemory<products>& shared, const Tensor& x, int64_t row,
                                              const WeightTile (&weights)[products], int32_t columns,
-                                             int32_t inner, Sums (&sums)[products]) {
+                                             Sums (&sums)[products]) {
+  const auto inner = static_cast<int32_t>(x.columns);
+  const std::byte* source = row < 0 ? nullptr : bytesOfRow(x, row);
   const int thread = static_cast<int>(threadIdx.x);
   const int loadRow = thread / 4, loadInner = thread % 4 * 4;
   const int firstRow = thread / 16 * 4, firstColumn = thread % 16 * 4;
@@ -48,7 +50,7 @@ __device__ __forceinline__ void multiplyTile(MatmulMemory<products>& shared, con
     for (int i = 0; i < 4; ++i) {
       const int32_t at = k + loadInner + i;
       const bool inside = at < inner;
-      shared.x[loadInner + i][loadRow] = source && inside ? source[at] : 0.0f;
+      shared.x[loadInner + i][loadRow] = source && inside ? element(x.dtype, source, at) : 0.0f;
       for (int p = 0; p < products; ++p)
         shared.weights[p][loadInner + i][loadRow] =
             loadRow < columns && inside

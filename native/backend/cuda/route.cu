@@ -13,13 +13,6 @@ constexpr int groupThreads = 256;
 
 __device__ __forceinline__ uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
-/** Whether one of the first `count` ids is this expert. */
-__device__ __forceinline__ bool chosen(const int32_t* ids, int64_t count, int32_t expert) {
-  for (int64_t i = 0; i < count; ++i)
-    if (ids[i] == expert) return true;
-  return false;
-}
-
 __device__ __forceinline__ int64_t validRowCount(const Dispatch& dispatch) {
   return Tensor(nullptr, dispatch.rows, 0).limitedTo(dispatch.validRows).validRowCount();
 }
@@ -105,15 +98,19 @@ __global__ void __launch_bounds__(selectThreads) selectKernel(RouteOptions optio
   Selection<score> selection{options, logits, experts};
   if (!softmax && options.groups.count > 0 && !options.forcedExperts) selection.keepGroups();
 
+  uint64_t last = ~uint64_t{0};  // keys are distinct, and chosen in descending order
   for (int64_t rank = 0; rank < k; ++rank) {
     int32_t id;
     if (options.forcedExperts) {
       id = options.forcedExperts[row * k + rank];
     } else {
       uint64_t best = 0;
-      for (int32_t expert = lane; expert < experts; expert += 32)
-        if (!chosen(ids, rank, expert)) best = larger(best, bestFirstKey(selection(expert), expert));
-      id = idOfKey(warpReduce(best, [](uint64_t a, uint64_t b) { return larger(a, b); }));
+      for (int32_t expert = lane; expert < experts; expert += 32) {
+        const uint64_t key = bestFirstKey(selection(expert), expert);
+        if (key < last) best = larger(best, key);
+      }
+      last = warpReduce(best, [](uint64_t a, uint64_t b) { return larger(a, b); });
+      id = idOfKey(last);
     }
     if (lane == 0) {
       ids[rank] = id;

@@ -35,11 +35,11 @@ __global__ void __launch_bounds__(rowThreads) addKernel(Tensor x, Tensor out) {
 }
 
 template <DType type>
-__global__ void __launch_bounds__(rowThreads) narrowKernel(Tensor x, Narrow out) {
+__global__ void __launch_bounds__(rowThreads) narrowKernel(Tensor x, Tensor out) {
   const int64_t row = blockIdx.x;
   if (row >= x.validRowCount()) return;
   const float* source = x.row(row);
-  auto* target = reinterpret_cast<uint32_t*>(out.data + row * out.stride);
+  auto* target = reinterpret_cast<uint32_t*>(halves(out, row));
   for (int64_t column = int64_t{threadIdx.x} * 2; column < out.stride; column += rowThreads * 2)
     target[column / 2] = pack<type>(column < x.columns ? source[column] : 0.0f,
                                     column + 1 < x.columns ? source[column + 1] : 0.0f);
@@ -62,8 +62,8 @@ __global__ void __launch_bounds__(rowThreads)
   squares = blockReduce<rowThreads>(squares, scratch, [](float a, float b) { return a + b; });
   const float factor = 1.0f / sqrtf(squares / static_cast<float>(columns) + epsilon);
   for (int64_t column = threadIdx.x; column < columns; column += rowThreads)
-    out.row(row)[column] =
-        rounded<computeDtype>(stream[column] * factor * element(scale.dtype, scale.data, column));
+    setRounded<computeDtype>(out, row, column,
+                             stream[column] * factor * element(scale.dtype, scale.data, column));
 }
 
 struct NormRopeArguments {
@@ -73,15 +73,15 @@ struct NormRopeArguments {
   const int32_t* positions;
 };
 
-/** A warp per head and row: queries and keys are normed and rotated, values only rounded, after the bias. */
-template <DType computeDtype>
-__global__ void __launch_bounds__(headThreads) normRopeKernel(NormRopeArguments given) {
+/**
+ * One head of one row by a warp: queries and keys are normed and rotated, values only rounded, after the
+ * bias. set(i, value) stores the rounded values; in place is fine.
+ */
+template <typename Set>
+__device__ __forceinline__ void normRopeHead(const NormRopeArguments& given, int64_t row, int64_t head,
+                                             Set set) {
   const HeadLayout& layout = given.layout;
   const HeadNorms& norms = given.norms;
-  const int64_t heads = layout.heads + 2 * layout.keyValueHeads;
-  const int64_t index = int64_t{blockIdx.x} * (headThreads / 32) + threadIdx.x / 32;
-  if (index >= given.qkv.validRowCount() * heads) return;
-  const int64_t row = index / heads, head = index % heads;
   float* values = given.qkv.row(row) + head * layout.headDim;
   const int lane = static_cast<int>(threadIdx.x % 32);
   if (norms.bias.data) {
@@ -91,7 +91,7 @@ __global__ void __launch_bounds__(headThreads) normRopeKernel(NormRopeArguments 
     __syncwarp();
   }
   if (head >= layout.heads + layout.keyValueHeads) {
-    for (int64_t i = lane; i < layout.headDim; i += 32) values[i] = rounded<computeDtype>(values[i]);
+    for (int64_t i = lane; i < layout.headDim; i += 32) set(i, values[i]);
     return;
   }
   // Not a reference to one of the two weights: that would copy the arguments to the stack.
@@ -111,10 +111,42 @@ __global__ void __launch_bounds__(headThreads) normRopeKernel(NormRopeArguments 
   };
   for (int64_t i = lane; i < half; i += 32) {
     const float low = normed(i), high = normed(i + half);
-    values[i] = rounded<computeDtype>(low * cosines[i] - high * cosines[half + i]);
-    values[i + half] = rounded<computeDtype>(high * cosines[i] + low * cosines[half + i]);
+    set(i, low * cosines[i] - high * cosines[half + i]);
+    set(i + half, high * cosines[i] + low * cosines[half + i]);
   }
-  for (int64_t i = 2 * half + lane; i < layout.headDim; i += 32) values[i] = rounded<computeDtype>(normed(i));
+  for (int64_t i = 2 * half + lane; i < layout.headDim; i += 32) set(i, normed(i));
+}
+
+__host__ __device__ __forceinline__ int64_t headCount(const HeadLayout& layout) {
+  return layout.heads + 2 * layout.keyValueHeads;
+}
+
+/** In place: a warp per head and row. */
+template <DType computeDtype>
+__global__ void __launch_bounds__(headThreads) normRopeKernel(NormRopeArguments given) {
+  const int64_t heads = headCount(given.layout);
+  const int64_t index = int64_t{blockIdx.x} * (headThreads / 32) + threadIdx.x / 32;
+  if (index >= given.qkv.validRowCount() * heads) return;
+  const int64_t row = index / heads, head = index % heads;
+  float* values = given.qkv.row(row) + head * given.layout.headDim;
+  normRopeHead(given, row, head, [&](int64_t i, float value) { values[i] = rounded<computeDtype>(value); });
+}
+
+/** Into the first half of each row, in 16 bits: a block per row, which has read all of it before it writes.
+ */
+template <DType type>
+__global__ void __launch_bounds__(rowThreads) normRopeNarrowKernel(NormRopeArguments given, Tensor out) {
+  auto* results = reinterpret_cast<uint16_t*>(sharedMemory());
+  const int64_t row = blockIdx.x, headDim = given.layout.headDim;
+  if (row >= given.qkv.validRowCount()) return;
+  for (int64_t head = threadIdx.x / 32; head < headCount(given.layout); head += rowThreads / 32)
+    normRopeHead(given, row, head, [&](int64_t i, float value) {
+      results[head * headDim + i] = static_cast<uint16_t>(pack<type>(value, 0.0f));
+    });
+  __syncthreads();
+  const auto* source = reinterpret_cast<const uint4*>(results);
+  auto* target = reinterpret_cast<uint4*>(halves(out, row));
+  for (int64_t i = threadIdx.x; i < out.columns / 8; i += rowThreads) target[i] = source[i];
 }
 
 }  // namespace
@@ -128,16 +160,22 @@ void add(cudaStream_t stream, Tensor x, Tensor out) {
 }
 
 void gatherRows(cudaStream_t stream, Tensor x, const int32_t* rows, Tensor out) {
-  launch(stream, "gatherRows", {dim3(blocksFor(out.rows, 1)), rowThreads}, gatherKernel, x, rows, out);
+  launch(stream, "gatherRows", {dim3(blocksFor(out.rows, 1)), rowThreads}, gatherKernel, x.words(), rows,
+         out.words());
 }
 
-void narrow(cudaStream_t stream, DType computeDtype, Tensor x, Narrow out) {
+Tensor narrow(cudaStream_t stream, DType computeDtype, Tensor x, uint16_t* memory) {
+  Tensor out = x;
+  out.data = reinterpret_cast<float*>(memory);
+  out.stride = narrowStride(x.columns);
+  out.dtype = computeDtype;
   const Grid grid{dim3(blocksFor(x.rows, 1)), rowThreads};
   if (computeDtype == DType::bf16) {
     launch(stream, "narrow", grid, narrowKernel<DType::bf16>, x, out);
   } else {
     launch(stream, "narrow", grid, narrowKernel<DType::f16>, x, out);
   }
+  return out;
 }
 
 void addRmsNorm(cudaStream_t stream, DType computeDtype, Tensor residual, const Tensor* delta,
@@ -150,12 +188,21 @@ void addRmsNorm(cudaStream_t stream, DType computeDtype, Tensor residual, const 
 }
 
 void normRope(cudaStream_t stream, DType computeDtype, Tensor qkv, const HeadLayout& layout,
-              const HeadNorms& norms, const int32_t* positions, Tensor rotary) {
+              const HeadNorms& norms, const int32_t* positions, Tensor rotary, Tensor out) {
   const NormRopeArguments given{qkv, rotary, layout, norms, positions};
-  const int64_t heads = qkv.rows * (layout.heads + 2 * layout.keyValueHeads);
-  const Grid grid{dim3(blocksFor(heads, headThreads / 32)), headThreads};
-  dispatchDType(computeDtype,
-                [&]<DType type>() { launch(stream, "normRope", grid, normRopeKernel<type>, given); });
+  if (out.dtype == DType::f32) {
+    const Grid grid{dim3(blocksFor(qkv.rows * headCount(layout), headThreads / 32)), headThreads};
+    dispatchDType(computeDtype,
+                  [&]<DType type>() { launch(stream, "normRope", grid, normRopeKernel<type>, given); });
+    return;
+  }
+  const Grid grid{dim3(blocksFor(qkv.rows, 1)), rowThreads,
+                  static_cast<size_t>(out.columns) * sizeof(uint16_t)};
+  if (computeDtype == DType::bf16) {
+    launch(stream, "normRope", grid, normRopeNarrowKernel<DType::bf16>, given, out);
+  } else {
+    launch(stream, "normRope", grid, normRopeNarrowKernel<DType::f16>, given, out);
+  }
 }
 
 }  // namespace rnd1::cuda

@@ -101,7 +101,7 @@ struct RowShare {
     if (wanted) {
       // Includes banned tokens: NaN anywhere fails the canvas.
       for (int c = part; c < columns; c += threadsPerRow) {
-        const float logit = logits[c] / temperature;
+        const float logit = temperature == 1.0f ? logits[c] : logits[c] / temperature;
         if (!(fabsf(logit) < INFINITY)) partial.bad = 1;
         logits[c] = logit;
       }
@@ -165,11 +165,6 @@ __device__ __forceinline__ void scoreTiles(const GreedyArguments& given, float* 
   share.write();
 }
 
-/** The source row for the loaders of a tile of x. */
-__device__ __forceinline__ const float* validRow(const Tensor& x, int64_t row) {
-  return row < x.validRowCount() ? x.row(row) : nullptr;
-}
-
 template <DType computeDtype>
 __global__ void __launch_bounds__(matmulThreads) greedyKernel(GreedyArguments given) {
   auto& shared = *reinterpret_cast<MatmulMemory<1>*>(sharedMemory());
@@ -177,8 +172,9 @@ __global__ void __launch_bounds__(matmulThreads) greedyKernel(GreedyArguments gi
   scoreTiles<matmulThreads>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
     const WeightTile weights[1] = {given.lmHead.from(first)};
     Sums sums[1];
-    multiplyTile<1, computeDtype>(shared, validRow(given.x, firstRow + threadIdx.x / 4), weights, columns,
-                                  static_cast<int32_t>(given.x.columns), sums);
+    const int64_t row = firstRow + threadIdx.x / 4;
+    multiplyTile<1, computeDtype>(shared, given.x, row < given.x.validRowCount() ? row : -1, weights, columns,
+                                  sums);
     __syncthreads();
     for (int i = 0; i < 4; ++i)
       for (int j = 0; j < 4; ++j)
@@ -193,8 +189,10 @@ __global__ void __launch_bounds__(mmaThreads) greedyMmaKernel(GreedyArguments gi
   scoreTiles<mmaThreads>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
     const WeightTile weights[1] = {given.lmHead.from(first)};
     FragmentC sums[1][greedyRows / 8];
-    multiplyMmaTile<1, greedyRows, type>(shared, validRow(given.x, firstRow + XLoader<greedyRows>::row()),
-                                         weights, columns, static_cast<int32_t>(given.x.columns), sums);
+    const int64_t last = given.x.validRowCount() - 1;
+    multiplyMmaTile<1, greedyRows, type>(
+        shared, given.x, [&](int r) { return firstRow + r < last ? firstRow + r : last; }, weights, columns,
+        sums);
     __syncthreads();
     forEachMmaResult<greedyRows>(
         [&](int r, int c, int n, int i) { tile[r * tileStride + c] = sums[0][n].values[i]; });
@@ -246,7 +244,7 @@ void scoreGreedy(cudaStream_t stream, DType computeDtype, Tensor x, const Weight
                               scores};
   // Blocks that share a part of the LM head are adjacent, so that it is read from memory once.
   const dim3 blocks(blocksFor(x.rows, greedyRows), static_cast<unsigned>(parts));
-  if (suitsMma(computeDtype, lmHead)) {
+  if (x.dtype != DType::f32 && suitsMma(computeDtype, lmHead)) {
     const Grid grid{blocks, mmaThreads, sizeof(MmaMemory<1, greedyRows>)};
     if (computeDtype == DType::bf16) {
       launch(stream, "score (greedy)", grid, greedyMmaKernel<DType::bf16>, given);

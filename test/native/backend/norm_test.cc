@@ -90,7 +90,7 @@ Matrix normRope(Backend& backend, const RopeCase& given, const HeadNorms& norms,
   const DeviceMatrix qkv(backend, given.qkv);
   const DeviceArray<int32_t> positions(backend, given.positions);
   const DeviceMatrix table(backend, rotary);
-  backend.normRope(qkv, given.layout, norms, positions.data(), table);
+  backend.normRope(qkv, given.layout, norms, positions.data(), table, qkv);
   return qkv.host();
 }
 
@@ -195,7 +195,7 @@ void normsStandAlone() {
           std::vector<int32_t>(given.positions.begin() + first, given.positions.begin() + first + rows));
       const DeviceMatrix table(backend, rotary);
       const HeadNorms norms{{}, backend.place(queryNorm.mapped()), backend.place(keyNorm.mapped()), epsilon};
-      backend.normRope(out, given.layout, norms, positions.data(), table);
+      backend.normRope(out, given.layout, norms, positions.data(), table, out);
       return out.host();
     };
     const auto alone = make(1);

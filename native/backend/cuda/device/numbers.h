@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backend/cuda/device/half.h"
+#include "core/tensor.h"
 
 namespace rnd1::cuda {
 
@@ -33,6 +34,17 @@ __device__ __forceinline__ float element(DType type, const std::byte* array, int
   return type == DType::f16 ? element<DType::f16>(array, index) : element<DType::bf16>(array, index);
 }
 
+/** A row of a tensor of 16-bit values. */
+__device__ __forceinline__ uint16_t* halves(const Tensor& tensor, int64_t row) {
+  return reinterpret_cast<uint16_t*>(tensor.data) + row * tensor.stride;
+}
+
+/** A row of a tensor of any dtype. */
+__device__ __forceinline__ std::byte* bytesOfRow(const Tensor& tensor, int64_t row) {
+  return reinterpret_cast<std::byte*>(tensor.data) +
+         row * tensor.stride * (tensor.dtype == DType::f32 ? 4 : 2);
+}
+
 /** Rounds to `type`. */
 template <DType type>
 __device__ __forceinline__ float rounded(float value) {
@@ -40,6 +52,16 @@ __device__ __forceinline__ float rounded(float value) {
     return value;
   } else {
     return widen<type>(static_cast<uint16_t>(pack<type>(value, 0.0f) & 0xffffu));
+  }
+}
+
+/** Rounds a value to `type` and stores it in a tensor of f32 or of `type`. */
+template <DType type>
+__device__ __forceinline__ void setRounded(const Tensor& tensor, int64_t row, int64_t column, float value) {
+  if (type == DType::f32 || tensor.dtype == DType::f32) {
+    tensor.row(row)[column] = rounded<type>(value);
+  } else {
+    setElement<type>(bytesOfRow(tensor, row), column, value);
   }
 }
 
