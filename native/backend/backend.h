@@ -126,8 +126,8 @@ class Backend : public Ops {
   virtual std::vector<TracedLaunch> finishTrace() { return {}; }
 
   /**
-   * Sets a threshold between two implementations with bit-identical results, by its name in docs/kernels.md;
-   * false: unknown here. For benchmarks.
+   * Sets a threshold between two implementations with bit-identical results, or 0 or 1 for a switch, by its
+   * name in docs/kernels.md; false: unknown here. For benchmarks.
    */
   virtual bool setBorder(std::string_view /*name*/, int64_t /*value*/) { return false; }
 

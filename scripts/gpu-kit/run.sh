@@ -258,6 +258,11 @@ variants() {
   begin 300
   local round value
   for round in 1 2; do
+    for value in 0 1; do
+      run variants "step --early-launches $value, round $round" 60 "variant-step-early-launches-$value-$round.jsonl" \
+        "$kit_programs/rnd1_bench" step --device "$device" --cases "${step_cases%%,*}" --runs 3 \
+        --early-launches "$value" "${effort[@]}" "${sizes[@]}"
+    done
     for value in 1 100000; do
       variant "$round" "$value" matmul few-rows "$few_row_rows"
       variant "$round" "$value" matmul many-rows "$matmul_border_rows"

@@ -34,6 +34,7 @@ std::map<void*, Allocation> allocations;
 size_t bytesInUse = 0;
 int accessDepth = 0;
 std::thread::id accessing;
+bool denied = false;
 /** What has been touched since access was granted; room for all is made when they are allocated. */
 std::vector<const Allocation*> opened;
 
@@ -89,7 +90,7 @@ size_t deviceBytesInUse() {
 }
 
 bool openTouched(void* address) {
-  if (accessing != std::this_thread::get_id()) return false;
+  if (denied || accessing != std::this_thread::get_id()) return false;
   // Pointers of allocations are those of their data, which is not where their pages begin.
   auto next = allocations.upper_bound(address);
   const auto holds = [&](const Allocation& allocation) {
@@ -103,6 +104,13 @@ bool openTouched(void* address) {
   protect(next->second, PROT_READ | PROT_WRITE);
   opened.push_back(&next->second);
   return true;
+}
+
+void denyAccess(bool deny) {
+  denied = deny;
+  if (!denied) return;
+  for (const Allocation* allocation : opened) protect(*allocation, PROT_NONE);
+  opened.clear();
 }
 
 DeviceAccess::DeviceAccess() {

@@ -250,7 +250,11 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::fu
   if (config.dynamicSmemBytes > limit || threads == 0 || threads > 1024 || grid.x == 0 || grid.y == 0 ||
       grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
     return cudaErrorInvalidValue;
-  const Launch launch{{grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, config.dynamicSmemBytes};
+  Launch launch{{grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, config.dynamicSmemBytes};
+  for (unsigned i = 0; i < config.numAttrs; ++i)
+    launch.early =
+        launch.early || (config.attrs[i].id == cudaLaunchAttributeProgrammaticStreamSerialization &&
+                         config.attrs[i].val.programmaticStreamSerializationAllowed != 0);
   enqueue(config.stream, [launch, body = std::move(body)] { run(launch, body); });
   return cudaSuccess;
 }

@@ -36,7 +36,7 @@ struct Warp {
   std::byte deposits[2][warpSize][collectiveBytes];
 };
 
-enum class State { ready, atBarrier, atCollective, done };
+enum class State { ready, atBarrier, atCollective, awaiting, done };
 
 struct Fiber {
   Index3 index;
@@ -44,6 +44,7 @@ struct Fiber {
   Warp* warp = nullptr;
   State state = State::ready;
   bool started = false;
+  bool awaited = false;  // its predecessors, in an early launch
   Context resume;
   std::vector<Copy> open;
   std::vector<std::vector<Copy>> groups;
@@ -58,6 +59,8 @@ struct Machine {
   std::vector<Fiber*> ready;
   Fiber* current = nullptr;
   size_t alive = 0, atBarrier = 0;
+  bool early = false;
+  size_t toAwait = 0;  // fibers that memory of the device waits for
   Context scheduler;
   std::string failure;
   uint64_t random = 0x9e3779b97f4a7c15;
@@ -105,11 +108,21 @@ void openBarrierIfComplete() {
     if (fiber->state == State::atBarrier) makeReady(*fiber);
 }
 
+/** Opens device memory to the first block of an early launch when all its fibers have awaited their
+ * predecessors. */
+void openMemoryIfAwaited() {
+  if (machine.toAwait == 0 || --machine.toAwait > 0) return;
+  denyAccess(false);
+  for (const auto& fiber : machine.fibers)
+    if (fiber->state == State::awaiting) makeReady(*fiber);
+}
+
 /** Fibers are reused for later blocks, since a jump is cheaper than a new context. */
 void fiberMain() {
   for (;;) {
     (*machine.kernel)();
     Fiber& fiber = *machine.current;
+    if (machine.early && !fiber.awaited) failHere("a thread returned without awaiting its predecessors");
     fiber.warp->broken = true;
     --machine.alive;
     openBarrierIfComplete();
@@ -125,7 +138,8 @@ void onFault(int, siginfo_t* info, void*) {
     _exit(139);
   }
   char text[64];
-  snprintf(text, sizeof text, "access out of bounds at %p", info->si_addr);
+  snprintf(text, sizeof text, "access %s at %p",
+           machine.toAwait > 0 ? "before predecessors were awaited" : "out of bounds", info->si_addr);
   failHere(text);
 }
 
@@ -154,9 +168,14 @@ void prepareBlock(const Launch& launch) {
   machine.ready.clear();
   machine.alive = threads;
   machine.atBarrier = 0;
+  machine.early = launch.early;
+  const Index3& block = builtins.blockIdx;
+  machine.toAwait = launch.early && block.x == 0 && block.y == 0 && block.z == 0 ? threads : 0;
+  denyAccess(machine.toAwait > 0);
   for (size_t i = 0; i < machine.fibers.size(); ++i) {
     Fiber& fiber = *machine.fibers[i];
     fiber.state = State::done;
+    fiber.awaited = false;
     if (i >= threads) continue;
     const auto index = static_cast<unsigned>(i);
     fiber.index = {index % launch.block.x, index / launch.block.x % launch.block.y,
@@ -244,7 +263,19 @@ const std::byte* collective(uint32_t mask, const char* kind, const void* data, s
   return &warp.deposits[phase][0][0];
 }
 
-void copyAsync(void* shared, const void* global, size_t bytes, size_t valid) {
+void awaitPredecessors() {
+  Fiber& self = *machine.current;
+  if (!machine.early || self.awaited) return;
+  self.awaited = true;
+  if (machine.toAwait == 0) return;
+  self.state = State::awaiting;
+  openMemoryIfAwaited();
+  suspend(self.state);
+}
+
+void copyAsync(void* shared, const void* global, size_t bytes, size_t valid, bool constant) {
+  if (machine.early && !machine.current->awaited && !constant)
+    failHere("cp.async of what another kernel may still write");
   if (reinterpret_cast<uintptr_t>(shared) % bytes != 0 || reinterpret_cast<uintptr_t>(global) % bytes != 0)
     failHere("cp.async: misaligned");
   std::memset(shared, 0xff, bytes);
@@ -287,6 +318,7 @@ void run(const Launch& launch, const std::function<void()>& kernel) {
         if (machine.failure.empty() && machine.alive > 0)
           machine.failure =
               "deadlock: some threads wait for others that do not come, block " + describe(index);
+        denyAccess(false);
         if (!machine.failure.empty()) {
           // They are suspended in the middle of the failed kernel.
           for (const auto& fiber : machine.fibers) fiber->started = false;

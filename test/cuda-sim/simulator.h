@@ -49,9 +49,12 @@ constexpr size_t collectiveBytes = 64;
  */
 const std::byte* collective(uint32_t mask, const char* kind, const void* data, size_t bytes);
 
+/** griddepcontrol.wait: in a launch that may begin early, the other kernels' writes are there after it. */
+void awaitPredecessors();
+
 /** cp.async: the destination is garbage until `waitCopies` reaches the copy's group; the bytes after `valid`
- * become 0. */
-void copyAsync(void* shared, const void* global, size_t bytes, size_t valid);
+ * become 0. `constant`: no kernel writes the source, so that it may be copied before `awaitPredecessors`. */
+void copyAsync(void* shared, const void* global, size_t bytes, size_t valid, bool constant = false);
 void commitCopies();
 /** Completes all but the newest `pending` groups. */
 void waitCopies(int pending);
@@ -61,15 +64,20 @@ void waitCopies(int pending);
 struct Launch {
   Index3 grid, block;
   size_t sharedBytes = 0;
+  bool early = false;  // may begin before the kernel before it has ended: programmatic dependent launch
 };
 
-/** Runs a grid to its end. Throws Failure. */
+/** Runs a grid to its end. Throws Failure. In an `early` one, every thread has to await its predecessors, and
+ * the first block has no access to device memory before. */
 void run(const Launch& launch, const std::function<void()>& kernel);
 
 /** Memory between inaccessible pages; its last 16 bytes end at a page boundary. */
 void* allocateDevice(size_t bytes);
 void releaseDevice(void* memory);
 size_t deviceBytesInUse();
+
+/** Withdraws the access to device memory that a DeviceAccess has granted, until it is granted again. */
+void denyAccess(bool denied);
 
 /** Grants access to device memory during its lifetime, to one host thread at a time. */
 class DeviceAccess {

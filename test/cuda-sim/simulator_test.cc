@@ -78,6 +78,57 @@ void hosts() {
   expect(hostMayRead(untouched.data), "and again");
 }
 
+/** A kernel that may begin before the one before it has ended. */
+void runEarly(const std::function<void()>& kernel) {
+  sim::run({{2, 1, 1}, {threads, 1, 1}, threads * sizeof(float), true}, kernel);
+}
+
+void earlyKernels() {
+  const DeviceFloats given(threads), constant(4);
+  run([&] { given.data[threadIdx.x] = constant.data[threadIdx.x % 4] = 1; });
+  const auto failureOf = [](const std::function<void()>& kernel, const char* what) {
+    return expectThrows<sim::Failure>([&] { runEarly(kernel); }, what);
+  };
+  const auto early = failureOf(
+      [&] {
+        shared()[threadIdx.x] = given.data[threadIdx.x];
+        sim::awaitPredecessors();
+      },
+      "a read before predecessors were awaited");
+  expect(early.find("before predecessors were awaited") != std::string::npos, early);
+  const auto some = failureOf(
+      [&] {
+        if (threadIdx.x % 2 == 0) sim::awaitPredecessors();
+        given.data[threadIdx.x] = 2;
+        sim::awaitPredecessors();
+      },
+      "a write of threads that have not awaited them");
+  expect(some.find("before predecessors were awaited") != std::string::npos, some);
+  const auto never = failureOf([] { shared()[threadIdx.x] = 1; }, "a kernel that does not await them");
+  expect(never.find("returned without awaiting") != std::string::npos, never);
+  const auto copied = failureOf(
+      [&] {
+        if (threadIdx.x == 0) sim::copyAsync(shared(), constant.data, 16, 16);
+        sim::awaitPredecessors();
+      },
+      "a copy of what they may write");
+  expect(copied.find("may still write") != std::string::npos, copied);
+
+  bool right = true;
+  runEarly([&] {
+    if (threadIdx.x == 0) sim::copyAsync(shared(), constant.data, 16, 16, true);
+    sim::commitCopies();
+    sim::awaitPredecessors();
+    sim::waitCopies(0);
+    __syncthreads();
+    right = right && shared()[3] == 1;
+    given.data[threadIdx.x] += 1;
+  });
+  expect(right, "constant memory copied early");
+  run([&] { right = right && given.data[threadIdx.x] == 3; });
+  expect(right, "what two early blocks wrote");
+}
+
 void deadlocks() {
   expectThrows<sim::Failure>(
       [] {
@@ -161,6 +212,7 @@ const Tests simulatorTests{
     {"simulator: device memory is closed to the host", hosts},
     {"simulator: a deadlock is caught", deadlocks},
     {"simulator: warps meet as a whole", collectives},
+    {"simulator: kernels that begin early await the ones before", earlyKernels},
     {"simulator: asynchronous copies come when they are waited for", copies},
     {"simulator: work of a stream happens when it is waited for", streams},
 };

@@ -1,6 +1,7 @@
 // Attention in f32 and for any head size: 16 queries of one head at a time against tiles of 32
 // keys, with an online softmax. Scores exist per tile only. attention_mma.cu is the tensor core version.
 #include "backend/cuda/attention.h"
+#include "backend/cuda/device/dependent_launch.h"
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/device/reduce.h"
 #include "backend/cuda/device/shared.h"
@@ -73,6 +74,7 @@ __device__ __forceinline__ HeadRows keyRowsOf(const AttentionArguments& given, c
 
 template <DType computeDtype>
 __global__ void __launch_bounds__(attentionThreads) attentionKernel(AttentionArguments given) {
+  awaitPredecessors();
   const int64_t headDim = given.layout.headDim, stride = headDim + 1;
   auto* queries = reinterpret_cast<float*>(sharedMemory());
   float* sums = queries + queryTile * headDim;
@@ -156,7 +158,7 @@ void attentionAnyHead(cudaStream_t stream, DType computeDtype, const AttentionAr
                        static_cast<unsigned>(layout.heads)),
                   attentionThreads, static_cast<size_t>(sharedFloats(layout.headDim)) * sizeof(float)};
   dispatchDType(computeDtype,
-                [&]<DType type>() { launch(stream, "attention", grid, attentionKernel<type>, given); });
+                [&]<DType type>() { launchEarly(stream, "attention", grid, attentionKernel<type>, given); });
 }
 
 }  // namespace rnd1::cuda

@@ -3,6 +3,7 @@
 // 64, the next one being copied while one is used.
 #include "backend/cuda/attention.h"
 #include "backend/cuda/device/copy.h"
+#include "backend/cuda/device/dependent_launch.h"
 #include "backend/cuda/device/mma.h"
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/device/reduce.h"
@@ -55,6 +56,7 @@ __device__ __forceinline__ float amongRow(float value, Combine combine) {
 
 template <int headDim, DType type>
 __global__ void __launch_bounds__(attentionThreads) attentionMmaKernel(AttentionArguments given) {
+  awaitPredecessors();
   constexpr int headSteps = headDim / 16, headTiles = headDim / 8, keyTiles = keyTile / 8;
   // Two tiles of keys, two of values; queries start in the second tile of keys.
   auto* memory = reinterpret_cast<uint16_t*>(sharedMemory());
@@ -191,7 +193,7 @@ void launchHead(cudaStream_t stream, const AttentionArguments& given) {
   const Grid grid{dim3(static_cast<unsigned>(maxTiles(given.query.rows, given.rows.queries.count, queryTile)),
                        static_cast<unsigned>(given.layout.heads)),
                   attentionThreads, 4 * keyTile * headDim * sizeof(uint16_t)};
-  launch(stream, "attention", grid, attentionMmaKernel<headDim, type>, given);
+  launchEarly(stream, "attention", grid, attentionMmaKernel<headDim, type>, given);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Copies keys and values of packed rows into the caches of their canvases. Memory-bound.
 #include "backend/cuda/attention.h"
+#include "backend/cuda/device/dependent_launch.h"
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/launch.h"
 
@@ -26,6 +27,7 @@ template <DType computeDtype>
 __global__ void __launch_bounds__(cacheThreads)
     cacheKeysKernel(Tensor key, Tensor value, CanvasOffsets canvases, const int32_t* positions,
                     LayerCaches caches) {
+  awaitPredecessors();
   const auto row = static_cast<int32_t>(blockIdx.x);
   if (row >= key.validRowCount()) return;
   const CanvasCache cache = caches.canvases[canvasOf(canvases, row)];
@@ -44,8 +46,8 @@ __global__ void __launch_bounds__(cacheThreads)
 void cacheKeys(cudaStream_t stream, DType computeDtype, Tensor key, Tensor value, CanvasOffsets canvases,
                const int32_t* positions, const LayerCaches& caches) {
   dispatchDType(computeDtype, [&]<DType type>() {
-    launch(stream, "cacheKeys", {dim3(blocksFor(key.rows, 1)), cacheThreads}, cacheKeysKernel<type>, key,
-           value, canvases, positions, caches);
+    launchEarly(stream, "cacheKeys", {dim3(blocksFor(key.rows, 1)), cacheThreads}, cacheKeysKernel<type>, key,
+                value, canvases, positions, caches);
   });
 }
 

@@ -161,6 +161,11 @@ void CudaBackend::runSequence(const SequenceKey& key, const std::function<void()
 }
 
 bool CudaBackend::setBorder(std::string_view name, int64_t value) {
+  if (name == "early-launches") {
+    beforeMemoryMoves();
+    earlyLaunches = value != 0;
+    return true;
+  }
   int64_t* const border = name == "few-rows"           ? &borders_.fewRows
                           : name == "many-rows"        ? &borders_.manyRows
                           : name == "few-expert-rows"  ? &borders_.fewExpertRows

@@ -1,5 +1,6 @@
 // The mixture of experts: rows are grouped by expert on the device, where every tile of a launch looks up its
 // expert. No atomics: each slot's product is written once, and combine adds them in a fixed order.
+#include "backend/cuda/device/dependent_launch.h"
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/device/tiles.h"
 #include "backend/cuda/kernels.h"
@@ -77,6 +78,7 @@ __device__ __forceinline__ void setResult(const Tensor& out, int64_t slot, int32
 
 template <int products, DType computeDtype>
 __global__ void __launch_bounds__(matmulThreads) expertKernel(ExpertArguments given) {
+  awaitPredecessors();
   auto& shared = *reinterpret_cast<MatmulMemory<products>*>(sharedMemory());
   const GroupTile tile = expertTile(given, tileRows);
   if (tile.rows == 0) return;
@@ -102,6 +104,7 @@ __global__ void __launch_bounds__(matmulThreads) expertKernel(ExpertArguments gi
 
 template <int products, int rows, DType type>
 __global__ void __launch_bounds__(mmaThreads) expertMmaKernel(ExpertArguments given) {
+  awaitPredecessors();
   auto& shared = *reinterpret_cast<MmaMemory<products, rows>*>(sharedMemory());
   const GroupTile tile = expertTile(given, rows);
   if (tile.rows == 0) return;
@@ -109,8 +112,10 @@ __global__ void __launch_bounds__(mmaThreads) expertMmaKernel(ExpertArguments gi
   const int32_t columns = given.width - column;
   const ExpertTiles<products> tiles(given.experts[tile.group], column);
   FragmentC sums[products][rows / 8];
+  const MmaWeights<products, rows> stream(shared, tiles.weights, columns, given.x.columns);
+  stream.prefetch();
   multiplyMmaTile<products, rows, type>(
-      shared, given.x, [&](int r) { return sourceRow(given, tile, r); }, tiles.weights, columns, sums);
+      stream, given.x, [&](int r) { return sourceRow(given, tile, r); }, sums);
   forEachMmaResult<rows>([&](int r, int c, int n, int i) {
     if (r < tile.rows && c < columns)
       setResult<products, type>(given.out, slotOf(given, tile.firstRow + r), column + c, sums[0][n].values[i],
@@ -120,6 +125,7 @@ __global__ void __launch_bounds__(mmaThreads) expertMmaKernel(ExpertArguments gi
 
 template <int products, DType type>
 __global__ void __launch_bounds__(wideThreads) expertWideKernel(ExpertArguments given) {
+  awaitPredecessors();
   auto& shared = *reinterpret_cast<WideMemory*>(sharedMemory());
   const GroupTile tile = expertTile(given, wideRows);
   if (tile.rows == 0) return;
@@ -127,8 +133,10 @@ __global__ void __launch_bounds__(wideThreads) expertWideKernel(ExpertArguments 
   const int32_t columns = given.width - column;
   const ExpertTiles<products> tiles(given.experts[tile.group], column);
   WideSums sums;
+  const WideWeights<products> stream(shared, tiles.weights, columns, given.x.columns);
+  stream.prefetch();
   multiplyWideTile<products, type>(
-      shared, given.x, [&](int r) { return sourceRow(given, tile, r); }, tiles.weights, columns, sums);
+      stream, given.x, [&](int r) { return sourceRow(given, tile, r); }, sums);
   forEachWideResult<products>(sums, [&](int r, int c, float first, float second) {
     if (r < tile.rows && c < columns)
       setResult<products, type>(given.out, slotOf(given, tile.firstRow + r), column + c, first, second);
@@ -145,9 +153,9 @@ template <int products, int rows>
 void launchMma(cudaStream_t stream, const char* what, DType computeDtype, const ExpertArguments& given) {
   const Grid grid = expertGrid(given, mmaColumns, rows, mmaThreads, sizeof(MmaMemory<products, rows>));
   if (computeDtype == DType::bf16) {
-    launch(stream, what, grid, expertMmaKernel<products, rows, DType::bf16>, given);
+    launchEarly(stream, what, grid, expertMmaKernel<products, rows, DType::bf16>, given);
   } else {
-    launch(stream, what, grid, expertMmaKernel<products, rows, DType::f16>, given);
+    launchEarly(stream, what, grid, expertMmaKernel<products, rows, DType::f16>, given);
   }
 }
 
@@ -155,9 +163,9 @@ template <int products>
 void launchWide(cudaStream_t stream, const char* what, DType computeDtype, const ExpertArguments& given) {
   const Grid grid = expertGrid(given, wideColumns<products>, wideRows, wideThreads, sizeof(WideMemory));
   if (computeDtype == DType::bf16) {
-    launch(stream, what, grid, expertWideKernel<products, DType::bf16>, given);
+    launchEarly(stream, what, grid, expertWideKernel<products, DType::bf16>, given);
   } else {
-    launch(stream, what, grid, expertWideKernel<products, DType::f16>, given);
+    launchEarly(stream, what, grid, expertWideKernel<products, DType::f16>, given);
   }
 }
 
@@ -179,7 +187,7 @@ void launchExperts(cudaStream_t stream, const char* what, DType computeDtype, co
   }
   const Grid grid = expertGrid(given, tileColumns, tileRows, matmulThreads, sizeof(MatmulMemory<products>));
   dispatchDType(computeDtype,
-                [&]<DType type>() { launch(stream, what, grid, expertKernel<products, type>, given); });
+                [&]<DType type>() { launchEarly(stream, what, grid, expertKernel<products, type>, given); });
 }
 
 /** One of a row's k experts: its place among them, and its weight. */
@@ -198,6 +206,7 @@ struct alignas(sizeof(float) * count) Columns {
 template <int columns>
 __global__ void __launch_bounds__(combineThreads, 2)
     combineKernel(Tensor products, Dispatch dispatch, Tensor out) {
+  awaitPredecessors();
   auto* experts = reinterpret_cast<RankedExpert*>(sharedMemory());  // (k), by ascending id
   const int64_t row = blockIdx.x;
   if (row >= out.validRowCount()) return;
@@ -265,9 +274,9 @@ void combine(cudaStream_t stream, Tensor products, const Dispatch& dispatch, Ten
     return reinterpret_cast<uintptr_t>(tensor.data) % sizeof(Columns<4>) == 0 && tensor.stride % 4 == 0;
   };
   if (aligned(products) && aligned(out) && out.columns % 4 == 0) {
-    launch(stream, "experts (combine)", grid, combineKernel<4>, products, dispatch, out);
+    launchEarly(stream, "experts (combine)", grid, combineKernel<4>, products, dispatch, out);
   } else {
-    launch(stream, "experts (combine)", grid, combineKernel<1>, products, dispatch, out);
+    launchEarly(stream, "experts (combine)", grid, combineKernel<1>, products, dispatch, out);
   }
 }
 

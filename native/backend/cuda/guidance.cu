@@ -1,5 +1,6 @@
 // Classifier-free guidance: u + (scale + 1) · (l − u), with the scale of the row's canvas. A block per part
 // of a row.
+#include "backend/cuda/device/dependent_launch.h"
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
 
@@ -16,6 +17,7 @@ struct GuidanceArguments {
 };
 
 __global__ void __launch_bounds__(guidanceThreads) guidanceKernel(GuidanceArguments given) {
+  awaitPredecessors();
   const int64_t row = blockIdx.x;
   if (row >= given.logits.validRowCount()) return;
   const float factor = given.plans[given.rows[row].canvas].guidance + 1;
@@ -34,8 +36,8 @@ __global__ void __launch_bounds__(guidanceThreads) guidanceKernel(GuidanceArgume
 void guide(cudaStream_t stream, Tensor logits, Tensor unconditional, const ScoreRow* rows,
            const SamplingPlan* plans) {
   const dim3 blocks(blocksFor(logits.rows, 1), blocksFor(logits.columns, guidancePart));
-  launch(stream, "guidance", {blocks, guidanceThreads}, guidanceKernel,
-         GuidanceArguments{logits, unconditional, rows, plans});
+  launchEarly(stream, "guidance", {blocks, guidanceThreads}, guidanceKernel,
+              GuidanceArguments{logits, unconditional, rows, plans});
 }
 
 }  // namespace rnd1::cuda

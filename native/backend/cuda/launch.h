@@ -2,6 +2,7 @@
 
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <string>
 #include <utility>
 
@@ -49,13 +50,16 @@ struct Grid {
   size_t sharedBytes = 0;
 };
 
+/** Whether launchEarly launches early, to be changed by benchmarks. */
+inline std::atomic<bool> earlyLaunches = true;
+
 /** Shared memory available to a kernel by default. */
 constexpr size_t ordinarySharedBytes = 48 << 10;
 
-/** Launches a kernel on a stream. Nothing is launched for an empty grid. */
+/** Launches a kernel on a stream. Nothing is launched for an empty grid. `early`: see launchEarly. */
 template <typename... Parameters, typename... Arguments>
-void launch(cudaStream_t stream, const char* what, const Grid& grid, void (*kernel)(Parameters...),
-            Arguments&&... arguments) {
+void launchOn(cudaStream_t stream, const char* what, const Grid& grid, bool early,
+              void (*kernel)(Parameters...), Arguments&&... arguments) {
   if (grid.blocks.x == 0 || grid.blocks.y == 0 || grid.blocks.z == 0) return;
   if (grid.sharedBytes > ordinarySharedBytes)
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
@@ -66,8 +70,31 @@ void launch(cudaStream_t stream, const char* what, const Grid& grid, void (*kern
   config.blockDim = dim3(grid.threads);
   config.dynamicSmemBytes = grid.sharedBytes;
   config.stream = stream;
+  cudaLaunchAttribute attribute = {};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &attribute;
+  config.numAttrs = early ? 1 : 0;
   check(cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...), what);
   if (LaunchTrace* const trace = LaunchTrace::active()) trace->mark(stream, what);
+}
+
+template <typename... Parameters, typename... Arguments>
+void launch(cudaStream_t stream, const char* what, const Grid& grid, void (*kernel)(Parameters...),
+            Arguments&&... arguments) {
+  launchOn(stream, what, grid, false, kernel, std::forward<Arguments>(arguments)...);
+}
+
+/**
+ * The same for a kernel that calls awaitPredecessors: from sm_90 on its blocks may begin when all blocks of
+ * the kernel before it have begun (programmatic dependent launch), which hides the launch and what precedes
+ * the call. Not while launches are timed.
+ */
+template <typename... Parameters, typename... Arguments>
+void launchEarly(cudaStream_t stream, const char* what, const Grid& grid, void (*kernel)(Parameters...),
+                 Arguments&&... arguments) {
+  launchOn(stream, what, grid, earlyLaunches && !LaunchTrace::active(), kernel,
+           std::forward<Arguments>(arguments)...);
 }
 
 /** ⌈count / size⌉ as a grid's dimension. */

@@ -1,4 +1,5 @@
 // matmul and logits: x · weightᵀ for several weights side by side, four to a launch.
+#include "backend/cuda/device/dependent_launch.h"
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
@@ -37,6 +38,7 @@ __device__ __forceinline__ ColumnTile columnTile(const MatmulArguments& given, i
 
 template <DType computeDtype>
 __global__ void __launch_bounds__(matmulThreads) matmulKernel(MatmulArguments given) {
+  awaitPredecessors();
   auto& shared = *reinterpret_cast<MatmulMemory<1>*>(sharedMemory());
   const ColumnTile tile = columnTile(given, static_cast<int32_t>(blockIdx.x), tileColumns);
   const WeightTile weights[1] = {tile.weight};
@@ -60,12 +62,14 @@ __global__ void __launch_bounds__(mmaThreads) matmulMmaKernel(MatmulArguments gi
   auto& shared = *reinterpret_cast<MmaMemory<1, rows>*>(sharedMemory());
   const ColumnTile tile = columnTile(given, static_cast<int32_t>(blockIdx.x), mmaColumns);
   const WeightTile weights[1] = {tile.weight};
+  const MmaWeights<1, rows> stream(shared, weights, tile.columns, given.x.columns);
+  stream.prefetch();
+  awaitPredecessors();
   const int64_t row = int64_t{blockIdx.y} * rows, valid = given.x.validRowCount();
-  if (row >= valid) return;
+  if (row >= valid) return stream.cancel();
   FragmentC sums[1][rows / 8];
   multiplyMmaTile<1, rows, type>(
-      shared, given.x, [&](int r) { return row + r < valid ? row + r : valid - 1; }, weights, tile.columns,
-      sums);
+      stream, given.x, [&](int r) { return row + r < valid ? row + r : valid - 1; }, sums);
   forEachMmaResult<rows>([&](int r, int c, int n, int i) {
     if (row + r < valid && c < tile.columns) given.out.row(row + r)[tile.out + c] = sums[0][n].values[i];
   });
@@ -76,12 +80,14 @@ __global__ void __launch_bounds__(wideThreads) matmulWideKernel(MatmulArguments 
   auto& shared = *reinterpret_cast<WideMemory*>(sharedMemory());
   const ColumnTile tile = columnTile(given, static_cast<int32_t>(blockIdx.x), wideColumns<1>);
   const WeightTile weights[1] = {tile.weight};
+  const WideWeights<1> stream(shared, weights, tile.columns, given.x.columns);
+  stream.prefetch();
+  awaitPredecessors();
   const int64_t first = int64_t{blockIdx.y} * wideRows, valid = given.x.validRowCount();
-  if (first >= valid) return;
+  if (first >= valid) return stream.cancel();
   WideSums sums;
   multiplyWideTile<1, type>(
-      shared, given.x, [&](int r) { return first + r < valid ? first + r : valid - 1; }, weights,
-      tile.columns, sums);
+      stream, given.x, [&](int r) { return first + r < valid ? first + r : valid - 1; }, sums);
   forEachWideResult<1>(sums, [&](int r, int c, float value, float) {
     if (first + r < valid && c < tile.columns) given.out.row(first + r)[tile.out + c] = value;
   });
@@ -90,9 +96,9 @@ __global__ void __launch_bounds__(wideThreads) matmulWideKernel(MatmulArguments 
 void launchWide(cudaStream_t stream, DType computeDtype, unsigned tiles, const MatmulArguments& given) {
   const Grid grid{dim3(tiles, blocksFor(given.x.rows, wideRows)), wideThreads, sizeof(WideMemory)};
   if (computeDtype == DType::bf16) {
-    launch(stream, "matmul", grid, matmulWideKernel<DType::bf16>, given);
+    launchEarly(stream, "matmul", grid, matmulWideKernel<DType::bf16>, given);
   } else {
-    launch(stream, "matmul", grid, matmulWideKernel<DType::f16>, given);
+    launchEarly(stream, "matmul", grid, matmulWideKernel<DType::f16>, given);
   }
 }
 
@@ -100,9 +106,9 @@ template <int rows>
 void launchMma(cudaStream_t stream, DType computeDtype, unsigned tiles, const MatmulArguments& given) {
   const Grid grid{dim3(tiles, blocksFor(given.x.rows, rows)), mmaThreads, sizeof(MmaMemory<1, rows>)};
   if (computeDtype == DType::bf16) {
-    launch(stream, "matmul", grid, matmulMmaKernel<rows, DType::bf16>, given);
+    launchEarly(stream, "matmul", grid, matmulMmaKernel<rows, DType::bf16>, given);
   } else {
-    launch(stream, "matmul", grid, matmulMmaKernel<rows, DType::f16>, given);
+    launchEarly(stream, "matmul", grid, matmulMmaKernel<rows, DType::f16>, given);
   }
 }
 
@@ -132,7 +138,7 @@ void matmul(cudaStream_t stream, DType computeDtype, const Borders& borders, Ten
     if (!mma) {
       const Grid grid{dim3(tiles, blocksFor(x.rows, tileRows)), matmulThreads, sizeof(MatmulMemory<1>)};
       dispatchDType(computeDtype,
-                    [&]<DType type>() { launch(stream, "matmul", grid, matmulKernel<type>, given); });
+                    [&]<DType type>() { launchEarly(stream, "matmul", grid, matmulKernel<type>, given); });
     } else if (wide) {
       launchWide(stream, computeDtype, tiles, given);
     } else if (x.rows <= borders.fewRows) {

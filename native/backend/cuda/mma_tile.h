@@ -27,40 +27,63 @@ struct MmaMemory {
   alignas(128) uint16_t x[mmaStages][rows * mmaInner];
 };
 
+/** Copies the weights of a tile, whose matrices have the same stride. After the last row it repeats that. */
+template <int products, int rows>
+struct MmaWeights {
+  MmaMemory<products, rows>& shared;
+  const WeightTile (&weights)[products];
+  const int32_t inner;
+  const TileCopies<Source::weights, mmaColumns, mmaThreads> copies;
+
+  __device__ __forceinline__ MmaWeights(MmaMemory<products, rows>& shared,
+                                        const WeightTile (&weights)[products], int32_t columns, int64_t inner)
+      : shared(shared),
+        weights(weights),
+        inner(static_cast<int32_t>(inner)),
+        copies(weights[0].strideBytes, [&](int row) { return int64_t{row < columns ? row : columns - 1}; }) {}
+
+  /** Starts copying a step's values from `first` on; after the last one, nothing is read. */
+  __device__ __forceinline__ void copy(int stage, int32_t first) const {
+    for (int p = 0; p < products; ++p)
+      copies.copy(shared.weights[stage][p], weights[p].data, first, copies.validBytes(first, inner));
+  }
+  /** Starts copying the first stages, as may be done before x is there. */
+  __device__ __forceinline__ void prefetch() const {
+    for (int stage = 0; stage < mmaStages - 1; ++stage) copy(stage, stage * mmaInner);
+  }
+  /** Instead of a product, after `prefetch`. */
+  __device__ __forceinline__ void cancel() const {
+    commitCopies();
+    waitCopies<0>();
+  }
+};
+
 /**
- * sums[p][n].values[i] = x[8 n + 2 · (lane % 4) + i % 2] · weights[p][16 · warp + lane / 4 + 8 · (i / 2)].
- * rowOf(row of the tile): row of x. Beyond the last ones, the tile repeats weight rows, and rowOf rows of x.
- * `weights` have the same stride.
+ * sums[p][n].values[i] = x[8 n + 2 · (lane % 4) + i % 2] · weights[p][16 · warp + lane / 4 + 8 · (i / 2)], of
+ * weights that have been prefetched. rowOf(row of the tile): row of x; any for rows that do not matter.
  */
 template <int products, int rows, DType type, typename RowOf>
-__device__ __forceinline__ void multiplyMmaTile(MmaMemory<products, rows>& shared, const Tensor& x,
-                                                RowOf rowOf, const WeightTile (&weights)[products],
-                                                int32_t columns, FragmentC (&sums)[products][rows / 8]) {
+__device__ __forceinline__ void multiplyMmaTile(const MmaWeights<products, rows>& weights, const Tensor& x,
+                                                RowOf rowOf, FragmentC (&sums)[products][rows / 8]) {
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   for (int p = 0; p < products; ++p)
     for (int n = 0; n < rows / 8; ++n)
       for (int i = 0; i < 4; ++i) sums[p][n].values[i] = 0;
-  const auto inner = static_cast<int32_t>(x.columns);
-  const TileCopies<mmaColumns, mmaThreads> weightCopies(
-      weights[0].strideBytes, [&](int row) { return int64_t{row < columns ? row : columns - 1}; });
-  const TileCopies<rows, mmaThreads> xCopies(x.stride * 2, rowOf);
-  int32_t first = 0;  // value of the next step to copy
-  const auto fetch = [&](int stage) {
-    // After the last step, nothing is read.
-    const int valid = xCopies.validBytes(first, inner);
-    for (int p = 0; p < products; ++p)
-      weightCopies.copy(shared.weights[stage][p], weights[p].data, first, valid);
-    xCopies.copy(shared.x[stage], x.data, first, valid);
+  auto& shared = weights.shared;
+  const TileCopies<Source::activations, rows, mmaThreads> xCopies(x.stride * 2, rowOf);
+  const auto fetchX = [&](int stage, int32_t first) {
+    xCopies.copy(shared.x[stage], x.data, first, xCopies.validBytes(first, weights.inner));
     commitCopies();
-    first += mmaInner;
   };
-  for (int stage = 0; stage < mmaStages - 1; ++stage) fetch(stage);
+  for (int stage = 0; stage < mmaStages - 1; ++stage) fetchX(stage, stage * mmaInner);
 
-  for (int32_t value = 0, stage = 0; value < inner; value += mmaInner) {
+  for (int32_t value = 0, stage = 0; value < weights.inner; value += mmaInner) {
     waitCopies<mmaStages - 2>();
     // After it, all threads see this step's tiles, and none still reads those of the previous step.
     __syncthreads();
-    fetch(stage == 0 ? mmaStages - 1 : stage - 1);
+    const int free = stage == 0 ? mmaStages - 1 : stage - 1;
+    weights.copy(free, value + (mmaStages - 1) * mmaInner);
+    fetchX(free, value + (mmaStages - 1) * mmaInner);
     const uint16_t* tile = shared.x[stage];
     for (int k = 0; k < mmaInner / 16; ++k) {
       FragmentB b[rows / 8];

@@ -1,4 +1,5 @@
 // Routing without a round trip to the host: the best k of each row, then the slots grouped by expert.
+#include "backend/cuda/device/dependent_launch.h"
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/device/reduce.h"
 #include "backend/cuda/device/shared.h"
@@ -78,6 +79,7 @@ struct Selection {
 
 template <RouterScore score>
 __global__ void __launch_bounds__(selectThreads) selectKernel(RouteOptions options, Dispatch dispatch) {
+  awaitPredecessors();
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int64_t row = int64_t{blockIdx.x} * (selectThreads / 32) + threadIdx.x / 32;
   if (row >= validRowCount(dispatch)) return;
@@ -131,6 +133,7 @@ __global__ void __launch_bounds__(selectThreads) selectKernel(RouteOptions optio
 
 /** A block per expert counts the slots before its own, then lists its own in ascending order. */
 __global__ void __launch_bounds__(groupThreads) groupKernel(Dispatch dispatch) {
+  awaitPredecessors();
   auto* scratch = reinterpret_cast<int32_t*>(sharedMemory());  // (groupThreads / 32)
   const auto expert = static_cast<int32_t>(blockIdx.x);
   const auto slots = static_cast<int32_t>(validRowCount(dispatch) * dispatch.expertsPerToken);
@@ -164,16 +167,17 @@ __global__ void __launch_bounds__(groupThreads) groupKernel(Dispatch dispatch) {
 void selectExperts(cudaStream_t stream, const RouteOptions& options, const Dispatch& dispatch) {
   const Grid grid{dim3(blocksFor(dispatch.rows, selectThreads / 32)), selectThreads};
   if (options.score == RouterScore::softmax) {
-    launch(stream, "route (select)", grid, selectKernel<RouterScore::softmax>, options, dispatch);
+    launchEarly(stream, "route (select)", grid, selectKernel<RouterScore::softmax>, options, dispatch);
   } else {
-    launch(stream, "route (select)", grid, selectKernel<RouterScore::sigmoid>, options, dispatch);
+    launchEarly(stream, "route (select)", grid, selectKernel<RouterScore::sigmoid>, options, dispatch);
   }
 }
 
 void groupByExpert(cudaStream_t stream, const Dispatch& dispatch) {
-  launch(stream, "route (group)",
-         {dim3(static_cast<unsigned>(dispatch.experts)), groupThreads, groupThreads / 32 * sizeof(int32_t)},
-         groupKernel, dispatch);
+  launchEarly(
+      stream, "route (group)",
+      {dim3(static_cast<unsigned>(dispatch.experts)), groupThreads, groupThreads / 32 * sizeof(int32_t)},
+      groupKernel, dispatch);
 }
 
 }  // namespace rnd1::cuda

@@ -1,4 +1,5 @@
 // Row-wise ops: embed, add, gatherRows, addRmsNorm, normRope. All are memory-bound.
+#include "backend/cuda/device/dependent_launch.h"
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/device/reduce.h"
 #include "backend/cuda/device/shared.h"
@@ -12,6 +13,7 @@ constexpr int rowThreads = 256;
 constexpr int headThreads = 128;  // four warps, one head each
 
 __global__ void __launch_bounds__(rowThreads) embedKernel(const int32_t* tokens, Weight table, Tensor out) {
+  awaitPredecessors();
   const int64_t row = blockIdx.x;
   if (row >= out.validRowCount()) return;
   const std::byte* source = table.data + tokens[row] * table.strideBytes;
@@ -20,6 +22,7 @@ __global__ void __launch_bounds__(rowThreads) embedKernel(const int32_t* tokens,
 }
 
 __global__ void __launch_bounds__(rowThreads) gatherKernel(Tensor x, const int32_t* rows, Tensor out) {
+  awaitPredecessors();
   const int64_t row = blockIdx.x;
   if (row >= out.validRowCount()) return;
   const float* source = x.row(rows[row]);
@@ -28,6 +31,7 @@ __global__ void __launch_bounds__(rowThreads) gatherKernel(Tensor x, const int32
 }
 
 __global__ void __launch_bounds__(rowThreads) addKernel(Tensor x, Tensor out) {
+  awaitPredecessors();
   const int64_t row = blockIdx.x;
   if (row >= out.validRowCount()) return;
   for (int64_t column = threadIdx.x; column < out.columns; column += rowThreads)
@@ -36,6 +40,7 @@ __global__ void __launch_bounds__(rowThreads) addKernel(Tensor x, Tensor out) {
 
 template <DType type>
 __global__ void __launch_bounds__(rowThreads) narrowKernel(Tensor x, Tensor out) {
+  awaitPredecessors();
   const int64_t row = blockIdx.x;
   if (row >= x.validRowCount()) return;
   const float* source = x.row(row);
@@ -48,6 +53,7 @@ __global__ void __launch_bounds__(rowThreads) narrowKernel(Tensor x, Tensor out)
 template <DType computeDtype>
 __global__ void __launch_bounds__(rowThreads)
     addRmsNormKernel(Tensor residual, Tensor delta, Weight scale, float epsilon, Tensor out) {
+  awaitPredecessors();
   auto* scratch = reinterpret_cast<float*>(sharedMemory());
   const int64_t row = blockIdx.x;
   if (row >= residual.validRowCount()) return;
@@ -124,6 +130,7 @@ __host__ __device__ __forceinline__ int64_t headCount(const HeadLayout& layout) 
 /** In place: a warp per head and row. */
 template <DType computeDtype>
 __global__ void __launch_bounds__(headThreads) normRopeKernel(NormRopeArguments given) {
+  awaitPredecessors();
   const int64_t heads = headCount(given.layout);
   const int64_t index = int64_t{blockIdx.x} * (headThreads / 32) + threadIdx.x / 32;
   if (index >= given.qkv.validRowCount() * heads) return;
@@ -136,6 +143,7 @@ __global__ void __launch_bounds__(headThreads) normRopeKernel(NormRopeArguments 
  */
 template <DType type>
 __global__ void __launch_bounds__(rowThreads) normRopeNarrowKernel(NormRopeArguments given, Tensor out) {
+  awaitPredecessors();
   auto* results = reinterpret_cast<uint16_t*>(sharedMemory());
   const int64_t row = blockIdx.x, headDim = given.layout.headDim;
   if (row >= given.qkv.validRowCount()) return;
@@ -152,16 +160,16 @@ __global__ void __launch_bounds__(rowThreads) normRopeNarrowKernel(NormRopeArgum
 }  // namespace
 
 void embed(cudaStream_t stream, const int32_t* tokens, const Weight& table, Tensor out) {
-  launch(stream, "embed", {dim3(blocksFor(out.rows, 1)), rowThreads}, embedKernel, tokens, table, out);
+  launchEarly(stream, "embed", {dim3(blocksFor(out.rows, 1)), rowThreads}, embedKernel, tokens, table, out);
 }
 
 void add(cudaStream_t stream, Tensor x, Tensor out) {
-  launch(stream, "add", {dim3(blocksFor(out.rows, 1)), rowThreads}, addKernel, x, out);
+  launchEarly(stream, "add", {dim3(blocksFor(out.rows, 1)), rowThreads}, addKernel, x, out);
 }
 
 void gatherRows(cudaStream_t stream, Tensor x, const int32_t* rows, Tensor out) {
-  launch(stream, "gatherRows", {dim3(blocksFor(out.rows, 1)), rowThreads}, gatherKernel, x.words(), rows,
-         out.words());
+  launchEarly(stream, "gatherRows", {dim3(blocksFor(out.rows, 1)), rowThreads}, gatherKernel, x.words(), rows,
+              out.words());
 }
 
 Tensor narrow(cudaStream_t stream, DType computeDtype, Tensor x, uint16_t* memory) {
@@ -171,9 +179,9 @@ Tensor narrow(cudaStream_t stream, DType computeDtype, Tensor x, uint16_t* memor
   out.dtype = computeDtype;
   const Grid grid{dim3(blocksFor(x.rows, 1)), rowThreads};
   if (computeDtype == DType::bf16) {
-    launch(stream, "narrow", grid, narrowKernel<DType::bf16>, x, out);
+    launchEarly(stream, "narrow", grid, narrowKernel<DType::bf16>, x, out);
   } else {
-    launch(stream, "narrow", grid, narrowKernel<DType::f16>, x, out);
+    launchEarly(stream, "narrow", grid, narrowKernel<DType::f16>, x, out);
   }
   return out;
 }
@@ -182,8 +190,8 @@ void addRmsNorm(cudaStream_t stream, DType computeDtype, Tensor residual, const 
                 const Weight& scale, float epsilon, Tensor out) {
   const Grid grid{dim3(blocksFor(residual.rows, 1)), rowThreads, rowThreads / 32 * sizeof(float)};
   dispatchDType(computeDtype, [&]<DType type>() {
-    launch(stream, "addRmsNorm", grid, addRmsNormKernel<type>, residual, delta ? *delta : Tensor(), scale,
-           epsilon, out);
+    launchEarly(stream, "addRmsNorm", grid, addRmsNormKernel<type>, residual, delta ? *delta : Tensor(),
+                scale, epsilon, out);
   });
 }
 
@@ -193,15 +201,15 @@ void normRope(cudaStream_t stream, DType computeDtype, Tensor qkv, const HeadLay
   if (out.dtype == DType::f32) {
     const Grid grid{dim3(blocksFor(qkv.rows * headCount(layout), headThreads / 32)), headThreads};
     dispatchDType(computeDtype,
-                  [&]<DType type>() { launch(stream, "normRope", grid, normRopeKernel<type>, given); });
+                  [&]<DType type>() { launchEarly(stream, "normRope", grid, normRopeKernel<type>, given); });
     return;
   }
   const Grid grid{dim3(blocksFor(qkv.rows, 1)), rowThreads,
                   static_cast<size_t>(out.columns) * sizeof(uint16_t)};
   if (computeDtype == DType::bf16) {
-    launch(stream, "normRope", grid, normRopeNarrowKernel<DType::bf16>, given, out);
+    launchEarly(stream, "normRope", grid, normRopeNarrowKernel<DType::bf16>, given, out);
   } else {
-    launch(stream, "normRope", grid, normRopeNarrowKernel<DType::f16>, given, out);
+    launchEarly(stream, "normRope", grid, normRopeNarrowKernel<DType::f16>, given, out);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <cfloat>
 
+#include "backend/cuda/device/dependent_launch.h"
 #include "backend/cuda/device/philox.h"
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/kernels.h"
@@ -195,6 +196,7 @@ __device__ Score scoreRow(const ScoreArguments& given, const Row& row, const Sco
 
 // Without a block count, ptxas spills registers although more are available.
 __global__ void __launch_bounds__(scoreThreads, 3) scoreKernel(ScoreArguments given) {
+  awaitPredecessors();
   const int64_t index = blockIdx.x;
   if (index >= given.logits.validRowCount()) return;
   const ScoreRow scored = given.rows[index];
@@ -213,8 +215,8 @@ __global__ void __launch_bounds__(scoreThreads, 3) scoreKernel(ScoreArguments gi
 
 void scoreRows(cudaStream_t stream, Tensor logits, bool givenLogits, const ScoreRow* rows,
                const SamplingPlan* plans, Score* scores) {
-  launch(stream, "score", {dim3(blocksFor(logits.rows, 1)), scoreThreads, sizeof(ScoreMemory)}, scoreKernel,
-         ScoreArguments{logits, givenLogits, rows, plans, scores});
+  launchEarly(stream, "score", {dim3(blocksFor(logits.rows, 1)), scoreThreads, sizeof(ScoreMemory)},
+              scoreKernel, ScoreArguments{logits, givenLogits, rows, plans, scores});
 }
 
 }  // namespace rnd1::cuda

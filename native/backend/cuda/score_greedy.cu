@@ -2,6 +2,7 @@
 // the matmul processes its tiles of the vocabulary and keeps only running maxima and sums; a second kernel
 // merges the results of the blocks.
 
+#include "backend/cuda/device/dependent_launch.h"
 #include "backend/cuda/device/exponential.h"
 #include "backend/cuda/device/reduce.h"
 #include "backend/cuda/device/shared.h"
@@ -167,6 +168,7 @@ __device__ __forceinline__ void scoreTiles(const GreedyArguments& given, float* 
 
 template <DType computeDtype>
 __global__ void __launch_bounds__(matmulThreads) greedyKernel(GreedyArguments given) {
+  awaitPredecessors();
   auto& shared = *reinterpret_cast<MatmulMemory<1>*>(sharedMemory());
   auto* tile = reinterpret_cast<float*>(sharedMemory());  // reuses the memory of the matmul
   scoreTiles<matmulThreads>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
@@ -184,15 +186,17 @@ __global__ void __launch_bounds__(matmulThreads) greedyKernel(GreedyArguments gi
 
 template <DType type>
 __global__ void __launch_bounds__(mmaThreads) greedyMmaKernel(GreedyArguments given) {
+  awaitPredecessors();
   auto& shared = *reinterpret_cast<MmaMemory<1, greedyRows>*>(sharedMemory());
   auto* tile = reinterpret_cast<float*>(sharedMemory());
   scoreTiles<mmaThreads>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
     const WeightTile weights[1] = {given.lmHead.from(first)};
     FragmentC sums[1][greedyRows / 8];
     const int64_t last = given.x.validRowCount() - 1;
+    const MmaWeights<1, greedyRows> stream(shared, weights, columns, given.x.columns);
+    stream.prefetch();
     multiplyMmaTile<1, greedyRows, type>(
-        shared, given.x, [&](int r) { return firstRow + r < last ? firstRow + r : last; }, weights, columns,
-        sums);
+        stream, given.x, [&](int r) { return firstRow + r < last ? firstRow + r : last; }, sums);
     __syncthreads();
     forEachMmaResult<greedyRows>(
         [&](int r, int c, int n, int i) { tile[r * tileStride + c] = sums[0][n].values[i]; });
@@ -200,6 +204,7 @@ __global__ void __launch_bounds__(mmaThreads) greedyMmaKernel(GreedyArguments gi
 }
 
 __global__ void __launch_bounds__(joinThreads) joinKernel(GreedyArguments given) {
+  awaitPredecessors();
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int64_t row = int64_t{blockIdx.x} * (joinThreads / 32) + threadIdx.x / 32;
   if (row >= given.x.validRowCount()) return;
@@ -247,18 +252,20 @@ void scoreGreedy(cudaStream_t stream, DType computeDtype, Tensor x, const Weight
   if (x.dtype != DType::f32 && suitsMma(computeDtype, lmHead)) {
     const Grid grid{blocks, mmaThreads, sizeof(MmaMemory<1, greedyRows>)};
     if (computeDtype == DType::bf16) {
-      launch(stream, "score (greedy)", grid, greedyMmaKernel<DType::bf16>, given);
+      launchEarly(stream, "score (greedy)", grid, greedyMmaKernel<DType::bf16>, given);
     } else {
-      launch(stream, "score (greedy)", grid, greedyMmaKernel<DType::f16>, given);
+      launchEarly(stream, "score (greedy)", grid, greedyMmaKernel<DType::f16>, given);
     }
   } else {
     constexpr size_t tileBytes = greedyRows * tileStride * sizeof(float);
     const Grid grid{blocks, matmulThreads,
                     sizeof(MatmulMemory<1>) > tileBytes ? sizeof(MatmulMemory<1>) : tileBytes};
-    dispatchDType(computeDtype,
-                  [&]<DType type>() { launch(stream, "score (greedy)", grid, greedyKernel<type>, given); });
+    dispatchDType(computeDtype, [&]<DType type>() {
+      launchEarly(stream, "score (greedy)", grid, greedyKernel<type>, given);
+    });
   }
-  launch(stream, "score (join)", {dim3(blocksFor(x.rows, joinThreads / 32)), joinThreads}, joinKernel, given);
+  launchEarly(stream, "score (join)", {dim3(blocksFor(x.rows, joinThreads / 32)), joinThreads}, joinKernel,
+              given);
 }
 
 }  // namespace rnd1::cuda

@@ -1,5 +1,6 @@
 // The unmasking rule (docs/architecture.md, "Schedules") on the device: a block per canvas sorts its rows,
 // best first, and commits as many as the plan allows. Its decisions equal those of backend/unmask.cc.
+#include "backend/cuda/device/dependent_launch.h"
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/device/philox.h"
 #include "backend/cuda/device/reduce.h"
@@ -109,6 +110,7 @@ struct UnmaskArguments {
 };
 
 __global__ void __launch_bounds__(unmaskThreads) unmaskKernel(UnmaskArguments given) {
+  awaitPredecessors();
   auto& shared = *reinterpret_cast<UnmaskMemory*>(sharedMemory());
   const UnmaskCanvas canvas = given.canvases[blockIdx.x];
   const UnmaskPlan& plan = canvas.plan;
@@ -163,8 +165,8 @@ __global__ void __launch_bounds__(unmaskThreads) unmaskKernel(UnmaskArguments gi
 
 void unmask(cudaStream_t stream, const UnmaskCanvas* canvases, int64_t count, const ScoreRow* rows,
             const uint8_t* eligible, Score* scores, uint64_t* keys) {
-  launch(stream, "unmask", {dim3(static_cast<unsigned>(count)), unmaskThreads, sizeof(UnmaskMemory)},
-         unmaskKernel, UnmaskArguments{canvases, rows, eligible, scores, keys});
+  launchEarly(stream, "unmask", {dim3(static_cast<unsigned>(count)), unmaskThreads, sizeof(UnmaskMemory)},
+              unmaskKernel, UnmaskArguments{canvases, rows, eligible, scores, keys});
 }
 
 }  // namespace rnd1::cuda

@@ -40,42 +40,66 @@ struct WideRow {
         row(products == 1 ? tileRow : tileRow / 64 * 32 + tileRow % 32) {}
 };
 
+/** As MmaWeights. */
+template <int products>
+struct WideWeights {
+  WideMemory& shared;
+  const WeightTile (&weights)[products];
+  const int32_t inner;
+  const TileCopies<Source::weights, wideWeights, wideThreads> copies;
+
+  __device__ __forceinline__ WideWeights(WideMemory& shared, const WeightTile (&weights)[products],
+                                         int32_t columns, int64_t inner)
+      : shared(shared),
+        weights(weights),
+        inner(static_cast<int32_t>(inner)),
+        copies(weights[0].strideBytes, [&](int tileRow) {
+          const int row = WideRow<products>(tileRow).row;
+          return int64_t{row < columns ? row : columns - 1};
+        }) {}
+
+  __device__ __forceinline__ void copy(int stage, int32_t first) const {
+    for (int pass = 0; pass < copies.passes; ++pass) {
+      const int product = WideRow<products>(pass * copies.stride).product;
+      copies.copyPass(shared.weights[stage], weights[product].data, first, pass,
+                      copies.validBytes(first, inner));
+    }
+  }
+  __device__ __forceinline__ void prefetch() const {
+    for (int stage = 0; stage < wideStages - 1; ++stage) copy(stage, stage * wideInner);
+  }
+  /** Instead of a product, after `prefetch`. */
+  __device__ __forceinline__ void cancel() const {
+    commitCopies();
+    waitCopies<0>();
+  }
+};
+
 using WideSums = FragmentC[4][8];
 
 /** As multiplyMmaTile. forEachWideResult maps the sums to results. */
 template <int products, DType type, typename RowOf>
-__device__ __forceinline__ void multiplyWideTile(WideMemory& shared, const Tensor& x, RowOf rowOf,
-                                                 const WeightTile (&weights)[products], int32_t columns,
-                                                 WideSums& sums) {
+__device__ __forceinline__ void multiplyWideTile(const WideWeights<products>& weights, const Tensor& x,
+                                                 RowOf rowOf, WideSums& sums) {
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int firstWeight = warp % 2 * 64, firstRow = warp / 2 * 64;
   for (auto& row : sums)
     for (FragmentC& sum : row)
       for (float& value : sum.values) value = 0;
-  const auto inner = static_cast<int32_t>(x.columns);
-  const TileCopies<wideWeights, wideThreads> weightCopies(weights[0].strideBytes, [&](int tileRow) {
-    const int row = WideRow<products>(tileRow).row;
-    return int64_t{row < columns ? row : columns - 1};
-  });
-  const TileCopies<wideRows, wideThreads> xCopies(x.stride * 2, rowOf);
-  int32_t first = 0;  // value of the next step to copy
-  const auto fetch = [&](int stage) {
-    // After the last step, nothing is read.
-    const int valid = xCopies.validBytes(first, inner);
-    for (int pass = 0; pass < weightCopies.passes; ++pass) {
-      const int product = WideRow<products>(pass * weightCopies.stride).product;
-      weightCopies.copyPass(shared.weights[stage], weights[product].data, first, pass, valid);
-    }
-    xCopies.copy(shared.x[stage], x.data, first, valid);
+  auto& shared = weights.shared;
+  const TileCopies<Source::activations, wideRows, wideThreads> xCopies(x.stride * 2, rowOf);
+  const auto fetchX = [&](int stage, int32_t first) {
+    xCopies.copy(shared.x[stage], x.data, first, xCopies.validBytes(first, weights.inner));
     commitCopies();
-    first += wideInner;
   };
-  for (int stage = 0; stage < wideStages - 1; ++stage) fetch(stage);
-  for (int32_t value = 0, stage = 0; value < inner; value += wideInner) {
+  for (int stage = 0; stage < wideStages - 1; ++stage) fetchX(stage, stage * wideInner);
+  for (int32_t value = 0, stage = 0; value < weights.inner; value += wideInner) {
     waitCopies<wideStages - 2>();
     // After it, all threads see this step's tiles, and none still reads those of the previous step.
     __syncthreads();
-    fetch(stage == 0 ? wideStages - 1 : stage - 1);
+    const int free = stage == 0 ? wideStages - 1 : stage - 1;
+    weights.copy(free, value + (wideStages - 1) * wideInner);
+    fetchX(free, value + (wideStages - 1) * wideInner);
     const uint16_t* weightTile = shared.weights[stage];
     const uint16_t* xTile = shared.x[stage];
     for (int k = 0; k < wideInner / 16; ++k) {

@@ -14,6 +14,11 @@ __device__ __forceinline__ void copyAsync16(void* shared, const void* global, in
                : "memory");
 }
 
+/** The same from memory that no kernel of a step writes: may precede awaitPredecessors. */
+__device__ __forceinline__ void copyConstantAsync16(void* shared, const void* global, int valid) {
+  copyAsync16(shared, global, valid);
+}
+
 /** Ends a group of copies (cp.async.commit_group). */
 __device__ __forceinline__ void commitCopies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 

@@ -10,12 +10,15 @@ namespace rnd1::cuda {
 /** Values of a row that a step of a matmul takes. */
 constexpr int stepValues = 64;
 
+/** Whether kernels of a step write what is copied, so that it has to be awaited. */
+enum class Source { weights, activations };
+
 /**
  * A thread's share of the copies of a tile of 16-bit rows, of which each step copies the next 64 values: 16
  * bytes of every `threads / 8`-th row. Where the rows are is computed once; it may be used for several
  * matrices alike.
  */
-template <int rows, int threads>
+template <Source source, int rows, int threads>
 class TileCopies {
  public:
   static constexpr int stride = threads / 8;
@@ -42,9 +45,14 @@ class TileCopies {
   }
   __device__ __forceinline__ void copyPass(uint16_t* tile, const void* data, int32_t first, int pass,
                                            int validBytes) const {
-    const std::byte* source = static_cast<const std::byte*>(data) + (int64_t{first} + chunk() * 8) * 2;
-    copyAsync16(tile + swizzled<stepValues>(firstRow(), chunk()) + pass * stride * stepValues,
-                source + uint64_t{rows_[pass]} * 16, validBytes);
+    uint16_t* to = tile + swizzled<stepValues>(firstRow(), chunk()) + pass * stride * stepValues;
+    const std::byte* from =
+        static_cast<const std::byte*>(data) + (int64_t{first} + chunk() * 8) * 2 + uint64_t{rows_[pass]} * 16;
+    if constexpr (source == Source::weights) {
+      copyConstantAsync16(to, from, validBytes);
+    } else {
+      copyAsync16(to, from, validBytes);
+    }
   }
 
  private:

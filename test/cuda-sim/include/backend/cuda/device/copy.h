@@ -8,6 +8,9 @@ namespace rnd1::cuda {
 inline void copyAsync16(void* shared, const void* global, int valid) {
   sim::copyAsync(shared, global, 16, static_cast<size_t>(valid));
 }
+inline void copyConstantAsync16(void* shared, const void* global, int valid) {
+  sim::copyAsync(shared, global, 16, static_cast<size_t>(valid), true);
+}
 inline void commitCopies() { sim::commitCopies(); }
 template <int pending>
 void waitCopies() {
