@@ -55,8 +55,8 @@ DType dtypeNamed(const std::string& name, std::string_view value) {
 }
 
 /** Thresholds between tiles of GPU matmuls (Backend::setBorder). */
-constexpr const char* borderNames[] = {"few-rows", "many-rows", "few-expert-rows", "many-expert-rows",
-                                       "early-launches"};
+constexpr const char* borderNames[] = {"few-rows",        "medium-rows",      "many-rows",
+                                       "few-expert-rows", "many-expert-rows", "early-launches"};
 
 void atMost(const char* name, double value, double max) {
   if (value > max) {
@@ -114,7 +114,7 @@ const char* const usage =
     "[--canvases N]\n"
     "  [--hidden N] [--heads N] [--key-value-heads N] [--head-dim N] [--experts N] [--experts-per-token N]\n"
     "  [--expert-width N] [--vocabulary N] [--layers N] [--routing even|random|skewed]\n"
-    "  [--few-rows N] [--many-rows N] [--few-expert-rows N] [--many-expert-rows N]\n"
+    "  [--few-rows N] [--medium-rows N] [--many-rows N] [--few-expert-rows N] [--many-expert-rows N]\n"
     "  [--early-launches 0|1]\n"
     "rnd1_bench step --cases 1x64,4x256 …: whole steps of batches of equal canvases\n";
 

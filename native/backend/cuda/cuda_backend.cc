@@ -143,6 +143,8 @@ TrainingOps* CudaBackend::training() {
 
 void CudaBackend::reserve(const Limits& limits) {
   grown(products_, limits.rows * limits.expertsPerToken * limits.expertColumns);
+  if (dtype_ != DType::f32 && limits.experts > 0)
+    grown(routerPartials_, routerPieces(limits.innerColumns) * limits.rows * limits.experts);
   if (limits.scoredRows == 0) return;
   const int64_t rows = std::max(limits.rows, limits.scoredRows);
   grown(partials_, std::min(rows, greedyChunkRows(limits.vocabulary)) * greedyParts(limits.vocabulary));
@@ -167,6 +169,7 @@ bool CudaBackend::setBorder(std::string_view name, int64_t value) {
     return true;
   }
   int64_t* const border = name == "few-rows"           ? &borders_.fewRows
+                          : name == "medium-rows"      ? &borders_.mediumRows
                           : name == "many-rows"        ? &borders_.manyRows
                           : name == "few-expert-rows"  ? &borders_.fewExpertRows
                           : name == "many-expert-rows" ? &borders_.manyExpertRows
@@ -243,8 +246,15 @@ void CudaBackend::route(Tensor x, const Weight& router, const RouteOptions& opti
   dispatch.validRows = x.validRows;
   dispatch.experts = router.rows;
   dispatch.expertsPerToken = options.expertsPerToken;
-  matmul(x, {&router, 1}, Tensor(dispatch.routerLogits, x.rows, router.rows));
-  selectExperts(stream(), options, dispatch);
+  const bool mma = suitsMma(dtype_, router);
+  const int64_t pieces = mma ? routerPieces(x.columns) : 0;
+  float* const partials = mma ? grown(routerPartials_, pieces * x.rows * router.rows) : nullptr;
+  if (mma) {
+    routerLogits(stream(), dtype_, operand(x, mma, narrowX_), router, partials);
+  } else {
+    matmul(x, {&router, 1}, Tensor(dispatch.routerLogits, x.rows, router.rows));
+  }
+  selectExperts(stream(), options, dispatch, partials, pieces);
   groupByExpert(stream(), dispatch);
 }
 

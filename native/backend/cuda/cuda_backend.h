@@ -118,6 +118,7 @@ class CudaBackend final : public Backend {
   std::unordered_map<const std::byte*, CachedTable> tables_;  // keyed by the first expert's gate data
   Scratch<float> products_;  // (slots, hidden): each slot's output before the sum
   Scratch<float> logitsChunk_;
+  Scratch<float> routerPartials_;    // (pieces, rows, experts)
   Scratch<GreedyPartial> partials_;  // (rows, parts of the vocabulary)
   Scratch<uint64_t> keys_;           // sort keys of unmasking
   // Activations in 16 bits, where ops get them in f32.

@@ -103,7 +103,7 @@ __global__ void __launch_bounds__(matmulThreads) expertKernel(ExpertArguments gi
 }
 
 template <int products, int rows, DType type>
-__global__ void __launch_bounds__(mmaThreads) expertMmaKernel(ExpertArguments given) {
+__global__ void __launch_bounds__(mmaThreads<rows>) expertMmaKernel(ExpertArguments given) {
   awaitPredecessors();
   auto& shared = *reinterpret_cast<MmaMemory<products, rows>*>(sharedMemory());
   const GroupTile tile = expertTile(given, rows);
@@ -111,7 +111,7 @@ __global__ void __launch_bounds__(mmaThreads) expertMmaKernel(ExpertArguments gi
   const int32_t column = static_cast<int32_t>(blockIdx.x) * mmaColumns;
   const int32_t columns = given.width - column;
   const ExpertTiles<products> tiles(given.experts[tile.group], column);
-  FragmentC sums[products][rows / 8];
+  MmaSums<products, rows> sums;
   const MmaWeights<products, rows> stream(shared, tiles.weights, columns, given.x.columns);
   stream.prefetch();
   multiplyMmaTile<products, rows, type>(
@@ -151,7 +151,7 @@ Grid expertGrid(const ExpertArguments& given, int columns, int rows, unsigned th
 
 template <int products, int rows>
 void launchMma(cudaStream_t stream, const char* what, DType computeDtype, const ExpertArguments& given) {
-  const Grid grid = expertGrid(given, mmaColumns, rows, mmaThreads, sizeof(MmaMemory<products, rows>));
+  const Grid grid = expertGrid(given, mmaColumns, rows, mmaThreads<rows>, sizeof(MmaMemory<products, rows>));
   if (computeDtype == DType::bf16) {
     launchEarly(stream, what, grid, expertMmaKernel<products, rows, DType::bf16>, given);
   } else {

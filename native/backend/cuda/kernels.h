@@ -34,7 +34,8 @@ Tensor narrow(cudaStream_t stream, DType computeDtype, Tensor x, uint16_t* memor
 
 /** Thresholds for the choice of a matmul kernel. All kernels give the same bits. */
 struct Borders {
-  int64_t fewRows = 32;        // up to this many rows, tiles of a matmul have 32, above it 64
+  int64_t fewRows = 32;        // up to this many rows, tiles of a matmul have 32,
+  int64_t mediumRows = 64;     // up to this many 64, above it 128
   int64_t manyRows = 512;      // from this many rows on, a matmul is compute-bound
   int64_t fewExpertRows = 32;  // the same two for the average rows per expert
   int64_t manyExpertRows = 96;
@@ -47,8 +48,15 @@ struct Borders {
 void matmul(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor x,
             std::span<const Weight> weights, Tensor out);
 
-/** The best k experts of every row and their weights, from dispatch.routerLogits. */
-void selectExperts(cudaStream_t stream, const RouteOptions& options, const Dispatch& dispatch);
+/** Pieces of the sums of a router that gets rows of `hidden` values. */
+int64_t routerPieces(int64_t hidden);
+/** partials (routerPieces, x.rows, experts), whose sums are x · routerᵀ. x has 16 bits, and the router suits.
+ */
+void routerLogits(cudaStream_t stream, DType computeDtype, Tensor x, const Weight& router, float* partials);
+/** The best k experts of every row and their weights, from dispatch.routerLogits. These are first filled with
+ * the sums of `pieces` partials, if there are any. */
+void selectExperts(cudaStream_t stream, const RouteOptions& options, const Dispatch& dispatch,
+                   const float* partials, int64_t pieces);
 /** dispatch.offsets and dispatch.slots from dispatch.expertIds. */
 void groupByExpert(cudaStream_t stream, const Dispatch& dispatch);
 

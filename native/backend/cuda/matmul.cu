@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(matmulThreads) matmulKernel(MatmulArguments gi
 }
 
 template <int rows, DType type>
-__global__ void __launch_bounds__(mmaThreads) matmulMmaKernel(MatmulArguments given) {
+__global__ void __launch_bounds__(mmaThreads<rows>) matmulMmaKernel(MatmulArguments given) {
   auto& shared = *reinterpret_cast<MmaMemory<1, rows>*>(sharedMemory());
   const ColumnTile tile = columnTile(given, static_cast<int32_t>(blockIdx.x), mmaColumns);
   const WeightTile weights[1] = {tile.weight};
@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(mmaThreads) matmulMmaKernel(MatmulArguments gi
   awaitPredecessors();
   const int64_t row = int64_t{blockIdx.y} * rows, valid = given.x.validRowCount();
   if (row >= valid) return stream.cancel();
-  FragmentC sums[1][rows / 8];
+  MmaSums<1, rows> sums;
   multiplyMmaTile<1, rows, type>(
       stream, given.x, [&](int r) { return row + r < valid ? row + r : valid - 1; }, sums);
   forEachMmaResult<rows>([&](int r, int c, int n, int i) {
@@ -104,7 +104,7 @@ void launchWide(cudaStream_t stream, DType computeDtype, unsigned tiles, const M
 
 template <int rows>
 void launchMma(cudaStream_t stream, DType computeDtype, unsigned tiles, const MatmulArguments& given) {
-  const Grid grid{dim3(tiles, blocksFor(given.x.rows, rows)), mmaThreads, sizeof(MmaMemory<1, rows>)};
+  const Grid grid{dim3(tiles, blocksFor(given.x.rows, rows)), mmaThreads<rows>, sizeof(MmaMemory<1, rows>)};
   if (computeDtype == DType::bf16) {
     launchEarly(stream, "matmul", grid, matmulMmaKernel<rows, DType::bf16>, given);
   } else {
@@ -143,8 +143,10 @@ void matmul(cudaStream_t stream, DType computeDtype, const Borders& borders, Ten
       launchWide(stream, computeDtype, tiles, given);
     } else if (x.rows <= borders.fewRows) {
       launchMma<32>(stream, computeDtype, tiles, given);
-    } else {
+    } else if (x.rows <= borders.mediumRows) {
       launchMma<64>(stream, computeDtype, tiles, given);
+    } else {
+      launchMma<128>(stream, computeDtype, tiles, given);
     }
   }
 }

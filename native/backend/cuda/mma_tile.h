@@ -12,11 +12,16 @@ namespace rnd1::cuda {
 
 /**
  * A tile of x · weightᵀ on tensor cores, for weights and x in the 16-bit compute dtype: 64 weight rows, as
- * the wide operand of mma.m16n8k16, by `rows` rows of x. Four warps, 16 weight rows each. Both stream through
- * `stages` buffers by asynchronous copies, every byte of weights once per tile. Sums run along `inner` in
- * steps of 16 for every tile size, so they depend on the two rows only.
+ * the wide operand of mma.m16n8k16, by `rows` rows of x. Four warps, 16 weight rows each; with 128 rows,
+ * eight warps, four for each half of the rows. Both stream through `stages` buffers by asynchronous copies,
+ * every byte of weights once per tile. Sums run along `inner` in steps of 16 for every tile size, so they
+ * depend on the two rows only.
  */
-constexpr int mmaThreads = 128;
+template <int rows>
+constexpr int mmaThreads = rows <= 64 ? 128 : 256;
+/** Rows of x that a warp multiplies. */
+template <int rows>
+constexpr int mmaWarpRows = rows <= 64 ? rows : rows / 2;
 constexpr int mmaColumns = 64;
 constexpr int mmaInner = stepValues;
 constexpr int mmaStages = 3;
@@ -33,7 +38,7 @@ struct MmaWeights {
   MmaMemory<products, rows>& shared;
   const WeightTile (&weights)[products];
   const int32_t inner;
-  const TileCopies<Source::weights, mmaColumns, mmaThreads> copies;
+  const TileCopies<Source::weights, mmaColumns, mmaThreads<rows>> copies;
 
   __device__ __forceinline__ MmaWeights(MmaMemory<products, rows>& shared,
                                         const WeightTile (&weights)[products], int32_t columns, int64_t inner)
@@ -58,19 +63,25 @@ struct MmaWeights {
   }
 };
 
+template <int products, int rows>
+using MmaSums = FragmentC[products][mmaWarpRows<rows> / 8];
+
 /**
- * sums[p][n].values[i] = x[8 n + 2 · (lane % 4) + i % 2] · weights[p][16 · warp + lane / 4 + 8 · (i / 2)], of
- * weights that have been prefetched. rowOf(row of the tile): row of x; any for rows that do not matter.
+ * sums[p][n].values[i] = x[firstRow + 8 n + 2 · (lane % 4) + i % 2] · weights[p][16 · (warp % 4) + lane / 4 +
+ * 8 · (i / 2)], with firstRow = warp / 4 · mmaWarpRows, of weights that have been prefetched. rowOf(row of
+ * the tile): row of x; any for rows that do not matter.
  */
 template <int products, int rows, DType type, typename RowOf>
 __device__ __forceinline__ void multiplyMmaTile(const MmaWeights<products, rows>& weights, const Tensor& x,
-                                                RowOf rowOf, FragmentC (&sums)[products][rows / 8]) {
+                                                RowOf rowOf, MmaSums<products, rows>& sums) {
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  constexpr int tiles = mmaWarpRows<rows> / 8;
+  const int firstRow = warp / 4 * mmaWarpRows<rows>;
   for (int p = 0; p < products; ++p)
-    for (int n = 0; n < rows / 8; ++n)
+    for (int n = 0; n < tiles; ++n)
       for (int i = 0; i < 4; ++i) sums[p][n].values[i] = 0;
   auto& shared = weights.shared;
-  const TileCopies<Source::activations, rows, mmaThreads> xCopies(x.stride * 2, rowOf);
+  const TileCopies<Source::activations, rows, mmaThreads<rows>> xCopies(x.stride * 2, rowOf);
   const auto fetchX = [&](int stage, int32_t first) {
     xCopies.copy(shared.x[stage], x.data, first, xCopies.validBytes(first, weights.inner));
     commitCopies();
@@ -86,18 +97,21 @@ __device__ __forceinline__ void multiplyMmaTile(const MmaWeights<products, rows>
     fetchX(free, value + (mmaStages - 1) * mmaInner);
     const uint16_t* tile = shared.x[stage];
     for (int k = 0; k < mmaInner / 16; ++k) {
-      FragmentB b[rows / 8];
-      for (int n = 0; n < rows / 8; n += 2) {
+      FragmentB b[tiles];
+      for (int n = 0; n < tiles; n += 2) {
         uint32_t four[4];
-        loadMatrices(tile + swizzled<mmaInner>(n * 8 + lane / 16 * 8 + lane % 8, k * 2 + lane / 8 % 2), four);
+        loadMatrices(
+            tile + swizzled<mmaInner>(firstRow + n * 8 + lane / 16 * 8 + lane % 8, k * 2 + lane / 8 % 2),
+            four);
         b[n] = {{four[0], four[1]}};
         b[n + 1] = {{four[2], four[3]}};
       }
       for (int p = 0; p < products; ++p) {
         FragmentA a;
-        loadMatrices(shared.weights[stage][p] + swizzled<mmaInner>(warp * 16 + lane % 16, k * 2 + lane / 16),
-                     a.registers);
-        for (int n = 0; n < rows / 8; ++n) multiplyAccumulate<type>(sums[p][n], a, b[n]);
+        loadMatrices(
+            shared.weights[stage][p] + swizzled<mmaInner>(warp % 4 * 16 + lane % 16, k * 2 + lane / 16),
+            a.registers);
+        for (int n = 0; n < tiles; ++n) multiplyAccumulate<type>(sums[p][n], a, b[n]);
       }
     }
     stage = stage + 1 == mmaStages ? 0 : stage + 1;
@@ -109,8 +123,10 @@ __device__ __forceinline__ void multiplyMmaTile(const MmaWeights<products, rows>
 template <int rows, typename Body>
 __device__ __forceinline__ void forEachMmaResult(Body&& body) {
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  for (int n = 0; n < rows / 8; ++n)
-    for (int i = 0; i < 4; ++i) body(n * 8 + lane % 4 * 2 + i % 2, warp * 16 + lane / 4 + i / 2 * 8, n, i);
+  const int firstRow = warp / 4 * mmaWarpRows<rows>, firstColumn = warp % 4 * 16;
+  for (int n = 0; n < mmaWarpRows<rows> / 8; ++n)
+    for (int i = 0; i < 4; ++i)
+      body(firstRow + n * 8 + lane % 4 * 2 + i % 2, firstColumn + lane / 4 + i / 2 * 8, n, i);
 }
 
 }  // namespace rnd1::cuda

@@ -77,8 +77,20 @@ struct Selection {
   }
 };
 
+/** A row of logits by a warp; pieces are `stride` values apart. */
+__device__ __forceinline__ void sumPieces(const float* partials, int64_t stride, int64_t pieces,
+                                          int32_t experts, float* logits) {
+  for (auto expert = static_cast<int32_t>(threadIdx.x % 32); expert < experts; expert += 32) {
+    float sum = 0;
+#pragma unroll 8
+    for (int64_t piece = 0; piece < pieces; ++piece) sum += partials[piece * stride + expert];
+    logits[expert] = sum;
+  }
+}
+
 template <RouterScore score>
-__global__ void __launch_bounds__(selectThreads) selectKernel(RouteOptions options, Dispatch dispatch) {
+__global__ void __launch_bounds__(selectThreads)
+    selectKernel(RouteOptions options, Dispatch dispatch, const float* partials, int64_t pieces) {
   awaitPredecessors();
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int64_t row = int64_t{blockIdx.x} * (selectThreads / 32) + threadIdx.x / 32;
@@ -88,6 +100,12 @@ __global__ void __launch_bounds__(selectThreads) selectKernel(RouteOptions optio
   const float* logits = dispatch.routerLogits + row * experts;
   int32_t* ids = dispatch.expertIds + row * k;
   float* weights = dispatch.weights + row * k;
+  if (pieces > 0) {
+    sumPieces(partials + row * experts, dispatch.rows * experts, pieces, experts,
+              dispatch.routerLogits + row * experts);
+    // Lanes read what others wrote.
+    __syncwarp();
+  }
 
   constexpr bool softmax = score == RouterScore::softmax;
   float maximum = -INFINITY, sum = 0;
@@ -164,12 +182,15 @@ __global__ void __launch_bounds__(groupThreads) groupKernel(Dispatch dispatch) {
 
 }  // namespace
 
-void selectExperts(cudaStream_t stream, const RouteOptions& options, const Dispatch& dispatch) {
+void selectExperts(cudaStream_t stream, const RouteOptions& options, const Dispatch& dispatch,
+                   const float* partials, int64_t pieces) {
   const Grid grid{dim3(blocksFor(dispatch.rows, selectThreads / 32)), selectThreads};
   if (options.score == RouterScore::softmax) {
-    launchEarly(stream, "route (select)", grid, selectKernel<RouterScore::softmax>, options, dispatch);
+    launchEarly(stream, "route (select)", grid, selectKernel<RouterScore::softmax>, options, dispatch,
+                partials, pieces);
   } else {
-    launchEarly(stream, "route (select)", grid, selectKernel<RouterScore::sigmoid>, options, dispatch);
+    launchEarly(stream, "route (select)", grid, selectKernel<RouterScore::sigmoid>, options, dispatch,
+                partials, pieces);
   }
 }
 

@@ -2,6 +2,8 @@
 // the matmul processes its tiles of the vocabulary and keeps only running maxima and sums; a second kernel
 // merges the results of the blocks.
 
+#include <algorithm>
+
 #include "backend/cuda/device/dependent_launch.h"
 #include "backend/cuda/device/exponential.h"
 #include "backend/cuda/device/reduce.h"
@@ -14,14 +16,13 @@
 namespace rnd1::cuda {
 namespace {
 
-// Fixed, because the division of a row's tokens, and so the order of its sums, must not depend on other rows.
-constexpr int greedyRows = 64;
+// The division of a row's tokens, and so the order of its sums, must not depend on other rows.
 constexpr int greedyColumns = 64;
 constexpr int tilesPerBlock = 4;
 constexpr int joinThreads = 128;  // four warps, one row each
 constexpr int tileStride = greedyColumns + 1;
 
-static_assert(greedyRows == tileRows && greedyColumns == tileColumns && greedyColumns == mmaColumns);
+static_assert(greedyColumns == tileColumns && greedyColumns == mmaColumns);
 
 struct GreedyArguments {
   Tensor x;
@@ -74,9 +75,9 @@ __device__ __forceinline__ void mergeLanes(GreedyPartial& partial, int bits) {
 
 /** A thread's share of a row's tokens: every `threadsPerRow`-th. The threads of a row are adjacent lanes of
  * a warp. */
-template <int threads>
+template <int threads, int rows>
 struct RowShare {
-  static constexpr int threadsPerRow = threads / greedyRows;
+  static constexpr int threadsPerRow = threads / rows;
 
   const GreedyArguments& given;
   int64_t row;  // row of x
@@ -96,7 +97,7 @@ struct RowShare {
     temperature = fmaxf(plan.temperature, 1e-8f);
   }
 
-  /** Adds this row's logits in a tile (greedyRows, tileStride), for tokens from `first` on. */
+  /** Adds this row's logits in a tile (rows, tileStride), for tokens from `first` on. */
   __device__ void look(float* tile, int32_t first, int32_t columns) {
     float* logits = tile + threadIdx.x / threadsPerRow * tileStride;
     if (wanted) {
@@ -148,11 +149,11 @@ struct RowShare {
 };
 
 /** product(first token, columns, tile), called by all threads, writes the logits of a tile. */
-template <int threads, typename Product>
+template <int threads, int rows, typename Product>
 __device__ __forceinline__ void scoreTiles(const GreedyArguments& given, float* tile, Product product) {
-  const int64_t firstRow = int64_t{blockIdx.x} * greedyRows;
+  const int64_t firstRow = int64_t{blockIdx.x} * rows;
   if (firstRow >= given.x.validRowCount()) return;
-  RowShare<threads> share(given, firstRow);
+  RowShare<threads, rows> share(given, firstRow);
   for (int i = 0; i < tilesPerBlock; ++i) {
     const int32_t first = (static_cast<int32_t>(blockIdx.y) * tilesPerBlock + i) * greedyColumns;
     if (first >= given.vocabulary) break;
@@ -171,7 +172,7 @@ __global__ void __launch_bounds__(matmulThreads) greedyKernel(GreedyArguments gi
   awaitPredecessors();
   auto& shared = *reinterpret_cast<MatmulMemory<1>*>(sharedMemory());
   auto* tile = reinterpret_cast<float*>(sharedMemory());  // reuses the memory of the matmul
-  scoreTiles<matmulThreads>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
+  scoreTiles<matmulThreads, tileRows>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
     const WeightTile weights[1] = {given.lmHead.from(first)};
     Sums sums[1];
     const int64_t row = firstRow + threadIdx.x / 4;
@@ -184,21 +185,21 @@ __global__ void __launch_bounds__(matmulThreads) greedyKernel(GreedyArguments gi
   });
 }
 
-template <DType type>
-__global__ void __launch_bounds__(mmaThreads) greedyMmaKernel(GreedyArguments given) {
+template <int rows, DType type>
+__global__ void __launch_bounds__(mmaThreads<rows>) greedyMmaKernel(GreedyArguments given) {
   awaitPredecessors();
-  auto& shared = *reinterpret_cast<MmaMemory<1, greedyRows>*>(sharedMemory());
+  auto& shared = *reinterpret_cast<MmaMemory<1, rows>*>(sharedMemory());
   auto* tile = reinterpret_cast<float*>(sharedMemory());
-  scoreTiles<mmaThreads>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
+  scoreTiles<mmaThreads<rows>, rows>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
     const WeightTile weights[1] = {given.lmHead.from(first)};
-    FragmentC sums[1][greedyRows / 8];
+    MmaSums<1, rows> sums;
     const int64_t last = given.x.validRowCount() - 1;
-    const MmaWeights<1, greedyRows> stream(shared, weights, columns, given.x.columns);
+    const MmaWeights<1, rows> stream(shared, weights, columns, given.x.columns);
     stream.prefetch();
-    multiplyMmaTile<1, greedyRows, type>(
+    multiplyMmaTile<1, rows, type>(
         stream, given.x, [&](int r) { return firstRow + r < last ? firstRow + r : last; }, sums);
     __syncthreads();
-    forEachMmaResult<greedyRows>(
+    forEachMmaResult<rows>(
         [&](int r, int c, int n, int i) { tile[r * tileStride + c] = sums[0][n].values[i]; });
   });
 }
@@ -230,6 +231,24 @@ __global__ void __launch_bounds__(joinThreads) joinKernel(GreedyArguments given)
   if (lane == 0) given.scores[row] = score;
 }
 
+/** Blocks that share a part of the LM head are adjacent, so that it is read from memory once. */
+dim3 gridOf(const GreedyArguments& given, int rows) {
+  return {blocksFor(given.x.rows, rows), static_cast<unsigned>(given.parts)};
+}
+
+/** Two threads look at a row of a tile, whatever its size. */
+template <int rows>
+void launchMma(cudaStream_t stream, DType computeDtype, const GreedyArguments& given) {
+  static_assert(mmaThreads<rows> == 2 * rows &&
+                rows * tileStride * sizeof(float) <= sizeof(MmaMemory<1, rows>));
+  const Grid grid{gridOf(given, rows), mmaThreads<rows>, sizeof(MmaMemory<1, rows>)};
+  if (computeDtype == DType::bf16) {
+    launchEarly(stream, "score (greedy)", grid, greedyMmaKernel<rows, DType::bf16>, given);
+  } else {
+    launchEarly(stream, "score (greedy)", grid, greedyMmaKernel<rows, DType::f16>, given);
+  }
+}
+
 }  // namespace
 
 int64_t greedyParts(int64_t vocabulary) {
@@ -247,19 +266,15 @@ void scoreGreedy(cudaStream_t stream, DType computeDtype, Tensor x, const Weight
                               partials,
                               parts,
                               scores};
-  // Blocks that share a part of the LM head are adjacent, so that it is read from memory once.
-  const dim3 blocks(blocksFor(x.rows, greedyRows), static_cast<unsigned>(parts));
   if (x.dtype != DType::f32 && suitsMma(computeDtype, lmHead)) {
-    const Grid grid{blocks, mmaThreads, sizeof(MmaMemory<1, greedyRows>)};
-    if (computeDtype == DType::bf16) {
-      launchEarly(stream, "score (greedy)", grid, greedyMmaKernel<DType::bf16>, given);
+    if (x.rows <= 64) {
+      launchMma<64>(stream, computeDtype, given);
     } else {
-      launchEarly(stream, "score (greedy)", grid, greedyMmaKernel<DType::f16>, given);
+      launchMma<128>(stream, computeDtype, given);
     }
   } else {
-    constexpr size_t tileBytes = greedyRows * tileStride * sizeof(float);
-    const Grid grid{blocks, matmulThreads,
-                    sizeof(MatmulMemory<1>) > tileBytes ? sizeof(MatmulMemory<1>) : tileBytes};
+    constexpr size_t tileBytes = tileRows * tileStride * sizeof(float);
+    const Grid grid{gridOf(given, tileRows), matmulThreads, std::max(sizeof(MatmulMemory<1>), tileBytes)};
     dispatchDType(computeDtype, [&]<DType type>() {
       launchEarly(stream, "score (greedy)", grid, greedyKernel<type>, given);
     });

@@ -170,7 +170,7 @@ void products() {
     Noise noise(204);
     const int64_t hidden = 72, width = 40, outputs = 100;
     for (const DType dtype : allDTypes)
-      for (const int64_t rows : {5, 40, 530}) {
+      for (const int64_t rows : {5, 40, 130, 530}) {
         const Scope scope(text(dtypeName(dtype), " weights, ", rows, " rows"));
         Limits limits = limitsOf(rows, hidden, width, 4, 2);
         limits.scoredRows = rows;
