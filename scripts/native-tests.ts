@@ -28,7 +28,7 @@ export function buildCpuTests(): string {
 }
 
 /** The addon's own objects are what is tested, if CMake built it. */
-function ordinarySettings(): string[] {
+export function ordinarySettings(): string[] {
   return [...testSettings, 'RND1_CUDA_SIM=ON', `RND1_CORE=${addonCore()}`, ...cudaBuild().settings];
 }
 

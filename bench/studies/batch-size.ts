@@ -12,7 +12,6 @@ import { convert, Trainer, type TrainOptions } from '../../lib/training';
 import { type Canvas, type DataSet, openData } from '../../lib/training/data/data-set';
 import { evaluate } from '../../lib/training/evaluate';
 import { runMain } from '../support/main';
-import { writeJson } from '../support/record';
 import { type Branch, batchSizePanels, batchSizeTables, type NoisePoint } from './support/batch-size-report';
 import { measureNoise, type Noise, secondMoments } from './support/noise';
 import {
@@ -24,7 +23,7 @@ import {
 } from './support/objectives';
 import { panelsSvg } from './support/panels';
 import { checkpoints, finish } from './support/runs';
-import { kept, nano, startingModel, studyArguments } from './support/study';
+import { kept, nano, startingModel, studyArguments, writeResults } from './support/study';
 import { type StudyFiles, type StudySizes, studyFacts, writeStudyFiles } from './support/study-data';
 import { canvasLength } from './support/texts';
 
@@ -99,7 +98,7 @@ async function main(): Promise<void> {
     });
     if (noise.length === 0) noise.push(...measured.noise);
     branches.push(...measured.branches);
-    writeJson(join(folder, 'batch-size.json'), { noise, branches });
+    writeResults(join(folder, 'batch-size.json'), { noise, branches });
   }
   console.log(batchSizeTables({ noise, branches }));
   writeFileSync(join(folder, 'batch-size.svg'), panelsSvg(batchSizePanels({ noise, branches })));

@@ -10,7 +10,6 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { convert } from '../../lib/training';
 import { runMain } from '../support/main';
-import { writeJson } from '../support/record';
 import { type Arm, armFolder, armName, arms } from './support/arms';
 import {
   type Again,
@@ -23,7 +22,7 @@ import {
 import { panelsSvg } from './support/panels';
 import { askFolder, factQuestions, skillQuestions } from './support/questions';
 import { checkpoints, finish, lossesOfRun, type RunCheckpoint } from './support/runs';
-import { kept, startingModel, studyArguments } from './support/study';
+import { kept, startingModel, studyArguments, writeResults } from './support/study';
 import {
   type StudyFacts,
   type StudyFiles,
@@ -93,7 +92,7 @@ async function main(): Promise<void> {
   for (const seed of seeds) {
     const place = join(folder, `seed-${seed}`);
     results.push(await kept(`${place}.json`, () => new Seed(place, seed, inSmall ? quick : whole).run()));
-    writeJson(join(folder, 'forgetting.json'), results);
+    writeResults(join(folder, 'forgetting.json'), results);
   }
   console.log(forgettingTables(results));
   writeFileSync(join(folder, 'forgetting.svg'), panelsSvg(forgettingPanels(results)));

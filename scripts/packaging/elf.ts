@@ -31,6 +31,7 @@ interface Section {
 
 // Section types, tags and other constants of <elf.h>.
 const dynamicSection = 6;
+const allSymbols = 2;
 const dynamicSymbols = 11;
 const noBits = 8;
 const versionNeeds = 0x6ffffffe;
@@ -110,6 +111,18 @@ export function sectionsOf(file: Buffer): { readonly name: string; readonly byte
   const sections = readSections(file);
   const names = sections[file.readUInt16LE(62)]?.bytes ?? Buffer.alloc(0);
   return sections.map(({ name, bytes }) => ({ name: text(names, name), bytes }));
+}
+
+/** The symbols of an ELF file of 64 bit that was not stripped: functions and variables with their addresses. */
+export function symbolsOf(file: Buffer): { readonly name: string; readonly value: number }[] {
+  const sections = readSections(file);
+  const symbols = sections.find(({ type }) => type === allSymbols);
+  const names = symbols && sections[symbols.link]?.bytes;
+  if (!symbols || !names) return [];
+  return Array.from({ length: symbols.bytes.length / 24 }, (_, i) => ({
+    name: text(names, symbols.bytes.readUInt32LE(i * 24)),
+    value: Number(symbols.bytes.readBigUInt64LE(i * 24 + 8)),
+  }));
 }
 
 function readSections(file: Buffer): Section[] {

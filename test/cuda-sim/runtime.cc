@@ -34,6 +34,7 @@ constexpr size_t defaultSharedBytes = 48 << 10;
 constexpr size_t largestSharedBytes = 227 << 10;
 constexpr size_t totalBytes = size_t{8} << 30;
 
+std::function<void(const sim::Launch&, const void* kernel)> watchLaunch;
 std::map<const void*, size_t> sharedLimits;
 /** Page-locked memory: copies read it when they run, not when they are queued. */
 std::map<const std::byte*, size_t> pinned;
@@ -242,6 +243,10 @@ thread_local int Inside::depth = 0;
 
 int64_t graphLaunches() { return graphLaunchCount; }
 
+void watchLaunches(std::function<void(const Launch&, const void* kernel)> watch) {
+  watchLaunch = std::move(watch);
+}
+
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> body) {
   const auto found = sharedLimits.find(kernel);
   const size_t limit = found == sharedLimits.end() ? defaultSharedBytes : found->second;
@@ -255,6 +260,10 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::fu
     launch.early =
         launch.early || (config.attrs[i].id == cudaLaunchAttributeProgrammaticStreamSerialization &&
                          config.attrs[i].val.programmaticStreamSerializationAllowed != 0);
+  if (watchLaunch) {
+    watchLaunch(launch, kernel);
+    return cudaSuccess;
+  }
   enqueue(config.stream, [launch, body = std::move(body)] { run(launch, body); });
   return cudaSuccess;
 }

@@ -79,6 +79,9 @@ size_t deviceBytesInUse();
 /** Withdraws the access to device memory that a DeviceAccess has granted, until it is granted again. */
 void denyAccess(bool denied);
 
+/** Calls `watch` with each launch instead of running it; null: runs them again. */
+void watchLaunches(std::function<void(const Launch&, const void* kernel)> watch);
+
 /** Grants access to device memory during its lifetime, to one host thread at a time. */
 class DeviceAccess {
  public:

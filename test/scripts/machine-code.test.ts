@@ -1,4 +1,4 @@
-import { mainLoop, readMachineCode } from '../../scripts/machine-code';
+import { mainLoop, readMachineCode } from '../../scripts/gpu-code/machine-code';
 
 const matrixProduct = 0x23c;
 const copyToShared = 0xfae;

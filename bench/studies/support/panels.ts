@@ -41,7 +41,16 @@ export function panelsSvg(panels: readonly Panel[], columns = 2): string {
     animation: false,
     backgroundColor: '#ffffff',
     textStyle: { fontFamily: 'system-ui, sans-serif', color: textColour },
-    legend: { top: 10, left: 'center', icon: 'roundRect', itemHeight: 4, selectedMode: false, data: names },
+    legend: {
+      top: 10,
+      left: 'center',
+      icon: 'roundRect',
+      itemWidth: 16,
+      itemHeight: 4,
+      itemGap: 18,
+      selectedMode: false,
+      data: names,
+    },
     title: panels.map(({ title, y }, i) => ({
       text: `${title}: ${y.name}`,
       left: place(i).left,

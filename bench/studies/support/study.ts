@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { initialize } from '../../../lib/training';
 import { causalConfig } from '../../../models/nano-training/config';
-import { writeJson } from '../../support/record';
+import { circumstances, writeJson } from '../../support/record';
 import { canvasLength } from './texts';
 
 /** Its tokenizer is that of the studies' models. */
@@ -45,4 +45,11 @@ export async function startingModel(folder: string, seed: number): Promise<strin
   const config = { ...causalConfig(), max_position_embeddings: canvasLength };
   if (!existsSync(folder)) await initialize(folder, { config, tokenizer: nano, seed });
   return folder;
+}
+
+/** A study's results with what makes them reproducible. */
+export function writeResults(path: string, results: object): void {
+  // Without the variable, the best of this machine.
+  const instructionSet = process.env.RND1_CPU ?? null;
+  writeJson(path, { ...circumstances('cpu'), instructionSet, results });
 }

@@ -30,7 +30,7 @@ class Stream {
 };
 
 /** The ops on one GPU: everything runs in order on one stream. */
-class CudaBackend final : public Backend {
+class CudaBackend : public Backend {
  public:
   /** Throws Error cuda_unavailable or cuda_error. */
   CudaBackend(DType dtype, int ordinal);

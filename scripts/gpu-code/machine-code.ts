@@ -1,4 +1,4 @@
-import { sectionsOf } from './packaging/elf';
+import { sectionsOf } from '../packaging/elf';
 
 /**
  * Machine code of NVIDIA GPUs from sm_80 on: 16 bytes per instruction. Its encoding is not documented; what is used

@@ -1,0 +1,201 @@
+import type { Kernel } from './kernels';
+
+/** A GPU of the estimates, whose figures are assumed, not measured by us. */
+export interface Gpu {
+  readonly name: string;
+  readonly multiprocessors: number;
+  /** Hz. */
+  readonly clock: number;
+  /** Bytes per second: of the memory as a copy reaches it, from the L2 cache to the multiprocessors. */
+  readonly memory: number;
+  readonly cache: number;
+}
+
+export const gpus: readonly Gpu[] = [
+  { name: 'H100', multiprocessors: 132, clock: 1.755e9, memory: 3e12, cache: 6e12 },
+  { name: 'H200', multiprocessors: 132, clock: 1.755e9, memory: 4.3e12, cache: 6e12 },
+];
+
+/** A launch as rnd1_launch_plan prints it, with its kernel as nvcc compiles it. */
+export interface Launch {
+  readonly name: string;
+  readonly kernel: Kernel;
+  readonly grid: readonly [x: number, y: number, z: number];
+  readonly threads: number;
+  /** Bytes of shared memory. */
+  readonly shared: number;
+}
+
+/** RND1's layers, as in rnd1_launch_plan. */
+const shape = {
+  hidden: 2048,
+  heads: 32,
+  keyValueHeads: 4,
+  headDim: 128,
+  experts: 128,
+  width: 768,
+  chosen: 8,
+};
+const vocabulary = 151_936;
+
+export interface Batch {
+  readonly canvases: number;
+  readonly length: number;
+}
+
+/** What a launch does, from its shape. */
+export interface Work {
+  readonly blocks: number;
+  /** Blocks that have rows: all experts get the same number. */
+  readonly live: number;
+  readonly blocksPerMultiprocessor: number;
+  readonly waves: number;
+  /** Bytes of weights, each counted once. */
+  readonly weights: number;
+  /** Bytes through the L2 cache. */
+  readonly traffic: number;
+  /** Steps of the main loop that a block takes, one after another. */
+  readonly steps: number;
+}
+
+/** A tile of a product: rows of weights and of activations. */
+interface Tile {
+  readonly weightRows: number;
+  readonly rows: number;
+  readonly inner: number;
+  /** Tiles that a block computes one after another. */
+  readonly repeated: number;
+  readonly weights: number;
+}
+
+const sharedMemory = 228 << 10;
+const stepValues = 64;
+
+/** The tile of a kernel of products; null for other kernels. */
+function tileOf({ name, kernel }: Launch): Tile | null {
+  const parameters = (/<(.*)>/.exec(kernel.name)?.[1] ?? '').split(',').map(Number);
+  const wide = /Wide/.test(kernel.name);
+  const { hidden, width, experts } = shape;
+  const product = /^matmul (\d+) x (\d+)$/.exec(name);
+  if (product) {
+    const [outputs, inner] = [Number(product[1]), Number(product[2])];
+    const [weightRows, rows] = wide ? [128, 128] : [64, parameters[0] as number];
+    return { weightRows, rows, inner, repeated: 1, weights: outputs * inner * 2 };
+  }
+  if (name === 'route (logits)')
+    return { weightRows: 64, rows: 32, inner: 256, repeated: 1, weights: experts * hidden * 2 };
+  if (name === 'experts (gate, up)' || name === 'experts (down)') {
+    const products = parameters[0] as number;
+    const [weightRows, rows] = wide ? [128, 128] : [64 * products, parameters[1] as number];
+    const inner = products === 2 ? hidden : width;
+    return { weightRows, rows, inner, repeated: 1, weights: products * experts * width * hidden * 2 };
+  }
+  if (name === 'score (greedy)')
+    return {
+      weightRows: 64,
+      rows: parameters[0] as number,
+      inner: hidden,
+      repeated: 4,
+      weights: vocabulary * hidden * 2,
+    };
+  return null;
+}
+
+/** Bytes that other kernels read and write, roughly, and microseconds of their dependent steps: loads, sums, barriers. */
+function otherWork(
+  name: string,
+  { canvases, length }: Batch,
+): { readonly traffic: number; readonly floor: number } {
+  const rows = canvases * length;
+  const { hidden, heads, keyValueHeads, headDim, experts, chosen } = shape;
+  const columns = (heads + 2 * keyValueHeads) * headDim;
+  const tiles = canvases * Math.ceil(length / 64);
+  switch (name) {
+    case 'embed':
+      return { traffic: rows * hidden * 6, floor: 2 };
+    case 'addRmsNorm':
+      return { traffic: rows * hidden * 14, floor: 3 };
+    case 'normRope':
+      return { traffic: rows * columns * 6, floor: 3 };
+    case 'attention':
+      return {
+        traffic: tiles * heads * (64 * 4 + length * 4) * headDim,
+        floor: 2 + 1.2 * Math.ceil(length / 64),
+      };
+    case 'route (select)':
+      return { traffic: rows * experts * 40, floor: 3 };
+    case 'route (group)':
+      return { traffic: experts * rows * chosen * 8, floor: 2.5 + (rows * chosen) / 2048 };
+    case 'experts (combine)':
+      return { traffic: rows * hidden * 4 * (chosen + 1), floor: 2.5 };
+    case 'gatherRows':
+      return { traffic: rows * hidden * 8, floor: 2 };
+    case 'score (join)':
+      return { traffic: rows * Math.ceil(vocabulary / 256) * 32, floor: 5 };
+    default:
+      return { traffic: 0, floor: 6 };
+  }
+}
+
+/** How many blocks of a kernel a multiprocessor of sm_90 holds. */
+function blocksAtOnce({ kernel, threads, shared }: Launch): number {
+  const registers = Math.ceil(kernel.registers / 8) * 8 * threads;
+  return Math.min(
+    32,
+    Math.floor(65_536 / registers),
+    Math.floor(sharedMemory / (shared + 1024)),
+    Math.floor(2048 / threads),
+  );
+}
+
+export function workOf(launch: Launch, batch: Batch, gpu: Gpu): Work {
+  const [x, y, z] = launch.grid;
+  const blocks = x * y * z;
+  const rows = batch.canvases * batch.length;
+  const tile = tileOf(launch);
+  let live = blocks;
+  if (tile && launch.name.startsWith('experts (')) {
+    const perExpert = (rows * shape.chosen) / shape.experts;
+    live = x * Math.min(shape.experts, rows * shape.chosen) * Math.ceil(Math.max(perExpert, 1) / tile.rows);
+  } else if (launch.name === 'attention') {
+    live = batch.canvases * Math.ceil(batch.length / 64) * y;
+  }
+  const blocksPerMultiprocessor = blocksAtOnce(launch);
+  return {
+    blocks,
+    live,
+    blocksPerMultiprocessor,
+    waves: live / (blocksPerMultiprocessor * gpu.multiprocessors),
+    weights: tile?.weights ?? 0,
+    traffic: tile
+      ? live * tile.repeated * tile.inner * 2 * (tile.weightRows + tile.rows)
+      : otherWork(launch.name, batch).traffic,
+    steps: tile ? tile.repeated * Math.ceil(tile.inner / stepValues) : 0,
+  };
+}
+
+/** Cycles from a copy's start to its use when the memory is busy, shared by the two stages on their way. */
+const stepLatency = 400;
+/** Instructions per cycle of a scheduler. */
+const issueRate = 0.6;
+/** Microseconds until a kernel's first loads are there; kernels begin early, so that the launch itself is hidden. */
+const boundary = 0.4;
+const startup = 1.5;
+
+/** Estimated microseconds: the slowest of memory, cache, instruction issue and dependent steps. */
+export function microseconds(launch: Launch, batch: Batch, gpu: Gpu): number {
+  const { live, waves, weights, traffic, steps } = workOf(launch, batch, gpu);
+  const { loop } = launch.kernel;
+  if (steps === 0) {
+    const { floor } = otherWork(launch.name, batch);
+    return boundary + floor + (traffic / gpu.cache) * 1e6;
+  }
+  const instructions = live * (launch.threads / 32) * steps * (loop?.instructions ?? 0);
+  const seconds = Math.max(
+    weights / gpu.memory,
+    traffic / gpu.cache,
+    instructions / (gpu.multiprocessors * 4 * issueRate * gpu.clock),
+    (Math.ceil(waves) * steps * stepLatency) / gpu.clock,
+  );
+  return boundary + startup + seconds * 1e6;
+}

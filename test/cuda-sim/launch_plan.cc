@@ -1,0 +1,170 @@
+// Prints the launches of a step of RND1-30B's shape as JSON, without running them: for
+// scripts/launch-plan.ts.
+//
+//     rnd1_launch_plan [CANVASES [LENGTH [LAYERS]]]
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "backend/cuda/cuda_backend.h"
+#include "model/graph.h"
+#include "simulator.h"
+
+namespace rnd1 {
+namespace {
+
+constexpr int64_t experts = 128, width = 768, hidden = 2048, vocabulary = 151936;
+constexpr HeadLayout heads{32, 4, 128};
+
+Architecture architectureOf(int64_t layers) {
+  LayerShape layer;
+  layer.attention.heads = heads;
+  layer.attention.headNorms = true;
+  layer.attention.rotaryWidth = heads.headDim;
+  layer.attention.ropeTheta = 1e6;
+  layer.mlp.width = width;
+  layer.mlp.experts = experts;
+  layer.mlp.expertsPerToken = 8;
+  layer.mlp.normalise = true;
+  Architecture architecture;
+  architecture.layers.assign(static_cast<size_t>(layers), layer);
+  architecture.hidden = hidden;
+  architecture.vocabulary = vocabulary;
+  architecture.maxPositions = 40960;
+  architecture.rmsNormEpsilon = 1e-6f;
+  architecture.prediction = previousRow;
+  return architecture;
+}
+
+/** A file of zeros without blocks on the disk, in which all tensors begin at 0. */
+class EmptyCheckpoint {
+ public:
+  explicit EmptyCheckpoint(int64_t layers) : file_(std::tmpfile()) {
+    const auto bytes = static_cast<off_t>(vocabulary * hidden * 2);
+    if (!file_ || ftruncate(fileno(file_.get()), bytes) != 0)
+      throw Error(ErrorCode::io, "cannot make a temporary file");
+    manifest_.files = {"/proc/self/fd/" + std::to_string(fileno(file_.get()))};
+    manifest_.copied = true;
+    add("embedding", {vocabulary, hidden});
+    for (int64_t index = 0; index < layers; ++index) {
+      const std::string layer = "layers." + std::to_string(index) + ".";
+      add(layer + "attention.norm", {hidden});
+      add(layer + "attention.query", {heads.queryColumns(), hidden});
+      add(layer + "attention.key", {heads.keyValueColumns(), hidden});
+      add(layer + "attention.value", {heads.keyValueColumns(), hidden});
+      add(layer + "attention.queryNorm", {heads.headDim});
+      add(layer + "attention.keyNorm", {heads.headDim});
+      add(layer + "attention.output", {hidden, heads.queryColumns()});
+      add(layer + "mlp.norm", {hidden});
+      add(layer + "mlp.router", {experts, hidden});
+      for (int64_t expert = 0; expert < experts; ++expert) {
+        const std::string role = layer + "mlp.experts." + std::to_string(expert) + ".";
+        add(role + "gate", {width, hidden});
+        add(role + "up", {width, hidden});
+        add(role + "down", {hidden, width});
+      }
+    }
+    add("norm", {hidden});
+    add("head", {vocabulary, hidden});
+  }
+  const Manifest& manifest() const { return manifest_; }
+
+ private:
+  void add(const std::string& role, const std::vector<int64_t>& shape) {
+    TensorLocation location;
+    location.name = role;
+    location.dtype = DType::bf16;
+    location.shape = shape;
+    manifest_.tensors[role] = location;
+  }
+
+  struct Close {
+    void operator()(std::FILE* file) const noexcept { std::fclose(file); }
+  };
+  std::unique_ptr<std::FILE, Close> file_;
+  Manifest manifest_;
+};
+
+/** Gives weights addresses, but no memory. */
+class PlannedBackend : public cuda::CudaBackend {
+ public:
+  PlannedBackend() : CudaBackend(DType::bf16, 0) {}
+  void expectWeights(int64_t, int64_t) override {}
+  Weight place(const Weight& mapped) override {
+    Weight placed = mapped;
+    placed.data = reinterpret_cast<const std::byte*>(next_);
+    next_ += (static_cast<uintptr_t>(mapped.bytes()) + 255) / 256 * 256;
+    return placed;
+  }
+
+ private:
+  uintptr_t next_ = uintptr_t{1} << 44;
+};
+
+struct SeenLaunch {
+  sim::Launch launch;
+  uintptr_t kernel;
+};
+
+void plan(int64_t canvases, int64_t length, int64_t layers) {
+  const Architecture architecture = architectureOf(layers);
+  const EmptyCheckpoint checkpoint(layers);
+  const AbortFlag never;
+  Model model(
+      architecture, std::make_unique<PlannedBackend>(), checkpoint.manifest(), [](const LoadProgress&) {},
+      never);
+  const auto positions = static_cast<size_t>(length);
+  const std::vector<int32_t> tokens(positions, 1);
+  const std::vector<uint8_t> eligible(positions, 1);
+  std::vector<int32_t> masked;
+  for (int32_t position = 0; position < length; ++position) masked.push_back(position);
+  std::vector<std::vector<Score>> scores(static_cast<size_t>(canvases), std::vector<Score>(positions));
+  std::vector<StepCanvas> batch(static_cast<size_t>(canvases));
+  for (size_t i = 0; i < batch.size(); ++i) {
+    batch[i].tokens = tokens;
+    batch[i].masked = masked;
+    batch[i].eligible = eligible;
+    batch[i].scores = scores[i];
+  }
+
+  std::vector<SeenLaunch> seen;
+  sim::watchLaunches([&](const sim::Launch& launch, const void* kernel) {
+    seen.push_back({launch, reinterpret_cast<uintptr_t>(kernel)});
+  });
+  // A trace knows the names of launches. The first step, in which tables of experts are made, is not
+  // recorded.
+  model.backend().startTrace();
+  model.step(batch, never);
+  const std::vector<TracedLaunch> named = model.backend().finishTrace();
+  sim::watchLaunches({});
+  if (named.size() != seen.size()) throw Error(ErrorCode::cudaError, "the trace has not seen every launch");
+  std::printf("{\"anchor\": %llu, \"launches\": [",
+              static_cast<unsigned long long>(reinterpret_cast<uintptr_t>(&sim::setSeed)));
+  for (size_t i = 0; i < seen.size(); ++i) {
+    const auto& [grid, block, sharedBytes, early] = seen[i].launch;
+    std::printf(
+        "%s\n{\"name\": \"%s\", \"kernel\": %llu, \"grid\": [%u, %u, %u], \"threads\": %u, \"shared\": %zu}",
+        i == 0 ? "" : ",", named[i].name.c_str(), static_cast<unsigned long long>(seen[i].kernel), grid.x,
+        grid.y, grid.z, block.x, sharedBytes);
+  }
+  std::printf("\n]}\n");
+}
+
+}  // namespace
+}  // namespace rnd1
+
+int main(int count, char** arguments) {
+  const auto argument = [&](int index, int64_t otherwise) {
+    return index < count ? std::max<int64_t>(std::atoll(arguments[index]), 1) : otherwise;
+  };
+  try {
+    rnd1::plan(argument(1, 1), argument(2, 256), argument(3, 48));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}
