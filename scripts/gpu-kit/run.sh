@@ -219,7 +219,7 @@ profile() {
   local ncu
   ncu=$(command -v ncu || ls /usr/local/cuda/bin/ncu 2>/dev/null) || { cannot profile ncu 'it is not installed'; return; }
   run profile ncu 120 logs/ncu "$ncu" --clock-control none --launch-count 80 --kernel-name-base function \
-    --kernel-name 'regex:^(product|expert|attention|plain|join|combine|select|group|addRmsNorm|normRope|narrow)' --section SpeedOfLight --section Occupancy \
+    --kernel-name 'regex:^(matmul|expert|attention|greedy|join|combine|router|select|group|addRmsNorm|normRope)' --section SpeedOfLight --section Occupancy \
     --section WarpStateStats --section MemoryWorkloadAnalysis "$kit_programs/rnd1_bench" step --device "$device" \
     --cases 1x256 --layers 2 --runs 1 "${effort[@]}"
 }
@@ -265,6 +265,7 @@ variants() {
     done
     for value in 1 100000; do
       variant "$round" "$value" matmul few-rows "$few_row_rows"
+      variant "$round" "$value" matmul medium-rows "$medium_row_rows"
       variant "$round" "$value" matmul many-rows "$matmul_border_rows"
       variant "$round" "$value" experts many-expert-rows "$expert_border_rows" --routing random
       variant "$round" "$value" experts few-expert-rows "$few_border_rows" --routing random
@@ -291,13 +292,13 @@ if [ -n "${simulated:-}" ]; then
   sizes=(--layers 2 --hidden 64 --heads 4 --key-value-heads 2 --head-dim 32 --experts 8 --experts-per-token 2
     --expert-width 48 --vocabulary 300)
   effort=(--effort 0.00001) step_effort=(--effort 0.00001)
-  step_cases=1x8,2x8 op_rows=8 few_row_rows=8,40 matmul_border_rows=8,40 expert_border_rows=16 few_border_rows=16
+  step_cases=1x8,2x8 op_rows=8 few_row_rows=8,40 medium_row_rows=72 matmul_border_rows=8,40 expert_border_rows=16 few_border_rows=16
 else
   sizes=()
   # The step times are compared with the copy peak of the same run, so it must be accurate.
   effort=(--effort 0.1) step_effort=(--effort 1)
   step_cases=1x256,1x64,4x256,32x256 op_rows=32,64,256,1024,4096,8192
-  few_row_rows=16,32,64,128 matmul_border_rows=128,256,512,1024 expert_border_rows=512,1024,2048,4096 few_border_rows=256,512,1024
+  few_row_rows=16,32,64,128 medium_row_rows=128,256,384 matmul_border_rows=128,256,512,1024 expert_border_rows=512,1024,2048,4096 few_border_rows=256,512,1024
 fi
 
 printf 'commit %s, built %s for %s\n' "$commit" "$date" "$architectures" | tee "$out/kit"
