@@ -1,3 +1,4 @@
+import type { TrainingBatch } from '../../lib/training';
 import { GoldenArrays, readGolden } from '../support/goldens';
 import {
   batchOf,
@@ -113,5 +114,19 @@ describe('steps of the golden data', () => {
           1e-5 * size + expected.moved_max,
         );
     }
+  });
+
+  test('a gradient within the limit is not scaled, and clips of 0 are none', async () => {
+    const golden = readGolden<OptimizerGolden>('training/adamw/micro-mdlm.json');
+    const [batch] = golden.batches.map(batchOf);
+    const after = [];
+    for (const clip of [1e6, 0]) {
+      const trainer = await openTrainer(golden, { optimizer: { learningRate: 1e-3, clip } });
+      const { clipScale, gradientNorm } = await trainer.step([batch as TrainingBatch]);
+      expect(gradientNorm).toBeLessThan(1e6);
+      expect(clipScale).toBe(1);
+      after.push(await trainer.parameter('model.embed_tokens.weight'));
+    }
+    expect(after[0]).toEqual(after[1]);
   });
 });
