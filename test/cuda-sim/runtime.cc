@@ -69,7 +69,7 @@ cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device != 0) return cudaErrorInvalidDevice;
-  *properties = {"Simulated GPU", totalBytes, 8, 0, 4};
+  *properties = {"Simulated GPU", totalBytes, 9, 0, 4};
   return cudaSuccess;
 }
 

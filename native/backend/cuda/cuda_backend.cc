@@ -40,10 +40,12 @@ CudaBackend::CudaBackend(DType dtype, int ordinal)
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, ordinal), "asking for the GPU's properties");
   name_ = properties.name;
+  early_ = supportsEarly_ = properties.major >= 9;
 }
 
 cudaStream_t CudaBackend::stream() {
   check(cudaSetDevice(ordinal_), "choosing the GPU");
+  earlyLaunches = early_;
   return stream_.get();
 }
 
@@ -165,7 +167,7 @@ void CudaBackend::runSequence(const SequenceKey& key, const std::function<void()
 bool CudaBackend::setBorder(std::string_view name, int64_t value) {
   if (name == "early-launches") {
     beforeMemoryMoves();
-    earlyLaunches = value != 0;
+    early_ = value != 0 && supportsEarly_;
     return true;
   }
   int64_t* const border = name == "few-rows"           ? &borders_.fewRows

@@ -114,6 +114,7 @@ class CudaBackend : public Backend {
   const int ordinal_;
   Stream stream_;
   std::string name_;
+  bool supportsEarly_ = false, early_ = false;  // programmatic dependent launch
   WeightArena arena_;
   std::unordered_map<const std::byte*, CachedTable> tables_;  // keyed by the first expert's gate data
   Scratch<float> products_;  // (slots, hidden): each slot's output before the sum

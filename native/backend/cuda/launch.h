@@ -2,7 +2,6 @@
 
 #include <cuda_runtime.h>
 
-#include <atomic>
 #include <string>
 #include <utility>
 
@@ -50,8 +49,8 @@ struct Grid {
   size_t sharedBytes = 0;
 };
 
-/** Whether launchEarly launches early, to be changed by benchmarks. */
-inline std::atomic<bool> earlyLaunches = true;
+/** Whether launchEarly launches early on this thread's GPU, as CudaBackend::stream sets it. */
+inline thread_local bool earlyLaunches = false;
 
 /** Shared memory available to a kernel by default. */
 constexpr size_t ordinarySharedBytes = 48 << 10;
