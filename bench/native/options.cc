@@ -55,8 +55,8 @@ DType dtypeNamed(const std::string& name, std::string_view value) {
 }
 
 /** Thresholds between tiles of GPU matmuls (Backend::setBorder). */
-constexpr const char* borderNames[] = {"few-rows",        "medium-rows",      "many-rows",
-                                       "few-expert-rows", "many-expert-rows", "early-launches"};
+constexpr const char* borderNames[] = {"few-rows", "medium-rows", "many-rows", "few-expert-rows",
+                                       "many-expert-rows"};
 
 void atMost(const char* name, double value, double max) {
   if (value > max) {
@@ -161,6 +161,10 @@ Options parseOptions(std::span<const char* const> arguments) {
     known[std::string("--") + border] = [&, border](const auto& name, auto value) {
       options.borders.emplace_back(border, number<int64_t>(name, value));
     };
+  known["--early-launches"] = [&](const auto& name, std::string_view value) {
+    if (value != "0" && value != "1") refuse(name + " must be 0 or 1, not '" + std::string(value) + "'");
+    options.borders.emplace_back("early-launches", value == "1");
+  };
   for (size_t i = 1; i < arguments.size(); i += 2) {
     const auto found = known.find(arguments[i]);
     if (found == known.end()) refuse(std::string("unknown option ") + arguments[i] + "\n" + usage);

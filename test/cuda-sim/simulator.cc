@@ -130,8 +130,9 @@ void fiberMain() {
   }
 }
 
-void onFault(int, siginfo_t* info, void*) {
-  if (openTouched(info->si_addr)) return;
+void onFault(int signal, siginfo_t* info, void*) {
+  if (signal == SIGILL && machine.current) failHere("a misaligned access");
+  if (signal != SIGILL && openTouched(info->si_addr)) return;
   if (!machine.current) {
     constexpr char message[] = "the host touched memory of the device, or none at all\n";
     [[maybe_unused]] const auto written = write(2, message, sizeof message - 1);
@@ -225,6 +226,8 @@ void catchFaults() {
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
   sigaction(SIGSEGV, &action, nullptr);
   sigaction(SIGBUS, &action, nullptr);
+  // The compiler's check of alignment.
+  sigaction(SIGILL, &action, nullptr);
 }
 
 void barrier() {

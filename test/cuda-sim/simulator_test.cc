@@ -129,6 +129,17 @@ void earlyKernels() {
   expect(right, "what two early blocks wrote");
 }
 
+void alignment() {
+  const DeviceFloats given(threads);
+  run([&] { given.data[threadIdx.x] = 1; });
+  const auto load = [&](size_t first) {
+    run([&, first] { shared()[threadIdx.x] = reinterpret_cast<const float4*>(given.data + first)->x; });
+  };
+  load(4);
+  const auto message = expectThrows<sim::Failure>([&] { load(5); }, "four floats from the middle of others");
+  expect(message.find("misaligned") != std::string::npos, message);
+}
+
 void deadlocks() {
   expectThrows<sim::Failure>(
       [] {
@@ -209,6 +220,7 @@ void streams() {
 const Tests simulatorTests{
     {"simulator: a missing barrier shows", barriers},
     {"simulator: an access out of bounds is caught", bounds},
+    {"simulator: a vector that is not aligned is caught", alignment},
     {"simulator: device memory is closed to the host", hosts},
     {"simulator: a deadlock is caught", deadlocks},
     {"simulator: warps meet as a whole", collectives},

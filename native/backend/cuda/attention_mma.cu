@@ -104,12 +104,14 @@ __global__ void __launch_bounds__(attentionThreads) attentionMmaKernel(Attention
                  query[step].registers);
 
   FragmentC sums[headTiles] = {};
-  float maximum[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};  // for rows lane / 4 and lane / 4 + 8
+  // Scores without their scale, for rows lane / 4 and lane / 4 + 8; probabilities are powers of two.
+  float maximum[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};
+  const float scale = given.scale * 0x1.715476p+0f;
   const int row = warp * 16 + lane / 4;
   const int32_t visible[2] = {visibleKeys.of(row), visibleKeys.of(row + 8)};
+  const int32_t seenByAll = visibleKeys.of(0);
   for (int32_t tile = 0; tile * keyTile < keyCount; ++tile) {
     const int32_t first = tile * keyTile;
-    const int32_t count = keyCount - first < keyTile ? keyCount - first : keyTile;
     waitCopies<0>();
     // After it, all threads see this tile, and none still reads the previous one or the queries.
     __syncthreads();
@@ -126,25 +128,26 @@ __global__ void __launch_bounds__(attentionThreads) attentionMmaKernel(Attention
         multiplyAccumulate<type>(scores[n + 1], query[step], {{four[2], four[3]}});
       }
 
+    if (first + keyTile > seenByAll)
+      for (int n = 0; n < keyTiles; ++n)
+        for (int i = 0; i < 4; ++i) {
+          const int32_t key = first + n * 8 + lane % 4 * 2 + i % 2;
+          if (key >= keyCount || key >= visible[i / 2]) scores[n].values[i] = -INFINITY;
+        }
     float newMaximum[2] = {maximum[0], maximum[1]};
     for (int n = 0; n < keyTiles; ++n)
-      for (int i = 0; i < 4; ++i) {
-        float& score = scores[n].values[i];
-        const int key = n * 8 + lane % 4 * 2 + i % 2;
-        score = key < count && first + key < visible[i / 2] ? score * given.scale : -INFINITY;
-        newMaximum[i / 2] = fmaxf(newMaximum[i / 2], score);
-      }
+      for (int i = 0; i < 4; ++i) newMaximum[i / 2] = fmaxf(newMaximum[i / 2], scores[n].values[i]);
     float correction[2], sum[2] = {0, 0};
     for (int r = 0; r < 2; ++r) {
       newMaximum[r] = amongRow(newMaximum[r], [](float a, float b) { return fmaxf(a, b); });
       // The first tile has nothing to rescale, and −∞ − −∞ would be NaN.
-      correction[r] = first == 0 ? 0.0f : expf(maximum[r] - newMaximum[r]);
+      correction[r] = first == 0 ? 0.0f : exp2f((maximum[r] - newMaximum[r]) * scale);
       maximum[r] = newMaximum[r];
     }
     for (int n = 0; n < keyTiles; ++n)
       for (int i = 0; i < 4; ++i) {
         float& score = scores[n].values[i];
-        score = expf(score - maximum[i / 2]);
+        score = exp2f(fmaf(score, scale, -maximum[i / 2] * scale));
         sum[i / 2] += score;
       }
     for (int r = 0; r < 2; ++r)
@@ -172,8 +175,9 @@ __global__ void __launch_bounds__(attentionThreads) attentionMmaKernel(Attention
     const int query = row + r * 8;
     if (query >= mine.rows) continue;
     const int64_t column = head * headDim + lane % 4 * 2;
+    const float share = 1.0f / total[r];
     for (int n = 0; n < headTiles; ++n) {
-      const float low = sums[n].values[r * 2] / total[r], high = sums[n].values[r * 2 + 1] / total[r];
+      const float low = sums[n].values[r * 2] * share, high = sums[n].values[r * 2 + 1] * share;
       if (given.out.dtype == DType::f32) {
         float* out = given.out.row(mine.firstRow + query) + column + n * 8;
         out[0] = rounded<type>(low);
@@ -184,7 +188,8 @@ __global__ void __launch_bounds__(attentionThreads) attentionMmaKernel(Attention
       }
     }
     if (given.logSumExp && lane % 4 == 0)
-      given.logSumExp[(mine.firstRow + query) * given.layout.heads + head] = maximum[r] + logf(total[r]);
+      given.logSumExp[(mine.firstRow + query) * given.layout.heads + head] =
+          maximum[r] * given.scale + logf(total[r]);
   }
 }
 

@@ -11,6 +11,7 @@ namespace {
 
 constexpr int selectThreads = 128;  // four warps, one row each
 constexpr int groupThreads = 256;
+constexpr int slotsPerThread = 8;
 
 __device__ __forceinline__ uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
@@ -149,6 +150,25 @@ __global__ void __launch_bounds__(selectThreads)
   for (int64_t rank = lane; rank < k; rank += 32) weights[rank] = weights[rank] / total * options.scale;
 }
 
+/** A bit for each of `slotsPerThread` slots from `first` on whose expert satisfies a condition. */
+template <typename Condition>
+__device__ __forceinline__ uint32_t slotsWhere(const int32_t* ids, int32_t first, int32_t slots,
+                                               Condition condition) {
+  uint32_t bits = 0;
+  // One load for four ids, if they are aligned to 16 bytes.
+  if (first + slotsPerThread <= slots && reinterpret_cast<uintptr_t>(ids) % sizeof(int4) == 0) {
+    for (int part = 0; part < slotsPerThread; part += 4) {
+      const int4 four = *reinterpret_cast<const int4*>(ids + first + part);
+      const int32_t values[4] = {four.x, four.y, four.z, four.w};
+      for (int i = 0; i < 4; ++i) bits |= (condition(values[i]) ? 1u : 0u) << (part + i);
+    }
+  } else {
+    for (int i = 0; i < slotsPerThread && first + i < slots; ++i)
+      bits |= (condition(ids[first + i]) ? 1u : 0u) << i;
+  }
+  return bits;
+}
+
 /** A block per expert counts the slots before its own, then lists its own in ascending order. */
 __global__ void __launch_bounds__(groupThreads) groupKernel(Dispatch dispatch) {
   awaitPredecessors();
@@ -156,27 +176,33 @@ __global__ void __launch_bounds__(groupThreads) groupKernel(Dispatch dispatch) {
   const auto expert = static_cast<int32_t>(blockIdx.x);
   const auto slots = static_cast<int32_t>(validRowCount(dispatch) * dispatch.expertsPerToken);
   const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
+  constexpr int32_t round = groupThreads * slotsPerThread;
 
   int32_t before = 0;
-  for (int32_t slot = thread; slot < slots; slot += groupThreads)
-    before += dispatch.expertIds[slot] < expert ? 1 : 0;
+  for (int32_t first = thread * slotsPerThread; first < slots; first += round)
+    before += __popc(slotsWhere(dispatch.expertIds, first, slots, [&](int32_t id) { return id < expert; }));
   int32_t next = blockReduce<groupThreads>(before, scratch, [](int32_t a, int32_t b) { return a + b; });
   if (thread == 0) dispatch.offsets[expert] = next;
   if (thread == 0 && expert == dispatch.experts - 1) dispatch.offsets[expert + 1] = slots;
 
-  for (int32_t first = 0; first < slots; first += groupThreads) {
-    const int32_t slot = first + thread;
-    const bool mine = slot < slots && dispatch.expertIds[slot] == expert;
-    const uint32_t ballot = __ballot_sync(allLanes, mine);
+  for (int32_t start = 0; start < slots; start += round) {
+    const int32_t first = start + thread * slotsPerThread;
+    uint32_t mine = slotsWhere(dispatch.expertIds, first, slots, [&](int32_t id) { return id == expert; });
+    int32_t upTo = __popc(mine);  // in the warp, this lane included
+    for (int distance = 1; distance < 32; distance *= 2) {
+      const int32_t earlier = __shfl_up_sync(allLanes, upTo, distance);
+      if (lane >= distance) upTo += earlier;
+    }
     __syncthreads();  // all threads have read the previous round's counts
-    if (lane == 0) scratch[warp] = __popc(ballot);
+    if (lane == 31) scratch[warp] = upTo;
     __syncthreads();
-    int32_t position = next;
+    int32_t position = next + upTo - __popc(mine);
     for (int w = 0; w < groupThreads / 32; ++w) {
       if (w < warp) position += scratch[w];
       next += scratch[w];
     }
-    if (mine) dispatch.slots[position + __popc(ballot & ((1u << lane) - 1))] = slot;
+    for (; mine != 0; mine &= mine - 1)
+      dispatch.slots[position++] = first + __ffs(static_cast<int>(mine)) - 1;
   }
 }
 
