@@ -10,7 +10,7 @@ import { compileKernels } from './gpu-code/kernels';
 
 /** Kernels that must neither spill nor use a stack. */
 const main =
-  /^(attentionMma|matmulMma|matmulWide|expertMma|expertWide|greedyMma|matmul|expert|greedy|score|addRmsNorm|normRope|normRopeNarrow|combine|rows|gradient|keys|queries)Kernel/;
+  /^(attentionMma|matmulMma|matmulWide|expertMma|expertWide|greedyMma|router|matmul|expert|greedy|score|addRmsNorm|normRope|normRopeNarrow|combine|rows|gradient|keys|queries)Kernel/;
 
 /**
  * Instructions of a warp in a step of 64 values, at most. At 4.3 TB/s, a multiprocessor of an H200 reads the 16 KB of a

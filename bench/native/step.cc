@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "architecture.h"
 #include "core/error.h"
 #include "core/random.h"
 #include "harness.h"
@@ -18,26 +19,6 @@ namespace {
 // Canvases used to count the experts hit: more rows hardly hit more, and fetching their routes is slow.
 constexpr size_t routedCanvases = 4;
 constexpr int tracedSteps = 3;
-
-Architecture architectureOf(const Options& options) {
-  LayerShape layer;
-  layer.attention.heads = {options.heads, options.keyValueHeads, options.headDim};
-  layer.attention.headNorms = true;
-  layer.attention.rotaryWidth = options.headDim;
-  layer.attention.ropeTheta = 1e6;
-  layer.mlp.width = options.expertWidth;
-  layer.mlp.experts = options.experts;
-  layer.mlp.expertsPerToken = options.expertsPerToken;
-  layer.mlp.normalise = true;
-  Architecture architecture;
-  architecture.layers.assign(static_cast<size_t>(options.layers), layer);
-  architecture.hidden = options.hidden;
-  architecture.vocabulary = options.vocabulary;
-  architecture.maxPositions = 40960;
-  architecture.rmsNormEpsilon = 1e-6f;
-  architecture.prediction = previousRow;
-  return architecture;
-}
 
 /** Equal canvases of random tokens, every position to be predicted, some of them to be committed. */
 class Canvases {

@@ -81,6 +81,11 @@ inline uint16_t floatToF16(float value) {
   return sign | static_cast<uint16_t>((rounded - 0x38000000u) >> 13);
 }
 
+/** A value of a 16-bit dtype. */
+inline float halfToFloat(DType dtype, uint16_t half) {
+  return dtype == DType::bf16 ? bf16ToFloat(half) : f16ToFloat(half);
+}
+
 /** The nearest value that `dtype` can hold. */
 inline float roundTo(DType dtype, float value) {
   if (dtype == DType::bf16) return bf16ToFloat(floatToBf16(value));

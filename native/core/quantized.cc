@@ -26,7 +26,7 @@ float load(const std::byte* source, DType dtype, int64_t index) {
   }
   uint16_t bits;
   std::memcpy(&bits, source + 2 * index, sizeof bits);
-  return dtype == DType::bf16 ? bf16ToFloat(bits) : f16ToFloat(bits);
+  return halfToFloat(dtype, bits);
 }
 
 /** Nearest integer, ties to even, for magnitudes below 2^22; compilers can vectorise it. */

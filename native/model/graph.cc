@@ -17,7 +17,7 @@ void widenInPlace(float* values, int64_t count, DType dtype) {
   for (int64_t i = count - 1; i >= 0; --i) {
     uint16_t half;
     std::memcpy(&half, reinterpret_cast<const std::byte*>(values) + i * int64_t{sizeof(half)}, sizeof(half));
-    values[i] = dtype == DType::bf16 ? bf16ToFloat(half) : f16ToFloat(half);
+    values[i] = halfToFloat(dtype, half);
   }
 }
 

@@ -71,7 +71,7 @@ void widen(const Weight& weight, float* out) {
   for (int64_t i = 0; i < count; ++i) {
     uint16_t half = 0;
     std::memcpy(&half, weight.data + i * 2, sizeof half);
-    out[i] = weight.dtype == DType::bf16 ? bf16ToFloat(half) : f16ToFloat(half);
+    out[i] = halfToFloat(weight.dtype, half);
   }
 }
 

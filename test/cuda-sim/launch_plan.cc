@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "architecture.h"
 #include "backend/cuda/cuda_backend.h"
 #include "model/graph.h"
 #include "simulator.h"
@@ -17,40 +18,19 @@
 namespace rnd1 {
 namespace {
 
-constexpr int64_t experts = 128, width = 768, hidden = 2048, vocabulary = 151936;
-constexpr HeadLayout heads{32, 4, 128};
-
-Architecture architectureOf(int64_t layers) {
-  LayerShape layer;
-  layer.attention.heads = heads;
-  layer.attention.headNorms = true;
-  layer.attention.rotaryWidth = heads.headDim;
-  layer.attention.ropeTheta = 1e6;
-  layer.mlp.width = width;
-  layer.mlp.experts = experts;
-  layer.mlp.expertsPerToken = 8;
-  layer.mlp.normalise = true;
-  Architecture architecture;
-  architecture.layers.assign(static_cast<size_t>(layers), layer);
-  architecture.hidden = hidden;
-  architecture.vocabulary = vocabulary;
-  architecture.maxPositions = 40960;
-  architecture.rmsNormEpsilon = 1e-6f;
-  architecture.prediction = previousRow;
-  return architecture;
-}
-
 /** A file of zeros without blocks on the disk, in which all tensors begin at 0. */
 class EmptyCheckpoint {
  public:
-  explicit EmptyCheckpoint(int64_t layers) : file_(std::tmpfile()) {
-    const auto bytes = static_cast<off_t>(vocabulary * hidden * 2);
-    if (!file_ || ftruncate(fileno(file_.get()), bytes) != 0)
+  explicit EmptyCheckpoint(const Architecture& architecture) : file_(std::tmpfile()) {
+    const int64_t hidden = architecture.hidden, vocabulary = architecture.vocabulary;
+    if (!file_ || ftruncate(fileno(file_.get()), static_cast<off_t>(vocabulary * hidden * 2)) != 0)
       throw Error(ErrorCode::io, "cannot make a temporary file");
     manifest_.files = {"/proc/self/fd/" + std::to_string(fileno(file_.get()))};
     manifest_.copied = true;
     add("embedding", {vocabulary, hidden});
-    for (int64_t index = 0; index < layers; ++index) {
+    for (size_t index = 0; index < architecture.layers.size(); ++index) {
+      const auto& [attention, mlp] = architecture.layers[index];
+      const HeadLayout& heads = attention.heads;
       const std::string layer = "layers." + std::to_string(index) + ".";
       add(layer + "attention.norm", {hidden});
       add(layer + "attention.query", {heads.queryColumns(), hidden});
@@ -60,12 +40,12 @@ class EmptyCheckpoint {
       add(layer + "attention.keyNorm", {heads.headDim});
       add(layer + "attention.output", {hidden, heads.queryColumns()});
       add(layer + "mlp.norm", {hidden});
-      add(layer + "mlp.router", {experts, hidden});
-      for (int64_t expert = 0; expert < experts; ++expert) {
+      add(layer + "mlp.router", {mlp.experts, hidden});
+      for (int64_t expert = 0; expert < mlp.experts; ++expert) {
         const std::string role = layer + "mlp.experts." + std::to_string(expert) + ".";
-        add(role + "gate", {width, hidden});
-        add(role + "up", {width, hidden});
-        add(role + "down", {hidden, width});
+        add(role + "gate", {mlp.width, hidden});
+        add(role + "up", {mlp.width, hidden});
+        add(role + "down", {hidden, mlp.width});
       }
     }
     add("norm", {hidden});
@@ -111,8 +91,10 @@ struct SeenLaunch {
 };
 
 void plan(int64_t canvases, int64_t length, int64_t layers) {
-  const Architecture architecture = architectureOf(layers);
-  const EmptyCheckpoint checkpoint(layers);
+  bench::Options options;
+  options.layers = layers;
+  const Architecture architecture = bench::architectureOf(options);
+  const EmptyCheckpoint checkpoint(architecture);
   const AbortFlag never;
   Model model(
       architecture, std::make_unique<PlannedBackend>(), checkpoint.manifest(), [](const LoadProgress&) {},

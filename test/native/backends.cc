@@ -39,7 +39,7 @@ Matrix HostWeight::values(DType computeDtype) const {
       } else {
         uint16_t half = 0;
         std::memcpy(&half, source, 2);
-        value = dtype_ == DType::bf16 ? bf16ToFloat(half) : f16ToFloat(half);
+        value = halfToFloat(dtype_, half);
       }
       result.at(row, column) = roundTo(computeDtype, value);
     }

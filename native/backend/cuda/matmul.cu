@@ -66,10 +66,9 @@ __global__ void __launch_bounds__(mmaThreads<rows>) matmulMmaKernel(MatmulArgume
   stream.prefetch();
   awaitPredecessors();
   const int64_t row = int64_t{blockIdx.y} * rows, valid = given.x.validRowCount();
-  if (row >= valid) return stream.cancel();
+  if (row >= valid) return finishCopies();
   MmaSums<1, rows> sums;
-  multiplyMmaTile<1, rows, type>(
-      stream, given.x, [&](int r) { return row + r < valid ? row + r : valid - 1; }, sums);
+  multiplyMmaTile<1, rows, type>(stream, given.x, RowsFrom{row, valid}, sums);
   forEachMmaResult<rows>([&](int r, int c, int n, int i) {
     if (row + r < valid && c < tile.columns) given.out.row(row + r)[tile.out + c] = sums[0][n].values[i];
   });
@@ -84,10 +83,9 @@ __global__ void __launch_bounds__(wideThreads) matmulWideKernel(MatmulArguments 
   stream.prefetch();
   awaitPredecessors();
   const int64_t first = int64_t{blockIdx.y} * wideRows, valid = given.x.validRowCount();
-  if (first >= valid) return stream.cancel();
+  if (first >= valid) return finishCopies();
   WideSums sums;
-  multiplyWideTile<1, type>(
-      stream, given.x, [&](int r) { return first + r < valid ? first + r : valid - 1; }, sums);
+  multiplyWideTile<1, type>(stream, given.x, RowsFrom{first, valid}, sums);
   forEachWideResult<1>(sums, [&](int r, int c, float value, float) {
     if (first + r < valid && c < tile.columns) given.out.row(first + r)[tile.out + c] = value;
   });

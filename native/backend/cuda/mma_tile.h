@@ -45,7 +45,7 @@ struct MmaWeights {
       : shared(shared),
         weights(weights),
         inner(static_cast<int32_t>(inner)),
-        copies(weights[0].strideBytes, [&](int row) { return int64_t{row < columns ? row : columns - 1}; }) {}
+        copies(weights[0].strideBytes, RowsFrom{0, columns}) {}
 
   /** Starts copying a step's values from `first` on; after the last one, nothing is read. */
   __device__ __forceinline__ void copy(int stage, int32_t first) const {
@@ -55,11 +55,6 @@ struct MmaWeights {
   /** Starts copying the first stages, as may be done before x is there. */
   __device__ __forceinline__ void prefetch() const {
     for (int stage = 0; stage < mmaStages - 1; ++stage) copy(stage, stage * mmaInner);
-  }
-  /** Instead of a product, after `prefetch`. */
-  __device__ __forceinline__ void cancel() const {
-    commitCopies();
-    waitCopies<0>();
   }
 };
 

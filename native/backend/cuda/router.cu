@@ -31,11 +31,9 @@ __global__ void __launch_bounds__(mmaThreads<routerRows>) routerKernel(RouterArg
   stream.prefetch();
   awaitPredecessors();
   const int64_t row = int64_t{blockIdx.y} * routerRows, valid = given.x.validRowCount();
-  if (row >= valid) return stream.cancel();
+  if (row >= valid) return finishCopies();
   MmaSums<1, routerRows> sums;
-  multiplyMmaTile<1, routerRows, type>(
-      stream, given.x.columnRange(first, left), [&](int r) { return row + r < valid ? row + r : valid - 1; },
-      sums);
+  multiplyMmaTile<1, routerRows, type>(stream, given.x.columnRange(first, left), RowsFrom{row, valid}, sums);
   float* out = given.partials + (blockIdx.z * given.x.rows + row) * given.experts + column;
   forEachMmaResult<routerRows>([&](int r, int c, int n, int i) {
     if (row + r < valid && c < columns) out[int64_t{r} * given.experts + c] = sums[0][n].values[i];

@@ -193,11 +193,9 @@ __global__ void __launch_bounds__(mmaThreads<rows>) greedyMmaKernel(GreedyArgume
   scoreTiles<mmaThreads<rows>, rows>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
     const WeightTile weights[1] = {given.lmHead.from(first)};
     MmaSums<1, rows> sums;
-    const int64_t last = given.x.validRowCount() - 1;
     const MmaWeights<1, rows> stream(shared, weights, columns, given.x.columns);
     stream.prefetch();
-    multiplyMmaTile<1, rows, type>(
-        stream, given.x, [&](int r) { return firstRow + r < last ? firstRow + r : last; }, sums);
+    multiplyMmaTile<1, rows, type>(stream, given.x, RowsFrom{firstRow, given.x.validRowCount()}, sums);
     __syncthreads();
     forEachMmaResult<rows>(
         [&](int r, int c, int n, int i) { tile[r * tileStride + c] = sums[0][n].values[i]; });

@@ -54,8 +54,7 @@ struct WideWeights {
         weights(weights),
         inner(static_cast<int32_t>(inner)),
         copies(weights[0].strideBytes, [&](int tileRow) {
-          const int row = WideRow<products>(tileRow).row;
-          return int64_t{row < columns ? row : columns - 1};
+          return RowsFrom{0, columns}(WideRow<products>(tileRow).row);
         }) {}
 
   __device__ __forceinline__ void copy(int stage, int32_t first) const {
@@ -67,11 +66,6 @@ struct WideWeights {
   }
   __device__ __forceinline__ void prefetch() const {
     for (int stage = 0; stage < wideStages - 1; ++stage) copy(stage, stage * wideInner);
-  }
-  /** Instead of a product, after `prefetch`. */
-  __device__ __forceinline__ void cancel() const {
-    commitCopies();
-    waitCopies<0>();
   }
 };
 

@@ -35,7 +35,7 @@ class NarrowMatrix {
     bool untouched = true;
     for (size_t i = 0; i < all.size(); ++i) {
       const bool value = static_cast<int64_t>(i) % (columns_ + padding) < columns_;
-      if (value) values.push_back(dtype_ == DType::bf16 ? bf16ToFloat(all[i]) : f16ToFloat(all[i]));
+      if (value) values.push_back(halfToFloat(dtype_, all[i]));
       untouched = untouched && (value || all[i] == 0xffff);
     }
     expect(untouched, "something was written between the rows");
@@ -120,7 +120,7 @@ void rotatedHeads() {
         for (int64_t i = 0; i < half; ++i) {
           const auto bits = std::bit_cast<uint32_t>(memory.at(row, i));
           for (const auto half16 : {static_cast<uint16_t>(bits), static_cast<uint16_t>(bits >> 16)})
-            results.push_back(backend.dtype() == DType::bf16 ? bf16ToFloat(half16) : f16ToFloat(half16));
+            results.push_back(halfToFloat(backend.dtype(), half16));
         }
       expectSameBits(results, wide.host().values, "normRope");
     }

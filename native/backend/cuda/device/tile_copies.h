@@ -10,6 +10,23 @@ namespace rnd1::cuda {
 /** Values of a row that a step of a matmul takes. */
 constexpr int stepValues = 64;
 
+/** Rows of a tile from `first` on; after the last of `count` rows, the last one again. */
+struct RowsFrom {
+  int32_t first, count;
+
+  __device__ __forceinline__ RowsFrom(int64_t first, int64_t count)
+      : first(static_cast<int32_t>(first)), count(static_cast<int32_t>(count)) {}
+  __device__ __forceinline__ int64_t operator()(int row) const {
+    return first + row < count ? first + row : count - 1;
+  }
+};
+
+/** Waits for all copies of this thread, also those that belong to no group yet. */
+__device__ __forceinline__ void finishCopies() {
+  commitCopies();
+  waitCopies<0>();
+}
+
 /** Whether kernels of a step write what is copied, so that it has to be awaited. */
 enum class Source { weights, activations };
 
