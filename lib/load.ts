@@ -14,6 +14,7 @@ import { embeddedFolder } from './checkpoint/embedded';
 import { ioError } from './checkpoint/files';
 import { readCheckpoint } from './checkpoint/folder';
 import { checkSpecialTokens } from './checkpoint/special-tokens';
+import { quantizedBytes } from './checkpoint/tensors';
 import type { Tokenizer } from './checkpoint/tokenizer/tokenizer';
 import { downloadCheckpoint } from './hub/download';
 import { isRepository } from './hub/repository';
@@ -22,7 +23,7 @@ import { abortable } from './runtime/abort';
 import { loadBinding, type Native } from './runtime/binding';
 import { defaultCacheBytes } from './runtime/caches';
 import { chooseDtypes, tensorsFor, unquantizedBytes } from './runtime/compute-dtype';
-import { chooseDevice, deviceOption, refusedByGpus } from './runtime/device';
+import { chooseDevice, deviceOption } from './runtime/device';
 import { mapsByDefault } from './runtime/memory';
 import { threadsOption } from './runtime/threads';
 import { RND1Error } from './support/errors';
@@ -113,15 +114,16 @@ export async function loadModel(
   const choice = chooseDtypes(folder, dtype, selected);
   const { computeDtype, weights, quantize, keeps } = choice;
   const tensors = tensorsFor(selected, choice);
-  // Weights in blocks that are not kept so take more memory than in the file.
-  const bytes = selected.kept.size > 0 && !keeps ? unquantizedBytes(tensors) : selected.bytes;
-  const refused = refusedByGpus(weights);
-  if (refused !== null && device !== 'auto' && device !== 'cpu') {
-    throw new RND1Error('unsupported_model', `${folder}: ${refused}, not on ${device}`);
-  }
+  // Weights in blocks that are not kept so take more memory than in the file, quantized ones less.
+  const bytes =
+    quantize !== null
+      ? quantizedBytes(config.architecture, computeDtype, quantize)
+      : selected.kept.size > 0 && !keeps
+        ? unquantizedBytes(tensors)
+        : selected.bytes;
 
   const native = loadBinding();
-  const chosen = device === 'auto' ? chooseDevice(native.system(), bytes, weights) : { device, reason: null };
+  const chosen = device === 'auto' ? chooseDevice(native.system(), bytes) : { device, reason: null };
   const mapped = mmap ?? mapsByDefault(selected.bytes);
   const description: SessionDescription = {
     architecture: config.architecture,

@@ -3,7 +3,7 @@
  * waves, bytes, and an estimate of its time; nothing runs on a GPU. The estimates are a model's (gpu-code/time-model.ts),
  * with figures of the GPUs that were assumed, not measured.
  *
- *     npx tsx scripts/launch-plan.ts [--canvases 1] [--length 256] [--json] [--check 1.2]
+ *     npx tsx scripts/launch-plan.ts [--canvases 1] [--length 256] [--weights bf16|q8|q4] [--json] [--check 1.2]
  *
  * --check RATIO: fails if a step takes longer than RATIO times what reading the weights takes, or if a launch that reads
  * more than 0.3 MB of them has fewer than 100 blocks.
@@ -26,8 +26,13 @@ interface Seen extends Omit<Launch, 'kernel'> {
 }
 
 /** Runs the step on the simulator, which only notes launches. */
-function plannedLaunches(program: string, batch: Batch, kernels: readonly Kernel[]): Launch[] {
-  const { status, stdout, stderr } = spawnSync(program, [String(batch.canvases), String(batch.length)], {
+function plannedLaunches(
+  program: string,
+  { canvases, length }: Batch,
+  weights: string,
+  kernels: readonly Kernel[],
+): Launch[] {
+  const { status, stdout, stderr } = spawnSync(program, [String(canvases), String(length), '48', weights], {
     encoding: 'utf8',
     maxBuffer: 1 << 26,
   });
@@ -98,6 +103,7 @@ try {
     options: {
       canvases: { type: 'string', default: '1' },
       length: { type: 'string', default: '256' },
+      weights: { type: 'string', default: 'bf16' },
       json: { type: 'boolean', default: false },
       check: { type: 'string' },
     },
@@ -108,7 +114,9 @@ try {
     targets: ['rnd1_launch_plan'],
     settings: ordinarySettings(),
   });
-  const rows = grouped(plannedLaunches(program as string, batch, compileKernels('sm_90a')));
+  if (!['bf16', 'q8', 'q4'].includes(values.weights))
+    throw new BuildError(`--weights must be bf16, q8 or q4, not ${values.weights}.`);
+  const rows = grouped(plannedLaunches(program as string, batch, values.weights, compileKernels('sm_90a')));
   const weights = sum(rows, (launch) => workOf(launch, batch, gpus[0] as Gpu).weights);
   const totals = gpus.map((gpu) => {
     const seconds = sum(rows, (launch) => microseconds(launch, batch, gpu)) / 1e6;
@@ -116,7 +124,7 @@ try {
     return { gpu: gpu.name, seconds, memory, ratio: seconds / memory };
   });
   if (values.json) {
-    console.log(JSON.stringify({ batch, gpus, rows, totals }, null, 2));
+    console.log(JSON.stringify({ batch, format: values.weights, gpus, rows, totals }, null, 2));
   } else {
     print(rows, batch);
     console.log();

@@ -22,4 +22,31 @@ Architecture architectureOf(const Options& options) {
   return architecture;
 }
 
+void forEachTensor(const Architecture& architecture, const std::function<void(const ModelTensor&)>& body) {
+  const int64_t hidden = architecture.hidden;
+  body({"embedding", {architecture.vocabulary, hidden}});
+  for (size_t index = 0; index < architecture.layers.size(); ++index) {
+    const auto& [attention, mlp] = architecture.layers[index];
+    const HeadLayout& heads = attention.heads;
+    const std::string layer = "layers." + std::to_string(index) + ".";
+    body({layer + "attention.norm", {hidden}});
+    body({layer + "attention.query", {heads.queryColumns(), hidden}, true});
+    body({layer + "attention.key", {heads.keyValueColumns(), hidden}, true});
+    body({layer + "attention.value", {heads.keyValueColumns(), hidden}, true});
+    body({layer + "attention.output", {hidden, heads.queryColumns()}, true, true});
+    body({layer + "attention.queryNorm", {heads.headDim}});
+    body({layer + "attention.keyNorm", {heads.headDim}});
+    body({layer + "mlp.norm", {hidden}});
+    body({layer + "mlp.router", {mlp.experts, hidden}});
+    for (int64_t number = 0; number < mlp.experts; ++number) {
+      const std::string expert = layer + "mlp.experts." + std::to_string(number) + ".";
+      body({expert + "gate", {mlp.width, hidden}, true});
+      body({expert + "up", {mlp.width, hidden}, true});
+      body({expert + "down", {hidden, mlp.width}, true, true});
+    }
+  }
+  body({"norm", {hidden}});
+  body({"head", {architecture.vocabulary, hidden}, true});
+}
+
 }  // namespace rnd1::bench

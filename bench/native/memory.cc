@@ -61,6 +61,7 @@ Weight Weights::addQuantized(int64_t rows, int64_t columns) {
   const QuantizedShape shape{dtype_, rows, columns, quantizedGroup(columns, 64)};
   const float largest = dtype_ == DType::q8 ? 127 : 7.5f;
   const float scale = std::sqrt(3.0f / static_cast<float>(columns)) / largest;
+  const size_t before = host_.size();
   std::byte* data = hold(shape.dataBytes());
   const int64_t drawn = std::min(patternLength, shape.dataBytes());
   for (int64_t i = 0; i < drawn; i += 16) {
@@ -76,7 +77,10 @@ Weight Weights::addQuantized(int64_t rows, int64_t columns) {
   };
   const uint16_t* scales = halves(scale);
   const uint16_t* minimums = hasMinimums(dtype_) ? halves(-largest * scale) : nullptr;
-  return backend_.place(quantizedWeight(shape, data, scales, minimums));
+  const Weight placed = backend_.place(quantizedWeight(shape, data, scales, minimums));
+  // A GPU has made its own copy.
+  if (placed.data != data) host_.resize(before);
+  return placed;
 }
 
 Weight Weights::add(int64_t rows, int64_t columns) {
@@ -93,7 +97,6 @@ Weight Weights::add(int64_t rows, int64_t columns) {
     std::memcpy(memory + done, narrow.data(), std::min(narrow.size(), static_cast<size_t>(bytes - done)));
 
   const Weight placed = backend_.place(Weight(memory, dtype_, rows, columns));
-  // A GPU has made its own copy.
   if (placed.data != memory) host_.pop_back();
   return placed;
 }

@@ -10,7 +10,9 @@
 #include <cstring>
 #include <filesystem>
 
+#include "architecture.h"
 #include "core/error.h"
+#include "core/quantized.h"
 #include "memory.h"
 
 namespace rnd1::bench {
@@ -26,6 +28,12 @@ constexpr float residualShare = 1.0f / 256;
 // Bytes after the longest tensor, by which the starts of tensors vary.
 constexpr int64_t slackBytes = int64_t{32} << 20;
 constexpr int64_t lineBytes = 64;
+constexpr int32_t quantizedGroupColumns = 64;
+// Scales of the padding of the largest matrix, whose rows are filled up to 16.
+constexpr int64_t slackValues = 1 << 16;
+
+/** The dtype of what is never quantized. */
+constexpr DType floatsBeside(DType weights) { return isQuantized(weights) ? DType::bf16 : weights; }
 
 [[noreturn]] void fail(const std::string& path) {
   throw Error(ErrorCode::io, "cannot write " + path + ": " + std::strerror(errno));
@@ -34,9 +42,7 @@ constexpr int64_t lineBytes = 64;
 }  // namespace
 
 RandomCheckpoint::RandomCheckpoint(const Architecture& architecture, DType dtype) {
-  const DType stored = isQuantized(dtype) ? DType::bf16 : dtype;
-  addTensors(architecture, stored);
-  if (isQuantized(dtype)) manifest_.quantize = Quantization{dtype, 64};
+  addTensors(architecture, dtype);
   // Otherwise the CPU would read the same memory for all tensors.
   manifest_.copied = true;
 
@@ -56,7 +62,7 @@ RandomCheckpoint::RandomCheckpoint(const Architecture& architecture, DType dtype
   manifest_.files = {path_};
 #endif
   try {
-    write(stored, architecture.hidden, folder.string());
+    write(architecture.hidden, dtype, folder.string());
   } catch (...) {
     removeFile();
     throw;
@@ -69,77 +75,83 @@ void RandomCheckpoint::removeFile() noexcept {
   if (!path_.empty()) std::remove(path_.c_str());
 }
 
-void RandomCheckpoint::addTensors(const Architecture& architecture, DType dtype) {
-  const auto size = static_cast<int64_t>(dtypeSize(dtype));
+void RandomCheckpoint::addTensors(const Architecture& architecture, DType weights) {
+  const DType floats = floatsBeside(weights);
+  const auto size = static_cast<int64_t>(dtypeSize(floats));
   const int64_t hidden = architecture.hidden;
-  int64_t columns = 0, headDim = 0;
+  int64_t columns = hidden, headDim = 0;
   for (const auto& [attention, mlp] : architecture.layers) {
     columns = std::max({columns, attention.heads.queryColumns(), mlp.width});
     headDim = std::max(headDim, attention.heads.headDim);
   }
-  const int64_t smallBegin = onesValues * size;
-  smallBytes_ = hidden * columns * size + slackBytes;
-  const int64_t begin = smallBegin + smallBytes_;
-  int64_t longest = 0;
-  const auto addAt = [&](int64_t begin, const std::string& role, const std::vector<int64_t>& shape) {
-    TensorLocation location;
-    location.name = role;
-    location.dtype = dtype;
-    location.shape = shape;
-    const auto index = static_cast<int64_t>(manifest_.tensors.size());
-    if (begin > 0) location.offset = static_cast<uint64_t>(begin + index * 8191 * lineBytes % slackBytes);
-    longest = std::max(longest, shape[0] * shape.back() * size);
-    manifest_.tensors[role] = location;
-  };
-  const auto add = [&](const std::string& role, const std::vector<int64_t>& shape) {
-    addAt(shape.size() == 1 ? 0 : begin, role, shape);
-  };
-  const auto addMlp = [&](const std::string& role, int64_t width) {
-    add(role + "gate", {width, hidden});
-    add(role + "up", {width, hidden});
-    addAt(smallBegin, role + "down", {hidden, width});
-  };
   if (std::max(hidden, headDim) > onesValues)
     throw Error(ErrorCode::invalidArgument,
                 "no norms of more than " + std::to_string(onesValues) + " values");
-  add("embedding", {architecture.vocabulary, hidden});
-  for (size_t index = 0; index < architecture.layers.size(); ++index) {
-    const auto& [attention, mlp] = architecture.layers[index];
-    const HeadLayout& heads = attention.heads;
-    const std::string layer = "layers." + std::to_string(index) + ".";
-    add(layer + "attention.norm", {hidden});
-    add(layer + "attention.query", {heads.queryColumns(), hidden});
-    add(layer + "attention.key", {heads.keyValueColumns(), hidden});
-    add(layer + "attention.value", {heads.keyValueColumns(), hidden});
-    addAt(smallBegin, layer + "attention.output", {hidden, heads.queryColumns()});
-    add(layer + "attention.queryNorm", {heads.headDim});
-    add(layer + "attention.keyNorm", {heads.headDim});
-    add(layer + "mlp.norm", {hidden});
-    add(layer + "mlp.router", {mlp.experts, hidden});
-    for (int64_t number = 0; number < mlp.experts; ++number)
-      addMlp(layer + "mlp.experts." + std::to_string(number) + ".", mlp.width);
+  // The largest matrices of either kind.
+  const int64_t smallValues = hidden * columns, largeValues = architecture.vocabulary * hidden;
+  regions_.small = onesValues * size;
+  regions_.large = regions_.small + smallValues * size + slackBytes;
+  regions_.end = regions_.integers = regions_.large + largeValues * size + slackBytes;
+  if (isQuantized(weights)) {
+    regions_.end += largeValues + slackBytes;
+    for (const auto& region : {regions_.scales, regions_.minimums})
+      for (int kind = 0; kind < 2; ++kind) {
+        region[kind] = regions_.end;
+        regions_.end += (largeValues / quantizedGroupColumns + slackValues) * 2;
+      }
   }
-  add("norm", {hidden});
-  add("head", {architecture.vocabulary, hidden});
-  largeBytes_ = longest + slackBytes;
+
+  forEachTensor(architecture, [&](const ModelTensor& tensor) {
+    const bool quantized = tensor.matmul && isQuantized(weights), vector = tensor.shape.size() == 1;
+    const int64_t region = vector                  ? 0
+                           : quantized             ? regions_.integers
+                           : tensor.writesResidual ? regions_.small
+                                                   : regions_.large;
+    TensorLocation& location = manifest_.tensors[tensor.role];
+    location.name = tensor.role;
+    location.dtype = quantized ? weights : floats;
+    location.shape = tensor.shape;
+    const auto index = static_cast<int64_t>(manifest_.tensors.size());
+    location.offset = static_cast<uint64_t>(region + (vector ? 0 : index * 8191 * lineBytes % slackBytes));
+    if (!quantized) return;
+    location.group = quantizedGroup(tensor.shape[1], quantizedGroupColumns);
+    location.scales = {0, static_cast<uint64_t>(regions_.scales[tensor.writesResidual ? 1 : 0])};
+    location.minimums = {0, static_cast<uint64_t>(regions_.minimums[tensor.writesResidual ? 1 : 0])};
+  });
 }
 
-void RandomCheckpoint::write(DType dtype, int64_t columns, const std::string& folder) {
-  const auto put = [&](const std::vector<std::byte>& bytes, int64_t count) {
-    if (std::fwrite(bytes.data(), 1, static_cast<size_t>(count), file_.get()) != static_cast<size_t>(count))
-      fail("a file of " + std::to_string((smallBytes_ + largeBytes_) / 1'000'000) + " MB in " + folder);
+void RandomCheckpoint::write(int64_t columns, DType weights, const std::string& folder) {
+  const auto fill = [&](const std::vector<std::byte>& pattern, int64_t begin, int64_t end) {
+    for (int64_t at = begin; at < end; at += static_cast<int64_t>(pattern.size())) {
+      const size_t count = std::min(static_cast<size_t>(end - at), pattern.size());
+      if (std::fwrite(pattern.data(), 1, count, file_.get()) != count)
+        fail("a file of " + std::to_string(regions_.end / 1'000'000) + " MB in " + folder);
+    }
   };
-  const std::vector<std::byte> ones = bytesOf(std::vector<float>(onesValues, 1), dtype);
-  put(ones, static_cast<int64_t>(ones.size()));
+  const DType floats = floatsBeside(weights);
   // As large as a trained layer's, so that activations stay of the order of one.
   const float amplitude = std::sqrt(3.0f / static_cast<float>(columns));
-  const auto fill = [&](float amplitude, int64_t bytes) {
-    const std::vector<std::byte> pattern = bytesOf(randomValues(patternValues, amplitude, dtype), dtype);
-    for (int64_t left = bytes; left > 0; left -= static_cast<int64_t>(pattern.size()))
-      put(pattern, std::min(left, static_cast<int64_t>(pattern.size())));
+  const auto random = [&](float amplitude) {
+    return bytesOf(randomValues(patternValues, amplitude, floats), floats);
   };
-  fill(amplitude * residualShare, smallBytes_);
-  fill(amplitude, largeBytes_);
+  fill(bytesOf(std::vector<float>(onesValues, 1), floats), 0, regions_.small);
+  fill(random(amplitude * residualShare), regions_.small, regions_.large);
+  fill(random(amplitude), regions_.large, regions_.integers);
+  if (isQuantized(weights)) {
+    std::vector<std::byte> integers;
+    for (const float value : randomValues(patternValues, 128, DType::f32))
+      integers.push_back(static_cast<std::byte>(static_cast<int>(value + 128)));
+    fill(integers, regions_.integers, regions_.scales[0]);
+    // Integers of q8 are uniform in 0 … 255, of q4 in 0 … 15.
+    const float step = 2 * amplitude / (weights == DType::q8 ? 255 : 15);
+    const float minimum = -amplitude;
+    const int64_t bytes = regions_.scales[1] - regions_.scales[0];
+    int64_t at = regions_.scales[0];
+    for (const float value : {step, step * residualShare, minimum, minimum * residualShare}) {
+      fill(bytesOf(std::vector<float>(1024, value), DType::f16), at, at + bytes);
+      at += bytes;
+    }
+  }
   if (std::fflush(file_.get()) != 0) fail("a file in " + folder);
 }
 

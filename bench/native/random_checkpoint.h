@@ -13,7 +13,7 @@ namespace rnd1::bench {
  * share. */
 class RandomCheckpoint {
  public:
-  /** `dtype` q8 or q4: bf16, quantized on loading. Throws Error io. */
+  /** `dtype` q8 or q4: of the weights of matmuls, the others are bf16. Throws Error io. */
   RandomCheckpoint(const Architecture& architecture, DType dtype);
   ~RandomCheckpoint();
   RandomCheckpoint(const RandomCheckpoint&) = delete;
@@ -22,8 +22,15 @@ class RandomCheckpoint {
   const Manifest& manifest() const { return manifest_; }
 
  private:
-  void addTensors(const Architecture& architecture, DType dtype);
-  void write(DType dtype, int64_t columns, const std::string& folder);
+  /** Where tensors begin, and how many bytes they may use together: norms, weights that write to the residual
+   * stream, other weights, integers of quantized weights, and their scales and minimums, each for both kinds.
+   */
+  struct Regions {
+    int64_t small = 0, large = 0, integers = 0, scales[2] = {}, minimums[2] = {}, end = 0;
+  };
+
+  void addTensors(const Architecture& architecture, DType weights);
+  void write(int64_t columns, DType weights, const std::string& folder);
   void removeFile() noexcept;
 
   struct Close {
@@ -32,7 +39,7 @@ class RandomCheckpoint {
 
   std::string path_;  // empty: unlinked
   std::unique_ptr<std::FILE, Close> file_;
-  int64_t smallBytes_ = 0, largeBytes_ = 0;  // regions of small and of other numbers
+  Regions regions_;
   Manifest manifest_;
 };
 

@@ -16,7 +16,7 @@ import { quote } from './format';
 import { keptPrecision, mostlyKept } from './gguf/kept-precision';
 import { ENTRY_LIMIT } from './json-reader';
 import type { Manifest } from './manifest';
-import { formatKey, type Quantization } from './quantization';
+import { formatKey, type Quantization, quantizedParts } from './quantization';
 import { Selection } from './selection';
 
 /** A weight that the model needs. */
@@ -75,6 +75,24 @@ export function* expectedTensors(architecture: Architecture): Generator<Expected
   for (const [index, layer] of layers.entries()) yield* tensorsOfLayer(`layers.${index}`, hidden, layer);
   yield { role: 'norm', shape: [hidden], matmul: false };
   if (!tiedHead) yield { role: 'head', shape: [vocabulary, hidden], matmul: true };
+}
+
+/** Bytes of these weights in memory if those of matmuls are quantized and the others have `dtype`. */
+export function quantizedBytes(
+  architecture: Architecture,
+  dtype: FloatType,
+  quantization: Quantization,
+): number {
+  let bytes = 0;
+  for (const { role, shape, matmul } of expectedTensors(architecture)) {
+    if (matmul) {
+      const { data, scales, minimums } = quantizedParts(role, shape, quantization);
+      bytes += data.bytes + scales.bytes + (minimums?.bytes ?? 0);
+    } else {
+      bytes += shape.reduce((product, size) => product * size, dtype === 'f32' ? 4 : 2);
+    }
+  }
+  return bytes;
 }
 
 function* tensorsOfLayer(

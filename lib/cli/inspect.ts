@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { quantizedBytes } from '../checkpoint/tensors';
 import {
   type CheckpointReport,
   chooseDevice,
@@ -106,12 +107,13 @@ function planDevice(report: CheckpointReport, flags: ModelFlags): DevicePlan | P
       return { problem: `--dtype asks for ${asked}, but the weights are ${report.weights} already` };
     }
     const weights = asked ?? report.weights;
-    if (device.startsWith('cuda') && weights.startsWith('q')) {
-      return { problem: `${weights} weights run on the CPU only for now` };
-    }
+    const quantizes = asked !== null && !quantized ? ({ dtype: asked, group: 64 } as const) : null;
     const choice =
       device === 'auto'
-        ? chooseDevice(machine, report.bytes, weights)
+        ? chooseDevice(
+            machine,
+            quantizes ? quantizedBytes(report.config.architecture, report.dtype, quantizes) : report.bytes,
+          )
         : { device, reason: `--device ${device} asks for it` };
     const gpu = machine.gpus.find(
       (candidate) => candidate.device === choice.device || choice.device === 'cuda',

@@ -1,4 +1,4 @@
-import type { FloatType, NativeSystem, QuantizedType } from '../../types/native';
+import type { NativeSystem } from '../../types/native';
 import type { Device } from '../api/load-types';
 import { quote } from '../support/validate';
 import { firstGpuWithRoom } from './memory';
@@ -31,19 +31,8 @@ export function trainingDevice(value: unknown): Exclude<Device, 'auto'> {
 /** The reason shown for a chosen GPU; `DeviceChoice.reason` explains the CPU only. */
 export const firstThatHolds = 'it is the first GPU that holds the weights';
 
-/** Why weights of this dtype cannot be on a GPU; null if they can. */
-export function refusedByGpus(weights: FloatType | QuantizedType): string | null {
-  return weights === 'q8' || weights === 'q4' ? `${weights} weights run on the CPU only for now` : null;
-}
-
 /** The first GPU that holds `bytes` of weights, otherwise the CPU and why. */
-export function chooseDevice(
-  { gpus, cudaUnavailable }: NativeSystem,
-  bytes: number,
-  weights: FloatType | QuantizedType = 'bf16',
-): DeviceChoice {
-  const refused = refusedByGpus(weights);
-  if (refused !== null) return { device: 'cpu', reason: refused };
+export function chooseDevice({ gpus, cudaUnavailable }: NativeSystem, bytes: number): DeviceChoice {
   const gpu = firstGpuWithRoom(gpus, bytes);
   if (gpu !== undefined) return { device: gpu.device, reason: null };
   const reason =

@@ -89,9 +89,6 @@ class Backend : public Ops {
    * does not fit. */
   virtual void expectWeights(int64_t bytes, int64_t tensors) = 0;
 
-  /** Whether ops support weights in this format. */
-  virtual bool accepts(DType format) const = 0;
-
   /** Whether `place` copies the weight, so that its source may be freed afterwards. */
   virtual bool copiesOnPlace() const = 0;
 

@@ -1,6 +1,7 @@
 #include "checkpoint/loader.h"
 
 #include <algorithm>
+#include <thread>
 
 #include "checkpoint/quantize.h"
 #include "checkpoint/row_reader.h"
@@ -44,6 +45,24 @@ Weight view(const TensorLocation& location) {
                          hasMinimums(location.dtype) ? &some : nullptr);
 }
 
+/** Threads that decode and quantize. On a GPU the backend has none. */
+int readingThreads(const Backend& backend) {
+  if (!backend.copiesOnPlace()) return backend.threads();
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+/** Whether a tensor is loaded as the weight of a matmul that may be quantized. */
+bool isMatmul(const std::string& role, const TensorLocation& location) {
+  return location.shape.size() == 2 && role != "embedding" && !role.ends_with("router");
+}
+
+int64_t quantizedBytes(const TensorLocation& location, const Quantization& quantization) {
+  TensorLocation result = location;
+  result.dtype = quantization.dtype;
+  result.group = quantizedGroup(location.shape[1], quantization.group);
+  return view(result).bytes();
+}
+
 /** Throws unless the tensor's `length` bytes from `offset` on are inside the file. */
 void checkInside(uint64_t fileBytes, const std::string& path, const std::string& name, uint64_t offset,
                  int64_t length) {
@@ -69,11 +88,11 @@ Loader::Loader(const Manifest& manifest, std::vector<std::optional<MappedFile>>&
       owned_(owned),
       onProgress_(onProgress),
       abort_(abort) {
-  checkFormats();
   progress_.totalTensors = totalTensors;
   files_.reserve(manifest.files.size());
   for (const std::string& path : manifest.files) files_.emplace_back(path, File::Mode::read);
   bool reads = manifest.quantize.has_value();
+  int64_t residentBytes = 0;
   for (const auto& [role, location] : manifest.tensors) {
     const std::string& name = location.name;
     if (!isPossible(location.shape))
@@ -85,25 +104,15 @@ Loader::Loader(const Manifest& manifest, std::vector<std::optional<MappedFile>>&
       throw Error(ErrorCode::invalidCheckpoint,
                   "tensor " + name + " has groups of " + std::to_string(location.group) + ", not 64 or 32");
     reads = reads || location.quantize || !location.asStored();
-    progress_.totalBytes = sizeSum(progress_.totalBytes, view(location).bytes());
+    const int64_t bytes = view(location).bytes();
+    const Quantization* const quantization = isMatmul(role, location) ? quantizationOf(location) : nullptr;
+    progress_.totalBytes = sizeSum(progress_.totalBytes, bytes);
+    residentBytes = sizeSum(residentBytes, quantization ? quantizedBytes(location, *quantization) : bytes);
   }
-  if (reads) pool_.emplace(backend.threads());
-  backend.expectWeights(progress_.totalBytes, totalTensors);
+  if (reads) pool_.emplace(readingThreads(backend));
+  backend.expectWeights(residentBytes, totalTensors);
   if (manifest.copied && !backend.copiesOnPlace())
     copies_.emplace(backend, files_, progress_.totalBytes, !reads, owned, abort);
-}
-
-void Loader::checkFormats() const {
-  const auto check = [&](DType dtype) {
-    if (backend_.accepts(dtype)) return;
-    throw Error(ErrorCode::unsupportedModel,
-                std::string(dtypeName(dtype)) + " weights run on the CPU only for now");
-  };
-  if (manifest_.quantize) check(manifest_.quantize->dtype);
-  for (const auto& [role, location] : manifest_.tensors) {
-    check(location.dtype);
-    if (location.quantize) check(location.quantize->dtype);
-  }
 }
 
 void Loader::require(const std::string& role, const std::vector<int64_t>& shape) const {
@@ -125,9 +134,8 @@ Weight Loader::loadUnquantized(const std::string& role, const std::vector<int64_
 
 Weight Loader::loadMatmul(const std::string& role, const std::vector<int64_t>& shape) {
   const TensorLocation& location = find(role, shape);
-  const auto& quantization = location.quantize ? location.quantize : manifest_.quantize;
-  const bool quantizes = quantization && !isQuantized(location.dtype);
-  const Weight weight = quantizes ? quantized(location, *quantization) : source(location);
+  const Quantization* const quantization = quantizationOf(location);
+  const Weight weight = quantization ? quantized(location, *quantization) : source(location);
   const Weight placed = backend_.place(weight);
   advance(view(location).bytes(), placed.bytes());
   return placed;
@@ -196,10 +204,23 @@ Weight Loader::quantized(const TensorLocation& location, const Quantization& qua
   const int64_t bytes = storedBytes(location);
   checkInside(file, location.name, location.offset, bytes);
   file.willNeed(location.offset, static_cast<uint64_t>(bytes));
-  const Weight weight = quantize(file, location, quantization, file.path() + ": tensor " + location.name,
-                                 backend_, *pool_, abort_);
-  owned_.push_back(ownedMemory(backend_, const_cast<std::byte*>(weight.data)));
-  return weight;
+  return quantize(
+      file, location, quantization, file.path() + ": tensor " + location.name,
+      [&](int64_t size) { return memoryOf(size); }, *pool_, abort_);
+}
+
+const Quantization* Loader::quantizationOf(const TensorLocation& location) const {
+  const auto& quantization = location.quantize ? location.quantize : manifest_.quantize;
+  return quantization && !isQuantized(location.dtype) ? &*quantization : nullptr;
+}
+
+std::byte* Loader::memoryOf(int64_t bytes) {
+  if (backend_.copiesOnPlace()) {
+    staging_.resize(static_cast<size_t>(bytes));
+    return staging_.data();
+  }
+  owned_.push_back(ownedMemory(backend_, backend_.allocate(static_cast<size_t>(bytes))));
+  return static_cast<std::byte*>(owned_.back().get());
 }
 
 Weight Loader::decoded(const TensorLocation& location) {
@@ -208,14 +229,7 @@ Weight Loader::decoded(const TensorLocation& location) {
   const int64_t bytes = storedBytes(location);
   checkInside(file, location.name, location.offset, bytes);
   file.willNeed(location.offset, static_cast<uint64_t>(bytes));
-  std::byte* memory;
-  if (backend_.copiesOnPlace()) {
-    staging_.resize(static_cast<size_t>(weight.bytes()));
-    memory = staging_.data();
-  } else {
-    owned_.push_back(ownedMemory(backend_, backend_.allocate(static_cast<size_t>(weight.bytes()))));
-    memory = static_cast<std::byte*>(owned_.back().get());
-  }
+  std::byte* const memory = memoryOf(weight.bytes());
   std::vector<RowReader> readers(static_cast<size_t>(pool_->threads()), RowReader(file, location));
   const int64_t atOnce = std::max<int64_t>(1, decodedBytes / std::max<int64_t>(1, weight.strideBytes));
   Failure failure(abort_);

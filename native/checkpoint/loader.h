@@ -18,8 +18,7 @@ namespace rnd1 {
 
 /**
  * Finds the tensors of a manifest by role, checks them, and places them in the backend: mapped, copied or
- * quantized. Throws Error invalid_checkpoint naming file and tensor, unsupported_model for a format that the
- * backend does not accept, io, out_of_memory, aborted.
+ * quantized. Throws Error invalid_checkpoint naming file and tensor, io, out_of_memory, aborted.
  */
 class Loader {
  public:
@@ -50,15 +49,18 @@ class Loader {
   int64_t bytes() const { return bytes_; }
 
  private:
-  void checkFormats() const;
   const TensorLocation& find(const std::string& role, const std::vector<int64_t>& shape) const;
   /** The same for a weight that must not be quantized. */
   const TensorLocation& findUnquantized(const std::string& role, const std::vector<int64_t>& shape) const;
   /** Quantizes a tensor while reading it; a file truncated meanwhile is an error, as for copies. */
   Weight quantized(const TensorLocation& location, const Quantization& quantization);
-  /** Reads a tensor that is not stored as it is used. The result is valid until the next call if `place`
-   * copies. */
+  /** Reads a tensor that is not stored as it is used. */
   Weight decoded(const TensorLocation& location);
+  /** Memory for a weight that is not used as it is stored: of the backend, or valid until the next call if
+   * `place` copies it. */
+  std::byte* memoryOf(int64_t bytes);
+  /** How a tensor is quantized while it is loaded as the weight of a matmul; null if it is not. */
+  const Quantization* quantizationOf(const TensorLocation& location) const;
   /** A tensor that is used as it is, in place or copied, or decoded. */
   Weight source(const TensorLocation& location);
   /** Address of bytes of the file, mapped, or in the pending copy. */
@@ -77,7 +79,7 @@ class Loader {
   const AbortFlag& abort_;
   std::optional<Copies> copies_;  // unless weights are used in place
   std::optional<ThreadPool> pool_;
-  std::vector<std::byte> staging_;  // the newest decoded tensor, if `place` copies
+  std::vector<std::byte> staging_;  // the newest decoded or quantized tensor, if `place` copies
   LoadProgress progress_;
   int64_t bytes_ = 0;
 };

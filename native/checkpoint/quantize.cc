@@ -21,15 +21,14 @@ Error unscalable(const std::string& where, DType dtype) {
 }
 
 Weight quantize(const File& file, const TensorLocation& matrix, const Quantization& quantization,
-                const std::string& where, Backend& backend, ThreadPool& pool, const AbortFlag& abort) {
+                const std::string& where, const std::function<std::byte*(int64_t)>& allocate,
+                ThreadPool& pool, const AbortFlag& abort) {
   const QuantizedShape shape{quantization.dtype, matrix.shape[0], matrix.shape[1],
                              quantizedGroup(matrix.shape[1], quantization.group)};
   const bool minimums = hasMinimums(shape.dtype);
   const int64_t scaleBytes = wholeLines(shape.scaleCount() * static_cast<int64_t>(sizeof(uint16_t)));
   const int64_t dataBytes = wholeLines(shape.dataBytes());
-  OwnedMemory owned = ownedMemory(
-      backend, backend.allocate(static_cast<size_t>(dataBytes + scaleBytes * (minimums ? 2 : 1))));
-  auto* memory = static_cast<std::byte*>(owned.get());
+  std::byte* const memory = allocate(dataBytes + scaleBytes * (minimums ? 2 : 1));
   auto* scales = reinterpret_cast<uint16_t*>(memory + dataBytes);
   auto* lowest = minimums ? reinterpret_cast<uint16_t*>(memory + dataBytes + scaleBytes) : nullptr;
   std::vector<RowReader> readers(static_cast<size_t>(pool.threads()), RowReader(file, matrix));
@@ -48,9 +47,7 @@ Weight quantize(const File& file, const TensorLocation& matrix, const Quantizati
     });
   });
   failure.rethrow();
-  const Weight result = quantizedWeight(shape, memory, scales, lowest);
-  owned.release();
-  return result;
+  return quantizedWeight(shape, memory, scales, lowest);
 }
 
 }  // namespace rnd1

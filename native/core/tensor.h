@@ -98,6 +98,7 @@ struct Weight {
   const uint16_t* scales = nullptr;    // f16, (panels, groups, 16); null unless quantized
   const uint16_t* minimums = nullptr;  // f16, same shape; null: the format's fixed zero point
   int32_t group = 0;                   // columns that share a scale; 0 = not quantized
+  bool inTiles = false;  // quantized, on a GPU: scales stand between the integers (cuda/quantized_layout.h)
 
   Weight() = default;
   Weight(const void* data, DType dtype, int64_t rows, int64_t columns)
@@ -113,6 +114,7 @@ struct Weight {
   int64_t bytes() const {
     if (!quantized()) return sizeProduct(rows, strideBytes);
     const int64_t panels = sizeSum(rows, 15) / 16;
+    if (inTiles) return sizeProduct(panels, 16, strideBytes);
     const int64_t groups = sizeSum(columns, group - 1) / group;
     return sizeProduct(panels, 16, sizeSum(strideBytes, sizeProduct(groups, minimums ? 4 : 2)));
   }

@@ -58,13 +58,19 @@ export interface Work {
   readonly steps: number;
 }
 
+/** Bytes of a weight in a quantized format, with its scales, in groups of 64 (native/backend/cuda/quantized_layout.h). */
+const quantizedBytes: Readonly<Record<string, number>> = { q8: 1056 / 1024, q4: 576 / 1024 };
+
 /** A tile of a product: rows of weights and of activations. */
 interface Tile {
+  /** Bytes of one weight. */
+  readonly weightBytes: number;
   readonly weightRows: number;
   readonly rows: number;
   readonly inner: number;
   /** Tiles that a block computes one after another. */
   readonly repeated: number;
+  /** Number of weights. */
   readonly weights: number;
 }
 
@@ -73,30 +79,40 @@ const stepValues = 64;
 
 /** The tile of a kernel of products; null for other kernels. */
 function tileOf({ name, kernel }: Launch): Tile | null {
-  const parameters = (/<(.*)>/.exec(kernel.name)?.[1] ?? '').split(',').map(Number);
+  const given = (/<(.*)>/.exec(kernel.name)?.[1] ?? '').split(',');
+  const parameters = given.map(Number);
+  const weightBytes = quantizedBytes[given.at(-1) ?? ''] ?? 2;
   const wide = /Wide/.test(kernel.name);
   const { hidden, width, experts } = shape;
   const product = /^matmul (\d+) x (\d+)$/.exec(name);
   if (product) {
     const [outputs, inner] = [Number(product[1]), Number(product[2])];
     const [weightRows, rows] = wide ? [128, 128] : [64, parameters[0] as number];
-    return { weightRows, rows, inner, repeated: 1, weights: outputs * inner * 2 };
+    return { weightBytes, weightRows, rows, inner, repeated: 1, weights: outputs * inner };
   }
   if (name === 'route (logits)')
-    return { weightRows: 64, rows: 32, inner: 256, repeated: 1, weights: experts * hidden * 2 };
+    return { weightBytes, weightRows: 64, rows: 32, inner: 256, repeated: 1, weights: experts * hidden };
   if (name === 'experts (gate, up)' || name === 'experts (down)') {
     const products = parameters[0] as number;
     const [weightRows, rows] = wide ? [128, 128] : [64 * products, parameters[1] as number];
     const inner = products === 2 ? hidden : width;
-    return { weightRows, rows, inner, repeated: 1, weights: products * experts * width * hidden * 2 };
+    return {
+      weightBytes,
+      weightRows,
+      rows,
+      inner,
+      repeated: 1,
+      weights: products * experts * width * hidden,
+    };
   }
   if (name === 'score (greedy)')
     return {
+      weightBytes,
       weightRows: 64,
       rows: parameters[0] as number,
       inner: hidden,
       repeated: 4,
-      weights: vocabulary * hidden * 2,
+      weights: vocabulary * hidden,
     };
   return null;
 }
@@ -166,9 +182,9 @@ export function workOf(launch: Launch, batch: Batch, gpu: Gpu): Work {
     live,
     blocksPerMultiprocessor,
     waves: live / (blocksPerMultiprocessor * gpu.multiprocessors),
-    weights: tile?.weights ?? 0,
+    weights: tile ? tile.weights * tile.weightBytes : 0,
     traffic: tile
-      ? live * tile.repeated * tile.inner * 2 * (tile.weightRows + tile.rows)
+      ? live * tile.repeated * tile.inner * (tile.weightRows * tile.weightBytes + tile.rows * 2)
       : otherWork(launch.name, batch).traffic,
     steps: tile ? tile.repeated * Math.ceil(tile.inner / stepValues) : 0,
   };

@@ -197,10 +197,14 @@ test_one_by_one() {
 }
 
 bench() {
-  begin 240
-  local op
+  begin 330
+  local op weights
   run bench step 150 bench-step.jsonl "$kit_programs/rnd1_bench" step --device "$device" --cases "$step_cases" \
     --runs 5 "${step_effort[@]}" "${sizes[@]}"
+  for weights in q8 q4; do
+    run bench "step $weights" 60 "bench-step-$weights.jsonl" "$kit_programs/rnd1_bench" step --device "$device" \
+      --weights "$weights" --cases "${step_cases%%,*}" --runs 5 "${step_effort[@]}" "${sizes[@]}"
+  done
   for op in experts matmul attention route norms score; do
     run bench "$op" 60 "bench-$op.jsonl" "$kit_programs/rnd1_bench" "$op" --device "$device" --rows "$op_rows" \
       --runs 3 "${effort[@]}" "${sizes[@]}"

@@ -35,7 +35,11 @@ EXPECTED = {
     "score (greedy)": 625,
 }
 EXPECTED_H200 = {"experts (gate, up)": 189, "experts (down)": 103}
-EXPECTED_STEP = {"H100": 24.1e-3, "H200": 18.6e-3}
+EXPECTED_STEP = {
+    "bf16": {"H100": 24.1e-3, "H200": 18.6e-3},
+    "q8": {"H100": 14.4e-3, "H200": 12.7e-3},
+    "q4": {"H100": 11.3e-3, "H200": 11.3e-3},
+}
 # Deviations beyond this share are marked, if they also exceed the time of a launch's own event, in microseconds.
 MARGIN = 0.25
 EVENT = 2
@@ -44,7 +48,7 @@ SMALL_SHARE = 0.01
 # The variant of steps whose kernels begin before the one before has ended.
 EARLY = "step-early-launches"
 # A step should take at most this many times as long as a copy of its bytes.
-GOAL = 1.25
+GOALS = {"bf16": 1.2, "q8": 1.5, "q4": 1.5}
 
 
 def lines_of(folder, name, *keys):
@@ -145,23 +149,29 @@ class Summary:
         return 2 * 8192**3 / found[-1] if found else 0
 
     def steps(self):
-        steps = lines_of(self.folder, "bench-step.jsonl", "case", "seconds", "bytes", "operations", "copyBytesPerSecond")
+        keys = ("case", "seconds", "bytes", "operations", "copyBytesPerSecond", "weights")
+        files = ("bench-step.jsonl", "bench-step-q8.jsonl", "bench-step-q4.jsonl")
+        steps = [line for name in files for line in lines_of(self.folder, name, *keys)]
         if not steps:
             return
         self.say()
-        self.say("whole steps     time   must read   of copy   TFLOP/s   experts hit   times the copy (goal 1.25)")
+        self.say("whole steps     weights       time   must read   of copy   TFLOP/s   experts hit   times the copy   goal")
         for line in steps:
             copy = line["bytes"] / line["copyBytesPerSecond"]
+            goal = GOALS.get(line["weights"], 1.5)
             self.say(
-                f"{line['case']:>9} {time(line['seconds']):>10} {line['bytes'] / 1e9:>8.2f} GB "
+                f"{line['case']:>9} {line['weights']:>13} {time(line['seconds']):>10} {line['bytes'] / 1e9:>8.2f} GB "
                 f"{percent(copy / line['seconds']):>9} {line['operations'] / line['seconds'] / 1e12:>9.3g} "
-                f"{line['shape']['expertsHit']:>13} {line['seconds'] / copy:>16.2f}"
-                + (" << over goal" if line["seconds"] / copy > GOAL else "")
+                f"{line['shape']['expertsHit']:>13} {line['seconds'] / copy:>16.2f} {goal:>6}"
+                + (" << over goal" if line["seconds"] / copy > goal else "")
             )
-        for name, seconds in EXPECTED_STEP.items():
-            for line in steps:
+        for line in steps:
+            for name, seconds in EXPECTED_STEP.get(line["weights"], {}).items():
                 if name in line["instructionSet"] and line["case"] == "1 x 256" and line["shape"]["layers"] == 48:
-                    self.say(f"expected 1 x 256 on an {name}: {time(seconds)}{self.mark(line['seconds'], seconds)}")
+                    self.say(
+                        f"expected 1 x 256, {line['weights']}, on an {name}: {time(seconds)}"
+                        + self.mark(line["seconds"], seconds)
+                    )
 
     @staticmethod
     def mark(measured, expected, uncertain=0):

@@ -1,7 +1,7 @@
 // Prints the launches of a step of RND1-30B's shape as JSON, without running them: for
 // scripts/launch-plan.ts.
 //
-//     rnd1_launch_plan [CANVASES [LENGTH [LAYERS]]]
+//     rnd1_launch_plan [CANVASES [LENGTH [LAYERS [bf16|q8|q4]]]]
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 
 #include "architecture.h"
 #include "backend/cuda/cuda_backend.h"
+#include "backend/cuda/quantized_layout.h"
 #include "model/graph.h"
 #include "simulator.h"
 
@@ -21,47 +22,23 @@ namespace {
 /** A file of zeros without blocks on the disk, in which all tensors begin at 0. */
 class EmptyCheckpoint {
  public:
-  explicit EmptyCheckpoint(const Architecture& architecture) : file_(std::tmpfile()) {
-    const int64_t hidden = architecture.hidden, vocabulary = architecture.vocabulary;
-    if (!file_ || ftruncate(fileno(file_.get()), static_cast<off_t>(vocabulary * hidden * 2)) != 0)
+  EmptyCheckpoint(const Architecture& architecture, DType weights) : file_(std::tmpfile()) {
+    const int64_t longest = architecture.vocabulary * architecture.hidden * 2;
+    if (!file_ || ftruncate(fileno(file_.get()), static_cast<off_t>(longest)) != 0)
       throw Error(ErrorCode::io, "cannot make a temporary file");
     manifest_.files = {"/proc/self/fd/" + std::to_string(fileno(file_.get()))};
     manifest_.copied = true;
-    add("embedding", {vocabulary, hidden});
-    for (size_t index = 0; index < architecture.layers.size(); ++index) {
-      const auto& [attention, mlp] = architecture.layers[index];
-      const HeadLayout& heads = attention.heads;
-      const std::string layer = "layers." + std::to_string(index) + ".";
-      add(layer + "attention.norm", {hidden});
-      add(layer + "attention.query", {heads.queryColumns(), hidden});
-      add(layer + "attention.key", {heads.keyValueColumns(), hidden});
-      add(layer + "attention.value", {heads.keyValueColumns(), hidden});
-      add(layer + "attention.queryNorm", {heads.headDim});
-      add(layer + "attention.keyNorm", {heads.headDim});
-      add(layer + "attention.output", {hidden, heads.queryColumns()});
-      add(layer + "mlp.norm", {hidden});
-      add(layer + "mlp.router", {mlp.experts, hidden});
-      for (int64_t expert = 0; expert < mlp.experts; ++expert) {
-        const std::string role = layer + "mlp.experts." + std::to_string(expert) + ".";
-        add(role + "gate", {mlp.width, hidden});
-        add(role + "up", {mlp.width, hidden});
-        add(role + "down", {hidden, mlp.width});
-      }
-    }
-    add("norm", {hidden});
-    add("head", {vocabulary, hidden});
+    bench::forEachTensor(architecture, [&](const bench::ModelTensor& tensor) {
+      TensorLocation& location = manifest_.tensors[tensor.role];
+      location.name = tensor.role;
+      location.dtype = tensor.matmul ? weights : DType::bf16;
+      location.group = isQuantized(location.dtype) ? 64 : 0;
+      location.shape = tensor.shape;
+    });
   }
   const Manifest& manifest() const { return manifest_; }
 
  private:
-  void add(const std::string& role, const std::vector<int64_t>& shape) {
-    TensorLocation location;
-    location.name = role;
-    location.dtype = DType::bf16;
-    location.shape = shape;
-    manifest_.tensors[role] = location;
-  }
-
   struct Close {
     void operator()(std::FILE* file) const noexcept { std::fclose(file); }
   };
@@ -75,7 +52,7 @@ class PlannedBackend : public cuda::CudaBackend {
   PlannedBackend() : CudaBackend(DType::bf16, 0) {}
   void expectWeights(int64_t, int64_t) override {}
   Weight place(const Weight& mapped) override {
-    Weight placed = mapped;
+    Weight placed = mapped.quantized() ? cuda::quantizedInTiles(mapped) : mapped;
     placed.data = reinterpret_cast<const std::byte*>(next_);
     next_ += (static_cast<uintptr_t>(mapped.bytes()) + 255) / 256 * 256;
     return placed;
@@ -90,11 +67,11 @@ struct SeenLaunch {
   uintptr_t kernel;
 };
 
-void plan(int64_t canvases, int64_t length, int64_t layers) {
+void plan(int64_t canvases, int64_t length, int64_t layers, DType weights) {
   bench::Options options;
   options.layers = layers;
   const Architecture architecture = bench::architectureOf(options);
-  const EmptyCheckpoint checkpoint(architecture);
+  const EmptyCheckpoint checkpoint(architecture, weights);
   const AbortFlag never;
   Model model(
       architecture, std::make_unique<PlannedBackend>(), checkpoint.manifest(), [](const LoadProgress&) {},
@@ -144,7 +121,11 @@ int main(int count, char** arguments) {
     return index < count ? std::max<int64_t>(std::atoll(arguments[index]), 1) : otherwise;
   };
   try {
-    rnd1::plan(argument(1, 1), argument(2, 256), argument(3, 48));
+    const std::string weights = count > 4 ? arguments[4] : "bf16";
+    rnd1::plan(argument(1, 1), argument(2, 256), argument(3, 48),
+               weights == "q8"   ? rnd1::DType::q8
+               : weights == "q4" ? rnd1::DType::q4
+                                 : rnd1::DType::bf16);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "backend/cuda/cuda_backend.h"
+#include "backend/cuda/quantized_layout.h"
 #include "route_support.h"
 #include "simulator.h"
 
@@ -74,13 +75,40 @@ void threads() {
   const HostWeight small(noise.matrix(33, 51), DType::bf16);
   const cuda::Stream stream(0);
   for (const int count : {1, 2, 5}) {
-    cuda::WeightArena arena(stream.get(), count);
+    cuda::WeightArena arena(stream.get(), DType::bf16, count);
     for (int round = 0; round < 2; ++round)
       for (const HostWeight* weight : {&large, &small}) {
         const Weight placed = arena.place(weight->mapped());
         cudaStreamSynchronize(stream.get());
         expectRows(bytesOf(backend, placed), placed, weight->mapped(), text(count, " threads"));
       }
+  }
+}
+
+/** Quantized weights, whose panels several threads write in several buffers. */
+void quantizedThreads() {
+  cuda::CudaBackend backend(DType::bf16, 0);
+  const cuda::Stream stream(0);
+  for (const DType dtype : {DType::q8, DType::q4}) {
+    const QuantizedShape shape{dtype, 4099, dtype == DType::q8 ? 4128 : 8192, dtype == DType::q8 ? 32 : 64};
+    std::vector<std::byte> data(static_cast<size_t>(shape.dataBytes()) + 1);
+    for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 2654435761u >> 13);
+    std::vector<uint16_t> scales(static_cast<size_t>(shape.scaleCount()));
+    for (size_t i = 0; i < scales.size(); ++i) scales[i] = static_cast<uint16_t>(i % 0x7c00);
+    const Weight mapped =
+        quantizedWeight(shape, data.data() + 1, scales.data(), hasMinimums(dtype) ? scales.data() : nullptr);
+    std::vector<std::byte> expected(static_cast<size_t>(cuda::quantizedInTiles(mapped).bytes()));
+    cuda::writeQuantizedTiles(mapped, DType::bf16, 0, shape.panels(), expected.data());
+    for (const int count : {1, 3}) {
+      cuda::WeightArena arena(stream.get(), DType::bf16, count);
+      const Weight placed = arena.place(mapped);
+      cudaStreamSynchronize(stream.get());
+      std::vector<std::byte> actual(expected.size());
+      backend.download(actual.data(), placed.data, actual.size());
+      backend.synchronize();
+      expectEqual(placed.bytes(), static_cast<int64_t>(expected.size()), "bytes");
+      expect(actual == expected, text(dtypeName(dtype), ", ", count, " threads: other bytes"));
+    }
   }
 }
 
@@ -121,6 +149,7 @@ const Tests memoryTests{
     {"memory: weights begin at multiples of 256 bytes, as was counted on", alignment},
     {"memory: what is expected has room for the padding of every weight", paddingIsExpected},
     {"memory: many threads place the bytes of one", threads},
+    {"memory: many threads place the tiles of a quantized weight", quantizedThreads},
     {"memory: experts have room for what they give, and for no more", products},
 };
 

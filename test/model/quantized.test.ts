@@ -1,6 +1,7 @@
 import { canvasesFor, type Distance, distance, type Opinion, opinionOf } from '../../bench/support/quality';
 import { DiffusionLM, type DType } from '../../lib';
 import { expertsOf } from '../../lib/families/traits';
+import { device } from '../support/models';
 
 /** Bounds on the difference between predictions with quantized and with bf16 weights, on the embedded model's tasks. */
 const bounds = [
@@ -8,12 +9,12 @@ const bounds = [
   { dtype: 'q4', kl: 1.5e-2, agreement: 0.97, nmse: 5e-2, routes: 0.92 },
 ] as const;
 
-const onCpu = { device: 'cpu', threads: 2 } as const;
+const onDevice = { device, threads: 2 } as const;
 let canvases: Awaited<ReturnType<typeof canvasesFor>>;
 let reference: Opinion;
 
 async function withModel<T>(dtype: DType, use: (model: DiffusionLM) => Promise<T>): Promise<T> {
-  const model = await DiffusionLM.load(undefined, { ...onCpu, dtype });
+  const model = await DiffusionLM.load(undefined, { ...onDevice, dtype });
   try {
     return await use(model);
   } finally {

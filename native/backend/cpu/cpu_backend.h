@@ -68,7 +68,6 @@ class CpuBackend final : public Backend {
   void releaseHost(void* memory) noexcept override { release(memory); }
   int64_t bucket(int64_t count, int64_t) const override { return count; }
   void expectWeights(int64_t, int64_t) override {}
-  bool accepts(DType) const override { return true; }
   bool copiesOnPlace() const override { return false; }
   Weight place(const Weight& mapped) override;
   void reserve(const Limits& limits) override;

@@ -36,7 +36,7 @@ Stream::Stream(int ordinal) {
 Stream::~Stream() { cudaStreamDestroy(stream_); }
 
 CudaBackend::CudaBackend(DType dtype, int ordinal)
-    : dtype_(dtype), ordinal_(ordinal), stream_(ordinal), arena_(stream_.get()) {
+    : dtype_(dtype), ordinal_(ordinal), stream_(ordinal), arena_(stream_.get(), dtype) {
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, ordinal), "asking for the GPU's properties");
   name_ = properties.name;
@@ -269,11 +269,18 @@ ExpertTable CudaBackend::tableOf(std::span<const ExpertWeights> weights) {
     cached.host.assign(weights.begin(), weights.end());
     cached.device.reserve(static_cast<int64_t>(cached.host.size()));
     upload(cached.device.data(), cached.host.data(), weights.size_bytes());
-    const auto suits = [&](const Weight& weight) { return suitsMma(dtype_, weight); };
-    const auto all = [&](auto matrices) { return std::all_of(weights.begin(), weights.end(), matrices); };
+    // Of all experts' matrices of the given kinds.
+    const auto formatOf = [&](std::initializer_list<Weight ExpertWeights::*> kinds) {
+      const Weight& first = weights[0].*(*kinds.begin());
+      const bool alike = std::all_of(weights.begin(), weights.end(), [&](const ExpertWeights& expert) {
+        return std::all_of(kinds.begin(), kinds.end(), [&](auto kind) {
+          return (expert.*kind).dtype == first.dtype && (expert.*kind).group == first.group;
+        });
+      });
+      return alike && suitsMma(dtype_, first) ? first.dtype : DType::f32;
+    };
     cached.table = {cached.device.data(), static_cast<int64_t>(weights.size()),
-                    all([&](const ExpertWeights& expert) { return suits(expert.gate) && suits(expert.up); }),
-                    all([&](const ExpertWeights& expert) { return suits(expert.down); })};
+                    formatOf({&ExpertWeights::gate, &ExpertWeights::up}), formatOf({&ExpertWeights::down})};
   }
   return cached.table;
 }
@@ -287,16 +294,18 @@ void CudaBackend::experts(Tensor x, std::span<const ExpertWeights> weights, cons
                                                 " × " + std::to_string(products.columns) +
                                                 " values exceeds the reserved " +
                                                 std::to_string(products_.capacity()));
-  const Tensor inner = activatedIn(activated, table.downMma);
-  gateUp(stream(), dtype_, borders_, operand(x, table.gateUpMma, narrowX_), table, dispatch, inner);
+  const Tensor inner = activatedIn(activated, table.down != DType::f32);
+  gateUp(stream(), dtype_, borders_, operand(x, table.gateUp != DType::f32, narrowX_), table, dispatch,
+         inner);
   down(stream(), dtype_, borders_, inner, table, dispatch, products);
   combine(stream(), products, dispatch, out);
 }
 
 void CudaBackend::mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) {
   const ExpertTable table = tableOf({&weights, 1});
-  const Tensor inner = activatedIn(activated, table.downMma).limitedTo(x.validRows, x.before);
-  gateUp(stream(), dtype_, borders_, operand(x, table.gateUpMma, narrowX_), table, Dispatch(), inner);
+  const Tensor inner = activatedIn(activated, table.down != DType::f32).limitedTo(x.validRows, x.before);
+  gateUp(stream(), dtype_, borders_, operand(x, table.gateUp != DType::f32, narrowX_), table, Dispatch(),
+         inner);
   down(stream(), dtype_, borders_, inner, table, Dispatch(), out);
 }
 

@@ -52,7 +52,6 @@ class CudaBackend : public Backend {
   void releaseHost(void* memory) noexcept override;
   int64_t bucket(int64_t count, int64_t max) const override;
   void expectWeights(int64_t bytes, int64_t tensors) override;
-  bool accepts(DType format) const override { return !isQuantized(format); }
   bool copiesOnPlace() const override { return true; }
   Weight place(const Weight& mapped) override;
   void reserve(const Limits& limits) override;

@@ -7,6 +7,7 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/matmul_tile.h"
 #include "backend/cuda/mma_tile.h"
+#include "backend/cuda/quantized_tile.h"
 #include "backend/cuda/wide_tile.h"
 
 namespace rnd1::cuda {
@@ -37,10 +38,6 @@ __device__ __forceinline__ int32_t slotOf(const ExpertArguments& given, int32_t 
   return given.slots ? given.slots[row] : row;
 }
 
-__device__ __forceinline__ WeightTile tileOf(const Weight& weight) {
-  return {weight.data, weight.strideBytes, weight.dtype};
-}
-
 __device__ __forceinline__ float silu(float x) { return x / (1.0f + expf(-x)); }
 
 /** The matrices of a tile from weight row `column` on. products = 2: gate and up; 1: down. */
@@ -50,10 +47,10 @@ struct ExpertTiles {
 
   __device__ ExpertTiles(const ExpertWeights& expert, int32_t column) {
     if constexpr (products == 2) {
-      weights[0] = tileOf(expert.gate).from(column);
-      weights[1] = tileOf(expert.up).from(column);
+      weights[0] = WeightTile::of(expert.gate).from(column);
+      weights[1] = WeightTile::of(expert.up).from(column);
     } else {
-      weights[0] = tileOf(expert.down).from(column);
+      weights[0] = WeightTile::of(expert.down).from(column);
     }
   }
 };
@@ -102,19 +99,20 @@ __global__ void __launch_bounds__(matmulThreads) expertKernel(ExpertArguments gi
   }
 }
 
-template <int products, int rows, DType type>
+template <int products, int rows, DType type, DType stored>
 __global__ void __launch_bounds__(mmaThreads<rows>) expertMmaKernel(ExpertArguments given) {
   awaitPredecessors();
-  auto& shared = *reinterpret_cast<MmaMemory<products, rows>*>(sharedMemory());
+  using Weights = MmaWeightsIn<stored, products, rows>;
+  auto& shared = *reinterpret_cast<typename Weights::Memory*>(sharedMemory());
   const GroupTile tile = expertTile(given, rows);
   if (tile.rows == 0) return;
   const int32_t column = static_cast<int32_t>(blockIdx.x) * mmaColumns;
   const int32_t columns = given.width - column;
   const ExpertTiles<products> tiles(given.experts[tile.group], column);
   MmaSums<products, rows> sums;
-  const MmaWeights<products, rows> stream(shared, tiles.weights, columns, given.x.columns);
+  const Weights stream(shared, tiles.weights, columns, given.x.columns);
   stream.prefetch();
-  multiplyMmaTile<products, rows, type>(
+  multiplyMmaTile<type>(
       stream, given.x, [&](int r) { return sourceRow(given, tile, r); }, sums);
   forEachMmaResult<rows>([&](int r, int c, int n, int i) {
     if (r < tile.rows && c < columns)
@@ -123,19 +121,20 @@ __global__ void __launch_bounds__(mmaThreads<rows>) expertMmaKernel(ExpertArgume
   });
 }
 
-template <int products, DType type>
+template <int products, DType type, DType stored>
 __global__ void __launch_bounds__(wideThreads) expertWideKernel(ExpertArguments given) {
   awaitPredecessors();
-  auto& shared = *reinterpret_cast<WideMemory*>(sharedMemory());
+  using Weights = WideWeightsIn<stored, products>;
+  auto& shared = *reinterpret_cast<typename Weights::Memory*>(sharedMemory());
   const GroupTile tile = expertTile(given, wideRows);
   if (tile.rows == 0) return;
   const int32_t column = static_cast<int32_t>(blockIdx.x) * wideColumns<products>;
   const int32_t columns = given.width - column;
   const ExpertTiles<products> tiles(given.experts[tile.group], column);
   WideSums sums;
-  const WideWeights<products> stream(shared, tiles.weights, columns, given.x.columns);
+  const Weights stream(shared, tiles.weights, columns, given.x.columns);
   stream.prefetch();
-  multiplyWideTile<products, type>(
+  multiplyWideTile<type>(
       stream, given.x, [&](int r) { return sourceRow(given, tile, r); }, sums);
   forEachWideResult<products>(sums, [&](int r, int c, float first, float second) {
     if (r < tile.rows && c < columns)
@@ -150,38 +149,40 @@ Grid expertGrid(const ExpertArguments& given, int columns, int rows, unsigned th
 }
 
 template <int products, int rows>
-void launchMma(cudaStream_t stream, const char* what, DType computeDtype, const ExpertArguments& given) {
-  const Grid grid = expertGrid(given, mmaColumns, rows, mmaThreads<rows>, sizeof(MmaMemory<products, rows>));
-  if (computeDtype == DType::bf16) {
-    launchEarly(stream, what, grid, expertMmaKernel<products, rows, DType::bf16>, given);
-  } else {
-    launchEarly(stream, what, grid, expertMmaKernel<products, rows, DType::f16>, given);
-  }
+void launchMma(cudaStream_t stream, const char* what, DType computeDtype, DType stored,
+               const ExpertArguments& given) {
+  dispatchMma(computeDtype, stored, [&]<DType type, DType format>() {
+    const Grid grid = expertGrid(given, mmaColumns, rows, mmaThreads<rows>,
+                                 sizeof(typename MmaWeightsIn<format, products, rows>::Memory));
+    launchEarly(stream, what, grid, expertMmaKernel<products, rows, type, format>, given);
+  });
 }
 
 template <int products>
-void launchWide(cudaStream_t stream, const char* what, DType computeDtype, const ExpertArguments& given) {
-  const Grid grid = expertGrid(given, wideColumns<products>, wideRows, wideThreads, sizeof(WideMemory));
-  if (computeDtype == DType::bf16) {
-    launchEarly(stream, what, grid, expertWideKernel<products, DType::bf16>, given);
-  } else {
-    launchEarly(stream, what, grid, expertWideKernel<products, DType::f16>, given);
-  }
+void launchWide(cudaStream_t stream, const char* what, DType computeDtype, DType stored,
+                const ExpertArguments& given) {
+  dispatchMma(computeDtype, stored, [&]<DType type, DType format>() {
+    const Grid grid = expertGrid(given, wideColumns<products>, wideRows, wideThreads,
+                                 sizeof(typename WideWeightsIn<format, products>::Memory));
+    launchEarly(stream, what, grid, expertWideKernel<products, type, format>, given);
+  });
 }
 
+/** stored: the format of all matrices if tensor cores multiply them, otherwise f32. */
 template <int products>
 void launchExperts(cudaStream_t stream, const char* what, DType computeDtype, const Borders& borders,
-                   bool mma, const ExpertArguments& given) {
+                   DType stored, const ExpertArguments& given) {
+  const bool mma = stored != DType::f32;
   if (mma && borders.manySlots(given.out.rows, given.count)) {
-    launchWide<products>(stream, what, computeDtype, given);
+    launchWide<products>(stream, what, computeDtype, stored, given);
     return;
   }
   if (mma) {
     // With few rows per expert, reading weights dominates, and smaller tiles waste less.
     if (borders.fewSlots(given.out.rows, given.count)) {
-      launchMma<products, 32>(stream, what, computeDtype, given);
+      launchMma<products, 32>(stream, what, computeDtype, stored, given);
     } else {
-      launchMma<products, 64>(stream, what, computeDtype, given);
+      launchMma<products, 64>(stream, what, computeDtype, stored, given);
     }
     return;
   }
@@ -258,12 +259,12 @@ void gateUp(cudaStream_t stream, DType computeDtype, const Borders& borders, Ten
     check(cudaMemsetAsync(activated.data, 0, static_cast<size_t>(activated.rows * activated.stride) * 2,
                           stream),
           "experts (gate, up)");
-  launchExperts<2>(stream, "experts (gate, up)", computeDtype, borders, table.gateUpMma, given);
+  launchExperts<2>(stream, "experts (gate, up)", computeDtype, borders, table.gateUp, given);
 }
 
 void down(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor activated,
           const ExpertTable& table, const Dispatch& dispatch, Tensor products) {
-  launchExperts<1>(stream, "experts (down)", computeDtype, borders, table.downMma,
+  launchExperts<1>(stream, "experts (down)", computeDtype, borders, table.down,
                    argumentsOf(activated, table, dispatch, products));
 }
 

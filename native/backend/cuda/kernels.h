@@ -62,7 +62,7 @@ void groupByExpert(cudaStream_t stream, const Dispatch& dispatch);
 
 /** Whether a matmul can use tensor cores. Depends on dtypes only, so that it is the same for every batch. */
 inline bool suitsMma(DType computeDtype, const Weight& weight) {
-  return computeDtype != DType::f32 && weight.dtype == computeDtype;
+  return computeDtype != DType::f32 && (weight.dtype == computeDtype || weight.quantized());
 }
 inline bool suitMma(DType computeDtype, std::span<const Weight> weights) {
   return std::all_of(weights.begin(), weights.end(),
@@ -73,11 +73,12 @@ inline bool suitMma(DType computeDtype, std::span<const Weight> weights) {
 struct ExpertTable {
   const ExpertWeights* experts = nullptr;  // (count), in device memory, as are the matrices
   int64_t count = 0;
-  bool gateUpMma = false, downMma = false;  // all matrices have the 16-bit compute dtype
+  // The format of all these matrices if tensor cores can multiply them, otherwise f32.
+  DType gateUp = DType::f32, down = DType::f32;
 };
 
-/** activated[slot] = round(silu(gate · x) ∘ (up · x)); slots null: one expert, slot = row. x: 16-bit if
- * table.gateUpMma, activated if table.downMma. */
+/** activated[slot] = round(silu(gate · x) ∘ (up · x)); slots null: one expert, slot = row. x has 16 bits
+ * unless table.gateUp is f32, activated unless table.down is. */
 void gateUp(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor x,
             const ExpertTable& table, const Dispatch& dispatch, Tensor activated);
 /** products[slot] = down · activated[slot]. */

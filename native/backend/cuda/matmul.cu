@@ -5,6 +5,7 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/matmul_tile.h"
 #include "backend/cuda/mma_tile.h"
+#include "backend/cuda/quantized_tile.h"
 #include "backend/cuda/wide_tile.h"
 
 namespace rnd1::cuda {
@@ -57,57 +58,57 @@ __global__ void __launch_bounds__(matmulThreads) matmulKernel(MatmulArguments gi
   }
 }
 
-template <int rows, DType type>
+template <int rows, DType type, DType stored>
 __global__ void __launch_bounds__(mmaThreads<rows>) matmulMmaKernel(MatmulArguments given) {
-  auto& shared = *reinterpret_cast<MmaMemory<1, rows>*>(sharedMemory());
+  using Weights = MmaWeightsIn<stored, 1, rows>;
+  auto& shared = *reinterpret_cast<typename Weights::Memory*>(sharedMemory());
   const ColumnTile tile = columnTile(given, static_cast<int32_t>(blockIdx.x), mmaColumns);
   const WeightTile weights[1] = {tile.weight};
-  const MmaWeights<1, rows> stream(shared, weights, tile.columns, given.x.columns);
+  const Weights stream(shared, weights, tile.columns, given.x.columns);
   stream.prefetch();
   awaitPredecessors();
   const int64_t row = int64_t{blockIdx.y} * rows, valid = given.x.validRowCount();
   if (row >= valid) return finishCopies();
   MmaSums<1, rows> sums;
-  multiplyMmaTile<1, rows, type>(stream, given.x, RowsFrom{row, valid}, sums);
+  multiplyMmaTile<type>(stream, given.x, RowsFrom{row, valid}, sums);
   forEachMmaResult<rows>([&](int r, int c, int n, int i) {
     if (row + r < valid && c < tile.columns) given.out.row(row + r)[tile.out + c] = sums[0][n].values[i];
   });
 }
 
-template <DType type>
+template <DType type, DType stored>
 __global__ void __launch_bounds__(wideThreads) matmulWideKernel(MatmulArguments given) {
-  auto& shared = *reinterpret_cast<WideMemory*>(sharedMemory());
+  using Weights = WideWeightsIn<stored, 1>;
+  auto& shared = *reinterpret_cast<typename Weights::Memory*>(sharedMemory());
   const ColumnTile tile = columnTile(given, static_cast<int32_t>(blockIdx.x), wideColumns<1>);
   const WeightTile weights[1] = {tile.weight};
-  const WideWeights<1> stream(shared, weights, tile.columns, given.x.columns);
+  const Weights stream(shared, weights, tile.columns, given.x.columns);
   stream.prefetch();
   awaitPredecessors();
   const int64_t first = int64_t{blockIdx.y} * wideRows, valid = given.x.validRowCount();
   if (first >= valid) return finishCopies();
   WideSums sums;
-  multiplyWideTile<1, type>(stream, given.x, RowsFrom{first, valid}, sums);
+  multiplyWideTile<type>(stream, given.x, RowsFrom{first, valid}, sums);
   forEachWideResult<1>(sums, [&](int r, int c, float value, float) {
     if (first + r < valid && c < tile.columns) given.out.row(first + r)[tile.out + c] = value;
   });
 }
 
 void launchWide(cudaStream_t stream, DType computeDtype, unsigned tiles, const MatmulArguments& given) {
-  const Grid grid{dim3(tiles, blocksFor(given.x.rows, wideRows)), wideThreads, sizeof(WideMemory)};
-  if (computeDtype == DType::bf16) {
-    launchEarly(stream, "matmul", grid, matmulWideKernel<DType::bf16>, given);
-  } else {
-    launchEarly(stream, "matmul", grid, matmulWideKernel<DType::f16>, given);
-  }
+  dispatchMma(computeDtype, given.weights[0].dtype, [&]<DType type, DType stored>() {
+    const Grid grid{dim3(tiles, blocksFor(given.x.rows, wideRows)), wideThreads,
+                    sizeof(typename WideWeightsIn<stored, 1>::Memory)};
+    launchEarly(stream, "matmul", grid, matmulWideKernel<type, stored>, given);
+  });
 }
 
 template <int rows>
 void launchMma(cudaStream_t stream, DType computeDtype, unsigned tiles, const MatmulArguments& given) {
-  const Grid grid{dim3(tiles, blocksFor(given.x.rows, rows)), mmaThreads<rows>, sizeof(MmaMemory<1, rows>)};
-  if (computeDtype == DType::bf16) {
-    launchEarly(stream, "matmul", grid, matmulMmaKernel<rows, DType::bf16>, given);
-  } else {
-    launchEarly(stream, "matmul", grid, matmulMmaKernel<rows, DType::f16>, given);
-  }
+  dispatchMma(computeDtype, given.weights[0].dtype, [&]<DType type, DType stored>() {
+    const Grid grid{dim3(tiles, blocksFor(given.x.rows, rows)), mmaThreads<rows>,
+                    sizeof(typename MmaWeightsIn<stored, 1, rows>::Memory)};
+    launchEarly(stream, "matmul", grid, matmulMmaKernel<rows, type, stored>, given);
+  });
 }
 
 }  // namespace
@@ -116,17 +117,20 @@ void matmul(cudaStream_t stream, DType computeDtype, const Borders& borders, Ten
             std::span<const Weight> weights, Tensor out) {
   static_assert(tileColumns == mmaColumns);
   const bool mma = x.dtype != DType::f32 && suitMma(computeDtype, weights);
-  const bool wide = mma && x.rows >= borders.manyRows;
   int64_t column = 0;
   while (!weights.empty()) {
+    // On tensor cores, weights of a launch have the same format.
+    const DType stored = weights[0].dtype;
+    const bool wide = mma && x.rows >= borders.manyRows;
     MatmulArguments given{};
     given.x = x;
     given.out = out;
     unsigned tiles = 0;
     for (; !weights.empty() && given.count < maxWeights; weights = weights.subspan(1)) {
       const Weight& weight = weights[0];
+      if (mma && weight.dtype != stored) break;
       const int32_t index = given.count++;
-      given.weights[index] = {weight.data, weight.strideBytes, weight.dtype};
+      given.weights[index] = WeightTile::of(weight);
       given.columns[index] = static_cast<int32_t>(weight.rows);
       given.firstTile[index] = static_cast<int32_t>(tiles);
       given.firstColumn[index] = static_cast<int32_t>(column);

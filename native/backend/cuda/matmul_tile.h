@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backend/cuda/device/numbers.h"
+#include "backend/cuda/quantized_layout.h"
 
 namespace rnd1::cuda {
 
@@ -24,8 +25,36 @@ struct WeightTile {
   const std::byte* data;
   int64_t strideBytes;
   DType dtype;
+  int32_t group;
 
-  __device__ WeightTile from(int64_t row) const { return {data + row * strideBytes, strideBytes, dtype}; }
+  __host__ __device__ static WeightTile of(const Weight& weight) {
+    return {weight.data, weight.strideBytes, weight.dtype, weight.group};
+  }
+  /** `row` must be a multiple of 16 if the weight is quantized. */
+  __device__ WeightTile from(int64_t row) const {
+    return {data + row * strideBytes, strideBytes, dtype, group};
+  }
+
+  /** A value as used in a matmul. */
+  template <DType computeDtype>
+  __device__ __forceinline__ float value(int32_t row, int32_t column) const {
+    if (!isQuantized(dtype)) return rounded<computeDtype>(element(dtype, data + row * strideBytes, column));
+    const int32_t lane = row % static_cast<int32_t>(panelRows);
+    const std::byte* tile = data + (row - lane) * strideBytes +
+                            int64_t{column / quantizedColumns} * quantizedTileBytes(dtype, group);
+    const QuantizedPlace place = quantizedPlace(dtype, lane, column % quantizedColumns);
+    constexpr DType scaleDtype = computeDtype == DType::f32 ? DType::f16 : computeDtype;
+    const std::byte* scales =
+        tile + quantizedValueBytes(dtype) + column % quantizedColumns / group * quantizedScaleBytes(dtype);
+    const auto byte = static_cast<int32_t>(tile[place.byte]) >> place.shift;
+    if (dtype == DType::q8)
+      return rounded<computeDtype>(element<scaleDtype>(scales, lane) *
+                                   static_cast<float>(byte - quantizedZero(DType::q8)));
+    const int32_t zero = computeDtype == DType::f32 ? 0 : quantizedZero(DType::q4);
+    return rounded<computeDtype>(fmaf(element<scaleDtype>(scales, 2 * lane),
+                                      static_cast<float>((byte & 0x0f) - zero),
+                                      element<scaleDtype>(scales, 2 * lane + 1)));
+  }
 };
 
 using Sums = float[4][4];
@@ -53,9 +82,7 @@ __device__ __forceinline__ void multiplyTile(MatmulMemory<products>& shared, con
       shared.x[loadInner + i][loadRow] = source && inside ? element(x.dtype, source, at) : 0.0f;
       for (int p = 0; p < products; ++p)
         shared.weights[p][loadInner + i][loadRow] =
-            loadRow < columns && inside
-                ? rounded<computeDtype>(element(weights[p].dtype, weights[p].from(loadRow).data, at))
-                : 0.0f;
+            loadRow < columns && inside ? weights[p].template value<computeDtype>(loadRow, at) : 0.0f;
     }
     __syncthreads();
     Sums partial[products] = {};

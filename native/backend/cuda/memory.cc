@@ -5,6 +5,8 @@
 #include <string>
 #include <thread>
 
+#include "backend/cuda/quantized_layout.h"
+
 namespace rnd1::cuda {
 namespace {
 
@@ -15,6 +17,19 @@ std::string megabytes(size_t bytes) { return std::to_string(bytes / 1'000'000) +
 
 constexpr int64_t roundUp(int64_t bytes, int64_t multiple) {
   return (bytes + multiple - 1) / multiple * multiple;
+}
+
+int64_t rowBytes(const Weight& mapped) {
+  return mapped.columns * static_cast<int64_t>(dtypeSize(mapped.dtype));
+}
+
+/** Rows [first, first + count) of a mapped weight, padded with zeros, which matmuls may read. */
+void writeRows(const Weight& mapped, int64_t first, int64_t count, int64_t strideBytes, std::byte* target) {
+  const auto bytes = static_cast<size_t>(rowBytes(mapped));
+  for (int64_t row = first; row < first + count; ++row, target += strideBytes) {
+    std::memcpy(target, mapped.data + row * mapped.strideBytes, bytes);
+    std::memset(target + bytes, 0, static_cast<size_t>(strideBytes) - bytes);
+  }
 }
 
 }  // namespace
@@ -81,40 +96,39 @@ std::byte* WeightArena::nextStaging() {
   return staging.memory;
 }
 
-void WeightArena::fill(std::byte* staging, const Weight& mapped, int64_t firstRow, int64_t rows,
-                       int64_t strideBytes) {
-  const int64_t rowBytes = mapped.columns * static_cast<int64_t>(dtypeSize(mapped.dtype));
-  const auto copy = [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      std::byte* target = staging + row * strideBytes;
-      std::memcpy(target, mapped.data + (firstRow + row) * mapped.strideBytes, static_cast<size_t>(rowBytes));
-      std::memset(target + rowBytes, 0, static_cast<size_t>(strideBytes - rowBytes));
+void WeightArena::fill(std::byte* staging, const Weight& mapped, int64_t first, int64_t count,
+                       int64_t unitBytes) {
+  const auto write = [&](int64_t begin, int64_t end) {
+    std::byte* const target = staging + begin * unitBytes;
+    if (mapped.quantized()) {
+      writeQuantizedTiles(mapped, computeDtype_, first + begin, end - begin, target);
+    } else {
+      writeRows(mapped, first + begin, end - begin, unitBytes, target);
     }
   };
-  if (threads_ == 1 || rows * strideBytes < sharedBytes) return copy(0, rows);
+  if (threads_ == 1 || count * unitBytes < sharedBytes) return write(0, count);
   if (!pool_) pool_.emplace(threads_);
-  const int64_t piece = std::max<int64_t>(pieceBytes / strideBytes, 1);
-  pool_->forEach((rows + piece - 1) / piece,
-                 [&](int64_t item, int) { copy(item * piece, std::min((item + 1) * piece, rows)); });
+  const int64_t piece = std::max<int64_t>(pieceBytes / unitBytes, 1);
+  pool_->forEach((count + piece - 1) / piece,
+                 [&](int64_t item, int) { write(item * piece, std::min((item + 1) * piece, count)); });
 }
 
 Weight WeightArena::place(const Weight& mapped) {
-  Weight placed = mapped;
-  const int64_t rowBytes = mapped.columns * static_cast<int64_t>(dtypeSize(mapped.dtype));
-  placed.strideBytes = roundUp(rowBytes, rowAlignment);
+  Weight placed = mapped.quantized() ? quantizedInTiles(mapped) : mapped;
+  if (!mapped.quantized()) placed.strideBytes = roundUp(rowBytes(mapped), rowAlignment);
   std::byte* destination = take(placed.bytes());
   placed.data = destination;
-  // Copies as many rows at a time as fit.
-  const auto stride = static_cast<size_t>(placed.strideBytes);
-  const int64_t rowsAtOnce = std::max<int64_t>(static_cast<int64_t>(stagingBytes / stride), 1);
-  for (int64_t row = 0; row < mapped.rows; row += rowsAtOnce) {
-    const int64_t rows = std::min(rowsAtOnce, mapped.rows - row);
-    const size_t bytes = static_cast<size_t>(rows) * stride;
-    if (stride > stagingBytes) throw Error(ErrorCode::unsupportedModel, "a row of a weight is too long");
+  // Copies as many rows, or panels of a quantized weight, at a time as fit.
+  const int64_t unitRows = mapped.quantized() ? panelRows : 1;
+  const int64_t unitBytes = placed.strideBytes * unitRows, units = blocksFor(mapped.rows, unitRows);
+  const int64_t unitsAtOnce = static_cast<int64_t>(stagingBytes) / std::max<int64_t>(unitBytes, 1);
+  if (unitsAtOnce == 0) throw Error(ErrorCode::unsupportedModel, "a row of a weight is too long");
+  for (int64_t unit = 0; unit < units; unit += unitsAtOnce) {
+    const int64_t count = std::min(unitsAtOnce, units - unit);
     std::byte* staging = nextStaging();
-    fill(staging, mapped, row, rows, placed.strideBytes);
-    check(cudaMemcpyAsync(destination + row * placed.strideBytes, staging, bytes, cudaMemcpyHostToDevice,
-                          stream_),
+    fill(staging, mapped, unit, count, unitBytes);
+    check(cudaMemcpyAsync(destination + unit * unitBytes, staging, static_cast<size_t>(count * unitBytes),
+                          cudaMemcpyHostToDevice, stream_),
           "copying weights");
     check(cudaEventRecord(staging_[current_].copied, stream_), "copying weights");
     staging_[current_].busy = true;

@@ -46,12 +46,12 @@ class Scratch {
 int loadingThreads();
 
 /** Resident weights, in one allocation for the expected total. Weights are aligned to 256 bytes, their rows
- * padded to a multiple of 16. */
+ * padded to a multiple of 16; quantized ones are in tiles (quantized_layout.h). */
 class WeightArena {
  public:
-  /** `threads`: used to copy large weights to page-locked memory. */
-  explicit WeightArena(cudaStream_t stream, int threads = loadingThreads())
-      : stream_(stream), threads_(threads) {}
+  /** For ops of a compute dtype. `threads`: used to copy large weights to page-locked memory. */
+  explicit WeightArena(cudaStream_t stream, DType computeDtype, int threads = loadingThreads())
+      : stream_(stream), computeDtype_(computeDtype), threads_(threads) {}
   ~WeightArena();
   WeightArena(const WeightArena&) = delete;
   WeightArena& operator=(const WeightArena&) = delete;
@@ -76,10 +76,11 @@ class WeightArena {
 
   std::byte* take(int64_t bytes);
   std::byte* nextStaging();
-  /** Copies rows of a mapped weight and pads them with zeros, which matmuls may read. */
-  void fill(std::byte* staging, const Weight& mapped, int64_t firstRow, int64_t rows, int64_t strideBytes);
+  /** Writes rows of a mapped weight, or panels of a quantized one, as they will be on the GPU. */
+  void fill(std::byte* staging, const Weight& mapped, int64_t first, int64_t count, int64_t unitBytes);
 
   cudaStream_t stream_;
+  const DType computeDtype_;
   const int threads_;
   std::optional<ThreadPool> pool_;  // created for the first large weight, then kept
   DeviceMemory arena_;

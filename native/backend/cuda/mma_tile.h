@@ -26,22 +26,44 @@ constexpr int mmaColumns = 64;
 constexpr int mmaInner = stepValues;
 constexpr int mmaStages = 3;
 
+/** The first row of a tile that this warp multiplies. */
+template <int rows>
+__device__ __forceinline__ int firstMmaRow() {
+  return static_cast<int>(threadIdx.x) / 128 * mmaWarpRows<rows>;
+}
+
 template <int products, int rows>
 struct MmaMemory {
   alignas(128) uint16_t weights[mmaStages][products][mmaColumns * mmaInner];
   alignas(128) uint16_t x[mmaStages][rows * mmaInner];
 };
 
-/** Copies the weights of a tile, whose matrices have the same stride. After the last row it repeats that. */
 template <int products, int rows>
+using MmaSums = FragmentC[products][mmaWarpRows<rows> / 8];
+
+/** Loads values 16 k … 16 k + 15 of 16 rows of a tile of x. */
+__device__ __forceinline__ void loadMmaRows(const uint16_t* rows, int k, FragmentB (&b)[2]) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  uint32_t four[4];
+  loadMatrices(rows + swizzled<mmaInner>(lane / 16 * 8 + lane % 8, k * 2 + lane / 8 % 2), four);
+  b[0] = {{four[0], four[1]}};
+  b[1] = {{four[2], four[3]}};
+}
+
+/** Copies the weights of a tile, whose matrices have the same stride, and multiplies them. After the last row
+ * it repeats that. */
+template <int productCount, int rowCount>
 struct MmaWeights {
-  MmaMemory<products, rows>& shared;
+  static constexpr int products = productCount, rows = rowCount;
+  using Memory = MmaMemory<products, rows>;
+
+  Memory& shared;
   const WeightTile (&weights)[products];
   const int32_t inner;
   const TileCopies<Source::weights, mmaColumns, mmaThreads<rows>> copies;
 
-  __device__ __forceinline__ MmaWeights(MmaMemory<products, rows>& shared,
-                                        const WeightTile (&weights)[products], int32_t columns, int64_t inner)
+  __device__ __forceinline__ MmaWeights(Memory& shared, const WeightTile (&weights)[products],
+                                        int32_t columns, int64_t inner)
       : shared(shared),
         weights(weights),
         inner(static_cast<int32_t>(inner)),
@@ -56,22 +78,31 @@ struct MmaWeights {
   __device__ __forceinline__ void prefetch() const {
     for (int stage = 0; stage < mmaStages - 1; ++stage) copy(stage, stage * mmaInner);
   }
+
+  /** For 32 columns of the weight rows of this warp: nothing. */
+  struct Scales {};
+  __device__ __forceinline__ Scales scales(int, int, int) const { return {}; }
+  /** The values of the weight rows of this warp in 16 columns, from 16 k on. */
+  template <DType>
+  __device__ __forceinline__ FragmentA load(int stage, int product, int k, Scales) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+    FragmentA a;
+    loadMatrices(
+        shared.weights[stage][product] + swizzled<mmaInner>(warp % 4 * 16 + lane % 16, k * 2 + lane / 16),
+        a.registers);
+    return a;
+  }
 };
 
-template <int products, int rows>
-using MmaSums = FragmentC[products][mmaWarpRows<rows> / 8];
-
 /**
- * sums[p][n].values[i] = x[firstRow + 8 n + 2 · (lane % 4) + i % 2] · weights[p][16 · (warp % 4) + lane / 4 +
- * 8 · (i / 2)], with firstRow = warp / 4 · mmaWarpRows, of weights that have been prefetched. rowOf(row of
- * the tile): row of x; any for rows that do not matter.
+ * sums[p][n].values[i] = x[firstMmaRow + 8 n + 2 · (lane % 4) + i % 2] · weights[p][16 · (warp % 4) + lane /
+ * 4 + 8 · (i / 2)] of weights, MmaWeights or QuantizedMmaWeights, that have been prefetched. rowOf(row of the
+ * tile): row of x; any for rows that do not matter.
  */
-template <int products, int rows, DType type, typename RowOf>
-__device__ __forceinline__ void multiplyMmaTile(const MmaWeights<products, rows>& weights, const Tensor& x,
-                                                RowOf rowOf, MmaSums<products, rows>& sums) {
-  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  constexpr int tiles = mmaWarpRows<rows> / 8;
-  const int firstRow = warp / 4 * mmaWarpRows<rows>;
+template <DType type, typename Weights, typename RowOf>
+__device__ __forceinline__ void multiplyMmaTile(const Weights& weights, const Tensor& x, RowOf rowOf,
+                                                MmaSums<Weights::products, Weights::rows>& sums) {
+  constexpr int products = Weights::products, rows = Weights::rows, tiles = mmaWarpRows<rows> / 8;
   for (int p = 0; p < products; ++p)
     for (int n = 0; n < tiles; ++n)
       for (int i = 0; i < 4; ++i) sums[p][n].values[i] = 0;
@@ -90,23 +121,19 @@ __device__ __forceinline__ void multiplyMmaTile(const MmaWeights<products, rows>
     const int free = stage == 0 ? mmaStages - 1 : stage - 1;
     weights.copy(free, value + (mmaStages - 1) * mmaInner);
     fetchX(free, value + (mmaStages - 1) * mmaInner);
-    const uint16_t* tile = shared.x[stage];
-    for (int k = 0; k < mmaInner / 16; ++k) {
-      FragmentB b[tiles];
-      for (int n = 0; n < tiles; n += 2) {
-        uint32_t four[4];
-        loadMatrices(
-            tile + swizzled<mmaInner>(firstRow + n * 8 + lane / 16 * 8 + lane % 8, k * 2 + lane / 8 % 2),
-            four);
-        b[n] = {{four[0], four[1]}};
-        b[n + 1] = {{four[2], four[3]}};
-      }
-      for (int p = 0; p < products; ++p) {
-        FragmentA a;
-        loadMatrices(
-            shared.weights[stage][p] + swizzled<mmaInner>(warp % 4 * 16 + lane % 16, k * 2 + lane / 16),
-            a.registers);
-        for (int n = 0; n < tiles; ++n) multiplyAccumulate<type>(sums[p][n], a, b[n]);
+    const uint16_t* tile = shared.x[stage] + firstMmaRow<rows>() * mmaInner;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      typename Weights::Scales scales[products];
+      for (int p = 0; p < products; ++p) scales[p] = weights.scales(stage, p, half);
+#pragma unroll
+      for (int k = half * 2; k < half * 2 + 2; ++k) {
+        FragmentB b[tiles / 2][2];
+        for (int n = 0; n < tiles / 2; ++n) loadMmaRows(tile + n * 16 * mmaInner, k, b[n]);
+        for (int p = 0; p < products; ++p) {
+          const FragmentA a = weights.template load<type>(stage, p, k, scales[p]);
+          for (int n = 0; n < tiles; ++n) multiplyAccumulate<type>(sums[p][n], a, b[n / 2][n % 2]);
+        }
       }
     }
     stage = stage + 1 == mmaStages ? 0 : stage + 1;
@@ -118,7 +145,7 @@ __device__ __forceinline__ void multiplyMmaTile(const MmaWeights<products, rows>
 template <int rows, typename Body>
 __device__ __forceinline__ void forEachMmaResult(Body&& body) {
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  const int firstRow = warp / 4 * mmaWarpRows<rows>, firstColumn = warp % 4 * 16;
+  const int firstRow = firstMmaRow<rows>(), firstColumn = warp % 4 * 16;
   for (int n = 0; n < mmaWarpRows<rows> / 8; ++n)
     for (int i = 0; i < 4; ++i)
       body(firstRow + n * 8 + lane % 4 * 2 + i % 2, firstColumn + lane / 4 + i / 2 * 8, n, i);

@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(mmaThreads<routerRows>) routerKernel(RouterArg
   const int64_t row = int64_t{blockIdx.y} * routerRows, valid = given.x.validRowCount();
   if (row >= valid) return finishCopies();
   MmaSums<1, routerRows> sums;
-  multiplyMmaTile<1, routerRows, type>(stream, given.x.columnRange(first, left), RowsFrom{row, valid}, sums);
+  multiplyMmaTile<type>(stream, given.x.columnRange(first, left), RowsFrom{row, valid}, sums);
   float* out = given.partials + (blockIdx.z * given.x.rows + row) * given.experts + column;
   forEachMmaResult<routerRows>([&](int r, int c, int n, int i) {
     if (row + r < valid && c < columns) out[int64_t{r} * given.experts + c] = sums[0][n].values[i];
@@ -47,8 +47,7 @@ int64_t routerPieces(int64_t hidden) {
 }
 
 void routerLogits(cudaStream_t stream, DType computeDtype, Tensor x, const Weight& router, float* partials) {
-  const RouterArguments given{
-      x, {router.data, router.strideBytes, router.dtype}, static_cast<int32_t>(router.rows), partials};
+  const RouterArguments given{x, WeightTile::of(router), static_cast<int32_t>(router.rows), partials};
   const Grid grid{dim3(blocksFor(router.rows, mmaColumns), blocksFor(x.rows, routerRows),
                        static_cast<unsigned>(routerPieces(x.columns))),
                   mmaThreads<routerRows>, sizeof(MmaMemory<1, routerRows>)};

@@ -12,6 +12,7 @@
 #include "backend/cuda/launch.h"
 #include "backend/cuda/matmul_tile.h"
 #include "backend/cuda/mma_tile.h"
+#include "backend/cuda/quantized_tile.h"
 
 namespace rnd1::cuda {
 namespace {
@@ -185,17 +186,18 @@ __global__ void __launch_bounds__(matmulThreads) greedyKernel(GreedyArguments gi
   });
 }
 
-template <int rows, DType type>
+template <int rows, DType type, DType stored>
 __global__ void __launch_bounds__(mmaThreads<rows>) greedyMmaKernel(GreedyArguments given) {
   awaitPredecessors();
-  auto& shared = *reinterpret_cast<MmaMemory<1, rows>*>(sharedMemory());
+  using Weights = MmaWeightsIn<stored, 1, rows>;
+  auto& shared = *reinterpret_cast<typename Weights::Memory*>(sharedMemory());
   auto* tile = reinterpret_cast<float*>(sharedMemory());
   scoreTiles<mmaThreads<rows>, rows>(given, tile, [&](int64_t firstRow, int32_t first, int32_t columns) {
     const WeightTile weights[1] = {given.lmHead.from(first)};
     MmaSums<1, rows> sums;
-    const MmaWeights<1, rows> stream(shared, weights, columns, given.x.columns);
+    const Weights stream(shared, weights, columns, given.x.columns);
     stream.prefetch();
-    multiplyMmaTile<1, rows, type>(stream, given.x, RowsFrom{firstRow, given.x.validRowCount()}, sums);
+    multiplyMmaTile<type>(stream, given.x, RowsFrom{firstRow, given.x.validRowCount()}, sums);
     __syncthreads();
     forEachMmaResult<rows>(
         [&](int r, int c, int n, int i) { tile[r * tileStride + c] = sums[0][n].values[i]; });
@@ -237,14 +239,12 @@ dim3 gridOf(const GreedyArguments& given, int rows) {
 /** Two threads look at a row of a tile, whatever its size. */
 template <int rows>
 void launchMma(cudaStream_t stream, DType computeDtype, const GreedyArguments& given) {
-  static_assert(mmaThreads<rows> == 2 * rows &&
-                rows * tileStride * sizeof(float) <= sizeof(MmaMemory<1, rows>));
-  const Grid grid{gridOf(given, rows), mmaThreads<rows>, sizeof(MmaMemory<1, rows>)};
-  if (computeDtype == DType::bf16) {
-    launchEarly(stream, "score (greedy)", grid, greedyMmaKernel<rows, DType::bf16>, given);
-  } else {
-    launchEarly(stream, "score (greedy)", grid, greedyMmaKernel<rows, DType::f16>, given);
-  }
+  dispatchMma(computeDtype, given.lmHead.dtype, [&]<DType type, DType stored>() {
+    constexpr size_t memory = sizeof(typename MmaWeightsIn<stored, 1, rows>::Memory);
+    static_assert(mmaThreads<rows> == 2 * rows && rows * tileStride * sizeof(float) <= memory);
+    const Grid grid{gridOf(given, rows), mmaThreads<rows>, memory};
+    launchEarly(stream, "score (greedy)", grid, greedyMmaKernel<rows, type, stored>, given);
+  });
 }
 
 }  // namespace
@@ -256,14 +256,8 @@ int64_t greedyParts(int64_t vocabulary) {
 void scoreGreedy(cudaStream_t stream, DType computeDtype, Tensor x, const Weight& lmHead,
                  const ScoreRow* rows, const SamplingPlan* plans, GreedyPartial* partials, Score* scores) {
   const auto parts = static_cast<int32_t>(greedyParts(lmHead.rows));
-  const GreedyArguments given{x,
-                              {lmHead.data, lmHead.strideBytes, lmHead.dtype},
-                              static_cast<int32_t>(lmHead.rows),
-                              rows,
-                              plans,
-                              partials,
-                              parts,
-                              scores};
+  const GreedyArguments given{
+      x, WeightTile::of(lmHead), static_cast<int32_t>(lmHead.rows), rows, plans, partials, parts, scores};
   if (x.dtype != DType::f32 && suitsMma(computeDtype, lmHead)) {
     if (x.rows <= 64) {
       launchMma<64>(stream, computeDtype, given);

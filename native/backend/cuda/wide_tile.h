@@ -26,11 +26,6 @@ constexpr int wideStages = 3;
 template <int products>
 constexpr int wideColumns = wideWeights / products;
 
-struct WideMemory {
-  alignas(128) uint16_t weights[wideStages][wideWeights * wideInner];
-  alignas(128) uint16_t x[wideStages][wideRows * wideInner];
-};
-
 /** Maps a row of the tile to a weight and its row: 32 rows of gate, 32 of up, repeated. */
 template <int products>
 struct WideRow {
@@ -41,14 +36,20 @@ struct WideRow {
 };
 
 /** As MmaWeights. */
-template <int products>
+template <int productCount>
 struct WideWeights {
-  WideMemory& shared;
+  static constexpr int products = productCount;
+  struct Memory {
+    alignas(128) uint16_t weights[wideStages][wideWeights * wideInner];
+    alignas(128) uint16_t x[wideStages][wideRows * wideInner];
+  };
+
+  Memory& shared;
   const WeightTile (&weights)[products];
   const int32_t inner;
   const TileCopies<Source::weights, wideWeights, wideThreads> copies;
 
-  __device__ __forceinline__ WideWeights(WideMemory& shared, const WeightTile (&weights)[products],
+  __device__ __forceinline__ WideWeights(Memory& shared, const WeightTile (&weights)[products],
                                          int32_t columns, int64_t inner)
       : shared(shared),
         weights(weights),
@@ -67,14 +68,26 @@ struct WideWeights {
   __device__ __forceinline__ void prefetch() const {
     for (int stage = 0; stage < wideStages - 1; ++stage) copy(stage, stage * wideInner);
   }
+
+  struct Scales {};
+  __device__ __forceinline__ Scales scales(int, int, int) const { return {}; }
+  /** The values of 16 weight rows of the tile in 16 columns, from 16 k on. */
+  template <DType>
+  __device__ __forceinline__ FragmentA load(int stage, int firstRow, int k, Scales) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    FragmentA a;
+    loadMatrices(shared.weights[stage] + swizzled<wideInner>(firstRow + lane % 16, k * 2 + lane / 16),
+                 a.registers);
+    return a;
+  }
 };
 
 using WideSums = FragmentC[4][8];
 
 /** As multiplyMmaTile. forEachWideResult maps the sums to results. */
-template <int products, DType type, typename RowOf>
-__device__ __forceinline__ void multiplyWideTile(const WideWeights<products>& weights, const Tensor& x,
-                                                 RowOf rowOf, WideSums& sums) {
+template <DType type, typename Weights, typename RowOf>
+__device__ __forceinline__ void multiplyWideTile(const Weights& weights, const Tensor& x, RowOf rowOf,
+                                                 WideSums& sums) {
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int firstWeight = warp % 2 * 64, firstRow = warp / 2 * 64;
   for (auto& row : sums)
@@ -94,21 +107,25 @@ __device__ __forceinline__ void multiplyWideTile(const WideWeights<products>& we
     const int free = stage == 0 ? wideStages - 1 : stage - 1;
     weights.copy(free, value + (wideStages - 1) * wideInner);
     fetchX(free, value + (wideStages - 1) * wideInner);
-    const uint16_t* weightTile = shared.weights[stage];
     const uint16_t* xTile = shared.x[stage];
-    for (int k = 0; k < wideInner / 16; ++k) {
-      FragmentA a[4];
-      for (int m = 0; m < 4; ++m)
-        loadMatrices(weightTile + swizzled<wideInner>(firstWeight + m * 16 + lane % 16, k * 2 + lane / 16),
-                     a[m].registers);
-      for (int n = 0; n < 8; n += 2) {
-        uint32_t four[4];
-        loadMatrices(
-            xTile + swizzled<wideInner>(firstRow + n * 8 + lane / 16 * 8 + lane % 8, k * 2 + lane / 8 % 2),
-            four);
-        for (int m = 0; m < 4; ++m) {
-          multiplyAccumulate<type>(sums[m][n], a[m], {{four[0], four[1]}});
-          multiplyAccumulate<type>(sums[m][n + 1], a[m], {{four[2], four[3]}});
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      typename Weights::Scales scales[4];
+      for (int m = 0; m < 4; ++m) scales[m] = weights.scales(stage, firstWeight + m * 16, half);
+#pragma unroll
+      for (int k = half * 2; k < half * 2 + 2; ++k) {
+        FragmentA a[4];
+        for (int m = 0; m < 4; ++m)
+          a[m] = weights.template load<type>(stage, firstWeight + m * 16, k, scales[m]);
+        for (int n = 0; n < 8; n += 2) {
+          uint32_t four[4];
+          loadMatrices(
+              xTile + swizzled<wideInner>(firstRow + n * 8 + lane / 16 * 8 + lane % 8, k * 2 + lane / 8 % 2),
+              four);
+          for (int m = 0; m < 4; ++m) {
+            multiplyAccumulate<type>(sums[m][n], a[m], {{four[0], four[1]}});
+            multiplyAccumulate<type>(sums[m][n + 1], a[m], {{four[2], four[3]}});
+          }
         }
       }
     }

@@ -95,22 +95,24 @@ describe('load', () => {
     expect(deviceReason).toContain('no GPU has more than 1000');
   });
 
-  it.each(['q8', 'q4'] as const)('quantizes to %s while loading, on the CPU only', async (dtype) => {
-    native.gpus = [{ device: 'cuda:0', name: 'large', bytes: 1e9 }];
-    const reason = `${dtype} weights run on the CPU only for now`;
-    expect((await load({ dtype })).info).toMatchObject({
-      device: 'cpu',
-      deviceReason: reason,
-      dtype: 'bf16',
-      weightDtype: dtype,
-    });
+  it.each(['q8', 'q4'] as const)('quantizes to %s while loading', async (dtype) => {
+    expect((await load({ dtype })).info).toMatchObject({ device: 'cpu', dtype: 'bf16', weightDtype: dtype });
     expect(sessionOf().description).toMatchObject({ dtype: 'bf16', quantize: { dtype, group: 64 } });
-    for (const device of ['cuda', 'cuda:0'] as const) {
-      const error = await load({ dtype, device }).catch((reason: unknown) => reason);
-      expect(error).toMatchObject({ name: 'RND1Error', code: 'unsupported_model' });
-      expect((error as Error).message).toContain(reason);
-    }
-    expect(native.sessions).toHaveLength(1);
+    for (const device of ['cuda', 'cuda:0'] as const) await load({ dtype, device });
+    expect(native.sessions.map(({ description }) => description.device)).toEqual(['cpu', 'cuda', 'cuda:0']);
+  });
+
+  it('chooses a GPU that holds the quantized weights but not the others', async () => {
+    const bytes = async (dtype: 'auto' | 'q4') => {
+      native.gpus = [{ device: 'cuda:0', name: 'small', bytes: 1 }];
+      const { deviceReason } = (await load({ dtype })).info;
+      return Number(/take (\d+) bytes/.exec(deviceReason ?? '')?.[1]);
+    };
+    const [wide, narrow] = [await bytes('auto'), await bytes('q4')];
+    expect(narrow).toBeLessThan(wide / 2);
+    native.gpus = [{ device: 'cuda:0', name: 'middle', bytes: Math.round(wide / 2) }];
+    expect((await load({ dtype: 'q4' })).info).toMatchObject({ device: 'cuda:0', deviceReason: null });
+    expect((await load()).info.device).toBe('cpu');
   });
 
   it('reports progress, and fails with an error that the callback throws', async () => {

@@ -51,6 +51,26 @@ Matrix QuantizedMatrix::values() const {
   return result;
 }
 
+Matrix QuantizedMatrix::valuesOnGpu(DType computeDtype) const {
+  if (computeDtype == DType::f32) return values();
+  const Weight weight = mapped();
+  const float zero = shape_.dtype == DType::q8 ? 128 : 8;
+  Matrix result = values();
+  for (int64_t row = 0; row < result.rows; ++row)
+    for (int64_t column = 0; column < result.columns; ++column) {
+      const int64_t at =
+          (row / panelRows * shape_.groups() + column / shape_.group) * panelRows + row % panelRows;
+      const float scale = f16ToFloat(weight.scales[at]);
+      const float minimum = weight.minimums ? f16ToFloat(weight.minimums[at]) : -zero * scale;
+      // Of the integer, without errors of the dequantized value.
+      const float stored = scale == 0 ? zero : std::nearbyint((result.at(row, column) - minimum) / scale);
+      const float offset = weight.minimums ? roundTo(computeDtype, std::fma(zero, scale, minimum)) : 0;
+      result.at(row, column) =
+          roundTo(computeDtype, std::fma(roundTo(computeDtype, scale), stored - zero, offset));
+    }
+  return result;
+}
+
 Matrix throughBytes(const Matrix& x, int64_t group) {
   Matrix result(x.rows, x.columns);
   for (int64_t row = 0; row < x.rows; ++row)

@@ -29,6 +29,8 @@ class QuantizedMatrix {
   Weight mapped() const;
   /** The dequantized values. */
   Matrix values() const;
+  /** The values that a GPU multiplies: scale, offset and result are rounded to a 16-bit compute dtype. */
+  Matrix valuesOnGpu(DType computeDtype) const;
 
  private:
   QuantizedShape shape_;

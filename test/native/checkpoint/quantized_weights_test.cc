@@ -68,10 +68,15 @@ struct QuantizedFile {
   }
 };
 
-std::unique_ptr<Model> loaded(const TinyModel& tiny, const Manifest& manifest, int threads = 2) {
+std::unique_ptr<Model> loaded(const TinyModel& tiny, const Manifest& manifest,
+                              std::unique_ptr<Backend> backend) {
   const AbortFlag never;
   return std::make_unique<Model>(
-      tiny.architecture(), makeCpuBackend(DType::f32, threads), manifest, [](const LoadProgress&) {}, never);
+      tiny.architecture(), std::move(backend), manifest, [](const LoadProgress&) {}, never);
+}
+
+std::unique_ptr<Model> loaded(const TinyModel& tiny, const Manifest& manifest) {
+  return loaded(tiny, manifest, makeCpuBackend(DType::f32, 2));
 }
 
 Matrix logitsOf(Model& model) {
@@ -81,28 +86,34 @@ Matrix logitsOf(Model& model) {
 
 constexpr Quantization quantizations[] = {{DType::q8, 64}, {DType::q4, 64}, {DType::q4, 32}};
 
+/** A model from a quantized file, and from the unquantized one. */
+void expectLoads(TinyModel& tiny, const Manifest& written, const Quantization& quantization,
+                 const BackendFactory& make) {
+  const auto mapped = loaded(tiny, written, make(2));
+  Manifest unquantized = tiny.manifest();
+  unquantized.quantize = quantization;
+  const auto made = loaded(tiny, unquantized, make(3));
+  expectEqual(mapped->weightBytes(), made->weightBytes(), "bytes");
+  const Matrix logits = logitsOf(*mapped);
+  expectSameBits(logits.values, logitsOf(*made).values, "quantized while loading");
+  // And near the unquantized model; the tests of the kernels check the exact tolerance.
+  const Matrix exact = logitsOf(*tiny.load(makeCpuBackend(DType::f32, 1)));
+  double error = 0, power = 0;
+  for (size_t i = 0; i < exact.values.size(); ++i) {
+    error += std::pow(static_cast<double>(logits.values[i]) - exact.values[i], 2);
+    power += std::pow(static_cast<double>(exact.values[i]), 2);
+  }
+  expect(error > 0 && error < (quantization.dtype == DType::q8 ? 0.02 : 0.3) * power,
+         text("NMSE ", error / power));
+}
+
 void loadsWhatItWrites() {
   for (const Quantization& quantization : quantizations) {
     const Scope scope(text(dtypeName(quantization.dtype), ", groups of ", quantization.group));
     TinyModel tiny(81, {true, false, {DType::bf16, DType::f32, DType::f16}});
     const QuantizedFile file(tiny, quantization);
     file.fill();
-    const auto mapped = loaded(tiny, file.manifest);
-    Manifest unquantized = tiny.manifest();
-    unquantized.quantize = quantization;
-    const auto made = loaded(tiny, unquantized, 3);
-    expectEqual(mapped->weightBytes(), made->weightBytes(), "bytes");
-    const Matrix logits = logitsOf(*mapped);
-    expectSameBits(logits.values, logitsOf(*made).values, "quantized while loading");
-    // And near the unquantized model; the tests of the kernels check the exact tolerance.
-    const Matrix exact = logitsOf(*tiny.load(makeCpuBackend(DType::f32, 1)));
-    double error = 0, power = 0;
-    for (size_t i = 0; i < exact.values.size(); ++i) {
-      error += std::pow(static_cast<double>(logits.values[i]) - exact.values[i], 2);
-      power += std::pow(static_cast<double>(exact.values[i]), 2);
-    }
-    expect(error > 0 && error < (quantization.dtype == DType::q8 ? 0.02 : 0.3) * power,
-           text("NMSE ", error / power));
+    forEachFactory([&](const BackendFactory& make) { expectLoads(tiny, file.manifest, quantization, make); });
   }
 }
 
@@ -245,8 +256,11 @@ void quantizingAborts() {
       ErrorCode::aborted, {});
 }
 
-const Tests quantizedWeightsTests{
+const DeviceTests quantizedLoadingTests{
     {"quantized weights: a written file and an unquantized one give the same bits", loadsWhatItWrites},
+};
+
+const Tests quantizedWeightsTests{
     {"quantized weights: files do not depend on threads", fillsTheSameWhateverTheThreads},
     {"quantized weights: a tied LM head stays unquantized", tiedHeadsStayUnquantized},
     {"quantized weights: bent manifests are named", refusesManifests},
