@@ -10,7 +10,7 @@ import { compileKernels } from './gpu-code/kernels';
 
 /** Kernels that must neither spill nor use a stack. */
 const main =
-  /^(attentionMma|matmulMma|matmulWide|expertMma|expertWide|greedyMma|router|matmul|expert|greedy|score|addRmsNorm|normRope|normRopeNarrow|combine|rows|gradient|keys|queries)Kernel/;
+  /^(attentionMma|matmulMma|matmulWide|expertMma|expertWide|greedyMma|matmulCluster|greedyCluster|router|matmul|expert|greedy|score|addRmsNorm|normRope|normRopeNarrow|combine|rows|gradient|keys|queries)Kernel/;
 
 /**
  * Instructions of a warp in a step of 64 values, at most. At 4.3 TB/s, a multiprocessor of an H200 reads the 16 KB of a
@@ -19,13 +19,13 @@ const main =
  */
 const limits: readonly { readonly kernel: RegExp; readonly instructions: number }[] = [
   // Quantized weights become 16-bit values in registers.
-  { kernel: /^expertMmaKernel<2,32,.*,q4>/, instructions: 300 },
-  { kernel: /^expertMmaKernel<2,32,.*,q8>/, instructions: 340 },
-  { kernel: /^expertMmaKernel<1,32,.*,q[48]>/, instructions: 200 },
-  { kernel: /^(matmulMma|greedyMma)Kernel<.*,q[48]>/, instructions: 260 },
-  { kernel: /^expertMmaKernel<2,32,/, instructions: 160 },
-  { kernel: /^expertMmaKernel<1,32,/, instructions: 120 },
-  { kernel: /^(matmulMma|greedyMma)Kernel/, instructions: 160 },
+  { kernel: /^expertMmaKernel<(2,1|1,2),32,.*,q[48]>/, instructions: 300 },
+  { kernel: /^expertMmaKernel<1,1,32,.*,q[48]>/, instructions: 200 },
+  { kernel: /^(matmulMma|greedyMma|matmulCluster|greedyCluster)Kernel<.*,q[48]>/, instructions: 260 },
+  // Gate and up, or two tiles of down; one tile of down.
+  { kernel: /^expertMmaKernel<(2,1|1,2),32,/, instructions: 160 },
+  { kernel: /^expertMmaKernel<1,1,32,/, instructions: 120 },
+  { kernel: /^(matmulMma|greedyMma|matmulCluster|greedyCluster)Kernel/, instructions: 160 },
 ];
 
 try {

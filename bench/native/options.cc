@@ -115,7 +115,7 @@ const char* const usage =
     "  [--hidden N] [--heads N] [--key-value-heads N] [--head-dim N] [--experts N] [--experts-per-token N]\n"
     "  [--expert-width N] [--vocabulary N] [--layers N] [--routing even|random|skewed]\n"
     "  [--few-rows N] [--medium-rows N] [--many-rows N] [--few-expert-rows N] [--many-expert-rows N]\n"
-    "  [--early-launches 0|1]\n"
+    "  [--early-launches 0|1] [--clusters 0|1]\n"
     "rnd1_bench step --cases 1x64,4x256 …: whole steps of batches of equal canvases\n";
 
 Options parseOptions(std::span<const char* const> arguments) {
@@ -161,10 +161,11 @@ Options parseOptions(std::span<const char* const> arguments) {
     known[std::string("--") + border] = [&, border](const auto& name, auto value) {
       options.borders.emplace_back(border, number<int64_t>(name, value));
     };
-  known["--early-launches"] = [&](const auto& name, std::string_view value) {
-    if (value != "0" && value != "1") refuse(name + " must be 0 or 1, not '" + std::string(value) + "'");
-    options.borders.emplace_back("early-launches", value == "1");
-  };
+  for (const char* const given : {"early-launches", "clusters"})
+    known[std::string("--") + given] = [&, given](const auto& name, std::string_view value) {
+      if (value != "0" && value != "1") refuse(name + " must be 0 or 1, not '" + std::string(value) + "'");
+      options.borders.emplace_back(given, value == "1");
+    };
   for (size_t i = 1; i < arguments.size(); i += 2) {
     const auto found = known.find(arguments[i]);
     if (found == known.end()) refuse(std::string("unknown option ") + arguments[i] + "\n" + usage);

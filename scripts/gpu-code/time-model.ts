@@ -21,6 +21,8 @@ export interface Launch {
   readonly name: string;
   readonly kernel: Kernel;
   readonly grid: readonly [x: number, y: number, z: number];
+  /** Blocks of a cluster: with the same rows of activations, by those with the same weights. */
+  readonly cluster: readonly [across: number, down: number];
   readonly threads: number;
   /** Bytes of shared memory. */
   readonly shared: number;
@@ -56,6 +58,8 @@ export interface Work {
   readonly traffic: number;
   /** Steps of the main loop that a block takes, one after another. */
   readonly steps: number;
+  /** As in `Tile`. */
+  readonly stages: number;
 }
 
 /** Bytes of a weight in a quantized format, with its scales, in groups of 64 (native/backend/cuda/quantized_layout.h). */
@@ -70,6 +74,8 @@ interface Tile {
   readonly inner: number;
   /** Tiles that a block computes one after another. */
   readonly repeated: number;
+  /** Steps whose tiles are in shared memory or on their way. */
+  readonly stages: number;
   /** Number of weights. */
   readonly weights: number;
 }
@@ -78,40 +84,47 @@ const sharedMemory = 228 << 10;
 const stepValues = 64;
 
 /** The tile of a kernel of products; null for other kernels. */
-function tileOf({ name, kernel }: Launch): Tile | null {
+function tileOf({ name, kernel, shared }: Launch): Tile | null {
   const given = (/<(.*)>/.exec(kernel.name)?.[1] ?? '').split(',');
   const parameters = given.map(Number);
   const weightBytes = quantizedBytes[given.at(-1) ?? ''] ?? 2;
   const wide = /Wide/.test(kernel.name);
+  const inClusters = /Cluster/.test(kernel.name);
+  const stagesOf = (weightRows: number, rows: number) =>
+    inClusters ? Math.floor(shared / (stepValues * (weightRows * weightBytes + rows * 2))) : 3;
   const { hidden, width, experts } = shape;
   const product = /^matmul (\d+) x (\d+)$/.exec(name);
   if (product) {
     const [outputs, inner] = [Number(product[1]), Number(product[2])];
     const [weightRows, rows] = wide ? [128, 128] : [64, parameters[0] as number];
-    return { weightBytes, weightRows, rows, inner, repeated: 1, weights: outputs * inner };
+    const stages = stagesOf(weightRows, rows);
+    return { weightBytes, weightRows, rows, inner, repeated: 1, stages, weights: outputs * inner };
   }
   if (name === 'route (logits)')
-    return { weightBytes, weightRows: 64, rows: 32, inner: 256, repeated: 1, weights: experts * hidden };
-  if (name === 'experts (gate, up)' || name === 'experts (down)') {
-    const products = parameters[0] as number;
-    const [weightRows, rows] = wide ? [128, 128] : [64 * products, parameters[1] as number];
-    const inner = products === 2 ? hidden : width;
     return {
       weightBytes,
-      weightRows,
-      rows,
-      inner,
+      weightRows: 64,
+      rows: 32,
+      inner: 256,
       repeated: 1,
-      weights: products * experts * width * hidden,
+      stages: 3,
+      weights: experts * hidden,
     };
+  if (name === 'experts (gate, up)' || name === 'experts (down)') {
+    const [products, tiles, tileRows] = parameters as [number, number, number];
+    const [weightRows, rows] = wide ? [128, 128] : [64 * products * tiles, tileRows];
+    const inner = products === 2 ? hidden : width;
+    const weights = products * experts * width * hidden;
+    return { weightBytes, weightRows, rows, inner, repeated: 1, stages: 3, weights };
   }
   if (name === 'score (greedy)')
     return {
       weightBytes,
       weightRows: 64,
-      rows: parameters[0] as number,
+      rows: inClusters ? 128 : (parameters[0] as number),
       inner: hidden,
       repeated: 4,
+      stages: 3,
       weights: vocabulary * hidden,
     };
   return null;
@@ -177,6 +190,7 @@ export function workOf(launch: Launch, batch: Batch, gpu: Gpu): Work {
     live = batch.canvases * Math.ceil(batch.length / 64) * y;
   }
   const blocksPerMultiprocessor = blocksAtOnce(launch);
+  const [across, down] = launch.cluster;
   return {
     blocks,
     live,
@@ -184,23 +198,29 @@ export function workOf(launch: Launch, batch: Batch, gpu: Gpu): Work {
     waves: live / (blocksPerMultiprocessor * gpu.multiprocessors),
     weights: tile ? tile.weights * tile.weightBytes : 0,
     traffic: tile
-      ? live * tile.repeated * tile.inner * (tile.weightRows * tile.weightBytes + tile.rows * 2)
+      ? live *
+        tile.repeated *
+        tile.inner *
+        ((tile.weightRows * tile.weightBytes) / down + (tile.rows * 2) / across)
       : otherWork(launch.name, batch).traffic,
     steps: tile ? tile.repeated * Math.ceil(tile.inner / stepValues) : 0,
+    stages: tile?.stages ?? 0,
   };
 }
 
-/** Cycles from a copy's start to its use when the memory is busy, shared by the two stages on their way. */
-const stepLatency = 400;
+/** Cycles from a copy's start to its use when the memory is busy, shared by the stages on their way. */
+const copyLatency = 800;
 /** Instructions per cycle of a scheduler. */
 const issueRate = 0.6;
 /** Microseconds until a kernel's first loads are there; kernels begin early, so that the launch itself is hidden. */
 const boundary = 0.4;
 const startup = 1.5;
+/** The same for blocks of a cluster to meet, before and after. */
+const meeting = 0.5;
 
 /** Estimated microseconds: the slowest of memory, cache, instruction issue and dependent steps. */
 export function microseconds(launch: Launch, batch: Batch, gpu: Gpu): number {
-  const { live, waves, weights, traffic, steps } = workOf(launch, batch, gpu);
+  const { live, waves, weights, traffic, steps, stages } = workOf(launch, batch, gpu);
   const { loop } = launch.kernel;
   if (steps === 0) {
     const { floor } = otherWork(launch.name, batch);
@@ -211,7 +231,8 @@ export function microseconds(launch: Launch, batch: Batch, gpu: Gpu): number {
     weights / gpu.memory,
     traffic / gpu.cache,
     instructions / (gpu.multiprocessors * 4 * issueRate * gpu.clock),
-    (Math.ceil(waves) * steps * stepLatency) / gpu.clock,
+    (Math.ceil(waves) * steps * copyLatency) / (stages - 1) / gpu.clock,
   );
-  return boundary + startup + seconds * 1e6;
+  const [across, down] = launch.cluster;
+  return boundary + startup + (across * down > 1 ? meeting : 0) + seconds * 1e6;
 }

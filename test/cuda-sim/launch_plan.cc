@@ -104,11 +104,13 @@ void plan(int64_t canvases, int64_t length, int64_t layers, DType weights) {
   std::printf("{\"anchor\": %llu, \"launches\": [",
               static_cast<unsigned long long>(reinterpret_cast<uintptr_t>(&sim::setSeed)));
   for (size_t i = 0; i < seen.size(); ++i) {
-    const auto& [grid, block, sharedBytes, early] = seen[i].launch;
+    const auto& [grid, block, sharedBytes, early, cluster] = seen[i].launch;
     std::printf(
-        "%s\n{\"name\": \"%s\", \"kernel\": %llu, \"grid\": [%u, %u, %u], \"threads\": %u, \"shared\": %zu}",
+        "%s\n{\"name\": \"%s\", \"kernel\": %llu, \"grid\": [%u, %u, %u], \"cluster\": [%u, %u], "
+        "\"threads\": %u, "
+        "\"shared\": %zu}",
         i == 0 ? "" : ",", named[i].name.c_str(), static_cast<unsigned long long>(seen[i].kernel), grid.x,
-        grid.y, grid.z, block.x, sharedBytes);
+        grid.y, grid.z, cluster.x, cluster.y, block.x, sharedBytes);
   }
   std::printf("\n]}\n");
 }

@@ -32,6 +32,7 @@ namespace {
 int64_t graphLaunchCount = 0;
 constexpr size_t defaultSharedBytes = 48 << 10;
 constexpr size_t largestSharedBytes = 227 << 10;
+constexpr unsigned largestCluster = 8;
 constexpr size_t totalBytes = size_t{8} << 30;
 
 std::function<void(const sim::Launch&, const void* kernel)> watchLaunch;
@@ -256,10 +257,17 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::fu
       grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
     return cudaErrorInvalidValue;
   Launch launch{{grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, config.dynamicSmemBytes};
-  for (unsigned i = 0; i < config.numAttrs; ++i)
-    launch.early =
-        launch.early || (config.attrs[i].id == cudaLaunchAttributeProgrammaticStreamSerialization &&
-                         config.attrs[i].val.programmaticStreamSerializationAllowed != 0);
+  for (unsigned i = 0; i < config.numAttrs; ++i) {
+    const auto& [id, value] = config.attrs[i];
+    if (id == cudaLaunchAttributeProgrammaticStreamSerialization)
+      launch.early = value.programmaticStreamSerializationAllowed != 0;
+    if (id == cudaLaunchAttributeClusterDimension)
+      launch.cluster = {value.clusterDim.x, value.clusterDim.y, value.clusterDim.z};
+  }
+  const Index3& cluster = launch.cluster;
+  if (cluster.x * cluster.y * cluster.z > largestCluster || grid.x % cluster.x != 0 ||
+      grid.y % cluster.y != 0 || grid.z % cluster.z != 0)
+    return cudaErrorInvalidValue;
   if (watchLaunch) {
     watchLaunch(launch, kernel);
     return cudaSuccess;

@@ -11,62 +11,15 @@
 #include <memory>
 #include <thread>
 
-#include "context.h"
+#include "machine.h"
 #include "memory.h"
 
 namespace sim {
-namespace {
-
-constexpr size_t stackBytes = 128 << 10;
-constexpr unsigned warpSize = 32;
-
-struct Copy {
-  void* destination;
-  const void* source;
-  size_t bytes, valid;
-};
-
-struct Warp {
-  unsigned first = 0;    // fiber
-  unsigned lanes = 0;    // lanes in the warp
-  unsigned arrived = 0;  // at the current collective
-  bool broken = false;   // a lane has returned
-  const char* kind = nullptr;
-  unsigned phase = 0;
-  std::byte deposits[2][warpSize][collectiveBytes];
-};
-
-enum class State { ready, atBarrier, atCollective, awaiting, done };
-
-struct Fiber {
-  Index3 index;
-  unsigned lane = 0;
-  Warp* warp = nullptr;
-  State state = State::ready;
-  bool started = false;
-  bool awaited = false;  // its predecessors, in an early launch
-  Context resume;
-  std::vector<Copy> open;
-  std::vector<std::vector<Copy>> groups;
-  std::unique_ptr<std::byte[]> stack;
-};
-
-/** The running block. One at a time, on one host thread. */
-struct Machine {
-  const std::function<void()>* kernel = nullptr;
-  std::vector<std::unique_ptr<Fiber>> fibers;
-  std::vector<Warp> warps;
-  std::vector<Fiber*> ready;
-  Fiber* current = nullptr;
-  size_t alive = 0, atBarrier = 0;
-  bool early = false;
-  size_t toAwait = 0;  // fibers that memory of the device waits for
-  Context scheduler;
-  std::string failure;
-  uint64_t random = 0x9e3779b97f4a7c15;
-};
+namespace {}  // namespace
 
 Machine machine;
+
+namespace {
 
 uint64_t nextRandom() {
   machine.random ^= machine.random << 13;
@@ -83,14 +36,15 @@ std::string describe(const Index3& index) {
   return text;
 }
 
-[[noreturn]] void failHere(const std::string& what) {
+}  // namespace
+
+void failHere(const std::string& what) {
   machine.failure = what;
   machine.failure += ", block " + describe(builtins.blockIdx);
   if (machine.current) machine.failure += ", thread " + describe(machine.current->index);
   leave();
 }
 
-/** Runs other fibers until this one is ready again. */
 void suspend(State state) {
   machine.current->state = state;
   if (!SIM_MARK(machine.current->resume)) leave();
@@ -101,11 +55,13 @@ void makeReady(Fiber& fiber) {
   machine.ready.push_back(&fiber);
 }
 
-void openBarrierIfComplete() {
-  if (machine.alive == 0 || machine.atBarrier < machine.alive) return;
-  machine.atBarrier = 0;
+namespace {
+
+void openBarrierIfComplete(Block& block) {
+  if (block.alive == 0 || block.atBarrier < block.alive) return;
+  block.atBarrier = 0;
   for (const auto& fiber : machine.fibers)
-    if (fiber->state == State::atBarrier) makeReady(*fiber);
+    if (fiber->state == State::atBarrier && fiber->block == &block) makeReady(*fiber);
 }
 
 /** Opens device memory to the first block of an early launch when all its fibers have awaited their
@@ -114,7 +70,7 @@ void openMemoryIfAwaited() {
   if (machine.toAwait == 0 || --machine.toAwait > 0) return;
   denyAccess(false);
   for (const auto& fiber : machine.fibers)
-    if (fiber->state == State::awaiting) makeReady(*fiber);
+    if (fiber->state == State::awaiting || fiber->state == State::atTransaction) makeReady(*fiber);
 }
 
 /** Fibers are reused for later blocks, since a jump is cheaper than a new context. */
@@ -125,7 +81,9 @@ void fiberMain() {
     if (machine.early && !fiber.awaited) failHere("a thread returned without awaiting its predecessors");
     fiber.warp->broken = true;
     --machine.alive;
-    openBarrierIfComplete();
+    --fiber.block->alive;
+    openBarrierIfComplete(*fiber.block);
+    openClusterBarrierIfComplete();
     suspend(State::done);
   }
 }
@@ -144,46 +102,61 @@ void onFault(int signal, siginfo_t* info, void*) {
   failHere(text);
 }
 
-/** Shared memory of exactly the requested size; cached, since the next launch often has the same. */
-std::byte* sharedMemoryOf(size_t bytes) {
-  static std::map<size_t, std::byte*> known;
+/** Shared memory of exactly the requested size; cached, since the next launch often has the same. `rank`: of
+ * the block in its cluster. */
+std::byte* sharedMemoryOf(size_t bytes, size_t rank) {
+  static std::map<std::pair<size_t, size_t>, std::byte*> known;
   if (bytes == 0) return nullptr;
-  std::byte*& memory = known[bytes];
+  std::byte*& memory = known[{bytes, rank}];
   if (!memory) memory = guardedMemory(bytes);
   return memory;
 }
 
-void prepareBlock(const Launch& launch) {
-  const size_t threads = size_t{launch.block.x} * launch.block.y * launch.block.z;
+/** Prepares the cluster whose first block is `first`. */
+void prepareCluster(const Launch& launch, const Index3& first) {
+  const Index3& size = launch.cluster;
+  const size_t blockThreads = size_t{launch.block.x} * launch.block.y * launch.block.z;
+  const size_t blockWarps = (blockThreads + warpSize - 1) / warpSize;
+  const size_t blocks = size_t{size.x} * size.y * size.z, threads = blocks * blockThreads;
   while (machine.fibers.size() < threads) {
     machine.fibers.push_back(std::make_unique<Fiber>());
     machine.fibers.back()->stack = std::make_unique<std::byte[]>(stackBytes);
   }
-  machine.warps.resize((threads + warpSize - 1) / warpSize);
-  for (unsigned i = 0; i < machine.warps.size(); ++i) {
-    Warp& warp = machine.warps[i];
-    warp.first = i * warpSize;
+  machine.blocks.assign(blocks, {});
+  for (size_t rank = 0; rank < blocks; ++rank) {
+    Block& block = machine.blocks[rank];
+    const auto at = static_cast<unsigned>(rank);
+    block.index = {first.x + at % size.x, first.y + at / size.x % size.y, first.z + at / size.x / size.y};
+    block.alive = blockThreads;
+    block.shared = sharedMemoryOf(launch.sharedBytes, rank);
+    // NaN everywhere: values of the previous block are gone.
+    if (block.shared) std::memset(block.shared, 0xff, launch.sharedBytes);
+  }
+  machine.warps.resize(blocks * blockWarps);
+  for (Warp& warp : machine.warps) {
     warp.lanes = warp.arrived = warp.phase = 0;
     warp.broken = false;
   }
   machine.ready.clear();
   machine.alive = threads;
-  machine.atBarrier = 0;
+  machine.atClusterBarrier = 0;
+  machine.sharedBytes = launch.sharedBytes;
+  machine.transactions.clear();
   machine.early = launch.early;
-  const Index3& block = builtins.blockIdx;
-  machine.toAwait = launch.early && block.x == 0 && block.y == 0 && block.z == 0 ? threads : 0;
+  machine.toAwait = launch.early && first.x == 0 && first.y == 0 && first.z == 0 ? threads : 0;
   denyAccess(machine.toAwait > 0);
   for (size_t i = 0; i < machine.fibers.size(); ++i) {
     Fiber& fiber = *machine.fibers[i];
     fiber.state = State::done;
     fiber.awaited = false;
     if (i >= threads) continue;
-    const auto index = static_cast<unsigned>(i);
+    const auto index = static_cast<unsigned>(i % blockThreads);
+    fiber.block = &machine.blocks[i / blockThreads];
     fiber.index = {index % launch.block.x, index / launch.block.x % launch.block.y,
                    index / launch.block.x / launch.block.y};
     fiber.lane = index % warpSize;
-    fiber.warp = &machine.warps[i / warpSize];
-    ++fiber.warp->lanes;
+    fiber.warp = &machine.warps[i / blockThreads * blockWarps + index / warpSize];
+    if (fiber.warp->lanes++ == 0) fiber.warp->first = static_cast<unsigned>(i);
     fiber.open.clear();
     fiber.groups.clear();
     makeReady(fiber);
@@ -201,6 +174,8 @@ void schedule() {
   machine.ready.pop_back();
   machine.current = &fiber;
   builtins.threadIdx = fiber.index;
+  builtins.blockIdx = fiber.block->index;
+  builtins.shared = fiber.block->shared;
   builtins.lane = fiber.lane;
   if (fiber.started) jump(fiber.resume);
   fiber.started = true;
@@ -232,10 +207,11 @@ void catchFaults() {
 
 void barrier() {
   while (planted() == Fault::hang) std::this_thread::sleep_for(std::chrono::seconds(1));
-  ++machine.atBarrier;
-  machine.current->state = State::atBarrier;
-  openBarrierIfComplete();
-  suspend(machine.current->state);
+  Fiber& self = *machine.current;
+  ++self.block->atBarrier;
+  self.state = State::atBarrier;
+  openBarrierIfComplete(*self.block);
+  suspend(self.state);
 }
 
 const std::byte* collective(uint32_t mask, const char* kind, const void* data, size_t bytes) {
@@ -304,23 +280,20 @@ void waitCopies(int pending) {
 
 void run(const Launch& launch, const std::function<void()>& kernel) {
   const DeviceAccess access;
-  std::byte* const shared = sharedMemoryOf(launch.sharedBytes);
   machine.kernel = &kernel;
   machine.failure.clear();
   builtins.blockDim = launch.block;
   builtins.gridDim = launch.grid;
-  builtins.shared = shared;
-  Index3& index = builtins.blockIdx;
-  for (index.z = 0; index.z < launch.grid.z; ++index.z)
-    for (index.y = 0; index.y < launch.grid.y; ++index.y)
-      for (index.x = 0; index.x < launch.grid.x; ++index.x) {
-        // NaN everywhere: values of the previous block are gone.
-        if (shared) std::memset(shared, 0xff, launch.sharedBytes);
-        prepareBlock(launch);
+  Index3 index;
+  for (index.z = 0; index.z < launch.grid.z; index.z += launch.cluster.z)
+    for (index.y = 0; index.y < launch.grid.y; index.y += launch.cluster.y)
+      for (index.x = 0; index.x < launch.grid.x; index.x += launch.cluster.x) {
+        prepareCluster(launch, index);
         schedule();
         if (machine.failure.empty() && machine.alive > 0)
           machine.failure =
               "deadlock: some threads wait for others that do not come, block " + describe(index);
+        if (machine.failure.empty()) checkTransactions();
         denyAccess(false);
         if (!machine.failure.empty()) {
           // They are suspended in the middle of the failed kernel.

@@ -9,8 +9,8 @@
 #include <vector>
 
 /**
- * Simulates a GPU, to test kernel logic on machines without one: blocks run one after another, every thread
- * of a block is a fiber, and a seeded random generator picks the next fiber wherever threads meet.
+ * Simulates a GPU, to test kernel logic on machines without one: clusters of blocks run one after another,
+ * every thread is a fiber, and a seeded random generator picks the next fiber wherever threads meet.
  * Asynchronous work happens as late as allowed: copies into shared memory when they are waited for, work of a
  * stream when it is synchronized. Memory is surrounded by inaccessible pages, and only kernels and copies may
  * access device memory.
@@ -59,12 +59,41 @@ void commitCopies();
 /** Completes all but the newest `pending` groups. */
 void waitCopies(int pending);
 
+/** bar.sync: waits for `threads` threads of the block at the barrier `number`, from 1 on. */
+void namedBarrier(unsigned number, unsigned threads);
+
+// Clusters: blocks that run together and reach each other's shared memory.
+
+/** The rank of this block in its cluster, x first. */
+unsigned clusterRank();
+/** barrier.cluster: all threads of all blocks. */
+void clusterBarrier();
+
+// Barriers that count threads and bytes (mbarrier), in shared memory, by their addresses.
+
+void initTransactions(uint64_t* barrier, unsigned threads);
+/** One thread arrives; `bytes` more are expected. */
+void arrive(uint64_t* barrier, size_t bytes);
+/** One thread arrives at the barrier at the same place of another block. */
+void arriveAt(uint64_t* barrier, unsigned rank);
+/** Waits until the phase with this parity, 0 at first, is complete. */
+void awaitTransactions(uint64_t* barrier, unsigned parity);
+
+/**
+ * A copy into the shared memory of every block in `ranks`, a bit each, at the place of `shared` in this
+ * block, counted by the barrier at the place of `barrier`: garbage until that is waited for. `constant` as in
+ * `copyAsync`.
+ */
+void copyBulk(void* shared, const void* global, size_t bytes, uint64_t* barrier, unsigned ranks,
+              bool constant);
+
 // --- For the host
 
 struct Launch {
   Index3 grid, block;
   size_t sharedBytes = 0;
   bool early = false;  // may begin before the kernel before it has ended: programmatic dependent launch
+  Index3 cluster = {1, 1, 1};
 };
 
 /** Runs a grid to its end. Throws Failure. In an `early` one, every thread has to await its predecessors, and

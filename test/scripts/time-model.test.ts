@@ -14,8 +14,9 @@ const kernelOf = (name: string, registers: number, instructions?: number): Kerne
 
 const gateUp: Launch = {
   name: 'experts (gate, up)',
-  kernel: kernelOf('expertMmaKernel<2,32,bf16>', 96, 117),
+  kernel: kernelOf('expertMmaKernel<2,1,32,bf16,bf16>', 96, 117),
   grid: [12, 192, 1],
+  cluster: [1, 1],
   threads: 128,
   shared: 60 << 10,
 };
@@ -36,7 +37,7 @@ describe('the time model of GPUs', () => {
   });
 
   test('more instructions are the limit at some point', () => {
-    const slow = { ...gateUp, kernel: kernelOf('expertMmaKernel<2,32,bf16>', 96, 1500) };
+    const slow = { ...gateUp, kernel: kernelOf('expertMmaKernel<2,1,32,bf16,bf16>', 96, 1500) };
     expect(microseconds(slow, batch, h200)).toBeGreaterThan(1.5 * microseconds(gateUp, batch, h200));
   });
 

@@ -40,7 +40,8 @@ CudaBackend::CudaBackend(DType dtype, int ordinal)
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, ordinal), "asking for the GPU's properties");
   name_ = properties.name;
-  early_ = supportsEarly_ = properties.major >= 9;
+  early_ = supportsHopper_ = hasHopperCode();
+  borders_.clusters = supportsHopper_;
 }
 
 cudaStream_t CudaBackend::stream() {
@@ -167,7 +168,12 @@ void CudaBackend::runSequence(const SequenceKey& key, const std::function<void()
 bool CudaBackend::setBorder(std::string_view name, int64_t value) {
   if (name == "early-launches") {
     beforeMemoryMoves();
-    early_ = value != 0 && supportsEarly_;
+    early_ = value != 0 && supportsHopper_;
+    return true;
+  }
+  if (name == "clusters") {
+    beforeMemoryMoves();
+    borders_.clusters = value != 0 && supportsHopper_;
     return true;
   }
   int64_t* const border = name == "few-rows"           ? &borders_.fewRows
@@ -324,8 +330,8 @@ void CudaBackend::score(Tensor x, const Weight& lmHead, std::span<const ScoreRow
     const Tensor part = x.rowRange(first, std::min(chunk, x.rows - first));
     if (greedyUnfiltered) {
       const Tensor states = operand(part, suitsMma(dtype_, lmHead), narrowX_);
-      scoreGreedy(stream(), dtype_, states, lmHead, rows.data() + first, plans.data(), partials_.data(),
-                  scores.data() + first);
+      scoreGreedy(stream(), dtype_, borders_.clusters, states, lmHead, rows.data() + first, plans.data(),
+                  partials_.data(), scores.data() + first);
       continue;
     }
     const Tensor logits =

@@ -40,17 +40,22 @@ __device__ __forceinline__ int32_t slotOf(const ExpertArguments& given, int32_t 
 
 __device__ __forceinline__ float silu(float x) { return x / (1.0f + expf(-x)); }
 
-/** The matrices of a tile from weight row `column` on. products = 2: gate and up; 1: down. */
-template <int products>
+/**
+ * The matrices of a block from weight row `column` on. products = 2: gate and up; 1: down, of which it may
+ * take two tiles side by side, so that a row of x is read once for both.
+ */
+template <int products, int tiles = 1>
 struct ExpertTiles {
-  WeightTile weights[products];
+  static_assert(products == 1 || tiles == 1);
+  WeightTile weights[products * tiles];
 
   __device__ ExpertTiles(const ExpertWeights& expert, int32_t column) {
     if constexpr (products == 2) {
       weights[0] = WeightTile::of(expert.gate).from(column);
       weights[1] = WeightTile::of(expert.up).from(column);
     } else {
-      weights[0] = WeightTile::of(expert.down).from(column);
+      for (int tile = 0; tile < tiles; ++tile)
+        weights[tile] = WeightTile::of(expert.down).from(column + tile * mmaColumns);
     }
   }
 };
@@ -99,24 +104,27 @@ __global__ void __launch_bounds__(matmulThreads) expertKernel(ExpertArguments gi
   }
 }
 
-template <int products, int rows, DType type, DType stored>
+/** With two tiles, `width` is a multiple of both. */
+template <int products, int tiles, int rows, DType type, DType stored>
 __global__ void __launch_bounds__(mmaThreads<rows>) expertMmaKernel(ExpertArguments given) {
   awaitPredecessors();
-  using Weights = MmaWeightsIn<stored, products, rows>;
+  using Weights = MmaWeightsIn<stored, products * tiles, rows>;
   auto& shared = *reinterpret_cast<typename Weights::Memory*>(sharedMemory());
   const GroupTile tile = expertTile(given, rows);
   if (tile.rows == 0) return;
-  const int32_t column = static_cast<int32_t>(blockIdx.x) * mmaColumns;
+  const int32_t column = static_cast<int32_t>(blockIdx.x) * tiles * mmaColumns;
   const int32_t columns = given.width - column;
-  const ExpertTiles<products> tiles(given.experts[tile.group], column);
-  MmaSums<products, rows> sums;
-  const Weights stream(shared, tiles.weights, columns, given.x.columns);
+  const ExpertTiles<products, tiles> matrices(given.experts[tile.group], column);
+  MmaSums<products * tiles, rows> sums;
+  const Weights stream(shared, matrices.weights, columns, given.x.columns);
   stream.prefetch();
   multiplyMmaTile<type>(
       stream, given.x, [&](int r) { return sourceRow(given, tile, r); }, sums);
   forEachMmaResult<rows>([&](int r, int c, int n, int i) {
-    if (r < tile.rows && c < columns)
-      setResult<products, type>(given.out, slotOf(given, tile.firstRow + r), column + c, sums[0][n].values[i],
+    if (r >= tile.rows || c >= columns) return;
+    const int64_t slot = slotOf(given, tile.firstRow + r);
+    for (int t = 0; t < tiles; ++t)
+      setResult<products, type>(given.out, slot, column + c + t * mmaColumns, sums[t][n].values[i],
                                 sums[products - 1][n].values[i]);
   });
 }
@@ -148,14 +156,24 @@ Grid expertGrid(const ExpertArguments& given, int columns, int rows, unsigned th
   return {dim3(blocksFor(given.width, columns), static_cast<unsigned>(tiles)), threads, sharedBytes};
 }
 
-template <int products, int rows>
+template <int products, int tiles, int rows>
 void launchMma(cudaStream_t stream, const char* what, DType computeDtype, DType stored,
                const ExpertArguments& given) {
   dispatchMma(computeDtype, stored, [&]<DType type, DType format>() {
-    const Grid grid = expertGrid(given, mmaColumns, rows, mmaThreads<rows>,
-                                 sizeof(typename MmaWeightsIn<format, products, rows>::Memory));
-    launchEarly(stream, what, grid, expertMmaKernel<products, rows, type, format>, given);
+    const Grid grid = expertGrid(given, tiles * mmaColumns, rows, mmaThreads<rows>,
+                                 sizeof(typename MmaWeightsIn<format, products * tiles, rows>::Memory));
+    launchEarly(stream, what, grid, expertMmaKernel<products, tiles, rows, type, format>, given);
   });
+}
+
+template <int products, int rows>
+void launchMma(cudaStream_t stream, const char* what, DType computeDtype, DType stored,
+               const ExpertArguments& given) {
+  if (products == 1 && given.width % (2 * mmaColumns) == 0) {
+    launchMma<products, products == 1 ? 2 : 1, rows>(stream, what, computeDtype, stored, given);
+  } else {
+    launchMma<products, 1, rows>(stream, what, computeDtype, stored, given);
+  }
 }
 
 template <int products>

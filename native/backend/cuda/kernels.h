@@ -32,6 +32,9 @@ constexpr int64_t narrowStride(int64_t columns) { return (columns + 7) / 8 * 8; 
  * already. Padding is zero. */
 Tensor narrow(cudaStream_t stream, DType computeDtype, Tensor x, uint16_t* memory);
 
+/** Whether this GPU runs code that was compiled for sm_90 or later. */
+bool hasHopperCode();
+
 /** Thresholds for the choice of a matmul kernel. All kernels give the same bits. */
 struct Borders {
   int64_t fewRows = 32;        // up to this many rows, tiles of a matmul have 32,
@@ -39,6 +42,7 @@ struct Borders {
   int64_t manyRows = 512;      // from this many rows on, a matmul is compute-bound
   int64_t fewExpertRows = 32;  // the same two for the average rows per expert
   int64_t manyExpertRows = 96;
+  bool clusters = false;  // whether the GPU has clusters of blocks (sm_90 and later)
 
   bool manySlots(int64_t slots, int64_t experts) const { return slots >= manyExpertRows * experts; }
   bool fewSlots(int64_t slots, int64_t experts) const { return slots <= fewExpertRows * experts; }
@@ -113,7 +117,7 @@ int64_t greedyParts(int64_t vocabulary);
 
 /** Scores of x · headᵀ for plans that are all greedy and unfiltered; x as for matmul. partials: (x.rows,
  * greedyParts), scratch. */
-void scoreGreedy(cudaStream_t stream, DType computeDtype, Tensor x, const Weight& lmHead,
+void scoreGreedy(cudaStream_t stream, DType computeDtype, bool clusters, Tensor x, const Weight& lmHead,
                  const ScoreRow* rows, const SamplingPlan* plans, GreedyPartial* partials, Score* scores);
 
 /** Backend::unmask. keys: scratch, one for each score. */

@@ -47,6 +47,7 @@ struct Grid {
   dim3 blocks;
   unsigned threads = 0;
   size_t sharedBytes = 0;
+  dim3 cluster = dim3(1, 1, 1);  // blocks that run together; `blocks` is a multiple
 };
 
 /** Whether launchEarly launches early on this thread's GPU, as CudaBackend::stream sets it. */
@@ -69,11 +70,18 @@ void launchOn(cudaStream_t stream, const char* what, const Grid& grid, bool earl
   config.blockDim = dim3(grid.threads);
   config.dynamicSmemBytes = grid.sharedBytes;
   config.stream = stream;
-  cudaLaunchAttribute attribute = {};
-  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attribute.val.programmaticStreamSerializationAllowed = 1;
-  config.attrs = &attribute;
-  config.numAttrs = early ? 1 : 0;
+  cudaLaunchAttribute attributes[2] = {};
+  config.attrs = attributes;
+  if (early) {
+    cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+  }
+  if (grid.cluster.x * grid.cluster.y * grid.cluster.z > 1) {
+    cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim = {grid.cluster.x, grid.cluster.y, grid.cluster.z};
+  }
   check(cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...), what);
   if (LaunchTrace* const trace = LaunchTrace::active()) trace->mark(stream, what);
 }

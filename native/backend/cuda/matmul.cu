@@ -2,40 +2,13 @@
 #include "backend/cuda/device/dependent_launch.h"
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/kernels.h"
-#include "backend/cuda/launch.h"
-#include "backend/cuda/matmul_tile.h"
+#include "backend/cuda/matmul_arguments.h"
 #include "backend/cuda/mma_tile.h"
 #include "backend/cuda/quantized_tile.h"
 #include "backend/cuda/wide_tile.h"
 
 namespace rnd1::cuda {
 namespace {
-
-constexpr int maxWeights = 4;
-
-struct MatmulArguments {
-  Tensor x, out;
-  WeightTile weights[maxWeights];
-  int32_t columns[maxWeights];      // rows of each weight
-  int32_t firstTile[maxWeights];    // index in the grid's x
-  int32_t firstColumn[maxWeights];  // column of out
-  int32_t count;
-};
-
-/** Weight rows that a block computes, from `column` on. */
-struct ColumnTile {
-  WeightTile weight;
-  int32_t columns;  // remaining from `column` on
-  int32_t out;      // first column in out
-};
-
-__device__ __forceinline__ ColumnTile columnTile(const MatmulArguments& given, int32_t tile, int32_t width) {
-  int which = 0;
-  while (which + 1 < given.count && tile >= given.firstTile[which + 1]) ++which;
-  const int32_t column = (tile - given.firstTile[which]) * width;
-  return {given.weights[which].from(column), given.columns[which] - column,
-          given.firstColumn[which] + column};
-}
 
 template <DType computeDtype>
 __global__ void __launch_bounds__(matmulThreads) matmulKernel(MatmulArguments given) {
@@ -122,6 +95,7 @@ void matmul(cudaStream_t stream, DType computeDtype, const Borders& borders, Ten
     // On tensor cores, weights of a launch have the same format.
     const DType stored = weights[0].dtype;
     const bool wide = mma && x.rows >= borders.manyRows;
+    const std::span<const Weight> first = weights;
     MatmulArguments given{};
     given.x = x;
     given.out = out;
@@ -143,6 +117,8 @@ void matmul(cudaStream_t stream, DType computeDtype, const Borders& borders, Ten
                     [&]<DType type>() { launchEarly(stream, "matmul", grid, matmulKernel<type>, given); });
     } else if (wide) {
       launchWide(stream, computeDtype, tiles, given);
+    } else if (borders.clusters && x.rows > borders.mediumRows) {
+      matmulInClusters(stream, computeDtype, given, tiles, first.first(static_cast<size_t>(given.count)));
     } else if (x.rows <= borders.fewRows) {
       launchMma<32>(stream, computeDtype, tiles, given);
     } else if (x.rows <= borders.mediumRows) {

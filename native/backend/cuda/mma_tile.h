@@ -50,6 +50,14 @@ __device__ __forceinline__ void loadMmaRows(const uint16_t* rows, int k, Fragmen
   b[1] = {{four[2], four[3]}};
 }
 
+/** The values of this warp's 16 weight rows of a tile in 16 columns, from 16 k on. */
+__device__ __forceinline__ FragmentA loadMmaWeights(const uint16_t* tile, int k) {
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  FragmentA a;
+  loadMatrices(tile + swizzled<mmaInner>(warp % 4 * 16 + lane % 16, k * 2 + lane / 16), a.registers);
+  return a;
+}
+
 /** Copies the weights of a tile, whose matrices have the same stride, and multiplies them. After the last row
  * it repeats that. */
 template <int productCount, int rowCount>
@@ -85,14 +93,41 @@ struct MmaWeights {
   /** The values of the weight rows of this warp in 16 columns, from 16 k on. */
   template <DType>
   __device__ __forceinline__ FragmentA load(int stage, int product, int k, Scales) const {
-    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-    FragmentA a;
-    loadMatrices(
-        shared.weights[stage][product] + swizzled<mmaInner>(warp % 4 * 16 + lane % 16, k * 2 + lane / 16),
-        a.registers);
-    return a;
+    return loadMmaWeights(shared.weights[stage][product], k);
   }
 };
+
+/**
+ * Adds the products of a step, whose weights `weights` has in `stage`, with a tile of x: its first row, and
+ * the rest as `swizzled`.
+ */
+template <DType type, typename Weights>
+__device__ __forceinline__ void multiplyMmaStep(const Weights& weights, int stage, const uint16_t* x,
+                                                MmaSums<Weights::products, Weights::rows>& sums) {
+  constexpr int products = Weights::products, tiles = mmaWarpRows<Weights::rows> / 8;
+  const uint16_t* tile = x + firstMmaRow<Weights::rows>() * mmaInner;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    typename Weights::Scales scales[products];
+    for (int p = 0; p < products; ++p) scales[p] = weights.scales(stage, p, half);
+#pragma unroll
+    for (int k = half * 2; k < half * 2 + 2; ++k) {
+      FragmentB b[tiles / 2][2];
+      for (int n = 0; n < tiles / 2; ++n) loadMmaRows(tile + n * 16 * mmaInner, k, b[n]);
+      for (int p = 0; p < products; ++p) {
+        const FragmentA a = weights.template load<type>(stage, p, k, scales[p]);
+        for (int n = 0; n < tiles; ++n) multiplyAccumulate<type>(sums[p][n], a, b[n / 2][n % 2]);
+      }
+    }
+  }
+}
+
+template <int products, int tiles>
+__device__ __forceinline__ void clearMmaSums(FragmentC (&sums)[products][tiles]) {
+  for (int p = 0; p < products; ++p)
+    for (int n = 0; n < tiles; ++n)
+      for (int i = 0; i < 4; ++i) sums[p][n].values[i] = 0;
+}
 
 /**
  * sums[p][n].values[i] = x[firstMmaRow + 8 n + 2 · (lane % 4) + i % 2] · weights[p][16 · (warp % 4) + lane /
@@ -102,10 +137,8 @@ struct MmaWeights {
 template <DType type, typename Weights, typename RowOf>
 __device__ __forceinline__ void multiplyMmaTile(const Weights& weights, const Tensor& x, RowOf rowOf,
                                                 MmaSums<Weights::products, Weights::rows>& sums) {
-  constexpr int products = Weights::products, rows = Weights::rows, tiles = mmaWarpRows<rows> / 8;
-  for (int p = 0; p < products; ++p)
-    for (int n = 0; n < tiles; ++n)
-      for (int i = 0; i < 4; ++i) sums[p][n].values[i] = 0;
+  constexpr int rows = Weights::rows;
+  clearMmaSums(sums);
   auto& shared = weights.shared;
   const TileCopies<Source::activations, rows, mmaThreads<rows>> xCopies(x.stride * 2, rowOf);
   const auto fetchX = [&](int stage, int32_t first) {
@@ -121,21 +154,7 @@ __device__ __forceinline__ void multiplyMmaTile(const Weights& weights, const Te
     const int free = stage == 0 ? mmaStages - 1 : stage - 1;
     weights.copy(free, value + (mmaStages - 1) * mmaInner);
     fetchX(free, value + (mmaStages - 1) * mmaInner);
-    const uint16_t* tile = shared.x[stage] + firstMmaRow<rows>() * mmaInner;
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      typename Weights::Scales scales[products];
-      for (int p = 0; p < products; ++p) scales[p] = weights.scales(stage, p, half);
-#pragma unroll
-      for (int k = half * 2; k < half * 2 + 2; ++k) {
-        FragmentB b[tiles / 2][2];
-        for (int n = 0; n < tiles / 2; ++n) loadMmaRows(tile + n * 16 * mmaInner, k, b[n]);
-        for (int p = 0; p < products; ++p) {
-          const FragmentA a = weights.template load<type>(stage, p, k, scales[p]);
-          for (int n = 0; n < tiles; ++n) multiplyAccumulate<type>(sums[p][n], a, b[n / 2][n % 2]);
-        }
-      }
-    }
+    multiplyMmaStep<type>(weights, stage, shared.x[stage], sums);
     stage = stage + 1 == mmaStages ? 0 : stage + 1;
   }
   waitCopies<0>();

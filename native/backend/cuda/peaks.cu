@@ -113,6 +113,13 @@ double matrixRate(cudaStream_t stream, DType computeDtype, int multiprocessors, 
 
 }  // namespace
 
+bool hasHopperCode() {
+  // A GPU of that age may run code for older ones, without the instructions.
+  cudaFuncAttributes attributes;
+  check(cudaFuncGetAttributes(&attributes, copyKernel), "asking for a kernel's properties");
+  return attributes.ptxVersion >= 90;
+}
+
 Peaks measurePeaks(cudaStream_t stream, DType computeDtype, int multiprocessors, double effort) {
   return {copyRate(stream, effort), matrixRate(stream, computeDtype, multiprocessors, effort)};
 }

@@ -19,6 +19,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 
 /** Built-ins of the running fiber. */
 inline const sim::Index3& threadIdx = sim::builtins.threadIdx;
@@ -178,8 +179,14 @@ struct cudaDeviceProp {
   int multiProcessorCount;
 };
 
-enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization = 6 };
+enum cudaLaunchAttributeID {
+  cudaLaunchAttributeClusterDimension = 4,
+  cudaLaunchAttributeProgrammaticStreamSerialization = 6
+};
 union cudaLaunchAttributeValue {
+  struct {
+    unsigned x, y, z;
+  } clusterDim;
   int programmaticStreamSerializationAllowed;
 };
 struct cudaLaunchAttribute {
@@ -236,6 +243,14 @@ int64_t graphLaunches();
 cudaError_t allowSharedBytes(const void* kernel, size_t bytes);
 
 }  // namespace sim
+
+struct cudaFuncAttributes {
+  int ptxVersion;
+};
+template <typename... Parameters>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (*)(Parameters...)) {
+  return attributes->ptxVersion = 90, cudaSuccess;
+}
 
 template <typename... Parameters>
 cudaError_t cudaFuncSetAttribute(void (*kernel)(Parameters...), cudaFuncAttribute, int value) {

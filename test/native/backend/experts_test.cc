@@ -83,7 +83,8 @@ void expectExperts(Backend& backend, const ExpertsCase& shape, const ExpertSet& 
 constexpr ExpertsCase oddExperts{45, 19, 6, 2};
 
 void expertsMatch() {
-  constexpr ExpertsCase shapes[] = {oddExperts, {64, 33, 5, 1}, {40, 24, 4, 4}, {32, 16, 9, 3}, {1, 1, 2, 1}};
+  constexpr ExpertsCase shapes[] = {oddExperts,     {64, 33, 5, 1}, {40, 24, 4, 4},
+                                    {32, 16, 9, 3}, {1, 1, 2, 1},   {128, 24, 4, 2}};
   forEachBackend([&](Backend& backend) {
     Noise noise(35);
     for (const int64_t rows : {1, 7, 33, 129})
@@ -144,9 +145,9 @@ void expertsStandAlone() {
 /** Enough rows per expert to select other kernels: a row's bits must not change. */
 void manyRows() {
   forEachBackend([](Backend& backend) {
-    for (const int64_t width : {20, 104}) {
+    for (const auto& [hidden, width] : {std::pair<int64_t, int64_t>(75, 20), {75, 104}, {256, 40}}) {
       Noise noise(39);
-      const ExpertsCase shape{75, width, 3, 2};
+      const ExpertsCase shape{hidden, width, 3, 2};
       const DType one[] = {backend.dtype()};
       const ExpertSet experts(noise, shape.experts, shape.hidden, shape.width, one);
       const HostWeight router(noise.matrix(shape.experts, shape.hidden), DType::bf16);

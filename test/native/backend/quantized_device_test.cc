@@ -216,7 +216,7 @@ void expertsMatch() {
 void expertsStandAlone() {
   forEachBackend([](Backend& backend) {
     Noise noise(7);
-    const int64_t hidden = 160, count = 3;
+    const int64_t hidden = 256, count = 3;
     const HostWeight router(noise.matrix(count, hidden), DType::bf16);
     const Matrix x = noise.matrix(200, hidden, backend.dtype());
     for (const QuantizedKind& kind : {quantizedKinds[2], quantizedKinds[1]}) {
