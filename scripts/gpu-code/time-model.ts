@@ -60,6 +60,8 @@ export interface Work {
   readonly steps: number;
   /** As in `Tile`. */
   readonly stages: number;
+  /** Multiply-adds, with those of the rows that fill tiles up. */
+  readonly products: number;
 }
 
 /** Bytes of a weight in a quantized format, with its scales, in groups of 64 (native/backend/cuda/quantized_layout.h). */
@@ -157,6 +159,8 @@ function otherWork(
       return { traffic: experts * rows * chosen * 8, floor: 2.5 + (rows * chosen) / 2048 };
     case 'experts (combine)':
       return { traffic: rows * hidden * 4 * (chosen + 1), floor: 2.5 };
+    case 'experts (combine), addRmsNorm':
+      return { traffic: rows * hidden * (4 * chosen + 10), floor: 3.5 };
     case 'gatherRows':
       return { traffic: rows * hidden * 8, floor: 2 };
     case 'score (join)':
@@ -205,6 +209,7 @@ export function workOf(launch: Launch, batch: Batch, gpu: Gpu): Work {
       : otherWork(launch.name, batch).traffic,
     steps: tile ? tile.repeated * Math.ceil(tile.inner / stepValues) : 0,
     stages: tile?.stages ?? 0,
+    products: tile ? live * tile.repeated * tile.inner * tile.weightRows * tile.rows : 0,
   };
 }
 
@@ -212,27 +217,33 @@ export function workOf(launch: Launch, batch: Batch, gpu: Gpu): Work {
 const copyLatency = 800;
 /** Instructions per cycle of a scheduler. */
 const issueRate = 0.6;
+/** Multiply-adds of 16-bit values per cycle of a multiprocessor by mma.sync: 62 % of what Hopper's tensor cores can do. */
+const productRate = 1320;
 /** Microseconds until a kernel's first loads are there; kernels begin early, so that the launch itself is hidden. */
 const boundary = 0.4;
 const startup = 1.5;
 /** The same for blocks of a cluster to meet, before and after. */
 const meeting = 0.5;
 
-/** Estimated microseconds: the slowest of memory, cache, instruction issue and dependent steps. */
+/** Estimated microseconds: the slowest of memory, cache, matrix products, instruction issue and dependent steps. */
 export function microseconds(launch: Launch, batch: Batch, gpu: Gpu): number {
-  const { live, waves, weights, traffic, steps, stages } = workOf(launch, batch, gpu);
+  const { live, waves, weights, traffic, steps, stages, products } = workOf(launch, batch, gpu);
   const { loop } = launch.kernel;
   if (steps === 0) {
     const { floor } = otherWork(launch.name, batch);
     return boundary + floor + (traffic / gpu.cache) * 1e6;
   }
-  const instructions = live * (launch.threads / 32) * steps * (loop?.instructions ?? 0);
+  const [across, down] = launch.cluster;
+  const inCluster = across * down > 1;
+  // One warp of a block in a cluster only copies.
+  const warps = launch.threads / 32 - (inCluster ? 1 : 0);
+  const instructions = live * warps * steps * (loop?.instructions ?? 0);
   const seconds = Math.max(
+    products / (gpu.multiprocessors * productRate * gpu.clock),
     weights / gpu.memory,
     traffic / gpu.cache,
     instructions / (gpu.multiprocessors * 4 * issueRate * gpu.clock),
     (Math.ceil(waves) * steps * copyLatency) / (stages - 1) / gpu.clock,
   );
-  const [across, down] = launch.cluster;
-  return boundary + startup + (across * down > 1 ? meeting : 0) + seconds * 1e6;
+  return boundary + startup + (inCluster ? meeting : 0) + seconds * 1e6;
 }

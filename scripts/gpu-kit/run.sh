@@ -260,12 +260,14 @@ variant() {
 # Twice each, alternating, since clocks vary.
 variants() {
   begin 300
-  local round value
+  local round value switch
   for round in 1 2; do
-    for value in 0 1; do
-      run variants "step --early-launches $value, round $round" 60 "variant-step-early-launches-$value-$round.jsonl" \
-        "$kit_programs/rnd1_bench" step --device "$device" --cases "${step_cases%%,*}" --runs 3 \
-        --early-launches "$value" "${effort[@]}" "${sizes[@]}"
+    for switch in early-launches clusters; do
+      for value in 0 1; do
+        run variants "step --$switch $value, round $round" 60 "variant-step-$switch-$value-$round.jsonl" \
+          "$kit_programs/rnd1_bench" step --device "$device" --cases "${step_cases%%,*}" --runs 3 \
+          "--$switch" "$value" "${effort[@]}" "${sizes[@]}"
+      done
     done
     for value in 1 100000; do
       variant "$round" "$value" matmul few-rows "$few_row_rows"

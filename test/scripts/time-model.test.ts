@@ -50,8 +50,9 @@ describe('the time model of GPUs', () => {
   test('a small kernel takes its latency', () => {
     const norm: Launch = {
       name: 'addRmsNorm',
-      kernel: kernelOf('addRmsNormKernel<bf16>', 32),
+      kernel: kernelOf('addRmsNormKernel<bf16,4>', 32),
       grid: [256, 1, 1],
+      cluster: [1, 1],
       threads: 256,
       shared: 32,
     };

@@ -15,8 +15,8 @@ namespace rnd1::cuda {
  * multiplies issues the copies, by single instructions (sm_90); barriers tell it when all blocks are done
  * with a stage. The bits are those of mma_tile.h.
  */
-template <int rows>
-constexpr int clusterThreads = mmaThreads<rows> + 32;
+template <int rows, int groups>
+constexpr int clusterThreads = mmaThreads<rows, groups> + 32;
 
 /** Number of stages, so that two blocks fit a multiprocessor. */
 template <int rows>
@@ -68,11 +68,12 @@ struct ClusterPlace {
  * The stream of tiles through a block's stages, one tile of weights after another, with the same rows of x.
  * All its threads construct it, in all blocks of the cluster.
  */
-template <DType storedDtype, int rowCount, int stageCount>
+template <DType storedDtype, int rowCount, int groupCount, int stageCount>
 class ClusterStream {
  public:
   static constexpr DType stored = storedDtype;
-  static constexpr int products = 1, rows = rowCount, stages = stageCount;
+  static constexpr int products = 1, rows = rowCount, groups = groupCount, stages = stageCount;
+  static constexpr int threads = mmaThreads<rows, groups>;  // that multiply
   using Memory = ClusterMemory<stored, rows, stages>;
   using Scales = typename MmaWeightsIn<stored, 1, rows>::Scales;
 
@@ -81,7 +82,7 @@ class ClusterStream {
     if (threadIdx.x == 0) {
       for (int stage = 0; stage < stages; ++stage) {
         initBarrier(&shared.full[stage], 1);
-        initBarrier(&shared.empty[stage], static_cast<uint32_t>(place.blocks() * mmaThreads<rows> / 32));
+        initBarrier(&shared.empty[stage], static_cast<uint32_t>(place.blocks() * threads / 32));
       }
       publishBarriers();
     }
@@ -89,7 +90,7 @@ class ClusterStream {
   }
 
   /** Whether this warp issues the copies. */
-  __device__ __forceinline__ static bool copies() { return threadIdx.x >= mmaThreads<rows>; }
+  __device__ __forceinline__ static bool copies() { return threadIdx.x >= threads; }
 
   /** Starts loading the first weights into the L2 cache, as may be done before x is there. By one thread. */
   __device__ __forceinline__ void prefetch(const ClusterWeights& weights) const {
@@ -118,7 +119,7 @@ class ClusterStream {
   /** Multiplies them. By the warps that do not copy. */
   template <DType type>
   __device__ __forceinline__ void multiply(int32_t inner, const ClusterWeights& weights,
-                                           MmaSums<1, rows>& sums) {
+                                           MmaSums<1, rows, groups>& sums) {
     const auto lane = static_cast<int>(threadIdx.x) % 32;
     clearMmaSums(sums);
     group_ = weights.tile.group;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace rnd1::cuda {
 namespace {
@@ -45,6 +46,13 @@ CudaBackend::CudaBackend(DType dtype, int ordinal)
 }
 
 cudaStream_t CudaBackend::stream() {
+  const cudaStream_t stream = streamOnly();
+  if (const auto waiting = std::exchange(waiting_, std::nullopt))
+    combine(stream, waiting->slots, waiting->out);
+  return stream;
+}
+
+cudaStream_t CudaBackend::streamOnly() {
   check(cudaSetDevice(ordinal_), "choosing the GPU");
   earlyLaunches = early_;
   return stream_.get();
@@ -57,6 +65,7 @@ void* CudaBackend::allocate(size_t bytes) {
 
 void CudaBackend::release(void* memory) noexcept {
   if (!memory) return;
+  waiting_.reset();
   cudaSetDevice(ordinal_);
   cudaStreamSynchronize(stream_.get());
   recordings_.clear();
@@ -209,6 +218,12 @@ void CudaBackend::embed(const int32_t* tokens, const Weight& table, Tensor out) 
 
 void CudaBackend::addRmsNorm(Tensor residual, const Tensor* delta, const Weight& scale, float epsilon,
                              Tensor out) {
+  if (delta && waiting_ && waiting_->out.data == delta->data &&
+      combinesWithNorm(waiting_->slots.products, residual)) {
+    const auto waiting = std::exchange(waiting_, std::nullopt);
+    combineRmsNorm(streamOnly(), dtype_, waiting->slots, residual, scale, epsilon, out);
+    return;
+  }
   cuda::addRmsNorm(stream(), dtype_, residual, delta, scale, epsilon, out);
 }
 
@@ -304,7 +319,8 @@ void CudaBackend::experts(Tensor x, std::span<const ExpertWeights> weights, cons
   gateUp(stream(), dtype_, borders_, operand(x, table.gateUp != DType::f32, narrowX_), table, dispatch,
          inner);
   down(stream(), dtype_, borders_, inner, table, dispatch, products);
-  combine(stream(), products, dispatch, out);
+  // The norm that reads it mostly follows.
+  waiting_ = {{products, dispatch}, out};
 }
 
 void CudaBackend::mlp(Tensor x, const ExpertWeights& weights, Tensor activated, Tensor out) {

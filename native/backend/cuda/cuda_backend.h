@@ -60,7 +60,7 @@ class CudaBackend : public Backend {
   std::vector<TracedLaunch> finishTrace() override { return trace_.finish(stream()); }
   bool setBorder(std::string_view name, int64_t value) override;
   TrainingOps* training() override;
-  /** Makes the GPU this thread's current device and returns the stream. */
+  /** Makes the GPU this thread's current device and returns the stream, with everything before on it. */
   cudaStream_t stream();
 
   void embed(const int32_t* tokens, const Weight& table, Tensor out) override;
@@ -98,6 +98,14 @@ class CudaBackend : public Backend {
     ExpertTable table;
   };
 
+  /** Sums over experts that are not on the stream yet. */
+  struct WaitingSum {
+    SlotProducts slots;
+    Tensor out;
+  };
+
+  /** `stream` without what waits. */
+  cudaStream_t streamOnly();
   ExpertTable tableOf(std::span<const ExpertWeights> weights);
   /** Call before memory moves: waits, discards the recordings. Throws Error during a recording. */
   void beforeMemoryMoves();
@@ -118,6 +126,7 @@ class CudaBackend : public Backend {
   WeightArena arena_;
   std::unordered_map<const std::byte*, CachedTable> tables_;  // keyed by the first expert's gate data
   Scratch<float> products_;  // (slots, hidden): each slot's output before the sum
+  std::optional<WaitingSum> waiting_;
   Scratch<float> logitsChunk_;
   Scratch<float> routerPartials_;    // (pieces, rows, experts)
   Scratch<GreedyPartial> partials_;  // (rows, parts of the vocabulary)

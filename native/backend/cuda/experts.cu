@@ -13,8 +13,6 @@
 namespace rnd1::cuda {
 namespace {
 
-constexpr int combineThreads = 256;
-
 struct ExpertArguments {
   Tensor x, out;
   const ExpertWeights* experts;
@@ -209,50 +207,6 @@ void launchExperts(cudaStream_t stream, const char* what, DType computeDtype, co
                 [&]<DType type>() { launchEarly(stream, what, grid, expertKernel<products, type>, given); });
 }
 
-/** One of a row's k experts: its place among them, and its weight. */
-struct RankedExpert {
-  int32_t rank;
-  float weight;
-};
-
-/** Adjacent columns, which one instruction loads. */
-template <int count>
-struct alignas(sizeof(float) * count) Columns {
-  float values[count];
-};
-
-/** A block per row. columns: 4, or 1 where rows are not aligned to as many. */
-template <int columns>
-__global__ void __launch_bounds__(combineThreads, 2)
-    combineKernel(Tensor products, Dispatch dispatch, Tensor out) {
-  awaitPredecessors();
-  auto* experts = reinterpret_cast<RankedExpert*>(sharedMemory());  // (k), by ascending id
-  const int64_t row = blockIdx.x;
-  if (row >= out.validRowCount()) return;
-  const auto k = static_cast<int32_t>(dispatch.expertsPerToken);
-  const int32_t* ids = dispatch.expertIds + row * k;
-  for (auto rank = static_cast<int32_t>(threadIdx.x); rank < k; rank += combineThreads) {
-    int32_t before = 0;
-    for (int32_t other = 0; other < k; ++other)
-      before += ids[other] < ids[rank] || (ids[other] == ids[rank] && other < rank) ? 1 : 0;
-    experts[before] = {rank, dispatch.weights[row * k + rank]};
-  }
-  __syncthreads();
-  const float* slots = products.row(row * k);
-  for (int64_t column = threadIdx.x * columns; column < out.columns; column += combineThreads * columns) {
-    Columns<columns> sums = {};
-#pragma unroll 8
-    for (int32_t i = 0; i < k; ++i) {
-      const RankedExpert expert = experts[i];
-      const auto slot =
-          *reinterpret_cast<const Columns<columns>*>(slots + expert.rank * products.stride + column);
-#pragma unroll
-      for (int c = 0; c < columns; ++c) sums.values[c] += expert.weight * slot.values[c];
-    }
-    *reinterpret_cast<Columns<columns>*>(out.row(row) + column) = sums;
-  }
-}
-
 ExpertArguments argumentsOf(Tensor x, const ExpertTable& table, const Dispatch& dispatch, Tensor out) {
   ExpertArguments given{};
   given.x = x;
@@ -284,19 +238,6 @@ void down(cudaStream_t stream, DType computeDtype, const Borders& borders, Tenso
           const ExpertTable& table, const Dispatch& dispatch, Tensor products) {
   launchExperts<1>(stream, "experts (down)", computeDtype, borders, table.down,
                    argumentsOf(activated, table, dispatch, products));
-}
-
-void combine(cudaStream_t stream, Tensor products, const Dispatch& dispatch, Tensor out) {
-  const Grid grid{dim3(blocksFor(out.rows, 1)), combineThreads,
-                  static_cast<size_t>(dispatch.expertsPerToken) * sizeof(RankedExpert)};
-  const auto aligned = [](const Tensor& tensor) {
-    return reinterpret_cast<uintptr_t>(tensor.data) % sizeof(Columns<4>) == 0 && tensor.stride % 4 == 0;
-  };
-  if (aligned(products) && aligned(out) && out.columns % 4 == 0) {
-    launchEarly(stream, "experts (combine)", grid, combineKernel<4>, products, dispatch, out);
-  } else {
-    launchEarly(stream, "experts (combine)", grid, combineKernel<1>, products, dispatch, out);
-  }
 }
 
 }  // namespace rnd1::cuda

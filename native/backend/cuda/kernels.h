@@ -88,8 +88,18 @@ void gateUp(cudaStream_t stream, DType computeDtype, const Borders& borders, Ten
 /** products[slot] = down · activated[slot]. */
 void down(cudaStream_t stream, DType computeDtype, const Borders& borders, Tensor activated,
           const ExpertTable& table, const Dispatch& dispatch, Tensor products);
+/** Outputs of experts by slot, and whose they are. */
+struct SlotProducts {
+  Tensor products;
+  Dispatch dispatch;
+};
 /** out[row] = Σ weight · products[slot], in ascending order of expert. */
-void combine(cudaStream_t stream, Tensor products, const Dispatch& dispatch, Tensor out);
+void combine(cudaStream_t stream, const SlotProducts& slots, Tensor out);
+/** Whether combineRmsNorm can do it. */
+bool combinesWithNorm(const Tensor& products, const Tensor& residual);
+/** addRmsNorm of what combine gives, with the same bits. */
+void combineRmsNorm(cudaStream_t stream, DType computeDtype, const SlotProducts& slots, Tensor residual,
+                    const Weight& scale, float epsilon, Tensor out);
 
 /** See Backend::measurePeaks. Waits for the stream. */
 Peaks measurePeaks(cudaStream_t stream, DType computeDtype, int multiprocessors, double effort);

@@ -17,9 +17,9 @@ struct ClusterArguments {
 };
 
 template <int rows, DType type, DType stored>
-__global__ void __launch_bounds__(clusterThreads<rows>, 2)
+__global__ void __launch_bounds__(clusterThreads<rows, 1>, 2)
     matmulClusterKernel(const __grid_constant__ ClusterArguments given) {
-  using Stream = ClusterStream<stored, rows, clusterStages<rows>>;
+  using Stream = ClusterStream<stored, rows, 1, clusterStages<rows>>;
   auto& shared = *reinterpret_cast<typename Stream::Memory*>(sharedMemory());
   const ClusterPlace place(given.across, given.down);
   const MatmulArguments& matmul = given.matmul;
@@ -30,17 +30,17 @@ __global__ void __launch_bounds__(clusterThreads<rows>, 2)
   const int32_t source = column < all ? column : (all - 1) / mmaColumns * mmaColumns;
   const ClusterWeights weights{&given.maps[which], matmul.weights[which].from(source), source, all - source};
   Stream stream(shared, place);
-  if (threadIdx.x == mmaThreads<rows>) stream.prefetch(weights);
+  if (threadIdx.x == Stream::threads) stream.prefetch(weights);
   awaitPredecessors();
   const int64_t row = int64_t{blockIdx.y} * rows, valid = matmul.x.validRowCount();
   // Of all blocks of the cluster.
   if (row - int64_t{place.row} * rows >= valid) return;
   if (stream.copies()) {
-    if (threadIdx.x == mmaThreads<rows>) stream.copy(given.x, static_cast<int32_t>(row), weights);
+    if (threadIdx.x == Stream::threads) stream.copy(given.x, static_cast<int32_t>(row), weights);
   } else {
-    MmaSums<1, rows> sums;
+    MmaSums<1, rows, 1> sums;
     stream.template multiply<type>(given.x.inner, weights, sums);
-    forEachMmaResult<rows>([&](int r, int c, int n, int i) {
+    forEachMmaResult<rows, 1>([&](int r, int c, int n, int i) {
       if (row + r < valid && column + c < all)
         matmul.out.row(row + r)[matmul.firstColumn[which] + column + c] = sums[0][n].values[i];
     });
@@ -61,7 +61,8 @@ void launchClusters(cudaStream_t stream, DType computeDtype, ClusterArguments& g
   dispatchMma(computeDtype, stored, [&]<DType type, DType format>() {
     Grid grid{
         dim3(roundedUp(tiles, shape.across), roundedUp(blocksFor(given.matmul.x.rows, rows), shape.down)),
-        clusterThreads<rows>, sizeof(typename ClusterStream<format, rows, clusterStages<rows>>::Memory)};
+        clusterThreads<rows, 1>,
+        sizeof(typename ClusterStream<format, rows, 1, clusterStages<rows>>::Memory)};
     grid.cluster = dim3(static_cast<unsigned>(shape.across), static_cast<unsigned>(shape.down));
     launchEarly(stream, "matmul", grid, matmulClusterKernel<rows, type, format>, given);
   });

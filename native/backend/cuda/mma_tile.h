@@ -17,19 +17,19 @@ namespace rnd1::cuda {
  * every byte of weights once per tile. Sums run along `inner` in steps of 16 for every tile size, so they
  * depend on the two rows only.
  */
-template <int rows>
-constexpr int mmaThreads = rows <= 64 ? 128 : 256;
+template <int rows, int groups = rows <= 64 ? 1 : 2>
+constexpr int mmaThreads = 128 * groups;
 /** Rows of x that a warp multiplies. */
-template <int rows>
-constexpr int mmaWarpRows = rows <= 64 ? rows : rows / 2;
+template <int rows, int groups = rows <= 64 ? 1 : 2>
+constexpr int mmaWarpRows = rows / groups;
 constexpr int mmaColumns = 64;
 constexpr int mmaInner = stepValues;
 constexpr int mmaStages = 3;
 
 /** The first row of a tile that this warp multiplies. */
-template <int rows>
+template <int rows, int groups>
 __device__ __forceinline__ int firstMmaRow() {
-  return static_cast<int>(threadIdx.x) / 128 * mmaWarpRows<rows>;
+  return static_cast<int>(threadIdx.x) / 128 * mmaWarpRows<rows, groups>;
 }
 
 template <int products, int rows>
@@ -38,14 +38,14 @@ struct MmaMemory {
   alignas(128) uint16_t x[mmaStages][rows * mmaInner];
 };
 
-template <int products, int rows>
-using MmaSums = FragmentC[products][mmaWarpRows<rows> / 8];
+template <int products, int rows, int groups = rows <= 64 ? 1 : 2>
+using MmaSums = FragmentC[products][mmaWarpRows<rows, groups> / 8];
 
 /** Loads values 16 k … 16 k + 15 of 16 rows of a tile of x. */
 __device__ __forceinline__ void loadMmaRows(const uint16_t* rows, int k, FragmentB (&b)[2]) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   uint32_t four[4];
-  loadMatrices(rows + swizzled<mmaInner>(lane / 16 * 8 + lane % 8, k * 2 + lane / 8 % 2), four);
+  loadMatrices(rows + (swizzled<mmaInner>(lane / 16 * 8 + lane % 8, lane / 8 % 2) ^ k * 16), four);
   b[0] = {{four[0], four[1]}};
   b[1] = {{four[2], four[3]}};
 }
@@ -54,7 +54,8 @@ __device__ __forceinline__ void loadMmaRows(const uint16_t* rows, int k, Fragmen
 __device__ __forceinline__ FragmentA loadMmaWeights(const uint16_t* tile, int k) {
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   FragmentA a;
-  loadMatrices(tile + swizzled<mmaInner>(warp % 4 * 16 + lane % 16, k * 2 + lane / 16), a.registers);
+  // An even chunk changes bits that nothing else does: the rest is computed once.
+  loadMatrices(tile + (swizzled<mmaInner>(warp % 4 * 16 + lane % 16, lane / 16) ^ k * 16), a.registers);
   return a;
 }
 
@@ -62,7 +63,7 @@ __device__ __forceinline__ FragmentA loadMmaWeights(const uint16_t* tile, int k)
  * it repeats that. */
 template <int productCount, int rowCount>
 struct MmaWeights {
-  static constexpr int products = productCount, rows = rowCount;
+  static constexpr int products = productCount, rows = rowCount, groups = rows <= 64 ? 1 : 2;
   using Memory = MmaMemory<products, rows>;
 
   Memory& shared;
@@ -102,10 +103,11 @@ struct MmaWeights {
  * the rest as `swizzled`.
  */
 template <DType type, typename Weights>
-__device__ __forceinline__ void multiplyMmaStep(const Weights& weights, int stage, const uint16_t* x,
-                                                MmaSums<Weights::products, Weights::rows>& sums) {
-  constexpr int products = Weights::products, tiles = mmaWarpRows<Weights::rows> / 8;
-  const uint16_t* tile = x + firstMmaRow<Weights::rows>() * mmaInner;
+__device__ __forceinline__ void multiplyMmaStep(
+    const Weights& weights, int stage, const uint16_t* x,
+    MmaSums<Weights::products, Weights::rows, Weights::groups>& sums) {
+  constexpr int products = Weights::products, tiles = mmaWarpRows<Weights::rows, Weights::groups> / 8;
+  const uint16_t* tile = x + firstMmaRow<Weights::rows, Weights::groups>() * mmaInner;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     typename Weights::Scales scales[products];
@@ -161,11 +163,11 @@ __device__ __forceinline__ void multiplyMmaTile(const Weights& weights, const Te
 }
 
 /** body(row of x, weight row, index n of sums, index i of values) for every result of this thread. */
-template <int rows, typename Body>
+template <int rows, int groups = rows <= 64 ? 1 : 2, typename Body>
 __device__ __forceinline__ void forEachMmaResult(Body&& body) {
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  const int firstRow = firstMmaRow<rows>(), firstColumn = warp % 4 * 16;
-  for (int n = 0; n < mmaWarpRows<rows> / 8; ++n)
+  const int firstRow = firstMmaRow<rows, groups>(), firstColumn = warp % 4 * 16;
+  for (int n = 0; n < mmaWarpRows<rows, groups> / 8; ++n)
     for (int i = 0; i < 4; ++i)
       body(firstRow + n * 8 + lane % 4 * 2 + i % 2, firstColumn + lane / 4 + i / 2 * 8, n, i);
 }

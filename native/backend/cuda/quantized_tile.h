@@ -119,7 +119,7 @@ __device__ __forceinline__ const std::byte* panelOf(const WeightTile (&weights)[
 /** As MmaWeights. */
 template <DType stored, int productCount, int rowCount>
 struct QuantizedMmaWeights {
-  static constexpr int products = productCount, rows = rowCount;
+  static constexpr int products = productCount, rows = rowCount, groups = rows <= 64 ? 1 : 2;
   static constexpr int panels = mmaColumns / panelRows;
   struct Memory {
     alignas(128) QuantizedStages<stored, products * panels> weights;

@@ -2,6 +2,7 @@
 #include "backend/cuda/device/dependent_launch.h"
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/device/reduce.h"
+#include "backend/cuda/device/rms_norm.h"
 #include "backend/cuda/device/shared.h"
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/launch.h"
@@ -9,7 +10,6 @@
 namespace rnd1::cuda {
 namespace {
 
-constexpr int rowThreads = 256;
 constexpr int headThreads = 128;  // four warps, one head each
 
 __global__ void __launch_bounds__(rowThreads) embedKernel(const int32_t* tokens, Weight table, Tensor out) {
@@ -50,26 +50,20 @@ __global__ void __launch_bounds__(rowThreads) narrowKernel(Tensor x, Tensor out)
                                     column + 1 < x.columns ? source[column + 1] : 0.0f);
 }
 
-template <DType computeDtype>
+/** A block per row. columns: 4, or 1 where rows are not aligned to as many. */
+template <DType computeDtype, int columns>
 __global__ void __launch_bounds__(rowThreads)
     addRmsNormKernel(Tensor residual, Tensor delta, Weight scale, float epsilon, Tensor out) {
   awaitPredecessors();
   auto* scratch = reinterpret_cast<float*>(sharedMemory());
   const int64_t row = blockIdx.x;
   if (row >= residual.validRowCount()) return;
-  const int64_t columns = residual.columns;
-  float* stream = residual.row(row);
-  float squares = 0;
-  for (int64_t column = threadIdx.x; column < columns; column += rowThreads) {
-    float value = stream[column];
-    if (delta.data) stream[column] = value += delta.row(row)[column];
-    squares += value * value;
+  const auto deltaOf = [&](int64_t column) { return Columns<columns>::at(delta.row(row) + column); };
+  if (delta.data) {
+    normRow<computeDtype, columns>(residual, row, deltaOf, scale, epsilon, scratch, out);
+  } else {
+    normRow<computeDtype, columns>(residual, row, nullptr, scale, epsilon, scratch, out);
   }
-  squares = blockReduce<rowThreads>(squares, scratch, [](float a, float b) { return a + b; });
-  const float factor = 1.0f / sqrtf(squares / static_cast<float>(columns) + epsilon);
-  for (int64_t column = threadIdx.x; column < columns; column += rowThreads)
-    setRounded<computeDtype>(out, row, column,
-                             stream[column] * factor * element(scale.dtype, scale.data, column));
 }
 
 struct NormRopeArguments {
@@ -189,9 +183,10 @@ Tensor narrow(cudaStream_t stream, DType computeDtype, Tensor x, uint16_t* memor
 void addRmsNorm(cudaStream_t stream, DType computeDtype, Tensor residual, const Tensor* delta,
                 const Weight& scale, float epsilon, Tensor out) {
   const Grid grid{dim3(blocksFor(residual.rows, 1)), rowThreads, rowThreads / 32 * sizeof(float)};
+  const bool fours = inFours(residual) && (!delta || inFours(*delta));
   dispatchDType(computeDtype, [&]<DType type>() {
-    launchEarly(stream, "addRmsNorm", grid, addRmsNormKernel<type>, residual, delta ? *delta : Tensor(),
-                scale, epsilon, out);
+    launchEarly(stream, "addRmsNorm", grid, fours ? addRmsNormKernel<type, 4> : addRmsNormKernel<type, 1>,
+                residual, delta ? *delta : Tensor(), scale, epsilon, out);
   });
 }
 

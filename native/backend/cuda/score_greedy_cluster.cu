@@ -21,14 +21,14 @@ struct ClusterArguments {
 
 template <DType stored>
 struct ClusterScores {
-  typename ClusterStream<stored, rows, stages>::Memory stream;
+  typename ClusterStream<stored, rows, 2, stages>::Memory stream;
   float tile[rows * tileStride];
 };
 
 template <DType type, DType stored>
-__global__ void __launch_bounds__(clusterThreads<rows>, 2)
+__global__ void __launch_bounds__(clusterThreads<rows, 2>, 2)
     greedyClusterKernel(const __grid_constant__ ClusterArguments given) {
-  using Stream = ClusterStream<stored, rows, stages>;
+  using Stream = ClusterStream<stored, rows, 2, stages>;
   auto& shared = *reinterpret_cast<ClusterScores<stored>*>(sharedMemory());
   const ClusterPlace place(given.across, given.down);
   const GreedyArguments& greedy = given.greedy;
@@ -78,7 +78,7 @@ void scoreInClusters(cudaStream_t stream, DType computeDtype, const GreedyArgume
   dispatchMma(computeDtype, lmHead.dtype, [&]<DType type, DType stored>() {
     Grid grid{dim3(roundedUp(static_cast<unsigned>(given.parts), shape.across),
                    roundedUp(blocksFor(given.x.rows, rows), shape.down)),
-              clusterThreads<rows>, (sizeof(ClusterScores<stored>) + 1023) / 1024 * 1024};
+              clusterThreads<rows, 2>, (sizeof(ClusterScores<stored>) + 1023) / 1024 * 1024};
     grid.cluster = dim3(static_cast<unsigned>(shape.across), static_cast<unsigned>(shape.down));
     launchEarly(stream, "score (greedy)", grid, greedyClusterKernel<type, stored>, all);
   });

@@ -160,6 +160,44 @@ void manyRows() {
   });
 }
 
+/** The sum over experts is the same whether the next op reads it or somebody else. */
+void thenNormed() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(40);
+    for (const int64_t hidden : {45, 48}) {
+      const ExpertsCase shape{hidden, 16, 4, 2};
+      const DType one[] = {backend.dtype()};
+      const ExpertSet experts(noise, shape.experts, hidden, shape.width, one);
+      const HostWeight router(noise.matrix(shape.experts, hidden), DType::bf16);
+      const HostWeight scale(noise.matrix(1, hidden), DType::bf16);
+      const Matrix x = noise.matrix(21, hidden, backend.dtype()), before = noise.matrix(21, hidden);
+      const auto placed = experts.placed(backend);
+      const Weight norm = backend.place(scale.mapped());
+      backend.reserve(limitsOf(x.rows, hidden, shape.width, shape.experts, shape.expertsPerToken));
+      const auto run = [&](bool look) {
+        const DeviceMatrix input(backend, x);
+        DeviceDispatch dispatch(backend, x.rows, shape.experts, shape.expertsPerToken);
+        const RouteOptions options{shape.expertsPerToken, true, nullptr};
+        backend.route(input, backend.place(router.mapped()), options, dispatch.view);
+        const DeviceMatrix activated(backend, x.rows * shape.expertsPerToken, shape.width);
+        // Aligned, unlike in other tests.
+        const int64_t padding = 8 - hidden % 4;
+        const DeviceMatrix delta(backend, x.rows, hidden, padding), residual(backend, before, padding),
+            normed(backend, x.rows, hidden);
+        backend.experts(input, placed, dispatch.view, activated, delta);
+        if (look) delta.host();
+        const Tensor added = delta.tensor();
+        backend.addRmsNorm(residual, &added, norm, 1e-6f, normed);
+        return std::pair(residual.host(), normed.host());
+      };
+      const auto [residual, normed] = run(false);
+      const auto [seenResidual, seenNormed] = run(true);
+      expectSameBits(residual.values, seenResidual.values, "residual");
+      expectSameBits(normed.values, seenNormed.values, "normed");
+    }
+  });
+}
+
 void specialValues() {
   forEachBackend([](Backend& backend) {
     Noise noise(38);
@@ -218,6 +256,7 @@ const DeviceTests expertsTests{
     {"experts: all rows pick one expert, most experts are picked by nobody", crowdedExperts},
     {"experts: a row has the same bits in any batch, with any number of threads", expertsStandAlone},
     {"experts: many rows have the bits of few", manyRows},
+    {"experts: a norm that follows has the bits of a norm of their sum", thenNormed},
     {"experts: NaN stays in its row", specialValues},
     {"mlp: odd sizes and every weight type against float64, rows stand alone", mlpMatches},
 };

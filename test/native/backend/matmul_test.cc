@@ -153,6 +153,29 @@ void manyRows() {
   });
 }
 
+/** So many columns that tiles are larger. */
+void manyColumns() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(10);
+    const int64_t inner = 136, columns = 4200;
+    const HostWeight first(noise.matrix(columns, inner), backend.dtype()),
+        second(noise.matrix(70, inner), backend.dtype());
+    const Weight weights[] = {backend.place(first.mapped()), backend.place(second.mapped())};
+    const Matrix x = noise.matrix(400, inner, backend.dtype());
+    backend.reserve(limitsOf(x.rows, inner));
+    const auto run = [&](const Matrix& given) {
+      const DeviceMatrix input(backend, given);
+      const DeviceMatrix out(backend, given.rows, columns + 70);
+      backend.matmul(input, weights, out);
+      return out.host();
+    };
+    const Matrix whole = run(x);
+    for (const int64_t count : {10, 150, 250})
+      expectSameBits(run(rowRange(x, 140, count)).values, rowRange(whole, 140, count).values,
+                     text(count, " rows from 140"));
+  });
+}
+
 /** Rows long enough to be multiplied in pieces. */
 void longRows() {
   forEachBackend([](Backend& backend) {
@@ -265,6 +288,7 @@ const DeviceTests matmulTests{
     {"matmul: NaN and infinity stay in their row", specialValues},
     {"matmul: a row has the same bits in any batch, with any number of threads", rowsStandAlone},
     {"matmul: many rows have the bits of few", manyRows},
+    {"matmul: many columns have the bits of few rows", manyColumns},
     {"matmul: rows of several pieces against float64, the same bits in any batch", longRows},
     {"matmul: equal weight rows give equal bits wherever they stand", sameColumns},
     {"logits: against float64, the same bits as matmul", logitsMatchOracle},

@@ -139,6 +139,24 @@ void rowsStandAlone() {
   });
 }
 
+/** So many columns that tiles are larger. */
+void manyColumns() {
+  forEachBackend([](Backend& backend) {
+    Noise noise(9);
+    const int64_t inner = 136;
+    const Matrix x = noise.matrix(250, inner, backend.dtype());
+    for (const QuantizedKind& kind : {quantizedKinds[1], quantizedKinds[2]}) {
+      const QuantizedMatrix weight(noise.matrix(4200, inner),
+                                   {kind.dtype, quantizedGroup(inner, kind.group)});
+      const Weight placed = backend.place(weight.mapped());
+      const Matrix whole = product(backend, x, {&placed, 1});
+      for (const int64_t count : {10, 150})
+        expectSameBits(product(backend, rowRange(x, 100, count), {&placed, 1}).values,
+                       rowRange(whole, 100, count).values, text(nameOf(kind), ", ", count, " rows"));
+    }
+  });
+}
+
 struct ExpertSet {
   ExpertSet(Noise& noise, int64_t count, int64_t hidden, int64_t width,
             std::span<const QuantizedKind> kinds) {
@@ -264,6 +282,7 @@ const DeviceTests quantizedDeviceTests{
     {"quantized weights: the smallest and largest integers", extremes},
     {"quantized weights: beside unquantized ones in one matmul", sideBySide},
     {"quantized weights: a row has the same bits in any batch, on every device", rowsStandAlone},
+    {"quantized weights: many columns have the bits of few rows", manyColumns},
     {"quantized weights: experts against float64, also of different formats", expertsMatch},
     {"quantized weights: rows of experts have the same bits in any batch", expertsStandAlone},
     {"quantized weights: greedy scores of a quantized head", greedyScores},

@@ -66,14 +66,16 @@ __device__ __forceinline__ void expectBytes(uint64_t* barrier, uint32_t bytes) {
 #endif
 }
 
-/** Arrives at the barrier at the same place in another block's shared memory. */
+/** Arrives at the barrier at the same place in another block's shared memory. Orders what this thread has
+ * read before copies that the other block starts afterwards; without `.cluster`, which would be a fence of
+ * the whole GPU. */
 __device__ __forceinline__ void arriveAt(uint64_t* barrier, uint32_t rank) {
 #if RND1_CLUSTER_CODE
   asm volatile(
       "{\n"
       ".reg .b32 remote;\n"
       "mapa.shared::cluster.u32 remote, %0, %1;\n"
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n"
+      "mbarrier.arrive.shared::cluster.b64 _, [remote];\n"
       "}" ::"r"(sharedAddress(barrier)),
       "r"(rank)
       : "memory");
@@ -87,7 +89,7 @@ __device__ __forceinline__ void awaitBarrier(uint64_t* barrier, uint32_t parity)
       "{\n"
       ".reg .pred complete;\n"
       "AGAIN:\n"
-      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 complete, [%0], %1;\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 complete, [%0], %1;\n"
       "@!complete bra AGAIN;\n"
       "}" ::"r"(sharedAddress(barrier)),
       "r"(parity)
