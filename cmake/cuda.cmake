@@ -1,6 +1,6 @@
-# The CUDA backend: machine code for sm_80 and sm_90a, and generic PTX of compute_80 for later GPUs.
+# The CUDA backend: machine code for sm_80, sm_89, sm_90a, sm_100a and sm_120a, and generic PTX of compute_80 for others.
 # RND1_CUDA_ARCHITECTURES=native builds for this machine's GPU alone.
-set(RND1_CUDA_ARCHITECTURES "80;90a-real" CACHE STRING "As CMAKE_CUDA_ARCHITECTURES")
+set(RND1_CUDA_ARCHITECTURES "80;89-real;90a-real;100a-real;120a-real" CACHE STRING "As CMAKE_CUDA_ARCHITECTURES")
 set(CMAKE_CUDA_ARCHITECTURES OFF)
 enable_language(CUDA)
 # CMake 3.25 does not know nvcc's option for C++20.

@@ -41,8 +41,9 @@ CudaBackend::CudaBackend(DType dtype, int ordinal)
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, ordinal), "asking for the GPU's properties");
   name_ = properties.name;
-  early_ = supportsHopper_ = hasHopperCode();
-  borders_.clusters = supportsHopper_;
+  features_ = codeFeatures();
+  early_ = features_.earlyLaunches;
+  borders_.clusters = features_.clusters;
 }
 
 cudaStream_t CudaBackend::stream() {
@@ -177,12 +178,12 @@ void CudaBackend::runSequence(const SequenceKey& key, const std::function<void()
 bool CudaBackend::setBorder(std::string_view name, int64_t value) {
   if (name == "early-launches") {
     beforeMemoryMoves();
-    early_ = value != 0 && supportsHopper_;
+    early_ = value != 0 && features_.earlyLaunches;
     return true;
   }
   if (name == "clusters") {
     beforeMemoryMoves();
-    borders_.clusters = value != 0 && supportsHopper_;
+    borders_.clusters = value != 0 && features_.clusters;
     return true;
   }
   int64_t* const border = name == "few-rows"           ? &borders_.fewRows

@@ -121,8 +121,8 @@ class CudaBackend : public Backend {
   const int ordinal_;
   Stream stream_;
   std::string name_;
-  bool supportsHopper_ = false;  // programmatic dependent launch, clusters
-  bool early_ = false;
+  CodeFeatures features_;
+  bool early_ = false;  // launches
   WeightArena arena_;
   std::unordered_map<const std::byte*, CachedTable> tables_;  // keyed by the first expert's gate data
   Scratch<float> products_;  // (slots, hidden): each slot's output before the sum

@@ -32,8 +32,12 @@ constexpr int64_t narrowStride(int64_t columns) { return (columns + 7) / 8 * 8; 
  * already. Padding is zero. */
 Tensor narrow(cudaStream_t stream, DType computeDtype, Tensor x, uint16_t* memory);
 
-/** Whether this GPU runs code that was compiled for sm_90 or later. */
-bool hasHopperCode();
+/** What the code has that this GPU runs: a GPU may run code for older ones, without newer instructions. */
+struct CodeFeatures {
+  bool earlyLaunches = false;  // programmatic dependent launch: from sm_90 on
+  bool clusters = false;       // copies to several blocks of a cluster: sm_90 to sm_110
+};
+CodeFeatures codeFeatures();
 
 /** Thresholds for the choice of a matmul kernel. All kernels give the same bits. */
 struct Borders {
@@ -42,7 +46,7 @@ struct Borders {
   int64_t manyRows = 512;      // from this many rows on, a matmul is compute-bound
   int64_t fewExpertRows = 32;  // the same two for the average rows per expert
   int64_t manyExpertRows = 96;
-  bool clusters = false;  // whether the GPU has clusters of blocks (sm_90 and later)
+  bool clusters = false;  // whether blocks run in clusters
 
   bool manySlots(int64_t slots, int64_t experts) const { return slots >= manyExpertRows * experts; }
   bool fewSlots(int64_t slots, int64_t experts) const { return slots <= fewExpertRows * experts; }

@@ -20,6 +20,27 @@ struct MatmulMemory {
   float weights[products][tileInner][tileColumns + 4];
 };
 
+/** A value of a quantized weight. Not inlined: it is rare, and would need registers where there are few. */
+template <DType computeDtype>
+__device__ __noinline__ float quantizedValue(const std::byte* data, int64_t strideBytes, DType dtype,
+                                             int32_t group, int32_t row, int32_t column) {
+  const int32_t lane = row % static_cast<int32_t>(panelRows);
+  const std::byte* tile = data + (row - lane) * strideBytes +
+                          int64_t{column / quantizedColumns} * quantizedTileBytes(dtype, group);
+  const QuantizedPlace place = quantizedPlace(dtype, lane, column % quantizedColumns);
+  constexpr DType scaleDtype = computeDtype == DType::f32 ? DType::f16 : computeDtype;
+  const std::byte* scales =
+      tile + quantizedValueBytes(dtype) + column % quantizedColumns / group * quantizedScaleBytes(dtype);
+  const auto byte = static_cast<int32_t>(tile[place.byte]) >> place.shift;
+  if (dtype == DType::q8)
+    return rounded<computeDtype>(element<scaleDtype>(scales, lane) *
+                                 static_cast<float>(byte - quantizedZero(DType::q8)));
+  const int32_t zero = computeDtype == DType::f32 ? 0 : quantizedZero(DType::q4);
+  return rounded<computeDtype>(fmaf(element<scaleDtype>(scales, 2 * lane),
+                                    static_cast<float>((byte & 0x0f) - zero),
+                                    element<scaleDtype>(scales, 2 * lane + 1)));
+}
+
 /** Rows of one weight, starting at `data`. */
 struct WeightTile {
   const std::byte* data;
@@ -39,21 +60,7 @@ struct WeightTile {
   template <DType computeDtype>
   __device__ __forceinline__ float value(int32_t row, int32_t column) const {
     if (!isQuantized(dtype)) return rounded<computeDtype>(element(dtype, data + row * strideBytes, column));
-    const int32_t lane = row % static_cast<int32_t>(panelRows);
-    const std::byte* tile = data + (row - lane) * strideBytes +
-                            int64_t{column / quantizedColumns} * quantizedTileBytes(dtype, group);
-    const QuantizedPlace place = quantizedPlace(dtype, lane, column % quantizedColumns);
-    constexpr DType scaleDtype = computeDtype == DType::f32 ? DType::f16 : computeDtype;
-    const std::byte* scales =
-        tile + quantizedValueBytes(dtype) + column % quantizedColumns / group * quantizedScaleBytes(dtype);
-    const auto byte = static_cast<int32_t>(tile[place.byte]) >> place.shift;
-    if (dtype == DType::q8)
-      return rounded<computeDtype>(element<scaleDtype>(scales, lane) *
-                                   static_cast<float>(byte - quantizedZero(DType::q8)));
-    const int32_t zero = computeDtype == DType::f32 ? 0 : quantizedZero(DType::q4);
-    return rounded<computeDtype>(fmaf(element<scaleDtype>(scales, 2 * lane),
-                                      static_cast<float>((byte & 0x0f) - zero),
-                                      element<scaleDtype>(scales, 2 * lane + 1)));
+    return quantizedValue<computeDtype>(data, strideBytes, dtype, group, row, column);
   }
 };
 

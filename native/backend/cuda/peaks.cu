@@ -113,11 +113,11 @@ double matrixRate(cudaStream_t stream, DType computeDtype, int multiprocessors, 
 
 }  // namespace
 
-bool hasHopperCode() {
-  // A GPU of that age may run code for older ones, without the instructions.
+CodeFeatures codeFeatures() {
   cudaFuncAttributes attributes;
   check(cudaFuncGetAttributes(&attributes, copyKernel), "asking for a kernel's properties");
-  return attributes.ptxVersion >= 90;
+  const int version = attributes.ptxVersion;
+  return {version >= 90, version >= 90 && version < 120};
 }
 
 Peaks measurePeaks(cudaStream_t stream, DType computeDtype, int multiprocessors, double effort) {

@@ -6,12 +6,12 @@
 
 /**
  * Blocks that run together and reach each other's shared memory, and barriers that count threads and bytes of
- * copies (thread block clusters and mbarrier, PTX ISA 8.0). Only in code for sm_90 and later: see
- * `supportsClusters`.
+ * copies (thread block clusters and mbarrier, PTX ISA 8.0). Only in code for sm_90 to sm_110, where copies to
+ * several blocks are fast: see `CodeFeatures`.
  */
 namespace rnd1::cuda {
 
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+#if !defined(__CUDA_ARCH__) || (__CUDA_ARCH__ >= 900 && __CUDA_ARCH__ < 1200)
 #define RND1_CLUSTER_CODE 1
 #else
 #define RND1_CLUSTER_CODE 0

@@ -1,7 +1,6 @@
-#include "backend/cuda/device/tensor_map.h"
-
 #include <string>
 
+#include "backend/cuda/device/tensor_map.h"
 #include "core/error.h"
 
 namespace rnd1::cuda {
