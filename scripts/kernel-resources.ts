@@ -19,7 +19,8 @@ const main =
  */
 const limits: readonly { readonly kernel: RegExp; readonly instructions: number }[] = [
   // Quantized weights become 16-bit values in registers.
-  { kernel: /^expertMmaKernel<(2,1|1,2),32,.*,q[48]>/, instructions: 300 },
+  { kernel: /^expertMmaKernel<(2,1|1,2),32,.*,q8>/, instructions: 300 },
+  { kernel: /^expertMmaKernel<(2,1|1,2),32,.*,q4>/, instructions: 240 },
   { kernel: /^expertMmaKernel<1,1,32,.*,q[48]>/, instructions: 200 },
   { kernel: /^(matmulMma|greedyMma|matmulCluster|greedyCluster)Kernel<.*,q[48]>/, instructions: 260 },
   // Gate and up, or two tiles of down; one tile of down.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backend/cuda/device/numbers.h"
+#include "backend/cuda/device/pairs.h"
 #include "backend/cuda/quantized_layout.h"
 
 namespace rnd1::cuda {
@@ -27,17 +28,17 @@ __device__ __noinline__ float quantizedValue(const std::byte* data, int64_t stri
   const int32_t lane = row % static_cast<int32_t>(panelRows);
   const std::byte* tile = data + (row - lane) * strideBytes +
                           int64_t{column / quantizedColumns} * quantizedTileBytes(dtype, group);
-  const QuantizedPlace place = quantizedPlace(dtype, lane, column % quantizedColumns);
+  const QuantizedPlace place = quantizedPlace(dtype, computeDtype, lane, column % quantizedColumns);
   constexpr DType scaleDtype = computeDtype == DType::f32 ? DType::f16 : computeDtype;
   const std::byte* scales =
       tile + quantizedValueBytes(dtype) + column % quantizedColumns / group * quantizedScaleBytes(dtype);
-  const auto byte = static_cast<int32_t>(tile[place.byte]) >> place.shift;
+  const uint32_t integer = rotated(reinterpret_cast<const uint32_t*>(tile)[place.word], place.shift);
   if (dtype == DType::q8)
     return rounded<computeDtype>(element<scaleDtype>(scales, lane) *
-                                 static_cast<float>(byte - quantizedZero(DType::q8)));
-  const int32_t zero = computeDtype == DType::f32 ? 0 : quantizedZero(DType::q4);
+                                 (static_cast<float>(integer & 0xff) - 128));
+  constexpr float base = computeDtype == DType::f32 ? 0 : nibbleBase;
   return rounded<computeDtype>(fmaf(element<scaleDtype>(scales, 2 * lane),
-                                    static_cast<float>((byte & 0x0f) - zero),
+                                    static_cast<float>(integer & 0x0f) + base,
                                     element<scaleDtype>(scales, 2 * lane + 1)));
 }
 

@@ -11,11 +11,11 @@
 namespace rnd1::cuda {
 
 /**
- * A tile of x · weightᵀ on tensor cores, for weights and x in the 16-bit compute dtype: 64 weight rows, as
- * the wide operand of mma.m16n8k16, by `rows` rows of x. Four warps, 16 weight rows each; with 128 rows,
- * eight warps, four for each half of the rows. Both stream through `stages` buffers by asynchronous copies,
- * every byte of weights once per tile. Sums run along `inner` in steps of 16 for every tile size, so they
- * depend on the two rows only.
+ * A tile of x · weightᵀ on tensor cores, for x in the 16-bit compute dtype: 64 weight rows, as the wide
+ * operand of mma.m16n8k16, by `rows` rows of x. A group of warps is four of them, 16 weight rows each; with
+ * 128 rows there are mostly two groups, one for each half of the rows. Both operands stream through
+ * `mmaStages` buffers by asynchronous copies, every byte of weights once per tile. Sums run along `inner` in
+ * steps of 16 for every tile size, so they depend on the two rows only.
  */
 template <int rows, int groups = rows <= 64 ? 1 : 2>
 constexpr int mmaThreads = 128 * groups;
@@ -99,8 +99,9 @@ struct MmaWeights {
 };
 
 /**
- * Adds the products of a step, whose weights `weights` has in `stage`, with a tile of x: its first row, and
- * the rest as `swizzled`.
+ * Adds the products of a step of 64 values: of the weights that `weights` has in `stage`, and a tile of x.
+ * Weights, besides sizes: scales(stage, product, half) is what the 16 rows of a warp share in 32 columns,
+ * load(stage, product, k, scales) their values in 16.
  */
 template <DType type, typename Weights>
 __device__ __forceinline__ void multiplyMmaStep(

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -12,32 +13,50 @@ int64_t tilesPerPanel(const Weight& weight) {
   return (weight.columns + quantizedColumns - 1) / quantizedColumns;
 }
 
-/** Where the bytes of a tile of a file go: those of q8, or of the low nibbles of q4. */
-template <DType stored>
+/** Where the integers of a tile of a file go, by column / 4, row and column % 4. */
+template <DType stored, DType computeDtype>
 constexpr auto placesInTile() {
-  std::array<uint16_t, static_cast<size_t>(quantizedColumns * panelRows)> places{};
+  std::array<QuantizedPlace, static_cast<size_t>(quantizedColumns * panelRows)> places{};
   for (int row = 0; row < panelRows; ++row)
     for (int column = 0; column < quantizedColumns; ++column)
       places[static_cast<size_t>(column / 4 * panelRows * 4 + row * 4 + column % 4)] =
-          static_cast<uint16_t>(quantizedPlace(stored, row, column).byte);
+          quantizedPlace(stored, computeDtype, row, column);
   return places;
 }
 
 /** `columns` of a tile, 64 or 32. */
-void writeBytes(const uint8_t* from, int columns, uint8_t* tile) {
-  static constexpr auto places = placesInTile<DType::q8>();
-  for (size_t i = 0; i < static_cast<size_t>(columns * panelRows); ++i) tile[places[i]] = from[i];
+void writeBytes(const uint8_t* from, int columns, uint32_t* words) {
+  static constexpr auto places = placesInTile<DType::q8, DType::bf16>();
+  for (size_t i = 0; i < static_cast<size_t>(columns * panelRows); ++i) {
+    const auto [word, shift] = places[i];
+    words[word] |= uint32_t{from[i]} << shift;
+  }
 }
 
-/** The same. A byte of a file has two columns of a row, a byte of a tile two rows of a column. */
-void writeNibbles(const uint8_t* from, int columns, uint8_t* tile) {
-  static constexpr auto places = placesInTile<DType::q4>();
-  constexpr size_t line = static_cast<size_t>(panelRows) * 4, halfLine = line / 2;
+/** The same. A byte of a file has columns c and c + 4 of a row. */
+template <DType computeDtype>
+void writeNibbles(const uint8_t* from, int columns, uint32_t* words) {
+  static constexpr auto places = placesInTile<DType::q4, computeDtype>();
+  constexpr size_t line = static_cast<size_t>(panelRows) * 4;
+  const auto write = [&](size_t i, uint32_t nibble) {
+    const auto [word, shift] = places[i];
+    words[word] |= std::rotl(nibble, shift);
+  };
   for (size_t eight = 0; eight < static_cast<size_t>(columns / 8); ++eight)
-    for (size_t i = 0; i < halfLine; ++i) {
-      const uint8_t row = from[eight * line + i], eightBelow = from[eight * line + halfLine + i];
-      tile[places[2 * eight * line + i]] = static_cast<uint8_t>((row & 0x0f) | eightBelow << 4);
-      tile[places[(2 * eight + 1) * line + i]] = static_cast<uint8_t>(row >> 4 | (eightBelow & 0xf0));
+    for (size_t i = 0; i < line; ++i) {
+      const uint8_t both = from[eight * line + i];
+      write(2 * eight * line + i, both & 0x0f);
+      write((2 * eight + 1) * line + i, both >> 4);
+    }
+}
+
+/** Columns that are not in the file. */
+void writeZeroPoints(DType dtype, DType computeDtype, int columns, uint32_t* words) {
+  const uint32_t zero = dtype == DType::q8 ? 128 : 8;
+  for (int row = 0; row < panelRows; ++row)
+    for (int column = columns; column < quantizedColumns; ++column) {
+      const auto [word, shift] = quantizedPlace(dtype, computeDtype, row, column);
+      words[word] |= std::rotl(zero, shift);
     }
 }
 
@@ -53,7 +72,13 @@ uint16_t* writeScales(const Weight& weight, DType computeDtype, int64_t index, u
     *out++ = narrow(scale);
     if (!offsets) continue;
     const float minimum = index < 0 ? 0 : f16ToFloat(weight.minimums[at]);
-    *out++ = narrow(wide ? minimum : std::fma(static_cast<float>(quantizedZero(DType::q4)), scale, minimum));
+    if (wide) {
+      *out++ = narrow(minimum);
+      continue;
+    }
+    // So that the middle of the range is exact whatever rounding has done to the scale.
+    const double used = computeDtype == DType::bf16 ? bf16ToFloat(out[-1]) : f16ToFloat(out[-1]);
+    *out++ = narrow(static_cast<float>(minimum + nibbleMiddle * scale - (nibbleBase + nibbleMiddle) * used));
   }
   return out;
 }
@@ -74,7 +99,9 @@ Weight quantizedInTiles(const Weight& weight) {
 void writeQuantizedTiles(const Weight& weight, DType computeDtype, int64_t first, int64_t count,
                          std::byte* tiles) {
   const QuantizedShape shape{weight.dtype, weight.rows, weight.columns, weight.group};
-  const bool q8 = weight.dtype == DType::q8;
+  const auto write = weight.dtype == DType::q8     ? writeBytes
+                     : computeDtype == DType::bf16 ? writeNibbles<DType::bf16>
+                                                   : writeNibbles<DType::f16>;
   const int valueBytes = quantizedValueBytes(weight.dtype);
   const int64_t tileCount = tilesPerPanel(weight);
   const int groupsPerTile = quantizedColumns / weight.group;
@@ -84,8 +111,10 @@ void writeQuantizedTiles(const Weight& weight, DType computeDtype, int64_t first
     for (int64_t index = 0; index < tileCount; ++index) {
       const auto columns = static_cast<int>(
           std::min<int64_t>(shape.paddedColumns() - index * quantizedColumns, quantizedColumns));
-      if (columns < quantizedColumns) std::memset(tile, q8 ? 0x80 : 0x88, static_cast<size_t>(valueBytes));
-      (q8 ? writeBytes : writeNibbles)(values + index * valueBytes, columns, tile);
+      std::memset(tile, 0, static_cast<size_t>(valueBytes));
+      auto* words = reinterpret_cast<uint32_t*>(tile);
+      write(values + index * valueBytes, columns, words);
+      writeZeroPoints(weight.dtype, computeDtype, columns, words);
       auto* scales = reinterpret_cast<uint16_t*>(tile + valueBytes);
       for (int64_t group = index * groupsPerTile; group < (index + 1) * groupsPerTile; ++group)
         scales = writeScales(weight, computeDtype,

@@ -52,7 +52,7 @@ __device__ __forceinline__ FragmentA dequantized(const std::byte* tile, int k,
     for (int i = 0; i < 4; ++i) a.registers[i] = bytePair<type>((i < 2 ? words.x : words.y) >> (i % 2 * 8));
   } else {
     const uint32_t word = reinterpret_cast<const uint32_t*>(tile)[k * 32 + lane];
-    for (int i = 0; i < 4; ++i) a.registers[i] = nibblePair<type>(word >> (i * 4));
+    for (int i = 0; i < 4; ++i) a.registers[i] = nibblePair<type>(rotated(word, i * 4));
   }
   for (int i = 0; i < 4; ++i)
     a.registers[i] = multiplyAddPairs<type>(a.registers[i], scales.scale[i % 2], scales.offset[i % 2]);

@@ -14,37 +14,42 @@ struct Crossing {
   bool found = false;
   uint32_t bits = 0;             // that value
   unsigned long long above = 0;  // the sum over all larger values
+  unsigned long long at = 0;     // the sum over those that are equal
 };
 
 /**
  * Sums weight(logit) over the kept tokens, largest value first, until crossed(sum): a search over the bits of
- * the value, eight at a time. Weights are integers, so that their sum does not depend on the order of
- * additions.
+ * the value, eight at a time. Weights are integers, of 32 or 64 bits, so that their sum does not depend on
+ * the order of additions; counts have 32, which shared memory adds by itself.
  */
 template <typename Weight, typename Crossed>
 __device__ Crossing findCrossing(const Row& row, const Cut& kept, Weight weight, Crossed crossed) {
+  using Sum = decltype(weight(0.0f));
+  static_assert(std::is_unsigned_v<Sum> && sizeof(Sum) <= sizeof(unsigned long long));
   ScoreMemory& shared = row.shared;
+  auto* bins = reinterpret_cast<Sum*>(shared.bins);
   Crossing result;
   for (int shift = 24; shift >= 0; shift -= 8) {
     __syncthreads();
-    for (int bin = static_cast<int>(threadIdx.x); bin < 256; bin += scoreThreads) shared.bins[bin] = 0;
+    for (int bin = static_cast<int>(threadIdx.x); bin < 256; bin += scoreThreads) bins[bin] = 0;
     __syncthreads();
     row.forEach([&](float logit, int32_t id) {
       const uint32_t bits = orderedBits(logit);
       // The bits above this piece must equal those already found (none at first).
       if (kept.keeps(logit, id) && static_cast<uint64_t>(bits) >> (shift + 8) == result.bits)
-        atomicAdd(&shared.bins[bits >> shift & 255u], weight(logit));
+        atomicAdd(&bins[bits >> shift & 255u], weight(logit));
     });
     __syncthreads();
     if (threadIdx.x == 0) {
       shared.above = result.above;
       shared.found = 0;
       for (int bin = 255; bin >= 0 && !shared.found; --bin) {
-        if (crossed(shared.above + shared.bins[bin])) {
+        if (crossed(shared.above + bins[bin])) {
           shared.bits = result.bits << 8 | static_cast<uint32_t>(bin);
+          shared.at = bins[bin];
           shared.found = 1;
         } else {
-          shared.above += shared.bins[bin];
+          shared.above += bins[bin];
         }
       }
     }
@@ -53,6 +58,7 @@ __device__ Crossing findCrossing(const Row& row, const Cut& kept, Weight weight,
     if (!result.found) return result;
     result.bits = shared.bits;
     result.above = shared.above;
+    result.at = shared.at;
   }
   return result;
 }
@@ -62,9 +68,10 @@ __device__ Crossing findCrossing(const Row& row, const Cut& kept, Weight weight,
 __device__ inline Cut bestOf(const Row& row, const Cut& before, int32_t wanted, bool ties = false) {
   const auto count = static_cast<unsigned long long>(wanted);
   const Crossing cut = findCrossing(
-      row, before, [](float) { return 1ull; }, [&](unsigned long long sum) { return sum >= count; });
+      row, before, [](float) { return 1u; }, [&](unsigned long long sum) { return sum >= count; });
   if (!cut.found) return before;
-  if (ties) return cut.bits == before.bits ? before : Cut{cut.bits};
+  // Mostly a single token has the value of the cut, and nothing is left to decide.
+  if (ties || cut.above + cut.at == count) return cut.bits == before.bits ? before : Cut{cut.bits};
   const auto left = static_cast<int32_t>(count - cut.above);
   // Among equal logits, finds the last id to keep.
   int32_t low = 0, high = row.count - 1;

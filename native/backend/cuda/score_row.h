@@ -22,7 +22,7 @@ struct Cut {
 struct ScoreMemory {
   double partial[scoreThreads / 32];  // partial results of a reduction, of any type
   unsigned long long bins[256];
-  unsigned long long above;
+  unsigned long long above, at;
   uint32_t bits;
   int32_t found;
 };

@@ -54,19 +54,23 @@ Matrix QuantizedMatrix::values() const {
 Matrix QuantizedMatrix::valuesOnGpu(DType computeDtype) const {
   if (computeDtype == DType::f32) return values();
   const Weight weight = mapped();
-  const float zero = shape_.dtype == DType::q8 ? 128 : 8;
+  const bool q8 = shape_.dtype == DType::q8;
+  // What is added to the integers before they are multiplied by the scale.
+  const float base = q8 ? -128 : 16;
   Matrix result = values();
   for (int64_t row = 0; row < result.rows; ++row)
     for (int64_t column = 0; column < result.columns; ++column) {
       const int64_t at =
           (row / panelRows * shape_.groups() + column / shape_.group) * panelRows + row % panelRows;
       const float scale = f16ToFloat(weight.scales[at]);
-      const float minimum = weight.minimums ? f16ToFloat(weight.minimums[at]) : -zero * scale;
-      // Of the integer, without errors of the dequantized value.
-      const float stored = scale == 0 ? zero : std::nearbyint((result.at(row, column) - minimum) / scale);
-      const float offset = weight.minimums ? roundTo(computeDtype, std::fma(zero, scale, minimum)) : 0;
-      result.at(row, column) =
-          roundTo(computeDtype, std::fma(roundTo(computeDtype, scale), stored - zero, offset));
+      const float minimum = q8 ? -128 * scale : f16ToFloat(weight.minimums[at]);
+      // The integer, from which the dequantized value is not far.
+      const float stored = scale == 0 ? 0 : std::nearbyint((result.at(row, column) - minimum) / scale);
+      const float used = roundTo(computeDtype, scale);
+      // Exact in the middle of the range.
+      const double offset = q8 ? 0 : minimum + 7.5 * scale - (base + 7.5) * used;
+      result.at(row, column) = roundTo(
+          computeDtype, std::fma(used, stored + base, roundTo(computeDtype, static_cast<float>(offset))));
     }
   return result;
 }

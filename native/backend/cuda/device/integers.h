@@ -2,27 +2,27 @@
 
 #include "backend/cuda/device/pairs.h"
 
+/** Integers of a quantized weight as pairs of 16-bit values, exactly. */
 namespace rnd1::cuda {
 
-/**
- * Integers of a quantized weight, less the zero point, as pairs of 16-bit values, exactly. Their bits become
- * the last ones of a number whose last bit counts as 1 (128 in bf16, 1024 in f16), from which this number and
- * the zero point are subtracted.
- */
+/** 16 + a nibble of q4 in each half: the nibble becomes the first four bits of a fraction. `bits`: it is at
+ * these bits already, among others. */
+template <DType type>
+__device__ __forceinline__ uint32_t nibblePair(uint32_t bits) {
+  static_assert(type != DType::f32);
+  return type == DType::bf16 ? maskedOr(bits, 0x00780078u, 0x41804180u)
+                             : maskedOr(bits, 0x03c003c0u, 0x4c004c00u);
+}
+
 template <DType type>
 __device__ __forceinline__ uint32_t addPairs(uint32_t a, uint32_t b) {
   return multiplyAddPairs<type>(a, type == DType::bf16 ? 0x3f803f80u : 0x3c003c00u, b);
 }
 
-/** Of q4: the lowest four bits of each half. */
-template <DType type>
-__device__ __forceinline__ uint32_t nibblePair(uint32_t bits) {
-  constexpr uint32_t number = type == DType::bf16 ? 0x43004300u : 0x64006400u;
-  constexpr uint32_t subtrahend = type == DType::bf16 ? 0xc308c308u : 0xe408e408u;  // −(128 + 8), −(1024 + 8)
-  return addPairs<type>(maskedOr(bits, 0x000f000fu, number), subtrahend);
-}
-
-/** Of q8: the lowest eight bits of each half. */
+/**
+ * The lowest byte of each half of q8, less 128. Its bits become the last ones of a number whose last bit
+ * counts as 1 (128 in bf16, 1,024 in f16), from which this number and 128 are subtracted.
+ */
 template <DType type>
 __device__ __forceinline__ uint32_t bytePair(uint32_t bits) {
   if constexpr (type == DType::f16) {

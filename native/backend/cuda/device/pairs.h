@@ -32,4 +32,7 @@ __device__ __forceinline__ uint32_t invertedMaskedOr(uint32_t bits, uint32_t mas
   return result;
 }
 
+/** Bits rotated to the right (shf.r.wrap). */
+__device__ __forceinline__ uint32_t rotated(uint32_t bits, int by) { return __funnelshift_r(bits, bits, by); }
+
 }  // namespace rnd1::cuda

@@ -3,6 +3,7 @@
 // The simulated twin of native/backend/cuda/device/pairs.h.
 #include <cuda_runtime.h>
 
+#include <bit>
 #include <cmath>
 
 #include "backend/cuda/device/half.h"
@@ -22,5 +23,7 @@ inline uint32_t maskedOr(uint32_t bits, uint32_t mask, uint32_t others) { return
 inline uint32_t invertedMaskedOr(uint32_t bits, uint32_t mask, uint32_t others) {
   return (~bits & mask) | others;
 }
+
+inline uint32_t rotated(uint32_t bits, int by) { return std::rotr(bits, by); }
 
 }  // namespace rnd1::cuda
