@@ -121,6 +121,7 @@ __global__ void __launch_bounds__(mmaThreads<rows>) expertMmaKernel(ExpertArgume
   forEachMmaResult<rows>([&](int r, int c, int n, int i) {
     if (r >= tile.rows || c >= columns) return;
     const int64_t slot = slotOf(given, tile.firstRow + r);
+#pragma unroll
     for (int t = 0; t < tiles; ++t)
       setResult<products, type>(given.out, slot, column + c + t * mmaColumns, sums[t][n].values[i],
                                 sums[products - 1][n].values[i]);

@@ -163,12 +163,15 @@ __device__ __forceinline__ void multiplyMmaTile(const Weights& weights, const Te
   waitCopies<0>();
 }
 
-/** body(row of x, weight row, index n of sums, index i of values) for every result of this thread. */
+/** body(row of x, weight row, index n of sums, index i of values) for every result of this thread. Fully
+ * unrolled, or the sums would be in local memory. */
 template <int rows, int groups = rows <= 64 ? 1 : 2, typename Body>
 __device__ __forceinline__ void forEachMmaResult(Body&& body) {
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int firstRow = firstMmaRow<rows, groups>(), firstColumn = warp % 4 * 16;
+#pragma unroll
   for (int n = 0; n < mmaWarpRows<rows, groups> / 8; ++n)
+#pragma unroll
     for (int i = 0; i < 4; ++i)
       body(firstRow + n * 8 + lane % 4 * 2 + i % 2, firstColumn + lane / 4 + i / 2 * 8, n, i);
 }
