@@ -217,7 +217,8 @@ void expertsMatch() {
       for (int64_t slot = 0; slot < rows * 2; ++slot) {
         const auto first = static_cast<size_t>(routing.ids[static_cast<size_t>(slot)]) * 3;
         const auto values = [&](size_t at) {
-          return experts.matrices[first + at].valuesOnGpu(backend.dtype());
+          const QuantizedMatrix& matrix = experts.matrices[first + at];
+          return isGpu(backend) ? matrix.valuesOnGpu(backend.dtype()) : matrix.values();
         };
         const auto part = oracle::mlp(wide.row(slot / 2), {values(0), values(1), values(2)});
         for (int64_t column = 0; column < hidden; ++column)
