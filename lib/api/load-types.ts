@@ -1,8 +1,9 @@
 /**
  * The compute dtype; `'auto'` is the checkpoint's own dtype. `'q8'` and `'q4'` quantize the weights of matmuls to 8 or
- * 4 bits while they are loaded and compute everything else in the checkpoint's own dtype. For a checkpoint that is already quantized, `'q8'` or `'q4'` must match it; the other values set the compute dtype of the rest. For a
- * GGUF file with weights in blocks, `'auto'` keeps their precision as q8 or q4, and computes the rest in bf16; the
- * other values decode them first (docs/gguf.md).
+ * 4 bits while they are loaded and compute everything else in the checkpoint's own dtype. For a checkpoint that is
+ * already quantized, `'q8'` or `'q4'` must match it; the other values set the compute dtype of the rest. For a GGUF
+ * file with weights in blocks, `'auto'` keeps their precision as q8 or q4, and computes the rest in bf16; the other
+ * values decode them first (docs/gguf.md).
  */
 export type DType = 'auto' | 'f32' | 'f16' | 'bf16' | 'q8' | 'q4';
 

@@ -122,7 +122,7 @@ class ClusterStream {
                                            MmaSums<1, rows, groups>& sums) {
     const auto lane = static_cast<int>(threadIdx.x) % 32;
     clearMmaSums(sums);
-    group_ = weights.tile.group;
+    tileBytes_ = tileBytesOf(weights);
     for (int32_t value = 0; value < inner; value += mmaInner) {
       awaitBarrier(&shared_.full[stage_], parity_);
       multiplyMmaStep<type>(*this, stage_, shared_.x[stage_], sums);
@@ -137,7 +137,7 @@ class ClusterStream {
 
   __device__ __forceinline__ Scales scales(int stage, int, int half) const {
     if constexpr (isQuantized(stored)) {
-      return {panel(stage), group_ == quantizedColumns ? 0 : half};
+      return {panel(stage), tileBytes_, half};
     } else {
       return {};
     }
@@ -160,20 +160,24 @@ class ClusterStream {
   __device__ __forceinline__ const std::byte* panel(int stage) const {
     return shared_.weights[stage][threadIdx.x / 32 % Memory::panels];
   }
+  /** Of a panel of quantized weights. */
+  __device__ __forceinline__ static int tileBytesOf(const ClusterWeights& weights) {
+    if constexpr (isQuantized(stored)) return quantizedTileBytes(stored, weights.tile.group);
+    return 0;
+  }
   /** Of a stage. */
   __device__ __forceinline__ static uint32_t weightBytes(const ClusterWeights& weights) {
-    if constexpr (isQuantized(stored)) return Memory::panels * quantizedTileBytes(stored, weights.tile.group);
+    if constexpr (isQuantized(stored)) return static_cast<uint32_t>(Memory::panels * tileBytesOf(weights));
     return sizeof(typename Memory::Weights);
   }
   /** This block's share of a tile of weights. */
   __device__ __forceinline__ void copyWeights(const ClusterWeights& weights, int32_t value, uint64_t* full) {
     if constexpr (isQuantized(stored)) {
-      const int share = Memory::panels / place_.down, bytes = quantizedTileBytes(stored, weights.tile.group);
-      const auto last = (weights.columns - 1) / static_cast<int32_t>(panelRows);
+      const int share = Memory::panels / place_.down, bytes = tileBytesOf(weights);
       for (int i = 0; i < share; ++i) {
         const int panel = place_.row * share + i;
-        const std::byte* source =
-            weights.tile.data + (panel < last ? panel : last) * panelRows * weights.tile.strideBytes;
+        const std::byte* source = panelOf(weights.tile.data, weights.tile.strideBytes,
+                                          panel * static_cast<int32_t>(panelRows), weights.columns);
         copyToCluster(shared_.weights[stage_][panel], source + int64_t{value / mmaInner} * bytes,
                       static_cast<uint32_t>(bytes), full, place_.sameWeights);
       }
@@ -188,7 +192,7 @@ class ClusterStream {
   const ClusterPlace place_;
   int stage_ = 0;
   uint32_t parity_ = 0;
-  int32_t group_ = 0;
+  int tileBytes_ = 0;
 };
 
 /** How the blocks of a launch are divided into clusters: eight of them. */

@@ -25,7 +25,9 @@ struct QuantizedScales {
   uint32_t offset[2];
 
   QuantizedScales() = default;
-  __device__ __forceinline__ QuantizedScales(const std::byte* tile, int group) {
+  /** Of one half of the columns of a tile of `tileBytes`, which may be one group. */
+  __device__ __forceinline__ QuantizedScales(const std::byte* tile, int tileBytes, int half) {
+    const int group = tileBytes == maxQuantizedTileBytes(stored) ? half : 0;
     const std::byte* scales = tile + quantizedValueBytes(stored) + group * quantizedScaleBytes(stored);
     for (int i = 0; i < 2; ++i) {
       const int row = static_cast<int>(threadIdx.x) % 32 / 4 + i * 8;
@@ -87,7 +89,7 @@ class QuantizedCopies {
   }
 
   __device__ __forceinline__ QuantizedScales<stored> scales(const std::byte* tile, int half) const {
-    return {tile, tileBytes_ == maxQuantizedTileBytes(stored) ? half : 0};
+    return {tile, tileBytes_, half};
   }
 
  private:
@@ -106,14 +108,19 @@ class QuantizedCopies {
   const std::byte* sources_[passes];
 };
 
-/** The panel that holds a row of one of the weights; after the last of `rows`, that of the last. */
+/** The panel that holds a row of a weight; after the last of `rows`, that of the last. */
+__device__ __forceinline__ const std::byte* panelOf(const std::byte* data, int64_t strideBytes, int32_t row,
+                                                    int32_t rows) {
+  const int32_t last = rows - 1, inside = row < last ? row : last;
+  return data + inside / panelRows * panelRows * strideBytes;
+}
+/** The same of one of several weights. */
 template <int products>
 __device__ __forceinline__ const std::byte* panelOf(const WeightTile (&weights)[products], int product,
                                                     int32_t row, int32_t rows) {
-  const int32_t last = rows - 1, inside = row < last ? row : last;
   // An index would put the array on the stack.
-  const std::byte* data = product == 0 ? weights[0].data : weights[products - 1].data;
-  return data + inside / panelRows * panelRows * weights[0].strideBytes;
+  return panelOf(product == 0 ? weights[0].data : weights[products - 1].data, weights[0].strideBytes, row,
+                 rows);
 }
 
 /** As MmaWeights. */
