@@ -14,7 +14,6 @@ import { embeddedFolder } from './checkpoint/embedded';
 import { ioError } from './checkpoint/files';
 import { readCheckpoint } from './checkpoint/folder';
 import { checkSpecialTokens } from './checkpoint/special-tokens';
-import { quantizedBytes } from './checkpoint/tensors';
 import type { Tokenizer } from './checkpoint/tokenizer/tokenizer';
 import { downloadCheckpoint } from './hub/download';
 import { isRepository } from './hub/repository';
@@ -22,8 +21,8 @@ import { checkHubOptions } from './hub/settings';
 import { abortable } from './runtime/abort';
 import { loadBinding, type Native } from './runtime/binding';
 import { defaultCacheBytes } from './runtime/caches';
-import { chooseDtypes, tensorsFor, unquantizedBytes } from './runtime/compute-dtype';
-import { chooseDevice, deviceOption } from './runtime/device';
+import { deviceOption } from './runtime/device';
+import { planLoad } from './runtime/load-plan';
 import { mapsByDefault } from './runtime/memory';
 import { threadsOption } from './runtime/threads';
 import { RND1Error } from './support/errors';
@@ -111,39 +110,28 @@ export async function loadModel(
     specialTokens,
   });
   signal?.throwIfAborted();
-  const choice = chooseDtypes(folder, dtype, selected);
-  const { computeDtype, weights, quantize, keeps } = choice;
-  const tensors = tensorsFor(selected, choice);
-  // Weights in blocks that are not kept so take more memory than in the file, quantized ones less.
-  const bytes =
-    quantize !== null
-      ? quantizedBytes(config.architecture, computeDtype, quantize)
-      : selected.kept.size > 0 && !keeps
-        ? unquantizedBytes(tensors)
-        : selected.bytes;
-
   const native = loadBinding();
-  const chosen = device === 'auto' ? chooseDevice(native.system(), bytes) : { device, reason: null };
+  const plan = planLoad(folder, { config, selected }, { device, dtype }, () => native.system());
   const mapped = mmap ?? mapsByDefault(selected.bytes);
   const description: SessionDescription = {
     architecture: config.architecture,
     files: manifest.files,
-    tensors,
-    quantize,
+    tensors: plan.tensors,
+    quantize: plan.quantize,
     copied: !mapped,
-    device: chosen.device,
-    dtype: computeDtype,
+    device: plan.device,
+    dtype: plan.computeDtype,
     threads,
   };
   const session = await openSession(native, description, onProgress, signal);
   const info: ModelInfo = {
     folder,
     device: session.info.device,
-    deviceReason: chosen.reason,
+    deviceReason: plan.reason,
     instructionSet: session.info.instructionSet,
     threads: session.info.threads,
     dtype: session.info.dtype,
-    weightDtype: weights,
+    weightDtype: plan.weights,
     weightBytes: session.info.weightBytes,
     maxCacheBytes:
       maxCacheBytes ?? defaultCacheBytes(session.info.device, session.info.weightBytes, native.system),
@@ -183,7 +171,7 @@ function readLoadOptions(given: LoadOptions | undefined) {
   callbackOption('onProgress', onProgress);
   return {
     device: deviceOption(device),
-    dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16', 'q8', 'q4']),
+    dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16', 'q8', 'q4', 'fp8']),
     threads: threadsOption(options.threads),
     mmap: options.mmap === undefined ? undefined : booleanOption('mmap', options.mmap, true),
     maxRowsPerStep:

@@ -10,14 +10,17 @@
 /** A dtype of weights, or a compute dtype. */
 export type FloatType = 'f32' | 'f16' | 'bf16';
 
-/** Integers with scales, in the layout of docs/quantization.md. */
-export type QuantizedType = 'q8' | 'q4';
+/** Integers, or numbers of 8 bits (fp8: e4m3), with scales, in the layouts of docs/quantization.md. */
+export type QuantizedType = 'q8' | 'q4' | 'fp8';
 
-/** Columns that share a scale. */
-export type QuantizedGroup = 64 | 32;
+/** Columns that share a scale: 64 or 32 of a row, or 128 of the 128 rows of a block of fp8. */
+export type QuantizedGroup = 128 | 64 | 32;
 
-/** Formats of GGUF files that are decoded on loading; native/checkpoint/block_types.h describes them. */
-export type BlockType = 'Q8_0' | 'Q4_0' | 'Q4_K' | 'Q6_K';
+/**
+ * Formats of GGUF files that are decoded on loading, and fp8; native/checkpoint/block_types.h and native/core/fp8.h
+ * describe them.
+ */
+export type BlockType = 'Q8_0' | 'Q4_0' | 'Q4_K' | 'Q6_K' | 'F8_E4M3';
 
 /** Attention of a layer. Queries, keys and values are matmuls of the normed rows; the output is one more. */
 export interface AttentionDescription {
@@ -127,6 +130,8 @@ export interface NativeFloatTensor extends NativePlace {
   readonly shape: readonly number[];
   /** The format of the file, whose rows are whole blocks. @default numbers of `dtype` */
   readonly blocks?: BlockType;
+  /** `'F8_E4M3'` only: where the scales of its blocks are, [rows / 128, columns / 128] rounded up, and their dtype. */
+  readonly blockScales?: NativePlace & { readonly dtype: FloatType };
   /**
    * Rows n of a head, of which the file has row i and row i + n/2 side by side: 0, n/2, 1, n/2 + 1 … They become 0, 1, 2 …
    *
@@ -141,10 +146,10 @@ export interface NativeFloatTensor extends NativePlace {
 export interface NativeQuantizedTensor extends NativePlace {
   readonly role: string;
   readonly name: string;
-  readonly dtype: QuantizedType;
+  readonly dtype: Exclude<QuantizedType, 'fp8'>;
   /** Shape of the dequantized matrix, not of the stored bytes. */
   readonly shape: readonly number[];
-  readonly group: QuantizedGroup;
+  readonly group: Exclude<QuantizedGroup, 128>;
   readonly scales: NativePlace;
   readonly minimums: NativePlace | null;
 }
@@ -176,7 +181,7 @@ export interface SessionDescription {
   readonly files: readonly string[];
   /** At least every tensor that the model needs; others are ignored. */
   readonly tensors: readonly NativeTensor[];
-  /** Quantizes the unquantized weights of matmuls while they are loaded. @default null */
+  /** Quantizes the unquantized weights of matmuls, with fp8 but for the head, while they are loaded. @default null */
   readonly quantize?: { readonly dtype: QuantizedType; readonly group: QuantizedGroup } | null;
   /** Copies the weights into the process's own memory instead of using the mapped files. @default false */
   readonly copied?: boolean;
@@ -544,7 +549,7 @@ export function scoreAndUnmask(
 
 /** A tensor to copy or quantize into another file. */
 export interface ShardTensor extends Omit<NativeFloatTensor, 'role' | 'quantize'> {
-  /** Byte offset of the copy, or of the integers, in the new file. */
+  /** Byte offset of the copy, or of the integers or numbers, in the new file. */
   readonly data: number;
   readonly quantized: {
     readonly dtype: QuantizedType;

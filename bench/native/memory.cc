@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "checkpoint/manifest.h"
 #include "core/error.h"
 #include "core/quantized.h"
 #include "core/random.h"
@@ -53,13 +54,13 @@ std::byte* Weights::hold(int64_t bytes) {
 
 int64_t Weights::bytes(DType dtype, int64_t rows, int64_t columns) {
   if (!isQuantized(dtype)) return rows * columns * static_cast<int64_t>(dtypeSize(dtype));
-  const QuantizedShape shape{dtype, rows, columns, quantizedGroup(columns, 64)};
+  const QuantizedShape shape = Quantization{dtype, 64}.shapeOf(rows, columns);
   return shape.dataBytes() + 2 * shape.scaleCount() * (hasMinimums(dtype) ? 2 : 1);
 }
 
 Weight Weights::addQuantized(int64_t rows, int64_t columns) {
-  const QuantizedShape shape{dtype_, rows, columns, quantizedGroup(columns, 64)};
-  const float largest = dtype_ == DType::q8 ? 127 : 7.5f;
+  const QuantizedShape shape = Quantization{dtype_, 64}.shapeOf(rows, columns);
+  const float largest = dtype_ == DType::q8 ? 127 : dtype_ == DType::q4 ? 7.5f : 240;
   const float scale = std::sqrt(3.0f / static_cast<float>(columns)) / largest;
   const size_t before = host_.size();
   std::byte* data = hold(shape.dataBytes());
@@ -68,11 +69,14 @@ Weight Weights::addQuantized(int64_t rows, int64_t columns) {
     const auto words = philox(1, {static_cast<uint32_t>(i), 0, 0, 0});
     std::memcpy(data + i, &words, static_cast<size_t>(std::min<int64_t>(16, drawn - i)));
   }
+  // Numbers of fp8 below 256, none of them NaN.
+  if (dtype_ == DType::fp8)
+    for (int64_t i = 0; i < drawn; ++i) data[i] &= std::byte{0xf7};
   for (int64_t done = drawn; done < shape.dataBytes(); done += drawn)
     std::memcpy(data + done, data, static_cast<size_t>(std::min(drawn, shape.dataBytes() - done)));
   const auto halves = [&](float value) {
     auto* target = reinterpret_cast<uint16_t*>(hold(2 * shape.scaleCount()));
-    std::fill_n(target, shape.scaleCount(), floatToF16(value));
+    std::fill_n(target, shape.scaleCount(), dtype_ == DType::fp8 ? floatToBf16(value) : floatToF16(value));
     return target;
   };
   const uint16_t* scales = halves(scale);

@@ -12,6 +12,7 @@
 
 #include "architecture.h"
 #include "core/error.h"
+#include "core/fp8.h"
 #include "core/quantized.h"
 #include "memory.h"
 
@@ -102,18 +103,26 @@ void RandomCheckpoint::addTensors(const Architecture& architecture, DType weight
   }
 
   forEachTensor(architecture, [&](const ModelTensor& tensor) {
-    const bool quantized = tensor.matmul && isQuantized(weights), vector = tensor.shape.size() == 1;
+    const bool fp8 = weights == DType::fp8;
+    const bool quantized = tensor.matmul && isQuantized(weights) && !(fp8 && tensor.role == "head"),
+               vector = tensor.shape.size() == 1;
     const int64_t region = vector                  ? 0
                            : quantized             ? regions_.integers
                            : tensor.writesResidual ? regions_.small
                                                    : regions_.large;
     TensorLocation& location = manifest_.tensors[tensor.role];
     location.name = tensor.role;
-    location.dtype = quantized ? weights : floats;
+    location.dtype = quantized && !fp8 ? weights : floats;
     location.shape = tensor.shape;
     const auto index = static_cast<int64_t>(manifest_.tensors.size());
     location.offset = static_cast<uint64_t>(region + (vector ? 0 : index * 8191 * lineBytes % slackBytes));
     if (!quantized) return;
+    if (fp8) {
+      location.blocks = BlockType::fp8;
+      location.blockScales = {0, static_cast<uint64_t>(regions_.scales[tensor.writesResidual ? 1 : 0])};
+      location.quantize = Quantization{weights, 0};
+      return;
+    }
     location.group = quantizedGroup(tensor.shape[1], quantizedGroupColumns);
     location.scales = {0, static_cast<uint64_t>(regions_.scales[tensor.writesResidual ? 1 : 0])};
     location.minimums = {0, static_cast<uint64_t>(regions_.minimums[tensor.writesResidual ? 1 : 0])};
@@ -138,17 +147,18 @@ void RandomCheckpoint::write(int64_t columns, DType weights, const std::string& 
   fill(random(amplitude * residualShare), regions_.small, regions_.large);
   fill(random(amplitude), regions_.large, regions_.integers);
   if (isQuantized(weights)) {
+    const bool fp8 = weights == DType::fp8;
     std::vector<std::byte> integers;
     for (const float value : randomValues(patternValues, 128, DType::f32))
-      integers.push_back(static_cast<std::byte>(static_cast<int>(value + 128)));
+      integers.push_back(static_cast<std::byte>(fp8 ? floatToFp8(value) : static_cast<int>(value + 128)));
     fill(integers, regions_.integers, regions_.scales[0]);
-    // Integers of q8 are uniform in 0 … 255, of q4 in 0 … 15.
-    const float step = 2 * amplitude / (weights == DType::q8 ? 255 : 15);
+    // Integers of q8 are uniform in 0 … 255, of q4 in 0 … 15, numbers of fp8 in −128 … 128.
+    const float step = 2 * amplitude / (weights == DType::q8 ? 255 : fp8 ? 256 : 15);
     const float minimum = -amplitude;
     const int64_t bytes = regions_.scales[1] - regions_.scales[0];
     int64_t at = regions_.scales[0];
     for (const float value : {step, step * residualShare, minimum, minimum * residualShare}) {
-      fill(bytesOf(std::vector<float>(1024, value), DType::f16), at, at + bytes);
+      fill(bytesOf(std::vector<float>(1024, value), fp8 ? DType::f32 : DType::f16), at, at + bytes);
       at += bytes;
     }
   }

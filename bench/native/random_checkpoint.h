@@ -13,7 +13,9 @@ namespace rnd1::bench {
  * share. */
 class RandomCheckpoint {
  public:
-  /** `dtype` q8 or q4: of the weights of matmuls, the others are bf16. Throws Error io. */
+  /** `dtype` q8, q4 or fp8 (not of the head): of the weights of matmuls, the others are bf16. Throws Error
+   * io.
+   */
   RandomCheckpoint(const Architecture& architecture, DType dtype);
   ~RandomCheckpoint();
   RandomCheckpoint(const RandomCheckpoint&) = delete;
@@ -23,7 +25,8 @@ class RandomCheckpoint {
 
  private:
   /** Where tensors begin, and how many bytes they may use together: norms, weights that write to the residual
-   * stream, other weights, integers of quantized weights, and their scales and minimums, each for both kinds.
+   * stream, other weights, integers (or numbers) of quantized weights, and their scales and minimums, for
+   * both kinds.
    */
   struct Regions {
     int64_t small = 0, large = 0, integers = 0, scales[2] = {}, minimums[2] = {}, end = 0;

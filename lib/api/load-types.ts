@@ -3,9 +3,10 @@
  * 4 bits while they are loaded and compute everything else in the checkpoint's own dtype. For a checkpoint that is
  * already quantized, `'q8'` or `'q4'` must match it; the other values set the compute dtype of the rest. For a GGUF
  * file with weights in blocks, `'auto'` keeps their precision as q8 or q4, and computes the rest in bf16; the other
- * values decode them first (docs/gguf.md).
+ * values decode them first (docs/gguf.md). `'fp8'` is for GPUs: weights of 8 bits in floating point. A checkpoint that is
+ * in fp8 stays so on a GPU; on a CPU, and by other values, it is decoded first.
  */
-export type DType = 'auto' | 'f32' | 'f16' | 'bf16' | 'q8' | 'q4';
+export type DType = 'auto' | 'f32' | 'f16' | 'bf16' | 'q8' | 'q4' | 'fp8';
 
 /** `'auto'` uses a GPU if one is usable and the model fits, otherwise the CPU. */
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
@@ -139,10 +140,13 @@ export interface LoadRequest extends LoadOptions {
 
 /** Options of `quantizeCheckpoint`. */
 export interface QuantizeOptions {
-  /** `'q8'` halves bf16 weights, `'q4'` makes them less than a third; docs/quantization.md lists the cost. */
-  readonly dtype: 'q8' | 'q4';
   /**
-   * Columns of a row that share a scale; 32 is slightly more accurate.
+   * `'q8'` halves bf16 weights, `'q4'` makes them less than a third; docs/quantization.md lists the cost. `'fp8'` halves
+   * them for GPUs, in the format of FP8 checkpoints that other programs read too.
+   */
+  readonly dtype: 'q8' | 'q4' | 'fp8';
+  /**
+   * Columns of a row that share a scale; 32 is slightly more accurate. Not for fp8, whose blocks are 128 × 128.
    * @default 64; 32 for a GGUF file with weights in blocks
    */
   readonly group?: 64 | 32;

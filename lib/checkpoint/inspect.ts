@@ -3,7 +3,7 @@ import { withJSON } from '../api/json';
 import { expertsOf } from '../families/traits';
 import { optionsObject, stringOption } from '../support/validate';
 import type { ModelConfig } from './config';
-import { readCheckpoint } from './folder';
+import { type Checkpoint, readCheckpoint } from './folder';
 import type { ManifestTensor } from './manifest';
 
 /** Contents of a checkpoint, from its configuration and headers alone. */
@@ -28,7 +28,10 @@ export interface CheckpointReport {
   readonly unknown: readonly string[];
   /** The dtype of most bytes of unquantized tensors: the compute dtype of `dtype: 'auto'`. */
   readonly dtype: FloatType;
-  /** The dtype of most matmul weights after loading: `'q8'` or `'q4'` of a quantized checkpoint or GGUF file. */
+  /**
+   * The dtype of most matmul weights after loading: `'q8'` or `'q4'` of a quantized checkpoint or GGUF file, `'fp8'` of one
+   * that is loaded on a GPU.
+   */
   readonly weights: FloatType | QuantizedType;
   /** Bytes of the tensors that the model uses. */
   readonly bytes: number;
@@ -60,7 +63,14 @@ export async function inspectCheckpoint(
 ): Promise<CheckpointReport> {
   stringOption('folder', folder);
   const { configFile } = optionsObject('options', options, { configFile: true });
-  const { config, tokenizer, manifest, selected, warnings } = await readCheckpoint(folder, { configFile });
+  return reportOf(folder, await readCheckpoint(folder, { configFile }));
+}
+
+/** The report on a checkpoint that has been read. */
+export function reportOf(
+  folder: string,
+  { config, tokenizer, manifest, selected, warnings }: Checkpoint,
+): CheckpointReport {
   const { tensors, unknown, dtype, weights, bytes } = selected;
   const total = tensors.reduce((sum, tensor) => sum + tensor.shape.reduce((a, b) => a * b, 1), 0);
   const idle = expertsOf(config.architecture).reduce(

@@ -3,42 +3,88 @@ import { RND1Error } from '../support/errors';
 import { Fields, isOff } from '../support/fields';
 import { quote } from './format';
 
-/** How matmul weights are stored as integers: docs/quantization.md. */
-export interface Quantization {
+/** Matmul weights as integers of 8 or 4 bits: docs/quantization.md. */
+export interface IntegerQuantization {
   /** 8 or 4 bits per weight. */
-  readonly dtype: QuantizedType;
-  /** Columns that share a scale; 32 if 64 does not divide the columns of a weight. */
-  readonly group: QuantizedGroup;
+  readonly dtype: 'q8' | 'q4';
+  /** Columns of a row that share a scale; 32 if 64 does not divide the columns of a weight. */
+  readonly group: 64 | 32;
 }
+
+/** Matmul weights, but for the head, as floating-point numbers of 8 bits (e4m3). */
+export interface Fp8Quantization {
+  /** e4m3, with a scale for each block. */
+  readonly dtype: 'fp8';
+  /** Rows and columns that share a scale. */
+  readonly group: 128;
+}
+
+/** How matmul weights are stored in 8 or 4 bits. */
+export type Quantization = IntegerQuantization | Fp8Quantization;
 
 /** One of the tensors that a quantized weight is stored as. */
 export interface QuantizedPart {
   readonly name: string;
   /** As safetensors spells it. */
-  readonly dtype: 'U8' | 'F16';
+  readonly dtype: 'U8' | 'F16' | 'F8_E4M3' | 'F32';
   readonly shape: readonly number[];
   readonly bytes: number;
-  /** Bytes of one panel. */
+  /** Bytes of the rows stored together: 16 of q8 and q4; fp8: the 128 of a block. */
   readonly panelBytes: number;
 }
 
-export interface QuantizedParts {
-  readonly group: QuantizedGroup;
+export interface QuantizedParts<Group extends QuantizedGroup = QuantizedGroup> {
+  readonly group: Group;
   readonly data: QuantizedPart;
   readonly scales: QuantizedPart;
   /** null if the format has none. */
   readonly minimums: QuantizedPart | null;
 }
 
-/** Rows stored together, so that one vector register holds a few columns of all of them. */
-const panelRows = 16;
+/** Rows and columns of a block of fp8, which has one scale. */
+export const fp8Block = 128;
 
-/** The key of `__metadata__` that names the format. */
+/** As fp8 checkpoints name a weight's scales. */
+export const fp8ScalesOf = (name: string): string => `${name}_scale_inv`;
+
+/** Rows stored together, so that one vector register holds a few columns of all of them; fp8: that share scales. */
+const panelRowsOf = (dtype: QuantizedType) => (dtype === 'fp8' ? fp8Block : 16);
+
+/** The key of `__metadata__` that names the format of q8 and q4. */
 export const formatKey = 'rnd1.format';
 
-/** config.json's entry for a quantized checkpoint. */
-export function quantizationConfig({ dtype, group }: Quantization): Record<string, unknown> {
-  return { quant_method: 'rnd1', version: 1, dtype, group_size: group };
+/** What `__metadata__` says of the format; nothing of fp8, which config.json and the tensors describe. */
+export const formatMetadata = ({ dtype, group }: Quantization): Record<string, string> =>
+  dtype === 'fp8' ? {} : { [formatKey]: dtype, 'rnd1.group': String(group) };
+
+/** Whether a checkpoint of the format has a weight in it. The head of fp8 is left as it is, as other programs expect. */
+export function isQuantizedIn(
+  { dtype }: Quantization,
+  { matmul, role }: { readonly matmul: boolean; readonly role: string | undefined },
+): boolean {
+  return matmul && !(dtype === 'fp8' && role === 'head');
+}
+
+/** The `dtype` of a new quantization, in groups of `group` if the format has a choice. */
+export const quantizationOf = (dtype: QuantizedType, group: 64 | 32): Quantization =>
+  dtype === 'fp8' ? { dtype, group: fp8Block } : { dtype, group };
+
+/**
+ * config.json's entry for a quantized checkpoint. `unconverted`: the modules whose matrices are not quantized, which
+ * readers of fp8 checkpoints ask for.
+ */
+export function quantizationConfig(
+  { dtype, group }: Quantization,
+  unconverted: readonly string[] = [],
+): Record<string, unknown> {
+  if (dtype !== 'fp8') return { quant_method: 'rnd1', version: 1, dtype, group_size: group };
+  return {
+    quant_method: 'fp8',
+    fmt: 'e4m3',
+    activation_scheme: 'dynamic',
+    weight_block_size: [fp8Block, fp8Block],
+    modules_to_not_convert: unconverted,
+  };
 }
 
 /**
@@ -48,13 +94,14 @@ export function quantizationConfig({ dtype, group }: Quantization): Record<strin
 export function readQuantization(fields: Fields): Quantization | null {
   const value = fields.get('quantization_config');
   if (isOff(value)) return null;
+  const methods = 'quant_method "rnd1" and "fp8"';
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw fields.unsupported('quantization_config', 'quant_method "rnd1"');
+    throw fields.unsupported('quantization_config', methods);
   }
   const inner = new Fields(`${fields.path}: quantization_config`, value as Record<string, unknown>);
-  if (inner.get('quant_method') !== 'rnd1') {
-    throw fields.unsupported('quantization_config', 'quant_method "rnd1"');
-  }
+  const method = inner.get('quant_method');
+  if (method === 'fp8') return readFp8(inner);
+  if (method !== 'rnd1') throw fields.unsupported('quantization_config', methods);
   const [version, dtype, group] = [inner.get('version'), inner.get('dtype'), inner.get('group_size')];
   if (version !== 1) throw inner.unsupported('version', '1');
   if (dtype !== 'q8' && dtype !== 'q4') throw inner.unsupported('dtype', '"q8" and "q4"');
@@ -62,11 +109,30 @@ export function readQuantization(fields: Fields): Quantization | null {
   return { dtype, group };
 }
 
+/** Which weights are in fp8 their tensors say: those with scales. */
+function readFp8(inner: Fields): Quantization {
+  const format = inner.get('fmt') ?? 'e4m3';
+  if (format !== 'e4m3') throw inner.unsupported('fmt', '"e4m3"');
+  const scheme = inner.get('activation_scheme') ?? 'dynamic';
+  if (scheme !== 'dynamic') throw inner.unsupported('activation_scheme', '"dynamic"');
+  const size = inner.get('weight_block_size');
+  if (!Array.isArray(size) || size.length !== 2 || size.some((side) => side !== fp8Block)) {
+    throw inner.unsupported('weight_block_size', '[128, 128]');
+  }
+  return { dtype: 'fp8', group: fp8Block };
+}
+
 /**
- * Refuses a quantized tensor of several roles unless each begins with a panel.
+ * Refuses a quantized tensor of several roles unless each begins with a panel, or with a block of fp8.
  * Throws `unsupported_model`, naming the tensor. `where`: the folder or file.
  */
-export function checkPanels(where: string, name: string, rows: readonly number[]): void {
+export function checkPanels(
+  where: string,
+  name: string,
+  rows: readonly number[],
+  { dtype }: Quantization,
+): void {
+  const panelRows = panelRowsOf(dtype);
   const split = rows.slice(0, -1).find((count) => count % panelRows !== 0);
   if (split === undefined) return;
   throw new RND1Error(
@@ -76,12 +142,13 @@ export function checkPanels(where: string, name: string, rows: readonly number[]
 }
 
 /** Where a row's panel begins, in bytes from the beginning of the part; the row must be its first one. */
-export function panelOffset(row: number, { panelBytes }: QuantizedPart): number {
-  return (row / panelRows) * panelBytes;
+export function panelOffset(row: number, { dtype }: Quantization, { panelBytes }: QuantizedPart): number {
+  return (row / panelRowsOf(dtype)) * panelBytes;
 }
 
-const panelBytes = (dtype: 'U8' | 'F16', [, ...inner]: readonly number[]) =>
-  inner.reduce((product, size) => product * size, dtype === 'U8' ? 1 : 2);
+const elementBytes = { U8: 1, F8_E4M3: 1, F16: 2, F32: 4 } as const;
+
+const product = (sizes: readonly number[]) => sizes.reduce((result, size) => result * size, 1);
 
 /** The tensors that a weight of shape [rows, columns] is stored as. */
 export function quantizedParts(
@@ -89,22 +156,49 @@ export function quantizedParts(
   [rows = 0, columns = 0]: readonly number[],
   quantization: Quantization,
 ): QuantizedParts {
+  return quantization.dtype === 'fp8'
+    ? fp8Parts(name, [rows, columns])
+    : integerParts(name, [rows, columns], quantization);
+}
+
+/** The same of q8 and q4. */
+export function integerParts(
+  name: string,
+  [rows = 0, columns = 0]: readonly number[],
+  quantization: IntegerQuantization,
+): QuantizedParts<64 | 32> {
   const q8 = quantization.dtype === 'q8';
   const group = columns % quantization.group === 0 ? quantization.group : 32;
+  const panelRows = panelRowsOf(quantization.dtype);
   const panels = Math.ceil(rows / panelRows);
   const groups = Math.ceil(columns / group);
-  const part = (suffix: string, dtype: 'U8' | 'F16', shape: readonly number[]): QuantizedPart => ({
-    name: `${name}${suffix}`,
-    dtype,
-    shape,
-    bytes: panels * panelBytes(dtype, shape),
-    panelBytes: panelBytes(dtype, shape),
-  });
+  const part = (suffix: string, dtype: 'U8' | 'F16', shape: readonly number[]): QuantizedPart => {
+    const panelBytes = product(shape.slice(1)) * elementBytes[dtype];
+    return { name: `${name}${suffix}`, dtype, shape, bytes: panels * panelBytes, panelBytes };
+  };
   const perGroup = [panels, groups, panelRows];
   return {
     group,
     data: part('', 'U8', [panels, (groups * group) / (q8 ? 4 : 8), panelRows, 4]),
     scales: part('.scales', 'F16', perGroup),
     minimums: q8 ? null : part('.minimums', 'F16', perGroup),
+  };
+}
+
+/** The same of fp8. Other programs may store scales in 16 bits. */
+export function fp8Parts(name: string, [rows = 0, columns = 0]: readonly number[]): QuantizedParts<128> {
+  const blocks = [Math.ceil(rows / fp8Block), Math.ceil(columns / fp8Block)];
+  const part = (partName: string, dtype: 'F8_E4M3' | 'F32', shape: readonly number[], perBlock: number) => ({
+    name: partName,
+    dtype,
+    shape,
+    bytes: product(shape) * elementBytes[dtype],
+    panelBytes: perBlock * product(shape.slice(1)) * elementBytes[dtype],
+  });
+  return {
+    group: fp8Block,
+    data: part(name, 'F8_E4M3', [rows, columns], fp8Block),
+    scales: part(fp8ScalesOf(name), 'F32', blocks, 1),
+    minimums: null,
   };
 }

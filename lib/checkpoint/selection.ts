@@ -6,10 +6,12 @@ import { isBlockType } from './gguf/tensor-types';
 import type { Manifest, ManifestTensor } from './manifest';
 import {
   checkPanels,
+  type Fp8Quantization,
+  fp8Parts,
+  type IntegerQuantization,
+  integerParts,
   panelOffset,
-  type Quantization,
   type QuantizedPart,
-  quantizedParts,
 } from './quantization';
 import type { ExpectedTensor, FoundTensor, StoredTensor } from './tensors';
 
@@ -61,15 +63,42 @@ export class Selection {
     this.stored.push({ ...tensor, file, offset, bytes, ...storage });
     const rowBytes = found.bytes / (tensor.shape[0] as number);
     for (const [{ role, shape }, row] of rowsOf(tensor)) {
-      this.tensors.push({
-        role,
-        name: tensor.name,
-        file,
-        offset: offset + row * rowBytes,
-        ...storage,
-        shape,
-      });
-      if (tensor.matmul) this.matrices.push(this.tensors[this.tensors.length - 1] as NativeTensor);
+      const place = { file, offset: offset + row * rowBytes };
+      this.#addFloat({ role, name: tensor.name, ...place, ...storage, shape }, tensor.matmul);
+    }
+  }
+
+  #addFloat(tensor: NativeFloatTensor, matmul: boolean): void {
+    this.tensors.push(tensor);
+    if (matmul) this.matrices.push(tensor);
+  }
+
+  /** A weight in fp8: numbers and the scales of their blocks. Elsewhere than on GPUs it becomes bf16. */
+  addFp8(tensor: StoredTensor, quantization: Fp8Quantization): void {
+    this.#count++;
+    const { name, shape, parts: weights } = tensor;
+    const parts = fp8Parts(name, shape);
+    const numbers = this.#take(name, parts.data.shape);
+    const scales = this.#take(parts.scales.name, parts.scales.shape);
+    if (numbers === null || scales === null) return;
+    if (numbers.dtype !== parts.data.dtype) return void this.#refuse(numbers, `not ${parts.data.dtype}`);
+    const dtype = floatTypeOf(scales.dtype);
+    if (dtype === undefined) return void this.#refuse(scales, 'none of F32, F16, BF16');
+    const rows = weights.map((weight) => weight.shape[0] as number);
+    checkPanels(this.#manifest.files[numbers.file] as string, name, rows, quantization);
+    const narrower = scales.bytes / parts.scales.bytes;
+    const scalesFrom = (row: number) => ({
+      file: scales.file,
+      offset: scales.offset + panelOffset(row, quantization, parts.scales) * narrower,
+      dtype,
+    });
+    const storage = { dtype: 'bf16', blocks: 'F8_E4M3' } as const;
+    const { file, offset } = numbers;
+    const bytes = numbers.bytes + scales.bytes;
+    this.stored.push({ ...tensor, file, offset, bytes, ...storage, blockScales: scalesFrom(0) });
+    for (const [{ role, shape: size }, row] of rowsOf(tensor)) {
+      const place = { file, offset: offset + panelOffset(row, quantization, parts.data) };
+      this.#addFloat({ role, name, ...place, ...storage, blockScales: scalesFrom(row), shape: size }, true);
     }
   }
 
@@ -86,24 +115,27 @@ export class Selection {
     return { dtype: 'bf16', blocks: found.dtype, ...rows };
   }
 
-  addQuantized(tensor: StoredTensor, quantization: Quantization): void {
+  addQuantized(tensor: StoredTensor, quantization: IntegerQuantization): void {
     this.#count++;
     const { name, shape, parts: weights } = tensor;
-    const { group, ...parts } = quantizedParts(name, shape, quantization);
+    const { group, ...parts } = integerParts(name, shape, quantization);
     const place = (part: QuantizedPart) => {
       const found = this.#take(part.name, part.shape);
       if (found === null) return null;
       if (found.dtype !== part.dtype) return this.#refuse(found, `not ${part.dtype}`);
       // Scales are read in place.
       if (part.dtype === 'F16' && found.offset % 2 !== 0) return this.#refuse(found, 'at an odd offset');
-      return (row: number) => ({ file: found.file, offset: found.offset + panelOffset(row, part) });
+      return (row: number) => ({
+        file: found.file,
+        offset: found.offset + panelOffset(row, quantization, part),
+      });
     };
     const data = place(parts.data);
     const scales = place(parts.scales);
     const minimums = parts.minimums === null ? null : place(parts.minimums);
     if (data === null || scales === null) return;
     const rows = weights.map((weight) => weight.shape[0] as number);
-    checkPanels(this.#manifest.files[data(0).file] as string, name, rows);
+    checkPanels(this.#manifest.files[data(0).file] as string, name, rows, quantization);
     for (const [{ role, shape }, row] of rowsOf(tensor)) {
       this.tensors.push({
         role,

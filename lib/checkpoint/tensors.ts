@@ -3,6 +3,7 @@ import type {
   BlockType,
   FloatType,
   LayerDescription,
+  NativeFloatTensor,
   NativeTensor,
   QuantizedType,
 } from '../../types/native';
@@ -16,7 +17,14 @@ import { quote } from './format';
 import { keptPrecision, mostlyKept } from './gguf/kept-precision';
 import { ENTRY_LIMIT } from './json-reader';
 import type { Manifest } from './manifest';
-import { formatKey, type Quantization, quantizedParts } from './quantization';
+import {
+  formatKey,
+  fp8Block,
+  fp8ScalesOf,
+  isQuantizedIn,
+  type Quantization,
+  quantizedParts,
+} from './quantization';
 import { Selection } from './selection';
 
 /** A weight that the model needs. */
@@ -45,6 +53,7 @@ export interface FoundTensor extends StoredTensor {
   readonly dtype: FloatType;
   /** As in `NativeFloatTensor`. */
   readonly blocks?: BlockType;
+  readonly blockScales?: NativeFloatTensor['blockScales'];
   readonly headRows?: number;
 }
 
@@ -60,7 +69,10 @@ export interface SelectedTensors {
   readonly dtype: FloatType;
   /** The dtype of the matmul weights. */
   readonly weights: FloatType | QuantizedType;
-  /** How the matmul weights of a GGUF file are quantized by `dtype: 'auto'`, by role; empty if none are in blocks. */
+  /**
+   * How the matmul weights of a GGUF file are quantized by `dtype: 'auto'`, by role, and on a GPU those in fp8; empty if
+   * none are in blocks.
+   */
   readonly kept: ReadonlyMap<string, Quantization>;
   /** Bytes of `tensors`. */
   readonly bytes: number;
@@ -84,8 +96,9 @@ export function quantizedBytes(
   quantization: Quantization,
 ): number {
   let bytes = 0;
-  for (const { role, shape, matmul } of expectedTensors(architecture)) {
-    if (matmul) {
+  for (const tensor of expectedTensors(architecture)) {
+    const { role, shape } = tensor;
+    if (isQuantizedIn(quantization, tensor)) {
       const { data, scales, minimums } = quantizedParts(role, shape, quantization);
       bytes += data.bytes + scales.bytes + (minimums?.bytes ?? 0);
     } else {
@@ -190,12 +203,15 @@ export function selectTensors(
   checkFormat(manifest, quantization);
   const selection = new Selection(manifest);
   for (const tensor of storedTensors(architecture, names)) {
-    if (quantization !== null && tensor.matmul) selection.addQuantized(tensor, quantization);
-    else selection.addUnquantized(tensor, storedEmbedding(manifest, architecture, tensor, names));
+    if (quantization?.dtype === 'fp8' && tensor.matmul && manifest.tensors.has(fp8ScalesOf(tensor.name))) {
+      selection.addFp8(tensor, quantization);
+    } else if (quantization !== null && quantization.dtype !== 'fp8' && tensor.matmul) {
+      selection.addQuantized(tensor, quantization);
+    } else selection.addUnquantized(tensor, storedEmbedding(manifest, architecture, tensor, names));
   }
   selection.check();
   const headName = storedName(names, 'head');
-  const kept = keptPrecision(selection.matrices);
+  const kept = quantization?.dtype === 'fp8' ? inFp8(selection.matrices) : keptPrecision(selection.matrices);
   const tied = raw.weight_tying === true ? 'weight_tying' : 'tie_word_embeddings';
   return {
     tensors: selection.tensors,
@@ -210,6 +226,12 @@ export function selectTensors(
         ? [`${manifest.folder}: ${headName} is ignored: ${tied} is true`]
         : [],
   };
+}
+
+/** Those in fp8 stay so. */
+function inFp8(matrices: readonly NativeTensor[]): SelectedTensors['kept'] {
+  const roles = matrices.filter((matrix) => 'blocks' in matrix && matrix.blocks === 'F8_E4M3');
+  return new Map(roles.map(({ role }) => [role, { dtype: 'fp8', group: fp8Block }]));
 }
 
 /** Throws if the checkpoint cannot have as many tensors, before they are listed. */

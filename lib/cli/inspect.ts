@@ -1,15 +1,9 @@
 import type { Command } from 'commander';
-import { quantizedBytes } from '../checkpoint/tensors';
-import {
-  type CheckpointReport,
-  chooseDevice,
-  downloadCheckpoint,
-  embeddedFolder,
-  inspectCheckpoint,
-  RND1Error,
-  system,
-} from '../index';
+import { type Checkpoint, readCheckpoint } from '../checkpoint/folder';
+import { reportOf } from '../checkpoint/inspect';
+import { downloadCheckpoint, embeddedFolder, RND1Error, system } from '../index';
 import { firstThatHolds } from '../runtime/device';
+import { planLoad } from '../runtime/load-plan';
 import { defaultThreads } from '../runtime/threads';
 import { printableJson, printableName } from '../support/printable';
 import { forcedInstructionSet } from './environment';
@@ -68,11 +62,11 @@ async function inspect(folder: string | undefined, flags: InspectFlags): Promise
   const waiting = new Waiting(process.stderr);
   const start = performance.now();
   if (place !== undefined) waiting.begin(`reading ${printableName(place)}`);
-  const report = await findFolder(place ?? embeddedFolder, flags)
-    .then((found) => inspectCheckpoint(found))
-    .finally(() => waiting.close());
+  const found = await findFolder(place ?? embeddedFolder, flags).finally(() => waiting.close());
+  const checkpoint = await readCheckpoint(found).finally(() => waiting.close());
+  const report = reportOf(found, checkpoint);
   const taken = seconds(start);
-  const plan = planDevice(report, flags);
+  const plan = planDevice(found, checkpoint, flags);
   const all = flags.tensors === true;
   const out = flags.json
     ? printableJson(JSON.stringify(reportObject(report, plan, all), null, 2))
@@ -96,45 +90,32 @@ async function findFolder(place: string, flags: ModelFlags): Promise<string> {
 }
 
 /** Device that `DiffusionLM.load` would use, or why it would fail. */
-function planDevice(report: CheckpointReport, flags: ModelFlags): DevicePlan | Problem {
+function planDevice(folder: string, checkpoint: Checkpoint, flags: ModelFlags): DevicePlan | Problem {
   const { device = 'auto', dtype = 'auto' } = flags;
   const threads = cappedThreads(flags.threads) ?? defaultThreads();
   try {
     const machine = system();
-    const asked = dtype === 'q8' || dtype === 'q4' ? dtype : null;
-    const quantized = report.config.quantization !== null;
-    if (asked !== null && quantized && asked !== report.weights) {
-      return { problem: `--dtype asks for ${asked}, but the weights are ${report.weights} already` };
-    }
-    const weights = asked ?? report.weights;
-    const quantizes = asked !== null && !quantized ? ({ dtype: asked, group: 64 } as const) : null;
-    const choice =
-      device === 'auto'
-        ? chooseDevice(
-            machine,
-            quantizes ? quantizedBytes(report.config.architecture, report.dtype, quantizes) : report.bytes,
-          )
-        : { device, reason: `--device ${device} asks for it` };
-    const gpu = machine.gpus.find(
-      (candidate) => candidate.device === choice.device || choice.device === 'cuda',
-    );
-    if (choice.device !== 'cpu' && gpu === undefined) {
-      return { problem: machine.cudaUnavailable ?? `there is no ${choice.device}` };
+    const plan = planLoad(folder, checkpoint, { device, dtype }, () => machine);
+    const gpu = machine.gpus.find((candidate) => candidate.device === plan.device || plan.device === 'cuda');
+    if (plan.device !== 'cpu' && gpu === undefined) {
+      return { problem: machine.cudaUnavailable ?? `there is no ${plan.device}` };
     }
     const forced = forcedInstructionSet();
     if (gpu === undefined && forced !== undefined && !machine.instructionSets.includes(forced)) {
       return { problem: `RND1_CPU asks for ${forced}, which this machine cannot run` };
     }
     return {
-      device: gpu?.device ?? choice.device,
+      device: gpu?.device ?? plan.device,
       instructionSet: gpu?.name ?? forced ?? machine.instructionSets[0] ?? 'baseline',
       threads,
-      dtype: dtype === 'auto' || dtype === asked ? report.dtype : dtype,
-      weights,
-      reason: choice.reason ?? firstThatHolds,
+      dtype: plan.computeDtype,
+      weights: plan.weights,
+      reason: device === 'auto' ? (plan.reason ?? firstThatHolds) : `--device ${device} asks for it`,
     };
   } catch (error) {
-    if (error instanceof RND1Error && error.code === 'addon_not_found') return { problem: error.message };
+    if (error instanceof RND1Error && ['addon_not_found', 'unsupported_model'].includes(error.code)) {
+      return { problem: error.message };
+    }
     throw error;
   }
 }

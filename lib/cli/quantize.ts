@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { type LoadProgress, quantizeCheckpoint } from '../index';
+import { type LoadProgress, type QuantizeReport, quantizeCheckpoint } from '../index';
 import { defaultThreads } from '../runtime/threads';
 import { formatBytes } from '../support/format-bytes';
 import { printableName } from '../support/printable';
@@ -10,7 +10,7 @@ import { ProgressLine, Waiting } from './progress';
 import { bar } from './render';
 
 interface QuantizeFlags {
-  readonly dtype?: 'q8' | 'q4';
+  readonly dtype?: 'q8' | 'q4' | 'fp8';
   readonly group?: string;
   readonly threads?: number;
   readonly quiet?: boolean;
@@ -21,7 +21,10 @@ const manual = `
 The weights of projections, experts and the LM head become integers with a scale
 for each group of columns: q8 takes 8.25 bits per weight, q4 4.5 (5 with
 --group 32). Router, norms and embeddings stay unquantized. docs/quantization.md
-describes the layout, and the accuracy compared with the original.
+describes the layout, and the accuracy compared with the original. With fp8 they,
+but for the head, become floating-point numbers of 8 bits with a scale for each
+128 × 128 of them, in the format of FP8 checkpoints: GPUs use them as they are, a
+CPU decodes them to 16 bits.
 
 GGUF files may be quantized already: in groups of 32 columns, q8 of Q8_0 and q4
 of Q4_0 are the same numbers. docs/gguf.md has the losses of other types.
@@ -42,14 +45,14 @@ export function addQuantize(program: Command): void {
   program
     .command('quantize')
     .summary('write a smaller copy of a checkpoint, in 8 or 4 bits')
-    .description('Writes a quantized copy of a checkpoint, which runs on the CPU.')
+    .description('Writes a quantized copy of a checkpoint.')
     .argument('<in>', 'folder of the checkpoint, or a GGUF file')
     .argument('<out>', 'a new or empty folder, or that of an interrupted run')
-    .addOption(new Option('--dtype <type>', 'q8 or q4 (required)').choices(['q8', 'q4']))
+    .addOption(new Option('--dtype <type>', 'q8, q4 or fp8 (required)').choices(['q8', 'q4', 'fp8']))
     .addOption(
       new Option(
         '--group <columns>',
-        'columns that share a scale (default: 64; of quantized GGUF files: 32)',
+        'columns that share a scale, of q8 and q4 (default: 64; of quantized GGUF files: 32)',
       ).choices(['64', '32']),
     )
     .option('--threads <count>', 'compute threads (default: one per core)', integer(1))
@@ -62,7 +65,7 @@ export function addQuantize(program: Command): void {
 async function quantize(input: string, output: string, flags: QuantizeFlags): Promise<void> {
   const { dtype, quiet, verbose } = flags;
   // Not by Commander, which would ask for it before the folders.
-  if (dtype === undefined) throw new UsageError('--dtype is needed: q8 or q4');
+  if (dtype === undefined) throw new UsageError('--dtype is needed: q8, q4 or fp8');
   const group = flags.group === undefined ? undefined : flags.group === '32' ? 32 : 64;
   using interruption = new Interruption();
   const progress = quiet ? null : new QuantizingBar();
@@ -80,7 +83,7 @@ async function quantize(input: string, output: string, flags: QuantizeFlags): Pr
   if (!quiet) warnOf(warnings);
   if (verbose) {
     say(`read: ${input}, ${formatBytes(sourceBytes)} of weights`);
-    say(`written: ${output}, ${formatBytes(bytes)} in groups of ${report.group} columns`);
+    say(`written: ${output}, ${formatBytes(bytes)} in ${groupsOf(report)}`);
     say(`quantizing: ${seconds(start)}, ${threads ?? defaultThreads()} threads`);
   }
   if (quiet) return;
@@ -89,6 +92,10 @@ async function quantize(input: string, output: string, flags: QuantizeFlags): Pr
     `${printableName(output)}: ${dtype}, ${formatBytes(bytes)} of ${formatBytes(sourceBytes)}, ${files} ${files === 1 ? 'file' : 'files'}${again}\n`,
   );
 }
+
+/** What shares a scale. */
+const groupsOf = ({ dtype, group }: QuantizeReport) =>
+  dtype === 'fp8' ? `blocks of ${group} × ${group}` : `groups of ${group} columns`;
 
 /** Progress bar with the remaining time. */
 class QuantizingBar {

@@ -94,7 +94,9 @@ function describeWeights({ weights, config, bytes, parameters }: CheckpointRepor
   const quantization = config.quantization;
   if (quantization === null) return weights;
   const bits = ((8 * bytes) / parameters.total).toFixed(2);
-  return `${weights} in groups of ${quantization.group}, ${bits} bits per parameter, unquantized tensors included`;
+  const { dtype, group } = quantization;
+  const scaled = dtype === 'fp8' ? `blocks of ${group} × ${group}` : `groups of ${group}`;
+  return `${weights} in ${scaled}, ${bits} bits per parameter, unquantized tensors included`;
 }
 
 /** Where a tokenizer was read from. */

@@ -1,5 +1,5 @@
 import type { ShardTensor } from '../../types/native';
-import { formatKey, type Quantization, quantizedParts } from '../checkpoint/quantization';
+import { formatMetadata, isQuantizedIn, type Quantization, quantizedParts } from '../checkpoint/quantization';
 import type { FoundTensor } from '../checkpoint/tensors';
 import { safetensorsHeader, shardName, splitShards, type WrittenTensor } from '../checkpoint/writing';
 
@@ -18,7 +18,7 @@ export interface ShardLayout {
 }
 
 /** A tensor of the original checkpoint. */
-export type Source = Omit<FoundTensor, 'parts'>;
+export type Source = FoundTensor;
 
 /** A tensor of the model and its entries in the file. */
 interface Conversion {
@@ -51,8 +51,8 @@ function unquantizedBytes({ shape, dtype }: Source): number {
 }
 
 function convert(source: Source, quantization: Quantization): Conversion {
-  const { name, shape, matmul } = source;
-  if (!matmul) {
+  const { name, shape, matmul, parts } = source;
+  if (!isQuantizedIn(quantization, { matmul, role: parts[0]?.role })) {
     const data = { name, dtype: source.dtype.toUpperCase(), shape, bytes: unquantizedBytes(source) };
     return { source, data, quantized: null };
   }
@@ -60,9 +60,12 @@ function convert(source: Source, quantization: Quantization): Conversion {
   return { source, data, quantized: { dtype: quantization.dtype, group, scales, minimums } };
 }
 
-function storageOf({ name, file, offset, dtype, shape, blocks, headRows }: Source) {
-  return { name, file, offset, dtype, shape, blocks, headRows };
+function storageOf({ name, file, offset, dtype, shape, blocks, blockScales, headRows }: Source) {
+  return { name, file, offset, dtype, shape, blocks, blockScales, headRows };
 }
+
+/** Integers first: their sizes are multiples of the alignment, so all of them are aligned. Those of fp8 are not. */
+const ranks: Readonly<Record<string, number>> = { U8: 0, F32: 1, F16: 2, BF16: 2, F8_E4M3: 3 };
 
 function entriesOf({ data, quantized }: Conversion): WrittenTensor[] {
   if (quantized === null) return [data];
@@ -72,11 +75,9 @@ function entriesOf({ data, quantized }: Conversion): WrittenTensor[] {
 }
 
 function layout(conversions: readonly Conversion[], name: string, quantization: Quantization): ShardLayout {
-  // Integers first: their sizes are multiples of the alignment, so all of them are aligned.
-  const rank = ({ dtype }: WrittenTensor) => (dtype === 'U8' ? 0 : dtype === 'F32' ? 1 : 2);
+  const rank = ({ dtype }: WrittenTensor) => ranks[dtype] ?? 0;
   const entries = conversions.flatMap(entriesOf).sort((a, b) => rank(a) - rank(b));
-  const { dtype, group } = quantization;
-  const metadata = { format: 'pt', [formatKey]: dtype, 'rnd1.group': String(group) };
+  const metadata = { format: 'pt', ...formatMetadata(quantization) };
   const header = safetensorsHeader(entries, metadata);
   let end = header.length;
   const places = new Map<WrittenTensor, number>();

@@ -7,13 +7,21 @@ import type { ModelConfig } from '../checkpoint/config';
 import { pythonJson } from '../checkpoint/files';
 import { readCheckpoint } from '../checkpoint/folder';
 import type { Manifest } from '../checkpoint/manifest';
-import { checkPanels, formatKey, type Quantization, quantizationConfig } from '../checkpoint/quantization';
+import {
+  checkPanels,
+  formatMetadata,
+  isQuantizedIn,
+  type Quantization,
+  quantizationConfig,
+  quantizationOf,
+} from '../checkpoint/quantization';
 import type { SelectedTensors } from '../checkpoint/tensors';
 import { companionFiles } from '../checkpoint/writing';
 import { familyNamed } from '../families';
 import { storedName } from '../families/names';
 import { abortable } from '../runtime/abort';
 import { loadBinding } from '../runtime/binding';
+import { groupFor } from '../runtime/compute-dtype';
 import { threadsOption } from '../runtime/threads';
 import { RND1Error } from '../support/errors';
 import { quantizeNames } from '../support/option-names';
@@ -69,9 +77,9 @@ export async function quantizeCheckpoint(
     throw new RangeError(`output must be another folder than the input ${quote(input)}`);
   }
   const { files, config, manifest, selected, warnings } = await readCheckpoint(input);
-  // Blocks of GGUF files have 32 columns or a multiple of it.
-  const quantization: Quantization = { dtype, group: group ?? (selected.kept.size > 0 ? 32 : 64) };
-  const shards = layoutShards(quantizable(input, config, manifest, selected), quantization, shardBytes);
+  const quantization = quantizationOf(dtype, group ?? groupFor(selected));
+  const sources = quantizable(input, config, manifest, selected, quantization);
+  const shards = layoutShards(sources, quantization, shardBytes);
 
   const folder = await OutputFolder.examine(
     output,
@@ -96,7 +104,9 @@ export async function quantizeCheckpoint(
     }
     progress.add(shard);
   }
-  await writeCompanions(folder, files, config, quantization, shards, signal);
+  const written = quantizationConfig(quantization, unconverted(sources, quantization));
+  const raw = { ...config.raw, quantization_config: written };
+  await writeCompanions(folder, files, raw, formatMetadata(quantization), shards, signal);
   await folder.finish();
   return {
     folder: output,
@@ -114,11 +124,13 @@ function readOptions(given: QuantizeOptions) {
   const { dtype, group, shardBytes = 2e9, onProgress } = options;
   if (group !== undefined && group !== 64 && group !== 32)
     throw new RangeError(`group must be 64 or 32, not ${quote(group)}`);
+  if (group !== undefined && dtype === 'fp8')
+    throw new RangeError('group is for q8 and q4: blocks of fp8 are 128 × 128');
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw new TypeError(`onProgress must be a function, not ${quote(onProgress)}`);
   }
   return {
-    dtype: wordOption<Quantization['dtype']>('dtype', dtype, ['q8', 'q4']),
+    dtype: wordOption<Quantization['dtype']>('dtype', dtype, ['q8', 'q4', 'fp8']),
     group,
     threads: threadsOption(options.threads),
     shardBytes: integerOption('shardBytes', shardBytes, 1),
@@ -138,8 +150,10 @@ function quantizable(
   config: ModelConfig,
   { names: named }: Manifest,
   { stored }: SelectedTensors,
+  quantization: Quantization,
 ): SelectedTensors['stored'] {
-  if (config.quantization !== null) {
+  // What is in fp8 is decoded, and can be made smaller.
+  if (config.quantization !== null && (config.quantization.dtype !== 'fp8' || quantization.dtype === 'fp8')) {
     throw new RND1Error(
       'unsupported_model',
       `${folder} is ${config.quantization.dtype} already: quantize the original checkpoint`,
@@ -147,13 +161,25 @@ function quantizable(
   }
   for (const { name, matmul, parts } of stored) {
     const rows = parts.map(({ shape: [count = 0] }) => count);
-    if (matmul) checkPanels(folder, name, rows);
+    if (isQuantizedIn(quantization, { matmul, role: parts[0]?.role })) {
+      checkPanels(folder, name, rows, quantization);
+    }
   }
   const { names } = familyNamed(config.family);
   // In GGUF files a tensor has one role, and other names.
   return named === undefined
     ? stored
     : stored.map((tensor) => ({ ...tensor, name: storedName(names, tensor.parts[0]?.role ?? '') }));
+}
+
+/** The modules whose matrices stay as they are, without embeddings, which are no matmuls. */
+function unconverted(sources: SelectedTensors['stored'], quantization: Quantization): string[] {
+  return sources
+    .filter(({ shape, parts, matmul }) => {
+      const role = parts[0]?.role;
+      return shape.length === 2 && role !== 'embedding' && !isQuantizedIn(quantization, { matmul, role });
+    })
+    .map(({ name }) => name.replace(/\.weight$/, ''));
 }
 
 /** Identity of a conversion: size and mtime of the weight files, the configuration, and the options. */
@@ -249,8 +275,8 @@ async function fill(
 async function writeCompanions(
   folder: OutputFolder,
   files: CheckpointFiles,
-  config: ModelConfig,
-  quantization: Quantization,
+  config: Record<string, unknown>,
+  metadata: Record<string, string>,
   shards: readonly ShardLayout[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -260,18 +286,15 @@ async function writeCompanions(
       shards.flatMap(({ name, names }) => names.map((tensor) => [tensor, name])),
     );
     const total = sum(shards, ({ bytes, header }) => bytes - header.length);
-    const metadata = { total_size: total, [formatKey]: quantization.dtype };
-    await folder.write('model.safetensors.index.json', json({ metadata, weight_map: map }));
+    const all = { metadata: { total_size: total, ...metadata }, weight_map: map };
+    await folder.write('model.safetensors.index.json', json(all));
   }
   for (const name of companionFiles) {
     const text = await files.readText(name);
     if (text !== null) await folder.write(name, text);
   }
   signal?.throwIfAborted();
-  await folder.write(
-    'config.json',
-    json({ ...config.raw, quantization_config: quantizationConfig(quantization) }),
-  );
+  await folder.write('config.json', json(config));
 }
 
 function sum<T>(items: readonly T[], of: (item: T) => number): number {

@@ -1,6 +1,6 @@
 import type { FloatType, NativeTensor, QuantizedType } from '../../types/native';
 import type { DType } from '../api/types';
-import type { Quantization } from '../checkpoint/quantization';
+import { type Quantization, quantizationOf } from '../checkpoint/quantization';
 import type { SelectedTensors } from '../checkpoint/tensors';
 import { RND1Error } from '../support/errors';
 
@@ -12,26 +12,49 @@ export interface ChosenDtypes {
   readonly weights: FloatType | QuantizedType;
   /** How unquantized weights are quantized while they are loaded; null if they are not. */
   readonly quantize: Quantization | null;
-  /** Whether weights in blocks of a GGUF file are quantized as `SelectedTensors.kept` says. */
+  /** Whether weights in blocks, of a GGUF file or in fp8, are quantized as `SelectedTensors.kept` says. */
   readonly keeps: boolean;
 }
 
-const isQuantized = (dtype: string): dtype is QuantizedType => dtype === 'q8' || dtype === 'q4';
+const isQuantized = (dtype: string): dtype is QuantizedType =>
+  dtype === 'q8' || dtype === 'q4' || dtype === 'fp8';
 
-/** Throws `unsupported_model` if the checkpoint is already quantized to another dtype than the one requested. */
+/** The groups of a new quantization: those of blocks of a GGUF file, so that their integers can be kept. */
+export const groupFor = ({ kept }: Pick<SelectedTensors, 'kept'>): 64 | 32 =>
+  [...kept.values()].some(({ group }) => group === 32) ? 32 : 64;
+
+/**
+ * Throws `unsupported_model` if the checkpoint is already quantized to another dtype than the one requested, and for fp8
+ * elsewhere than on a GPU. A CPU decodes weights that are in fp8 already.
+ */
 export function chooseDtypes(
   folder: string,
   asked: DType,
-  { dtype, weights, kept }: Pick<SelectedTensors, 'dtype' | 'weights' | 'kept'>,
+  selected: Pick<SelectedTensors, 'dtype' | 'weights' | 'kept'>,
+  onGpu: boolean,
 ): ChosenDtypes {
+  const { dtype, weights, kept } = selected;
   const inBlocks = kept.size > 0;
-  if (asked === 'auto') return { computeDtype: dtype, weights, quantize: null, keeps: inBlocks };
+  if (asked === 'fp8' && !onGpu) {
+    throw new RND1Error(
+      'unsupported_model',
+      `${folder}: dtype 'fp8' is for GPUs; on the CPU, 'q8' takes as many bytes`,
+    );
+  }
+  if (asked === 'auto' || (asked === 'fp8' && weights === 'fp8')) {
+    const decodes = weights === 'fp8' && !onGpu;
+    return {
+      computeDtype: dtype,
+      weights: decodes ? dtype : weights,
+      quantize: null,
+      keeps: inBlocks && !decodes,
+    };
+  }
   if (!isQuantized(asked)) {
     return { computeDtype: asked, weights: inBlocks ? asked : weights, quantize: null, keeps: false };
   }
   if (inBlocks || !isQuantized(weights)) {
-    // The groups of blocks, so that their integers can be kept.
-    const quantize: Quantization = { dtype: asked, group: inBlocks ? 32 : 64 };
+    const quantize = quantizationOf(asked, groupFor(selected));
     return { computeDtype: dtype, weights: asked, quantize, keeps: false };
   }
   if (weights === asked) return { computeDtype: dtype, weights, quantize: null, keeps: false };

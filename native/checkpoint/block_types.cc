@@ -131,6 +131,8 @@ BlockSize blockSize(BlockType blocks) {
       return {256, 144};
     case BlockType::q6_k:
       return {256, 210};
+    case BlockType::fp8:
+      return {1, 1};
     case BlockType::none:
       break;
   }

@@ -6,8 +6,8 @@
 #include "core/quantized.h"
 
 /**
- * The quantized formats of GGUF files that can be read. A row is a sequence of blocks, each with integers and
- * f16 scales of its own:
+ * The quantized formats of GGUF files that can be read, and fp8 of safetensors (core/fp8.h), whose scales are
+ * a tensor of their own. In GGUF files a row is a sequence of blocks, each with integers and f16 scales:
  *
  *   q8_0   32 columns, 34 bytes: f16 d, 32 int8 q                   value = d · q
  *   q4_0   32 columns, 18 bytes: f16 d, 32 × 4 bits q               value = d · (q − 8)
@@ -18,16 +18,17 @@
  */
 namespace rnd1 {
 
-enum class BlockType : uint8_t { none, q8_0, q4_0, q4_k, q6_k };
+enum class BlockType : uint8_t { none, q8_0, q4_0, q4_k, q6_k, fp8 };
 
 struct BlockSize {
   int64_t columns, bytes;
 };
 
-/** Columns and bytes of one block; `none` has no blocks, and is not allowed. */
+/** Columns and bytes of one block in a row; of `fp8` those of a number. `none` has no blocks, and is not
+ * allowed. */
 BlockSize blockSize(BlockType blocks);
 
-/** Decodes a row, whole blocks of it. */
+/** Decodes a row, whole blocks of it. Not for fp8. */
 void decodeRow(BlockType blocks, const std::byte* source, int64_t columns, float* out);
 
 /** Whether `transcodePanel` makes this weight of a format: q8 of q8_0, q4 of q4_0 and q4_k, in groups of 32.

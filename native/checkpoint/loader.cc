@@ -57,9 +57,10 @@ bool isMatmul(const std::string& role, const TensorLocation& location) {
 }
 
 int64_t quantizedBytes(const TensorLocation& location, const Quantization& quantization) {
+  const QuantizedShape shape = quantization.shapeOf(location.shape[0], location.shape[1]);
   TensorLocation result = location;
-  result.dtype = quantization.dtype;
-  result.group = quantizedGroup(location.shape[1], quantization.group);
+  result.dtype = shape.dtype;
+  result.group = shape.group;
   return view(result).bytes();
 }
 
@@ -105,7 +106,8 @@ Loader::Loader(const Manifest& manifest, std::vector<std::optional<MappedFile>>&
                   "tensor " + name + " has groups of " + std::to_string(location.group) + ", not 64 or 32");
     reads = reads || location.quantize || !location.asStored();
     const int64_t bytes = view(location).bytes();
-    const Quantization* const quantization = isMatmul(role, location) ? quantizationOf(location) : nullptr;
+    const Quantization* const quantization =
+        isMatmul(role, location) ? quantizationOf(role, location) : nullptr;
     progress_.totalBytes = sizeSum(progress_.totalBytes, bytes);
     residentBytes = sizeSum(residentBytes, quantization ? quantizedBytes(location, *quantization) : bytes);
   }
@@ -134,7 +136,7 @@ Weight Loader::loadUnquantized(const std::string& role, const std::vector<int64_
 
 Weight Loader::loadMatmul(const std::string& role, const std::vector<int64_t>& shape) {
   const TensorLocation& location = find(role, shape);
-  const Quantization* const quantization = quantizationOf(location);
+  const Quantization* const quantization = quantizationOf(role, location);
   const Weight weight = quantization ? quantized(location, *quantization) : source(location);
   const Weight placed = backend_.place(weight);
   advance(view(location).bytes(), placed.bytes());
@@ -179,7 +181,8 @@ const TensorLocation& Loader::find(const std::string& role, const std::vector<in
   if (found == manifest_.tensors.end())
     throw Error(ErrorCode::invalidCheckpoint, "the tensor for " + role + " is missing");
   const TensorLocation& location = found->second;
-  for (const size_t file : {location.file, location.scales.file, location.minimums.file})
+  for (const size_t file :
+       {location.file, location.scales.file, location.minimums.file, location.blockScales.file})
     if (file >= files_.size())
       throw Error(ErrorCode::invalidCheckpoint,
                   "tensor " + location.name + " is in a file that the manifest does not list");
@@ -200,18 +203,28 @@ const TensorLocation& Loader::findUnquantized(const std::string& role,
 }
 
 Weight Loader::quantized(const TensorLocation& location, const Quantization& quantization) {
+  willRead(location);
+  return quantize(
+      files_, location, quantization, files_[location.file].path() + ": tensor " + location.name,
+      [&](int64_t size) { return memoryOf(size); }, *pool_, abort_);
+}
+
+void Loader::willRead(const TensorLocation& location) const {
   const File& file = files_[location.file];
   const int64_t bytes = storedBytes(location);
   checkInside(file, location.name, location.offset, bytes);
   file.willNeed(location.offset, static_cast<uint64_t>(bytes));
-  return quantize(
-      file, location, quantization, file.path() + ": tensor " + location.name,
-      [&](int64_t size) { return memoryOf(size); }, *pool_, abort_);
+  if (location.blocks == BlockType::fp8)
+    checkInside(files_[location.blockScales.file], location.name + "_scale_inv", location.blockScales.offset,
+                blockScaleBytes(location));
 }
 
-const Quantization* Loader::quantizationOf(const TensorLocation& location) const {
-  const auto& quantization = location.quantize ? location.quantize : manifest_.quantize;
-  return quantization && !isQuantized(location.dtype) ? &*quantization : nullptr;
+const Quantization* Loader::quantizationOf(const std::string& role, const TensorLocation& location) const {
+  if (isQuantized(location.dtype)) return nullptr;
+  if (location.quantize) return &*location.quantize;
+  const auto& all = manifest_.quantize;
+  // As in FP8 checkpoints, the head stays as it is.
+  return all && !(all->dtype == DType::fp8 && role == "head") ? &*all : nullptr;
 }
 
 std::byte* Loader::memoryOf(int64_t bytes) {
@@ -225,12 +238,9 @@ std::byte* Loader::memoryOf(int64_t bytes) {
 
 Weight Loader::decoded(const TensorLocation& location) {
   Weight weight = view(location);
-  const File& file = files_[location.file];
-  const int64_t bytes = storedBytes(location);
-  checkInside(file, location.name, location.offset, bytes);
-  file.willNeed(location.offset, static_cast<uint64_t>(bytes));
+  willRead(location);
   std::byte* const memory = memoryOf(weight.bytes());
-  std::vector<RowReader> readers(static_cast<size_t>(pool_->threads()), RowReader(file, location));
+  std::vector<RowReader> readers(static_cast<size_t>(pool_->threads()), RowReader(files_, location));
   const int64_t atOnce = std::max<int64_t>(1, decodedBytes / std::max<int64_t>(1, weight.strideBytes));
   Failure failure(abort_);
   pool_->forEach((weight.rows + atOnce - 1) / atOnce, [&](int64_t piece, int thread) {

@@ -54,13 +54,15 @@ class Loader {
   const TensorLocation& findUnquantized(const std::string& role, const std::vector<int64_t>& shape) const;
   /** Quantizes a tensor while reading it; a file truncated meanwhile is an error, as for copies. */
   Weight quantized(const TensorLocation& location, const Quantization& quantization);
+  /** Checks that an unquantized tensor is inside its file, and has it read ahead. */
+  void willRead(const TensorLocation& location) const;
   /** Reads a tensor that is not stored as it is used. */
   Weight decoded(const TensorLocation& location);
   /** Memory for a weight that is not used as it is stored: of the backend, or valid until the next call if
    * `place` copies it. */
   std::byte* memoryOf(int64_t bytes);
   /** How a tensor is quantized while it is loaded as the weight of a matmul; null if it is not. */
-  const Quantization* quantizationOf(const TensorLocation& location) const;
+  const Quantization* quantizationOf(const std::string& role, const TensorLocation& location) const;
   /** A tensor that is used as it is, in place or copied, or decoded. */
   Weight source(const TensorLocation& location);
   /** Address of bytes of the file, mapped, or in the pending copy. */

@@ -9,6 +9,7 @@
 
 #include "checkpoint/block_types.h"
 #include "core/dtype.h"
+#include "core/quantized.h"
 
 /** The description of a checkpoint, which TypeScript reads: locations and formats of tensors. */
 namespace rnd1 {
@@ -22,7 +23,11 @@ struct FileOffset {
 /** How the weights of matmuls are quantized. */
 struct Quantization {
   DType dtype = DType::q8;
-  int32_t group = 64;  // 64 or 32
+  int32_t group = 64;  // 64 or 32; fp8: not used
+
+  QuantizedShape shapeOf(int64_t rows, int64_t columns) const {
+    return {dtype, rows, columns, dtype == DType::fp8 ? 64 : quantizedGroup(columns, group)};
+  }
 };
 
 /** Location of one tensor. Shapes of one dimension are vectors. */
@@ -37,6 +42,8 @@ struct TensorLocation {
   FileOffset scales{}, minimums{};
   // Unquantized tensors only.
   BlockType blocks = BlockType::none;  // the file's format; numbers of `dtype` are made of it
+  FileOffset blockScales{};            // `fp8` only: of its blocks, row-major, in
+  DType blockScaleDtype = DType::f32;  // f32, f16 or bf16
   int64_t headRows = 0;  // rows of a head that are stored in the order 0, n/2, 1, n/2 + 1 …; 0: as they are
   std::optional<Quantization> quantize{};  // takes precedence over Manifest::quantize
 
@@ -49,7 +56,7 @@ struct TensorLocation {
 struct Manifest {
   std::vector<std::string> files;
   std::unordered_map<std::string, TensorLocation> tensors;
-  std::optional<Quantization> quantize;  // quantizes unquantized matmul weights on loading
+  std::optional<Quantization> quantize;  // quantizes unquantized matmul weights on loading, fp8: not the head
   bool copied = false;  // copies weights into backend memory even if the files could be used in place
 };
 

@@ -5,6 +5,7 @@
 #include "checkpoint/copies.h"
 #include "checkpoint/row_reader.h"
 #include "core/failure.h"
+#include "core/fp8.h"
 #include "core/quantized.h"
 
 namespace rnd1 {
@@ -20,20 +21,22 @@ Error unscalable(const std::string& where, DType dtype) {
                                                  dtypeName(dtype) + ": it cannot be quantized");
 }
 
-Weight quantize(const File& file, const TensorLocation& matrix, const Quantization& quantization,
-                const std::string& where, const std::function<std::byte*(int64_t)>& allocate,
-                ThreadPool& pool, const AbortFlag& abort) {
-  const QuantizedShape shape{quantization.dtype, matrix.shape[0], matrix.shape[1],
-                             quantizedGroup(matrix.shape[1], quantization.group)};
+Weight quantize(const std::vector<File>& files, const TensorLocation& matrix,
+                const Quantization& quantization, const std::string& where,
+                const std::function<std::byte*(int64_t)>& allocate, ThreadPool& pool,
+                const AbortFlag& abort) {
+  const QuantizedShape shape = quantization.shapeOf(matrix.shape[0], matrix.shape[1]);
   const bool minimums = hasMinimums(shape.dtype);
   const int64_t scaleBytes = wholeLines(shape.scaleCount() * static_cast<int64_t>(sizeof(uint16_t)));
   const int64_t dataBytes = wholeLines(shape.dataBytes());
   std::byte* const memory = allocate(dataBytes + scaleBytes * (minimums ? 2 : 1));
   auto* scales = reinterpret_cast<uint16_t*>(memory + dataBytes);
   auto* lowest = minimums ? reinterpret_cast<uint16_t*>(memory + dataBytes + scaleBytes) : nullptr;
-  std::vector<RowReader> readers(static_cast<size_t>(pool.threads()), RowReader(file, matrix));
-  const int64_t atOnce =
-      std::max<int64_t>(1, minReadBytes / (panelRows * std::max<int64_t>(1, readers[0].storedRowBytes())));
+  std::vector<RowReader> readers(static_cast<size_t>(pool.threads()), RowReader(files, matrix));
+  // Panels of whole blocks.
+  const int64_t unit = shape.dtype == DType::fp8 ? fp8Block / panelRows : 1;
+  const int64_t unitBytes = sizeProduct(unit * panelRows, readers[0].storedRowBytes());
+  const int64_t atOnce = unit * std::max<int64_t>(1, minReadBytes / std::max<int64_t>(1, unitBytes));
   Failure failure(abort);
   pool.forEach((shape.panels() + atOnce - 1) / atOnce, [&](int64_t piece, int thread) {
     failure.guard([&] {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/fp8.h"
 #include "core/sizes.h"
 
 namespace rnd1 {
@@ -22,6 +23,11 @@ int64_t rowBytesOf(const TensorLocation& location) {
   return sizeProduct(columns / size.columns, size.bytes);
 }
 
+QuantizedPanel panelAt(const QuantizedShape& shape, const QuantizedPanel& first, int64_t index) {
+  return {first.data + index * shape.panelBytes(), first.scales + index * shape.panelScales(),
+          first.minimums ? first.minimums + index * shape.panelScales() : nullptr};
+}
+
 }  // namespace
 
 void checkStorage(const TensorLocation& location) {
@@ -29,6 +35,8 @@ void checkStorage(const TensorLocation& location) {
     throw Error(ErrorCode::invalidCheckpoint, "tensor " + location.name + " has " + problem);
   };
   const int64_t columns = columnsOf(location), head = location.headRows;
+  if (location.blocks == BlockType::fp8 && (location.shape.size() != 2 || head != 0))
+    refuse("numbers of fp8, which only matrices in the order of the model may have");
   if (location.blocks != BlockType::none && columns % blockSize(location.blocks).columns != 0)
     refuse(std::to_string(columns) + " columns, which are not whole blocks of " +
            std::to_string(blockSize(location.blocks).columns));
@@ -43,8 +51,14 @@ int64_t storedBytes(const TensorLocation& location) {
   return bytes;
 }
 
-RowReader::RowReader(const File& file, const TensorLocation& location)
-    : file_(&file),
+int64_t blockScaleBytes(const TensorLocation& location) {
+  if (location.blocks != BlockType::fp8) return 0;
+  return sizeProduct(fp8Blocks(location.shape[0]), fp8Blocks(location.shape[1]),
+                     static_cast<int64_t>(dtypeSize(location.blockScaleDtype)));
+}
+
+RowReader::RowReader(const std::vector<File>& files, const TensorLocation& location)
+    : files_(&files),
       location_(&location),
       columns_(columnsOf(location)),
       storedRowBytes_(rowBytesOf(location)) {}
@@ -59,23 +73,48 @@ int64_t RowReader::storedRow(int64_t row) const {
 
 std::span<const std::byte> RowReader::readStored(int64_t first, int64_t count) {
   stored_.resize(static_cast<size_t>(count * storedRowBytes_));
+  const File& file = (*files_)[location_->file];
   const auto offsetOf = [&](int64_t row) {
     return location_->offset + static_cast<uint64_t>(row * storedRowBytes_);
   };
   if (location_->headRows == 0) {
-    file_->read(offsetOf(first), stored_);
+    file.read(offsetOf(first), stored_);
     return stored_;
   }
   const auto bytes = static_cast<size_t>(storedRowBytes_);
   for (int64_t row = 0; row < count; ++row)
-    file_->read(offsetOf(storedRow(first + row)),
-                std::span(stored_).subspan(static_cast<size_t>(row) * bytes, bytes));
+    file.read(offsetOf(storedRow(first + row)),
+              std::span(stored_).subspan(static_cast<size_t>(row) * bytes, bytes));
   return stored_;
 }
 
-const float* RowReader::decode(std::span<const std::byte> rows) {
+void RowReader::readBlockScales(int64_t first, int64_t count) {
+  const DType dtype = location_->blockScaleDtype;
+  const int64_t perRow = fp8Blocks(columns_), firstBlock = first / fp8Block;
+  const int64_t scales = perRow * (fp8Blocks(first + count) - firstBlock);
+  const auto size = static_cast<int64_t>(dtypeSize(dtype));
+  std::vector<std::byte> bytes(static_cast<size_t>(scales * size));
+  (*files_)[location_->blockScales.file].read(
+      location_->blockScales.offset + static_cast<uint64_t>(firstBlock * perRow * size), bytes);
+  blockScales_.resize(static_cast<size_t>(scales));
+  readFloats(bytes.data(), dtype, 0, scales, blockScales_.data());
+}
+
+const float* RowReader::decode(int64_t first, std::span<const std::byte> rows) {
   const int64_t count = static_cast<int64_t>(rows.size()) / storedRowBytes_;
   decoded_.resize(static_cast<size_t>(count * columns_));
+  if (location_->blocks == BlockType::fp8) {
+    readBlockScales(first, count);
+    for (int64_t row = 0; row < count; ++row) {
+      const float* scales =
+          blockScales_.data() + ((first + row) / fp8Block - first / fp8Block) * fp8Blocks(columns_);
+      for (int64_t column = 0; column < columns_; ++column) {
+        const int64_t at = row * columns_ + column;
+        decoded_[at] = scales[column / fp8Block] * fp8ToFloat(static_cast<uint8_t>(rows[at]));
+      }
+    }
+    return decoded_.data();
+  }
   for (int64_t row = 0; row < count; ++row)
     decodeRow(location_->blocks, rows.data() + row * storedRowBytes_, columns_,
               decoded_.data() + row * columns_);
@@ -88,7 +127,7 @@ void RowReader::read(int64_t first, int64_t count, std::byte* out) {
     std::memcpy(out, rows.data(), rows.size());
     return;
   }
-  const float* values = decode(rows);
+  const float* values = decode(first, rows);
   if (location_->dtype == DType::f32) {
     std::memcpy(out, values, static_cast<size_t>(count * columns_) * sizeof(float));
     return;
@@ -103,17 +142,27 @@ bool RowReader::quantize(const QuantizedShape& shape, int64_t first, int64_t cou
                          const QuantizedPanel& target) {
   const int64_t firstRow = first * panelRows;
   const int64_t rows = std::min(count * panelRows, shape.rows - firstRow);
+  if (shape.dtype == DType::fp8) {
+    const auto fp8 = readFp8(firstRow, rows);
+    if (!fp8) return false;
+    for (int64_t row = 0; row < rows; row += fp8Block) {
+      const int64_t panel = row / panelRows;
+      if (!fp8Panels(shape, fp8->numbers.data() + row * columns_,
+                     fp8->scales.data() + row / fp8Block * fp8Blocks(columns_),
+                     std::min(fp8Block, rows - row), panelAt(shape, target, panel)))
+        return false;
+    }
+    return true;
+  }
   const auto stored = readStored(firstRow, rows);
   const bool keeps = keepsIntegers(location_->blocks, shape);
   const bool decodes = location_->blocks != BlockType::none && !keeps;
-  const std::byte* source = decodes ? reinterpret_cast<const std::byte*>(decode(stored)) : stored.data();
+  const std::byte* source =
+      decodes ? reinterpret_cast<const std::byte*>(decode(firstRow, stored)) : stored.data();
   const int64_t stride = decodes ? columns_ * static_cast<int64_t>(sizeof(float)) : storedRowBytes_;
   const DType dtype = decodes ? DType::f32 : location_->dtype;
   for (int64_t row = 0; row < rows; row += panelRows) {
-    const int64_t index = row / panelRows;
-    const QuantizedPanel panel{target.data + index * shape.panelBytes(),
-                               target.scales + index * shape.panelScales(),
-                               target.minimums ? target.minimums + index * shape.panelScales() : nullptr};
+    const QuantizedPanel panel = panelAt(shape, target, row / panelRows);
     const int64_t present = std::min(panelRows, rows - row);
     const bool done =
         keeps ? transcodePanel(location_->blocks, shape, source + row * stride, stride, present, panel)
@@ -121,6 +170,26 @@ bool RowReader::quantize(const QuantizedShape& shape, int64_t first, int64_t cou
     if (!done) return false;
   }
   return true;
+}
+
+std::optional<Fp8Rows> RowReader::readFp8(int64_t first, int64_t count) {
+  const auto stored = readStored(first, count);
+  if (location_->blocks == BlockType::fp8) {
+    readBlockScales(first, count);
+    return Fp8Rows{{reinterpret_cast<const uint8_t*>(stored.data()), stored.size()}, blockScales_};
+  }
+  const bool decodes = location_->blocks != BlockType::none;
+  const std::byte* source =
+      decodes ? reinterpret_cast<const std::byte*>(decode(first, stored)) : stored.data();
+  const int64_t stride = decodes ? columns_ * static_cast<int64_t>(sizeof(float)) : storedRowBytes_;
+  numbers_.resize(static_cast<size_t>(count * columns_));
+  blockScales_.resize(static_cast<size_t>(fp8Blocks(count) * fp8Blocks(columns_)));
+  for (int64_t row = 0; row < count; row += fp8Block)
+    if (!quantizeFp8(source + row * stride, decodes ? DType::f32 : location_->dtype, stride,
+                     std::min(fp8Block, count - row), columns_, numbers_.data() + row * columns_,
+                     blockScales_.data() + row / fp8Block * fp8Blocks(columns_)))
+      return std::nullopt;
+  return Fp8Rows{numbers_, blockScales_};
 }
 
 }  // namespace rnd1

@@ -7,6 +7,7 @@
 #include "checkpoint/row_reader.h"
 #include "core/error.h"
 #include "core/failure.h"
+#include "core/fp8.h"
 #include "core/parallel.h"
 #include "io/file.h"
 
@@ -18,7 +19,8 @@ constexpr int64_t pieceBytes = int64_t{1} << 20;
 
 int64_t rowsOf(const TensorLocation& location) { return location.shape.size() == 2 ? location.shape[0] : 1; }
 
-/** A part of one tensor: panels of a quantized one, rows of one that is decoded, bytes of a copy. */
+/** A part of one tensor: panels of a quantized one, rows of one in fp8 or that is decoded, bytes of a copy.
+ */
 struct Piece {
   const ShardTensor* tensor;
   int64_t first, count;
@@ -31,7 +33,10 @@ std::vector<Piece> piecesOf(const Shard& shard) {
     int64_t total = storedBytes(tensor.source);
     int64_t atOnce = pieceBytes;
     const int64_t rowBytes = std::max<int64_t>(1, total / std::max<int64_t>(1, rowsOf(tensor.source)));
-    if (tensor.quantized) {
+    if (tensor.quantized && tensor.quantized->dtype == DType::fp8) {
+      total = rowsOf(tensor.source);
+      atOnce = std::max<int64_t>(1, pieceBytes / sizeProduct(fp8Block, rowBytes)) * fp8Block;
+    } else if (tensor.quantized) {
       total = tensor.quantized->panels();
       atOnce = std::max<int64_t>(1, pieceBytes / sizeProduct(panelRows, rowBytes));
     } else if (!tensor.source.asStored()) {
@@ -51,7 +56,8 @@ class PieceWriter {
 
   /** @returns bytes read */
   int64_t write(const Piece& piece) {
-    if (piece.tensor->quantized) return quantize(piece);
+    if (piece.tensor->quantized)
+      return piece.tensor->quantized->dtype == DType::fp8 ? quantizeToFp8(piece) : quantize(piece);
     return piece.tensor->source.asStored() ? copy(piece) : decode(piece);
   }
 
@@ -66,7 +72,7 @@ class PieceWriter {
 
   int64_t decode(const Piece& piece) {
     const TensorLocation& source = piece.tensor->source;
-    RowReader reader((*sources_)[source.file], source);
+    RowReader reader(*sources_, source);
     const int64_t rowBytes = source.shape.back() * static_cast<int64_t>(dtypeSize(source.dtype));
     source_.resize(static_cast<size_t>(piece.count * rowBytes));
     reader.read(piece.first, piece.count, source_.data());
@@ -80,17 +86,29 @@ class PieceWriter {
     data_.resize(static_cast<size_t>(piece.count * shape.panelBytes()));
     scales_.resize(static_cast<size_t>(piece.count * shape.panelScales()));
     minimums_.resize(tensor.minimums ? scales_.size() : 0);
-    const File& file = (*sources_)[tensor.source.file];
-    RowReader reader(file, tensor.source);
+    RowReader reader(*sources_, tensor.source);
     const QuantizedPanel target{data_.data(), scales_.data(), tensor.minimums ? minimums_.data() : nullptr};
     if (!reader.quantize(shape, piece.first, piece.count, target))
-      throw unscalable(file.path() + ": tensor " + tensor.name, shape.dtype);
+      throw unscalable((*sources_)[tensor.source.file].path() + ": tensor " + tensor.name, shape.dtype);
     target_->write(tensor.data + static_cast<uint64_t>(piece.first * shape.panelBytes()),
                    std::as_bytes(std::span(data_)));
     const auto firstScale = static_cast<uint64_t>(piece.first * shape.panelScales()) * sizeof(uint16_t);
     target_->write(tensor.scales + firstScale, std::as_bytes(std::span(scales_)));
     if (tensor.minimums) target_->write(*tensor.minimums + firstScale, std::as_bytes(std::span(minimums_)));
     return std::min(piece.count * panelRows, shape.rows - piece.first * panelRows) * reader.storedRowBytes();
+  }
+
+  int64_t quantizeToFp8(const Piece& piece) {
+    const ShardTensor& tensor = *piece.tensor;
+    RowReader reader(*sources_, tensor.source);
+    const auto rows = reader.readFp8(piece.first, piece.count);
+    if (!rows)
+      throw unscalable((*sources_)[tensor.source.file].path() + ": tensor " + tensor.name, DType::fp8);
+    const int64_t columns = tensor.source.shape[1];
+    target_->write(tensor.data + static_cast<uint64_t>(piece.first * columns), std::as_bytes(rows->numbers));
+    const auto firstScale = static_cast<uint64_t>(piece.first / fp8Block * fp8Blocks(columns));
+    target_->write(tensor.scales + firstScale * sizeof(float), std::as_bytes(rows->scales));
+    return piece.count * reader.storedRowBytes();
   }
 
   const std::vector<File>* sources_;
@@ -117,6 +135,11 @@ void fillShard(const Shard& shard, int threads, const std::function<void(const L
     if (sizeSum(static_cast<int64_t>(tensor.source.offset), bytes) > static_cast<int64_t>(source.size()))
       throw Error(ErrorCode::io,
                   "cannot read " + source.path() + ": it ends too early, within tensor " + tensor.name);
+    const File& scales = sources[tensor.source.blockScales.file];
+    if (sizeSum(static_cast<int64_t>(tensor.source.blockScales.offset), blockScaleBytes(tensor.source)) >
+        static_cast<int64_t>(scales.size()))
+      throw Error(ErrorCode::io, "cannot read " + scales.path() +
+                                     ": it ends too early, within the scales of tensor " + tensor.name);
     totalBytes = sizeSum(totalBytes, bytes);
   }
   const std::vector<Piece> pieces = piecesOf(shard);

@@ -16,7 +16,8 @@ struct ShardTensor {
   std::string name;
   TensorLocation source;
   std::optional<QuantizedShape> quantized;
-  // Offsets of its parts in the file; `minimums` null if the format has none.
+  // Offsets of its parts in the file, for fp8 those of core/fp8.h with scales in f32; `minimums` null if the
+  // format has none.
   uint64_t data = 0;
   uint64_t scales = 0;
   std::optional<uint64_t> minimums;

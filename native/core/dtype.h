@@ -9,11 +9,13 @@ namespace rnd1 {
 
 /**
  * Weight formats; the first three are compute dtypes too. Raw values are shared with the kernels. q8 and q4
- * are integers with scales, laid out as core/quantized.h says.
+ * are integers and fp8 numbers of 8 bits, with scales, laid out as core/quantized.h says.
  */
-enum class DType : uint8_t { f32 = 0, f16 = 1, bf16 = 2, q8 = 3, q4 = 4 };
+enum class DType : uint8_t { f32 = 0, f16 = 1, bf16 = 2, q8 = 3, q4 = 4, fp8 = 5 };
 
-constexpr bool isQuantized(DType dtype) { return dtype == DType::q8 || dtype == DType::q4; }
+constexpr bool isQuantized(DType dtype) {
+  return dtype == DType::q8 || dtype == DType::q4 || dtype == DType::fp8;
+}
 
 /** Bytes per element. Throws std::logic_error for quantized formats, whose elements share scales. */
 constexpr size_t dtypeSize(DType dtype) {
@@ -25,6 +27,7 @@ constexpr size_t dtypeSize(DType dtype) {
       return 2;
     case DType::q8:
     case DType::q4:
+    case DType::fp8:
       break;
   }
   throw std::logic_error("a quantized number has no size of its own");
@@ -42,6 +45,8 @@ constexpr const char* dtypeName(DType dtype) {
       return "q8";
     case DType::q4:
       return "q4";
+    case DType::fp8:
+      return "fp8";
   }
   return "unknown";
 }

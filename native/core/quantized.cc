@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/fp8.h"
+
 namespace rnd1 {
 namespace {
 
@@ -17,17 +19,6 @@ constexpr int64_t lanes = 8;
 /** Smallest and largest positive f16: scales must neither vanish nor overflow. */
 constexpr float smallestScale = 0x1p-24f;
 constexpr float largestScale = 65504.0f;
-
-float load(const std::byte* source, DType dtype, int64_t index) {
-  if (dtype == DType::f32) {
-    float value;
-    std::memcpy(&value, source + 4 * index, sizeof value);
-    return value;
-  }
-  uint16_t bits;
-  std::memcpy(&bits, source + 2 * index, sizeof bits);
-  return halfToFloat(dtype, bits);
-}
 
 /** Nearest integer, ties to even, for magnitudes below 2^22; compilers can vectorise it. */
 float nearest(float value) {
@@ -158,6 +149,18 @@ Choice chooseAffine(const Group& values, int64_t count, Range range, const Momen
 
 }  // namespace
 
+void readFloats(const std::byte* source, DType dtype, int64_t first, int64_t count, float* out) {
+  if (dtype == DType::f32) {
+    std::memcpy(out, source + 4 * first, static_cast<size_t>(4 * count));
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    uint16_t bits;
+    std::memcpy(&bits, source + 2 * (first + i), sizeof bits);
+    out[i] = halfToFloat(dtype, bits);
+  }
+}
+
 Weight quantizedWeight(const QuantizedShape& shape, const void* data, const uint16_t* scales,
                        const uint16_t* minimums) {
   Weight weight;
@@ -187,7 +190,7 @@ bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType s
     for (int64_t group = 0; group < shape.groups(); ++group) {
       const int64_t first = group * shape.group;
       const int64_t present = std::min<int64_t>(shape.group, shape.columns - first);
-      for (int64_t i = 0; i < present; ++i) values[i] = load(sourceRow, sourceDtype, first + i);
+      readFloats(sourceRow, sourceDtype, first, present, values.data());
       // Padding repeats an existing value, so it does not widen the range; sums skip it.
       std::fill(values.begin() + present, values.begin() + shape.group, values[0]);
       const Range range = rangeOf(values, shape.group);
@@ -230,7 +233,15 @@ bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType s
 
 void dequantizeRows(const Weight& weight, int64_t first, int64_t count, float* out, int64_t outStride) {
   const QuantizedShape shape{weight.dtype, weight.rows, weight.columns, weight.group};
-  const bool q8 = weight.dtype == DType::q8;
+  const auto valueOf = [&](uint8_t byte, int64_t column, int64_t index) {
+    if (weight.dtype == DType::fp8) return bf16ToFloat(weight.scales[index]) * fp8ToFloat(byte);
+    const bool q8 = weight.dtype == DType::q8;
+    const float scale = f16ToFloat(weight.scales[index]);
+    const float minimum =
+        weight.minimums ? f16ToFloat(weight.minimums[index]) : (q8 ? -128 * scale : -8 * scale);
+    const int stored = q8 ? byte : column % 8 < 4 ? byte & 0x0f : byte >> 4;
+    return std::fma(scale, static_cast<float>(stored), minimum);
+  };
   for (int64_t r = 0; r < count; ++r) {
     const int64_t panel = (first + r) / panelRows;
     const int64_t row = (first + r) % panelRows;
@@ -238,12 +249,7 @@ void dequantizeRows(const Weight& weight, int64_t first, int64_t count, float* o
     float* target = out + r * outStride;
     for (int64_t column = 0; column < weight.columns; ++column) {
       const int64_t index = panel * shape.panelScales() + column / weight.group * panelRows + row;
-      const float scale = f16ToFloat(weight.scales[index]);
-      const float minimum =
-          weight.minimums ? f16ToFloat(weight.minimums[index]) : (q8 ? -128 * scale : -8 * scale);
-      const auto byte = static_cast<uint8_t>(data[shape.byteOf(row, column)]);
-      const int stored = q8 ? byte : column % 8 < 4 ? byte & 0x0f : byte >> 4;
-      target[column] = std::fma(scale, static_cast<float>(stored), minimum);
+      target[column] = valueOf(static_cast<uint8_t>(data[shape.byteOf(row, column)]), column, index);
     }
   }
 }

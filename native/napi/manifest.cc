@@ -1,9 +1,11 @@
 #include "napi/manifest.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "core/fp8.h"
 #include "core/quantized.h"
 #include "napi/convert.h"
 
@@ -16,8 +18,12 @@ int32_t readGroup(const Napi::Object& object) {
   return static_cast<int32_t>(group);
 }
 
-DType readQuantizedDType(const Napi::Object& object) {
-  return readDType(object, "dtype", {DType::q8, DType::q4});
+/** q8 or q4 with groups, or fp8. */
+Quantization readFormat(const Napi::Object& object) {
+  const DType dtype = readDType(object, "dtype", {DType::q8, DType::q4, DType::fp8});
+  if (dtype != DType::fp8) return {dtype, readGroup(object)};
+  readInteger(object, "group", fp8Block, fp8Block);
+  return {dtype, 0};
 }
 
 uint64_t readOffset(const Napi::Object& object, const char* name) {
@@ -33,7 +39,7 @@ std::optional<Quantization> readQuantization(const Napi::Object& object) {
   const Napi::Value quantize = object.Get("quantize");
   if (quantize.IsNull() || quantize.IsUndefined()) return std::nullopt;
   const Napi::Object inner = asObject(quantize, "quantize");
-  return Quantization{readQuantizedDType(inner), readGroup(inner)};
+  return readFormat(inner);
 }
 
 BlockType readBlocks(const Napi::Object& tensor) {
@@ -44,7 +50,8 @@ BlockType readBlocks(const Napi::Object& tensor) {
   if (name == "Q4_0") return BlockType::q4_0;
   if (name == "Q4_K") return BlockType::q4_k;
   if (name == "Q6_K") return BlockType::q6_k;
-  throw wrongType(tensor.Env(), "blocks", "'Q8_0', 'Q4_0', 'Q4_K' or 'Q6_K'");
+  if (name == "F8_E4M3") return BlockType::fp8;
+  throw wrongType(tensor.Env(), "blocks", "'Q8_0', 'Q4_0', 'Q4_K', 'Q6_K' or 'F8_E4M3'");
 }
 
 TensorLocation readLocation(const Napi::Object& tensor) {
@@ -53,13 +60,17 @@ TensorLocation readLocation(const Napi::Object& tensor) {
   location.file = static_cast<size_t>(readInteger(tensor, "file", 0, int64_t{1} << 31));
   location.offset = readOffset(tensor, "offset");
   if (tensor.Has("scales")) {
-    location.dtype = readQuantizedDType(tensor);
+    location.dtype = readDType(tensor, "dtype", {DType::q8, DType::q4});
     location.group = readGroup(tensor);
     location.scales = readFileOffset(tensor, "scales");
     if (hasMinimums(location.dtype)) location.minimums = readFileOffset(tensor, "minimums");
   } else {
     location.dtype = readDType(tensor, "dtype");
     location.blocks = readBlocks(tensor);
+    if (location.blocks == BlockType::fp8) {
+      location.blockScales = readFileOffset(tensor, "blockScales");
+      location.blockScaleDtype = readDType(asObject(tensor.Get("blockScales"), "blockScales"), "dtype");
+    }
     if (!tensor.Get("headRows").IsUndefined())
       location.headRows = readInteger(tensor, "headRows", 0, int64_t{1} << 31);
     location.quantize = readQuantization(tensor);
@@ -114,7 +125,7 @@ Shard readShard(const Napi::Object& description) {
     ShardTensor tensor;
     tensor.source = readLocation(object);
     tensor.name = tensor.source.name;
-    if (tensor.source.file >= shard.sources.size())
+    if (std::max(tensor.source.file, tensor.source.blockScales.file) >= shard.sources.size())
       throw Napi::RangeError::New(env, "tensor " + tensor.name + " is in a file that `files` does not list");
     tensor.data = readOffset(object, "data");
     if (isQuantized(tensor.source.dtype))
@@ -130,7 +141,7 @@ Shard readShard(const Napi::Object& description) {
       const Napi::Object target = asObject(quantized, "quantized");
       const std::vector<int64_t>& size = tensor.source.shape;
       if (size.size() != 2) throw Napi::RangeError::New(env, "tensor " + tensor.name + " is not a matrix");
-      tensor.quantized = {readQuantizedDType(target), size[0], size[1], readGroup(target)};
+      tensor.quantized = readFormat(target).shapeOf(size[0], size[1]);
       tensor.scales = readOffset(target, "scales");
       if (hasMinimums(tensor.quantized->dtype)) tensor.minimums = readOffset(target, "minimums");
     }

@@ -65,7 +65,11 @@ export interface Work {
 }
 
 /** Bytes of a weight in a quantized format, with its scales, in groups of 64 (native/backend/cuda/quantized_layout.h). */
-const quantizedBytes: Readonly<Record<string, number>> = { q8: 1056 / 1024, q4: 576 / 1024 };
+const quantizedBytes: Readonly<Record<string, number>> = {
+  q8: 1056 / 1024,
+  q4: 576 / 1024,
+  fp8: 1040 / 1024,
+};
 
 /** A tile of a product: rows of weights and of activations. */
 interface Tile {

@@ -1,7 +1,7 @@
 // Prints the launches of a step of RND1-30B's shape as JSON, without running them: for
 // scripts/launch-plan.ts.
 //
-//     rnd1_launch_plan [CANVASES [LENGTH [LAYERS [bf16|q8|q4]]]]
+//     rnd1_launch_plan [CANVASES [LENGTH [LAYERS [bf16|q8|q4|fp8]]]]
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,9 +31,15 @@ class EmptyCheckpoint {
     bench::forEachTensor(architecture, [&](const bench::ModelTensor& tensor) {
       TensorLocation& location = manifest_.tensors[tensor.role];
       location.name = tensor.role;
-      location.dtype = tensor.matmul ? weights : DType::bf16;
-      location.group = isQuantized(location.dtype) ? 64 : 0;
       location.shape = tensor.shape;
+      location.dtype = DType::bf16;
+      if (weights == DType::fp8 && tensor.matmul && tensor.role != "head") {
+        location.blocks = BlockType::fp8;
+        location.quantize = Quantization{weights, 0};
+      } else if (weights != DType::fp8 && tensor.matmul) {
+        location.dtype = weights;
+        location.group = isQuantized(weights) ? 64 : 0;
+      }
     });
   }
   const Manifest& manifest() const { return manifest_; }
@@ -125,9 +131,10 @@ int main(int count, char** arguments) {
   try {
     const std::string weights = count > 4 ? arguments[4] : "bf16";
     rnd1::plan(argument(1, 1), argument(2, 256), argument(3, 48),
-               weights == "q8"   ? rnd1::DType::q8
-               : weights == "q4" ? rnd1::DType::q4
-                                 : rnd1::DType::bf16);
+               weights == "q8"    ? rnd1::DType::q8
+               : weights == "q4"  ? rnd1::DType::q4
+               : weights == "fp8" ? rnd1::DType::fp8
+                                  : rnd1::DType::bf16);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

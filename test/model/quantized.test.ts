@@ -1,5 +1,9 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { canvasesFor, type Distance, distance, type Opinion, opinionOf } from '../../bench/support/quality';
-import { DiffusionLM, type DType } from '../../lib';
+import { DiffusionLM, type DType, quantizeCheckpoint } from '../../lib';
+import { embeddedFolder } from '../../lib/checkpoint/embedded';
 import { expertsOf } from '../../lib/families/traits';
 import { device } from '../support/models';
 
@@ -13,8 +17,12 @@ const onDevice = { device, threads: 2 } as const;
 let canvases: Awaited<ReturnType<typeof canvasesFor>>;
 let reference: Opinion;
 
-async function withModel<T>(dtype: DType, use: (model: DiffusionLM) => Promise<T>): Promise<T> {
-  const model = await DiffusionLM.load(undefined, { ...onDevice, dtype });
+async function withModel<T>(
+  dtype: DType,
+  use: (model: DiffusionLM) => Promise<T>,
+  folder?: string,
+): Promise<T> {
+  const model = await DiffusionLM.load(folder, { ...onDevice, dtype });
   try {
     return await use(model);
   } finally {
@@ -29,13 +37,17 @@ beforeAll(() =>
   }),
 );
 
-const distanceOf = (dtype: DType): Promise<Distance> =>
-  withModel(dtype, async (model) => {
-    const { architecture } = model.config;
-    const { vocabulary } = architecture;
-    const expertsPerToken = expertsOf(architecture)[0]?.expertsPerToken ?? 0;
-    return distance(reference, await opinionOf(model, canvases), vocabulary, expertsPerToken);
-  });
+const distanceOf = (dtype: DType, folder?: string): Promise<Distance> =>
+  withModel(
+    dtype,
+    async (model) => {
+      const { architecture } = model.config;
+      const { vocabulary } = architecture;
+      const expertsPerToken = expertsOf(architecture)[0]?.expertsPerToken ?? 0;
+      return distance(reference, await opinionOf(model, canvases), vocabulary, expertsPerToken);
+    },
+    folder,
+  );
 
 test('the canvases are worth comparing', () => {
   expect(canvases.reduce((sum, { masked }) => sum + masked.length, 0)).toBeGreaterThan(500);
@@ -50,6 +62,22 @@ test.each(bounds)('$dtype stays near bf16', async ({ dtype, kl, agreement, nmse,
   expect(found.routes).toBeGreaterThanOrEqual(routes);
   // The weights were really quantized.
   expect(found.nmse).toBeGreaterThan(dtype === 'q8' ? 2e-4 : 5e-3);
+});
+
+test('fp8 stays near bf16', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'rnd1-fp8-'));
+  try {
+    await quantizeCheckpoint(embeddedFolder, folder, { dtype: 'fp8' });
+    const found = await distanceOf('auto', folder);
+    process.stdout.write(`fp8 against bf16: ${JSON.stringify(found)}\n`);
+    expect(found.kl).toBeLessThanOrEqual(1e-3);
+    expect(found.nmse).toBeLessThanOrEqual(5e-3);
+    expect(found.nmse).toBeGreaterThan(1e-4);
+    expect(found.agreement).toBeGreaterThanOrEqual(0.99);
+    expect(found.routes).toBeGreaterThanOrEqual(0.96);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test.each(['q8', 'q4'] as const)('%s gives the same bits with any number of threads', async (dtype) => {

@@ -33,6 +33,28 @@ function matrix(shape: readonly number[], data: Stored, scales: Stored, minimums
   return Buffer.from(values.buffer);
 }
 
+/** A number of e4m3: a sign, 4 bits of exponent with bias 7, 3 of fraction. */
+function fp8(bits: number): number {
+  const [exponent, fraction] = [(bits >> 3) & 15, bits & 7];
+  const size = exponent === 0 ? fraction * 2 ** -9 : (8 + fraction) * 2 ** (exponent - 10);
+  return bits & 0x80 ? -size : size;
+}
+
+/** The same of numbers in fp8, whose blocks of 128 × 128 have scales in F32 or BF16. */
+function fp8Matrix(data: Stored, scales: Stored): Buffer {
+  const columns = data.shape[1] as number;
+  const scaleAt = (index: number) =>
+    scales.dtype === 'F32'
+      ? scales.bytes.readFloatLE(4 * index)
+      : new Float32Array(Uint32Array.of(scales.bytes.readUInt16LE(2 * index) << 16).buffer)[0];
+  const values = Float32Array.from(data.bytes, (bits, at) => {
+    const [row, column] = [Math.floor(at / columns), at % columns];
+    const block = Math.floor(row / 128) * (scales.shape[1] as number) + Math.floor(column / 128);
+    return fp8(bits) * (scaleAt(block) as number);
+  });
+  return Buffer.from(values.buffer);
+}
+
 /**
  * Writes a checkpoint in which the quantized weights of another one are f32 numbers again.
  *
@@ -47,8 +69,13 @@ export function dequantizeCheckpoint(original: string, quantized: string, output
   for (const [name, { shape }] of readTensors(original)) {
     const data = stored.get(name);
     if (data === undefined) throw new Error(`${quantized} has no ${name}`);
-    const scales = stored.get(`${name}.scales`);
-    const bytes = scales ? matrix(shape, data, scales, stored.get(`${name}.minimums`)) : data.bytes;
+    const blockScales = stored.get(`${name}_scale_inv`);
+    const scales = stored.get(`${name}.scales`) ?? blockScales;
+    const bytes = blockScales
+      ? fp8Matrix(data, blockScales)
+      : scales
+        ? matrix(shape, data, scales, stored.get(`${name}.minimums`))
+        : data.bytes;
     tensors.set(name, { dtype: scales ? 'F32' : data.dtype, shape, bytes });
     if (scales) count++;
   }

@@ -58,6 +58,8 @@ void CpuBackend::download(void* host, const void* source, size_t bytes) {
 }
 
 Weight CpuBackend::place(const Weight& mapped) {
+  if (mapped.dtype == DType::fp8)
+    throw Error(ErrorCode::unsupportedModel, "weights in fp8 are for GPUs; load them as bf16, q8 or q4");
   if (mapped.quantized() && !quantized_)
     quantized_ = std::make_unique<QuantizedOps>(pool_, quantizedKernels(kernels_.name));
   return mapped;

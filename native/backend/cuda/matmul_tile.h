@@ -1,5 +1,6 @@
 #pragma once
 
+#include "backend/cuda/device/integers.h"
 #include "backend/cuda/device/numbers.h"
 #include "backend/cuda/device/pairs.h"
 #include "backend/cuda/quantized_layout.h"
@@ -32,7 +33,15 @@ __device__ __noinline__ float quantizedValue(const std::byte* data, int64_t stri
   constexpr DType scaleDtype = computeDtype == DType::f32 ? DType::f16 : computeDtype;
   const std::byte* scales =
       tile + quantizedValueBytes(dtype) + column % quantizedColumns / group * quantizedScaleBytes(dtype);
-  const uint32_t integer = rotated(reinterpret_cast<const uint32_t*>(tile)[place.word], place.shift);
+  const uint32_t word = reinterpret_cast<const uint32_t*>(tile)[place.word];
+  if (dtype == DType::fp8) {
+    const uint32_t pair =
+        place.shift & 8 ? fp8Pair<scaleDtype, true>(word) : fp8Pair<scaleDtype, false>(word);
+    const uint16_t number = static_cast<uint16_t>(pair >> (place.shift & 16));
+    return rounded<computeDtype>(element<scaleDtype>(scales, 0) *
+                                 element<scaleDtype>(reinterpret_cast<const std::byte*>(&number), 0));
+  }
+  const uint32_t integer = rotated(word, place.shift);
   if (dtype == DType::q8)
     return rounded<computeDtype>(element<scaleDtype>(scales, lane) *
                                  (static_cast<float>(integer & 0xff) - 128));

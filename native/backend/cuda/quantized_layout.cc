@@ -33,6 +33,16 @@ void writeBytes(const uint8_t* from, int columns, uint32_t* words) {
   }
 }
 
+/** The same. */
+template <DType computeDtype>
+void writeNumbers(const uint8_t* from, int columns, uint32_t* words) {
+  static constexpr auto places = placesInTile<DType::fp8, computeDtype>();
+  for (size_t i = 0; i < static_cast<size_t>(columns * panelRows); ++i) {
+    const auto [word, shift] = places[i];
+    words[word] |= fp8InHalf(computeDtype, shift & 8, from[i]) << (shift & 16);
+  }
+}
+
 /** The same. A byte of a file has columns c and c + 4 of a row. */
 template <DType computeDtype>
 void writeNibbles(const uint8_t* from, int columns, uint32_t* words) {
@@ -52,12 +62,19 @@ void writeNibbles(const uint8_t* from, int columns, uint32_t* words) {
 
 /** Columns that are not in the file. */
 void writeZeroPoints(DType dtype, DType computeDtype, int columns, uint32_t* words) {
-  const uint32_t zero = dtype == DType::q8 ? 128 : 8;
+  const uint32_t zero = dtype == DType::q8 ? 128 : dtype == DType::q4 ? 8 : 0;
   for (int row = 0; row < panelRows; ++row)
     for (int column = columns; column < quantizedColumns; ++column) {
       const auto [word, shift] = quantizedPlace(dtype, computeDtype, row, column);
       words[word] |= std::rotl(zero, shift);
     }
+}
+
+/** The scale of a group of fp8, which all rows have in common. */
+void writeFp8Scale(const Weight& weight, DType computeDtype, int64_t index, uint16_t* out) {
+  const float scale = bf16ToFloat(weight.scales[index * panelRows]) * fp8Factor(computeDtype);
+  std::fill_n(out, quantizedScaleBytes(DType::fp8) / 2, uint16_t{0});
+  *out = computeDtype == DType::bf16 ? floatToBf16(scale) : floatToF16(scale);
 }
 
 /** The scales of the group with that index in the file, zeros for −1. Returns where the next go. */
@@ -99,9 +116,11 @@ Weight quantizedInTiles(const Weight& weight) {
 void writeQuantizedTiles(const Weight& weight, DType computeDtype, int64_t first, int64_t count,
                          std::byte* tiles) {
   const QuantizedShape shape{weight.dtype, weight.rows, weight.columns, weight.group};
-  const auto write = weight.dtype == DType::q8     ? writeBytes
-                     : computeDtype == DType::bf16 ? writeNibbles<DType::bf16>
-                                                   : writeNibbles<DType::f16>;
+  const bool bf16 = computeDtype == DType::bf16;
+  const auto write = weight.dtype == DType::q8 ? writeBytes
+                     : weight.dtype == DType::q4
+                         ? (bf16 ? writeNibbles<DType::bf16> : writeNibbles<DType::f16>)
+                         : (bf16 ? writeNumbers<DType::bf16> : writeNumbers<DType::f16>);
   const int valueBytes = quantizedValueBytes(weight.dtype);
   const int64_t tileCount = tilesPerPanel(weight);
   const int groupsPerTile = quantizedColumns / weight.group;
@@ -116,9 +135,13 @@ void writeQuantizedTiles(const Weight& weight, DType computeDtype, int64_t first
       write(values + index * valueBytes, columns, words);
       writeZeroPoints(weight.dtype, computeDtype, columns, words);
       auto* scales = reinterpret_cast<uint16_t*>(tile + valueBytes);
-      for (int64_t group = index * groupsPerTile; group < (index + 1) * groupsPerTile; ++group)
-        scales = writeScales(weight, computeDtype,
-                             group < shape.groups() ? panel * shape.groups() + group : -1, scales);
+      if (weight.dtype == DType::fp8) {
+        writeFp8Scale(weight, computeDtype, panel * shape.groups() + index, scales);
+      } else {
+        for (int64_t group = index * groupsPerTile; group < (index + 1) * groupsPerTile; ++group)
+          scales = writeScales(weight, computeDtype,
+                               group < shape.groups() ? panel * shape.groups() + group : -1, scales);
+      }
       tile += quantizedTileBytes(weight.dtype, weight.group);
     }
   }

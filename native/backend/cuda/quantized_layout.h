@@ -10,22 +10,26 @@
  * its integers, then its scales. A lane of a warp reads what it multiplies in 16 columns (`FragmentA`) at
  * once:
  *
- *   q8       (4 steps of 16 columns, lanes, 2 registers, 4): bytes of a pair of registers, see below
+ *   q8, fp8  (4 steps of 16 columns, lanes, 2 pairs of registers, 4): bytes, see below
  *   q4       (4, lanes, 4 registers, 2): nibbles, lower halves first, rotated by `nibbleRotation`
  *   scales   q8: 16-bit, (groups of the tile, 16)
  *            q4: 16-bit, (groups of the tile, 16, 2): a scale and an offset
+ *            fp8: 16-bit, one for the tile, then 14 bytes of padding
  *
- * Four bytes of q8 are the lower halves of two registers, then their upper halves. The eight nibbles of a
- * word of q4 are the lower halves of four registers, then their upper halves.
+ * Four bytes of q8 are the lower halves of two registers, then their upper halves. Two numbers of fp8 share
+ * 16 bits instead (`fp8InHalf`). The eight nibbles
+ * of a word of q4 are the lower halves of four registers, then their upper halves.
  *
  * For a 16-bit compute dtype, scale and offset have this dtype, and each operation is rounded once:
  *
  *   q8   value = scale · (stored − 128)
  *   q4   value = scale · (stored + 16) + offset
+ *   fp8  value = scale · stored; in place of the scale stands 2ⁿ times it, because stored / 2ⁿ is what the
+ *        number's bits mean among those of the compute dtype, n = 120 in bf16, 8 in f16
  *
  * 16 + stored is a number with `stored` as the first bits of its fraction; the offset makes the value exact
- * in the middle of the range, at 7.5. In f32, scales are those of the file, in f16, and offsets its minimums.
- * Columns after the last have the zero point (128, or 8), scale and offset 0.
+ * in the middle of the range, at 7.5. In f32, scales are those of the file, in f16 (fp8: as for f16), and
+ * offsets its minimums. Columns after the last have the zero point (128, 8, or 0), scale and offset 0.
  */
 namespace rnd1::cuda {
 
@@ -36,10 +40,25 @@ constexpr double nibbleMiddle = 7.5;
 /** By how many bits words of q4 are rotated, so that four bits are the first ones of a fraction. */
 constexpr int nibbleRotation(DType computeDtype) { return computeDtype == DType::bf16 ? 3 : 6; }
 
-/** Bytes of a tile's integers. */
-constexpr int quantizedValueBytes(DType stored) { return stored == DType::q8 ? 1024 : 512; }
+/** What scales of fp8 are multiplied by. */
+constexpr float fp8Factor(DType computeDtype) { return computeDtype == DType::bf16 ? 0x1p120f : 0x1p8f; }
+
+/**
+ * Where two numbers of fp8, of two registers, are in 16 bits: sign, exponent and fraction of the first at the
+ * compute dtype's, those of the second in between, so that few instructions move them. In f32 as in f16.
+ */
+constexpr uint32_t fp8InHalf(DType computeDtype, bool second, uint32_t number) {
+  const uint32_t sign = number >> 7, rest = number & 0x7f;
+  if (computeDtype == DType::bf16)
+    return second ? sign << 11 | (rest & 0x0f) | rest >> 4 << 12 : sign << 15 | rest << 4;
+  return second ? sign << 14 | rest : sign << 15 | rest << 7;
+}
+
+/** Bytes of a tile's integers, or numbers. */
+constexpr int quantizedValueBytes(DType stored) { return stored == DType::q4 ? 512 : 1024; }
 /** Bytes of the scales of a group. */
 constexpr int quantizedScaleBytes(DType stored) {
+  if (stored == DType::fp8) return 16;
   return static_cast<int>(panelRows) * (hasMinimums(stored) ? 4 : 2);
 }
 /** Bytes of a tile whose groups have `group` columns. */
@@ -47,9 +66,12 @@ constexpr int quantizedTileBytes(DType stored, int32_t group) {
   return quantizedValueBytes(stored) + quantizedColumns / group * quantizedScaleBytes(stored);
 }
 /** The largest of them. */
-constexpr int maxQuantizedTileBytes(DType stored) { return quantizedTileBytes(stored, 32); }
+constexpr int maxQuantizedTileBytes(DType stored) {
+  return quantizedTileBytes(stored, stored == DType::fp8 ? 64 : 32);
+}
 
-/** Where in a tile an integer is: its word, and by how far to rotate it to the right. */
+/** Where in a tile an integer is: its word, and by how far to rotate it to the right. Numbers of fp8 are in
+ * the half and of the order of q8's bytes. */
 struct QuantizedPlace {
   int word, shift;
 };
@@ -58,7 +80,7 @@ constexpr QuantizedPlace quantizedPlace(DType stored, DType computeDtype, int ro
   const int lane = row % 8 * 4 + column % 8 / 2, step = column / 16;
   const int number = row / 8 + column % 16 / 8 * 2, upper = column % 2;  // of the register; its half
   const int index = step * 32 + lane;
-  if (stored == DType::q8) return {index * 2 + number / 2, upper * 16 + number % 2 * 8};
+  if (stored != DType::q4) return {index * 2 + number / 2, upper * 16 + number % 2 * 8};
   return {index, (upper * 16 + number * 4 + nibbleRotation(computeDtype)) % 32};
 }
 

@@ -7,7 +7,7 @@
 #include "backend/cuda/wide_tile.h"
 
 /**
- * Tiles of mma_tile.h and wide_tile.h for weights in q8 and q4: only the bytes of the integers are copied,
+ * Tiles of mma_tile.h and wide_tile.h for weights in q8, q4 and fp8: only the bytes of the file are copied,
  * and they become values of the compute dtype in registers.
  */
 namespace rnd1::cuda {
@@ -21,22 +21,24 @@ using QuantizedStages = std::byte[mmaStages][panels][maxQuantizedTileBytes(store
 /** Scale and offset of the two rows of a lane in a group of columns, each as a pair of equal values. */
 template <DType stored>
 struct QuantizedScales {
-  uint32_t scale[2];
-  uint32_t offset[2];
+  static constexpr int scales = stored == DType::fp8 ? 1 : 2;  // of a lane: a tile of fp8 has one
+
+  uint32_t scale[scales];
+  uint32_t offset[scales];
 
   QuantizedScales() = default;
   /** Of one half of the columns of a tile of `tileBytes`, which may be one group. */
   __device__ __forceinline__ QuantizedScales(const std::byte* tile, int tileBytes, int half) {
-    const int group = tileBytes == maxQuantizedTileBytes(stored) ? half : 0;
-    const std::byte* scales = tile + quantizedValueBytes(stored) + group * quantizedScaleBytes(stored);
-    for (int i = 0; i < 2; ++i) {
-      const int row = static_cast<int>(threadIdx.x) % 32 / 4 + i * 8;
+    const int group = stored != DType::fp8 && tileBytes == maxQuantizedTileBytes(stored) ? half : 0;
+    const std::byte* first = tile + quantizedValueBytes(stored) + group * quantizedScaleBytes(stored);
+    for (int i = 0; i < scales; ++i) {
+      const int row = scales == 1 ? 0 : static_cast<int>(threadIdx.x) % 32 / 4 + i * 8;
       if constexpr (hasMinimums(stored)) {
-        const uint32_t both = reinterpret_cast<const uint32_t*>(scales)[row];
+        const uint32_t both = reinterpret_cast<const uint32_t*>(first)[row];
         scale[i] = __byte_perm(both, both, 0x1010);
         offset[i] = __byte_perm(both, both, 0x3232);
       } else {
-        scale[i] = reinterpret_cast<const uint16_t*>(scales)[row] * 0x00010001u;
+        scale[i] = reinterpret_cast<const uint16_t*>(first)[row] * 0x00010001u;
         offset[i] = 0x80008000u;  // −0
       }
     }
@@ -49,15 +51,24 @@ __device__ __forceinline__ FragmentA dequantized(const std::byte* tile, int k,
                                                  const QuantizedScales<stored>& scales) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   FragmentA a;
-  if constexpr (stored == DType::q8) {
+  if constexpr (stored != DType::q4) {
     const uint2 words = reinterpret_cast<const uint2*>(tile)[k * 32 + lane];
-    for (int i = 0; i < 4; ++i) a.registers[i] = bytePair<type>((i < 2 ? words.x : words.y) >> (i % 2 * 8));
+    for (int i = 0; i < 4; ++i) {
+      const uint32_t word = i < 2 ? words.x : words.y;
+      if constexpr (stored == DType::q8) {
+        a.registers[i] = bytePair<type>(word >> (i % 2 * 8));
+      } else {
+        a.registers[i] = i % 2 ? fp8Pair<type, true>(word) : fp8Pair<type, false>(word);
+      }
+    }
   } else {
     const uint32_t word = reinterpret_cast<const uint32_t*>(tile)[k * 32 + lane];
     for (int i = 0; i < 4; ++i) a.registers[i] = nibblePair<type>(rotated(word, i * 4));
   }
-  for (int i = 0; i < 4; ++i)
-    a.registers[i] = multiplyAddPairs<type>(a.registers[i], scales.scale[i % 2], scales.offset[i % 2]);
+  for (int i = 0; i < 4; ++i) {
+    const int row = i % QuantizedScales<stored>::scales;
+    a.registers[i] = multiplyAddPairs<type>(a.registers[i], scales.scale[row], scales.offset[row]);
+  }
   return a;
 }
 
@@ -217,6 +228,8 @@ void dispatchMma(DType computeDtype, DType stored, Body&& body) {
       body.template operator()<type, DType::q8>();
     } else if (stored == DType::q4) {
       body.template operator()<type, DType::q4>();
+    } else if (stored == DType::fp8) {
+      body.template operator()<type, DType::fp8>();
     } else {
       body.template operator()<type, type>();
     }

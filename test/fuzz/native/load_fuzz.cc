@@ -7,6 +7,7 @@
 
 #include "backend/registry.h"
 #include "core/error.h"
+#include "core/fp8.h"
 #include "core/quantized.h"
 #include "input.h"
 #include "model/graph.h"
@@ -38,6 +39,7 @@ class Writer {
   /** Of a matmul: quantized where the checkpoint is. */
   void matmul(const std::string& role, int64_t rows, int64_t columns) {
     if (!isQuantized(dtype_)) return unquantized(role, {rows, columns}, dtype_);
+    if (dtype_ == DType::fp8) return fp8(role, rows, columns);
     const QuantizedShape shape{dtype_, rows, columns, quantizedGroup(columns, 64)};
     TensorLocation location{role, 0, 0, dtype_, {rows, columns}};
     location.group = shape.group;
@@ -47,6 +49,17 @@ class Writer {
     location.scales = {0, append(weightBytes(input_, DType::f16, shape.scaleCount()))};
     if (hasMinimums(dtype_))
       location.minimums = {0, append(weightBytes(input_, DType::f16, shape.scaleCount()))};
+    add(role, location);
+  }
+
+  /** Numbers and scales of their blocks, which a CPU decodes. */
+  void fp8(const std::string& role, int64_t rows, int64_t columns) {
+    TensorLocation location{role, 0, 0, DType::bf16, {rows, columns}};
+    location.blocks = BlockType::fp8;
+    location.offset = append(std::vector<std::byte>(static_cast<size_t>(rows * columns), std::byte{0x91}));
+    location.blockScaleDtype = unquantizedDType(input_);
+    location.blockScales = {
+        0, append(weightBytes(input_, location.blockScaleDtype, fp8Blocks(rows) * fp8Blocks(columns)))};
     add(role, location);
   }
 
@@ -127,7 +140,7 @@ Checkpoint makeCheckpoint(Input& input) {
   Checkpoint made;
   made.architecture = makeArchitecture(input);
   const int64_t hidden = made.architecture.hidden, vocabulary = made.architecture.vocabulary;
-  constexpr DType dtypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8, DType::q4};
+  constexpr DType dtypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8, DType::q4, DType::fp8};
   const DType dtype = input.PickValueInArray(dtypes), other = isQuantized(dtype) ? DType::bf16 : dtype;
   Writer writer(made, dtype, input);
   made.content.resize(input.ConsumeIntegralInRange<size_t>(0, 9));
@@ -191,11 +204,16 @@ void bendArchitecture(Architecture& architecture, Input& input) {
   }
 }
 
+DType anyQuantized(Input& input) {
+  constexpr DType dtypes[] = {DType::q8, DType::q4, DType::fp8};
+  return input.PickValueInArray(dtypes);
+}
+
 void bendTensor(Checkpoint& checkpoint, Input& input) {
   const size_t index = input.ConsumeIntegralInRange<size_t>(0, checkpoint.roles.size() - 1);
   TensorLocation& tensor = checkpoint.manifest.tensors[checkpoint.roles[index]];
-  constexpr DType dtypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8, DType::q4};
-  switch (input.ConsumeIntegralInRange<int>(0, 10)) {
+  constexpr DType dtypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8, DType::q4, DType::fp8};
+  switch (input.ConsumeIntegralInRange<int>(0, 11)) {
     case 0:
       tensor.offset = static_cast<uint64_t>(anySize(input));
       break;
@@ -222,11 +240,15 @@ void bendTensor(Checkpoint& checkpoint, Input& input) {
         tensor.shape[input.ConsumeIntegralInRange<size_t>(0, tensor.shape.size() - 1)] = anySize(input);
       break;
     case 8:
-      tensor.blocks = static_cast<BlockType>(input.ConsumeIntegralInRange<int>(0, 4));
+      tensor.blocks = static_cast<BlockType>(input.ConsumeIntegralInRange<int>(0, 5));
+      break;
+    case 10:
+      tensor.blockScales = {input.ConsumeIntegralInRange<size_t>(0, 3),
+                            static_cast<uint64_t>(anySize(input))};
       break;
     case 9:
       tensor.headRows = input.ConsumeBool() ? 2 * smallSize(input, 1, 20) : anySize(input);
-      tensor.quantize = Quantization{input.ConsumeBool() ? DType::q8 : DType::q4, 32};
+      tensor.quantize = Quantization{anyQuantized(input), 32};
       break;
     default:
       tensor.shape.resize(input.ConsumeIntegralInRange<size_t>(0, 4), anySize(input));
@@ -282,8 +304,7 @@ void run(Input& input) {
     checkpoint.content.resize(input.ConsumeIntegralInRange<size_t>(0, checkpoint.content.size()));
   manifest.copied = input.ConsumeBool();
   if (input.ConsumeBool())
-    manifest.quantize =
-        Quantization{input.ConsumeBool() ? DType::q8 : DType::q4, input.ConsumeBool() ? 64 : 32};
+    manifest.quantize = Quantization{anyQuantized(input), input.ConsumeBool() ? 64 : 32};
   const TemporaryFile file(checkpoint.content);
   manifest.files = {file.path()};
   if (input.ConsumeBool()) manifest.files.push_back(file.path());

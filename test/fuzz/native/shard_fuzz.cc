@@ -57,7 +57,10 @@ void fill(Input& input) {
     if (input.ConsumeBool())
       tensor.source.shape.push_back(std::min(size(), (int64_t{1} << 48) / tensor.source.shape[0]));
     if (tensor.source.shape.size() == 2 && input.ConsumeIntegralInRange<int>(0, 2) == 0) {
-      tensor.source.blocks = static_cast<BlockType>(input.ConsumeIntegralInRange<int>(0, 4));
+      tensor.source.blocks = static_cast<BlockType>(input.ConsumeIntegralInRange<int>(0, 5));
+      tensor.source.blockScales.offset =
+          input.ConsumeIntegralInRange<uint64_t>(0, wild ? uint64_t{1} << 52 : content.size());
+      tensor.source.blockScaleDtype = unquantizedDType(input);
       tensor.source.headRows = 2 * input.ConsumeIntegralInRange<int64_t>(0, 8);
       if (!wild && tensor.source.blocks != BlockType::none) {
         const int64_t columns = blockSize(tensor.source.blocks).columns;
@@ -70,9 +73,9 @@ void fill(Input& input) {
         input.ConsumeIntegralInRange<uint64_t>(0, wild ? uint64_t{1} << 52 : content.size());
     tensor.data = input.ConsumeIntegralInRange<uint64_t>(0, 1 << 16);
     if (tensor.source.shape.size() == 2 && input.ConsumeBool()) {
-      const int32_t group = input.ConsumeBool() ? 64 : 32;
-      tensor.quantized = {input.ConsumeBool() ? DType::q8 : DType::q4, tensor.source.shape[0],
-                          tensor.source.shape[1], group};
+      constexpr DType dtypes[] = {DType::q8, DType::q4, DType::fp8};
+      const Quantization quantization{input.PickValueInArray(dtypes), input.ConsumeBool() ? 64 : 32};
+      tensor.quantized = quantization.shapeOf(tensor.source.shape[0], tensor.source.shape[1]);
       tensor.scales = input.ConsumeIntegralInRange<uint64_t>(0, 1 << 16);
       if (hasMinimums(tensor.quantized->dtype))
         tensor.minimums = input.ConsumeIntegralInRange<uint64_t>(0, 1 << 16);

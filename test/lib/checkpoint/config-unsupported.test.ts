@@ -19,7 +19,7 @@ describe('what is not implemented', () => {
     ['decoder_sparse_step', 0],
     ['hidden_act', 'gelu'],
     ['is_causal', true],
-    ['quantization_config', { quant_method: 'fp8' }],
+    ['quantization_config', { quant_method: 'awq' }],
     ['quantization_config', {}],
     ['shared_expert_intermediate_size', 128],
     ['partial_rotary_factor', 0.5],

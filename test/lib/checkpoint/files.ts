@@ -29,7 +29,7 @@ export function safetensors(header: unknown, dataBytes: number): Buffer {
 
 /** A file with the given tensors one after another. */
 export function packed(tensors: readonly { name: string; shape: readonly number[]; dtype?: string }[]) {
-  const sizes: Record<string, number> = { F32: 4, F64: 8, I64: 8, F16: 2, BF16: 2, U8: 1 };
+  const sizes: Record<string, number> = { F32: 4, F64: 8, I64: 8, F16: 2, BF16: 2, U8: 1, F8_E4M3: 1 };
   const header: Record<string, unknown> = {};
   let end = 0;
   for (const { name, shape, dtype = 'F32' } of tensors) {

@@ -202,7 +202,7 @@ describe('refuses', () => {
 
   test('a call without folders, then one without a dtype', async () => {
     expect(await refusal(2)).toContain("missing required argument 'in'");
-    expect(await refusal(2, nano, newPath())).toContain('--dtype is needed: q8 or q4');
+    expect(await refusal(2, nano, newPath())).toContain('--dtype is needed: q8, q4 or fp8');
   });
 
   test('its own input as output, under any name', async () => {

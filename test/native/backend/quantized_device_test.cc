@@ -2,6 +2,9 @@
 // values of the compute dtype.
 #include <algorithm>
 
+#include "backend/registry.h"
+#include "checkpoint/manifest.h"
+#include "core/error.h"
 #include "quantized_support.h"
 #include "route_support.h"
 #include "score_support.h"
@@ -16,6 +19,11 @@ Limits limitsOf(int64_t rows, int64_t inner) {
   limits.rows = rows;
   limits.innerColumns = inner;
   return limits;
+}
+
+/** The kind with the groups that a checkpoint would have. */
+QuantizedKind forColumns(const QuantizedKind& kind, int64_t columns) {
+  return {kind.dtype, Quantization{kind.dtype, kind.group}.shapeOf(1, columns).group};
 }
 
 /** The product that a backend should compute. */
@@ -42,7 +50,7 @@ void matmulMatches() {
   constexpr Shape shapes[] = {{1, 1}, {31, 17}, {64, 64}, {65, 5}, {127, 31}, {260, 81}};
   forEachBackend([&](Backend& backend) {
     Noise noise(1);
-    for (const QuantizedKind& kind : quantizedKinds)
+    for (const QuantizedKind& kind : kindsOn(backend))
       for (const Shape& shape : shapes)
         for (const int64_t rows : {1, 33, 129}) {
           const Scope scope(text(nameOf(kind), ", ", rows, " × ", shape.inner, " → ", shape.columns));
@@ -60,7 +68,7 @@ void matmulMatches() {
 void extremes() {
   forEachBackend([](Backend& backend) {
     Noise noise(2);
-    for (const QuantizedKind& kind : quantizedKinds) {
+    for (const QuantizedKind& kind : kindsOn(backend)) {
       const Scope scope(nameOf(kind));
       QuantizedMatrix weight(noise.matrix(35, 192), kind);
       weight.makeExtreme(noise);
@@ -91,11 +99,14 @@ void sideBySide() {
     const int64_t inner = 128, rows = 19;
     const QuantizedMatrix quantized[] = {QuantizedMatrix(noise.matrix(48, inner), quantizedKinds[0], 1),
                                          QuantizedMatrix(noise.matrix(7, inner), quantizedKinds[2], 2),
-                                         QuantizedMatrix(noise.matrix(70, inner), quantizedKinds[1], 3)};
+                                         QuantizedMatrix(noise.matrix(70, inner), quantizedKinds[1], 3),
+                                         QuantizedMatrix(noise.matrix(21, inner), fp8Kind, 3)};
     const HostWeight plain(noise.matrix(33, inner), backend.dtype(), 1);
     const HostWeight other(noise.matrix(3, inner), DType::f32);
     std::vector<Weight> placed;
-    for (const QuantizedMatrix& weight : quantized) placed.push_back(backend.place(weight.mapped()));
+    for (const QuantizedMatrix& weight : quantized)
+      if (isGpu(backend) || weight.mapped().dtype != DType::fp8)
+        placed.push_back(backend.place(weight.mapped()));
     if (isGpu(backend)) placed.insert(placed.begin() + 1, backend.place(plain.mapped()));
     const Matrix x = noise.matrix(rows, inner, backend.dtype());
     const auto check = [&](const char* what, double bound) {
@@ -125,7 +136,7 @@ void rowsStandAlone() {
   forEachBackend([](Backend& backend) {
     Noise noise(5);
     const int64_t rows = 600;
-    for (const QuantizedKind& kind : {quantizedKinds[0], quantizedKinds[3]}) {
+    for (const QuantizedKind& kind : kindsOn(backend, {0, 3})) {
       const int64_t inner = kind.group == 64 ? 192 : 203;
       const Matrix x = noise.matrix(rows, inner, backend.dtype());
       const QuantizedMatrix first(noise.matrix(140, inner), kind, 1), second(noise.matrix(9, inner), kind);
@@ -146,9 +157,8 @@ void manyColumns() {
     Noise noise(9);
     const int64_t inner = 136;
     const Matrix x = noise.matrix(250, inner, backend.dtype());
-    for (const QuantizedKind& kind : {quantizedKinds[1], quantizedKinds[2]}) {
-      const QuantizedMatrix weight(noise.matrix(4200, inner),
-                                   {kind.dtype, quantizedGroup(inner, kind.group)});
+    for (const QuantizedKind& kind : kindsOn(backend, {1, 2})) {
+      const QuantizedMatrix weight(noise.matrix(4200, inner), forColumns(kind, inner));
       const Weight placed = backend.place(weight.mapped());
       const Matrix whole = product(backend, x, {&placed, 1});
       for (const int64_t count : {10, 150})
@@ -165,8 +175,7 @@ struct ExpertSet {
       const QuantizedKind& kind = kinds[static_cast<size_t>(expert) % kinds.size()];
       for (const auto& [rows, columns] :
            {std::pair(width, hidden), std::pair(width, hidden), std::pair(hidden, width)})
-        matrices.emplace_back(noise.matrix(rows, columns, DType::f32, 0.3f),
-                              QuantizedKind{kind.dtype, quantizedGroup(columns, kind.group)},
+        matrices.emplace_back(noise.matrix(rows, columns, DType::f32, 0.3f), forColumns(kind, columns),
                               static_cast<size_t>(expert % 3));
     }
   }
@@ -198,15 +207,15 @@ Matrix runExperts(Backend& backend, const std::vector<ExpertWeights>& experts, c
 }
 
 void expertsMatch() {
-  constexpr QuantizedKind mixed[] = {quantizedKinds[0], quantizedKinds[3]};
+  constexpr QuantizedKind mixed[] = {quantizedKinds[0], quantizedKinds[3], fp8Kind}, fp8[] = {fp8Kind};
   forEachBackend([&](Backend& backend) {
     Noise noise(6);
     const int64_t hidden = 96, width = 72, count = 5, rows = 37;
     const HostWeight router(noise.matrix(count, hidden), DType::f32);
     for (const std::span<const QuantizedKind> kinds :
          {std::span(quantizedKinds, 1), std::span(quantizedKinds + 1, 1), std::span(quantizedKinds + 2, 1),
-          std::span(quantizedKinds + 3, 1), std::span<const QuantizedKind>(mixed)}) {
-      if (kinds.size() > 1 && !isGpu(backend)) continue;
+          std::span(quantizedKinds + 3, 1), std::span(fp8, 1), std::span<const QuantizedKind>(mixed)}) {
+      if (kinds.back().dtype == DType::fp8 && !isGpu(backend)) continue;
       const Scope scope(text(nameOf(kinds[0]), kinds.size() > 1 ? " and others" : ""));
       const ExpertSet experts(noise, count, hidden, width, kinds);
       const Matrix x = noise.matrix(rows, hidden, backend.dtype());
@@ -239,7 +248,7 @@ void expertsStandAlone() {
     const int64_t hidden = 256, count = 3;
     const HostWeight router(noise.matrix(count, hidden), DType::bf16);
     const Matrix x = noise.matrix(200, hidden, backend.dtype());
-    for (const QuantizedKind& kind : {quantizedKinds[2], quantizedKinds[1]}) {
+    for (const QuantizedKind& kind : kindsOn(backend, {2, 1})) {
       const ExpertSet experts(noise, count, hidden, 104, {&kind, 1});
       const auto placed = experts.placed(backend);
       const Matrix whole = runExperts(backend, placed, router, x);
@@ -256,7 +265,7 @@ void greedyScores() {
   forEachBackend([](Backend& backend) {
     Noise noise(8);
     const std::vector<SamplingPlan> plans{plan(1), plan(0.7f)};
-    for (const QuantizedKind& kind : quantizedKinds) {
+    for (const QuantizedKind& kind : kindsOn(backend)) {
       const int64_t vocabulary = 307, rows = 70;
       const Matrix x = noise.matrix(rows, 128, backend.dtype());
       const QuantizedMatrix head(noise.matrix(vocabulary, 128, DType::f32, 0.4f), kind, 1);
@@ -275,7 +284,20 @@ void greedyScores() {
   });
 }
 
+void fp8NeedsAGpu() {
+  const auto backend = makeCpuBackend(DType::bf16, 1);
+  Noise noise(10);
+  const QuantizedMatrix weight(noise.matrix(3, 5), fp8Kind);
+  try {
+    backend->place(weight.mapped());
+    expect(false, "it is placed");
+  } catch (const Error& error) {
+    expect(error.code() == ErrorCode::unsupportedModel, error.what());
+  }
+}
+
 const Tests quantizedValueTests{
+    {"quantized weights: fp8 is refused by a CPU", fp8NeedsAGpu},
     {"quantized weights: rounded to 16 bits they are nearly the same", roundingIsSmall},
 };
 

@@ -3,9 +3,17 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/fp8.h"
 #include "emulated_tiles.h"
 
 namespace rnd1::test {
+
+std::vector<QuantizedKind> kindsOn(const Backend& backend, std::initializer_list<size_t> indices) {
+  std::vector<QuantizedKind> kinds;
+  for (const size_t index : indices) kinds.push_back(quantizedKinds[index]);
+  if (backend.copiesOnPlace()) kinds.push_back(fp8Kind);
+  return kinds;
+}
 
 std::string nameOf(const QuantizedKind& kind) {
   return text(dtypeName(kind.dtype), ", groups of ", kind.group);
@@ -18,11 +26,36 @@ QuantizedMatrix::QuantizedMatrix(const Matrix& values, const QuantizedKind& kind
       data_(misalignment + static_cast<size_t>(shape_.dataBytes())),
       scales_(misalignment + static_cast<size_t>(shape_.scaleCount())),
       minimums_(hasMinimums(kind.dtype) ? scales_.size() : 0) {
+  if (kind.dtype == DType::fp8) {
+    quantizeToFp8(values);
+  } else {
+    quantize(values);
+  }
+}
+
+void QuantizedMatrix::quantizeToFp8(const Matrix& values) {
+  std::vector<uint8_t> numbers(static_cast<size_t>(fp8Block * values.columns));
+  std::vector<float> scales(static_cast<size_t>(fp8Blocks(values.columns)));
+  for (int64_t row = 0; row < values.rows; row += fp8Block) {
+    const int64_t rows = std::min(fp8Block, values.rows - row), panel = row / panelRows;
+    const auto* source = reinterpret_cast<const std::byte*>(values.row(row));
+    bool good = quantizeFp8(source, DType::f32, values.columns * 4, rows, values.columns, numbers.data(),
+                            scales.data());
+    // Files of others have any scale.
+    for (size_t i = 0; i < scales.size(); ++i) scales[i] *= 0.6f + 0.1f * static_cast<float>(i % 3);
+    const QuantizedPanel first{data_.data() + misalignment_ + panel * shape_.panelBytes(),
+                               scales_.data() + misalignment_ + panel * shape_.panelScales(), nullptr};
+    good = good && fp8Panels(shape_, numbers.data(), scales.data(), rows, first);
+    expect(good, "the weights can be quantized");
+  }
+}
+
+void QuantizedMatrix::quantize(const Matrix& values) {
   for (int64_t panel = 0; panel < shape_.panels(); ++panel) {
     const int64_t scales = static_cast<int64_t>(misalignment_) + panel * shape_.panelScales();
     const QuantizedPanel target{data_.data() + misalignment_ + panel * shape_.panelBytes(),
                                 scales_.data() + scales,
-                                hasMinimums(kind.dtype) ? minimums_.data() + scales : nullptr};
+                                hasMinimums(shape_.dtype) ? minimums_.data() + scales : nullptr};
     expect(
         quantizePanel(shape_, reinterpret_cast<const std::byte*>(values.row(panel * panelRows)), DType::f32,
                       values.columns * 4, std::min(panelRows, values.rows - panel * panelRows), target),
@@ -32,7 +65,9 @@ QuantizedMatrix::QuantizedMatrix(const Matrix& values, const QuantizedKind& kind
 
 void QuantizedMatrix::makeExtreme(Noise& noise) {
   for (uint8_t& byte : data_) {
-    if (shape_.dtype == DType::q8) {
+    if (shape_.dtype == DType::fp8) {
+      byte = static_cast<uint8_t>((noise.uniform() < 0.5 ? 0x7e : 0x01) | (noise.uniform() < 0.5 ? 0x80 : 0));
+    } else if (shape_.dtype == DType::q8) {
       byte = noise.uniform() < 0.5 ? 0 : 255;
     } else {
       byte = static_cast<uint8_t>((noise.uniform() < 0.5 ? 0 : 0x0f) | (noise.uniform() < 0.5 ? 0 : 0xf0));
@@ -54,6 +89,11 @@ Matrix QuantizedMatrix::values() const {
 Matrix QuantizedMatrix::valuesOnGpu(DType computeDtype) const {
   if (computeDtype == DType::f32) return values();
   const Weight weight = mapped();
+  if (shape_.dtype == DType::fp8) {
+    Matrix result = values();
+    for (float& value : result.values) value = roundTo(computeDtype, value);
+    return result;
+  }
   const bool q8 = shape_.dtype == DType::q8;
   // What is added to the integers before they are multiplied by the scale.
   const float base = q8 ? -128 : 16;

@@ -16,14 +16,21 @@ struct QuantizedKind {
 constexpr QuantizedKind quantizedKinds[] = {
     {DType::q8, 64}, {DType::q4, 64}, {DType::q8, 32}, {DType::q4, 32}};
 
+/** For GPUs only. */
+constexpr QuantizedKind fp8Kind{DType::fp8, 64};
+
+/** The kinds with those indices, and fp8 if the backend is a GPU. */
+std::vector<QuantizedKind> kindsOn(const Backend& backend,
+                                   std::initializer_list<size_t> indices = {0, 1, 2, 3});
+
 std::string nameOf(const QuantizedKind& kind);
 
-/** A weight as in a mapped file: bytes at any offset, scales at an even one. */
+/** A weight as in a mapped file: bytes at any offset, scales at an even one; of fp8, no powers of two. */
 class QuantizedMatrix {
  public:
   QuantizedMatrix(const Matrix& values, const QuantizedKind& kind, size_t misalignment = 0);
 
-  /** Sets every stored integer to the minimum or maximum. */
+  /** Sets every stored integer, or number, to the smallest or the largest. */
   void makeExtreme(Noise& noise);
 
   Weight mapped() const;
@@ -33,6 +40,9 @@ class QuantizedMatrix {
   Matrix valuesOnGpu(DType computeDtype) const;
 
  private:
+  void quantize(const Matrix& values);
+  void quantizeToFp8(const Matrix& values);
+
   QuantizedShape shape_;
   size_t misalignment_;
   std::vector<uint8_t> data_;

@@ -6,6 +6,7 @@
 
 #include "backend/registry.h"
 #include "checkpoint/quantize.h"
+#include "checkpoint/row_reader.h"
 #include "checkpoint/shard_writer.h"
 #include "core/error.h"
 #include "model_support.h"
@@ -256,7 +257,117 @@ void quantizingAborts() {
       ErrorCode::aborted, {});
 }
 
+/** A copy of a tiny model with its matmuls, but for the head, in fp8 as FP8 checkpoints have them. */
+struct Fp8File {
+  Shard shard;
+  Manifest manifest;
+  std::optional<TemporaryFile> file;
+
+  explicit Fp8File(TinyModel& tiny) {
+    const Manifest unquantized = tiny.manifest();
+    shard.sources = unquantized.files;
+    uint64_t end = 4;  // scales at multiples of 4
+    for (const auto& [role, source] : unquantized.tensors) {
+      ShardTensor tensor{source.name, source, {}, end, 0, {}};
+      TensorLocation location = source;
+      location.offset = end;
+      if (isMatmul(role) && role != "head") {
+        tensor.quantized = fp8.shapeOf(source.shape[0], source.shape[1]);
+        location.dtype = DType::bf16;
+        location.blocks = BlockType::fp8;
+        end += static_cast<uint64_t>((storedBytes(location) + 3) / 4 * 4);
+        tensor.scales = end;
+        location.blockScales = {0, end};
+        end += static_cast<uint64_t>(blockScaleBytes(location));
+      } else {
+        end += static_cast<uint64_t>((storedBytes(source) + 3) / 4 * 4);
+      }
+      shard.tensors.push_back(tensor);
+      manifest.tensors[role] = location;
+    }
+    file.emplace(std::span<const std::byte>{});
+    shard.path = file->path();
+    manifest.files = {shard.path};
+    const AbortFlag never;
+    fillShard(
+        shard, 3, [](const LoadProgress&) {}, never);
+  }
+
+  static constexpr Quantization fp8{DType::fp8, 0};
+
+  /** The same with matmuls that stay in fp8. */
+  Manifest kept() const {
+    Manifest result = manifest;
+    for (auto& [role, location] : result.tensors)
+      if (location.blocks == BlockType::fp8) location.quantize = fp8;
+    return result;
+  }
+};
+
+void loadsFp8() {
+  TinyModel tiny(95, {true, false, {DType::bf16, DType::f32, DType::f16}});
+  const Fp8File file(tiny);
+  // The values of its files are exact in bf16, whatever loads them.
+  const Matrix decoded = logitsOf(*loaded(tiny, file.manifest));
+  forEachFactory([&](const BackendFactory& make) {
+    const auto wide = loaded(tiny, file.manifest, make(2));
+    expectClose(logitsOf(*wide), DoubleMatrix(decoded), 1e-3, "decoded");
+    if (!make(1)->copiesOnPlace()) return;
+    const auto kept = loaded(tiny, file.kept(), make(2));
+    expect(kept->weightBytes() < wide->weightBytes(), "fp8 takes fewer bytes");
+    const Matrix logits = logitsOf(*kept);
+    if (make(1)->dtype() == DType::bf16)
+      expectSameBits(logits.values, logitsOf(*wide).values, "decoded to bf16");
+    Manifest made = tiny.manifest();
+    made.quantize = Fp8File::fp8;
+    expectSameBits(logits.values, logitsOf(*loaded(tiny, made, make(3))).values, "quantized while loading");
+    expectClose(logits, DoubleMatrix(decoded), 0.02, "decoded on the CPU");
+  });
+}
+
+/** Quantized once more, from the decoded numbers. */
+void quantizesFp8() {
+  TinyModel tiny(96);
+  Manifest again = Fp8File(tiny).manifest;
+  again.quantize = Quantization{DType::q8, 64};
+  const Fp8File file(tiny);
+  again.files = file.manifest.files;
+  const auto model = loaded(tiny, again), wide = loaded(tiny, file.manifest);
+  expect(model->weightBytes() < wide->weightBytes(), "q8 takes fewer bytes");
+  expectClose(logitsOf(*model), DoubleMatrix(logitsOf(*wide)), 0.02, "q8 of fp8");
+}
+
+void refusesFp8() {
+  TinyModel tiny(97);
+  const Fp8File file(tiny);
+  const std::string name = "layers.1.mlp.experts.4.up", path = file.shard.path;
+  const uint64_t size = std::filesystem::file_size(path);
+  const auto refuse = [&](const auto& change, std::initializer_list<std::string> words,
+                          Location location = Location::current()) {
+    Manifest bent = file.manifest;
+    change(bent.tensors.at(name));
+    expectError([&] { loaded(tiny, bent); }, ErrorCode::invalidCheckpoint, words, location);
+  };
+  refuse([&](TensorLocation& tensor) { tensor.offset = size - 10; }, {name, path});
+  refuse([&](TensorLocation& tensor) { tensor.blockScales.offset = size; }, {name + "_scale_inv", path});
+  refuse([](TensorLocation& tensor) { tensor.blockScales.file = 1; }, {name});
+  refuse([](TensorLocation& tensor) { tensor.headRows = 4; }, {name, "fp8"});
+  Shard beyond = file.shard;
+  beyond.sources = {path};
+  for (ShardTensor& tensor : beyond.tensors) tensor.source = file.manifest.tensors.at("norm");
+  beyond.tensors[0].source = file.manifest.tensors.at(name);
+  beyond.tensors[0].source.blockScales.offset = size - 2;
+  const AbortFlag never;
+  expectError(
+      [&] {
+        fillShard(
+            beyond, 1, [](const LoadProgress&) {}, never);
+      },
+      ErrorCode::io, {path, "scales"});
+}
+
 const DeviceTests quantizedLoadingTests{
+    {"quantized weights: fp8, kept and decoded and made, gives the same bits", loadsFp8},
     {"quantized weights: a written file and an unquantized one give the same bits", loadsWhatItWrites},
 };
 
@@ -268,6 +379,8 @@ const Tests quantizedWeightsTests{
     {"quantized weights: filling fails by name", fillingFails},
     {"quantized weights: NaN is named", namesWhatHasNoScale},
     {"quantized weights: quantizing aborts", quantizingAborts},
+    {"quantized weights: q8 of fp8", quantizesFp8},
+    {"quantized weights: bent fp8 is named", refusesFp8},
 };
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include "backend/cuda/device/pairs.h"
 
-/** Integers of a quantized weight as pairs of 16-bit values, exactly. */
+/** Integers and numbers of a quantized weight as pairs of 16-bit values, exactly. */
 namespace rnd1::cuda {
 
 /** 16 + a nibble of q4 in each half: the nibble becomes the first four bits of a fraction. `bits`: it is at
@@ -31,6 +31,20 @@ __device__ __forceinline__ uint32_t bytePair(uint32_t bits) {
     // Seven bits follow the leading one of 128; the eighth chooses between −128 and −256.
     return addPairs<type>(maskedOr(bits, 0x007f007fu, 0x43004300u),
                           invertedMaskedOr(bits, 0x00800080u, 0xc300c300u));
+  }
+}
+
+/**
+ * One of two numbers of fp8 in each half (`fp8InHalf`), divided by `fp8Factor`: sign, exponent and fraction
+ * at this dtype's, of which the first number has them already. Subnormal numbers become normal or such.
+ */
+template <DType type, bool second>
+__device__ __forceinline__ uint32_t fp8Pair(uint32_t bits) {
+  static_assert(type != DType::f32);
+  if constexpr (type == DType::bf16) {
+    return second ? maskedOr(bits << 4, 0x80f080f0u, bits >> 4 & 0x07000700u) : bits & 0x87f087f0u;
+  } else {
+    return second ? maskedOr(bits << 1, 0x80008000u, bits << 7 & 0x3f803f80u) : bits & 0xbf80bf80u;
   }
 }
 
