@@ -76,7 +76,7 @@ void CpuBackend::reserve(const Limits& limits) {
   const int64_t scoredRows = std::min(limits.scoredRows, scoredAtOnce);
   for (auto& scratch : scratch_) {
     scratch.weights.reserve(2 * convertedColumns * limits.innerColumns * 4);
-    scratch.rows.reserve(std::max(cachedBytes(), tileMultiple * rowBytes(limits.innerColumns)));
+    scratch.rows.reserve(std::max(cachedRowBytes, tileMultiple * rowBytes(limits.innerColumns)));
     scratch.attention.reserve(attentionScratch(limits.headDim));
     scratch.logits.reserve(scoredRows * std::min(limits.vocabulary, statisticsColumns));
     scratch.selection.reserve(2 * limits.experts);

@@ -19,9 +19,8 @@ namespace rnd1::cpu {
 // Approximate cost of waking the pool, in multiply-adds.
 constexpr int64_t worthSharing = 1 << 15;
 
-// Bytes of x to keep in the L2 cache while rows of a weight stream through. CPUs that multiply bf16 have a
-// larger one.
-constexpr int64_t cachedRowBytes = 384 << 10, cachedPackedBytes = 640 << 10;
+// Bytes of x to keep in the L2 cache while rows of a weight stream through.
+constexpr int64_t cachedRowBytes = 640 << 10;
 
 // Weight rows to convert at a time, if they cannot be used in place.
 constexpr int64_t convertedColumns = 24;
@@ -114,7 +113,7 @@ class CpuBackend final : public Backend {
   /** x in the format that matmuls read: in place, or packed as 16 bits, valid until the next call. */
   RowSource matmulRows(Tensor x);
   /** Whether matmuls read this weight in place. */
-  bool usedInPlace(const Weight& weight, int64_t rows) const;
+  bool usedInPlace(const Weight& weight) const;
   /** Rows [first, first + count) of a weight in the format that matmuls read: in place, or converted into
    * `scratch`. */
   WeightRows weightRows(const Weight& weight, int64_t first, int64_t count, bool inPlace,
@@ -123,10 +122,6 @@ class CpuBackend final : public Backend {
   int64_t rowBytes(int64_t columns) const { return spreadBytes(columns * elementBytes()); }
   /** Bytes per element of matmul operands. */
   int64_t elementBytes() const { return packs_ ? 2 : 4; }
-  /** Bytes of rows to keep in the L2 cache. */
-  int64_t cachedBytes() const {
-    return packs_ && kernels_.multipliesBf16 ? cachedPackedBytes : cachedRowBytes;
-  }
   /** Rows of x to keep in the cache. */
   int64_t rowBlock(int64_t inner) const;
   /** job(row, rows, column, columns, weights) for parts of the columns [first, first + columns) and all rows.

@@ -29,8 +29,7 @@ RowSource CpuBackend::gather(const RowSource& x, const int32_t* slots, int64_t r
 void CpuBackend::gateUpBlock(const RowSource& x, int64_t rows, const ExpertWeights& weights, int64_t first,
                              int64_t columns, Tensor activated, Scratch& scratch) const {
   const Weight& gate = weights.gate;
-  const bool inPlace =
-      gate.dtype == weights.up.dtype && usedInPlace(gate, rows) && usedInPlace(weights.up, rows);
+  const bool inPlace = gate.dtype == weights.up.dtype && usedInPlace(gate) && usedInPlace(weights.up);
   const int64_t inner = gate.columns;
   const int64_t block = rowBlock(inner), step = inPlace ? columns : convertedColumns;
   for (int64_t row = 0; row < rows; row += block)

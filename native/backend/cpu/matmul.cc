@@ -7,9 +7,6 @@ namespace {
 // Output columns that one thread works on at a time.
 constexpr int64_t matmulColumns = 96;
 
-// Minimum rows for widening a weight in memory; with fewer it is widened in registers.
-constexpr int64_t worthWidening = 8;
-
 }  // namespace
 
 RowSource CpuBackend::matmulRows(Tensor x) {
@@ -22,10 +19,11 @@ RowSource CpuBackend::matmulRows(Tensor x) {
   return {packed_.data(), stride, computeDtype_};
 }
 
-bool CpuBackend::usedInPlace(const Weight& weight, int64_t rows) const {
+bool CpuBackend::usedInPlace(const Weight& weight) const {
   if (packs_) return weight.dtype == dtype_;
   if (weight.dtype == DType::f32) return dtype_ == DType::f32;
-  return weight.dtype == DType::bf16 && dtype_ != DType::f16 && rows < worthWidening;
+  // Kernels widen bf16.
+  return weight.dtype == DType::bf16 && dtype_ != DType::f16;
 }
 
 WeightRows CpuBackend::weightRows(const Weight& weight, int64_t first, int64_t count, bool inPlace,
@@ -46,7 +44,7 @@ WeightRows CpuBackend::weightRows(const Weight& weight, int64_t first, int64_t c
 }
 
 int64_t CpuBackend::rowBlock(int64_t inner) const {
-  return std::max(cachedBytes() / rowBytes(inner) / tileMultiple, int64_t{1}) * tileMultiple;
+  return std::max(cachedRowBytes / rowBytes(inner) / tileMultiple, int64_t{1}) * tileMultiple;
 }
 
 void CpuBackend::multiplyBlock(const RowSource& x, int64_t rows, const Weight& weight, int64_t first,

@@ -14,7 +14,7 @@ inline RowSource rowsFrom(const RowSource& x, int64_t first) {
 template <typename Job>
 void CpuBackend::forEachBlock(const Weight& weight, int64_t rows, int64_t first, int64_t columns,
                               Scratch& scratch, Job&& job) const {
-  const bool inPlace = usedInPlace(weight, rows);
+  const bool inPlace = usedInPlace(weight);
   const int64_t block = rowBlock(weight.columns), step = inPlace ? columns : convertedColumns;
   for (int64_t row = 0; row < rows; row += block)
     for (int64_t column = first; column < first + columns; column += step) {

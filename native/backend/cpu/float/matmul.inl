@@ -91,11 +91,27 @@ struct Tiles {
   const Tile* plain;
   const Tile* fetching;  // these also prefetch
   int64_t xBytes, weightBytes;
+  const Tiles* ofWidened;  // the same sums of weights that are widened before; null if that gains nothing
 };
 
 template <typename Operand>
 constexpr Tiles tilesOf = {tilesOfRows<Operand, false>, tilesOfRows<Operand, true>, Operand::xBytes,
-                           Operand::weightBytes};
+                           Operand::weightBytes, nullptr};
+template <>
+constexpr Tiles tilesOf<WidenedBf16> = {tilesOfRows<WidenedBf16, false>, tilesOfRows<WidenedBf16, true>,
+                                        WidenedBf16::xBytes, WidenedBf16::weightBytes, &tilesOf<F32>};
+
+/** A piece of a tile's weights, widened; rows are spread over the sets of the cache. */
+struct WidenedPiece {
+  static constexpr int64_t stride = pieceBytes / 4 + lineBytes / 4;
+  alignas(64) float rows[tileColumns * stride];
+
+  const char* take(const char* row, int64_t count, int64_t index) {
+    float* const target = rows + index * stride;
+    widen(row, formatBf16, formatF32, count, target);
+    return reinterpret_cast<const char*>(target);
+  }
+};
 
 static inline const Tiles& chooseTiles(uint8_t rowFormat, uint8_t weightFormat) {
 #if defined(RND1_MULTIPLIES_BF16) && !defined(RND1_USES_TILES)
@@ -117,8 +133,8 @@ struct TileWeights {
 
 /**
  * How row tiles share the prefetching of the next weights. Spread over the products, prefetches cost little;
- * issued at once, they would block all other misses. The first tile prefetches nothing: it waits for its own
- * weights.
+ * issued at once, they would block all other misses. Unless weights are widened before, the first tile
+ * prefetches nothing: it waits for its own weights.
  */
 struct Sharing {
   int64_t rows = 0;          // weight rows that a tile prefetches
@@ -127,8 +143,8 @@ struct Sharing {
   int64_t elementsEach = 0;  // see TilePiece
 };
 
-static inline Sharing shareOf(int64_t rowTiles, int64_t inner, int64_t weightBytes) {
-  const int64_t sharing = rowTiles - 1, elements = lineBytes / weightBytes;
+static inline Sharing shareOf(int64_t sharing, int64_t inner, int64_t weightBytes) {
+  const int64_t elements = lineBytes / weightBytes;
   if (sharing < 1) return {};
   const int64_t all = (inner + elements - 1) / elements;
   if (sharing < tileColumns) return {(tileColumns + sharing - 1) / sharing, 1, all, elements};
@@ -167,31 +183,36 @@ static inline void multiplyRows(const Tiles& tiles, const RowSource& x, int64_t 
   const int64_t pieces = inner > max ? (inner + max - 1) / max : 1;
   const int64_t pieceElements = ((inner + pieces - 1) / pieces + 31) / 32 * 32;
   const int64_t rows = end - first, rowTiles = (rows + tileRows - 1) / tileRows;
+  const bool widens = tiles.ofWidened && rowTiles > 1;
+  const Tiles& multiplied = widens ? *tiles.ofWidened : tiles;
+  const int64_t waitingTiles = widens ? 0 : 1;
+  WidenedPiece widened;
   TilePiece piece;
   for (int64_t p = 0; p < pieces; ++p) {
     const int64_t start = p * pieceElements;
     const bool last = p + 1 == pieces;
     piece.inner = inner - start < pieceElements ? inner - start : pieceElements;
-    const Sharing sharing = shareOf(rowTiles, piece.inner, tiles.weightBytes);
+    const Sharing sharing = shareOf(rowTiles - waitingTiles, piece.inner, tiles.weightBytes);
     piece.elementsEach = sharing.elementsEach;
     piece.prefetchStride = weights.rows[1] - weights.rows[0];
     const int64_t next = last ? weights.ahead : (start + pieceElements) * tiles.weightBytes;
     for (int c = 0; c < tileColumns; ++c) {
-      piece.weights[c] = weights.rows[c] + start * tiles.weightBytes;
+      const char* row = weights.rows[c] + start * tiles.weightBytes;
       __builtin_prefetch(weights.rows[c] + next, 0, 2);
+      piece.weights[c] = widens ? widened.take(row, piece.inner, c) : row;
     }
     for (int64_t tile = 0; tile < rowTiles; ++tile) {
       // Tiles of nearly equal size: one of a single row would leave most of the multipliers idle.
       const int64_t r = tile * rows / rowTiles;
       const int count = static_cast<int>((tile + 1) * rows / rowTiles - r);
       for (int i = 0; i < count; ++i) piece.x[i] = rowOf(x, first + r + i) + start * tiles.xBytes;
-      const int64_t turn = tile - 1, row = turn / sharing.tiles * sharing.rows;
+      const int64_t turn = tile - waitingTiles, row = turn / sharing.tiles * sharing.rows;
       const bool fetches = turn >= 0 && row < tileColumns;
       if (fetches) {
         piece.ahead = weights.rows[row] + next + turn % sharing.tiles * sharing.lines * lineBytes;
         piece.prefetchRows = sharing.rows < tileColumns - row ? sharing.rows : tileColumns - row;
       }
-      const Tile multiplyTile = (fetches ? tiles.fetching : tiles.plain)[count - 1];
+      const Tile multiplyTile = (fetches ? multiplied.fetching : multiplied.plain)[count - 1];
       float* sums = waiting + r * tileColumns;
       if (p == 0 && !last) {
         multiplyTile(piece, sums);

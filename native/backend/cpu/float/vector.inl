@@ -109,6 +109,11 @@ static inline F roundToBf16(F value) {
 }
 
 static inline F bf16ToF32(const void* source) {
+#if defined(__AVX2__) && RND1_LANES == 8
+  // GCC 12 converts the halves of a vector of 8 one after the other.
+  const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(static_cast<const __m128i*>(source)));
+  return (F)_mm256_slli_epi32(wide, 16);
+#endif
   H half;
   __builtin_memcpy(&half, source, sizeof half);
   return (F)(__builtin_convertvector(half, U) << 16);
