@@ -108,7 +108,10 @@ struct NibbleSums {
 };
 constexpr bool nibblesAddInWords = true;
 static inline NibbleSums dot(NibbleSums sums, Q4 weights, Quad x) {
-  return {_mm256_add_epi16(sums.pairs, _mm256_maddubs_epi16(weights, x))};
+  __m256i pairs = _mm256_add_epi16(sums.pairs, _mm256_maddubs_epi16(weights, x));
+  // Otherwise compilers add all products of a tile at the end, and keep them in memory until then.
+  __asm__("" : "+x"(pairs));
+  return {pairs};
 }
 static inline I fold(I sums, NibbleSums more) {
   return sums + (I)_mm256_madd_epi16(more.pairs, _mm256_set1_epi16(1));
