@@ -21,10 +21,11 @@ const manual = `
 The weights of projections, experts and the LM head become integers with a scale
 for each group of columns: q8 takes 8.25 bits per weight, q4 4.5 (5 with
 --group 32). Router, norms and embeddings stay unquantized. docs/quantization.md
-describes the layout, and the accuracy compared with the original. With fp8 they,
-but for the head, become floating-point numbers of 8 bits with a scale for each
-128 × 128 of them, in the format of FP8 checkpoints: GPUs use them as they are, a
-CPU decodes them to 16 bits.
+describes the layout, and the accuracy compared with the original.
+
+With fp8, they become floating-point numbers of 8 bits with a scale for each
+128 × 128 of them, except for the head, in the format of FP8 checkpoints. GPUs
+use them as they are; a CPU decodes them to 16 bits.
 
 GGUF files may be quantized already: in groups of 32 columns, q8 of Q8_0 and q4
 of Q4_0 are the same numbers. docs/gguf.md has the losses of other types.
