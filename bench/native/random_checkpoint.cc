@@ -104,7 +104,7 @@ void RandomCheckpoint::addTensors(const Architecture& architecture, DType weight
 
   forEachTensor(architecture, [&](const ModelTensor& tensor) {
     const bool fp8 = weights == DType::fp8;
-    const bool quantized = tensor.matmul && isQuantized(weights) && !(fp8 && tensor.role == "head"),
+    const bool quantized = tensor.matmul && isQuantized(weights) && Quantization{weights}.takes(tensor.role),
                vector = tensor.shape.size() == 1;
     const int64_t region = vector                  ? 0
                            : quantized             ? regions_.integers

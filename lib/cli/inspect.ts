@@ -62,8 +62,9 @@ async function inspect(folder: string | undefined, flags: InspectFlags): Promise
   const waiting = new Waiting(process.stderr);
   const start = performance.now();
   if (place !== undefined) waiting.begin(`reading ${printableName(place)}`);
-  const found = await findFolder(place ?? embeddedFolder, flags).finally(() => waiting.close());
-  const checkpoint = await readCheckpoint(found).finally(() => waiting.close());
+  const [found, checkpoint] = await findFolder(place ?? embeddedFolder, flags)
+    .then(async (folder) => [folder, await readCheckpoint(folder)] as const)
+    .finally(() => waiting.close());
   const report = reportOf(found, checkpoint);
   const taken = seconds(start);
   const plan = planDevice(found, checkpoint, flags);

@@ -223,8 +223,7 @@ const Quantization* Loader::quantizationOf(const std::string& role, const Tensor
   if (isQuantized(location.dtype)) return nullptr;
   if (location.quantize) return &*location.quantize;
   const auto& all = manifest_.quantize;
-  // As in FP8 checkpoints, the head stays as it is.
-  return all && !(all->dtype == DType::fp8 && role == "head") ? &*all : nullptr;
+  return all && all->takes(role) ? &*all : nullptr;
 }
 
 std::byte* Loader::memoryOf(int64_t bytes) {

@@ -25,6 +25,10 @@ struct Quantization {
   DType dtype = DType::q8;
   int32_t group = 64;  // 64 or 32; fp8: not used
 
+  /** Whether the weight of a matmul with that role is quantized. As in FP8 checkpoints, fp8 leaves the head.
+   */
+  bool takes(const std::string& role) const { return dtype != DType::fp8 || role != "head"; }
+
   QuantizedShape shapeOf(int64_t rows, int64_t columns) const {
     return {dtype, rows, columns, dtype == DType::fp8 ? 64 : quantizedGroup(columns, group)};
   }
@@ -56,7 +60,7 @@ struct TensorLocation {
 struct Manifest {
   std::vector<std::string> files;
   std::unordered_map<std::string, TensorLocation> tensors;
-  std::optional<Quantization> quantize;  // quantizes unquantized matmul weights on loading, fp8: not the head
+  std::optional<Quantization> quantize;  // quantizes the unquantized matmul weights that it takes
   bool copied = false;  // copies weights into backend memory even if the files could be used in place
 };
 

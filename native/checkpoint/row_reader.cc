@@ -121,6 +121,12 @@ const float* RowReader::decode(int64_t first, std::span<const std::byte> rows) {
   return decoded_.data();
 }
 
+RowReader::FloatRows RowReader::floatRows(int64_t first, std::span<const std::byte> stored) {
+  if (location_->blocks == BlockType::none) return {stored.data(), storedRowBytes_, location_->dtype};
+  return {reinterpret_cast<const std::byte*>(decode(first, stored)),
+          columns_ * static_cast<int64_t>(sizeof(float)), DType::f32};
+}
+
 void RowReader::read(int64_t first, int64_t count, std::byte* out) {
   const auto rows = readStored(first, count);
   if (location_->blocks == BlockType::none) {
@@ -156,17 +162,14 @@ bool RowReader::quantize(const QuantizedShape& shape, int64_t first, int64_t cou
   }
   const auto stored = readStored(firstRow, rows);
   const bool keeps = keepsIntegers(location_->blocks, shape);
-  const bool decodes = location_->blocks != BlockType::none && !keeps;
-  const std::byte* source =
-      decodes ? reinterpret_cast<const std::byte*>(decode(firstRow, stored)) : stored.data();
-  const int64_t stride = decodes ? columns_ * static_cast<int64_t>(sizeof(float)) : storedRowBytes_;
-  const DType dtype = decodes ? DType::f32 : location_->dtype;
+  const FloatRows source =
+      keeps ? FloatRows{stored.data(), storedRowBytes_, location_->dtype} : floatRows(firstRow, stored);
   for (int64_t row = 0; row < rows; row += panelRows) {
     const QuantizedPanel panel = panelAt(shape, target, row / panelRows);
     const int64_t present = std::min(panelRows, rows - row);
     const bool done =
-        keeps ? transcodePanel(location_->blocks, shape, source + row * stride, stride, present, panel)
-              : quantizePanel(shape, source + row * stride, dtype, stride, present, panel);
+        keeps ? transcodePanel(location_->blocks, shape, source.row(row), source.strideBytes, present, panel)
+              : quantizePanel(shape, source.row(row), source.dtype, source.strideBytes, present, panel);
     if (!done) return false;
   }
   return true;
@@ -178,15 +181,12 @@ std::optional<Fp8Rows> RowReader::readFp8(int64_t first, int64_t count) {
     readBlockScales(first, count);
     return Fp8Rows{{reinterpret_cast<const uint8_t*>(stored.data()), stored.size()}, blockScales_};
   }
-  const bool decodes = location_->blocks != BlockType::none;
-  const std::byte* source =
-      decodes ? reinterpret_cast<const std::byte*>(decode(first, stored)) : stored.data();
-  const int64_t stride = decodes ? columns_ * static_cast<int64_t>(sizeof(float)) : storedRowBytes_;
+  const FloatRows source = floatRows(first, stored);
   numbers_.resize(static_cast<size_t>(count * columns_));
   blockScales_.resize(static_cast<size_t>(fp8Blocks(count) * fp8Blocks(columns_)));
   for (int64_t row = 0; row < count; row += fp8Block)
-    if (!quantizeFp8(source + row * stride, decodes ? DType::f32 : location_->dtype, stride,
-                     std::min(fp8Block, count - row), columns_, numbers_.data() + row * columns_,
+    if (!quantizeFp8(source.row(row), source.dtype, source.strideBytes, std::min(fp8Block, count - row),
+                     columns_, numbers_.data() + row * columns_,
                      blockScales_.data() + row / fp8Block * fp8Blocks(columns_)))
       return std::nullopt;
   return Fp8Rows{numbers_, blockScales_};

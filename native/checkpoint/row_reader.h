@@ -62,6 +62,15 @@ class RowReader {
   int64_t storedRow(int64_t row) const;
   /** Stored rows as f32, of which the first is the row `first`. */
   const float* decode(int64_t first, std::span<const std::byte> rows);
+  /** Rows of f32, f16 or bf16. */
+  struct FloatRows {
+    const std::byte* first;
+    int64_t strideBytes;
+    DType dtype;
+    const std::byte* row(int64_t index) const { return first + index * strideBytes; }
+  };
+  /** Stored rows as they are, or decoded if they are in blocks. */
+  FloatRows floatRows(int64_t first, std::span<const std::byte> stored);
   /** Scales of the blocks of rows of fp8 from the one of `first` on. */
   void readBlockScales(int64_t first, int64_t count);
 

@@ -89,7 +89,7 @@ class PieceWriter {
     RowReader reader(*sources_, tensor.source);
     const QuantizedPanel target{data_.data(), scales_.data(), tensor.minimums ? minimums_.data() : nullptr};
     if (!reader.quantize(shape, piece.first, piece.count, target))
-      throw unscalable((*sources_)[tensor.source.file].path() + ": tensor " + tensor.name, shape.dtype);
+      throw unscalable(nameOf(tensor), shape.dtype);
     target_->write(tensor.data + static_cast<uint64_t>(piece.first * shape.panelBytes()),
                    std::as_bytes(std::span(data_)));
     const auto firstScale = static_cast<uint64_t>(piece.first * shape.panelScales()) * sizeof(uint16_t);
@@ -102,13 +102,16 @@ class PieceWriter {
     const ShardTensor& tensor = *piece.tensor;
     RowReader reader(*sources_, tensor.source);
     const auto rows = reader.readFp8(piece.first, piece.count);
-    if (!rows)
-      throw unscalable((*sources_)[tensor.source.file].path() + ": tensor " + tensor.name, DType::fp8);
+    if (!rows) throw unscalable(nameOf(tensor), DType::fp8);
     const int64_t columns = tensor.source.shape[1];
     target_->write(tensor.data + static_cast<uint64_t>(piece.first * columns), std::as_bytes(rows->numbers));
     const auto firstScale = static_cast<uint64_t>(piece.first / fp8Block * fp8Blocks(columns));
     target_->write(tensor.scales + firstScale * sizeof(float), std::as_bytes(rows->scales));
     return piece.count * reader.storedRowBytes();
+  }
+
+  std::string nameOf(const ShardTensor& tensor) const {
+    return (*sources_)[tensor.source.file].path() + ": tensor " + tensor.name;
   }
 
   const std::vector<File>* sources_;

@@ -33,7 +33,7 @@ class EmptyCheckpoint {
       location.name = tensor.role;
       location.shape = tensor.shape;
       location.dtype = DType::bf16;
-      if (weights == DType::fp8 && tensor.matmul && tensor.role != "head") {
+      if (weights == DType::fp8 && tensor.matmul && Quantization{weights}.takes(tensor.role)) {
         location.blocks = BlockType::fp8;
         location.quantize = Quantization{weights, 0};
       } else if (weights != DType::fp8 && tensor.matmul) {

@@ -46,9 +46,9 @@ void roundsToTheNearest() {
       const auto value = static_cast<float>(numberOf(bits));
       const auto next = static_cast<float>(numberOf(bits & 0x7f ? bits - 1 : bits));
       check(value);
-      for (const float middle : {(value + next) / 2})
-        for (const float other : {middle, std::nextafter(middle, 1e9f), std::nextafter(middle, -1e9f)})
-          check(other);
+      const float middle = (value + next) / 2;
+      for (const float other : {middle, std::nextafter(middle, 1e9f), std::nextafter(middle, -1e9f)})
+        check(other);
     }
   for (int i = 0; i < 2000; ++i)
     check((noise.uniform() - 0.5f) * std::ldexp(1.0f, static_cast<int>(i % 24) - 14));
