@@ -83,7 +83,8 @@ Peaks medians(const std::vector<Peaks>& peaks) {
 /** Times calls of one case. */
 class Calls {
  public:
-  Calls(Backend& backend, const Case& measured) : backend_(backend), measured_(measured) {}
+  Calls(Backend& backend, const Case& measured, SimulatedThreads* simulation)
+      : backend_(backend), measured_(measured), simulation_(simulation) {}
 
   /** Runs `calls` calls one by one, waits, and returns the seconds per call. */
   double oneByOne(int64_t calls) {
@@ -112,17 +113,20 @@ class Calls {
  private:
   template <typename Run>
   double timed(int64_t calls, Run&& run) {
+    if (simulation_) simulation_->reset();
     const auto start = std::chrono::steady_clock::now();
     run();
     backend_.synchronize();
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    return elapsed.count() / static_cast<double>(calls);
+    double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (simulation_) seconds += simulation_->parallelSeconds() - simulation_->serialSeconds();
+    return seconds / static_cast<double>(calls);
   }
 
   inline static int64_t nextKey = 1;
 
   Backend& backend_;
   const Case& measured_;
+  SimulatedThreads* const simulation_;
   int64_t before_ = 0, key_ = 0, recorded_ = 0;
 };
 
@@ -134,7 +138,7 @@ void Bench::reportPeaks() const {
 }
 
 void Bench::report(const Case& measured) const {
-  Calls run(backend, measured);
+  Calls run(backend, measured, simulationOf(options));
   run.oneByOne(1);
   const double once = std::max(run.oneByOne(1), 1e-9);
   const auto calls = std::clamp(static_cast<int64_t>(worthMeasuring / once) + 1, int64_t{1}, maxCalls);
@@ -173,8 +177,15 @@ void Bench::report(const Case& measured, const std::vector<LaunchSum>& launches)
         .print();
 }
 
+SimulatedThreads* simulationOf(const Options& options) {
+  static SimulatedThreads simulation;
+  return options.simulateThreads ? &simulation : nullptr;
+}
+
 std::unique_ptr<Backend> backendOf(const Options& options) {
-  auto backend = makeBackend(options.device, options.dtype, options.threads);
+  SimulatedThreads* simulation = simulationOf(options);
+  auto backend = simulation ? makeCpuBackend(options.dtype, options.threads, "", simulation)
+                            : makeBackend(options.device, options.dtype, options.threads);
   for (const auto& [name, value] : options.borders)
     if (!backend->setBorder(name, value))
       throw Error(ErrorCode::invalidArgument, "--" + name + " has no effect on " + options.device);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "core/simulated_threads.h"
 #include "options.h"
 
 namespace rnd1::bench {
@@ -32,6 +33,9 @@ struct LaunchSum {
 /** Creates the backend with the thresholds of the options. Throws Error invalid_argument for one it does not
  * have. */
 std::unique_ptr<Backend> backendOf(const Options& options);
+
+/** The simulation of all backends of this program, if `options` ask for one; null otherwise. */
+SimulatedThreads* simulationOf(const Options& options);
 
 /** Measures and prints one JSON object per line. */
 class Bench {

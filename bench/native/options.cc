@@ -98,6 +98,7 @@ void checkSizes(const Options& options) {
   if (options.expertsPerToken > options.experts) refuse("--experts-per-token must not exceed --experts");
   if (options.routing != "even" && options.routing != "random" && options.routing != "skewed")
     refuse("--routing must be even, random or skewed, not '" + options.routing + "'");
+  if (options.simulateThreads && options.device != "cpu") refuse("--simulated-threads is for the CPU");
   if (!options.cases.empty() && options.bench != "step")
     refuse("--cases is for step only: " + options.bench + " takes --rows");
   if (!options.cases.empty() && !options.rows.empty()) refuse("--cases and --rows exclude each other");
@@ -110,8 +111,8 @@ void checkSizes(const Options& options) {
 
 const char* const usage =
     "rnd1_bench attention|experts|matmul|norms|peaks|route|score|step --rows 64,256 [--device cpu|cuda:N]\n"
-    "  [--dtype f32|f16|bf16] [--weights f32|f16|bf16|q8|q4|fp8] [--threads N] [--runs N] [--effort X] "
-    "[--canvases N]\n"
+    "  [--dtype f32|f16|bf16] [--weights f32|f16|bf16|q8|q4|fp8] [--threads N | --simulated-threads N]\n"
+    "  [--runs N] [--effort X] [--canvases N]\n"
     "  [--hidden N] [--heads N] [--key-value-heads N] [--head-dim N] [--experts N] [--experts-per-token N]\n"
     "  [--expert-width N] [--vocabulary N] [--layers N] [--routing even|random|skewed]\n"
     "  [--few-rows N] [--medium-rows N] [--many-rows N] [--few-expert-rows N] [--many-expert-rows N]\n"
@@ -141,6 +142,11 @@ Options parseOptions(std::span<const char* const> arguments) {
       {"--dtype", dtype(options.dtype)},
       {"--weights", dtype(options.weights)},
       {"--threads", count(options.threads)},
+      {"--simulated-threads",
+       [&](const auto& name, auto value) {
+         options.threads = number<int>(name, value);
+         options.simulateThreads = true;
+       }},
       {"--runs", count(options.runs)},
       {"--effort", [&](const auto& name, auto value) { options.effort = number<double>(name, value); }},
       {"--rows", [&](const auto& name, auto value) { options.rows = parts(name, value, number<int64_t>); }},

@@ -23,6 +23,7 @@ struct Options {
   DType dtype = DType::bf16;    // the compute dtype
   DType weights = DType::bf16;  // dtype in the checkpoint; routers and norms stay unquantized
   int threads = 1;
+  bool simulateThreads = false;  // times what `threads` cores would take: see SimulatedThreads
   int runs = 5;
   double effort = 1;  // for the peaks
   std::vector<int64_t> rows;

@@ -88,10 +88,11 @@ export interface LoadOptions extends HubOptions {
   /** @default 'auto' */
   readonly dtype?: DType;
   /**
-   * Compute threads, exactly this many: more threads than cores slow each other down.
-   * @default os.availableParallelism()
+   * Compute threads, exactly this many: more threads than cores slow each other down. `'auto'`: one per physical core
+   * that this process may use, by its affinity and the limits of its control groups.
+   * @default 'auto'
    */
-  readonly threads?: number;
+  readonly threads?: number | 'auto';
   /**
    * Whether the CPU uses the weights directly from the mapped files. Loading is then immediate; weights are read from
    * disk when first used and shared with other processes. `false` copies them into the process's own memory, in large
@@ -150,8 +151,8 @@ export interface QuantizeOptions {
    * @default 64; 32 for a GGUF file with weights in blocks
    */
   readonly group?: 64 | 32;
-  /** Compute threads. @default os.availableParallelism() */
-  readonly threads?: number;
+  /** Compute threads, as in `LoadOptions`. @default 'auto' */
+  readonly threads?: number | 'auto';
   /** A file that would become longer is split; an interrupted call loses at most one file. @default 2e9 */
   readonly shardBytes?: number;
   /** Called as weights are converted, with bytes and tensors of the original checkpoint. */

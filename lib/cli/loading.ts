@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { isGgufPath } from '../checkpoint/checkpoint-files';
 import { isRepository } from '../hub/repository';
 import { DiffusionLM, type LoadProgress } from '../index';
 import { firstThatHolds } from '../runtime/device';
-import { defaultThreads } from '../runtime/threads';
 import { formatBytes } from '../support/format-bytes';
 import { printableName } from '../support/printable';
 import { hubOf, type ModelFlags } from './options';
@@ -63,9 +63,9 @@ export const sourceOf = (place: string | undefined) =>
         ? 'a GGUF file'
         : 'a folder';
 
-/** Limits `threads` to the number of cores, with a warning: more threads only slow each other down. */
+/** Limits `threads` to those that this process may run at once, with a warning: more threads only slow each other down. */
 export function cappedThreads(threads: number | undefined): number | undefined {
-  const cores = defaultThreads();
+  const cores = availableParallelism();
   if (threads === undefined || threads <= cores) return threads;
   process.stderr.write(
     `rnd1: warning: --threads ${threads} is more than this machine has cores: using ${cores}\n`,

@@ -81,6 +81,13 @@ export function addHubOptions(command: Command): Command {
     );
 }
 
+/** `--threads`; `auto` is as if it were missing. */
+export const threadCountOption = [
+  '--threads <count>',
+  'compute threads; auto: one per physical core that this process may use (default: auto)',
+  (text: string) => (text === 'auto' ? undefined : integer(1)(text)),
+] as const;
+
 /** `--model --device --dtype --threads --mmap --no-mmap --max-cache-bytes`, and `addHubOptions` */
 export function addModelOptions(command: Command, without = 'default: the embedded nano model'): Command {
   const model = command
@@ -100,7 +107,7 @@ export function addModelOptions(command: Command, without = 'default: the embedd
         "compute dtype; auto: the checkpoint's own; q8, q4, on a GPU fp8: quantize while loading (default: auto)",
       ).choices(['auto', 'f32', 'f16', 'bf16', 'q8', 'q4', 'fp8']),
     )
-    .option('--threads <count>', 'compute threads (default: one per core)', integer(1))
+    .option(...threadCountOption)
     .option(
       '--mmap',
       'memory-map the weights: loads fast, but the files must not change (default: if they exceed half of the free memory)',

@@ -3,9 +3,10 @@ import { type LoadProgress, type QuantizeReport, quantizeCheckpoint } from '../i
 import { defaultThreads } from '../runtime/threads';
 import { formatBytes } from '../support/format-bytes';
 import { printableName } from '../support/printable';
-import { integer, UsageError } from './input';
+import { UsageError } from './input';
 import { Interruption } from './interrupt';
 import { cappedThreads, say, seconds, warnOf } from './loading';
+import { threadCountOption } from './options';
 import { ProgressLine, Waiting } from './progress';
 import { bar } from './render';
 
@@ -56,7 +57,7 @@ export function addQuantize(program: Command): void {
         'columns that share a scale, of q8 and q4 (default: 64; of quantized GGUF files: 32)',
       ).choices(['64', '32']),
     )
-    .option('--threads <count>', 'compute threads (default: one per core)', integer(1))
+    .option(...threadCountOption)
     .option('-q, --quiet', 'print nothing but errors')
     .option('--verbose', 'print to standard error what was read and written, and how long it took')
     .addHelpText('after', manual)

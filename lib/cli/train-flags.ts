@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import type { Device } from '../api/types';
 import type { LearningRates, LearningSchedule, TrainOptions, WeightedFile } from '../training';
 import { integer, number, parser, UsageError } from './input';
+import { threadCountOption } from './options';
 
 const device = parser((text) => {
   if (/^(cpu|cuda|cuda:\d+)$/.test(text)) return text as Exclude<Device, 'auto'>;
@@ -93,7 +94,7 @@ export function addTrainOptions(command: Command): void {
     .option('--config <file>', 'JSON with options in the names of the library, or of transformers; flags win')
     .option('--seed <number>', 'of masks and of the order of the data (default: 0)', integer(0))
     .option('--device <name>', 'cpu, cuda or cuda:N (default: cpu)', device)
-    .option('--threads <count>', 'compute threads (default: one per core)', integer(1))
+    .option(...threadCountOption)
     .addOption(
       choices('--recompute <what>', 'activations to compute again instead of keeping them (default: none)', [
         'none',

@@ -1,10 +1,11 @@
-import { availableParallelism } from 'node:os';
 import { integerOption } from '../support/validate';
+import { usableCores } from './cores';
 
-/** Compute threads used if none are requested: those that this process may run at once. */
-export const defaultThreads = () => availableParallelism();
+/** Compute threads used if none are requested: one per physical core that this process may use. */
+export const defaultThreads = () => usableCores();
 
 /** Reads the option `threads`. */
 export function threadsOption(threads: unknown): number {
-  return threads === undefined ? defaultThreads() : integerOption('threads', threads, 1, 1024);
+  if (threads === undefined || threads === 'auto') return defaultThreads();
+  return integerOption('threads', threads, 1, 1024);
 }

@@ -55,8 +55,8 @@ export interface TrainerOptions {
   readonly dtype?: 'f32' | 'bf16';
   /** Where to train: parameters, gradients and moments must fit there. @default 'cpu' */
   readonly device?: Exclude<Device, 'auto'>;
-  /** Compute threads on the CPU. @default those that this process may run at once */
-  readonly threads?: number;
+  /** Compute threads on the CPU. @default 'auto': one per physical core that this process may use */
+  readonly threads?: number | 'auto';
   /**
    * Activations that are computed again instead of kept: queries, keys and values, or all but the input of each layer,
    * which takes a tenth of the memory and a third more time. The results have the same bits.

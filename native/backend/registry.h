@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "core/simulated_threads.h"
 
 namespace rnd1 {
 
@@ -30,8 +31,10 @@ std::vector<std::string> cpuInstructionSets();
 /** Instruction sets that this build has kernels for. */
 std::vector<std::string> compiledInstructionSets();
 
-/** `instructionSet`: a supported one, or empty for that of RND1_CPU, else the best. Throws otherwise. */
-std::unique_ptr<Backend> makeCpuBackend(DType dtype, int threads, const std::string& instructionSet = "");
+/** `instructionSet`: a supported one, or empty for that of RND1_CPU, else the best. Throws otherwise.
+ * `simulated`: takes the place of the threads. */
+std::unique_ptr<Backend> makeCpuBackend(DType dtype, int threads, const std::string& instructionSet = "",
+                                        SimulatedThreads* simulated = nullptr);
 
 /** `device`: "cpu", "cuda" or "cuda:N". Throws Error cuda_unavailable or invalid_argument. */
 std::unique_ptr<Backend> makeBackend(const std::string& device, DType dtype, int threads);

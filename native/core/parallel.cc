@@ -1,5 +1,7 @@
 #include "core/parallel.h"
 
+#include "core/simulated_threads.h"
+
 namespace rnd1 {
 namespace {
 
@@ -16,7 +18,8 @@ inline void relax() {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads, SimulatedThreads* simulated) : threads_(threads), simulated_(simulated) {
+  if (simulated) return;
   try {
     for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
   } catch (...) {
@@ -44,6 +47,7 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::run(int64_t count, Function function, void* context) {
   if (count <= 0) return;
+  if (simulated_) return simulated_->run(count, function, context, threads_);
   if (workers_.empty() || count == 1) {
     for (int64_t item = 0; item < count; ++item) function(context, item, 0);
     return;

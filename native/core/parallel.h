@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <thread>
@@ -10,18 +11,24 @@
 
 namespace rnd1 {
 
+/** Two cache lines: processors prefetch the neighbour of a line, and some have lines of 128 bytes. */
+constexpr size_t separateBytes = 128;
+
+class SimulatedThreads;
+
 /**
  * A fork-join pool. The calling thread takes part, so a pool of one starts no threads. One caller at a time.
  * Jobs must not throw.
  */
 class ThreadPool {
  public:
-  explicit ThreadPool(int threads);
+  /** `simulated`: takes the place of the threads, and must outlive the pool. */
+  explicit ThreadPool(int threads, SimulatedThreads* simulated = nullptr);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  int threads() const { return threads_; }
 
   /**
    * Calls job(item, thread) for every item in [0, count), handed out one by one; returns when all are done.
@@ -42,13 +49,16 @@ class ThreadPool {
   void work(int thread);
   void waitForJob(uint64_t seen);
 
+  const int threads_;
+  SimulatedThreads* const simulated_;
   Function function_ = nullptr;
   void* context_ = nullptr;
   int64_t count_ = 0;
-  std::atomic<int64_t> next_{0};
-  std::atomic<int> busy_{0};
-  std::atomic<uint64_t> generation_{0};
-  std::atomic<bool> stopping_{false};
+  // Apart: every thread writes the first for each item, threads that have no item left read the last.
+  alignas(separateBytes) std::atomic<int64_t> next_{0};
+  alignas(separateBytes) std::atomic<int> busy_{0};
+  alignas(separateBytes) std::atomic<uint64_t> generation_{0};
+  alignas(separateBytes) std::atomic<bool> stopping_{false};
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::thread> workers_;

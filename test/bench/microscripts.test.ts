@@ -155,6 +155,32 @@ if (unavailable) {
     }
   });
 
+  test('bench/scaling.ts prints real and simulated threads and writes the same figures', async () => {
+    const sizes = sizeOptions(
+      ...['rows', 'vocabulary', 'hidden', 'heads', 'key-value-heads', 'head-dim'],
+      ...['experts', 'experts-per-token', 'expert-width'],
+    );
+    const [, program = ''] = common;
+    const { stdout, json } = await runScript('scaling.ts', [
+      ...['--program', program, '--threads', '2', '--simulated', '16,64', '--layers', '2', '--runs', '1'],
+      ...sizes,
+    ]);
+    expect(json).toMatchObject({ bench: 'scaling', device: 'cpu', weights: 'bf16', layers: 2 });
+    const each = (threads: number, simulated: boolean) => [
+      { threads, simulated, rows: 3 },
+      { threads, simulated, rows: 5 },
+    ];
+    expect(json.figures).toMatchObject([
+      ...each(1, false),
+      ...each(2, false),
+      ...each(1, true),
+      ...each(16, true),
+      ...each(64, true),
+    ]);
+    for (const figure of json.figures) expectPositive(figure, ['seconds', 'speedup']);
+    expect(stdout).toMatch(/^64 simulated +5 /m);
+  });
+
   test.each([
     ['--cases', '256', /--cases must be CANVASESxLENGTH, as in 4x256, not '256'/],
     ['--cases', '1x0', /--cases must be a positive number, not '0'/],

@@ -10,6 +10,7 @@
 #include <new>
 
 #include "core/error.h"
+#include "io/numa.h"
 
 namespace rnd1::cpu {
 namespace {
@@ -32,17 +33,20 @@ void* allocateAligned(size_t bytes) {
   if (!memory)
     throw Error(ErrorCode::outOfMemory,
                 "cannot allocate " + std::to_string(bytes) + " bytes for the workspace");
-  if (large) useLargePages(memory, bytes);
+  if (large) {
+    useLargePages(memory, bytes);
+    interleaveOnNuma(memory, bytes);
+  }
   return memory;
 }
 
-CpuBackend::CpuBackend(DType dtype, int threads, const Kernels& kernels)
+CpuBackend::CpuBackend(DType dtype, int threads, const Kernels& kernels, SimulatedThreads* simulated)
     : kernels_(kernels),
       dtype_(dtype),
       computeDtype_(static_cast<uint8_t>(dtype)),
       packs_((kernels.multipliesBf16 && dtype == DType::bf16) ||
              (kernels.multipliesF16 && dtype == DType::f16)),
-      pool_(threads),
+      pool_(threads, simulated),
       scratch_(static_cast<size_t>(threads)) {}
 
 void* CpuBackend::allocate(size_t bytes) { return allocateAligned(bytes); }

@@ -51,7 +51,7 @@ constexpr int64_t scoredAtOnce = 96;
 /** Ops on host memory: splits the work into items for the pool; kernels compute them. */
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(DType dtype, int threads, const Kernels& kernels);
+  CpuBackend(DType dtype, int threads, const Kernels& kernels, SimulatedThreads* simulated = nullptr);
 
   std::string device() const override { return "cpu"; }
   std::string instructionSet() const override { return kernels_.name; }

@@ -6,6 +6,9 @@
 namespace rnd1::cpu {
 namespace {
 
+/** Time to read all activations, in that of the products of 12 columns with them. */
+constexpr double readingActivations = 0.25;
+
 /** Number of experts with slots; at least 1. */
 int64_t expertsHit(const Dispatch& dispatch) {
   int64_t hit = 0;
@@ -74,7 +77,7 @@ void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const
   }
   // One item owns a part of the output columns and adds the experts in the order of their ids: no atomics, a
   // fixed order. Few parts, because each reads all activations.
-  const int64_t outPart = partOf(out.columns, 2 * threads(), out.columns);
+  const int64_t outPart = evenPart(out.columns, threads(), readingActivations);
   parallel(blocksOf(out.columns, outPart), slots * width * out.columns, [&](int64_t item, int thread) {
     const int64_t column = item * outPart;
     const int64_t columns = std::min(outPart, out.columns - column);

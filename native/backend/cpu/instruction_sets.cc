@@ -43,13 +43,14 @@ std::vector<std::string> compiledInstructionSets() {
   return names;
 }
 
-std::unique_ptr<Backend> makeCpuBackend(DType dtype, int threads, const std::string& instructionSet) {
+std::unique_ptr<Backend> makeCpuBackend(DType dtype, int threads, const std::string& instructionSet,
+                                        SimulatedThreads* simulated) {
   std::string wanted = instructionSet;
   if (const char* forced = std::getenv("RND1_CPU"); wanted.empty() && forced) wanted = forced;
   std::string names;
   for (const cpu::Kernels* kernels : runnableKernels()) {
     if (wanted.empty() || wanted == kernels->name)
-      return std::make_unique<cpu::CpuBackend>(dtype, threads, *kernels);
+      return std::make_unique<cpu::CpuBackend>(dtype, threads, *kernels, simulated);
     names += std::string(names.empty() ? "" : ", ") + kernels->name;
   }
   throw Error(ErrorCode::invalidArgument,

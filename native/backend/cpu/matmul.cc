@@ -60,11 +60,13 @@ void CpuBackend::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
   if (weights[0].quantized()) return quantized_->matmul(x, weights, out);
   const RowSource source = matmulRows(x);
   const int64_t columnPart = partOf(out.columns, 4 * threads(), matmulColumns);
-  // Parts that share rows are adjacent: the rows stay in the cache.
-  const int64_t rowPart = rowBlock(x.columns);
-  const int64_t rowParts = blocksOf(x.rows, rowPart);
   int64_t columnParts = 0;
   for (const Weight& weight : weights) columnParts += blocksOf(weight.rows, columnPart);
+  // Parts that share rows are adjacent: the rows stay in the cache. Few columns, as of routers, are shared by
+  // rows.
+  const int64_t rowPart =
+      partOf(x.rows, blocksOf(4 * threads(), std::max<int64_t>(columnParts, 1)), rowBlock(x.columns));
+  const int64_t rowParts = blocksOf(x.rows, rowPart);
   parallel(rowParts * columnParts, x.rows * x.columns * out.columns, [&](int64_t item, int thread) {
     const int64_t row = item / columnParts * rowPart;
     int64_t part = item % columnParts;

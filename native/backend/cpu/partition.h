@@ -23,6 +23,27 @@ constexpr int64_t partOf(int64_t count, int64_t parts, int64_t max) {
   return part < max ? part : max;
 }
 
+/**
+ * Part size, a multiple of tileMultiple, with which `threads` threads that take part after part finish
+ * `count` soonest: they share the parts evenly, or there are many. `overhead` is what each part costs
+ * besides, in tiles.
+ */
+constexpr int64_t evenPart(int64_t count, int64_t threads, double overhead) {
+  const int64_t tiles = blocksOf(count, tileMultiple);
+  int64_t best = 1;
+  double shortest = 0;
+  for (int64_t part = 1; part <= blocksOf(tiles, threads); ++part) {
+    const auto rounds = static_cast<double>(blocksOf(blocksOf(tiles, part), threads));
+    // An eighth of a part: cores are not equally fast, and the last parts wait for the slowest.
+    const double time = rounds * (static_cast<double>(part) + overhead) + static_cast<double>(part) / 8;
+    if (part == 1 || time < shortest) {
+      best = part;
+      shortest = time;
+    }
+  }
+  return best * tileMultiple;
+}
+
 /** Rows that are multiplied together, in nearly equal tiles; sized to fit a cache. */
 struct RowBlock {
   int64_t first = 0;

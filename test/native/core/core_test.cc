@@ -153,7 +153,7 @@ void countersDiffer() {
 }
 
 void everyItemOnce() {
-  for (const int threads : {1, 2, 3, 8}) {
+  for (const int threads : {1, 2, 3, 8, 16, 64}) {
     ThreadPool pool(threads);
     expectEqual(pool.threads(), threads, "threads");
     for (const int64_t count : {0, 1, 2, 3, 7, 1000}) {

@@ -98,15 +98,13 @@ void QuantizedOps::quantizeTiles(Tensor x, const RowBlocks& blocks, const Quanti
       kernels_.quantize(x.row(first + r), x.columns, format.group, format.offsetFactor(),
                         rows_.inTile(first, rows, r, 0, format));
   };
-  if (blocks.count() == 1) {
-    const RowBlock block = blocks[0];
-    parallel(block.tiles, 8 * x.rows * x.columns, [&](int64_t tile, int) { job(block, tile); });
-  } else {
-    parallel(blocks.count(), 8 * x.rows * x.columns, [&](int64_t index, int) {
-      const RowBlock block = blocks[index];
-      for (int64_t tile = 0; tile < block.tiles; ++tile) job(block, tile);
-    });
-  }
+  if (x.rows == 0) return;
+  // Blocks differ by at most one tile.
+  const int64_t tiles = blocks[0].tiles + 1;
+  parallel(blocks.count() * tiles, 8 * x.rows * x.columns, [&](int64_t item, int) {
+    const RowBlock block = blocks[item / tiles];
+    if (item % tiles < block.tiles) job(block, item % tiles);
+  });
 }
 
 void QuantizedOps::multiplyBlock(const ByteRows& rows, int64_t firstRow, const RowBlock& block,
@@ -193,7 +191,10 @@ void QuantizedOps::matmul(Tensor x, std::span<const Weight> weights, Tensor out)
     int64_t columns = 0;
     for (; alike < weights.size() && QuantizedFormat(weights[alike]) == format; ++alike)
       columns += weights[alike].rows;
-    const RowBlocks blocks(x.rows, format.paddedColumns(), kernels_.tileRows);
+    // Threads that have too few columns to share them evenly share the rows too.
+    const int64_t shares = blocksOf(4 * pool_.threads(), std::max<int64_t>(columns / panelPair, 1));
+    const RowBlocks blocks(x.rows, format.paddedColumns(), kernels_.tileRows,
+                           std::max(blocksOf(x.rows, shares), kernels_.tileRows));
     quantizeTiles(x, blocks, format);
     multiplyTiles(rows_, blocks, weights.first(alike), format, out.columnRange(column, columns));
     column += columns;
