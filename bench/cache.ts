@@ -12,15 +12,15 @@
 
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { median } from '../lib/bench/rates';
+import { formatBytes, formatSeconds, formatTable, nothing } from '../lib/bench/units';
 import { positions as range } from '../lib/denoising/cached-rows';
 import { plainCanvas } from '../lib/denoising/state';
 import { type CacheCase, cacheCases, type Pass } from './support/cache-schedules';
-import { median } from './support/figures';
 import { greedyPlan } from './support/greedy-plan';
 import { runMain } from './support/main';
 import { openRandomSession, type Session } from './support/random-session';
 import { circumstances, writeJson } from './support/record';
-import { formatBytes, formatSeconds, formatTable, nothing } from './support/table';
 
 type Cache = Awaited<ReturnType<Session['createCache']>>;
 type StepResult = Awaited<ReturnType<Session['step']>>[number];

@@ -7,16 +7,16 @@
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { median } from '../lib/bench/rates';
+import { formatBytes, formatSeconds, nothing } from '../lib/bench/units';
 import { plainCanvas } from '../lib/denoising/state';
 import { lladaMoe } from '../lib/families/llada-moe';
 import { Fields } from '../lib/support/fields';
-import { median } from './support/figures';
 import { greedyPlan } from './support/greedy-plan';
 import { runMain } from './support/main';
 import { openRandomSession } from './support/random-session';
 import { circumstances, writeJson } from './support/record';
 import { residentBytes } from './support/resident';
-import { formatBytes, formatSeconds, nothing } from './support/table';
 
 const { values } = parseArgs({
   options: {

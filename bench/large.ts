@@ -9,12 +9,12 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { DiffusionLM } from '../lib';
-import { canvasKinds } from './support/canvases';
-import { median } from './support/figures';
+import { canvasKinds } from '../lib/bench/canvases';
+import { median } from '../lib/bench/rates';
+import { formatBytes, formatSeconds, nothing } from '../lib/bench/units';
 import { runMain } from './support/main';
 import { circumstances, writeJson } from './support/record';
 import { residentBytes } from './support/resident';
-import { formatBytes, formatSeconds, nothing } from './support/table';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

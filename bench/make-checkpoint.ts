@@ -8,9 +8,9 @@
  *         [--shard-bytes 5000000000] [--seed 1]
  */
 import { parseArgs } from 'node:util';
+import { formatBytes } from '../lib/bench/units';
 import { writeCheckpoint } from './support/checkpoint';
 import { runMain } from './support/main';
-import { formatBytes } from './support/table';
 
 const defaults = {
   layers: 4,

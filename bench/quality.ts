@@ -10,13 +10,13 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { DiffusionLM, type DType, embeddedFolder } from '../lib';
+import type { BenchCanvas } from '../lib/bench/canvases';
+import { median } from '../lib/bench/rates';
+import { formatBytes, formatSeconds, formatTable, nothing } from '../lib/bench/units';
 import { expertsOf } from '../lib/families/traits';
-import type { BenchCanvas } from './support/canvases';
-import { median } from './support/figures';
 import { runMain } from './support/main';
 import { canvasesFor, type Distance, distance, type Opinion, opinionOf, questions } from './support/quality';
 import { circumstances, writeJson } from './support/record';
-import { formatBytes, formatSeconds, formatTable, nothing } from './support/table';
 
 const { values } = parseArgs({
   options: {

@@ -9,11 +9,11 @@
  * stays serial, but not what cores share (memory, caches) nor the time to wake them.
  */
 import { parseArgs } from 'node:util';
+import { formatSeconds, formatShare, formatTable } from '../lib/bench/units';
 import { usableCores } from '../lib/runtime/cores';
 import { runMain } from './support/main';
 import { buildBench, runBench } from './support/program';
 import { circumstances, writeJson } from './support/record';
-import { formatSeconds, formatShare, formatTable } from './support/table';
 
 /** Passed on to rnd1_bench; they default to RND1's. */
 const sizes = [

@@ -11,10 +11,10 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
 import { type Device, DiffusionLM, type DType, type StepReport } from '../lib';
+import { formatSeconds, formatTable } from '../lib/bench/units';
 import { createServer } from '../lib/server';
 import { runMain } from './support/main';
 import { circumstances, writeJson } from './support/record';
-import { formatSeconds, formatTable } from './support/table';
 
 interface LoadFigure {
   readonly connections: number;

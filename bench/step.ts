@@ -12,13 +12,8 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type Device, DiffusionLM, type DType } from '../lib';
-import { type BenchCanvas, canvasKinds } from './support/canvases';
-import { median, type Peaks, ratesOf } from './support/figures';
-import { LlamaHarness } from './support/llama';
-import { runMain } from './support/main';
-import { buildBench, runBench } from './support/program';
-import { circumstances, writeJson } from './support/record';
-import { type StepCost, stepCost } from './support/step-cost';
+import { measurePeaks, measureSteps, type Peer, type StepFigure } from '../lib/bench/measure';
+import { type Peaks, peaksFor, ratesOf } from '../lib/bench/rates';
 import {
   formatBytes,
   formatPeaks,
@@ -27,17 +22,10 @@ import {
   nothing,
   rateCells,
   rateColumns,
-} from './support/table';
-
-interface StepFigure extends StepCost {
-  readonly case: string;
-  readonly length: number;
-  readonly canvases: number;
-  readonly scored: number;
-  readonly seconds: number;
-  /** Time of llama.cpp for the same length, with all logits. */
-  readonly llamaSeconds?: number;
-}
+} from '../lib/bench/units';
+import { LlamaHarness } from './support/llama';
+import { runMain } from './support/main';
+import { circumstances, writeJson } from './support/record';
 
 const { values } = parseArgs({
   options: {
@@ -53,7 +41,6 @@ const { values } = parseArgs({
     effort: { type: 'string', default: '1' },
     llama: { type: 'string' },
     json: { type: 'string' },
-    program: { type: 'string' },
   },
 });
 
@@ -63,65 +50,16 @@ function count(name: 'threads' | 'canvases' | 'runs' | 'lengths', text: string =
   throw new RangeError(`--${name} must be a positive integer, not '${text}'`);
 }
 
-/** Seconds of one step over all canvases together. */
-async function step(model: DiffusionLM, canvases: readonly BenchCanvas[]): Promise<number> {
-  const start = performance.now();
-  await Promise.all(
-    canvases.map(({ tokens, masked }) => model.generateTokens({ canvas: tokens, masked, steps: 1, seed: 1 })),
-  );
-  return (performance.now() - start) / 1000;
-}
-
-/** Measures all cases of one length: runs of this library and of llama.cpp alternate. */
-async function measureLength(
-  model: DiffusionLM,
-  length: number,
-  llama: LlamaHarness | undefined,
-): Promise<StepFigure[]> {
-  const kinds = canvasKinds(model, length).map(({ name, make }) => ({
-    name,
-    canvases: Array.from({ length: count('canvases') }, (_, i) => make(i + 1)),
-    seconds: [] as number[],
-  }));
-  const llamaSeconds: number[] = [];
-  for (let run = 0; run < count('runs'); run++) {
-    for (const { canvases, seconds } of kinds) {
-      // llama.cpp leaves its weights in the caches, so the first step of every turn is a warm-up.
-      if (run === 0 || llama) await step(model, canvases);
-      seconds.push(await step(model, canvases));
-    }
-    if (llama) llamaSeconds.push(llama.run(length));
-  }
-  const figures: StepFigure[] = [];
-  for (const { name, canvases, seconds } of kinds) {
-    const cost = await stepCost(model, canvases);
-    const scored = canvases.reduce((sum, { masked }) => sum + masked.length, 0);
-    const place = { case: name, length, canvases: canvases.length, scored };
-    const peer = llama ? { llamaSeconds: median(llamaSeconds) } : {};
-    figures.push({ ...place, seconds: median(seconds), ...cost, ...peer });
-  }
-  return figures;
-}
-
-function harnessFor(model: DiffusionLM, dtype: string): LlamaHarness | undefined {
+function peerFor(model: DiffusionLM, dtype: string): Peer | undefined {
   if (!values.llama) return undefined;
   if (!values.model) throw new RangeError('--llama needs --model, after which the GGUF file is named');
   const weights = dtype === 'auto' ? model.info.weightDtype : dtype;
   return new LlamaHarness(values.llama, values.model, weights, count('threads'));
 }
 
-async function measure(model: DiffusionLM, dtype: string): Promise<StepFigure[]> {
-  const llama = harnessFor(model, dtype);
-  const figures: StepFigure[] = [];
-  for (const length of values.lengths.split(','))
-    figures.push(...(await measureLength(model, count('lengths', length), llama)));
-  return figures;
-}
-
-function llamaCells({ seconds, canvases, llamaSeconds }: StepFigure): string[] {
-  if (llamaSeconds === undefined) return [nothing, nothing];
-  const whole = llamaSeconds * canvases;
-  return [formatSeconds(whole), `${(whole / seconds).toFixed(2)} ×`];
+function llamaCells({ seconds, peerSeconds }: StepFigure): string[] {
+  if (peerSeconds === undefined) return [nothing, nothing];
+  return [formatSeconds(peerSeconds), `${(peerSeconds / seconds).toFixed(2)} ×`];
 }
 
 function print(figures: readonly StepFigure[], peaks: Peaks): void {
@@ -163,15 +101,19 @@ async function bench(dtype: string): Promise<unknown> {
     const { device, instructionSet, threads, weightDtype, weightBytes, mapped } = model.info;
     const loaded = Math.round(performance.now() - started);
     const computeDtype = model.info.dtype;
-    const args = ['peaks', '--device', device, '--dtype', computeDtype, '--threads', String(threads)];
-    const { peaks } = runBench(values.program ?? buildBench(), [...args, '--effort', values.effort]);
+    const peaks = peaksFor(weightDtype, await measurePeaks(model, Number(values.effort)));
     const where =
       device === 'cpu' ? `cpu (${instructionSet}), ${threads} threads` : `${device} (${instructionSet})`;
     console.log(`step: ${where}, compute dtype ${computeDtype}, ${weightDtype} weights`);
     console.log(
       `in this run: ${formatPeaks(peaks)}; ${formatBytes(weightBytes)} of ${mapped ? 'mapped ' : ''}weights, loaded in ${loaded} ms`,
     );
-    const figures = await measure(model, dtype);
+    const figures = await measureSteps(model, {
+      lengths: values.lengths.split(',').map((length) => count('lengths', length)),
+      canvases: count('canvases'),
+      runs: count('runs'),
+      peer: peerFor(model, dtype),
+    });
     print(figures, peaks);
     return {
       bench: 'step',

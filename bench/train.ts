@@ -10,14 +10,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { median } from '../lib/bench/rates';
+import { formatOperations, formatSeconds, formatShare, formatTable, nothing } from '../lib/bench/units';
 import { trainingDevice } from '../lib/runtime/device';
 import { Trainer, type TrainingBatch } from '../lib/training';
 import { writeCheckpoint } from './support/checkpoint';
-import { median } from './support/figures';
 import { runMain } from './support/main';
 import { buildBench, runBench } from './support/program';
 import { circumstances, writeJson } from './support/record';
-import { formatOperations, formatSeconds, formatShare, formatTable, nothing } from './support/table';
 import { TorchTrainer } from './support/torch-trainer';
 import { operationsOfStep, randomBatch, type TrainingCase, trainingCases } from './support/training-model';
 

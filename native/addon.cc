@@ -21,6 +21,7 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   defineOwn(exports, "AbortFlag", JsAbortFlag::define(env));
   defineOwn(exports, "scoreAndUnmask", Napi::Function::New<scoreAndUnmask>(env, "scoreAndUnmask"));
   defineOwn(exports, "fillShard", Napi::Function::New<fillShard>(env, "fillShard"));
+  defineOwn(exports, "measurePeaks", Napi::Function::New<measurePeaks>(env, "measurePeaks"));
   defineOwn(exports, "system", Napi::Function::New<system>(env, "system"));
   defineOwn(exports, "philox", Napi::Function::New<philox>(env, "philox"));
   return exports;

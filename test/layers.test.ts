@@ -118,6 +118,7 @@ describe('TypeScript imports', () => {
     denoising: ['api', 'support', 'families', 'checkpoint', 'runtime'],
     '.': ['api', 'support', 'families', 'checkpoint', 'hub', 'runtime', 'chat', 'quantize', 'denoising'],
     evaluation: ['.', 'support'],
+    bench: ['.', 'support', 'families', 'checkpoint', 'runtime'],
     server: ['.', 'api', 'support', 'worker', 'families', 'checkpoint', 'chat', 'batch', 'denoising'],
     cli: [
       '.',
@@ -133,6 +134,7 @@ describe('TypeScript imports', () => {
       'denoising',
       'server',
       'evaluation',
+      'bench',
       'training',
     ],
   };

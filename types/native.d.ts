@@ -579,6 +579,24 @@ export function fillShard(
   abort: AbortFlag | null,
 ): Promise<void>;
 
+/** Peak rates of a device. */
+export interface NativePeaks {
+  /** Bytes read and written by a large copy. */
+  readonly copyBytesPerSecond: number;
+  /** Multiply-adds in registers, counted as two, with the instructions that matmuls of the compute dtype use. */
+  readonly matrixOperationsPerSecond: number;
+  /** The same of bytes, for quantized weights; 0 if the device has no such instructions. */
+  readonly integerOperationsPerSecond: number;
+}
+
+/** Measures for about a second times `effort`, in (0, 1], on a backend of its own. */
+export function measurePeaks(description: {
+  readonly device: string;
+  readonly dtype: FloatType;
+  readonly threads: number;
+  readonly effort: number;
+}): Promise<NativePeaks>;
+
 /** Instruction sets and GPUs of a machine. */
 export interface NativeSystem {
   /** CPU instruction sets this machine can run, best first. */

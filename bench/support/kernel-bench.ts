@@ -1,12 +1,19 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { peaksFor, ratesOf } from '../../lib/bench/rates';
+import {
+  formatPeaks,
+  formatSeconds,
+  formatTable,
+  nothing,
+  rateCells,
+  rateColumns,
+} from '../../lib/bench/units';
 import type { Figure } from './figures';
-import { peaksFor, ratesOf } from './figures';
 import { runMain } from './main';
 import { withBaselines } from './peers';
 import { buildBench, type Measured, runBench } from './program';
 import { circumstances, writeJson } from './record';
-import { formatPeaks, formatSeconds, formatTable, nothing, rateCells, rateColumns } from './table';
 
 /** The definition of one kernel bench script. */
 export interface KernelBench {

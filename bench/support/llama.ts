@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import type { Peer } from '../../lib/bench/measure';
 import { BuildError } from '../../scripts/command';
 
 /** llama.cpp's names of the weight types. */
@@ -17,7 +18,8 @@ interface Line {
  * takes `-m FILE -L LENGTH -n RUNS -w WARMUPS -t THREADS --backend-dir DIR` and prints a JSON object with `L` and
  * `median_s`, `libs`, and the checkpoint as GGUF, `NAME-bf16.gguf`, `NAME-q8_0.gguf`, `NAME-q4_0.gguf`.
  */
-export class LlamaHarness {
+export class LlamaHarness implements Peer {
+  readonly name = 'llama.cpp';
   private readonly file: string;
 
   constructor(
@@ -33,7 +35,7 @@ export class LlamaHarness {
   }
 
   /** Seconds of one forward pass, after a warm-up. */
-  run(length: number): number {
+  async run(length: number): Promise<number> {
     const args = ['-m', this.file, '-L', String(length), '-n', '1', '-w', '1', '-t', String(this.threads)];
     const program = join(this.folder, 'bin', 'llama_forward');
     const { status, stdout, error } = spawnSync(

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
+import type { Peaks } from '../../lib/bench/rates';
 import { BuildError } from '../../scripts/command';
 import { cudaBuild } from '../../scripts/cuda';
 import { buildNativePrograms, nativeProgramsUnavailable } from '../../scripts/native-programs';
-import type { KernelFigure, Peaks, Place } from './figures';
+import type { KernelFigure, Place } from './figures';
 
 /** Everything that one run of rnd1_bench prints. */
 export interface Measured extends Place {

@@ -1,7 +1,7 @@
 import { addition, reversal, sorting, subtraction } from '../../examples/support/questions';
 import { Random } from '../../examples/support/random';
 import type { DiffusionLM } from '../../lib';
-import { type BenchCanvas, canvasKinds } from './canvases';
+import { type BenchCanvas, canvasKinds } from '../../lib/bench/canvases';
 
 /** A model's output for some canvases: logits that predict masked positions, and the routers' choices. */
 export interface Opinion {

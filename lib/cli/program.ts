@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { printableMessage } from '../support/printable';
 import { addBatch } from './batch';
+import { addBench } from './bench';
 import { addChat } from './chat';
 import { addCompletion } from './completion';
 import { addConvert } from './convert';
@@ -72,6 +73,7 @@ export function createProgram(): Command {
     addBatch,
     addWorker,
     addInspect,
+    addBench,
     addDownload,
     addList,
     addRemove,

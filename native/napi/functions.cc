@@ -94,6 +94,35 @@ Napi::Value fillShard(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value measurePeaks(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const Napi::Object description = asObject(info[0], "description");
+    const std::string device = readString(description, "device");
+    const DType dtype = readDType(description, "dtype");
+    const auto threads = static_cast<int>(readInteger(description, "threads", 1, 1024));
+    const double effort = readNumber(description, "effort");
+    if (!(effort > 0 && effort <= 1))
+      throw Napi::RangeError::New(env, "effort must be above 0 and at most 1");
+    auto peaks = std::make_shared<Peaks>();
+    // A thread of its own: scores must not wait for it.
+    auto runner = std::make_shared<Runner>();
+    Environment::of(env).add(runner);
+    return promise(
+        env, *runner, nullptr,
+        [device, dtype, threads, effort, peaks](const AbortFlag&) {
+          *peaks = makeBackend(device, dtype, threads)->measurePeaks(effort);
+        },
+        [runner, peaks](Napi::Env env) -> Napi::Value {
+          const auto result = Napi::Object::New(env);
+          defineOwn(result, "copyBytesPerSecond", peaks->copyBytesPerSecond);
+          defineOwn(result, "matrixOperationsPerSecond", peaks->matrixOperationsPerSecond);
+          defineOwn(result, "integerOperationsPerSecond", peaks->integerOperationsPerSecond);
+          return result;
+        });
+  });
+}
+
 static Napi::Array stringArray(Napi::Env env, const std::vector<std::string>& strings) {
   const auto array = Napi::Array::New(env, strings.size());
   for (uint32_t i = 0; i < strings.size(); ++i) defineOwn(array, i, Napi::String::New(env, strings[i]));

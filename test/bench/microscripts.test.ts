@@ -97,7 +97,7 @@ if (unavailable) {
       '--effort',
       '0.001',
     ];
-    const { stdout, json } = await runScript('step.ts', [...common, ...sizes]);
+    const { stdout, json } = await runScript('step.ts', sizes);
     expect(json).toMatchObject({ bench: 'step', device: 'cpu', dtype: 'bf16', weights: 'bf16' });
     expectPositive(json.peaks, ['copyBytesPerSecond', 'matrixOperationsPerSecond']);
     expect(json.figures.map((figure: { case: string }) => figure.case)).toEqual([
@@ -193,7 +193,7 @@ if (unavailable) {
   });
 
   test('more distinct tokens than there are cannot be had', async () => {
-    const run = runScript('step.ts', [...common, '--lengths', '262']);
+    const run = runScript('step.ts', ['--lengths', '262']);
     await expect(run).rejects.toThrow(/262 distinct tokens are wanted; the vocabulary has 26\d/);
   });
 

@@ -162,6 +162,12 @@ const loadRouter = (change: object) => {
   return loadLayer({ mlp: merge(mlp, { router: merge(mlp.router, change) }) });
 };
 const place = { file: 0, offset: 0 };
+const peaks: Fields = {
+  device: descriptions.device as unknown[],
+  dtype: descriptions.dtype as unknown[],
+  threads: descriptions.threads as unknown[],
+  effort: [...noNumbers, 0, 1.001],
+};
 const q4 = { dtype: 'q4', group: 64 };
 const loadQuantized = (change: object) =>
   load({
@@ -206,6 +212,11 @@ const targets: Record<string, readonly [Fields, (change: object) => unknown]> = 
   'integers of a shard': [
     targetsOfShards,
     (change) => fillTensor({ quantized: merge({ ...q4, scales: 0, minimums: 0 }, change) }),
+  ],
+  peaks: [
+    peaks,
+    (change) =>
+      native.measurePeaks(merge({ device: 'cpu', dtype: 'f32', threads: 1, effort: 0.001 }, change) as never),
   ],
   tensor: [tensors, (change) => load({ tensors: [merge(opened.description.tensors[0] as object, change)] })],
 };

@@ -135,6 +135,11 @@ async function everything() {
   await keep('fillShard', () => native.fillShard(shardDescription, progress, null));
   await keep('philox', () => native.philox(1n, counter, 9));
   await keep('system', () => native.system());
+  await keep('peaks', async () => {
+    const peaks = await native.measurePeaks({ device: 'cpu', dtype: 'f32', threads: 1, effort: 0.001 });
+    // Times differ.
+    return Object.entries(peaks).map(([name, rate]) => `${name} ${rate > 0}`);
+  });
   await train(results, keep);
   // A pass that runs while its model goes.
   const pending = session.forward(requests, null).then(

@@ -57,3 +57,11 @@ test('is inspected without a number of steps', async () => {
   expect(stdout).toContain('causal');
   expect(stdout).not.toContain('default steps');
 });
+
+test('a bench measures passes that predict the next token', async () => {
+  const args = ['bench', '--model', model, '--lengths', '16', '--runs', '1', '--write', '4'];
+  const { code, stdout } = await rnd1(args);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^- writing: 4 tokens in 4 steps, /m);
+  expect(stdout).toMatch(/^\| random, last scored \| +16 \| /m);
+});

@@ -1,5 +1,5 @@
-import type { DiffusionLM } from '../../lib';
-import { expectedTensors } from '../../lib/checkpoint/tensors';
+import { expectedTensors } from '../checkpoint/tensors';
+import type { DiffusionLM } from '../index';
 import type { BenchCanvas } from './canvases';
 
 /** The work of a step. */

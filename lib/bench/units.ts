@@ -1,4 +1,4 @@
-import type { Peaks, Rates } from './figures';
+import type { Peaks, Rates } from './rates';
 
 /** An empty cell. */
 export const nothing = '–';
@@ -20,8 +20,8 @@ export function formatSeconds(seconds: number): string {
   ]);
 }
 
-export function formatOperations(perSecond: number): string {
-  return scaled(perSecond, 'FLOP/s', [
+export function formatOperations(perSecond: number, unit = 'FLOP/s'): string {
+  return scaled(perSecond, unit, [
     [1e12, 'T'],
     [1e9, 'G'],
     [1e6, 'M'],
