@@ -34,8 +34,8 @@ Measures:
   Writing: tokens that the model's default schedule writes after ${promptTokens} random ones,
   for at most --seconds.
   Limits: what a large copy and multiply-adds in registers reach on this machine
-  in the same run, on as many threads. A step cannot take less than its bytes
-  (of copy) or its multiply-adds (of peak) at these rates.
+  in the same run, on as many threads. "of copy" and "of peak" are the shares
+  of them that the step's bytes and multiply-adds reach.
   Times are medians. They change by 10 to 20 % where other programs run.
 
 Peer:
