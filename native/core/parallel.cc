@@ -8,6 +8,15 @@ namespace {
 // A step is a rapid succession of short jobs: a worker that spins briefly catches the next one.
 constexpr int spinsBeforeSleep = 4000;
 
+// Fields of `state_`: the workers that take part, whether more may, and the number of the job. The job after
+// the last has the number `stopping`.
+constexpr uint64_t workersMask = 0xffff;
+constexpr uint64_t open = workersMask + 1;
+constexpr int jobShift = 17;
+constexpr uint64_t stopping = ~uint64_t{0} >> jobShift;
+
+constexpr uint64_t jobOf(uint64_t state) { return state >> jobShift; }
+
 inline void relax() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -24,25 +33,23 @@ ThreadPool::ThreadPool(int threads, SimulatedThreads* simulated) : threads_(thre
     for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
   } catch (...) {
     // No more threads available. Stops the others here, since a failed constructor skips the destructor.
-    stopping_ = true;
-    {
-      std::lock_guard lock(mutex_);
-      generation_.fetch_add(1);
-    }
-    wake_.notify_all();
+    announce(stopping << jobShift);
     for (auto& worker : workers_) worker.join();
     throw;
   }
 }
 
 ThreadPool::~ThreadPool() {
-  stopping_ = true;
+  announce(stopping << jobShift);
+  for (auto& worker : workers_) worker.join();
+}
+
+void ThreadPool::announce(uint64_t state) {
   {
     std::lock_guard lock(mutex_);
-    generation_.fetch_add(1);
+    state_.store(state, std::memory_order_release);
   }
   wake_.notify_all();
-  for (auto& worker : workers_) worker.join();
 }
 
 void ThreadPool::run(int64_t count, Function function, void* context) {
@@ -56,15 +63,13 @@ void ThreadPool::run(int64_t count, Function function, void* context) {
   context_ = context;
   count_ = count;
   next_.store(0, std::memory_order_relaxed);
-  busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-  {
-    std::lock_guard lock(mutex_);
-    generation_.fetch_add(1, std::memory_order_release);
-  }
-  wake_.notify_all();
+  const uint64_t job = (jobOf(state_.load(std::memory_order_relaxed)) + 1) % stopping;
+  announce(job << jobShift | open);
   for (int64_t item; (item = next_.fetch_add(1, std::memory_order_relaxed)) < count;)
     function(context, item, 0);
-  for (int spins = 0; busy_.load(std::memory_order_acquire) != 0; ++spins) {
+  // A worker that wakes up from now on comes too late, and does not touch this job.
+  state_.fetch_and(~open, std::memory_order_relaxed);
+  for (int spins = 0; (state_.load(std::memory_order_acquire) & workersMask) != 0; ++spins) {
     if (spins < spinsBeforeSleep) {
       relax();
     } else {
@@ -73,23 +78,34 @@ void ThreadPool::run(int64_t count, Function function, void* context) {
   }
 }
 
-void ThreadPool::waitForJob(uint64_t seen) {
-  for (int spins = 0; spins < spinsBeforeSleep; ++spins) {
-    if (generation_.load(std::memory_order_acquire) != seen) return;
-    relax();
+uint64_t ThreadPool::waitForJob(uint64_t seen) {
+  for (;;) {
+    uint64_t state = state_.load(std::memory_order_acquire);
+    for (int spins = 0; jobOf(state) == seen && spins < spinsBeforeSleep; ++spins) {
+      relax();
+      state = state_.load(std::memory_order_acquire);
+    }
+    if (jobOf(state) == seen) {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [&] {
+        state = state_.load(std::memory_order_acquire);
+        return jobOf(state) != seen;
+      });
+    }
+    seen = jobOf(state);
+    while (seen != stopping && (state & open) && jobOf(state) == seen)
+      if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel,
+                                       std::memory_order_acquire))
+        return seen;
+    if (seen == stopping) return stopping;
   }
-  std::unique_lock lock(mutex_);
-  wake_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != seen; });
 }
 
 void ThreadPool::work(int thread) {
-  for (uint64_t seen = 0;;) {
-    waitForJob(seen);
-    ++seen;
-    if (stopping_) return;
+  for (uint64_t seen = 0; (seen = waitForJob(seen)) != stopping;) {
     for (int64_t item; (item = next_.fetch_add(1, std::memory_order_relaxed)) < count_;)
       function_(context_, item, thread);
-    busy_.fetch_sub(1, std::memory_order_release);
+    state_.fetch_sub(1, std::memory_order_release);
   }
 }
 

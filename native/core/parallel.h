@@ -17,8 +17,9 @@ constexpr size_t separateBytes = 128;
 class SimulatedThreads;
 
 /**
- * A fork-join pool. The calling thread takes part, so a pool of one starts no threads. One caller at a time.
- * Jobs must not throw.
+ * A fork-join pool. The calling thread takes part, so a pool of one starts no threads, and a job never waits
+ * for a thread that is still asleep: it ends when its items have ended. One caller at a time. Jobs must not
+ * throw.
  */
 class ThreadPool {
  public:
@@ -47,19 +48,22 @@ class ThreadPool {
 
   void run(int64_t count, Function function, void* context);
   void work(int thread);
-  void waitForJob(uint64_t seen);
+  /** Waits for another job than `seen` and takes part in it. Returns its number; a special one once the pool
+   * is stopping. */
+  uint64_t waitForJob(uint64_t seen);
+  /** Announces a job, or the end, to all workers. */
+  void announce(uint64_t state);
 
   const int threads_;
   SimulatedThreads* const simulated_;
   Function function_ = nullptr;
   void* context_ = nullptr;
   int64_t count_ = 0;
-  // Apart: every thread writes the first for each item, threads that have no item left read the last.
+  // Apart: threads write the first for every item, and read the second while they wait.
   alignas(separateBytes) std::atomic<int64_t> next_{0};
-  alignas(separateBytes) std::atomic<int> busy_{0};
-  alignas(separateBytes) std::atomic<uint64_t> generation_{0};
-  alignas(separateBytes) std::atomic<bool> stopping_{false};
-  std::mutex mutex_;
+  // The number of the latest job, whether workers may still take part in it, and how many do.
+  alignas(separateBytes) std::atomic<uint64_t> state_{0};
+  alignas(separateBytes) std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::thread> workers_;
 };

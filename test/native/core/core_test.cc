@@ -1,7 +1,9 @@
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "core/abort.h"
@@ -191,6 +193,29 @@ void manyShortJobs() {
   expectEqual(sum, int64_t{2000} * (63 * 64 / 2) + 1000 * 64, "sum");
 }
 
+/** Workers that slept may wake up when their job, or the next one, is over. */
+void lateWorkersTouchNothing() {
+  ThreadPool pool(8);
+  std::atomic<bool> late{false};
+  int64_t items = 0;
+  for (int round = 0; round < 400; ++round) {
+    // Until all workers sleep, or only some.
+    std::this_thread::sleep_for(std::chrono::microseconds(round % 5 * 200));
+    for (int job = 0; job < 3; ++job) {
+      std::atomic<bool> over{false};
+      std::atomic<int64_t> done{0};
+      pool.forEach(2 + job, [&](int64_t, int) {
+        if (over) late = true;
+        ++done;
+      });
+      over = true;
+      items += done;
+    }
+  }
+  expect(!late, "an item ran after its job");
+  expectEqual(items, int64_t{400 * (2 + 3 + 4)}, "items");
+}
+
 void poolsEnd() {
   for (int round = 0; round < 50; ++round) {
     ThreadPool unused(3);
@@ -225,6 +250,7 @@ const Tests coreTests{
     {"parallel: every item once, by a thread of the pool", everyItemOnce},
     {"parallel: two items never run on one thread number at once", threadsDoNotShare},
     {"parallel: what one job wrote is there for the next", manyShortJobs},
+    {"parallel: workers that wake up late touch nothing", lateWorkersTouchNothing},
     {"parallel: pools end at any time, used or not", poolsEnd},
     {"error: code and message", errorCodes},
 };
