@@ -45,8 +45,8 @@ async function main(): Promise<void> {
   };
 
   const { dtype = 'bf16' } = values as { dtype?: string };
-  if (dtype !== 'bf16' && dtype !== 'q8' && dtype !== 'q4') {
-    throw new RangeError(`--dtype must be bf16, q8 or q4, not '${dtype}'`);
+  if (dtype !== 'bf16' && dtype !== 'q8' && dtype !== 'q4m' && dtype !== 'q4') {
+    throw new RangeError(`--dtype must be bf16, q8, q4m or q4, not '${dtype}'`);
   }
 
   // An interrupted run deletes what it has written.

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import type { FloatType, QuantizedType, Session, SessionDescription } from '../types/native';
+import type { FloatType, Session, SessionDescription } from '../types/native';
 import type {
   DownloadOptions,
   DownloadProgress,
@@ -13,6 +13,7 @@ import type { ModelConfig } from './checkpoint/config';
 import { embeddedFolder } from './checkpoint/embedded';
 import { ioError } from './checkpoint/files';
 import { readCheckpoint } from './checkpoint/folder';
+import { mainFormat, type Quantization } from './checkpoint/quantization';
 import { checkSpecialTokens } from './checkpoint/special-tokens';
 import type { Tokenizer } from './checkpoint/tokenizer/tokenizer';
 import { downloadCheckpoint } from './hub/download';
@@ -54,7 +55,7 @@ export interface ModelInfo {
   /** The compute dtype. */
   readonly dtype: FloatType;
   /** The dtype of most of the weights in memory. */
-  readonly weightDtype: FloatType | QuantizedType;
+  readonly weightDtype: FloatType | Quantization['dtype'];
   /** Bytes of weights that are resident or mapped. */
   readonly weightBytes: number;
   /** Most bytes of key/value caches at a time; see `LoadOptions.maxCacheBytes`. */
@@ -117,7 +118,7 @@ export async function loadModel(
     architecture: config.architecture,
     files: manifest.files,
     tensors: plan.tensors,
-    quantize: plan.quantize,
+    quantize: plan.quantize && mainFormat(plan.quantize),
     copied: !mapped,
     device: plan.device,
     dtype: plan.computeDtype,
@@ -171,7 +172,7 @@ function readLoadOptions(given: LoadOptions | undefined) {
   callbackOption('onProgress', onProgress);
   return {
     device: deviceOption(device),
-    dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16', 'q8', 'q4', 'fp8']),
+    dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16', 'q8', 'q4m', 'q4', 'fp8']),
     threads: threadsOption(options.threads),
     mmap: options.mmap === undefined ? undefined : booleanOption('mmap', options.mmap, true),
     maxRowsPerStep:

@@ -2,7 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { type Quantization, quantizationConfig, quantizedParts } from '../../lib/checkpoint/quantization';
+import {
+  formatOf,
+  type Quantization,
+  quantizationConfig,
+  quantizedParts,
+} from '../../lib/checkpoint/quantization';
 import { storedTensors } from '../../lib/checkpoint/tensors';
 import { safetensorsHeader, shardName, splitShards, type WrittenTensor } from '../../lib/checkpoint/writing';
 import { rnd1 } from '../../lib/families/rnd1';
@@ -130,17 +135,22 @@ function piecesOf(random: RandomWeights, tensor: Tensor, buffer: Uint32Array): G
 
 function tensorsOf(sizes: Sizes, quantization?: Quantization): Tensor[] {
   const architecture = rnd1.read(new Fields('config.json', configOf(sizes)));
-  const tensors = [...storedTensors(architecture, rnd1.names)].flatMap(({ name, shape, matmul }) => {
-    if (quantization === undefined || !matmul) {
-      return [{ name, dtype: 'BF16', shape, bytes: 2 * shape.reduce((product, size) => product * size, 1) }];
-    }
-    const { data, scales, minimums } = quantizedParts(name, shape, quantization);
-    // Divided by the deviation of uniformly distributed integers.
-    const values = quantization.dtype === 'q8' ? 256 : 16;
-    const scale = distributionOf(name, shape).deviation / Math.sqrt((values ** 2 - 1) / 12);
-    const parts = [data, { ...scales, value: scale }];
-    return minimums === null ? parts : [...parts, { ...minimums, value: (-scale * (values - 1)) / 2 }];
-  });
+  const tensors = [...storedTensors(architecture, rnd1.names)].flatMap(
+    ({ name, shape, matmul, parts: roles }) => {
+      const format = quantization && formatOf(quantization, { matmul, role: roles[0]?.role });
+      if (!format) {
+        return [
+          { name, dtype: 'BF16', shape, bytes: 2 * shape.reduce((product, size) => product * size, 1) },
+        ];
+      }
+      const { data, scales, minimums } = quantizedParts(name, shape, format);
+      // Divided by the deviation of uniformly distributed integers.
+      const values = format.dtype === 'q8' ? 256 : 16;
+      const scale = distributionOf(name, shape).deviation / Math.sqrt((values ** 2 - 1) / 12);
+      const parts = [data, { ...scales, value: scale }];
+      return minimums === null ? parts : [...parts, { ...minimums, value: (-scale * (values - 1)) / 2 }];
+    },
+  );
   return tensors.map((tensor, index) => ({ ...tensor, index }));
 }
 

@@ -6,7 +6,7 @@
  * values decode them first (docs/gguf.md). `'fp8'` is for GPUs: weights of 8 bits in floating point. A checkpoint that is
  * in fp8 stays so on a GPU; on a CPU, and by other values, it is decoded first.
  */
-export type DType = 'auto' | 'f32' | 'f16' | 'bf16' | 'q8' | 'q4' | 'fp8';
+export type DType = 'auto' | 'f32' | 'f16' | 'bf16' | 'q8' | 'q4m' | 'q4' | 'fp8';
 
 /** `'auto'` uses a GPU if one is usable and the model fits, otherwise the CPU. */
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
@@ -145,7 +145,7 @@ export interface QuantizeOptions {
    * `'q8'` halves bf16 weights, `'q4'` makes them less than a third; docs/quantization.md lists the cost. `'fp8'` halves
    * them for GPUs, in the format of FP8 checkpoints that other programs read too.
    */
-  readonly dtype: 'q8' | 'q4' | 'fp8';
+  readonly dtype: 'q8' | 'q4m' | 'q4' | 'fp8';
   /**
    * Columns of a row that share a scale; 32 is slightly more accurate. Not for fp8, whose blocks are 128 × 128.
    * @default 64; 32 for a GGUF file with weights in blocks

@@ -10,7 +10,7 @@ export interface Peaks {
 
 /** The peaks to compare matmuls with weights of this dtype with. */
 export function peaksFor(weights: string, peaks: Peaks): Peaks {
-  return weights === 'q8' || weights === 'q4'
+  return weights.startsWith('q')
     ? { ...peaks, matrixOperationsPerSecond: peaks.integerOperationsPerSecond }
     : peaks;
 }

@@ -1,10 +1,11 @@
-import type { FloatType, QuantizedType } from '../../types/native';
+import type { FloatType } from '../../types/native';
 import { withJSON } from '../api/json';
 import { expertsOf } from '../families/traits';
 import { optionsObject, stringOption } from '../support/validate';
 import type { ModelConfig } from './config';
 import { type Checkpoint, readCheckpoint } from './folder';
 import type { ManifestTensor } from './manifest';
+import type { Quantization } from './quantization';
 
 /** Contents of a checkpoint, from its configuration and headers alone. */
 export interface CheckpointReport {
@@ -29,10 +30,10 @@ export interface CheckpointReport {
   /** The dtype of most bytes of unquantized tensors: the compute dtype of `dtype: 'auto'`. */
   readonly dtype: FloatType;
   /**
-   * The dtype of most matmul weights after loading: `'q8'` or `'q4'` of a quantized checkpoint or GGUF file, `'fp8'` of one
+   * The dtype of most matmul weights after loading: `'q8'`, `'q4m'` or `'q4'` of a quantized checkpoint or GGUF file, `'fp8'` of one
    * that is loaded on a GPU.
    */
-  readonly weights: FloatType | QuantizedType;
+  readonly weights: FloatType | Quantization['dtype'];
   /** Bytes of the tensors that the model uses. */
   readonly bytes: number;
   /** Number of parameters in the tensors that the model uses. */

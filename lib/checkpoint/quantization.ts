@@ -19,8 +19,19 @@ export interface Fp8Quantization {
   readonly group: 128;
 }
 
-/** How matmul weights are stored in 8 or 4 bits. */
-export type Quantization = IntegerQuantization | Fp8Quantization;
+/** Matmul weights of attention and the head in 8 bits, those of MLPs and experts in 4. */
+export interface MixedQuantization {
+  /** 8 and 4 bits per weight. */
+  readonly dtype: 'q4m';
+  /** Columns of a row that share a scale, as of `IntegerQuantization`. */
+  readonly group: 64 | 32;
+}
+
+/** How one weight is stored in 8 or 4 bits. */
+export type WeightFormat = IntegerQuantization | Fp8Quantization;
+
+/** How the matmul weights of a model are stored in 8 or 4 bits. */
+export type Quantization = WeightFormat | MixedQuantization;
 
 /** One of the tensors that a quantized weight is stored as. */
 export interface QuantizedPart {
@@ -57,16 +68,30 @@ export const formatKey = 'rnd1.format';
 export const formatMetadata = ({ dtype, group }: Quantization): Record<string, string> =>
   dtype === 'fp8' ? {} : { [formatKey]: dtype, 'rnd1.group': String(group) };
 
-/** Whether a checkpoint of the format has a weight in it. The head of fp8 is left as it is, as other programs expect. */
-export function isQuantizedIn(
-  { dtype }: Quantization,
-  { matmul, role }: { readonly matmul: boolean; readonly role: string | undefined },
-): boolean {
-  return matmul && !(dtype === 'fp8' && role === 'head');
+/** The weights that q4m has in 8 bits: few, and those on which predictions depend most. */
+const inEightBits = /\.attention\.(?:query|key|value|output)$|^head$/;
+
+/**
+ * The format of a weight in a checkpoint of this quantization; null if it is not quantized. The head of fp8 is left as it
+ * is, as other programs expect.
+ */
+export function formatOf(
+  quantization: Quantization,
+  { matmul, role = '' }: { readonly matmul: boolean; readonly role: string | undefined },
+): WeightFormat | null {
+  if (!matmul) return null;
+  if (quantization.dtype === 'q4m') {
+    return { dtype: inEightBits.test(role) ? 'q8' : 'q4', group: quantization.group };
+  }
+  return quantization.dtype === 'fp8' && role === 'head' ? null : quantization;
 }
 
+/** The format of most weights. */
+export const mainFormat = (quantization: Quantization): WeightFormat =>
+  quantization.dtype === 'q4m' ? { dtype: 'q4', group: quantization.group } : quantization;
+
 /** The `dtype` of a new quantization, in groups of `group` if the format has a choice. */
-export const quantizationOf = (dtype: QuantizedType, group: 64 | 32): Quantization =>
+export const quantizationOf = (dtype: Quantization['dtype'], group: 64 | 32): Quantization =>
   dtype === 'fp8' ? { dtype, group: fp8Block } : { dtype, group };
 
 /**
@@ -104,7 +129,8 @@ export function readQuantization(fields: Fields): Quantization | null {
   if (method !== 'rnd1') throw fields.unsupported('quantization_config', methods);
   const [version, dtype, group] = [inner.get('version'), inner.get('dtype'), inner.get('group_size')];
   if (version !== 1) throw inner.unsupported('version', '1');
-  if (dtype !== 'q8' && dtype !== 'q4') throw inner.unsupported('dtype', '"q8" and "q4"');
+  if (dtype !== 'q8' && dtype !== 'q4' && dtype !== 'q4m')
+    throw inner.unsupported('dtype', '"q8", "q4m" and "q4"');
   if (group !== 64 && group !== 32) throw inner.unsupported('group_size', '64 and 32');
   return { dtype, group };
 }
@@ -130,7 +156,7 @@ export function checkPanels(
   where: string,
   name: string,
   rows: readonly number[],
-  { dtype }: Quantization,
+  { dtype }: WeightFormat,
 ): void {
   const panelRows = panelRowsOf(dtype);
   const split = rows.slice(0, -1).find((count) => count % panelRows !== 0);
@@ -142,7 +168,7 @@ export function checkPanels(
 }
 
 /** Where a row's panel begins, in bytes from the beginning of the part; the row must be its first one. */
-export function panelOffset(row: number, { dtype }: Quantization, { panelBytes }: QuantizedPart): number {
+export function panelOffset(row: number, { dtype }: WeightFormat, { panelBytes }: QuantizedPart): number {
   return (row / panelRowsOf(dtype)) * panelBytes;
 }
 
@@ -154,11 +180,11 @@ const product = (sizes: readonly number[]) => sizes.reduce((result, size) => res
 export function quantizedParts(
   name: string,
   [rows = 0, columns = 0]: readonly number[],
-  quantization: Quantization,
+  format: WeightFormat,
 ): QuantizedParts {
-  return quantization.dtype === 'fp8'
+  return format.dtype === 'fp8'
     ? fp8Parts(name, [rows, columns])
-    : integerParts(name, [rows, columns], quantization);
+    : integerParts(name, [rows, columns], format);
 }
 
 /** The same of q8 and q4. */

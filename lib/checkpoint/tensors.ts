@@ -5,7 +5,6 @@ import type {
   LayerDescription,
   NativeFloatTensor,
   NativeTensor,
-  QuantizedType,
 } from '../../types/native';
 import { familyNamed } from '../families';
 import type { TensorNames } from '../families/family';
@@ -19,11 +18,12 @@ import { ENTRY_LIMIT } from './json-reader';
 import type { Manifest } from './manifest';
 import {
   formatKey,
+  formatOf,
   fp8Block,
   fp8ScalesOf,
-  isQuantizedIn,
   type Quantization,
   quantizedParts,
+  type WeightFormat,
 } from './quantization';
 import { Selection } from './selection';
 
@@ -68,12 +68,12 @@ export interface SelectedTensors {
   /** The dtype of most bytes of unquantized tensors: the compute dtype of `dtype: 'auto'`. */
   readonly dtype: FloatType;
   /** The dtype of the matmul weights. */
-  readonly weights: FloatType | QuantizedType;
+  readonly weights: FloatType | Quantization['dtype'];
   /**
    * How the matmul weights of a GGUF file are quantized by `dtype: 'auto'`, by role, and on a GPU those in fp8; empty if
    * none are in blocks.
    */
-  readonly kept: ReadonlyMap<string, Quantization>;
+  readonly kept: ReadonlyMap<string, WeightFormat>;
   /** Bytes of `tensors`. */
   readonly bytes: number;
   /** Tensors ignored because of the configuration. */
@@ -98,8 +98,9 @@ export function quantizedBytes(
   let bytes = 0;
   for (const tensor of expectedTensors(architecture)) {
     const { role, shape } = tensor;
-    if (isQuantizedIn(quantization, tensor)) {
-      const { data, scales, minimums } = quantizedParts(role, shape, quantization);
+    const format = formatOf(quantization, tensor);
+    if (format !== null) {
+      const { data, scales, minimums } = quantizedParts(role, shape, format);
       bytes += data.bytes + scales.bytes + (minimums?.bytes ?? 0);
     } else {
       bytes += shape.reduce((product, size) => product * size, dtype === 'f32' ? 4 : 2);
@@ -203,10 +204,14 @@ export function selectTensors(
   checkFormat(manifest, quantization);
   const selection = new Selection(manifest);
   for (const tensor of storedTensors(architecture, names)) {
-    if (quantization?.dtype === 'fp8' && tensor.matmul && manifest.tensors.has(fp8ScalesOf(tensor.name))) {
+    const { matmul, parts } = tensor;
+    if (quantization?.dtype === 'fp8' && matmul && manifest.tensors.has(fp8ScalesOf(tensor.name))) {
       selection.addFp8(tensor, quantization);
-    } else if (quantization !== null && quantization.dtype !== 'fp8' && tensor.matmul) {
-      selection.addQuantized(tensor, quantization);
+      continue;
+    }
+    const format = quantization && formatOf(quantization, { matmul, role: parts[0]?.role });
+    if (format !== null && format.dtype !== 'fp8') {
+      selection.addQuantized(tensor, format);
     } else selection.addUnquantized(tensor, storedEmbedding(manifest, architecture, tensor, names));
   }
   selection.check();

@@ -69,7 +69,7 @@ export function formatBench(report: BenchReport): string {
   const threadCount = `${threads} ${threads === 1 ? 'thread' : 'threads'}`;
   const where =
     device === 'cpu' ? `CPU (${instructionSet}), ${threadCount}` : `${device} (${instructionSet})`;
-  const quantized = model.weights === 'q8' || model.weights === 'q4';
+  const quantized = model.weights.startsWith('q');
   const rates = [
     `copy ${formatBytes(peaks.copyBytesPerSecond, 'B/s')}`,
     `multiply-adds ${formatOperations(peaks.matrixOperationsPerSecond)} in ${report.dtype}`,

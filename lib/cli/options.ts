@@ -104,8 +104,8 @@ export function addModelOptions(command: Command, without = 'default: the embedd
     .addOption(
       new Option(
         '--dtype <type>',
-        "compute dtype; auto: the checkpoint's own; q8, q4, on a GPU fp8: quantize while loading (default: auto)",
-      ).choices(['auto', 'f32', 'f16', 'bf16', 'q8', 'q4', 'fp8']),
+        "compute dtype; auto: the checkpoint's own; q8, q4m, q4, on a GPU fp8: quantize while loading (default: auto)",
+      ).choices(['auto', 'f32', 'f16', 'bf16', 'q8', 'q4m', 'q4', 'fp8']),
     )
     .option(...threadCountOption)
     .option(

@@ -11,7 +11,7 @@ import { ProgressLine, Waiting } from './progress';
 import { bar } from './render';
 
 interface QuantizeFlags {
-  readonly dtype?: 'q8' | 'q4' | 'fp8';
+  readonly dtype?: 'q8' | 'q4m' | 'q4' | 'fp8';
   readonly group?: string;
   readonly threads?: number;
   readonly quiet?: boolean;
@@ -50,7 +50,9 @@ export function addQuantize(program: Command): void {
     .description('Writes a quantized copy of a checkpoint.')
     .argument('<in>', 'folder of the checkpoint, or a GGUF file')
     .argument('<out>', 'a new or empty folder, or that of an interrupted run')
-    .addOption(new Option('--dtype <type>', 'q8, q4 or fp8 (required)').choices(['q8', 'q4', 'fp8']))
+    .addOption(
+      new Option('--dtype <type>', 'q8, q4m, q4 or fp8 (required)').choices(['q8', 'q4m', 'q4', 'fp8']),
+    )
     .addOption(
       new Option(
         '--group <columns>',
@@ -67,7 +69,7 @@ export function addQuantize(program: Command): void {
 async function quantize(input: string, output: string, flags: QuantizeFlags): Promise<void> {
   const { dtype, quiet, verbose } = flags;
   // Not by Commander, which would ask for it before the folders.
-  if (dtype === undefined) throw new UsageError('--dtype is needed: q8, q4 or fp8');
+  if (dtype === undefined) throw new UsageError('--dtype is needed: q8, q4m, q4 or fp8');
   const group = flags.group === undefined ? undefined : flags.group === '32' ? 32 : 64;
   using interruption = new Interruption();
   const progress = quiet ? null : new QuantizingBar();

@@ -1,5 +1,11 @@
 import type { ShardTensor } from '../../types/native';
-import { formatMetadata, isQuantizedIn, type Quantization, quantizedParts } from '../checkpoint/quantization';
+import {
+  formatMetadata,
+  formatOf,
+  type Quantization,
+  quantizedParts,
+  type WeightFormat,
+} from '../checkpoint/quantization';
 import type { FoundTensor } from '../checkpoint/tensors';
 import { safetensorsHeader, shardName, splitShards, type WrittenTensor } from '../checkpoint/writing';
 
@@ -25,8 +31,8 @@ interface Conversion {
   readonly source: Source;
   readonly data: WrittenTensor;
   readonly quantized: {
-    readonly dtype: Quantization['dtype'];
-    readonly group: Quantization['group'];
+    readonly dtype: WeightFormat['dtype'];
+    readonly group: WeightFormat['group'];
     readonly scales: WrittenTensor;
     readonly minimums: WrittenTensor | null;
   } | null;
@@ -52,12 +58,13 @@ function unquantizedBytes({ shape, dtype }: Source): number {
 
 function convert(source: Source, quantization: Quantization): Conversion {
   const { name, shape, matmul, parts } = source;
-  if (!isQuantizedIn(quantization, { matmul, role: parts[0]?.role })) {
+  const format = formatOf(quantization, { matmul, role: parts[0]?.role });
+  if (format === null) {
     const data = { name, dtype: source.dtype.toUpperCase(), shape, bytes: unquantizedBytes(source) };
     return { source, data, quantized: null };
   }
-  const { group, data, scales, minimums } = quantizedParts(name, shape, quantization);
-  return { source, data, quantized: { dtype: quantization.dtype, group, scales, minimums } };
+  const { group, data, scales, minimums } = quantizedParts(name, shape, format);
+  return { source, data, quantized: { dtype: format.dtype, group, scales, minimums } };
 }
 
 function storageOf({ name, file, offset, dtype, shape, blocks, blockScales, headRows }: Source) {

@@ -10,7 +10,7 @@ import type { Manifest } from '../checkpoint/manifest';
 import {
   checkPanels,
   formatMetadata,
-  isQuantizedIn,
+  formatOf,
   type Quantization,
   quantizationConfig,
   quantizationOf,
@@ -125,12 +125,12 @@ function readOptions(given: QuantizeOptions) {
   if (group !== undefined && group !== 64 && group !== 32)
     throw new RangeError(`group must be 64 or 32, not ${quote(group)}`);
   if (group !== undefined && dtype === 'fp8')
-    throw new RangeError('group is for q8 and q4: blocks of fp8 are 128 × 128');
+    throw new RangeError('group is for q8, q4m and q4: blocks of fp8 are 128 × 128');
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw new TypeError(`onProgress must be a function, not ${quote(onProgress)}`);
   }
   return {
-    dtype: wordOption<Quantization['dtype']>('dtype', dtype, ['q8', 'q4', 'fp8']),
+    dtype: wordOption<Quantization['dtype']>('dtype', dtype, ['q8', 'q4m', 'q4', 'fp8']),
     group,
     threads: threadsOption(options.threads),
     shardBytes: integerOption('shardBytes', shardBytes, 1),
@@ -161,9 +161,8 @@ function quantizable(
   }
   for (const { name, matmul, parts } of stored) {
     const rows = parts.map(({ shape: [count = 0] }) => count);
-    if (isQuantizedIn(quantization, { matmul, role: parts[0]?.role })) {
-      checkPanels(folder, name, rows, quantization);
-    }
+    const format = formatOf(quantization, { matmul, role: parts[0]?.role });
+    if (format !== null) checkPanels(folder, name, rows, format);
   }
   const { names } = familyNamed(config.family);
   // In GGUF files a tensor has one role, and other names.
@@ -177,7 +176,7 @@ function unconverted(sources: SelectedTensors['stored'], quantization: Quantizat
   return sources
     .filter(({ shape, parts, matmul }) => {
       const role = parts[0]?.role;
-      return shape.length === 2 && role !== 'embedding' && !isQuantizedIn(quantization, { matmul, role });
+      return shape.length === 2 && role !== 'embedding' && formatOf(quantization, { matmul, role }) === null;
     })
     .map(({ name }) => name.replace(/\.weight$/, ''));
 }

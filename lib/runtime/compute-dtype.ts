@@ -1,6 +1,6 @@
-import type { FloatType, NativeTensor, QuantizedType } from '../../types/native';
+import type { FloatType, NativeTensor } from '../../types/native';
 import type { DType } from '../api/types';
-import { type Quantization, quantizationOf } from '../checkpoint/quantization';
+import { formatOf, type Quantization, quantizationOf, type WeightFormat } from '../checkpoint/quantization';
 import type { SelectedTensors } from '../checkpoint/tensors';
 import { RND1Error } from '../support/errors';
 
@@ -9,15 +9,15 @@ export interface ChosenDtypes {
   /** Compute dtype of everything except matmuls with quantized weights. */
   readonly computeDtype: FloatType;
   /** Dtype of the weights of matmuls after loading. */
-  readonly weights: FloatType | QuantizedType;
+  readonly weights: FloatType | Quantization['dtype'];
   /** How unquantized weights are quantized while they are loaded; null if they are not. */
   readonly quantize: Quantization | null;
   /** Whether weights in blocks, of a GGUF file or in fp8, are quantized as `SelectedTensors.kept` says. */
   readonly keeps: boolean;
 }
 
-const isQuantized = (dtype: string): dtype is QuantizedType =>
-  dtype === 'q8' || dtype === 'q4' || dtype === 'fp8';
+const isQuantized = (dtype: string): dtype is Quantization['dtype'] =>
+  ['q8', 'q4m', 'q4', 'fp8'].includes(dtype);
 
 /** The groups of a new quantization: those of blocks of a GGUF file, so that their integers can be kept. */
 export const groupFor = ({ kept }: Pick<SelectedTensors, 'kept'>): 64 | 32 =>
@@ -67,15 +67,23 @@ export function chooseDtypes(
 /** The tensors to load, with what the choice makes of weights in blocks. */
 export function tensorsFor(
   { tensors, kept }: Pick<SelectedTensors, 'tensors' | 'kept'>,
-  { computeDtype, keeps }: ChosenDtypes,
+  { computeDtype, quantize: all, keeps }: ChosenDtypes,
 ): readonly NativeTensor[] {
-  if (kept.size === 0 && !tensors.some(isInBlocks)) return tensors;
+  const mixed = all?.dtype === 'q4m' ? all : null;
+  if (mixed === null && kept.size === 0 && !tensors.some(isInBlocks)) return tensors;
   return tensors.map((tensor) => {
     if (isQuantized(tensor.dtype)) return tensor;
-    const quantize = keeps ? kept.get(tensor.role) : undefined;
+    const quantize =
+      mixed !== null ? eightBits(mixed, tensor.role) : keeps ? kept.get(tensor.role) : undefined;
     const dtype = isInBlocks(tensor) ? computeDtype : tensor.dtype;
     return { ...tensor, dtype, ...(quantize && { quantize }) } as NativeTensor;
   });
+}
+
+/** The format of the weights that a mixed quantization has in 8 bits; undefined for others, and what is no such weight. */
+function eightBits(mixed: Quantization, role: string): WeightFormat | undefined {
+  const format = formatOf(mixed, { matmul: true, role });
+  return format?.dtype === 'q8' ? format : undefined;
 }
 
 /** Bytes of tensors in memory if none is quantized. */

@@ -1,5 +1,5 @@
 import type { BlockType, FloatType, NativeTensor, QuantizedType } from '../../../types/native';
-import type { Quantization } from '../quantization';
+import type { WeightFormat } from '../quantization';
 
 /** Blocks of 4 bits. */
 const fourBits: ReadonlySet<BlockType | undefined> = new Set<BlockType | undefined>(['Q4_0', 'Q4_K']);
@@ -9,7 +9,7 @@ const fourBits: ReadonlySet<BlockType | undefined> = new Set<BlockType | undefin
  * q4 for the types of 4 bits, else q8. Matrices that are multiplied together have one format: if they have different
  * types, all are q8. Empty if none is in blocks.
  */
-export function keptPrecision(matrices: readonly NativeTensor[]): ReadonlyMap<string, Quantization> {
+export function keptPrecision(matrices: readonly NativeTensor[]): ReadonlyMap<string, WeightFormat> {
   const sets = new Map<string, NativeTensor[]>();
   for (const matrix of matrices) {
     const key = setOf(matrix.role);
@@ -17,7 +17,7 @@ export function keptPrecision(matrices: readonly NativeTensor[]): ReadonlyMap<st
     if (set === undefined) sets.set(key, [matrix]);
     else set.push(matrix);
   }
-  const kept = new Map<string, Quantization>();
+  const kept = new Map<string, WeightFormat>();
   for (const set of sets.values()) {
     const types = set.map((matrix) => ('blocks' in matrix ? matrix.blocks : undefined));
     if (types.every((type) => type === undefined)) continue;
@@ -38,7 +38,7 @@ function setOf(role: string): string {
 /** The format of most numbers of the matrices; null if none are quantized. */
 export function mostlyKept(
   matrices: readonly NativeTensor[],
-  kept: ReadonlyMap<string, Quantization>,
+  kept: ReadonlyMap<string, WeightFormat>,
 ): QuantizedType | null {
   const sums = new Map<FloatType | QuantizedType, number>();
   for (const { role, dtype, shape } of matrices) {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { readConfig } from '../../../lib/checkpoint/config';
 import { inspectCheckpoint } from '../../../lib/checkpoint/inspect';
 import { readManifest } from '../../../lib/checkpoint/manifest';
-import { type Quantization, quantizationConfig, quantizedParts } from '../../../lib/checkpoint/quantization';
+import { quantizationConfig, quantizedParts, type WeightFormat } from '../../../lib/checkpoint/quantization';
 import { expectedTensorCount, selectTensors, storedTensors } from '../../../lib/checkpoint/tensors';
 import { familyNamed } from '../../../lib/families';
 import { layoutShards } from '../../../lib/quantize/layout';
@@ -96,7 +96,7 @@ describe('a fused tensor', () => {
 
 describe('a quantized fused tensor', () => {
   /** A quantized LLaDA2 of these sizes. */
-  async function quantized(quantization: Quantization, changes: Record<string, unknown> = {}) {
+  async function quantized(quantization: WeightFormat, changes: Record<string, unknown> = {}) {
     const settings = { ...tinyConfig('tiny-llada2'), ...changes };
     const text = JSON.stringify({ ...settings, quantization_config: quantizationConfig(quantization) });
     const { architecture } = await readConfig(temporaryFolder({ 'config.json': text }));
@@ -113,7 +113,7 @@ describe('a quantized fused tensor', () => {
     });
   }
 
-  test.each<[Quantization, number]>([
+  test.each<[WeightFormat, number]>([
     [{ dtype: 'q8', group: 64 }, 1],
     [{ dtype: 'q4', group: 32 }, 2],
   ])('is three ranges of panels: %j', async (quantization, groups) => {

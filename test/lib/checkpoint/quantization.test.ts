@@ -1,14 +1,20 @@
 import { join } from 'node:path';
 import { inspectCheckpoint } from '../../../lib/checkpoint/inspect';
 import { readManifest } from '../../../lib/checkpoint/manifest';
-import { type Quantization, quantizationConfig, quantizedParts } from '../../../lib/checkpoint/quantization';
+import {
+  formatOf,
+  type Quantization,
+  quantizationConfig,
+  quantizedParts,
+  type WeightFormat,
+} from '../../../lib/checkpoint/quantization';
 import { selectTensors } from '../../../lib/checkpoint/tensors';
 import type { NativeQuantizedTensor } from '../../../types/native';
 import { namedTensors } from './architectures';
 import { evenly, failure, fixtures, temporaryFolder } from './files';
 import { read, TINY } from './tiny-config';
 
-const q4: Quantization = { dtype: 'q4', group: 64 };
+const q4: WeightFormat = { dtype: 'q4', group: 64 };
 
 interface Stored {
   name: string;
@@ -19,9 +25,10 @@ interface Stored {
 /** The tiny model's tensors as a quantized checkpoint has them. */
 async function storedTensors(quantization: Quantization): Promise<Stored[]> {
   const { architecture } = await read({});
-  return namedTensors(architecture).flatMap(({ name, shape, matmul }): Stored[] => {
-    if (!matmul) return [{ name, dtype: 'BF16', shape }];
-    const { data, scales, minimums } = quantizedParts(name, shape, quantization);
+  return namedTensors(architecture).flatMap(({ role, name, shape, matmul }): Stored[] => {
+    const format = formatOf(quantization, { matmul, role });
+    if (format === null) return [{ name, dtype: 'BF16', shape }];
+    const { data, scales, minimums } = quantizedParts(name, shape, format);
     return minimums === null ? [data, scales] : [data, scales, minimums];
   });
 }
@@ -42,13 +49,14 @@ async function folderOf(
 const refusal = async (folder: string) => failure(() => inspectCheckpoint(folder), 'invalid_checkpoint');
 
 describe('quantization_config', () => {
-  test.each<[Quantization]>([[{ dtype: 'q8', group: 64 }], [{ dtype: 'q4', group: 32 }]])(
-    '%p is read as it is written',
-    async (quantization) => {
-      const { quantization: found } = await read({ quantization_config: quantizationConfig(quantization) });
-      expect(found).toEqual(quantization);
-    },
-  );
+  test.each<[Quantization]>([
+    [{ dtype: 'q8', group: 64 }],
+    [{ dtype: 'q4', group: 32 }],
+    [{ dtype: 'q4m', group: 64 }],
+  ])('%p is read as it is written', async (quantization) => {
+    const { quantization: found } = await read({ quantization_config: quantizationConfig(quantization) });
+    expect(found).toEqual(quantization);
+  });
 
   test.each([
     [{ version: 2 }, 'version 2'],
@@ -106,7 +114,7 @@ describe('selecting quantized tensors', () => {
   const changed = (target: string, change: Partial<Stored>) => (tensors: Stored[]) =>
     tensors.map((tensor) => (tensor.name === target ? { ...tensor, ...change } : tensor));
 
-  test.each<[Quantization]>([[{ dtype: 'q8', group: 64 }], [q4], [{ dtype: 'q4', group: 32 }]])(
+  test.each<[WeightFormat]>([[{ dtype: 'q8', group: 64 }], [q4], [{ dtype: 'q4', group: 32 }]])(
     'finds all parts of %p',
     async (quantization) => {
       const folder = await folderOf(quantization);
@@ -136,6 +144,27 @@ describe('selecting quantized tensors', () => {
       expect(report.bytes).toBe([...manifest.tensors.values()].reduce((sum, { bytes }) => sum + bytes, 0));
     },
   );
+
+  test('of a mixed checkpoint has attention and the head in 8 bits, and the rest in 4', async () => {
+    const folder = await folderOf({ dtype: 'q4m', group: 64 });
+    const config = await read({});
+    const selected = selectTensors(await readManifest(folder), {
+      ...config,
+      quantization: { dtype: 'q4m', group: 64 },
+    });
+    expect(selected).toMatchObject({ weights: 'q4m', dtype: 'bf16', unknown: [] });
+    const kinds = (dtype: string) =>
+      new Set(
+        selected.tensors
+          .filter((tensor) => tensor.dtype === dtype)
+          .map(({ role }) => role.replace(/\.\d+\./g, '.N.').replace(/\.\d+\./g, '.N.')),
+      );
+    const attention = ['query', 'key', 'value', 'output'].map((part) => `layers.N.attention.${part}`);
+    expect(kinds('q8')).toEqual(new Set([...attention, 'head']));
+    expect(kinds('q4')).toEqual(
+      new Set(['gate', 'up', 'down'].map((part) => `layers.N.mlp.experts.N.${part}`)),
+    );
+  });
 
   test.each(['', '.scales', '.minimums'])('names a part that is missing: "%s"', async (suffix) => {
     const folder = await folderOf(q4, without(name + suffix));
