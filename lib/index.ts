@@ -54,7 +54,13 @@ export type { GenerationDefaults, ModelConfig, SpecialTokens } from './checkpoin
 export { embeddedFolder } from './checkpoint/embedded';
 export { type CheckpointReport, type InspectOptions, inspectCheckpoint } from './checkpoint/inspect';
 export type { ManifestTensor } from './checkpoint/manifest';
-export type { Fp8Quantization, IntegerQuantization, Quantization } from './checkpoint/quantization';
+export type {
+  Fp8Quantization,
+  IntegerQuantization,
+  MixedQuantization,
+  Quantization,
+  WeightFormat,
+} from './checkpoint/quantization';
 export {
   type DecodeOptions,
   type EncodeOptions,

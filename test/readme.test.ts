@@ -80,9 +80,9 @@ const elsewhere: Record<string, string> = {
   'npm run gpu-kit -- --simulated': '.ci/run, in the rehearsal',
   'npx tsx scripts/gpu-kit/rehearse.ts': '.ci/run',
   'tsx scripts/emulated-tests.ts': '.ci/run',
-  './rnd1 quantize "$(./rnd1 download radicalnumerics/RND1-Base-0910)" rnd1-base-q4 --dtype q4':
+  './rnd1 quantize "$(./rnd1 download radicalnumerics/RND1-Base-0910)" rnd1-base-q4m --dtype q4m':
     'test/lib/cli/quantize.test.ts: it writes a folder',
-  "./rnd1 generate --model rnd1-base-q4 'Why is the sky blue?' --max-new-tokens 64 --steps 32":
+  "./rnd1 generate --model rnd1-base-q4m 'Why is the sky blue?' --max-new-tokens 64 --steps 32":
     'test/lib/cli/quantize.test.ts has the folder',
   [`npm install ${tarballs.join(' ')}`]: 'test/packages: from the same tarballs',
 };

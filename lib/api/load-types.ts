@@ -1,7 +1,7 @@
 /**
  * The compute dtype; `'auto'` is the checkpoint's own dtype. `'q8'` and `'q4'` quantize the weights of matmuls to 8 or
- * 4 bits while they are loaded and compute everything else in the checkpoint's own dtype. For a checkpoint that is
- * already quantized, `'q8'` or `'q4'` must match it; the other values set the compute dtype of the rest. For a GGUF
+ * 4 bits while they are loaded and compute everything else in the checkpoint's own dtype; `'q4m'` takes 8 bits for
+ * attention and the head, 4 for the rest. For a checkpoint that is already quantized, these must match it; the other values set the compute dtype of the rest. For a GGUF
  * file with weights in blocks, `'auto'` keeps their precision as q8 or q4, and computes the rest in bf16; the other
  * values decode them first (docs/gguf.md). `'fp8'` is for GPUs: weights of 8 bits in floating point. A checkpoint that is
  * in fp8 stays so on a GPU; on a CPU, and by other values, it is decoded first.
@@ -142,8 +142,9 @@ export interface LoadRequest extends LoadOptions {
 /** Options of `quantizeCheckpoint`. */
 export interface QuantizeOptions {
   /**
-   * `'q8'` halves bf16 weights, `'q4'` makes them less than a third; docs/quantization.md lists the cost. `'fp8'` halves
-   * them for GPUs, in the format of FP8 checkpoints that other programs read too.
+   * `'q8'` halves bf16 weights, `'q4'` makes them less than a third, and `'q4m'` does so but for attention and the head,
+   * which it has in q8; docs/quantization.md lists the cost. `'fp8'` halves them for GPUs, in the format of FP8
+   * checkpoints that other programs read too.
    */
   readonly dtype: 'q8' | 'q4m' | 'q4' | 'fp8';
   /**

@@ -21,7 +21,9 @@ interface QuantizeFlags {
 const manual = `
 The weights of projections, experts and the LM head become integers with a scale
 for each group of columns: q8 takes 8.25 bits per weight, q4 4.5 (5 with
---group 32). Router, norms and embeddings stay unquantized. docs/quantization.md
+--group 32). q4m has attention and the head in q8 and the rest in q4: of models
+with experts a few percent more bytes than q4, as much time, and a third of its
+error. Router, norms and embeddings stay unquantized. docs/quantization.md
 describes the layout, and the accuracy compared with the original.
 
 With fp8, they become floating-point numbers of 8 bits with a scale for each
@@ -39,8 +41,8 @@ Exit codes: 0 done, 1 failure, 2 wrong usage, 130 interrupted (143 by SIGTERM,
 129 by SIGHUP).
 
 Examples:
-  $ rnd1 quantize models/nano nano-q4 --dtype q4
-  $ rnd1 generate --model nano-q4 'What is 47+38?'`;
+  $ rnd1 quantize models/nano nano-q4m --dtype q4m
+  $ rnd1 generate --model nano-q4m 'What is 47+38?'`;
 
 /** `rnd1 quantize` */
 export function addQuantize(program: Command): void {

@@ -32,7 +32,7 @@ describe('words that may follow', () => {
     for (const { type } of scheduleTable)
       expect(complete('rnd1 generate --schedule ').join(' ')).toContain(type);
     expect(complete('rnd1 generate x --schedule entropy-b')).toEqual(['entropy-bounded=0.01']);
-    expect(complete('rnd1 generate --dtype=q')).toEqual(['--dtype=q8', '--dtype=q4']);
+    expect(complete('rnd1 generate --dtype=q')).toEqual(['--dtype=q8', '--dtype=q4m', '--dtype=q4']);
     expect(complete('rnd1 inspect --device c')).toEqual(['cpu', 'cuda', 'cuda:0']);
     expect(complete('rnd1 inspect --device a')).toEqual(['auto']);
     expect(complete('rnd1 train --device ')).toEqual(['cpu', 'cuda', 'cuda:0']);
@@ -69,7 +69,16 @@ async function inBash(line: string): Promise<string[]> {
 
 test('in bash words that hold = and : are completed from where bash cuts them', async () => {
   expect(await inBash('rnd1 gen')).toEqual(['generate']);
-  expect(await inBash('rnd1 generate --dtype ')).toEqual(['auto', 'f32', 'f16', 'bf16', 'q8', 'q4', 'fp8']);
+  expect(await inBash('rnd1 generate --dtype ')).toEqual([
+    'auto',
+    'f32',
+    'f16',
+    'bf16',
+    'q8',
+    'q4m',
+    'q4',
+    'fp8',
+  ]);
   expect(await inBash('rnd1 generate --schedule entropy-bounded=0')).toEqual(['0.01']);
   expect(await inBash('rnd1 generate --schedule threshold=')).toEqual(['0.9']);
   expect(await inBash('rnd1 generate --device cuda:')).toEqual(['0']);

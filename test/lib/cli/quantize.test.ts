@@ -91,8 +91,31 @@ test('writes a checkpoint that says what it is, loads and answers', async () => 
   expect(other.stderr).toContain("dtype 'q8' is requested, but the weights are q4 already");
 });
 
+test('writes a mixed checkpoint, which is neither q8 nor q4', async () => {
+  const out = newPath();
+  const { stdout } = await rnd1(['quantize', nano, out, '--dtype', 'q4m', '--verbose']);
+  expect(stdout).toMatch(/^.*: q4m, 1\.24 MB of 3\.69 MB, 1 file\n$/);
+  const described = await rnd1(['inspect', out]);
+  expect(described.stdout).toMatch(/weights +q4m in groups of 64, 5\.22 bits per parameter/);
+  const { stdout: json } = await rnd1(['inspect', out, '--json']);
+  expect(JSON.parse(json)).toMatchObject({
+    weights: 'q4m',
+    quantization: { dtype: 'q4m', group: 64 },
+    metadata: { 'rnd1.format': 'q4m', 'rnd1.group': '64' },
+    wouldRun: { weights: 'q4m' },
+  });
+  for (const dtype of ['q8', 'q4']) {
+    const { code, stderr } = await rnd1(['generate', 'What is 1+1?', '--model', out, '--dtype', dtype]);
+    expect(code).toBe(1);
+    expect(stderr).toContain(`dtype '${dtype}' is requested, but the weights are q4m already`);
+  }
+  const asked = ['generate', 'What is 47+38?', '--dtype', 'q4m', '--seed', '1'];
+  expect((await rnd1(asked)).stdout).toBe('85\n');
+  expect((await rnd1([...asked, '--model', out])).stdout).toBe('85\n');
+});
+
 test('a file, a copy of it and an unquantized checkpoint that is quantized while it loads give the same bits', async () => {
-  for (const dtype of ['q8', 'q4'] as const) {
+  for (const dtype of ['q8', 'q4m', 'q4'] as const) {
     const out = newPath();
     await rnd1(['quantize', nano, out, '--dtype', dtype, '--quiet']);
     const tokens = Int32Array.from({ length: 37 }, (_, i) => (i * 11) % 256);
@@ -202,7 +225,7 @@ describe('refuses', () => {
 
   test('a call without folders, then one without a dtype', async () => {
     expect(await refusal(2)).toContain("missing required argument 'in'");
-    expect(await refusal(2, nano, newPath())).toContain('--dtype is needed: q8, q4 or fp8');
+    expect(await refusal(2, nano, newPath())).toContain('--dtype is needed: q8, q4m, q4 or fp8');
   });
 
   test('its own input as output, under any name', async () => {

@@ -102,6 +102,17 @@ describe('load', () => {
     expect(native.sessions.map(({ description }) => description.device)).toEqual(['cpu', 'cuda', 'cuda:0']);
   });
 
+  it('quantizes attention and the head to q8, the rest to q4, with q4m', async () => {
+    expect((await load({ dtype: 'q4m' })).info).toMatchObject({ dtype: 'bf16', weightDtype: 'q4m' });
+    const { quantize, tensors } = sessionOf().description;
+    expect(quantize).toEqual({ dtype: 'q4', group: 64 });
+    const eight = tensors.filter((tensor) => 'quantize' in tensor && tensor.quantize?.dtype === 'q8');
+    expect(new Set(eight.map(({ role }) => role.replace(/\d+/, 'N')))).toEqual(
+      new Set([...['query', 'key', 'value', 'output'].map((part) => `layers.N.attention.${part}`), 'head']),
+    );
+    expect(tensors.filter((tensor) => 'quantize' in tensor)).toHaveLength(eight.length);
+  });
+
   it('chooses a GPU that holds the quantized weights but not the others', async () => {
     const bytes = async (dtype: 'auto' | 'q4') => {
       native.gpus = [{ device: 'cuda:0', name: 'small', bytes: 1 }];
