@@ -58,7 +58,7 @@ export function addQuantize(program: Command): void {
     .addOption(
       new Option(
         '--group <columns>',
-        'columns that share a scale, of q8 and q4 (default: 64; of quantized GGUF files: 32)',
+        'columns that share a scale, but for fp8 (default: 64; of quantized GGUF files: 32)',
       ).choices(['64', '32']),
     )
     .option(...threadCountOption)

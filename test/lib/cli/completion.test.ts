@@ -36,7 +36,7 @@ describe('words that may follow', () => {
     expect(complete('rnd1 inspect --device c')).toEqual(['cpu', 'cuda', 'cuda:0']);
     expect(complete('rnd1 inspect --device a')).toEqual(['auto']);
     expect(complete('rnd1 train --device ')).toEqual(['cpu', 'cuda', 'cuda:0']);
-    expect(complete('rnd1 quantize a b --dtype ')).toEqual(['q8', 'q4', 'fp8']);
+    expect(complete('rnd1 quantize a b --dtype ')).toEqual(['q8', 'q4m', 'q4', 'fp8']);
     expect(complete('rnd1 serve --log-level d')).toEqual(['debug']);
     expect(complete('rnd1 completion ')).toEqual(['bash', 'zsh', 'fish']);
   });
