@@ -198,13 +198,13 @@ void lateWorkersTouchNothing() {
   ThreadPool pool(8);
   std::atomic<bool> late{false};
   int64_t items = 0;
-  for (int round = 0; round < 400; ++round) {
-    // Until all workers sleep, or only some.
+  for (int round = 0; round < 200; ++round) {
+    // Until all workers sleep, or only some; they wake up somewhere among many short jobs.
     std::this_thread::sleep_for(std::chrono::microseconds(round % 5 * 200));
-    for (int job = 0; job < 3; ++job) {
+    for (int job = 0; job < 300; ++job) {
       std::atomic<bool> over{false};
       std::atomic<int64_t> done{0};
-      pool.forEach(2 + job, [&](int64_t, int) {
+      pool.forEach(2 + job % 3, [&](int64_t, int) {
         if (over) late = true;
         ++done;
       });
@@ -213,7 +213,7 @@ void lateWorkersTouchNothing() {
     }
   }
   expect(!late, "an item ran after its job");
-  expectEqual(items, int64_t{400 * (2 + 3 + 4)}, "items");
+  expectEqual(items, int64_t{200 * 100 * (2 + 3 + 4)}, "items");
 }
 
 void poolsEnd() {
