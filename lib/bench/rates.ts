@@ -8,9 +8,9 @@ export interface Peaks {
   readonly integerOperationsPerSecond: number;
 }
 
-/** The peaks to compare matmuls with weights of this dtype with. */
+/** The peaks to compare matmuls with weights of this dtype with. GPUs multiply quantized weights as 16-bit numbers. */
 export function peaksFor(weights: string, peaks: Peaks): Peaks {
-  return weights.startsWith('q')
+  return weights.startsWith('q') && peaks.integerOperationsPerSecond > 0
     ? { ...peaks, matrixOperationsPerSecond: peaks.integerOperationsPerSecond }
     : peaks;
 }

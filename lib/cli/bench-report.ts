@@ -69,11 +69,11 @@ export function formatBench(report: BenchReport): string {
   const threadCount = `${threads} ${threads === 1 ? 'thread' : 'threads'}`;
   const where =
     device === 'cpu' ? `CPU (${instructionSet}), ${threadCount}` : `${device} (${instructionSet})`;
-  const quantized = model.weights.startsWith('q');
+  const inBytes = model.weights.startsWith('q') && peaks.integerOperationsPerSecond > 0;
   const rates = [
     `copy ${formatBytes(peaks.copyBytesPerSecond, 'B/s')}`,
     `multiply-adds ${formatOperations(peaks.matrixOperationsPerSecond)} in ${report.dtype}`,
-    ...(quantized ? [`${formatOperations(peaks.integerOperationsPerSecond, 'OP/s')} in bytes`] : []),
+    ...(inBytes ? [`${formatOperations(peaks.integerOperationsPerSecond, 'OP/s')} in bytes`] : []),
   ];
   return [
     `rnd1 ${report.version}, Node.js ${report.node}, ${report.platform}, ${report.date.slice(0, 10)}`,
