@@ -43,6 +43,20 @@ test('the study of forgetting runs', async () => {
   expect(seed.arms[0].points[1].loss).toBeGreaterThan(1);
 }, 120_000);
 
+test('the study of weight grids runs', async () => {
+  const results = await study('weight-grids');
+  expect(results).toMatchObject([
+    { title: 'q4, attention in q8', bits: expect.any(Number), distances: [{}] },
+    { title: 'q4m', bits: expect.any(Number), distances: [{}] },
+  ]);
+  for (const { bits, distances } of results) {
+    expect(bits).toBeGreaterThan(4.5);
+    expect(bits).toBeLessThan(5);
+    expect(distances[0].kl).toBeGreaterThan(0);
+    expect(distances[0].nmse).toBeLessThan(0.1);
+  }
+}, 120_000);
+
 test('the study of batch sizes runs', async () => {
   const { noise, branches } = await study('batch-size');
   expect(noise.map(({ objective }: { objective: string }) => objective)).toEqual([

@@ -18,10 +18,10 @@ export interface StudyArguments {
   readonly quick: boolean;
 }
 
-export function studyArguments(name: string): StudyArguments {
+export function studyArguments(name: string, defaultSeeds = '1,2'): StudyArguments {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { seeds: { type: 'string', default: '1,2' }, quick: { type: 'boolean', default: false } },
+    options: { seeds: { type: 'string', default: defaultSeeds }, quick: { type: 'boolean', default: false } },
   });
   const [folder] = positionals;
   if (folder === undefined) throw new RangeError(`name a folder: npx tsx bench/studies/${name}.ts FOLDER`);

@@ -153,16 +153,17 @@ static int32_t integerLoop(int64_t rounds, int32_t seed) {
   int8_t values[4] = {1, -1, 2, static_cast<int8_t>(seed)};
   for (int i = 0; i < lanes * 4; ++i) stored[i] = static_cast<uint8_t>(seed + i);
   const Q8 weights = bytes(loadLine(stored));
-  // Equal initial sums, or a constant product, would be computed only once.
+  // Equal initial sums, or products of the same activations, would be computed only once.
   const int8_t* quad = values;
   I sums[independentSums];
 #pragma GCC unroll 12
   for (int i = 0; i < independentSums; ++i) sums[i] = I{} + i;
   for (int64_t round = 0; round < rounds; ++round) {
-    __asm__ volatile("" : "+r"(quad) : : "memory");
-    const Quad activations = loadQuad(quad);
 #pragma GCC unroll 12
-    for (int i = 0; i < independentSums; ++i) sums[i] = dot(sums[i], weights, activations);
+    for (int i = 0; i < independentSums; ++i) {
+      __asm__ volatile("" : "+r"(quad) : : "memory");
+      sums[i] = dot(sums[i], weights, loadQuad(quad));
+    }
   }
   I total = {};
 #pragma GCC unroll 12
