@@ -58,6 +58,7 @@ const elsewhere: Record<string, string> = {
   'npx tsx bench/route.ts': 'test/bench, at sizes that take no time',
   'npx tsx bench/norms.ts': 'test/bench, at sizes that take no time',
   'npx tsx bench/score.ts': 'test/bench, at sizes that take no time',
+  'npx tsx bench/scaling.ts': 'test/bench, at sizes that take no time',
   'npx tsx bench/serve.ts': 'test/bench, at sizes that take no time',
   'npm install -D @types/node': 'test/packages has the types, without a registry',
   'npx --no -- rnd1': 'test/packages: it needs a project where the package is installed',
