@@ -61,8 +61,8 @@ function powersUpTo(cores: number): number[] {
   return powers.at(-1) === cores ? powers : [...powers, cores];
 }
 
-/** Steps with each number of threads; the first number is 1. */
-function measure(program: string, simulated: boolean, threads: readonly number[]): ScalingFigure[] {
+/** Steps with each number of threads, the first of which is 1, and the instruction set that they ran with. */
+function measure(program: string, simulated: boolean, threads: readonly number[]) {
   const { weights, dtype, rows, layers, vocabulary, runs } = values;
   const given = sizes.flatMap((name) => {
     const value = (values as Record<string, string | undefined>)[name];
@@ -71,16 +71,19 @@ function measure(program: string, simulated: boolean, threads: readonly number[]
   const options = [...Object.entries({ weights, dtype, rows, layers, vocabulary, runs }), ...given];
   const args = options.flatMap(([name, value]) => [`--${name}`, value]);
   const first = new Map<number, number>();
-  return threads.flatMap((count) => {
+  let instructionSet = '';
+  const figures = threads.flatMap((count): ScalingFigure[] => {
     const flag = simulated ? '--simulated-threads' : '--threads';
-    const { figures } = runBench(program, ['step', ...args, '--effort', '0.01', flag, String(count)]);
-    return figures.map(({ shape, seconds }) => {
+    const measured = runBench(program, ['step', ...args, '--effort', '0.01', flag, String(count)]);
+    instructionSet = measured.instructionSet;
+    return measured.figures.map(({ shape, seconds }) => {
       const length = shape.length as number;
       if (!first.has(length)) first.set(length, seconds);
       const speedup = (first.get(length) as number) / seconds;
       return { threads: count, simulated, rows: length, seconds, speedup };
     });
   });
+  return { instructionSet, figures };
 }
 
 const withOne = (threads: readonly number[]) => [1, ...threads.filter((count) => count !== 1)];
@@ -89,11 +92,8 @@ function main(): void {
   const program = values.program ?? buildBench();
   const real = values.threads ? counts('threads', values.threads) : powersUpTo(usableCores());
   const simulated = counts('simulated', values.simulated);
-  const figures = [
-    ...measure(program, false, withOne(real)),
-    ...(simulated.length > 0 ? measure(program, true, withOne(simulated)) : []),
-  ];
-  const { instructionSet } = runBench(program, ['peaks', '--dtype', values.dtype, '--effort', '0.001']);
+  const { instructionSet, figures } = measure(program, false, withOne(real));
+  if (simulated.length > 0) figures.push(...measure(program, true, withOne(simulated)).figures);
   console.log(
     `scaling: cpu (${instructionSet}), ${values.layers} layers, ${values.weights} weights, compute dtype ${values.dtype}`,
   );

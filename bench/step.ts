@@ -19,7 +19,7 @@ import {
   formatPeaks,
   formatSeconds,
   formatTable,
-  nothing,
+  peerCells,
   rateCells,
   rateColumns,
 } from '../lib/bench/units';
@@ -57,11 +57,6 @@ function peerFor(model: DiffusionLM, dtype: string): Peer | undefined {
   return new LlamaHarness(values.llama, values.model, weights, count('threads'));
 }
 
-function llamaCells({ seconds, peerSeconds }: StepFigure): string[] {
-  if (peerSeconds === undefined) return [nothing, nothing];
-  return [formatSeconds(peerSeconds), `${(peerSeconds / seconds).toFixed(2)} ×`];
-}
-
 function print(figures: readonly StepFigure[], peaks: Peaks): void {
   const header = [
     'case',
@@ -83,7 +78,7 @@ function print(figures: readonly StepFigure[], peaks: Peaks): void {
     formatSeconds(figure.seconds),
     ((figure.length * figure.canvases) / figure.seconds).toFixed(0),
     ...rateCells(ratesOf(figure, peaks)),
-    ...(values.llama ? llamaCells(figure) : []),
+    ...(values.llama ? peerCells(figure.seconds, figure.peerSeconds) : []),
   ]);
   console.log(`\n${formatTable(header, rows)}`);
 }

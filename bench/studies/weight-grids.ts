@@ -104,7 +104,7 @@ interface Reference {
   readonly squares: readonly Float64Array[];
 }
 
-async function opinions<T>(folder: string, use: (model: DiffusionLM) => Promise<T>): Promise<T> {
+async function withModel<T>(folder: string, use: (model: DiffusionLM) => Promise<T>): Promise<T> {
   const model = await DiffusionLM.load(folder, { device: 'cpu', dtype: 'f32' });
   try {
     return await use(model);
@@ -114,7 +114,7 @@ async function opinions<T>(folder: string, use: (model: DiffusionLM) => Promise<
 }
 
 function referenceOf(questions: number): Promise<Reference> {
-  return opinions(nano, async (model) => {
+  return withModel(nano, async (model) => {
     const canvases = await canvasesFor(model, questions);
     const { vocabulary, hidden } = model.config.architecture;
     const squares: Float64Array[] = [];
@@ -182,7 +182,7 @@ async function measure(variant: Variant, seeds: readonly number[], reference: Re
       return { name, shape, values: rounded(values, columns, gridOf(name), weighted, random) };
     });
     write(folder, tensors);
-    const other = await opinions(folder, (model) => opinionOf(model, reference.canvases));
+    const other = await withModel(folder, (model) => opinionOf(model, reference.canvases));
     const { kl, nmse } = distance(reference.opinion, other, reference.vocabulary, 2);
     distances.push({ kl, nmse });
   }

@@ -1,10 +1,11 @@
 /**
  * The compute dtype; `'auto'` is the checkpoint's own dtype. `'q8'` and `'q4'` quantize the weights of matmuls to 8 or
  * 4 bits while they are loaded and compute everything else in the checkpoint's own dtype; `'q4m'` takes 8 bits for
- * attention and the head, 4 for the rest. For a checkpoint that is already quantized, these must match it; the other values set the compute dtype of the rest. For a GGUF
- * file with weights in blocks, `'auto'` keeps their precision as q8 or q4, and computes the rest in bf16; the other
- * values decode them first (docs/gguf.md). `'fp8'` is for GPUs: weights of 8 bits in floating point. A checkpoint that is
- * in fp8 stays so on a GPU; on a CPU, and by other values, it is decoded first.
+ * attention and the head, 4 for the rest. For a checkpoint that is already quantized, these must match it; the other
+ * values set the compute dtype of the rest. For a GGUF file with weights in blocks, `'auto'` keeps their precision as q8
+ * or q4, and computes the rest in bf16; the other values decode them first (docs/gguf.md). `'fp8'` is for GPUs: weights
+ * of 8 bits in floating point. A checkpoint that is in fp8 stays so on a GPU; on a CPU, and by other values, it is
+ * decoded first.
  */
 export type DType = 'auto' | 'f32' | 'f16' | 'bf16' | 'q8' | 'q4m' | 'q4' | 'fp8';
 

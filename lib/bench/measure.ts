@@ -85,17 +85,13 @@ async function measureLength(
   for (const { name, canvases, seconds } of kinds) {
     const cost = await stepCost(model, canvases);
     figures.push({
-      ...{
-        case: name,
-        length,
-        canvases: count,
-        scored: canvases.reduce((sum, { masked }) => sum + masked.length, 0),
-      },
-      ...{
-        seconds: median(seconds),
-        shortestSeconds: Math.min(...seconds),
-        longestSeconds: Math.max(...seconds),
-      },
+      case: name,
+      length,
+      canvases: count,
+      scored: canvases.reduce((sum, { masked }) => sum + masked.length, 0),
+      seconds: median(seconds),
+      shortestSeconds: Math.min(...seconds),
+      longestSeconds: Math.max(...seconds),
       ...cost,
       ...(peer ? { peerSeconds: count * median(peerSeconds) } : {}),
     });

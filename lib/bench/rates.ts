@@ -1,12 +1,7 @@
+import type { NativePeaks } from '../../types/native';
+
 /** Peak rates of a device, measured in the same run. */
-export interface Peaks {
-  /** Bytes read and written. */
-  readonly copyBytesPerSecond: number;
-  /** A multiply-add counts as two; with the instructions that matmuls of the compute dtype use. */
-  readonly matrixOperationsPerSecond: number;
-  /** Rate of 8-bit multiply-adds, used by matmuls with quantized weights; 0 if the device has none. */
-  readonly integerOperationsPerSecond: number;
-}
+export type Peaks = NativePeaks;
 
 /** The peaks to compare matmuls with weights of this dtype with. GPUs multiply quantized weights as 16-bit numbers. */
 export function peaksFor(weights: string, peaks: Peaks): Peaks {

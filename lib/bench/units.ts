@@ -58,21 +58,29 @@ export function rateCells(rates: Rates): string[] {
   ];
 }
 
-/** A table of aligned columns: the first one left-aligned, the others right-aligned. */
-export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [header, ...rows];
-  const widths = header.map((_, column) =>
-    Math.max(...lines.map((line) => [...(line[column] ?? '')].length)),
+/** The cells of a peer's time, and of how many times as long it is as ours. */
+export function peerCells(seconds: number, peerSeconds: number | undefined): string[] {
+  if (peerSeconds === undefined) return [nothing, nothing];
+  return [formatSeconds(peerSeconds), `${(peerSeconds / seconds).toFixed(2)} ×`];
+}
+
+/** Cells padded to the width of their columns: the first one left-aligned, the others right-aligned. */
+export function padCells(rows: readonly (readonly string[])[]): string[][] {
+  const widths: number[] = [];
+  for (const row of rows)
+    for (const [column, cell] of row.entries())
+      widths[column] = Math.max(widths[column] ?? 0, [...cell].length);
+  return rows.map((row) =>
+    row.map((cell, column) => {
+      const width = widths[column] ?? 0;
+      return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+    }),
   );
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) => {
-          const width = widths[column] ?? 0;
-          return column === 0 ? cell.padEnd(width) : cell.padStart(width);
-        })
-        .join('  ')
-        .trimEnd(),
-    )
+}
+
+/** A table of aligned columns. */
+export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  return padCells([header, ...rows])
+    .map((line) => line.join('  ').trimEnd())
     .join('\n');
 }

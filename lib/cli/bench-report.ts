@@ -2,7 +2,14 @@ import { arch, cpus, platform, totalmem } from 'node:os';
 import { basename, resolve } from 'node:path';
 import type { StepFigure, WritingFigure } from '../bench/measure';
 import { type Peaks, peaksFor, ratesOf } from '../bench/rates';
-import { formatBytes, formatOperations, formatSeconds, formatShare, nothing } from '../bench/units';
+import {
+  formatBytes,
+  formatOperations,
+  formatSeconds,
+  formatShare,
+  padCells,
+  peerCells,
+} from '../bench/units';
 import type { DiffusionLM } from '../index';
 import { usableCores } from '../runtime/cores';
 import { printableName } from '../support/printable';
@@ -113,19 +120,16 @@ function cellsOf(step: StepFigure, { peaks, model, peer }: BenchReport): string[
     formatShare(rates.shareOfCopy),
     formatOperations(rates.operationsPerSecond),
     formatShare(rates.shareOfMatrix),
-    ...(peer === null
-      ? []
-      : [formatSeconds(peerSeconds ?? 0), `${((peerSeconds ?? 0) / seconds).toFixed(2)} ×`]),
-  ].map((cell) => cell || nothing);
+    ...(peer === null ? [] : peerCells(seconds, peerSeconds)),
+  ];
 }
 
 /** A Markdown table whose columns are aligned in a terminal too. */
 function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = header.map((_, i) =>
-    Math.max(3, ...[header, ...rows].map((row) => [...(row[i] ?? '')].length)),
+  const [titles = [], ...lines] = padCells([header, ...rows]);
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const dashes = titles.map(({ length }, i) =>
+    i === 0 ? '-'.repeat(length + 2) : `${'-'.repeat(length + 1)}:`,
   );
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join(' | ')} |`;
-  const rule = `|${widths.map((width, i) => (i === 0 ? `${'-'.repeat(width + 2)}` : `${'-'.repeat(width + 1)}:`)).join('|')}|`;
-  return [line(header), rule, ...rows.map(line)].join('\n');
+  return [line(titles), `|${dashes.join('|')}|`, ...lines.map(line)].join('\n');
 }
