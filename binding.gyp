@@ -33,9 +33,9 @@
       "target_name": "rnd1",
       # All except CUDA sources and those compiled per instruction set by the targets below.
       "sources": [
-        "<!@(node -p \"require('fs').readdirSync('native',{recursive:true}).filter(f=>/^(?!backend.cuda.(?!unavailable)).*\\.cc$/.test(f)&&!/kernels_(amx|avx|neon|dotprod)/.test(f)).map(f=>'native/'+f).join('\\n')\")"
+        "<!@(node -p \"require('fs').readdirSync('native',{recursive:true}).filter(f=>/^(?!backend.cuda.(?!unavailable)).*\\.cc$/.test(f)&&!/kernels_(amx|avx|neon|dotprod|i8mm)/.test(f)).map(f=>'native/'+f).join('\\n')\")"
       ],
-      "dependencies": ["rnd1_avx2", "rnd1_avx512", "rnd1_avx512bf16", "rnd1_amx", "rnd1_neonbf16", "rnd1_neonf16", "rnd1_avxvnni", "rnd1_avx512vnni", "rnd1_dotprod"],
+      "dependencies": ["rnd1_avx2", "rnd1_avx512", "rnd1_avx512bf16", "rnd1_amx", "rnd1_neonbf16", "rnd1_neonf16", "rnd1_avxvnni", "rnd1_avx512vnni", "rnd1_dotprod", "rnd1_i8mm"],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       # The last one: throwing into a worker thread that is being terminated must not end the process.
       "defines": [
@@ -66,6 +66,18 @@
       "type": "static_library",
       "variables": { "instruction_set": ["-march=armv8.2-a+dotprod"] },
       "sources": ["native/backend/cpu/quantized/quantized_kernels_dotprod.cc"],
+      "conditions": [
+        ["target_arch=='arm64'", {
+          "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],
+          "xcode_settings": { "OTHER_CFLAGS": ["<@(instruction_set)"] }
+        }]
+      ]
+    },
+    {
+      "target_name": "rnd1_i8mm",
+      "type": "static_library",
+      "variables": { "instruction_set": ["-march=armv8.2-a+dotprod+i8mm"] },
+      "sources": ["native/backend/cpu/quantized/quantized_kernels_i8mm.cc"],
       "conditions": [
         ["target_arch=='arm64'", {
           "cflags_cc": ["<@(instruction_set)", "-fno-stack-protector"],

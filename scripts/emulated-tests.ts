@@ -63,6 +63,8 @@ const architectures: readonly Architecture[] = [
 const essential = [
   'matmul: several weights side by side',
   'matmul: NaN',
+  'quantized matmul: odd sizes',
+  'quantized matmul: every height',
   'logits: against float64',
   'experts: all rows pick one expert',
   'mlp: odd sizes',

@@ -64,12 +64,13 @@ CpuFeatures detect() {
 }
 #elif defined(__aarch64__) && defined(__linux__)
 CpuFeatures detect() {
-  // HWCAP_ASIMDFHM, HWCAP2_BF16 and HWCAP_ASIMDDP, some of which older headers lack.
+  // HWCAP_ASIMDFHM, HWCAP2_BF16, HWCAP_ASIMDDP and HWCAP2_I8MM, some of which older headers lack.
   const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
   CpuFeatures features;
   features.neonF16 = first & (1ul << 23);
   features.neonBf16 = features.neonF16 && (second & (1ul << 14));
   features.neonDot = first & (1ul << 20);
+  features.neonI8mm = features.neonDot && (second & (1ul << 13));
   return features;
 }
 #elif defined(__aarch64__) && defined(__APPLE__)
@@ -84,6 +85,7 @@ CpuFeatures detect() {
   features.neonF16 = hasFeature("hw.optional.arm.FEAT_FHM");
   features.neonBf16 = features.neonF16 && hasFeature("hw.optional.arm.FEAT_BF16");
   features.neonDot = true;  // every 64-bit Mac
+  features.neonI8mm = hasFeature("hw.optional.arm.FEAT_I8MM");
   return features;
 }
 #else

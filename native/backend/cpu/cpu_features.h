@@ -13,6 +13,7 @@ struct CpuFeatures {
   bool neonF16 = false;     // products of f16 summed in f32
   bool neonBf16 = false;    // products of bf16, with neonF16
   bool neonDot = false;     // products of bytes
+  bool neonI8mm = false;    // and of pairs of rows of them, with neonDot
 };
 
 /** Detected once. */

@@ -217,9 +217,9 @@ void allocatesNothing() {
 void namesOfInstructionSets() {
   for (const std::string& name : cpuInstructionSets()) {
     const std::string chosen = cpu::quantizedKernels(name).name;
-    const bool fits = name == "amx" || (name.starts_with("avx512") && chosen != "amx") ||
-                      chosen == "baseline" ||
-                      (name == "avx2" ? chosen == "avx2" || chosen == "avxvnni" : chosen == "dotprod");
+    const bool fits =
+        name == "amx" || (name.starts_with("avx512") && chosen != "amx") || chosen == "baseline" ||
+        (name == "avx2" ? chosen == "avx2" || chosen == "avxvnni" : chosen == "dotprod" || chosen == "i8mm");
     expect(fits, text(name, " kernels go with ", chosen));
   }
 }

@@ -1,6 +1,7 @@
 // The kernels, compiled once per instruction set. The including unit defines RND1_ISA (a namespace of its
 // own), RND1_LANES, and the register tile of matmuls, RND1_TILE_ROWS · RND1_TILE_COLUMNS, and includes the
-// intrinsics it needs on x86-64. With RND1_USES_TILES, bf16 is multiplied in the tiles of tiles.inl.
+// intrinsics it needs on x86-64. With RND1_USES_TILES, bf16 is multiplied in the tiles of tiles.inl, with
+// RND1_MULTIPLIES_PAIRS pair by pair of rows.
 // Everything here is static.
 
 #if defined(__aarch64__)

@@ -5,6 +5,7 @@
 #define RND1_ISA neonbf16
 #define RND1_ISA_NAME "neonbf16"
 #define RND1_USES_FMLAL
+#define RND1_MULTIPLIES_PAIRS
 #define RND1_LANES 4
 #define RND1_TILE_ROWS 4
 #define RND1_TILE_COLUMNS 6

@@ -1,9 +1,11 @@
 // Products of rows with the rows of a weight, in register tiles. Included by kernels.inl only.
 
+// Of most operands: see `Tiles`.
 constexpr int tileRows = RND1_TILE_ROWS;
+constexpr int largestTileRows = 8;
 constexpr int tileColumns = RND1_TILE_COLUMNS;
 // Sums are stored as whole vectors.
-constexpr int tileSums = (tileRows * tileColumns + lanes - 1) / lanes * lanes + lanes;
+constexpr int tileSums = (largestTileRows * tileColumns + lanes - 1) / lanes * lanes + lanes;
 
 constexpr int64_t lineBytes = 64;
 
@@ -14,7 +16,7 @@ constexpr int64_t waitingRows = 96;
 
 /** One tile and one piece of its rows. */
 struct TilePiece {
-  const char* x[tileRows];
+  const char* x[largestTileRows];
   const char* weights[tileColumns];
   int64_t inner;  // elements of the piece
   // Cache lines to prefetch, one in each of some rows; the next ones follow after `elementsEach` elements.
@@ -82,24 +84,36 @@ typedef void (*Tile)(const TilePiece& piece, float* result);
 
 /** Tiles of 1 to tileRows rows. */
 template <typename Operand, bool fetches>
-constexpr Tile tilesOfRows[4] = {multiplyTile<Operand, 1, fetches>, multiplyTile<Operand, 2, fetches>,
-                                 multiplyTile<Operand, 3, fetches>,
-                                 multiplyTile<Operand, (tileRows < 4 ? tileRows : 4), fetches>};
+constexpr Tile tilesOfRows[] = {multiplyTile<Operand, 1, fetches>, multiplyTile<Operand, 2, fetches>,
+                                multiplyTile<Operand, 3, fetches>,
+                                multiplyTile<Operand, (tileRows < 4 ? tileRows : 4), fetches>};
 
 /** Tiles for one kind of operands. */
 struct Tiles {
-  const Tile* plain;
+  const Tile* plain;     // of 1 to `rows` rows
   const Tile* fetching;  // these also prefetch
+  int64_t rows;
   int64_t xBytes, weightBytes;
   const Tiles* ofWidened;  // the same sums of weights that are widened before; null if that gains nothing
 };
 
 template <typename Operand>
-constexpr Tiles tilesOf = {tilesOfRows<Operand, false>, tilesOfRows<Operand, true>, Operand::xBytes,
-                           Operand::weightBytes, nullptr};
+constexpr Tiles tilesOf = {tilesOfRows<Operand, false>,
+                           tilesOfRows<Operand, true>,
+                           tileRows,
+                           Operand::xBytes,
+                           Operand::weightBytes,
+                           nullptr};
 template <>
-constexpr Tiles tilesOf<WidenedBf16> = {tilesOfRows<WidenedBf16, false>, tilesOfRows<WidenedBf16, true>,
-                                        WidenedBf16::xBytes, WidenedBf16::weightBytes, &tilesOf<F32>};
+constexpr Tiles tilesOf<WidenedBf16> = {tilesOfRows<WidenedBf16, false>,
+                                        tilesOfRows<WidenedBf16, true>,
+                                        tileRows,
+                                        WidenedBf16::xBytes,
+                                        WidenedBf16::weightBytes,
+                                        &tilesOf<F32>};
+#ifdef RND1_MULTIPLIES_PAIRS
+#include "backend/cpu/float/pair_matmul.inl"
+#endif
 
 /** A piece of a tile's weights, widened; rows are spread over the sets of the cache. */
 struct WidenedPiece {
@@ -182,7 +196,7 @@ static inline void multiplyRows(const Tiles& tiles, const RowSource& x, int64_t 
   const int64_t max = pieceBytes / tiles.xBytes;
   const int64_t pieces = inner > max ? (inner + max - 1) / max : 1;
   const int64_t pieceElements = ((inner + pieces - 1) / pieces + 31) / 32 * 32;
-  const int64_t rows = end - first, rowTiles = (rows + tileRows - 1) / tileRows;
+  const int64_t rows = end - first, rowTiles = (rows + tiles.rows - 1) / tiles.rows;
   const bool widens = tiles.ofWidened && rowTiles > 1;
   const Tiles& multiplied = widens ? *tiles.ofWidened : tiles;
   const int64_t waitingTiles = widens ? 0 : 1;
@@ -287,7 +301,7 @@ static void multiplyAccumulate(const RowSource& x, const int32_t* targets, const
   };
   // A single row tile is memory-bound, and reads are fastest along streams that continue from tile to tile:
   // so a tile's columns are far apart.
-  const int64_t apart = rows <= tileRows ? columns / tileColumns : 0;
+  const int64_t apart = rows <= tiles.rows ? columns / tileColumns : 0;
   for (int64_t c = 0; c < apart; ++c)
     multiplyColumns(tiles, x, rows, tileOf(weights, c, tileColumns, apart), inner,
                     [&](int64_t r, const float* values) { add(r, c, apart, tileColumns, values); });

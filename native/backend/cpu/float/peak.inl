@@ -3,6 +3,12 @@
 // Units with a latency of 4 to 6 cycles need ten or twelve sums; SSE2 and AVX2 have 16 registers in all.
 constexpr int64_t independentSums = 12;
 
+#if defined(RND1_MULTIPLIES_PAIRS)
+typedef Bf16PairProducts Bf16Products;
+#elif defined(RND1_MULTIPLIES_BF16)
+typedef Bf16 Bf16Products;
+#endif
+
 template <typename Operand>
 static float accumulateLoop(int64_t rounds, const char* x, const char* weight) {
   F sums[independentSums];
@@ -26,7 +32,7 @@ static float multiplyAddLoop(uint8_t computeDtype, int64_t rounds) {
 #if defined(RND1_USES_TILES)
   if (computeDtype == formatBf16) return tileProductLoop(rounds);
 #elif defined(RND1_MULTIPLIES_BF16)
-  if (computeDtype == formatBf16) return accumulateLoop<Bf16>(rounds, source, source + 4);
+  if (computeDtype == formatBf16) return accumulateLoop<Bf16Products>(rounds, source, source + 4);
 #endif
 #ifdef RND1_MULTIPLIES_F16
   if (computeDtype == formatF16) return accumulateLoop<F16>(rounds, source, source + 4);
@@ -39,7 +45,7 @@ static int64_t multiplyAddsPerRound(uint8_t computeDtype) {
 #if defined(RND1_USES_TILES)
   if (computeDtype == formatBf16) return tileProductsPerRound;
 #elif defined(RND1_MULTIPLIES_BF16)
-  if (computeDtype == formatBf16) return independentSums * Bf16::step;
+  if (computeDtype == formatBf16) return independentSums * Bf16Products::step;
 #endif
 #ifdef RND1_MULTIPLIES_F16
   if (computeDtype == formatF16) return independentSums * F16::step;

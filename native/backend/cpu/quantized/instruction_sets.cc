@@ -14,6 +14,7 @@ std::vector<const QuantizedKernels*> runnableQuantizedKernels() {
   add(quantizedAvx512VnniKernels(), features.avx512Vnni);
   add(quantizedAvxVnniKernels(), features.avxVnni);
   add(quantizedAvx2Kernels(), features.avx2);
+  add(quantizedI8mmKernels(), features.neonI8mm);
   add(quantizedDotprodKernels(), features.neonDot);
   add(quantizedBaselineKernels(), true);
   return runnable;
@@ -25,8 +26,8 @@ const QuantizedKernels& quantizedKernels(const std::string& instructionSet) {
     if (instructionSet == "amx") return true;
     if (instructionSet.starts_with("avx512")) return name != "amx";
     if (instructionSet == "avx2") return name != "amx" && !name.starts_with("avx512");
-    // On arm64, float kernel names do not imply int8 dot products.
-    return name == "baseline" || name == "dotprod";
+    // On arm64, float kernel names do not imply products of bytes.
+    return name == "baseline" || name == "dotprod" || name == "i8mm";
   };
   for (const QuantizedKernels* kernels : runnableQuantizedKernels())
     if (allowed(kernels->name)) return *kernels;

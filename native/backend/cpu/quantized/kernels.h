@@ -100,5 +100,6 @@ const QuantizedKernels* quantizedAvxVnniKernels();
 const QuantizedKernels* quantizedAvx512VnniKernels();
 const QuantizedKernels* quantizedAmxKernels();
 const QuantizedKernels* quantizedDotprodKernels();
+const QuantizedKernels* quantizedI8mmKernels();
 
 }  // namespace rnd1::cpu

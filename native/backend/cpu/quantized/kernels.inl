@@ -1,6 +1,7 @@
 // The kernels of matmuls with quantized weights, compiled once per instruction set. The including unit
 // defines RND1_ISA (a namespace of its own), RND1_ISA_NAME, RND1_LANES and RND1_TILE_ROWS, and includes the
-// intrinsics it needs beyond SSE2. With RND1_USES_TILES, products are computed in the tiles of tiles.inl.
+// intrinsics it needs beyond SSE2. With RND1_USES_TILES, products are computed in the tiles of tiles.inl,
+// with RND1_MULTIPLIES_PAIRS those of pairs of rows.
 // Everything here is static.
 
 #if defined(__SSE2__)

@@ -2,13 +2,21 @@
 // kernels.inl only.
 //
 // A line is RND1_LANES rows × 4 columns of a panel. The weights of a line are multiplied by four activations,
-// the same for all rows: dot(sums, weights, quad) adds four products to each row's integer sum.
+// the same for all rows: dot(sums, weights, quad) adds four products to each row's integer sum. With
+// RND1_MULTIPLIES_PAIRS, `dot` multiplies pairs of rows instead (pair_products.inl).
 
 typedef float F __attribute__((vector_size(RND1_LANES * 4)));
 typedef int32_t I __attribute__((vector_size(RND1_LANES * 4)));
 typedef uint32_t U __attribute__((vector_size(RND1_LANES * 4)));
 
 constexpr int lanes = RND1_LANES;
+
+/** That one `dot` adds to each lane. */
+#ifdef RND1_MULTIPLIES_PAIRS
+constexpr int productsPerLane = 8;
+#else
+constexpr int productsPerLane = 4;
+#endif
 
 #if !defined(__AVX2__) || defined(__AVXVNNI__) || RND1_LANES != 8
 /** Accumulators of nibble products: those of the sums, unless narrower ones are faster. */
@@ -128,22 +136,33 @@ static inline F loadHalves(const uint16_t* source) {
 #elif defined(__ARM_FEATURE_DOTPROD) && RND1_LANES == 4
 
 typedef uint8x16_t Line;
-typedef int8x16_t Q8;
-typedef int8x16_t Q4;
 typedef int8x16_t Quad;
 
-constexpr bool q8IsSigned = true;
-
 static inline Line loadLine(const uint8_t* source) { return vld1q_u8(source); }
+#ifdef RND1_MULTIPLIES_PAIRS
+typedef uint8x16_t Q8;
+typedef uint8x16_t Q4;
+constexpr bool q8IsSigned = false;
+static inline Q8 bytes(Line line) { return line; }
+static inline Q4 lowNibbles(Line line) { return vandq_u8(line, vdupq_n_u8(15)); }
+static inline Q4 highNibbles(Line line) { return vshrq_n_u8(line, 4); }
+static inline I dot(I sums, uint8x16_t weights, Quad x) {
+  return (I)vusmmlaq_s32((int32x4_t)sums, weights, x);
+}
+#else
+typedef int8x16_t Q8;
+typedef int8x16_t Q4;
+constexpr bool q8IsSigned = true;
 static inline Q8 bytes(Line line) { return vreinterpretq_s8_u8(veorq_u8(line, vdupq_n_u8(128))); }
 static inline Q4 lowNibbles(Line line) { return vreinterpretq_s8_u8(vandq_u8(line, vdupq_n_u8(15))); }
 static inline Q4 highNibbles(Line line) { return vreinterpretq_s8_u8(vshrq_n_u8(line, 4)); }
+static inline I dot(I sums, int8x16_t weights, Quad x) { return (I)vdotq_s32((int32x4_t)sums, weights, x); }
+#endif
 static inline Quad loadQuad(const int8_t* source) {
   int32_t quad;
   __builtin_memcpy(&quad, source, sizeof quad);
   return vreinterpretq_s8_s32(vdupq_n_s32(quad));
 }
-static inline I dot(I sums, int8x16_t weights, Quad x) { return (I)vdotq_s32((int32x4_t)sums, weights, x); }
 static inline F fusedMultiplyAdd(F a, F b, F c) {
   return (F)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 }
