@@ -1,3 +1,5 @@
+const { availableParallelism } = require('node:os');
+
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: 'node',
@@ -13,4 +15,6 @@ module.exports = {
   // npm run package leaves a second package of the same name there.
   modulePathIgnorePatterns: ['<rootDir>/build-package/'],
   testTimeout: 60_000,
+  // By default jest leaves a core to itself: of two, half of them.
+  maxWorkers: Math.max(availableParallelism() - 1, 2),
 };

@@ -88,6 +88,7 @@ const dtype = word('dtype', values.dtype, ['f32', 'f16', 'bf16']);
 const weights = word('weights', values.weights ?? (values.device === 'cpu' ? 'q4' : 'bf16'), [
   'bf16',
   'q8',
+  'q5',
   'q4',
 ]);
 

@@ -63,7 +63,10 @@ const config = {
 async function main(): Promise<void> {
   const architecture = lladaMoe.read(new Fields('config.json', config));
   const [length, threads] = [count('length'), count('threads')];
-  const [dtype, weights] = [word('dtype', ['f32', 'f16', 'bf16']), word('weights', ['bf16', 'q8', 'q4'])];
+  const [dtype, weights] = [
+    word('dtype', ['f32', 'f16', 'bf16']),
+    word('weights', ['bf16', 'q8', 'q5', 'q4']),
+  ];
   let start = performance.now();
   const session = await openRandomSession({ architecture, device: 'cpu', dtype, weights, threads });
   const loadSeconds = (performance.now() - start) / 1000;

@@ -9,6 +9,7 @@
  */
 import { parseArgs } from 'node:util';
 import { formatBytes } from '../lib/bench/units';
+import { integerTypes } from '../lib/checkpoint/quantization';
 import { writeCheckpoint } from './support/checkpoint';
 import { runMain } from './support/main';
 
@@ -45,9 +46,10 @@ async function main(): Promise<void> {
   };
 
   const { dtype = 'bf16' } = values as { dtype?: string };
-  if (dtype !== 'bf16' && dtype !== 'q8' && dtype !== 'q4m' && dtype !== 'q4') {
-    throw new RangeError(`--dtype must be bf16, q8, q4m or q4, not '${dtype}'`);
-  }
+  const types = ['bf16', ...integerTypes] as const;
+  const weights = types.find((type) => type === dtype);
+  if (weights === undefined)
+    throw new RangeError(`--dtype must be one of ${types.join(', ')}, not '${dtype}'`);
 
   // An interrupted run deletes what it has written.
   const interrupted = new AbortController();
@@ -74,7 +76,7 @@ async function main(): Promise<void> {
       tieWordEmbeddings: false,
     },
     seed: number('seed'),
-    quantization: dtype === 'bf16' ? undefined : { dtype, group: 64 },
+    quantization: weights === 'bf16' ? undefined : { dtype: weights, group: 64 },
     shardBytes: number('shard-bytes'),
     signal: interrupted.signal,
     onProgress: (done, total) => {

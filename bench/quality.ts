@@ -2,7 +2,7 @@
  * The cost of quantization: bytes, step time, and the distance of predictions from those of the checkpoint's own dtype,
  * as KL divergence, agreement of the most probable token and error of the logits. Default: the embedded model.
  *
- *     npx tsx bench/quality.ts [--model FOLDER]… [--dtypes f32,q8,q4m,q4] [--quantized FOLDER]… [--threads N] [--runs 5]
+ *     npx tsx bench/quality.ts [--model FOLDER]… [--dtypes f32,q8,q5m,q4m,q4] [--quantized FOLDER]… [--threads N] [--runs 5]
  *         [--canvases 24] [--questions 60] [--json FILE]
  *
  * `--quantized` adds checkpoints that `rnd1 quantize` made from the model; only one model may then be named.
@@ -21,7 +21,7 @@ import { circumstances, writeJson } from './support/record';
 const { values } = parseArgs({
   options: {
     model: { type: 'string', multiple: true, default: [embeddedFolder] },
-    dtypes: { type: 'string', default: 'f32,q8,q4m,q4' },
+    dtypes: { type: 'string', default: 'f32,q8,q5m,q4m,q4' },
     quantized: { type: 'string', multiple: true, default: [] },
     threads: { type: 'string', default: String(availableParallelism()) },
     runs: { type: 'string', default: '5' },

@@ -13,7 +13,7 @@ import type { ModelConfig } from './checkpoint/config';
 import { embeddedFolder } from './checkpoint/embedded';
 import { ioError } from './checkpoint/files';
 import { readCheckpoint } from './checkpoint/folder';
-import { mainFormat, type Quantization } from './checkpoint/quantization';
+import { mainFormat, type Quantization, quantizedTypes } from './checkpoint/quantization';
 import { checkSpecialTokens } from './checkpoint/special-tokens';
 import type { Tokenizer } from './checkpoint/tokenizer/tokenizer';
 import { downloadCheckpoint } from './hub/download';
@@ -172,7 +172,7 @@ function readLoadOptions(given: LoadOptions | undefined) {
   callbackOption('onProgress', onProgress);
   return {
     device: deviceOption(device),
-    dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16', 'q8', 'q4m', 'q4', 'fp8']),
+    dtype: wordOption<DType>('dtype', dtype, ['auto', 'f32', 'f16', 'bf16', ...quantizedTypes]),
     threads: threadsOption(options.threads),
     mmap: options.mmap === undefined ? undefined : booleanOption('mmap', options.mmap, true),
     maxRowsPerStep:

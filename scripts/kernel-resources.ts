@@ -19,10 +19,10 @@ const main =
  */
 const limits: readonly { readonly kernel: RegExp; readonly instructions: number }[] = [
   // Quantized weights become 16-bit values in registers.
-  { kernel: /^expertMmaKernel<(2,1|1,2),32,.*,q8>/, instructions: 300 },
+  { kernel: /^expertMmaKernel<(2,1|1,2),32,.*,(q8|q5)>/, instructions: 300 },
   { kernel: /^expertMmaKernel<(2,1|1,2),32,.*,(q4|fp8)>/, instructions: 240 },
-  { kernel: /^expertMmaKernel<1,1,32,.*,(q[48]|fp8)>/, instructions: 200 },
-  { kernel: /^(matmulMma|greedyMma|matmulCluster|greedyCluster)Kernel<.*,(q[48]|fp8)>/, instructions: 260 },
+  { kernel: /^expertMmaKernel<1,1,32,.*,(q[458]|fp8)>/, instructions: 200 },
+  { kernel: /^(matmulMma|greedyMma|matmulCluster|greedyCluster)Kernel<.*,(q[458]|fp8)>/, instructions: 260 },
   // Gate and up, or two tiles of down; one tile of down.
   { kernel: /^expertMmaKernel<(2,1|1,2),32,/, instructions: 160 },
   { kernel: /^expertMmaKernel<1,1,32,/, instructions: 120 },

@@ -3,7 +3,7 @@
  * waves, bytes, and an estimate of its time; nothing runs on a GPU. The estimates are a model's (gpu-code/time-model.ts),
  * with figures of the GPUs that were assumed, not measured.
  *
- *     npx tsx scripts/launch-plan.ts [--canvases 1] [--length 256] [--weights bf16|q8|q4|fp8] [--json] [--check 1.2]
+ *     npx tsx scripts/launch-plan.ts [--canvases 1] [--length 256] [--weights bf16|q8|q5|q4|fp8] [--json] [--check 1.2]
  *
  * --check RATIO: fails if a step takes longer than RATIO times what reading the weights takes, or if a launch that reads
  * more than 0.3 MB of them has fewer than 100 blocks.
@@ -114,8 +114,8 @@ try {
     targets: ['rnd1_launch_plan'],
     settings: ordinarySettings(),
   });
-  if (!['bf16', 'q8', 'q4', 'fp8'].includes(values.weights))
-    throw new BuildError(`--weights must be bf16, q8, q4 or fp8, not ${values.weights}.`);
+  if (!['bf16', 'q8', 'q5', 'q4', 'fp8'].includes(values.weights))
+    throw new BuildError(`--weights must be bf16, q8, q5, q4 or fp8, not ${values.weights}.`);
   const rows = grouped(plannedLaunches(program as string, batch, values.weights, compileKernels('sm_90a')));
   const weights = sum(rows, (launch) => workOf(launch, batch, gpus[0] as Gpu).weights);
   const totals = gpus.map((gpu) => {

@@ -11,7 +11,7 @@
 export type FloatType = 'f32' | 'f16' | 'bf16';
 
 /** Integers, or numbers of 8 bits (fp8: e4m3), with scales, in the layouts of docs/quantization.md. */
-export type QuantizedType = 'q8' | 'q4' | 'fp8';
+export type QuantizedType = 'q8' | 'q5' | 'q4' | 'fp8';
 
 /** Columns that share a scale: 64 or 32 of a row, or 128 of the 128 rows of a block of fp8. */
 export type QuantizedGroup = 128 | 64 | 32;
@@ -142,7 +142,7 @@ export interface NativeFloatTensor extends NativePlace {
   readonly quantize?: { readonly dtype: QuantizedType; readonly group: QuantizedGroup } | null;
 }
 
-/** Where a quantized weight's integers are stored, and its scales and, with q4, minimums. */
+/** Where a quantized weight's integers are stored, and its scales and, with q5 and q4, minimums. */
 export interface NativeQuantizedTensor extends NativePlace {
   readonly role: string;
   readonly name: string;

@@ -47,9 +47,9 @@ DType dtypeNamed(const std::string& name, std::string_view value) {
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
     if (value == dtypeName(dtype)) return dtype;
   if (name == "--weights") {
-    for (const DType dtype : {DType::q8, DType::q4, DType::fp8})
+    for (const DType dtype : {DType::q8, DType::q5, DType::q4, DType::fp8})
       if (value == dtypeName(dtype)) return dtype;
-    refuse(name + " must be f32, f16, bf16, q8, q4 or fp8, not '" + std::string(value) + "'");
+    refuse(name + " must be f32, f16, bf16, q8, q5, q4 or fp8, not '" + std::string(value) + "'");
   }
   refuse(name + " must be f32, f16 or bf16, not '" + std::string(value) + "'");
 }
@@ -111,7 +111,7 @@ void checkSizes(const Options& options) {
 
 const char* const usage =
     "rnd1_bench attention|experts|matmul|norms|peaks|route|score|step --rows 64,256 [--device cpu|cuda:N]\n"
-    "  [--dtype f32|f16|bf16] [--weights f32|f16|bf16|q8|q4|fp8] [--threads N | --simulated-threads N]\n"
+    "  [--dtype f32|f16|bf16] [--weights f32|f16|bf16|q8|q5|q4|fp8] [--threads N | --simulated-threads N]\n"
     "  [--runs N] [--effort X] [--canvases N]\n"
     "  [--hidden N] [--heads N] [--key-value-heads N] [--head-dim N] [--experts N] [--experts-per-token N]\n"
     "  [--expert-width N] [--vocabulary N] [--layers N] [--routing even|random|skewed]\n"

@@ -13,8 +13,8 @@ namespace rnd1::bench {
  * share. */
 class RandomCheckpoint {
  public:
-  /** `dtype` q8, q4 or fp8 (not of the head): of the weights of matmuls, the others are bf16. Throws Error
-   * io.
+  /** `dtype` q8, q5, q4 or fp8 (not of the head): of the weights of matmuls, the others are bf16. Throws
+   * Error io.
    */
   RandomCheckpoint(const Architecture& architecture, DType dtype);
   ~RandomCheckpoint();

@@ -53,8 +53,8 @@ const variants: readonly Variant[] = [
   { title: 'q4, attention in q8', gridOf: withQ8(q4, /self_attn/) },
   { title: 'q4m', gridOf: withQ8(q4, outside) },
   { title: 'q4, groups of 32', gridOf: () => ({ ...q4, group: 32 }) },
-  { title: '5 bits', gridOf: () => q5 },
-  { title: '5 bits, attention and head in q8', gridOf: withQ8(q5, outside) },
+  { title: 'q5', gridOf: () => q5 },
+  { title: 'q5m', gridOf: withQ8(q5, outside) },
   {
     title: 'q4, down projections, attention and head in q8',
     gridOf: withQ8(q4, /down_proj|self_attn|lm_head/),

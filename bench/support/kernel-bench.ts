@@ -38,8 +38,8 @@ export function kernelBench(bench: KernelBench): void {
     });
     const { json, program, ...given } = values as Record<string, string | undefined>;
     const device = given.device ?? 'cpu';
-    // q8 and q4 select the weights; everything else is then computed in bf16.
-    const quantized = given.dtype === 'q8' || given.dtype === 'q4' ? given.dtype : undefined;
+    // q8, q5 and q4 select the weights; everything else is then computed in bf16.
+    const quantized = ['q8', 'q5', 'q4'].includes(given.dtype ?? '') ? given.dtype : undefined;
     const dtype = quantized ? 'bf16' : (given.dtype ?? 'bf16');
     const options: Record<string, string | undefined> = {
       rows: device.startsWith('cuda') ? bench.rows.cuda : bench.rows.cpu,

@@ -13,7 +13,7 @@ export interface RandomSessionOptions {
   /** The compute dtype. */
   readonly dtype: Description['dtype'];
   /** Of matmuls; the others are bf16. */
-  readonly weights: 'bf16' | 'q8' | 'q4';
+  readonly weights: 'bf16' | 'q8' | 'q5' | 'q4';
   readonly threads: number;
 }
 

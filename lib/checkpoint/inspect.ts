@@ -30,8 +30,8 @@ export interface CheckpointReport {
   /** The dtype of most bytes of unquantized tensors: the compute dtype of `dtype: 'auto'`. */
   readonly dtype: FloatType;
   /**
-   * The dtype of most matmul weights after loading: `'q8'`, `'q4m'` or `'q4'` of a quantized checkpoint or GGUF file, `'fp8'` of one
-   * that is loaded on a GPU.
+   * The dtype of most matmul weights after loading: `'q8'`, `'q5m'`, `'q5'`, `'q4m'` or `'q4'` of a quantized checkpoint or GGUF
+   * file, `'fp8'` of one that is loaded on a GPU.
    */
   readonly weights: FloatType | Quantization['dtype'];
   /** Bytes of the tensors that the model uses. */

@@ -3,10 +3,10 @@ import { RND1Error } from '../support/errors';
 import { Fields, isOff } from '../support/fields';
 import { quote } from './format';
 
-/** Matmul weights as integers of 8 or 4 bits: docs/quantization.md. */
+/** Matmul weights as integers of 8, 5 or 4 bits: docs/quantization.md. */
 export interface IntegerQuantization {
-  /** 8 or 4 bits per weight. */
-  readonly dtype: 'q8' | 'q4';
+  /** 8, 5 or 4 bits per weight. */
+  readonly dtype: 'q8' | 'q5' | 'q4';
   /** Columns of a row that share a scale; 32 if 64 does not divide the columns of a weight. */
   readonly group: 64 | 32;
 }
@@ -19,18 +19,18 @@ export interface Fp8Quantization {
   readonly group: 128;
 }
 
-/** Matmul weights of attention and the head in 8 bits, those of MLPs and experts in 4. */
+/** Matmul weights of attention and the head in 8 bits, those of MLPs and experts in 5 or 4. */
 export interface MixedQuantization {
-  /** 8 and 4 bits per weight. */
-  readonly dtype: 'q4m';
+  /** 8 and 5, or 8 and 4 bits per weight. */
+  readonly dtype: 'q5m' | 'q4m';
   /** Columns of a row that share a scale, as of `IntegerQuantization`. */
   readonly group: 64 | 32;
 }
 
-/** How one weight is stored in 8 or 4 bits. */
+/** How one weight is stored in 8, 5 or 4 bits. */
 export type WeightFormat = IntegerQuantization | Fp8Quantization;
 
-/** How the matmul weights of a model are stored in 8 or 4 bits. */
+/** How the matmul weights of a model are stored in 8, 5 or 4 bits. */
 export type Quantization = WeightFormat | MixedQuantization;
 
 /** One of the tensors that a quantized weight is stored as. */
@@ -40,7 +40,7 @@ export interface QuantizedPart {
   readonly dtype: 'U8' | 'F16' | 'F8_E4M3' | 'F32';
   readonly shape: readonly number[];
   readonly bytes: number;
-  /** Bytes of the rows stored together: 16 of q8 and q4; fp8: the 128 of a block. */
+  /** Bytes of the rows stored together: 16; fp8: the 128 of a block. */
   readonly panelBytes: number;
 }
 
@@ -52,6 +52,12 @@ export interface QuantizedParts<Group extends QuantizedGroup = QuantizedGroup> {
   readonly minimums: QuantizedPart | null;
 }
 
+/** The formats of integers, finest first. */
+export const integerTypes = ['q8', 'q5m', 'q5', 'q4m', 'q4'] as const;
+
+/** All formats, as options name them. */
+export const quantizedTypes = [...integerTypes, 'fp8'] as const satisfies readonly Quantization['dtype'][];
+
 /** Rows and columns of a block of fp8, which has one scale. */
 export const fp8Block = 128;
 
@@ -61,14 +67,14 @@ export const fp8ScalesOf = (name: string): string => `${name}_scale_inv`;
 /** Rows stored together, so that one vector register holds a few columns of all of them; fp8: that share scales. */
 const panelRowsOf = (dtype: QuantizedType) => (dtype === 'fp8' ? fp8Block : 16);
 
-/** The key of `__metadata__` that names the format of q8 and q4. */
+/** The key of `__metadata__` that names the format of integers. */
 export const formatKey = 'rnd1.format';
 
 /** What `__metadata__` says of the format; nothing of fp8, which config.json and the tensors describe. */
 export const formatMetadata = ({ dtype, group }: Quantization): Record<string, string> =>
   dtype === 'fp8' ? {} : { [formatKey]: dtype, 'rnd1.group': String(group) };
 
-/** The weights that q4m has in 8 bits: few, and those on which predictions depend most. */
+/** The weights that q5m and q4m have in 8 bits: few, and those on which predictions depend most. */
 const inEightBits = /\.attention\.(?:query|key|value|output)$|^head$/;
 
 /**
@@ -80,15 +86,19 @@ export function formatOf(
   { matmul, role = '' }: { readonly matmul: boolean; readonly role: string | undefined },
 ): WeightFormat | null {
   if (!matmul) return null;
-  if (quantization.dtype === 'q4m') {
-    return { dtype: inEightBits.test(role) ? 'q8' : 'q4', group: quantization.group };
-  }
-  return quantization.dtype === 'fp8' && role === 'head' ? null : quantization;
+  if (isMixed(quantization) && inEightBits.test(role)) return { dtype: 'q8', group: quantization.group };
+  return quantization.dtype === 'fp8' && role === 'head' ? null : mainFormat(quantization);
 }
+
+/** Whether weights differ in format. */
+export const isMixed = (quantization: Quantization): quantization is MixedQuantization =>
+  quantization.dtype === 'q5m' || quantization.dtype === 'q4m';
 
 /** The format of most weights. */
 export const mainFormat = (quantization: Quantization): WeightFormat =>
-  quantization.dtype === 'q4m' ? { dtype: 'q4', group: quantization.group } : quantization;
+  isMixed(quantization)
+    ? { dtype: quantization.dtype === 'q5m' ? 'q5' : 'q4', group: quantization.group }
+    : quantization;
 
 /** The `dtype` of a new quantization, in groups of `group` if the format has a choice. */
 export const quantizationOf = (dtype: Quantization['dtype'], group: 64 | 32): Quantization =>
@@ -129,10 +139,10 @@ export function readQuantization(fields: Fields): Quantization | null {
   if (method !== 'rnd1') throw fields.unsupported('quantization_config', methods);
   const [version, dtype, group] = [inner.get('version'), inner.get('dtype'), inner.get('group_size')];
   if (version !== 1) throw inner.unsupported('version', '1');
-  if (dtype !== 'q8' && dtype !== 'q4' && dtype !== 'q4m')
-    throw inner.unsupported('dtype', '"q8", "q4m" and "q4"');
+  const known = integerTypes.find((type) => type === dtype);
+  if (known === undefined) throw inner.unsupported('dtype', '"q8", "q5m", "q5", "q4m" and "q4"');
   if (group !== 64 && group !== 32) throw inner.unsupported('group_size', '64 and 32');
-  return { dtype, group };
+  return { dtype: known, group };
 }
 
 /** Which weights are in fp8 their tensors say: those with scales. */
@@ -176,6 +186,10 @@ const elementBytes = { U8: 1, F8_E4M3: 1, F16: 2, F32: 4 } as const;
 
 const product = (sizes: readonly number[]) => sizes.reduce((result, size) => result * size, 1);
 
+/** How `columns` of a panel are split into lines of 64 bytes: of q5 five for 32 columns, one of them of fifth bits. */
+const linesOf = (dtype: IntegerQuantization['dtype'], columns: number): readonly number[] =>
+  ({ q8: [columns / 4], q5: [columns / 32, 5], q4: [columns / 8] })[dtype];
+
 /** The tensors that a weight of shape [rows, columns] is stored as. */
 export function quantizedParts(
   name: string,
@@ -187,13 +201,12 @@ export function quantizedParts(
     : integerParts(name, [rows, columns], format);
 }
 
-/** The same of q8 and q4. */
+/** The same of integers. */
 export function integerParts(
   name: string,
   [rows = 0, columns = 0]: readonly number[],
   quantization: IntegerQuantization,
 ): QuantizedParts<64 | 32> {
-  const q8 = quantization.dtype === 'q8';
   const group = columns % quantization.group === 0 ? quantization.group : 32;
   const panelRows = panelRowsOf(quantization.dtype);
   const panels = Math.ceil(rows / panelRows);
@@ -205,9 +218,9 @@ export function integerParts(
   const perGroup = [panels, groups, panelRows];
   return {
     group,
-    data: part('', 'U8', [panels, (groups * group) / (q8 ? 4 : 8), panelRows, 4]),
+    data: part('', 'U8', [panels, ...linesOf(quantization.dtype, groups * group), panelRows, 4]),
     scales: part('.scales', 'F16', perGroup),
-    minimums: q8 ? null : part('.minimums', 'F16', perGroup),
+    minimums: quantization.dtype === 'q8' ? null : part('.minimums', 'F16', perGroup),
   };
 }
 

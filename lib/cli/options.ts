@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { Device, DType, HubOptions, SamplingOptions, Schedule, SpecialTokenOptions } from '../api/types';
+import { quantizedTypes } from '../checkpoint/quantization';
 import { drawsPositions, startingSchedule } from '../denoising/schedule-table';
 import { integer, none, number, parser, seed, tokenId, tokenIds, UsageError } from './input';
 import { addSamplerOptions, type SamplerFlags, samplerOf } from './sampler-options';
@@ -104,8 +105,8 @@ export function addModelOptions(command: Command, without = 'default: the embedd
     .addOption(
       new Option(
         '--dtype <type>',
-        "compute dtype; auto: the checkpoint's own; q8, q4m, q4, on a GPU fp8: quantize while loading (default: auto)",
-      ).choices(['auto', 'f32', 'f16', 'bf16', 'q8', 'q4m', 'q4', 'fp8']),
+        "compute dtype; auto: the checkpoint's own; q8, q5m, q5, q4m, q4, on a GPU fp8: quantize while loading (default: auto)",
+      ).choices(['auto', 'f32', 'f16', 'bf16', ...quantizedTypes]),
     )
     .option(...threadCountOption)
     .option(

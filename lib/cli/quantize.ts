@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
-import { type LoadProgress, type QuantizeReport, quantizeCheckpoint } from '../index';
+import { quantizedTypes } from '../checkpoint/quantization';
+import { type LoadProgress, type QuantizeOptions, type QuantizeReport, quantizeCheckpoint } from '../index';
 import { defaultThreads } from '../runtime/threads';
 import { formatBytes } from '../support/format-bytes';
 import { printableName } from '../support/printable';
@@ -11,20 +12,23 @@ import { ProgressLine, Waiting } from './progress';
 import { bar } from './render';
 
 interface QuantizeFlags {
-  readonly dtype?: 'q8' | 'q4m' | 'q4' | 'fp8';
+  readonly dtype?: QuantizeOptions['dtype'];
   readonly group?: string;
   readonly threads?: number;
   readonly quiet?: boolean;
   readonly verbose?: boolean;
 }
 
+const typeList = `${quantizedTypes.slice(0, -1).join(', ')} or ${quantizedTypes.at(-1)}`;
+
 const manual = `
 The weights of projections, experts and the LM head become integers with a scale
-for each group of columns: q8 takes 8.25 bits per weight, q4 4.5 (5 with
---group 32). q4m has attention and the head in q8 and the rest in q4: of models
-with experts a few percent more bytes than q4, as much time, and a third of its
-error. Router, norms and embeddings stay unquantized. docs/quantization.md
-describes the layout, and the accuracy compared with the original.
+for each group of columns: q8 takes 8.25 bits per weight, q5 5.5 and q4 4.5 (half
+a bit more with --group 32). q5m and q4m have attention and the head in q8 and
+the rest in q5 or q4: of models with experts a few percent more bytes, as much
+time, and a third of the error. Router, norms and embeddings stay unquantized.
+docs/quantization.md describes the layout, and the accuracy compared with the
+original.
 
 With fp8, they become floating-point numbers of 8 bits with a scale for each
 128 × 128 of them, except for the head, in the format of FP8 checkpoints. GPUs
@@ -48,13 +52,11 @@ Examples:
 export function addQuantize(program: Command): void {
   program
     .command('quantize')
-    .summary('write a smaller copy of a checkpoint, in 8 or 4 bits')
+    .summary('write a smaller copy of a checkpoint, in 8, 5 or 4 bits')
     .description('Writes a quantized copy of a checkpoint.')
     .argument('<in>', 'folder of the checkpoint, or a GGUF file')
     .argument('<out>', 'a new or empty folder, or that of an interrupted run')
-    .addOption(
-      new Option('--dtype <type>', 'q8, q4m, q4 or fp8 (required)').choices(['q8', 'q4m', 'q4', 'fp8']),
-    )
+    .addOption(new Option('--dtype <type>', `${typeList} (required)`).choices([...quantizedTypes]))
     .addOption(
       new Option(
         '--group <columns>',
@@ -71,7 +73,7 @@ export function addQuantize(program: Command): void {
 async function quantize(input: string, output: string, flags: QuantizeFlags): Promise<void> {
   const { dtype, quiet, verbose } = flags;
   // Not by Commander, which would ask for it before the folders.
-  if (dtype === undefined) throw new UsageError('--dtype is needed: q8, q4m, q4 or fp8');
+  if (dtype === undefined) throw new UsageError(`--dtype is needed: ${typeList}`);
   const group = flags.group === undefined ? undefined : flags.group === '32' ? 32 : 64;
   using interruption = new Interruption();
   const progress = quiet ? null : new QuantizingBar();

@@ -14,6 +14,7 @@ import {
   type Quantization,
   quantizationConfig,
   quantizationOf,
+  quantizedTypes,
 } from '../checkpoint/quantization';
 import type { SelectedTensors } from '../checkpoint/tensors';
 import { companionFiles } from '../checkpoint/writing';
@@ -125,12 +126,12 @@ function readOptions(given: QuantizeOptions) {
   if (group !== undefined && group !== 64 && group !== 32)
     throw new RangeError(`group must be 64 or 32, not ${quote(group)}`);
   if (group !== undefined && dtype === 'fp8')
-    throw new RangeError('group is for q8, q4m and q4: blocks of fp8 are 128 × 128');
+    throw new RangeError('group is not for fp8, whose blocks are 128 × 128');
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw new TypeError(`onProgress must be a function, not ${quote(onProgress)}`);
   }
   return {
-    dtype: wordOption<Quantization['dtype']>('dtype', dtype, ['q8', 'q4m', 'q4', 'fp8']),
+    dtype: wordOption<Quantization['dtype']>('dtype', dtype, quantizedTypes),
     group,
     threads: threadsOption(options.threads),
     shardBytes: integerOption('shardBytes', shardBytes, 1),

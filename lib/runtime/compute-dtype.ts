@@ -1,6 +1,13 @@
 import type { FloatType, NativeTensor } from '../../types/native';
 import type { DType } from '../api/types';
-import { formatOf, type Quantization, quantizationOf, type WeightFormat } from '../checkpoint/quantization';
+import {
+  formatOf,
+  isMixed,
+  type Quantization,
+  quantizationOf,
+  quantizedTypes,
+  type WeightFormat,
+} from '../checkpoint/quantization';
 import type { SelectedTensors } from '../checkpoint/tensors';
 import { RND1Error } from '../support/errors';
 
@@ -17,7 +24,7 @@ export interface ChosenDtypes {
 }
 
 const isQuantized = (dtype: string): dtype is Quantization['dtype'] =>
-  ['q8', 'q4m', 'q4', 'fp8'].includes(dtype);
+  (quantizedTypes as readonly string[]).includes(dtype);
 
 /** The groups of a new quantization: those of blocks of a GGUF file, so that their integers can be kept. */
 export const groupFor = ({ kept }: Pick<SelectedTensors, 'kept'>): 64 | 32 =>
@@ -69,7 +76,7 @@ export function tensorsFor(
   { tensors, kept }: Pick<SelectedTensors, 'tensors' | 'kept'>,
   { computeDtype, quantize: all, keeps }: ChosenDtypes,
 ): readonly NativeTensor[] {
-  const mixed = all?.dtype === 'q4m' ? all : null;
+  const mixed = all !== null && isMixed(all) ? all : null;
   if (mixed === null && kept.size === 0 && !tensors.some(isInBlocks)) return tensors;
   return tensors.map((tensor) => {
     if (isQuantized(tensor.dtype)) return tensor;

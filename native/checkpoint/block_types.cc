@@ -110,10 +110,7 @@ bool transcodeFourBits(BlockType blocks, const QuantizedShape& shape, const std:
                        int64_t index, const QuantizedPanel& panel) {
   const Group group = groupOf(blocks, source, index);
   for (int64_t i = 0; i < groupColumns; ++i) {
-    const int64_t column = index * groupColumns + i;
-    uint8_t& byte = panel.data[shape.byteOf(row, column)];
-    byte = column % 8 < 4 ? static_cast<uint8_t>((byte & 0xf0) | group.stored[i])
-                          : static_cast<uint8_t>((byte & 0x0f) | group.stored[i] << 4);
+    shape.setStored(panel.data, row, index * groupColumns + i, group.stored[i]);
   }
   const int64_t at = index * panelRows + row;
   return storeHalf(group.scale, panel.scales[at]) && storeHalf(group.minimum, panel.minimums[at]);

@@ -8,13 +8,13 @@
 namespace rnd1 {
 
 /**
- * Weight formats; the first three are compute dtypes too. Raw values are shared with the kernels. q8 and q4
- * are integers and fp8 numbers of 8 bits, with scales, laid out as core/quantized.h says.
+ * Weight formats; the first three are compute dtypes too. Raw values are shared with the kernels. q8, q5 and
+ * q4 are integers and fp8 numbers of 8 bits, with scales, laid out as core/quantized.h says.
  */
-enum class DType : uint8_t { f32 = 0, f16 = 1, bf16 = 2, q8 = 3, q4 = 4, fp8 = 5 };
+enum class DType : uint8_t { f32 = 0, f16 = 1, bf16 = 2, q8 = 3, q4 = 4, fp8 = 5, q5 = 6 };
 
 constexpr bool isQuantized(DType dtype) {
-  return dtype == DType::q8 || dtype == DType::q4 || dtype == DType::fp8;
+  return dtype == DType::q8 || dtype == DType::q5 || dtype == DType::q4 || dtype == DType::fp8;
 }
 
 /** Bytes per element. Throws std::logic_error for quantized formats, whose elements share scales. */
@@ -26,6 +26,7 @@ constexpr size_t dtypeSize(DType dtype) {
     case DType::bf16:
       return 2;
     case DType::q8:
+    case DType::q5:
     case DType::q4:
     case DType::fp8:
       break;
@@ -43,6 +44,8 @@ constexpr const char* dtypeName(DType dtype) {
       return "bf16";
     case DType::q8:
       return "q8";
+    case DType::q5:
+      return "q5";
     case DType::q4:
       return "q4";
     case DType::fp8:

@@ -88,8 +88,8 @@ struct Choice {
   uint16_t minimum = 0;
 };
 
-// Candidates for 4 bits: ranges slightly wider or narrower than that of the values. Clipping the few largest
-// often pays off through a finer step.
+// Candidates for 4 and 5 bits: ranges slightly wider or narrower than that of the values. Clipping the few
+// largest often pays off through a finer step.
 constexpr int tries = 9;
 constexpr float tryStep = 0.04f;
 
@@ -117,8 +117,8 @@ Choice chooseSymmetric(const Group& values, int64_t count, Range range) {
   return best;
 }
 
-/** q4 with a minimum of its own. */
-Choice chooseAffine(const Group& values, int64_t count, Range range, const Moments& own) {
+/** With a minimum of its own; `last`: the largest integer. */
+Choice chooseAffine(const Group& values, int64_t count, Range range, const Moments& own, float last) {
   const auto number = static_cast<float>(count);
   Choice best;
   float bestError = INFINITY;
@@ -126,9 +126,9 @@ Choice chooseAffine(const Group& values, int64_t count, Range range, const Momen
   for (int attempt = 0; attempt < tries; ++attempt) {
     const float shrink = 1 - tryStep * static_cast<float>(attempt);
     const float middle = 0.5f * (range.min + range.max);
-    const float scale = shrink * (range.max - range.min) / 15;
+    const float scale = shrink * (range.max - range.min) / last;
     if (!(scale >= smallestScale)) break;
-    store(values, count, scale, middle - 7.5f * scale, 0, 0, 15, stored);
+    store(values, count, scale, middle - 0.5f * last * scale, 0, 0, last, stored);
     const Moments moments = momentsOf(stored, values, count, 0);
     const float determinant = number * moments.square - moments.sum * moments.sum;
     if (!(determinant > 0)) continue;
@@ -142,9 +142,18 @@ Choice chooseAffine(const Group& values, int64_t count, Range range, const Momen
   }
   if (bestError == INFINITY) {
     // All values are (nearly) equal: the minimum suffices.
-    best = {scaleBits((range.max - range.min) / 15), floatToF16(range.min)};
+    best = {scaleBits((range.max - range.min) / last), floatToF16(range.min)};
   }
   return best;
+}
+
+/** Padding columns hold the zero point. */
+void fillWithZeroPoints(const QuantizedShape& shape, uint8_t* panel) {
+  std::memset(panel,
+              shape.dtype == DType::q8   ? 0x80
+              : shape.dtype == DType::q4 ? 0x88
+                                         : 0,
+              static_cast<size_t>(shape.panelBytes()));
 }
 
 }  // namespace
@@ -179,9 +188,9 @@ bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType s
                    int64_t strideBytes, int64_t rows, const QuantizedPanel& panel) {
   const bool q8 = shape.dtype == DType::q8;
   const float zero = q8 ? 128 : 8;
-  const float last = q8 ? 255 : 15;  // the largest stored integer
+  const float last = q8 ? 255 : shape.dtype == DType::q5 ? 31 : 15;  // the largest stored integer
   const float largest = largestScale * (panel.minimums ? 1 : q8 ? 127 : 8);
-  std::memset(panel.data, q8 ? 0x80 : 0x88, static_cast<size_t>(shape.panelBytes()));
+  fillWithZeroPoints(shape, panel.data);
   std::fill_n(panel.scales, shape.panelScales(), uint16_t{0});
   if (panel.minimums) std::fill_n(panel.minimums, shape.panelScales(), uint16_t{0});
   Group values, stored;
@@ -203,7 +212,7 @@ bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType s
       if (q8) {
         choice.scale = scaleBits(magnitude / 127);
       } else if (panel.minimums) {
-        choice = chooseAffine(values, present, range, own);
+        choice = chooseAffine(values, present, range, own, last);
       } else {
         choice = chooseSymmetric(values, present, range);
       }
@@ -216,16 +225,8 @@ bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType s
       }
       panel.scales[group * panelRows + row] = choice.scale;
       if (panel.minimums) panel.minimums[group * panelRows + row] = choice.minimum;
-      for (int64_t i = 0; i < present; ++i) {
-        const auto integer = static_cast<uint8_t>(stored[i]);
-        uint8_t& byte = panel.data[shape.byteOf(row, first + i)];
-        if (q8) {
-          byte = integer;
-        } else {
-          byte = (first + i) % 8 < 4 ? static_cast<uint8_t>((byte & 0xf0) | integer)
-                                     : static_cast<uint8_t>((byte & 0x0f) | integer << 4);
-        }
-      }
+      for (int64_t i = 0; i < present; ++i)
+        shape.setStored(panel.data, row, first + i, static_cast<uint8_t>(stored[i]));
     }
   }
   return true;
@@ -233,23 +234,21 @@ bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType s
 
 void dequantizeRows(const Weight& weight, int64_t first, int64_t count, float* out, int64_t outStride) {
   const QuantizedShape shape{weight.dtype, weight.rows, weight.columns, weight.group};
-  const auto valueOf = [&](uint8_t byte, int64_t column, int64_t index) {
-    if (weight.dtype == DType::fp8) return bf16ToFloat(weight.scales[index]) * fp8ToFloat(byte);
-    const bool q8 = weight.dtype == DType::q8;
+  const auto valueOf = [&](uint8_t stored, int64_t index) {
+    if (weight.dtype == DType::fp8) return bf16ToFloat(weight.scales[index]) * fp8ToFloat(stored);
     const float scale = f16ToFloat(weight.scales[index]);
-    const float minimum =
-        weight.minimums ? f16ToFloat(weight.minimums[index]) : (q8 ? -128 * scale : -8 * scale);
-    const int stored = q8 ? byte : column % 8 < 4 ? byte & 0x0f : byte >> 4;
+    const float minimum = weight.minimums ? f16ToFloat(weight.minimums[index])
+                                          : (weight.dtype == DType::q8 ? -128 * scale : -8 * scale);
     return std::fma(scale, static_cast<float>(stored), minimum);
   };
   for (int64_t r = 0; r < count; ++r) {
     const int64_t panel = (first + r) / panelRows;
     const int64_t row = (first + r) % panelRows;
-    const std::byte* data = weight.data + panel * shape.panelBytes();
+    const auto* data = reinterpret_cast<const uint8_t*>(weight.data) + panel * shape.panelBytes();
     float* target = out + r * outStride;
     for (int64_t column = 0; column < weight.columns; ++column) {
       const int64_t index = panel * shape.panelScales() + column / weight.group * panelRows + row;
-      target[column] = valueOf(static_cast<uint8_t>(data[shape.byteOf(row, column)]), column, index);
+      target[column] = valueOf(shape.stored(data, row, column), index);
     }
   }
 }

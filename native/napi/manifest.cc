@@ -18,9 +18,9 @@ int32_t readGroup(const Napi::Object& object) {
   return static_cast<int32_t>(group);
 }
 
-/** q8 or q4 with groups, or fp8. */
+/** q8, q5 or q4 with groups, or fp8. */
 Quantization readFormat(const Napi::Object& object) {
-  const DType dtype = readDType(object, "dtype", {DType::q8, DType::q4, DType::fp8});
+  const DType dtype = readDType(object, "dtype", {DType::q8, DType::q5, DType::q4, DType::fp8});
   if (dtype != DType::fp8) return {dtype, readGroup(object)};
   readInteger(object, "group", fp8Block, fp8Block);
   return {dtype, 0};
@@ -60,7 +60,7 @@ TensorLocation readLocation(const Napi::Object& tensor) {
   location.file = static_cast<size_t>(readInteger(tensor, "file", 0, int64_t{1} << 31));
   location.offset = readOffset(tensor, "offset");
   if (tensor.Has("scales")) {
-    location.dtype = readDType(tensor, "dtype", {DType::q8, DType::q4});
+    location.dtype = readDType(tensor, "dtype", {DType::q8, DType::q5, DType::q4});
     location.group = readGroup(tensor);
     location.scales = readFileOffset(tensor, "scales");
     if (hasMinimums(location.dtype)) location.minimums = readFileOffset(tensor, "minimums");

@@ -34,7 +34,7 @@ function parseKernels(output: string, cubin: Buffer): Kernel[] {
 export function readableName(mangled: string): string {
   const [, length = '', rest = ''] = /(?:^|\D)(\d+)([a-zA-Z]+Kernel.*)$/.exec(mangled) ?? [];
   const name = rest.slice(0, Number(length.slice(-2)));
-  const dtypes = ['f32', 'f16', 'bf16', 'q8', 'q4', 'fp8'];
+  const dtypes = ['f32', 'f16', 'bf16', 'q8', 'q4', 'fp8', 'q5'];
   const parameters = [...rest.matchAll(/L(?:i|NS_5DTypeE|N4rnd15DTypeE|S[0-9A-Z]*_)(\d+)E/g)].map(
     ([all, value]) => (all.startsWith('Li') ? value : dtypes[Number(value)]),
   );

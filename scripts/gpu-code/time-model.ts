@@ -67,6 +67,7 @@ export interface Work {
 /** Bytes of a weight in a quantized format, with its scales, in groups of 64 (native/backend/cuda/quantized_layout.h). */
 const quantizedBytes: Readonly<Record<string, number>> = {
   q8: 1056 / 1024,
+  q5: 704 / 1024,
   q4: 576 / 1024,
   fp8: 1040 / 1024,
 };

@@ -1,7 +1,7 @@
 // Prints the launches of a step of RND1-30B's shape as JSON, without running them: for
 // scripts/launch-plan.ts.
 //
-//     rnd1_launch_plan [CANVASES [LENGTH [LAYERS [bf16|q8|q4|fp8]]]]
+//     rnd1_launch_plan [CANVASES [LENGTH [LAYERS [bf16|q8|q5|q4|fp8]]]]
 #include <unistd.h>
 
 #include <algorithm>
@@ -132,6 +132,7 @@ int main(int count, char** arguments) {
     const std::string weights = count > 4 ? arguments[4] : "bf16";
     rnd1::plan(argument(1, 1), argument(2, 256), argument(3, 48),
                weights == "q8"    ? rnd1::DType::q8
+               : weights == "q5"  ? rnd1::DType::q5
                : weights == "q4"  ? rnd1::DType::q4
                : weights == "fp8" ? rnd1::DType::fp8
                                   : rnd1::DType::bf16);

@@ -89,8 +89,8 @@ void threads() {
 void quantizedThreads() {
   cuda::CudaBackend backend(DType::bf16, 0);
   const cuda::Stream stream(0);
-  for (const DType dtype : {DType::q8, DType::q4, DType::fp8}) {
-    const QuantizedShape shape{dtype, 4099, dtype == DType::q4 ? 8192 : 4128, dtype == DType::q8 ? 32 : 64};
+  for (const DType dtype : {DType::q8, DType::q5, DType::q4, DType::fp8}) {
+    const QuantizedShape shape{dtype, 4099, hasMinimums(dtype) ? 8192 : 4128, dtype == DType::q8 ? 32 : 64};
     std::vector<std::byte> data(static_cast<size_t>(shape.dataBytes()) + 1);
     for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 2654435761u >> 13);
     std::vector<uint16_t> scales(static_cast<size_t>(shape.scaleCount()));

@@ -75,7 +75,7 @@ const lost = {
 });
 
 describe('a file that is cut while it is loaded', () => {
-  it.each(['q8', 'q4', 'bf16'])('is an error, in %s', async (dtype) => {
+  it.each(['q8', 'q5', 'q4', 'bf16'])('is an error, in %s', async (dtype) => {
     const outcomes = (await printed(`
       const native = loadBinding();
       const { Session } = native;

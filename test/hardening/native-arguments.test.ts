@@ -130,7 +130,7 @@ const tensors: Fields = {
 
 const noObjects = [undefined, null, 7, 'text', Symbol('s'), 1n];
 const places: Fields = { file: noNumbers, offset: noNumbers };
-const quantizations: Fields = { dtype: [...missing, 'f32', 'q5'], group: [...noNumbers, 0, 48, 65] };
+const quantizations: Fields = { dtype: [...missing, 'f32', 'q6'], group: [...noNumbers, 0, 48, 65] };
 const quantizedTensors: Fields = { ...quantizations, scales: noObjects, minimums: noObjects };
 const shards: Fields = {
   files: descriptions.files as unknown[],

@@ -45,9 +45,13 @@ __device__ __noinline__ float quantizedValue(const std::byte* data, int64_t stri
   if (dtype == DType::q8)
     return rounded<computeDtype>(element<scaleDtype>(scales, lane) *
                                  (static_cast<float>(integer & 0xff) - 128));
-  constexpr float base = computeDtype == DType::f32 ? 0 : nibbleBase;
-  return rounded<computeDtype>(fmaf(element<scaleDtype>(scales, 2 * lane),
-                                    static_cast<float>(integer & 0x0f) + base,
+  uint32_t bits = integer & 0x0f;
+  if (dtype == DType::q5) {
+    const QuantizedPlace fifth = fifthBitPlace(computeDtype, lane, column % quantizedColumns);
+    bits |= (rotated(reinterpret_cast<const uint32_t*>(tile)[fifth.word], fifth.shift) & 1) << 4;
+  }
+  const float base = computeDtype == DType::f32 ? 0 : integerBase(dtype);
+  return rounded<computeDtype>(fmaf(element<scaleDtype>(scales, 2 * lane), static_cast<float>(bits) + base,
                                     element<scaleDtype>(scales, 2 * lane + 1)));
 }
 

@@ -43,21 +43,29 @@ void writeNumbers(const uint8_t* from, int columns, uint32_t* words) {
   }
 }
 
-/** The same. A byte of a file has columns c and c + 4 of a row. */
-template <DType computeDtype>
+/** The same. A byte of a file has columns c and c + 4 of a row; of q5, every fifth line has fifth bits. */
+template <DType stored, DType computeDtype>
 void writeNibbles(const uint8_t* from, int columns, uint32_t* words) {
-  static constexpr auto places = placesInTile<DType::q4, computeDtype>();
-  constexpr size_t line = static_cast<size_t>(panelRows) * 4;
+  static constexpr auto places = placesInTile<stored, computeDtype>();
+  constexpr size_t line = static_cast<size_t>(panelRows) * 4, perBlock = stored == DType::q5 ? 5 : 4;
   const auto write = [&](size_t i, uint32_t nibble) {
     const auto [word, shift] = places[i];
     words[word] |= std::rotl(nibble, shift);
   };
   for (size_t eight = 0; eight < static_cast<size_t>(columns / 8); ++eight)
     for (size_t i = 0; i < line; ++i) {
-      const uint8_t both = from[eight * line + i];
+      const uint8_t both = from[(eight / 4 * perBlock + eight % 4) * line + i];
       write(2 * eight * line + i, both & 0x0f);
       write((2 * eight + 1) * line + i, both >> 4);
     }
+  if constexpr (stored == DType::q5)
+    for (int column = 0; column < columns; ++column)
+      for (int row = 0; row < panelRows; ++row) {
+        const size_t at = (static_cast<size_t>(column / 32) * perBlock + 4) * line +
+                          static_cast<size_t>(row * 4 + column % 4);
+        const auto [word, shift] = fifthBitPlace(computeDtype, row, column);
+        words[word] |= std::rotl(uint32_t{from[at]} >> (column % 32 / 4) & 1, shift);
+      }
 }
 
 /** Columns that are not in the file. */
@@ -95,7 +103,9 @@ uint16_t* writeScales(const Weight& weight, DType computeDtype, int64_t index, u
     }
     // So that the middle of the range is exact whatever rounding has done to the scale.
     const double used = computeDtype == DType::bf16 ? bf16ToFloat(out[-1]) : f16ToFloat(out[-1]);
-    *out++ = narrow(static_cast<float>(minimum + nibbleMiddle * scale - (nibbleBase + nibbleMiddle) * used));
+    const double middle = integerMiddle(weight.dtype);
+    *out++ =
+        narrow(static_cast<float>(minimum + middle * scale - (integerBase(weight.dtype) + middle) * used));
   }
   return out;
 }
@@ -118,8 +128,10 @@ void writeQuantizedTiles(const Weight& weight, DType computeDtype, int64_t first
   const QuantizedShape shape{weight.dtype, weight.rows, weight.columns, weight.group};
   const bool bf16 = computeDtype == DType::bf16;
   const auto write = weight.dtype == DType::q8 ? writeBytes
+                     : weight.dtype == DType::q5
+                         ? (bf16 ? writeNibbles<DType::q5, DType::bf16> : writeNibbles<DType::q5, DType::f16>)
                      : weight.dtype == DType::q4
-                         ? (bf16 ? writeNibbles<DType::bf16> : writeNibbles<DType::f16>)
+                         ? (bf16 ? writeNibbles<DType::q4, DType::bf16> : writeNibbles<DType::q4, DType::f16>)
                          : (bf16 ? writeNumbers<DType::bf16> : writeNumbers<DType::f16>);
   const int valueBytes = quantizedValueBytes(weight.dtype);
   const int64_t tileCount = tilesPerPanel(weight);

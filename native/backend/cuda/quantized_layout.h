@@ -12,8 +12,10 @@
  *
  *   q8, fp8  (4 steps of 16 columns, lanes, 2 pairs of registers, 4): bytes, see below
  *   q4       (4, lanes, 4 registers, 2): nibbles, lower halves first, rotated by `nibbleRotation`
+ *   q5       the lower four bits as of q4; then (lanes, 2, 4, 4 registers): the fifth ones, by half, step and
+ *            register, in words rotated by `fifthBitRotation`
  *   scales   q8: 16-bit, (groups of the tile, 16)
- *            q4: 16-bit, (groups of the tile, 16, 2): a scale and an offset
+ *            q5, q4: 16-bit, (groups of the tile, 16, 2): a scale and an offset
  *            fp8: 16-bit, one for the tile, then 14 bytes of padding
  *
  * Four bytes of q8 are the lower halves of two registers, then their upper halves. Two numbers of fp8 share
@@ -24,21 +26,31 @@
  *
  *   q8   value = scale · (stored − 128)
  *   q4   value = scale · (stored + 16) + offset
+ *   q5   value = scale · (stored + 32) + offset
  *   fp8  value = scale · stored; in place of the scale stands 2ⁿ times it, because stored / 2ⁿ is what the
  *        number's bits mean among those of the compute dtype, n = 120 in bf16, 8 in f16
  *
- * 16 + stored is a number with `stored` as the first bits of its fraction; the offset makes the value exact
- * in the middle of the range, at 7.5. In f32, scales are those of the file, in f16 (fp8: as for f16), and
- * offsets its minimums. Columns after the last have the zero point (128, 8, or 0), scale and offset 0.
+ * 16 + stored, or 32 + stored, is a number with `stored` as the first bits of its fraction; the offset makes
+ * the value exact in the middle of the range, at 7.5 or 15.5. In f32, scales are those of the file, in f16
+ * (fp8: as for f16), and offsets its minimums. Columns after the last have the zero point (q8 128, q4 8,
+ * others 0), scale and offset 0.
  */
 namespace rnd1::cuda {
 
 constexpr int quantizedColumns = 64;  // of a tile
-constexpr float nibbleBase = 16;
-constexpr double nibbleMiddle = 7.5;
 
-/** By how many bits words of q4 are rotated, so that four bits are the first ones of a fraction. */
-constexpr int nibbleRotation(DType computeDtype) { return computeDtype == DType::bf16 ? 3 : 6; }
+/** The number whose fraction begins with the integer when it is added. */
+constexpr float integerBase(DType stored) { return stored == DType::q5 ? 32 : 16; }
+/** The middle of the range of integers. */
+constexpr double integerMiddle(DType stored) { return stored == DType::q5 ? 15.5 : 7.5; }
+
+/** By how many bits words of four bits each are rotated, so that they are the first of a fraction: those of
+ * q5 after the fifth one. */
+constexpr int nibbleRotation(DType stored, DType computeDtype) {
+  return (computeDtype == DType::bf16 ? 3 : 6) - (stored == DType::q5 ? 1 : 0);
+}
+/** The same of words of fifth bits. */
+constexpr int fifthBitRotation(DType computeDtype) { return computeDtype == DType::bf16 ? 6 : 9; }
 
 /** What scales of fp8 are multiplied by. */
 constexpr float fp8Factor(DType computeDtype) { return computeDtype == DType::bf16 ? 0x1p120f : 0x1p8f; }
@@ -55,7 +67,9 @@ constexpr uint32_t fp8InHalf(DType computeDtype, bool second, uint32_t number) {
 }
 
 /** Bytes of a tile's integers, or numbers. */
-constexpr int quantizedValueBytes(DType stored) { return stored == DType::q4 ? 512 : 1024; }
+constexpr int quantizedValueBytes(DType stored) {
+  return stored == DType::q4 ? 512 : stored == DType::q5 ? 512 + 128 : 1024;
+}
 /** Bytes of the scales of a group. */
 constexpr int quantizedScaleBytes(DType stored) {
   if (stored == DType::fp8) return 16;
@@ -70,8 +84,8 @@ constexpr int maxQuantizedTileBytes(DType stored) {
   return quantizedTileBytes(stored, stored == DType::fp8 ? 64 : 32);
 }
 
-/** Where in a tile an integer is: its word, and by how far to rotate it to the right. Numbers of fp8 are in
- * the half and of the order of q8's bytes. */
+/** Where in a tile an integer is, of q5 its lower four bits: its word, and by how far to rotate it to the
+ * right. Numbers of fp8 are in the half and of the order of q8's bytes. */
 struct QuantizedPlace {
   int word, shift;
 };
@@ -80,8 +94,15 @@ constexpr QuantizedPlace quantizedPlace(DType stored, DType computeDtype, int ro
   const int lane = row % 8 * 4 + column % 8 / 2, step = column / 16;
   const int number = row / 8 + column % 16 / 8 * 2, upper = column % 2;  // of the register; its half
   const int index = step * 32 + lane;
-  if (stored != DType::q4) return {index * 2 + number / 2, upper * 16 + number % 2 * 8};
-  return {index, (upper * 16 + number * 4 + nibbleRotation(computeDtype)) % 32};
+  if (!hasMinimums(stored)) return {index * 2 + number / 2, upper * 16 + number % 2 * 8};
+  return {index, (upper * 16 + number * 4 + nibbleRotation(stored, computeDtype)) % 32};
+}
+
+/** The same of the fifth bit of q5. */
+constexpr QuantizedPlace fifthBitPlace(DType computeDtype, int row, int column) {
+  const int lane = row % 8 * 4 + column % 8 / 2, step = column / 16;
+  const int number = row / 8 + column % 16 / 8 * 2, upper = column % 2;
+  return {128 + lane, (upper * 16 + step * 4 + number + fifthBitRotation(computeDtype)) % 32};
 }
 
 /** The view of a weight that is stored so. Its `data` is still null. */

@@ -7,8 +7,8 @@
 #include "backend/cuda/wide_tile.h"
 
 /**
- * Tiles of mma_tile.h and wide_tile.h for weights in q8, q4 and fp8: only the bytes of the file are copied,
- * and they become values of the compute dtype in registers.
+ * Tiles of mma_tile.h and wide_tile.h for weights in q8, q5, q4 and fp8: only the bytes of the file are
+ * copied, and they become values of the compute dtype in registers.
  */
 namespace rnd1::cuda {
 
@@ -51,7 +51,7 @@ __device__ __forceinline__ FragmentA dequantized(const std::byte* tile, int k,
                                                  const QuantizedScales<stored>& scales) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   FragmentA a;
-  if constexpr (stored != DType::q4) {
+  if constexpr (!hasMinimums(stored)) {
     const uint2 words = reinterpret_cast<const uint2*>(tile)[k * 32 + lane];
     for (int i = 0; i < 4; ++i) {
       const uint32_t word = i < 2 ? words.x : words.y;
@@ -62,8 +62,15 @@ __device__ __forceinline__ FragmentA dequantized(const std::byte* tile, int k,
       }
     }
   } else {
-    const uint32_t word = reinterpret_cast<const uint32_t*>(tile)[k * 32 + lane];
-    for (int i = 0; i < 4; ++i) a.registers[i] = nibblePair<type>(rotated(word, i * 4));
+    const auto* words = reinterpret_cast<const uint32_t*>(tile);
+    const uint32_t word = words[k * 32 + lane];
+    if constexpr (stored == DType::q5) {
+      const uint32_t fifths = rotated(words[128 + lane], k * 4);
+      for (int i = 0; i < 4; ++i)
+        a.registers[i] = fiveBitPair<type>(rotated(word, i * 4), rotated(fifths, i));
+    } else {
+      for (int i = 0; i < 4; ++i) a.registers[i] = nibblePair<type>(rotated(word, i * 4));
+    }
   }
   for (int i = 0; i < 4; ++i) {
     const int row = i % QuantizedScales<stored>::scales;
@@ -226,6 +233,8 @@ void dispatchMma(DType computeDtype, DType stored, Body&& body) {
   const auto dispatchFormat = [&]<DType type>() {
     if (stored == DType::q8) {
       body.template operator()<type, DType::q8>();
+    } else if (stored == DType::q5) {
+      body.template operator()<type, DType::q5>();
     } else if (stored == DType::q4) {
       body.template operator()<type, DType::q4>();
     } else if (stored == DType::fp8) {

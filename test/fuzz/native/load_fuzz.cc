@@ -140,7 +140,8 @@ Checkpoint makeCheckpoint(Input& input) {
   Checkpoint made;
   made.architecture = makeArchitecture(input);
   const int64_t hidden = made.architecture.hidden, vocabulary = made.architecture.vocabulary;
-  constexpr DType dtypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8, DType::q4, DType::fp8};
+  constexpr DType dtypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8,
+                              DType::q5,  DType::q4,  DType::fp8};
   const DType dtype = input.PickValueInArray(dtypes), other = isQuantized(dtype) ? DType::bf16 : dtype;
   Writer writer(made, dtype, input);
   made.content.resize(input.ConsumeIntegralInRange<size_t>(0, 9));
@@ -205,14 +206,15 @@ void bendArchitecture(Architecture& architecture, Input& input) {
 }
 
 DType anyQuantized(Input& input) {
-  constexpr DType dtypes[] = {DType::q8, DType::q4, DType::fp8};
+  constexpr DType dtypes[] = {DType::q8, DType::q5, DType::q4, DType::fp8};
   return input.PickValueInArray(dtypes);
 }
 
 void bendTensor(Checkpoint& checkpoint, Input& input) {
   const size_t index = input.ConsumeIntegralInRange<size_t>(0, checkpoint.roles.size() - 1);
   TensorLocation& tensor = checkpoint.manifest.tensors[checkpoint.roles[index]];
-  constexpr DType dtypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8, DType::q4, DType::fp8};
+  constexpr DType dtypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8,
+                              DType::q5,  DType::q4,  DType::fp8};
   switch (input.ConsumeIntegralInRange<int>(0, 11)) {
     case 0:
       tensor.offset = static_cast<uint64_t>(anySize(input));

@@ -26,7 +26,7 @@ OwnedWeight makeWeight(Input& input, int64_t rows, int64_t columns, bool quantiz
   made.bytes = weightBytes(input, dtype, rows * columns);
   made.weight = Weight(made.bytes.data(), dtype, rows, columns);
   if (!quantized) return made;
-  const QuantizedShape shape{input.ConsumeBool() ? DType::q8 : DType::q4, rows, columns,
+  const QuantizedShape shape{input.PickValueInArray({DType::q8, DType::q5, DType::q4}), rows, columns,
                              quantizedGroup(columns, input.ConsumeBool() ? 64 : 32)};
   made.data.resize(static_cast<size_t>(shape.dataBytes()));
   made.scales.resize(static_cast<size_t>(shape.scaleCount()));

@@ -17,9 +17,10 @@ namespace {
 /** What is quantized must come back as near as its format allows, or be refused. */
 void roundTrip(Input& input) {
   const DType source = unquantizedDType(input);
-  const QuantizedShape shape{input.ConsumeBool() ? DType::q8 : DType::q4, smallSize(input, 1, 16),
-                             smallSize(input, 1, 200), input.ConsumeBool() ? 64 : 32};
-  const bool minimums = shape.dtype == DType::q4 && input.ConsumeBool();
+  const QuantizedShape shape{input.PickValueInArray({DType::q8, DType::q5, DType::q4}),
+                             smallSize(input, 1, 16), smallSize(input, 1, 200),
+                             input.ConsumeBool() ? 64 : 32};
+  const bool minimums = shape.dtype == DType::q5 || (shape.dtype == DType::q4 && input.ConsumeBool());
   const int64_t stride = shape.columns * static_cast<int64_t>(dtypeSize(source));
   const std::vector<std::byte> wide = weightBytes(input, source, shape.rows * shape.columns);
   std::vector<uint8_t> data(static_cast<size_t>(shape.panelBytes()));
@@ -73,7 +74,7 @@ void fill(Input& input) {
         input.ConsumeIntegralInRange<uint64_t>(0, wild ? uint64_t{1} << 52 : content.size());
     tensor.data = input.ConsumeIntegralInRange<uint64_t>(0, 1 << 16);
     if (tensor.source.shape.size() == 2 && input.ConsumeBool()) {
-      constexpr DType dtypes[] = {DType::q8, DType::q4, DType::fp8};
+      constexpr DType dtypes[] = {DType::q8, DType::q5, DType::q4, DType::fp8};
       const Quantization quantization{input.PickValueInArray(dtypes), input.ConsumeBool() ? 64 : 32};
       tensor.quantized = quantization.shapeOf(tensor.source.shape[0], tensor.source.shape[1]);
       tensor.scales = input.ConsumeIntegralInRange<uint64_t>(0, 1 << 16);

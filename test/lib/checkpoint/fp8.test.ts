@@ -222,7 +222,7 @@ describe('a checkpoint in fp8', () => {
     expect(await failure(again, 'unsupported_model')).toContain('is fp8 already');
     await expect(
       quantizeCheckpoint(embeddedFolder, temporaryFolder(), { dtype: 'fp8', group: 32 }),
-    ).rejects.toThrow('group is for q8, q4m and q4');
+    ).rejects.toThrow('group is not for fp8');
   });
 
   test('is refused by file and tensor where its scales end too early', async () => {

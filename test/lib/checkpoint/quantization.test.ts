@@ -52,6 +52,8 @@ describe('quantization_config', () => {
   test.each<[Quantization]>([
     [{ dtype: 'q8', group: 64 }],
     [{ dtype: 'q4', group: 32 }],
+    [{ dtype: 'q5', group: 64 }],
+    [{ dtype: 'q5m', group: 32 }],
     [{ dtype: 'q4m', group: 64 }],
   ])('%p is read as it is written', async (quantization) => {
     const { quantization: found } = await read({ quantization_config: quantizationConfig(quantization) });
@@ -61,7 +63,7 @@ describe('quantization_config', () => {
   test.each([
     [{ version: 2 }, 'version 2'],
     [{ version: undefined }, 'version'],
-    [{ dtype: 'q5' }, 'dtype "q5"'],
+    [{ dtype: 'q6' }, 'dtype "q6"'],
     [{ group_size: 128 }, 'group_size 128'],
     [{ group_size: '64' }, 'group_size "64"'],
     [{ quant_method: 'gptq' }, 'quant_method'],
@@ -89,6 +91,12 @@ describe('the parts of a quantized weight', () => {
       minimums: null,
     });
     expect(quantizedParts('x', [16, 128], { dtype: 'q4', group: 32 }).group).toBe(32);
+    expect(quantizedParts('x', [17, 128], { dtype: 'q5', group: 64 })).toMatchObject({
+      group: 64,
+      data: { shape: [2, 4, 5, 16, 4], bytes: 2 * 16 * 80, panelBytes: 16 * 80 },
+      scales: { shape: [2, 2, 16] },
+      minimums: { shape: [2, 2, 16] },
+    });
   });
 
   test('are those of products only', async () => {
@@ -114,57 +122,65 @@ describe('selecting quantized tensors', () => {
   const changed = (target: string, change: Partial<Stored>) => (tensors: Stored[]) =>
     tensors.map((tensor) => (tensor.name === target ? { ...tensor, ...change } : tensor));
 
-  test.each<[WeightFormat]>([[{ dtype: 'q8', group: 64 }], [q4], [{ dtype: 'q4', group: 32 }]])(
-    'finds all parts of %p',
-    async (quantization) => {
-      const folder = await folderOf(quantization);
+  test.each<[WeightFormat]>([
+    [{ dtype: 'q8', group: 64 }],
+    [{ dtype: 'q5', group: 64 }],
+    [q4],
+    [{ dtype: 'q4', group: 32 }],
+  ])('finds all parts of %p', async (quantization) => {
+    const folder = await folderOf(quantization);
+    const config = await read({});
+    const manifest = await readManifest(folder);
+    const selected = selectTensors(manifest, { ...config, quantization });
+    expect(selected).toMatchObject({ dtype: 'bf16', weights: quantization.dtype, unknown: [] });
+    expect(selected.tensors.map((tensor) => tensor.name)).toEqual(
+      namedTensors(config.architecture).map((tensor) => tensor.name),
+    );
+    const found = selected.tensors.find((tensor) => tensor.name === name) as NativeQuantizedTensor;
+    const place = (suffix: string) => ({ file: 0, offset: manifest.tensors.get(name + suffix)?.offset });
+    expect(found).toEqual({
+      role: 'layers.1.mlp.experts.2.down',
+      name,
+      ...place(''),
+      dtype: quantization.dtype,
+      shape: [64, 48],
+      group: quantizedParts(name, [64, 48], quantization).group,
+      scales: place('.scales'),
+      minimums: quantization.dtype === 'q8' ? null : place('.minimums'),
+    });
+    const report = await inspectCheckpoint(folder);
+    expect(report).toMatchObject({ weights: quantization.dtype, dtype: 'bf16' });
+    const original = await inspectCheckpoint(join(fixtures, 'tiny-moe'));
+    expect(report.parameters).toEqual(original.parameters);
+    expect(report.bytes).toBe([...manifest.tensors.values()].reduce((sum, { bytes }) => sum + bytes, 0));
+  });
+
+  test.each([
+    ['q5m', 'q5'],
+    ['q4m', 'q4'],
+  ] as const)(
+    'of a %s checkpoint has attention and the head in 8 bits, and the rest in %s',
+    async (dtype, rest) => {
+      const folder = await folderOf({ dtype, group: 64 });
       const config = await read({});
-      const manifest = await readManifest(folder);
-      const selected = selectTensors(manifest, { ...config, quantization });
-      expect(selected).toMatchObject({ dtype: 'bf16', weights: quantization.dtype, unknown: [] });
-      expect(selected.tensors.map((tensor) => tensor.name)).toEqual(
-        namedTensors(config.architecture).map((tensor) => tensor.name),
-      );
-      const found = selected.tensors.find((tensor) => tensor.name === name) as NativeQuantizedTensor;
-      const place = (suffix: string) => ({ file: 0, offset: manifest.tensors.get(name + suffix)?.offset });
-      expect(found).toEqual({
-        role: 'layers.1.mlp.experts.2.down',
-        name,
-        ...place(''),
-        dtype: quantization.dtype,
-        shape: [64, 48],
-        group: quantizedParts(name, [64, 48], quantization).group,
-        scales: place('.scales'),
-        minimums: quantization.dtype === 'q8' ? null : place('.minimums'),
+      const selected = selectTensors(await readManifest(folder), {
+        ...config,
+        quantization: { dtype, group: 64 },
       });
-      const report = await inspectCheckpoint(folder);
-      expect(report).toMatchObject({ weights: quantization.dtype, dtype: 'bf16' });
-      const original = await inspectCheckpoint(join(fixtures, 'tiny-moe'));
-      expect(report.parameters).toEqual(original.parameters);
-      expect(report.bytes).toBe([...manifest.tensors.values()].reduce((sum, { bytes }) => sum + bytes, 0));
+      expect(selected).toMatchObject({ weights: dtype, dtype: 'bf16', unknown: [] });
+      const kinds = (dtype: string) =>
+        new Set(
+          selected.tensors
+            .filter((tensor) => tensor.dtype === dtype)
+            .map(({ role }) => role.replace(/\.\d+\./g, '.N.').replace(/\.\d+\./g, '.N.')),
+        );
+      const attention = ['query', 'key', 'value', 'output'].map((part) => `layers.N.attention.${part}`);
+      expect(kinds('q8')).toEqual(new Set([...attention, 'head']));
+      expect(kinds(rest)).toEqual(
+        new Set(['gate', 'up', 'down'].map((part) => `layers.N.mlp.experts.N.${part}`)),
+      );
     },
   );
-
-  test('of a mixed checkpoint has attention and the head in 8 bits, and the rest in 4', async () => {
-    const folder = await folderOf({ dtype: 'q4m', group: 64 });
-    const config = await read({});
-    const selected = selectTensors(await readManifest(folder), {
-      ...config,
-      quantization: { dtype: 'q4m', group: 64 },
-    });
-    expect(selected).toMatchObject({ weights: 'q4m', dtype: 'bf16', unknown: [] });
-    const kinds = (dtype: string) =>
-      new Set(
-        selected.tensors
-          .filter((tensor) => tensor.dtype === dtype)
-          .map(({ role }) => role.replace(/\.\d+\./g, '.N.').replace(/\.\d+\./g, '.N.')),
-      );
-    const attention = ['query', 'key', 'value', 'output'].map((part) => `layers.N.attention.${part}`);
-    expect(kinds('q8')).toEqual(new Set([...attention, 'head']));
-    expect(kinds('q4')).toEqual(
-      new Set(['gate', 'up', 'down'].map((part) => `layers.N.mlp.experts.N.${part}`)),
-    );
-  });
 
   test.each(['', '.scales', '.minimums'])('names a part that is missing: "%s"', async (suffix) => {
     const folder = await folderOf(q4, without(name + suffix));

@@ -32,11 +32,17 @@ describe('words that may follow', () => {
     for (const { type } of scheduleTable)
       expect(complete('rnd1 generate --schedule ').join(' ')).toContain(type);
     expect(complete('rnd1 generate x --schedule entropy-b')).toEqual(['entropy-bounded=0.01']);
-    expect(complete('rnd1 generate --dtype=q')).toEqual(['--dtype=q8', '--dtype=q4m', '--dtype=q4']);
+    expect(complete('rnd1 generate --dtype=q')).toEqual([
+      '--dtype=q8',
+      '--dtype=q5m',
+      '--dtype=q5',
+      '--dtype=q4m',
+      '--dtype=q4',
+    ]);
     expect(complete('rnd1 inspect --device c')).toEqual(['cpu', 'cuda', 'cuda:0']);
     expect(complete('rnd1 inspect --device a')).toEqual(['auto']);
     expect(complete('rnd1 train --device ')).toEqual(['cpu', 'cuda', 'cuda:0']);
-    expect(complete('rnd1 quantize a b --dtype ')).toEqual(['q8', 'q4m', 'q4', 'fp8']);
+    expect(complete('rnd1 quantize a b --dtype ')).toEqual(['q8', 'q5m', 'q5', 'q4m', 'q4', 'fp8']);
     expect(complete('rnd1 serve --log-level d')).toEqual(['debug']);
     expect(complete('rnd1 completion ')).toEqual(['bash', 'zsh', 'fish']);
   });
@@ -75,6 +81,8 @@ test('in bash words that hold = and : are completed from where bash cuts them', 
     'f16',
     'bf16',
     'q8',
+    'q5m',
+    'q5',
     'q4m',
     'q4',
     'fp8',

@@ -115,7 +115,7 @@ test('writes a mixed checkpoint, which is neither q8 nor q4', async () => {
 });
 
 test('a file, a copy of it and an unquantized checkpoint that is quantized while it loads give the same bits', async () => {
-  for (const dtype of ['q8', 'q4m', 'q4'] as const) {
+  for (const dtype of ['q8', 'q5m', 'q5', 'q4m', 'q4'] as const) {
     const out = newPath();
     await rnd1(['quantize', nano, out, '--dtype', dtype, '--quiet']);
     const tokens = Int32Array.from({ length: 37 }, (_, i) => (i * 11) % 256);
@@ -225,7 +225,7 @@ describe('refuses', () => {
 
   test('a call without folders, then one without a dtype', async () => {
     expect(await refusal(2)).toContain("missing required argument 'in'");
-    expect(await refusal(2, nano, newPath())).toContain('--dtype is needed: q8, q4m, q4 or fp8');
+    expect(await refusal(2, nano, newPath())).toContain('--dtype is needed: q8, q5m, q5, q4m, q4 or fp8');
   });
 
   test('its own input as output, under any name', async () => {
@@ -281,7 +281,7 @@ describe('refuses', () => {
   test('what is no checkpoint, and a command line without --dtype', async () => {
     expect(await refusal(1, scratch('nothing'), newPath(), '--dtype', 'q4')).toContain('nothing');
     expect(await refusal(2, nano, newPath())).toContain('--dtype');
-    expect(await refusal(2, nano, newPath(), '--dtype', 'q5')).toContain('q5');
+    expect(await refusal(2, nano, newPath(), '--dtype', 'q6')).toContain('q6');
     expect(await refusal(2, nano, newPath(), '--dtype', 'q4', '--group', '48')).toContain('48');
   });
 });

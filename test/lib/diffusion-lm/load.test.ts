@@ -95,17 +95,20 @@ describe('load', () => {
     expect(deviceReason).toContain('no GPU has more than 1000');
   });
 
-  it.each(['q8', 'q4'] as const)('quantizes to %s while loading', async (dtype) => {
+  it.each(['q8', 'q5', 'q4'] as const)('quantizes to %s while loading', async (dtype) => {
     expect((await load({ dtype })).info).toMatchObject({ device: 'cpu', dtype: 'bf16', weightDtype: dtype });
     expect(sessionOf().description).toMatchObject({ dtype: 'bf16', quantize: { dtype, group: 64 } });
     for (const device of ['cuda', 'cuda:0'] as const) await load({ dtype, device });
     expect(native.sessions.map(({ description }) => description.device)).toEqual(['cpu', 'cuda', 'cuda:0']);
   });
 
-  it('quantizes attention and the head to q8, the rest to q4, with q4m', async () => {
-    expect((await load({ dtype: 'q4m' })).info).toMatchObject({ dtype: 'bf16', weightDtype: 'q4m' });
+  it.each([
+    ['q5', 'q5m'],
+    ['q4', 'q4m'],
+  ] as const)('quantizes attention and the head to q8, the rest to %s, with %s', async (rest, dtype) => {
+    expect((await load({ dtype })).info).toMatchObject({ dtype: 'bf16', weightDtype: dtype });
     const { quantize, tensors } = sessionOf().description;
-    expect(quantize).toEqual({ dtype: 'q4', group: 64 });
+    expect(quantize).toEqual({ dtype: rest, group: 64 });
     const eight = tensors.filter((tensor) => 'quantize' in tensor && tensor.quantize?.dtype === 'q8');
     expect(new Set(eight.map(({ role }) => role.replace(/\d+/, 'N')))).toEqual(
       new Set([...['query', 'key', 'value', 'output'].map((part) => `layers.N.attention.${part}`), 'head']),

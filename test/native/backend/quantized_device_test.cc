@@ -136,7 +136,7 @@ void rowsStandAlone() {
   forEachBackend([](Backend& backend) {
     Noise noise(5);
     const int64_t rows = 600;
-    for (const QuantizedKind& kind : kindsOn(backend, {0, 3})) {
+    for (const QuantizedKind& kind : kindsOn(backend, {0, 3, 4})) {
       const int64_t inner = kind.group == 64 ? 192 : 203;
       const Matrix x = noise.matrix(rows, inner, backend.dtype());
       const QuantizedMatrix first(noise.matrix(140, inner), kind, 1), second(noise.matrix(9, inner), kind);
@@ -157,7 +157,7 @@ void manyColumns() {
     Noise noise(9);
     const int64_t inner = 136;
     const Matrix x = noise.matrix(250, inner, backend.dtype());
-    for (const QuantizedKind& kind : kindsOn(backend, {1, 2})) {
+    for (const QuantizedKind& kind : kindsOn(backend, {1, 2, 5})) {
       const QuantizedMatrix weight(noise.matrix(4200, inner), forColumns(kind, inner));
       const Weight placed = backend.place(weight.mapped());
       const Matrix whole = product(backend, x, {&placed, 1});
@@ -207,14 +207,15 @@ Matrix runExperts(Backend& backend, const std::vector<ExpertWeights>& experts, c
 }
 
 void expertsMatch() {
-  constexpr QuantizedKind mixed[] = {quantizedKinds[0], quantizedKinds[3], fp8Kind}, fp8[] = {fp8Kind};
+  constexpr QuantizedKind mixed[] = {quantizedKinds[0], quantizedKinds[3], quantizedKinds[4], fp8Kind},
+                          fp8[] = {fp8Kind};
   forEachBackend([&](Backend& backend) {
     Noise noise(6);
     const int64_t hidden = 96, width = 72, count = 5, rows = 37;
     const HostWeight router(noise.matrix(count, hidden), DType::f32);
-    for (const std::span<const QuantizedKind> kinds :
-         {std::span(quantizedKinds, 1), std::span(quantizedKinds + 1, 1), std::span(quantizedKinds + 2, 1),
-          std::span(quantizedKinds + 3, 1), std::span(fp8, 1), std::span<const QuantizedKind>(mixed)}) {
+    std::vector<std::span<const QuantizedKind>> all{mixed, fp8};
+    for (const QuantizedKind& kind : quantizedKinds) all.emplace_back(&kind, 1);
+    for (const std::span<const QuantizedKind> kinds : all) {
       if (kinds.back().dtype == DType::fp8 && !isGpu(backend)) continue;
       const Scope scope(text(nameOf(kinds[0]), kinds.size() > 1 ? " and others" : ""));
       const ExpertSet experts(noise, count, hidden, width, kinds);
@@ -248,7 +249,7 @@ void expertsStandAlone() {
     const int64_t hidden = 256, count = 3;
     const HostWeight router(noise.matrix(count, hidden), DType::bf16);
     const Matrix x = noise.matrix(200, hidden, backend.dtype());
-    for (const QuantizedKind& kind : kindsOn(backend, {2, 1})) {
+    for (const QuantizedKind& kind : kindsOn(backend, {2, 1, 4})) {
       const ExpertSet experts(noise, count, hidden, 104, {&kind, 1});
       const auto placed = experts.placed(backend);
       const Matrix whole = runExperts(backend, placed, router, x);

@@ -204,7 +204,7 @@ void notFinite() {
 
 void denseMatchesOracle() {
   Noise noise(14);
-  for (const QuantizedKind& kind : {quantizedKinds[0], quantizedKinds[1]})
+  for (const QuantizedKind& kind : {quantizedKinds[0], quantizedKinds[1], quantizedKinds[4]})
     for (const int64_t rows : {0, 1, 30, 270}) {
       const Scope scope(text(nameOf(kind), ", ", rows, " rows"));
       constexpr ExpertsCase shape{72, 168, 1, 1};

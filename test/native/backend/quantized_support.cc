@@ -69,10 +69,16 @@ void QuantizedMatrix::makeExtreme(Noise& noise) {
       byte = static_cast<uint8_t>((noise.uniform() < 0.5 ? 0x7e : 0x01) | (noise.uniform() < 0.5 ? 0x80 : 0));
     } else if (shape_.dtype == DType::q8) {
       byte = noise.uniform() < 0.5 ? 0 : 255;
-    } else {
-      byte = static_cast<uint8_t>((noise.uniform() < 0.5 ? 0 : 0x0f) | (noise.uniform() < 0.5 ? 0 : 0xf0));
     }
   }
+  if (!hasMinimums(shape_.dtype)) return;
+  for (int64_t panel = 0; panel < shape_.panels(); ++panel)
+    for (int64_t row = 0; row < panelRows; ++row)
+      for (int64_t column = 0; column < shape_.paddedColumns(); ++column)
+        shape_.setStored(data_.data() + misalignment_ + panel * shape_.panelBytes(), row, column,
+                         noise.uniform() < 0.5       ? 0
+                         : shape_.dtype == DType::q5 ? 31
+                                                     : 15);
 }
 
 Weight QuantizedMatrix::mapped() const {
@@ -96,7 +102,9 @@ Matrix QuantizedMatrix::valuesOnGpu(DType computeDtype) const {
   }
   const bool q8 = shape_.dtype == DType::q8;
   // What is added to the integers before they are multiplied by the scale.
-  const float base = q8 ? -128 : 16;
+  const bool q5 = shape_.dtype == DType::q5;
+  const float base = q8 ? -128 : q5 ? 32 : 16;
+  const double middle = q5 ? 15.5 : 7.5;
   Matrix result = values();
   for (int64_t row = 0; row < result.rows; ++row)
     for (int64_t column = 0; column < result.columns; ++column) {
@@ -108,7 +116,7 @@ Matrix QuantizedMatrix::valuesOnGpu(DType computeDtype) const {
       const float stored = scale == 0 ? 0 : std::nearbyint((result.at(row, column) - minimum) / scale);
       const float used = roundTo(computeDtype, scale);
       // Exact in the middle of the range.
-      const double offset = q8 ? 0 : minimum + 7.5 * scale - (base + 7.5) * used;
+      const double offset = q8 ? 0 : minimum + middle * scale - (base + middle) * used;
       result.at(row, column) = roundTo(
           computeDtype, std::fma(used, stored + base, roundTo(computeDtype, static_cast<float>(offset))));
     }

@@ -13,15 +13,15 @@ struct QuantizedKind {
   int32_t group;
 };
 
-constexpr QuantizedKind quantizedKinds[] = {
-    {DType::q8, 64}, {DType::q4, 64}, {DType::q8, 32}, {DType::q4, 32}};
+constexpr QuantizedKind quantizedKinds[] = {{DType::q8, 64}, {DType::q4, 64}, {DType::q8, 32},
+                                            {DType::q4, 32}, {DType::q5, 64}, {DType::q5, 32}};
 
 /** For GPUs only. */
 constexpr QuantizedKind fp8Kind{DType::fp8, 64};
 
 /** The kinds with those indices, and fp8 if the backend is a GPU. */
 std::vector<QuantizedKind> kindsOn(const Backend& backend,
-                                   std::initializer_list<size_t> indices = {0, 1, 2, 3});
+                                   std::initializer_list<size_t> indices = {0, 1, 2, 3, 4, 5});
 
 std::string nameOf(const QuantizedKind& kind);
 

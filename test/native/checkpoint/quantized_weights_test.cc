@@ -85,7 +85,8 @@ Matrix logitsOf(Model& model) {
   return forward(model, {randomTokens(noise, 19)})[0].logits;
 }
 
-constexpr Quantization quantizations[] = {{DType::q8, 64}, {DType::q4, 64}, {DType::q4, 32}};
+constexpr Quantization quantizations[] = {
+    {DType::q8, 64}, {DType::q5, 64}, {DType::q5, 32}, {DType::q4, 64}, {DType::q4, 32}};
 
 /** A model from a quantized file, and from the unquantized one. */
 void expectLoads(TinyModel& tiny, const Manifest& written, const Quantization& quantization,

@@ -95,7 +95,7 @@ void refusesWeights() {
   constexpr int64_t large = int64_t{1} << 40;
   for (const std::vector<int64_t>& shape : std::vector<std::vector<int64_t>>{
            {large, large}, {-1, 4}, {int64_t{1} << 53}, {0, large, large, large}})
-    for (const DType dtype : {DType::f32, DType::q8, DType::q4})
+    for (const DType dtype : {DType::f32, DType::q8, DType::q5, DType::q4})
       expectRefused(architecture, bend([&](Manifest& all, TensorLocation&) {
                       all.tensors["other"] = {"other", 0, 0, dtype, shape, 64};
                     }),
@@ -208,7 +208,7 @@ void refusesSizes() {
   const auto refuse = [](const auto& body, const char* what) { expectThrows<Error>(body, what); };
   refuse([&] { Weight(nullptr, DType::f32, large, large).bytes(); }, "rows · columns");
   refuse([&] { Weight(nullptr, DType::f32, 1, max / 2); }, "columns · 4");
-  for (const DType dtype : {DType::q8, DType::q4})
+  for (const DType dtype : {DType::q8, DType::q5, DType::q4})
     for (const auto& [rows, columns] :
          {std::pair(large, large), std::pair(max, int64_t{1}), std::pair(int64_t{1}, max)}) {
       const QuantizedShape shape{dtype, rows, columns, 64};

@@ -112,7 +112,7 @@ void dtypeSizes() {
   expectEqual(dtypeSize(DType::f32), size_t{4}, "f32");
   expectEqual(dtypeSize(DType::f16), size_t{2}, "f16");
   expectEqual(dtypeSize(DType::bf16), size_t{2}, "bf16");
-  for (const DType quantized : {DType::q8, DType::q4})
+  for (const DType quantized : {DType::q8, DType::q5, DType::q4})
     expectThrows<std::logic_error>([&] { dtypeSize(quantized); }, "the size of a quantized number");
   for (const auto& [dtype, name] : {std::pair{DType::f32, "f32"}, {DType::f16, "f16"}, {DType::bf16, "bf16"}})
     expect(dtypeName(dtype) == std::string(name), name);

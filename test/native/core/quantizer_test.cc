@@ -38,9 +38,13 @@ struct Quantized {
     if (shape.dtype == DType::q8)
       return data[static_cast<size_t>(((row / 16 * (padded / 4) + column / 4) * 16 + row % 16) * 4 +
                                       column % 4)];
-    const uint8_t byte =
-        data[static_cast<size_t>(((row / 16 * (padded / 8) + column / 8) * 16 + row % 16) * 4 + column % 4)];
-    return column % 8 < 4 ? byte & 15 : byte >> 4;
+    const auto byteAt = [&](int64_t line) {
+      return int{data[static_cast<size_t>((line * 16 + row % 16) * 4 + column % 4)]};
+    };
+    const auto nibbleOf = [&](int byte) { return column % 8 < 4 ? byte & 15 : byte >> 4; };
+    if (shape.dtype == DType::q4) return nibbleOf(byteAt(row / 16 * (padded / 8) + column / 8));
+    const int64_t first = (row / 16 * (padded / 32) + column / 32) * 5;
+    return nibbleOf(byteAt(first + column % 32 / 8)) + (byteAt(first + 4) >> (column % 32 / 4)) % 2 * 16;
   }
   size_t groupIndex(int64_t row, int64_t group) const {
     return static_cast<size_t>((row / 16 * shape.groups() + group) * 16 + row % 16);
@@ -67,7 +71,7 @@ constexpr int64_t sizes[][2] = {{1, 1}, {16, 64}, {17, 33}, {5, 100}, {37, 128},
 template <typename Body>
 void forEachShape(Body&& body) {
   Noise noise(71);
-  for (const DType dtype : {DType::q8, DType::q4})
+  for (const DType dtype : {DType::q8, DType::q5, DType::q4})
     for (const int32_t preferred : {64, 32})
       for (const auto& [rows, columns] : sizes) {
         const Scope scope(text(dtypeName(dtype), ", groups of ", preferred, ", ", rows, " × ", columns));
@@ -76,13 +80,13 @@ void forEachShape(Body&& body) {
 }
 
 /** Squared error of a group with the simple choice: the range of the values in equal steps. */
-double plainError(const Matrix& values, int64_t row, int64_t first, int64_t end) {
+double plainError(const Matrix& values, int64_t row, int64_t first, int64_t end, int last) {
   double min = INFINITY, max = -INFINITY, error = 0;
   for (int64_t i = first; i < end; ++i) {
     min = std::min<double>(min, values.at(row, i));
     max = std::max<double>(max, values.at(row, i));
   }
-  const double step = (max - min) / 15;
+  const double step = (max - min) / last;
   for (int64_t i = first; i < end; ++i) {
     const double value = values.at(row, i);
     const double off = step > 0 ? min + step * std::round((value - min) / step) - value : 0;
@@ -95,7 +99,7 @@ void choosesTheNearest() {
   forEachShape([](DType dtype, int32_t group, const Matrix& values) {
     const Quantized q(dtype, group, values);
     expect(q.good, "it cannot be quantized");
-    const int min = dtype == DType::q8 ? 1 : 0, max = dtype == DType::q8 ? 255 : 15;
+    const int min = dtype == DType::q8 ? 1 : 0, max = dtype == DType::q8 ? 255 : dtype == DType::q5 ? 31 : 15;
     for (int64_t row = 0; row < values.rows; ++row)
       for (int64_t g = 0; g < q.shape.groups(); ++g) {
         const int64_t first = g * group, end = std::min(first + group, values.columns);
@@ -118,7 +122,7 @@ void choosesTheNearest() {
         } else {
           // Rounding the minimum to f16 may add a small error if the simple choice is exact.
           const double rounding = static_cast<double>(end - first) * std::pow(magnitude * 0x1p-10, 2);
-          expect(error <= plainError(values, row, first, end) + rounding,
+          expect(error <= plainError(values, row, first, end, max) + rounding,
                  text("row ", row, " group ", g, ": error ", error));
         }
       }
@@ -128,7 +132,7 @@ void choosesTheNearest() {
 void fillsWhatIsMissing() {
   forEachShape([](DType dtype, int32_t group, const Matrix& values) {
     const Quantized q(dtype, group, values);
-    const int zero = dtype == DType::q8 ? 128 : 8;
+    const int zero = dtype == DType::q8 ? 128 : dtype == DType::q4 ? 8 : 0;
     for (int64_t row = 0; row < q.shape.panels() * 16; ++row) {
       for (int64_t column = row < values.rows ? values.columns : 0; column < q.shape.paddedColumns();
            ++column)
@@ -165,7 +169,7 @@ void takesEverySource() {
   Noise noise(72);
   const Matrix values = noise.matrix(21, 96);
   for (const DType source : {DType::f32, DType::f16, DType::bf16})
-    for (const DType dtype : {DType::q8, DType::q4}) {
+    for (const DType dtype : {DType::q8, DType::q5, DType::q4}) {
       const Scope scope(text(dtypeName(source), " to ", dtypeName(dtype)));
       Matrix rounded = values;
       for (float& value : rounded.values) value = roundTo(source, value);
@@ -180,7 +184,7 @@ void takesEverySource() {
 }
 
 void holdsExtremes() {
-  for (const DType dtype : {DType::q8, DType::q4}) {
+  for (const DType dtype : {DType::q8, DType::q5, DType::q4}) {
     const Scope scope(dtypeName(dtype));
     const auto quantized = [&](float value, float rest) {
       Matrix values(1, 64);
@@ -214,8 +218,11 @@ void holdsExtremes() {
 void losesLittle() {
   Noise noise(73);
   const Matrix values = noise.matrix(64, 2048);
-  for (const auto& [dtype, group, max] :
-       {std::tuple{DType::q8, 64, 4e-5}, {DType::q4, 64, 7.5e-3}, {DType::q4, 32, 5.7e-3}}) {
+  for (const auto& [dtype, group, max] : {std::tuple{DType::q8, 64, 4e-5},
+                                          {DType::q5, 64, 1.8e-3},
+                                          {DType::q5, 32, 1.4e-3},
+                                          {DType::q4, 64, 7.5e-3},
+                                          {DType::q4, 32, 5.7e-3}}) {
     const Matrix back = Quantized(dtype, group, values).dequantized();
     double error = 0, power = 0;
     for (size_t i = 0; i < back.values.size(); ++i) {

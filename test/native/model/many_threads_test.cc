@@ -63,8 +63,9 @@ void expectSame(const Results& actual, const Results& expected) {
 
 void sameBits() {
   TinyModel tiny = wideModel();
-  for (const auto& quantize : {std::optional<Quantization>{}, std::optional<Quantization>{{DType::q8, 64}},
-                               std::optional<Quantization>{{DType::q4, 32}}})
+  for (const auto& quantize :
+       {std::optional<Quantization>{}, std::optional<Quantization>{{DType::q8, 64}},
+        std::optional<Quantization>{{DType::q5, 64}}, std::optional<Quantization>{{DType::q4, 32}}})
     for (const std::string& instructionSet : cpuInstructionSets()) {
       const Scope scope(text(instructionSet, " ", quantize ? dtypeName(quantize->dtype) : "bf16"));
       const Results expected = resultsOf(tiny, quantize, makeCpuBackend(DType::bf16, 1, instructionSet));

@@ -33,23 +33,28 @@ void betweenBoth() {
   TinyModel tiny(92);
   const Manifest exact = tiny.manifest();
   const Matrix reference = logitsOf(tiny, exact, makeCpuBackend(DType::f32, 1));
-  Manifest fine = exact, coarse = exact;
+  Manifest fine = exact, coarse = exact, five = exact;
   fine.quantize = Quantization{DType::q8, 64};
   coarse.quantize = Quantization{DType::q4, 64};
-  Manifest mixed = coarse;
-  for (auto& [role, location] : mixed.tensors)
-    if (inEightBits(role)) location.quantize = fine.quantize;
+  five.quantize = Quantization{DType::q5, 64};
+  Manifest mixed = coarse, mixedFive = five;
+  for (Manifest* manifest : {&mixed, &mixedFive})
+    for (auto& [role, location] : manifest->tensors)
+      if (inEightBits(role)) location.quantize = fine.quantize;
   forEachFactory([&](const BackendFactory& make) {
     const auto distance = [&](const Manifest& manifest) {
       return distanceOf(logitsOf(tiny, manifest, make(2)), reference);
     };
-    const double q8 = distance(fine), q4 = distance(coarse), both = distance(mixed);
+    const double q8 = distance(fine), q5 = distance(five), q4 = distance(coarse);
+    const double bothFive = distance(mixedFive), both = distance(mixed);
     expect(2 * q8 < both && 2 * both < q4, text("NMSE ", q8, " of q8, ", both, " mixed, ", q4, " of q4"));
+    expect(q8 < bothFive && 2 * bothFive < q5 && 2 * q5 < q4,
+           text("NMSE ", q8, " of q8, ", bothFive, " mixed, ", q5, " of q5, ", q4, " of q4"));
   });
 }
 
 const DeviceTests mixedWeightsTests{
-    {"model: attention and head in q8, experts in q4, are between both", betweenBoth},
+    {"model: attention and head in q8, experts in q4 or q5, are between both", betweenBoth},
 };
 
 }  // namespace

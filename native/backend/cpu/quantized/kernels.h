@@ -18,7 +18,12 @@
 namespace rnd1::cpu {
 
 /** Values of DType. */
-enum : uint8_t { formatQ8 = 3, formatQ4 = 4 };
+enum : uint8_t { formatQ8 = 3, formatQ4 = 4, formatQ5 = 6 };
+
+/** Lines of 64 bytes that hold `columns` of a panel, a multiple of 32. */
+constexpr int64_t linesOf(uint8_t format, int64_t columns) {
+  return format == formatQ8 ? columns / 4 : format == formatQ5 ? columns / 32 * 5 : columns / 8;
+}
 
 /** Outputs of one call of `multiply`: two panels of 16. */
 constexpr int64_t panelPair = 32;
@@ -28,7 +33,7 @@ constexpr int64_t panelPair = 32;
 struct QuantizedTile {
   const int8_t* values;    // (K' / 4, rows, 4), or (groups, rows, group): see QuantizedKernels
   const float* scales;     // (groups, rows)
-  const int32_t* offsets;  // (groups, rows): −128 · Σ values for q8, the initial integer sums; Σ for q4
+  const int32_t* offsets;  // (groups, rows): −128 · Σ values for q8, the initial integer sums; else Σ
   int64_t rows;            // at most `tileRows`
 };
 
@@ -36,7 +41,7 @@ struct QuantizedTile {
 struct PanelView {
   const uint8_t* values;
   const uint16_t* scales;
-  const uint16_t* minimums;  // q4 only
+  const uint16_t* minimums;  // not of q8
 };
 
 /** Memory to prefetch, split evenly over the groups of a call. */
@@ -51,7 +56,7 @@ struct PanelPair {
   Prefetch prefetch;
   int64_t groups;
   int64_t group;   // columns, 64 or 32
-  uint8_t format;  // formatQ8, formatQ4
+  uint8_t format;  // formatQ8, formatQ5, formatQ4
 };
 
 /** Destination of `quantize`: quads of columns and groups may be strided, as in a tile. */

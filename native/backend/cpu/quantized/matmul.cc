@@ -8,7 +8,8 @@ namespace rnd1::cpu {
 namespace {
 
 static_assert(panelPair == 2 * rnd1::panelRows);
-static_assert(formatQ8 == static_cast<uint8_t>(DType::q8) && formatQ4 == static_cast<uint8_t>(DType::q4));
+static_assert(formatQ8 == static_cast<uint8_t>(DType::q8) && formatQ4 == static_cast<uint8_t>(DType::q4) &&
+              formatQ5 == static_cast<uint8_t>(DType::q5));
 
 /** Bytes of a block of rows: half of a small L2 cache. */
 constexpr int64_t blockBytes = 512 << 10;
@@ -111,7 +112,7 @@ void QuantizedOps::multiplyBlock(const ByteRows& rows, int64_t firstRow, const R
                                  const PanelPair& pair, const PanelPair& next, const QuantizedFormat& format,
                                  float* sums) const {
   constexpr int64_t line = 64;
-  const int64_t wanted = next.groups * next.group / (format.dtype == formatQ8 ? 4 : 8) * line;
+  const int64_t wanted = linesOf(format.dtype, next.groups * next.group) * line;
   const int64_t perGroup = blocksOf(wanted / line, block.tiles * pair.groups) * line;
   PanelPair panels = pair;
   panels.prefetch = next.prefetch;

@@ -20,6 +20,11 @@ static inline RowPairs loadRowPairs(const uint8_t* panel, int64_t octet) {
   if constexpr (format == formatQ8) {
     const uint8_t* const lines = panel + octet * 2 * lineBytes;
     return pairRows(loadLine(lines), loadLine(lines + lineBytes));
+  } else if constexpr (format == formatQ5) {
+    const uint8_t* const lines = panel + octet / 4 * 5 * lineBytes;
+    const auto index = static_cast<int>(octet % 4);
+    const Line line = loadLine(lines + index * lineBytes), fifths = loadLine(lines + 4 * lineBytes);
+    return pairRows(lowFiveBits(line, fifths, index), highFiveBits(line, fifths, index));
   } else {
     const Line line = loadLine(panel + octet * lineBytes);
     return pairRows(lowNibbles(line), highNibbles(line));

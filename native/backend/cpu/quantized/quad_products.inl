@@ -16,10 +16,23 @@ template <int rows, typename Sums>
 static inline void addNibbles(Sums (*sums)[vectors], const Line* lines, const int8_t* x) {
   Q4 weights[vectors];
 #pragma GCC unroll 4
-  for (int v = 0; v < vectors; ++v) weights[v] = lowNibbles(lines[v]);
+  for (int v = 0; v < vectors; ++v) weights[v] = smallIntegers(lowNibbles(lines[v]));
   addQuad<rows>(sums, weights, x);
 #pragma GCC unroll 4
-  for (int v = 0; v < vectors; ++v) weights[v] = highNibbles(lines[v]);
+  for (int v = 0; v < vectors; ++v) weights[v] = smallIntegers(highNibbles(lines[v]));
+  addQuad<rows>(sums, weights, x + rows * 4);
+}
+
+/** The same for line `index` of the four of 32 columns, whose fifth bits are in other lines. */
+template <int rows, typename Sums>
+static inline void addFiveBits(Sums (*sums)[vectors], const Line* lines, const Line* fifths, int index,
+                               const int8_t* x) {
+  Q4 weights[vectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < vectors; ++v) weights[v] = lowFiveBits(lines[v], fifths[v], index);
+  addQuad<rows>(sums, weights, x);
+#pragma GCC unroll 4
+  for (int v = 0; v < vectors; ++v) weights[v] = highFiveBits(lines[v], fifths[v], index);
   addQuad<rows>(sums, weights, x + rows * 4);
 }
 
@@ -35,6 +48,15 @@ static inline void addGroup(I (*sums)[vectors], const uint8_t* const* values, co
       lines[v] = loadLine((v < vectorsPerPanel ? first : last) + index * lineBytes +
                           v % vectorsPerPanel * lanes * 4);
   };
+  // Sums of a few lines that are narrower than those of the group.
+  const auto addParts = [&](auto add) {
+    NibbleSums part[rows][vectors] = {};
+    add(part);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) sums[r][v] = fold(sums[r][v], part[r][v]);
+  };
   Line lines[vectors];
   if constexpr (format == formatQ8) {
     for (int64_t index = 0; index < group / 4; ++index) {
@@ -44,18 +66,32 @@ static inline void addGroup(I (*sums)[vectors], const uint8_t* const* values, co
       for (int v = 0; v < vectors; ++v) weights[v] = bytes(lines[v]);
       addQuad<rows>(sums, weights, x + index * rows * 4);
     }
-  } else if constexpr (nibblesAddInWords) {
-    for (int64_t begin = 0; begin < group / 8; begin += 4) {
-      NibbleSums part[rows][vectors] = {};
-      for (int64_t index = begin; index < begin + 4; ++index) {
-        loadLines(index, lines);
-        addNibbles<rows>(part, lines, x + index * rows * 8);
-      }
-#pragma GCC unroll 16
-      for (int r = 0; r < rows; ++r)
+  } else if constexpr (format == formatQ5) {
+    for (int64_t block = 0; block < group / 32; ++block) {
+      const auto addLines = [&](auto& target, int begin, int end) {
+        Line fifths[vectors];
+        loadLines(block * 5 + 4, fifths);
 #pragma GCC unroll 4
-        for (int v = 0; v < vectors; ++v) sums[r][v] = fold(sums[r][v], part[r][v]);
+        for (int index = begin; index < end; ++index) {
+          loadLines(block * 5 + index, lines);
+          addFiveBits<rows>(target, lines, fifths, index, x + (block * 4 + index) * rows * 8);
+        }
+      };
+      if constexpr (nibblesAddInWords) {
+        addParts([&](auto& part) { addLines(part, 0, 2); });
+        addParts([&](auto& part) { addLines(part, 2, 4); });
+      } else {
+        addLines(sums, 0, 4);
+      }
     }
+  } else if constexpr (nibblesAddInWords) {
+    for (int64_t begin = 0; begin < group / 8; begin += 4)
+      addParts([&](auto& part) {
+        for (int64_t index = begin; index < begin + 4; ++index) {
+          loadLines(index, lines);
+          addNibbles<rows>(part, lines, x + index * rows * 8);
+        }
+      });
   } else {
     for (int64_t index = 0; index < group / 8; ++index) {
       loadLines(index, lines);

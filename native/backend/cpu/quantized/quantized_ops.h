@@ -38,7 +38,7 @@ struct QuantizedFormat {
   int64_t groups() const { return (columns + group - 1) / group; }
   int64_t paddedColumns() const { return groups() * group; }
   /**
-   * The factor of sums for `QuantizedKernels::quantize`: q8's zero point, or 1 for q4, which has minimums.
+   * The factor of sums for `QuantizedKernels::quantize`: q8's zero point, or 1 for formats with minimums.
    */
   int32_t offsetFactor() const { return dtype == formatQ8 ? -128 : 1; }
 };

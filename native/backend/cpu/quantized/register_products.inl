@@ -14,9 +14,9 @@ constexpr int registerRows = RND1_TILE_ROWS;
 template <uint8_t format, int rows>
 static void multiplyRows(const QuantizedTile& x, const PanelPair& weights, float* __restrict out) {
   // Local copies, since a store to `out` might alias the references.
-  constexpr bool hasMinimums = format == formatQ4;
+  constexpr bool hasMinimums = format != formatQ8;
   const int64_t groups = weights.groups, group = weights.group;
-  const int64_t groupBytes = group / (format == formatQ8 ? 4 : 8) * lineBytes;
+  const int64_t groupBytes = linesOf(format, group) * lineBytes;
   const int64_t prefetchBytes = weights.prefetch.bytesPerGroup;
   for (int firstPanel = 0; firstPanel < 2; firstPanel += panelsAtOnce) {
     PanelView panels[panelsAtOnce];
@@ -80,6 +80,8 @@ static void multiplyTile(const QuantizedTile& x, const PanelPair& weights, float
 static inline void multiplyInRegisters(const QuantizedTile& x, const PanelPair& weights, float* out) {
   if (weights.format == formatQ8) {
     multiplyTile<formatQ8>(x, weights, out);
+  } else if (weights.format == formatQ5) {
+    multiplyTile<formatQ5>(x, weights, out);
   } else {
     multiplyTile<formatQ4>(x, weights, out);
   }

@@ -1,7 +1,7 @@
 // Products of quantized activations with panels in tiles of AMX. Included by kernels.inl only.
 //
-// A group of a panel is a right operand as it lies in memory (q8) or once its nibbles are apart (q4). The
-// sums of a group go through memory to become f32, while the next ones are computed.
+// A group of a panel is a right operand as it lies in memory (q8) or once its integers are bytes (q5, q4).
+// The sums of a group go through memory to become f32, while the next ones are computed.
 
 constexpr int64_t tileRows = 64;
 // With fewer rows, registers are faster.
@@ -43,7 +43,7 @@ struct WaitingSums {
   float* totals;  // (rows, panelPair)
   int64_t rows;
   const uint16_t* weightScales[2];
-  const uint16_t* minimums[2];  // q4 only
+  const uint16_t* minimums[2];  // not of q8
 };
 
 /** totals += xScale · (scale · sum + minimum · Σ x), as register_products.inl computes it. */
@@ -55,7 +55,7 @@ static inline void addToTotals(const WaitingSums& waiting) {
   for (int v = 0; v < vectors; ++v) {
     const int part = v % vectorsPerPanel * lanes;
     scales[v] = loadHalves(waiting.weightScales[v / vectorsPerPanel] + part);
-    if constexpr (format == formatQ4) minimums[v] = loadHalves(waiting.minimums[v / vectorsPerPanel] + part);
+    if constexpr (format != formatQ8) minimums[v] = loadHalves(waiting.minimums[v / vectorsPerPanel] + part);
   }
   const int32_t* __restrict sums = waiting.sums;
   float* __restrict totals = waiting.totals;
@@ -69,22 +69,33 @@ static inline void addToTotals(const WaitingSums& waiting) {
       __builtin_memcpy(&integers, sums + v * lanes, sizeof integers);
       if constexpr (format == formatQ8) integers += offsets;
       F product = scales[v] * __builtin_convertvector(integers, F);
-      if constexpr (format == formatQ4)
+      if constexpr (format != formatQ8)
         product = fusedMultiplyAdd(minimums[v], __builtin_convertvector(offsets, F), product);
       store(totals + v * lanes, fusedMultiplyAdd(xScales, product, load(totals + v * lanes)));
     }
   }
 }
 
-/** The nibbles of one group of a panel as bytes. */
-static inline void unpackNibbles(const uint8_t* values, int64_t group, uint8_t* out) {
+/** The integers of one group of a panel as bytes. */
+template <uint8_t format>
+static inline void unpack(const uint8_t* values, int64_t group, uint8_t* out) {
   typedef uint8_t Bytes __attribute__((vector_size(lineBytes)));
-  for (int64_t line = 0; line < group / 8; ++line, values += lineBytes, out += 2 * lineBytes) {
-    Bytes nibbles;
-    __builtin_memcpy(&nibbles, values, lineBytes);
-    const Bytes low = nibbles & 15, high = nibbles >> 4;
-    __builtin_memcpy(out, &low, lineBytes);
-    __builtin_memcpy(out + lineBytes, &high, lineBytes);
+  for (int64_t block = 0; block < group / 32; ++block) {
+    Bytes fifths = {};
+    if constexpr (format == formatQ5) __builtin_memcpy(&fifths, values + 4 * lineBytes, lineBytes);
+    for (int line = 0; line < 4; ++line, values += lineBytes, out += 2 * lineBytes) {
+      Bytes nibbles;
+      __builtin_memcpy(&nibbles, values, lineBytes);
+      Bytes low = nibbles & 15, high = nibbles >> 4;
+      if constexpr (format == formatQ5) {
+        low |= (fifths & 1) << 4;
+        high |= (fifths & 2) << 3;
+        fifths >>= 2;
+      }
+      __builtin_memcpy(out, &low, lineBytes);
+      __builtin_memcpy(out + lineBytes, &high, lineBytes);
+    }
+    if constexpr (format == formatQ5) values += lineBytes;
   }
 }
 
@@ -92,7 +103,7 @@ template <uint8_t format>
 static void multiplyInTiles(const QuantizedTile& x, const PanelPair& weights, float* __restrict out) {
   const RowTiles tiles(x.rows);
   const int64_t groups = weights.groups, group = weights.group, height = tiles.height;
-  const int64_t groupBytes = group / (format == formatQ8 ? 4 : 8) * lineBytes;
+  const int64_t groupBytes = linesOf(format, group) * lineBytes;
   const int64_t prefetchBytes = weights.prefetch.bytesPerGroup;
   const uint8_t* ahead[2] = {weights.prefetch.first[0], weights.prefetch.first[1]};
   alignas(64) uint8_t unpacked[2][tileBytes];
@@ -111,8 +122,8 @@ static void multiplyInTiles(const QuantizedTile& x, const PanelPair& weights, fl
     const uint8_t* panels[2];
     for (int side = 0; side < 2; ++side) {
       panels[side] = weights.panels[side].values + g * groupBytes;
-      if constexpr (format == formatQ4) {
-        unpackNibbles(panels[side], group, unpacked[side]);
+      if constexpr (format != formatQ8) {
+        unpack<format>(panels[side], group, unpacked[side]);
         panels[side] = unpacked[side];
       }
     }
@@ -139,7 +150,7 @@ static void multiplyInTiles(const QuantizedTile& x, const PanelPair& weights, fl
                 height - repeated,
                 {weights.panels[0].scales + g * 16, weights.panels[1].scales + g * 16},
                 {}};
-        if constexpr (format == formatQ4)
+        if constexpr (format != formatQ8)
           for (int side = 0; side < 2; ++side) next.minimums[side] = weights.panels[side].minimums + g * 16;
       }
     }
@@ -150,8 +161,9 @@ static void multiplyInTiles(const QuantizedTile& x, const PanelPair& weights, fl
 
 static void multiply(const QuantizedTile& x, const PanelPair& weights, float* out) {
   if (x.rows < rowsByGroup) return multiplyInRegisters(x, weights, out);
-  weights.format == formatQ8 ? multiplyInTiles<formatQ8>(x, weights, out)
-                             : multiplyInTiles<formatQ4>(x, weights, out);
+  weights.format == formatQ8   ? multiplyInTiles<formatQ8>(x, weights, out)
+  : weights.format == formatQ5 ? multiplyInTiles<formatQ5>(x, weights, out)
+                               : multiplyInTiles<formatQ4>(x, weights, out);
 }
 
 constexpr int64_t integerMultiplyAdds = 4 * tileSide * tileSide * tileRowBytes;

@@ -50,8 +50,9 @@ constexpr bool q8IsSigned = false;
 
 static inline Line loadLine(const uint8_t* source) { return _mm512_loadu_si512(source); }
 static inline Q8 bytes(Line line) { return line; }
-static inline Q4 lowNibbles(Line line) { return _mm512_and_si512(line, _mm512_set1_epi8(15)); }
-static inline Q4 highNibbles(Line line) {
+static inline Q4 smallIntegers(Line line) { return line; }
+static inline Line lowNibbles(Line line) { return _mm512_and_si512(line, _mm512_set1_epi8(15)); }
+static inline Line highNibbles(Line line) {
   return _mm512_and_si512(_mm512_srli_epi16(line, 4), _mm512_set1_epi8(15));
 }
 static inline Quad loadQuad(const int8_t* source) {
@@ -78,8 +79,9 @@ typedef __m256i Quad;
 static inline Line loadLine(const uint8_t* source) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(source));
 }
-static inline Q4 lowNibbles(Line line) { return _mm256_and_si256(line, _mm256_set1_epi8(15)); }
-static inline Q4 highNibbles(Line line) {
+static inline Q4 smallIntegers(Line line) { return line; }
+static inline Line lowNibbles(Line line) { return _mm256_and_si256(line, _mm256_set1_epi8(15)); }
+static inline Line highNibbles(Line line) {
   return _mm256_and_si256(_mm256_srli_epi16(line, 4), _mm256_set1_epi8(15));
 }
 static inline Quad loadQuad(const int8_t* source) {
@@ -110,7 +112,7 @@ static inline I dot(I sums, const Q8& weights, Quad x) {
   const __m256i pairs = _mm256_maddubs_epi16(weights.magnitudes, _mm256_sign_epi8(x, weights.values));
   return sums + (I)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
-/** Eight sums of two nibbles' products fit 16 bits: 8 · 2 · 15 · 127 < 2¹⁵. */
+/** Eight sums of two products fit 16 bits, of five bits four: 8 · 2 · 15 · 127 < 4 · 2 · 31 · 127 < 2¹⁵. */
 struct NibbleSums {
   __m256i pairs;
 };
@@ -139,13 +141,14 @@ typedef uint8x16_t Line;
 typedef int8x16_t Quad;
 
 static inline Line loadLine(const uint8_t* source) { return vld1q_u8(source); }
+static inline Line lowNibbles(Line line) { return vandq_u8(line, vdupq_n_u8(15)); }
+static inline Line highNibbles(Line line) { return vshrq_n_u8(line, 4); }
 #ifdef RND1_MULTIPLIES_PAIRS
 typedef uint8x16_t Q8;
 typedef uint8x16_t Q4;
 constexpr bool q8IsSigned = false;
 static inline Q8 bytes(Line line) { return line; }
-static inline Q4 lowNibbles(Line line) { return vandq_u8(line, vdupq_n_u8(15)); }
-static inline Q4 highNibbles(Line line) { return vshrq_n_u8(line, 4); }
+static inline Q4 smallIntegers(Line line) { return line; }
 static inline I dot(I sums, uint8x16_t weights, Quad x) {
   return (I)vusmmlaq_s32((int32x4_t)sums, weights, x);
 }
@@ -154,8 +157,7 @@ typedef int8x16_t Q8;
 typedef int8x16_t Q4;
 constexpr bool q8IsSigned = true;
 static inline Q8 bytes(Line line) { return vreinterpretq_s8_u8(veorq_u8(line, vdupq_n_u8(128))); }
-static inline Q4 lowNibbles(Line line) { return vreinterpretq_s8_u8(vandq_u8(line, vdupq_n_u8(15))); }
-static inline Q4 highNibbles(Line line) { return vreinterpretq_s8_u8(vshrq_n_u8(line, 4)); }
+static inline Q4 smallIntegers(Line line) { return vreinterpretq_s8_u8(line); }
 static inline I dot(I sums, int8x16_t weights, Quad x) { return (I)vdotq_s32((int32x4_t)sums, weights, x); }
 #endif
 static inline Quad loadQuad(const int8_t* source) {
@@ -173,7 +175,6 @@ static inline F loadHalves(const uint16_t* source) {
 #else
 
 typedef uint8_t Line __attribute__((vector_size(RND1_LANES * 4)));
-typedef int16_t Words __attribute__((vector_size(RND1_LANES * 4)));
 
 constexpr bool q8IsSigned = false;
 
@@ -182,8 +183,8 @@ static inline Line loadLine(const uint8_t* source) {
   __builtin_memcpy(&line, source, sizeof line);
   return line;
 }
-static inline Line lowNibbleBytes(Line line) { return line & 15; }
-static inline Line highNibbleBytes(Line line) { return line >> 4; }
+static inline Line lowNibbles(Line line) { return line & 15; }
+static inline Line highNibbles(Line line) { return line >> 4; }
 
 static inline F fusedMultiplyAdd(F a, F b, F c) {
   F result;
@@ -239,10 +240,23 @@ static inline I dot(I sums, const Wide& weights, const Quad& x) {
 
 typedef Wide Q8;
 typedef Wide Q4;
-static inline Q4 lowNibbles(Line line) { return bytes(lowNibbleBytes(line)); }
-static inline Q4 highNibbles(Line line) { return bytes(highNibbleBytes(line)); }
+static inline Q4 smallIntegers(Line line) { return bytes(line); }
 
 #endif
+
+/** 16 in each byte whose bit, of those that `fifths` has of 8 columns, is set. */
+static inline Line fifthBits(Line fifths, int bit) {
+  typedef uint16_t Halves __attribute__((vector_size(RND1_LANES * 4)));
+  const Halves halves = (Halves)fifths;
+  return (Line)((bit < 4 ? halves << (4 - bit) : halves >> (bit - 4)) & 0x1010);
+}
+/** Integers of five bits: those of the first four columns of line `index` of four, and of the last four. */
+static inline Q4 lowFiveBits(Line line, Line fifths, int index) {
+  return smallIntegers((Line)((I)lowNibbles(line) | (I)fifthBits(fifths, 2 * index)));
+}
+static inline Q4 highFiveBits(Line line, Line fifths, int index) {
+  return smallIntegers((Line)((I)highNibbles(line) | (I)fifthBits(fifths, 2 * index + 1)));
+}
 
 /** Elementwise and without fused operations, which some instruction sets lack, so that all give the same
  * bits. */

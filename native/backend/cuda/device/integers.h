@@ -14,6 +14,15 @@ __device__ __forceinline__ uint32_t nibblePair(uint32_t bits) {
                              : maskedOr(bits, 0x03c003c0u, 0x4c004c00u);
 }
 
+/** 32 + an integer of q5 in each half: its lower four bits, and the fifth one, are at their bits of a
+ * fraction already, among others. */
+template <DType type>
+__device__ __forceinline__ uint32_t fiveBitPair(uint32_t lower, uint32_t fifth) {
+  static_assert(type != DType::f32);
+  return type == DType::bf16 ? maskedOr(fifth, 0x00400040u, maskedOr(lower, 0x003c003cu, 0x42004200u))
+                             : maskedOr(fifth, 0x02000200u, maskedOr(lower, 0x01e001e0u, 0x50005000u));
+}
+
 template <DType type>
 __device__ __forceinline__ uint32_t addPairs(uint32_t a, uint32_t b) {
   return multiplyAddPairs<type>(a, type == DType::bf16 ? 0x3f803f80u : 0x3c003c00u, b);
