@@ -20,7 +20,7 @@ export type QuantizedGroup = 128 | 64 | 32;
  * Formats of GGUF files that are decoded on loading, and fp8; native/checkpoint/block_types.h and native/core/fp8.h
  * describe them.
  */
-export type BlockType = 'Q8_0' | 'Q4_0' | 'Q4_K' | 'Q6_K' | 'F8_E4M3';
+export type BlockType = 'Q8_0' | 'Q4_0' | 'Q4_K' | 'Q5_0' | 'Q5_K' | 'Q6_K' | 'F8_E4M3';
 
 /** Attention of a layer. Queries, keys and values are matmuls of the normed rows; the output is one more. */
 export interface AttentionDescription {

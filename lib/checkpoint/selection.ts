@@ -109,7 +109,10 @@ export class Selection {
     if (dtype !== undefined) return { dtype, ...rows };
     const gguf = this.#manifest.names !== undefined;
     if (!gguf || !isBlockType(found.dtype)) {
-      return this.#refuse(found, `none of F32, F16, BF16${gguf ? ', Q8_0, Q4_0, Q4_K, Q6_K' : ''}`);
+      return this.#refuse(
+        found,
+        `none of F32, F16, BF16${gguf ? ', Q8_0, Q4_0, Q4_K, Q5_0, Q5_K, Q6_K' : ''}`,
+      );
     }
     if (found.shape.length !== 2) return this.#refuse(found, 'for matrices only');
     return { dtype: 'bf16', blocks: found.dtype, ...rows };

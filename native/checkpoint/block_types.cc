@@ -32,27 +32,32 @@ void readNibbles(const std::byte* source, bool high, Group& group) {
     group.stored[i] = static_cast<uint8_t>(high ? byteAt(source, i) >> 4 : byteAt(source, i) & 15);
 }
 
-/** The group-th 32 columns of a row of q4_0. */
-Group groupOfQ4_0(const std::byte* row, int64_t index) {
-  const std::byte* block = row + index * blockSize(BlockType::q4_0).bytes;
-  const std::byte* nibbles = block + 2;
+/** The group-th 32 columns of a row of q4_0 or q5_0. */
+Group groupOfSmallBlock(BlockType blocks, const std::byte* row, int64_t index) {
+  const bool five = blocks == BlockType::q5_0;
+  const std::byte* block = row + index * blockSize(blocks).bytes;
+  const std::byte* nibbles = block + (five ? 6 : 2);
   Group group;
   group.scale = halfAt(block);
-  group.minimum = -8 * group.scale;
+  group.minimum = (five ? -16 : -8) * group.scale;
   for (int64_t i = 0; i < groupColumns / 2; ++i) {
     group.stored[i] = byteAt(nibbles, i) & 15;
     group.stored[i + groupColumns / 2] = byteAt(nibbles, i) >> 4;
   }
+  for (int64_t i = 0; i < groupColumns && five; ++i)
+    group.stored[i] |= static_cast<uint8_t>((byteAt(block, 2 + i / 8) >> (i % 8) & 1) << 4);
   return group;
 }
 
-/** The same of q4_k. The 6-bit factors of groups 4 to 7 lend their two high bits to bytes of groups 0 to 3.
- */
-Group groupOfQ4_k(const std::byte* row, int64_t index) {
-  const std::byte* block = row + index / 8 * blockSize(BlockType::q4_k).bytes;
+/** The same of q4_k or q5_k. The 6-bit factors of groups 4 to 7 lend their two high bits to bytes of groups
+ * 0 to 3. */
+Group groupOfLargeBlock(BlockType blocks, const std::byte* row, int64_t index) {
+  const bool five = blocks == BlockType::q5_k;
+  const std::byte* block = row + index / 8 * blockSize(blocks).bytes;
   const int64_t inside = index % 8;
   const std::byte* factors = block + 4;
-  const std::byte* nibbles = factors + 12 + inside / 2 * groupColumns;
+  const std::byte* fifths = factors + 12;
+  const std::byte* nibbles = fifths + (five ? groupColumns : 0) + inside / 2 * groupColumns;
   int scale, minimum;
   if (inside < 4) {
     scale = byteAt(factors, inside) & 63;
@@ -66,11 +71,18 @@ Group groupOfQ4_k(const std::byte* row, int64_t index) {
   group.scale = halfAt(block) * static_cast<float>(scale);
   group.minimum = -(halfAt(block + 2) * static_cast<float>(minimum));
   readNibbles(nibbles, inside % 2 == 1, group);
+  for (int64_t i = 0; i < groupColumns && five; ++i)
+    group.stored[i] |= static_cast<uint8_t>((byteAt(fifths, i) >> inside & 1) << 4);
   return group;
 }
 
+bool hasFourBits(BlockType blocks) { return blocks == BlockType::q4_0 || blocks == BlockType::q4_k; }
+bool hasFiveBits(BlockType blocks) { return blocks == BlockType::q5_0 || blocks == BlockType::q5_k; }
+
+/** Of a type of four or five bits. */
 Group groupOf(BlockType blocks, const std::byte* row, int64_t index) {
-  return blocks == BlockType::q4_0 ? groupOfQ4_0(row, index) : groupOfQ4_k(row, index);
+  const bool small = blocks == BlockType::q4_0 || blocks == BlockType::q5_0;
+  return small ? groupOfSmallBlock(blocks, row, index) : groupOfLargeBlock(blocks, row, index);
 }
 
 void decodeQ8_0(const std::byte* block, float* out) {
@@ -106,12 +118,11 @@ bool transcodeQ8_0(const QuantizedShape& shape, const std::byte* source, int64_t
   return storeHalf(halfAt(block), panel.scales[index * panelRows + row]);
 }
 
-bool transcodeFourBits(BlockType blocks, const QuantizedShape& shape, const std::byte* source, int64_t row,
-                       int64_t index, const QuantizedPanel& panel) {
+bool transcodeGroup(BlockType blocks, const QuantizedShape& shape, const std::byte* source, int64_t row,
+                    int64_t index, const QuantizedPanel& panel) {
   const Group group = groupOf(blocks, source, index);
-  for (int64_t i = 0; i < groupColumns; ++i) {
+  for (int64_t i = 0; i < groupColumns; ++i)
     shape.setStored(panel.data, row, index * groupColumns + i, group.stored[i]);
-  }
   const int64_t at = index * panelRows + row;
   return storeHalf(group.scale, panel.scales[at]) && storeHalf(group.minimum, panel.minimums[at]);
 }
@@ -126,6 +137,10 @@ BlockSize blockSize(BlockType blocks) {
       return {32, 18};
     case BlockType::q4_k:
       return {256, 144};
+    case BlockType::q5_0:
+      return {32, 22};
+    case BlockType::q5_k:
+      return {256, 176};
     case BlockType::q6_k:
       return {256, 210};
     case BlockType::fp8:
@@ -137,7 +152,7 @@ BlockSize blockSize(BlockType blocks) {
 }
 
 void decodeRow(BlockType blocks, const std::byte* source, int64_t columns, float* out) {
-  if (blocks == BlockType::q4_0 || blocks == BlockType::q4_k) {
+  if (hasFourBits(blocks) || hasFiveBits(blocks)) {
     for (int64_t index = 0; index < columns / groupColumns; ++index) {
       const Group group = groupOf(blocks, source, index);
       for (int64_t i = 0; i < groupColumns; ++i)
@@ -155,20 +170,21 @@ void decodeRow(BlockType blocks, const std::byte* source, int64_t columns, float
 bool keepsIntegers(BlockType blocks, const QuantizedShape& shape) {
   if (shape.group != groupColumns) return false;
   if (blocks == BlockType::q8_0) return shape.dtype == DType::q8;
-  return (blocks == BlockType::q4_0 || blocks == BlockType::q4_k) && shape.dtype == DType::q4;
+  return (hasFourBits(blocks) && shape.dtype == DType::q4) ||
+         (hasFiveBits(blocks) && shape.dtype == DType::q5);
 }
 
 bool transcodePanel(BlockType blocks, const QuantizedShape& shape, const std::byte* source,
                     int64_t strideBytes, int64_t rows, const QuantizedPanel& panel) {
   const bool q8 = shape.dtype == DType::q8;
-  std::memset(panel.data, q8 ? 0x80 : 0x88, static_cast<size_t>(shape.panelBytes()));
+  fillWithZeroPoints(shape, panel.data);
   std::fill_n(panel.scales, shape.panelScales(), uint16_t{0});
   if (panel.minimums) std::fill_n(panel.minimums, shape.panelScales(), uint16_t{0});
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t index = 0; index < shape.groups(); ++index) {
       const std::byte* stored = source + row * strideBytes;
       const bool finite = q8 ? transcodeQ8_0(shape, stored, row, index, panel)
-                             : transcodeFourBits(blocks, shape, stored, row, index, panel);
+                             : transcodeGroup(blocks, shape, stored, row, index, panel);
       if (!finite) return false;
     }
   return true;

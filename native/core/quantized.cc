@@ -147,7 +147,8 @@ Choice chooseAffine(const Group& values, int64_t count, Range range, const Momen
   return best;
 }
 
-/** Padding columns hold the zero point. */
+}  // namespace
+
 void fillWithZeroPoints(const QuantizedShape& shape, uint8_t* panel) {
   std::memset(panel,
               shape.dtype == DType::q8   ? 0x80
@@ -155,8 +156,6 @@ void fillWithZeroPoints(const QuantizedShape& shape, uint8_t* panel) {
                                          : 0,
               static_cast<size_t>(shape.panelBytes()));
 }
-
-}  // namespace
 
 void readFloats(const std::byte* source, DType dtype, int64_t first, int64_t count, float* out) {
   if (dtype == DType::f32) {

@@ -104,6 +104,9 @@ Weight quantizedWeight(const QuantizedShape& shape, const void* data, const uint
 /** Numbers [first, first + count) of f32, f16 or bf16 at `source`, which may be unaligned. */
 void readFloats(const std::byte* source, DType dtype, int64_t first, int64_t count, float* out);
 
+/** Makes all integers of a panel the zero point. */
+void fillWithZeroPoints(const QuantizedShape& shape, uint8_t* panel);
+
 /** One panel of a quantized weight; `minimums` null: the fixed zero point. */
 struct QuantizedPanel {
   uint8_t* data;       // (panelBytes)

@@ -49,9 +49,11 @@ BlockType readBlocks(const Napi::Object& tensor) {
   if (name == "Q8_0") return BlockType::q8_0;
   if (name == "Q4_0") return BlockType::q4_0;
   if (name == "Q4_K") return BlockType::q4_k;
+  if (name == "Q5_0") return BlockType::q5_0;
+  if (name == "Q5_K") return BlockType::q5_k;
   if (name == "Q6_K") return BlockType::q6_k;
   if (name == "F8_E4M3") return BlockType::fp8;
-  throw wrongType(tensor.Env(), "blocks", "'Q8_0', 'Q4_0', 'Q4_K', 'Q6_K' or 'F8_E4M3'");
+  throw wrongType(tensor.Env(), "blocks", "'Q8_0', 'Q4_0', 'Q4_K', 'Q5_0', 'Q5_K', 'Q6_K' or 'F8_E4M3'");
 }
 
 TensorLocation readLocation(const Napi::Object& tensor) {

@@ -90,7 +90,7 @@ describe.each(checkpoints)('%s', (_, folder, options) => {
 describe('types of 256 columns', () => {
   const wide = join(fixturesFolder, 'tiny-wide');
 
-  test.each<TensorType>(['Q4_K', 'Q6_K'])('%s has the logits of its numbers', async (type) => {
+  test.each<TensorType>(['Q4_K', 'Q5_K', 'Q6_K'])('%s has the logits of its numbers', async (type) => {
     const { gguf, twin } = convert(wide, { type });
     const path = join(gguf, 'model.gguf');
     expect(await logits(path, { dtype: 'f32' })).toEqual(await logits(twin, { dtype: 'f32' }));
@@ -119,10 +119,12 @@ describe('types of 256 columns', () => {
 
 describe("dtype 'auto' keeps", () => {
   // A quantized model differs by its activations, which are integers, too: compared with the same of the numbers.
-  const cases: readonly (readonly [TensorType, 'q8' | 'q4', number])[] = [
+  const cases: readonly (readonly [TensorType, 'q8' | 'q5' | 'q4', number])[] = [
     ['Q8_0', 'q8', 0],
     ['Q4_0', 'q4', 0],
     ['Q4_K', 'q4', 1e-6],
+    ['Q5_0', 'q5', 0],
+    ['Q5_K', 'q5', 1e-6],
     ['Q6_K', 'q8', 5e-5],
   ];
   const wide = join(fixturesFolder, 'tiny-wide');
@@ -139,10 +141,14 @@ describe("dtype 'auto' keeps", () => {
     expect(dequantizeCheckpoint(twin, kept, numbers)).toBeGreaterThan(0);
     // The same integers, from a file.
     expect(errorOf(await logits(kept, { dtype: 'auto' }), result.logits)).toBeLessThan(
-      type === 'Q4_K' ? 2e-2 : 1e-6,
+      /Q[45]_K/.test(type) ? 2e-2 : 1e-6,
     );
-    // The columns of those are no whole blocks of Q4_K: they are Q8_0, of which q4 loses more.
-    const error = weightError(numbers, twin, (name) => type !== 'Q4_K' || !name.includes('.down_proj.'));
+    // The columns of those are no whole blocks of 256: they are Q8_0, of which q4 and q5 lose more.
+    const error = weightError(
+      numbers,
+      twin,
+      (name) => !/Q[45]_K/.test(type) || !name.includes('.down_proj.'),
+    );
     expect(error).toBeLessThanOrEqual(limit);
     if (limit > 0) expect(error).toBeGreaterThan(0);
   });

@@ -12,22 +12,31 @@ function half(bytes: Buffer, index: number): number {
 /** The f32 matrix that integers, scales and minimums stand for; docs/quantization.md describes their layout. */
 function matrix(shape: readonly number[], data: Stored, scales: Stored, minimums?: Stored): Buffer {
   const [rows, columns] = shape as [number, number];
-  const [, groups] = scales.shape as [number, number, number];
-  const perWord = minimums === undefined ? 4 : 8;
-  const words = data.shape[1] as number;
-  const group = (words * perWord) / groups;
+  const [panels, groups] = scales.shape as [number, number, number];
+  const five = data.shape.length === 5;
+  const perLine = minimums === undefined ? 4 : 8;
+  const linesPerPanel = data.bytes.length / (panels * 64);
+  const group = (linesPerPanel * (five ? 32 / 5 : perLine)) / groups;
   const values = new Float32Array(rows * columns);
   for (let row = 0; row < rows; row++) {
     const [panel, lane] = [Math.floor(row / 16), row % 16];
+    const byteAt = (line: number, column: number) =>
+      data.bytes[((panel * linesPerPanel + line) * 16 + lane) * 4 + (column % 4)] as number;
+    const nibbleAt = (line: number, column: number) => {
+      const byte = byteAt(line, column);
+      return column % 8 < 4 ? byte & 15 : byte >> 4;
+    };
+    const storedAt = (column: number) => {
+      if (minimums === undefined) return byteAt(Math.floor(column / 4), column) - 128;
+      if (!five) return nibbleAt(Math.floor(column / 8), column);
+      const first = 5 * Math.floor(column / 32);
+      const fifth = (byteAt(first + 4, column) >> Math.floor((column % 32) / 4)) & 1;
+      return nibbleAt(first + Math.floor((column % 32) / 8), column) + 16 * fifth;
+    };
     for (let column = 0; column < columns; column++) {
-      const [word, place] = [Math.floor(column / perWord), column % perWord];
-      const byte = data.bytes[((panel * words + word) * 16 + lane) * 4 + (place % 4)] as number;
       const at = (panel * groups + Math.floor(column / group)) * 16 + lane;
-      const scale = half(scales.bytes, at);
-      values[row * columns + column] =
-        minimums === undefined
-          ? scale * (byte - 128)
-          : scale * (place < 4 ? byte & 15 : byte >> 4) + half(minimums.bytes, at);
+      const minimum = minimums === undefined ? 0 : half(minimums.bytes, at);
+      values[row * columns + column] = half(scales.bytes, at) * storedAt(column) + minimum;
     }
   }
   return Buffer.from(values.buffer);

@@ -1,13 +1,18 @@
 import type { BlockType, FloatType, NativeTensor, QuantizedType } from '../../../types/native';
-import type { WeightFormat } from '../quantization';
+import type { IntegerQuantization, WeightFormat } from '../quantization';
 
-/** Blocks of 4 bits. */
-const fourBits: ReadonlySet<BlockType | undefined> = new Set<BlockType | undefined>(['Q4_0', 'Q4_K']);
+/** The formats that hold the integers of blocks. */
+const formats: ReadonlyMap<BlockType | undefined, IntegerQuantization['dtype']> = new Map([
+  ['Q4_0', 'q4'],
+  ['Q4_K', 'q4'],
+  ['Q5_0', 'q5'],
+  ['Q5_K', 'q5'],
+]);
 
 /**
  * How to quantize the matrices of matmuls if those in blocks shall take about as much memory as in the file, by role:
- * q4 for the types of 4 bits, else q8. Matrices that are multiplied together have one format: if they have different
- * types, all are q8. Empty if none is in blocks.
+ * q4 for the types of 4 bits, q5 for those of 5, else q8. Matrices that are multiplied together have one format: if they
+ * have types of different ones, all are q8. Empty if none is in blocks.
  */
 export function keptPrecision(matrices: readonly NativeTensor[]): ReadonlyMap<string, WeightFormat> {
   const sets = new Map<string, NativeTensor[]>();
@@ -21,7 +26,8 @@ export function keptPrecision(matrices: readonly NativeTensor[]): ReadonlyMap<st
   for (const set of sets.values()) {
     const types = set.map((matrix) => ('blocks' in matrix ? matrix.blocks : undefined));
     if (types.every((type) => type === undefined)) continue;
-    const dtype = types.every((type) => fourBits.has(type)) ? 'q4' : 'q8';
+    const [first = 'q8', ...others] = new Set(types.map((type) => formats.get(type)));
+    const dtype = others.length === 0 ? first : 'q8';
     for (const { role } of set) kept.set(role, { dtype, group: 32 });
   }
   return kept;
@@ -46,5 +52,5 @@ export function mostlyKept(
     sums.set(format, (sums.get(format) ?? 0) + shape.reduce((a, b) => a * b, 1));
   }
   const [most] = [...sums].sort((a, b) => b[1] - a[1])[0] ?? [];
-  return most === 'q8' || most === 'q4' ? most : null;
+  return most === 'q8' || most === 'q5' || most === 'q4' ? most : null;
 }

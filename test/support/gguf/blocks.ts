@@ -1,6 +1,6 @@
 /** Reference encoders of GGUF's block types: straightforward, one block at a time. */
 
-type BlockType = 'Q8_0' | 'Q4_0' | 'Q4_K' | 'Q6_K';
+type BlockType = 'Q8_0' | 'Q4_0' | 'Q4_K' | 'Q5_0' | 'Q5_K' | 'Q6_K';
 
 export type TensorType = 'F32' | 'F16' | 'BF16' | BlockType;
 
@@ -13,6 +13,8 @@ export const types: Readonly<Record<TensorType, readonly [number: number, column
     Q8_0: [8, 32, 34],
     Q4_0: [2, 32, 18],
     Q4_K: [12, 256, 144],
+    Q5_0: [6, 32, 22],
+    Q5_K: [13, 256, 176],
     Q6_K: [14, 256, 210],
   };
 
@@ -51,6 +53,38 @@ function extremeOf(values: Float32Array): number {
   return values.reduce((best, value) => (Math.abs(value) > Math.abs(best) ? value : best), 0);
 }
 
+/** Q4_K and Q5_K; `last`: the largest integer. */
+function encodeK(values: Float32Array, out: DataView, last: 15 | 31): void {
+  const groups = Array.from({ length: 8 }, (_, i) => values.subarray(32 * i, 32 * i + 32));
+  const lows = groups.map((group) => Math.max(0, -Math.min(...group)));
+  const steps = groups.map((group, i) => (Math.max(...group) + (lows[i] as number)) / last);
+  const [d, m] = [Math.max(...steps, 1e-6) / 63, Math.max(...lows, 1e-6) / 63];
+  out.setUint16(0, halfBits(d), true);
+  out.setUint16(2, halfBits(m), true);
+  const s = steps.map((step) => Math.round(step / d));
+  const t = lows.map((low) => Math.round(low / m));
+  for (let i = 0; i < 4; i++) {
+    const [s0, t0, s4, t4] = [s[i], t[i], s[i + 4], t[i + 4]] as [number, number, number, number];
+    out.setUint8(4 + i, s0 | ((s4 >> 4) << 6));
+    out.setUint8(8 + i, t0 | ((t4 >> 4) << 6));
+    out.setUint8(12 + i, (s4 & 15) | ((t4 & 15) << 4));
+  }
+  groups.forEach((group, g) => {
+    const scale = halfValue(halfBits(d)) * (s[g] as number);
+    const minimum = halfValue(halfBits(m)) * (t[g] as number);
+    group.forEach((value, i) => {
+      const stored = scale === 0 ? 0 : clamp(Math.round((value + minimum) / scale), 0, last);
+      if (last === 31) setBit(out, 16 + i, g, stored >> 4);
+      const at = (last === 31 ? 48 : 16) + 32 * (g >> 1) + i;
+      out.setUint8(at, out.getUint8(at) | ((stored & 15) << (4 * (g % 2))));
+    });
+  });
+}
+
+function setBit(out: DataView, byte: number, bit: number, value: number): void {
+  out.setUint8(byte, out.getUint8(byte) | (value << bit));
+}
+
 const encoders: Readonly<Record<BlockType, (values: Float32Array, out: DataView) => void>> = {
   Q8_0(values, out) {
     const scale = Math.abs(extremeOf(values)) / 127;
@@ -66,31 +100,18 @@ const encoders: Readonly<Record<BlockType, (values: Float32Array, out: DataView)
     for (let i = 0; i < 16; i++)
       out.setUint8(2 + i, (stored[i] as number) | ((stored[16 + i] as number) << 4));
   },
-  Q4_K(values, out) {
-    const groups = Array.from({ length: 8 }, (_, i) => values.subarray(32 * i, 32 * i + 32));
-    const lows = groups.map((group) => Math.max(0, -Math.min(...group)));
-    const steps = groups.map((group, i) => (Math.max(...group) + (lows[i] as number)) / 15);
-    const [d, m] = [Math.max(...steps, 1e-6) / 63, Math.max(...lows, 1e-6) / 63];
-    out.setUint16(0, halfBits(d), true);
-    out.setUint16(2, halfBits(m), true);
-    const s = steps.map((step) => Math.round(step / d));
-    const t = lows.map((low) => Math.round(low / m));
-    for (let i = 0; i < 4; i++) {
-      const [s0, t0, s4, t4] = [s[i], t[i], s[i + 4], t[i + 4]] as [number, number, number, number];
-      out.setUint8(4 + i, s0 | ((s4 >> 4) << 6));
-      out.setUint8(8 + i, t0 | ((t4 >> 4) << 6));
-      out.setUint8(12 + i, (s4 & 15) | ((t4 & 15) << 4));
-    }
-    groups.forEach((group, g) => {
-      const scale = halfValue(halfBits(d)) * (s[g] as number);
-      const minimum = halfValue(halfBits(m)) * (t[g] as number);
-      group.forEach((value, i) => {
-        const stored = scale === 0 ? 0 : clamp(Math.round((value + minimum) / scale), 0, 15);
-        const at = 16 + 32 * (g >> 1) + i;
-        out.setUint8(at, out.getUint8(at) | (stored << (4 * (g % 2))));
-      });
+  Q5_0(values, out) {
+    const scale = extremeOf(values) / -16;
+    out.setUint16(0, halfBits(scale), true);
+    values.forEach((value, i) => {
+      const stored = scale === 0 ? 16 : clamp(Math.floor(value / scale + 16.5), 0, 31);
+      setBit(out, 2 + (i >> 3), i & 7, stored >> 4);
+      const at = 6 + (i % 16);
+      out.setUint8(at, out.getUint8(at) | ((stored & 15) << (i < 16 ? 0 : 4)));
     });
   },
+  Q4_K: (values, out) => encodeK(values, out, 15),
+  Q5_K: (values, out) => encodeK(values, out, 31),
   Q6_K(values, out) {
     const groups = Array.from({ length: 16 }, (_, i) => values.subarray(16 * i, 16 * i + 16));
     const steps = groups.map((group) => extremeOf(group) / -32);
@@ -128,24 +149,33 @@ export function encode(type: TensorType, values: Float32Array): Buffer {
   return out;
 }
 
+function decodeK(block: DataView, column: number, five: boolean): number {
+  const group = column >> 5;
+  const byte = block.getUint8((five ? 48 : 16) + 32 * (group >> 1) + (column % 32));
+  const fifth = five ? (block.getUint8(16 + (column % 32)) >> group) & 1 : 0;
+  const stored = (group % 2 === 0 ? byte & 15 : byte >> 4) + 16 * fifth;
+  const sixth = (start: number) => {
+    if (group < 4) return block.getUint8(start + group) & 63;
+    const low = block.getUint8(8 + group) >> (start === 4 ? 0 : 4);
+    return (low & 15) | ((block.getUint8(start + group - 4) >> 6) << 4);
+  };
+  const [d, m] = [halfValue(block.getUint16(0, true)), halfValue(block.getUint16(2, true))];
+  return d * sixth(4) * stored - m * sixth(8);
+}
+
 const decoders: Readonly<Record<BlockType, (block: DataView, column: number) => number>> = {
   Q8_0: (block, column) => halfValue(block.getUint16(0, true)) * block.getInt8(2 + column),
   Q4_0(block, column) {
     const byte = block.getUint8(2 + (column % 16));
     return halfValue(block.getUint16(0, true)) * ((column < 16 ? byte & 15 : byte >> 4) - 8);
   },
-  Q4_K(block, column) {
-    const group = column >> 5;
-    const byte = block.getUint8(16 + 32 * (group >> 1) + (column % 32));
-    const stored = group % 2 === 0 ? byte & 15 : byte >> 4;
-    const sixth = (start: number) => {
-      if (group < 4) return block.getUint8(start + group) & 63;
-      const low = block.getUint8(8 + group) >> (start === 4 ? 0 : 4);
-      return (low & 15) | ((block.getUint8(start + group - 4) >> 6) << 4);
-    };
-    const [d, m] = [halfValue(block.getUint16(0, true)), halfValue(block.getUint16(2, true))];
-    return d * sixth(4) * stored - m * sixth(8);
+  Q5_0(block, column) {
+    const byte = block.getUint8(6 + (column % 16));
+    const fifth = (block.getUint8(2 + (column >> 3)) >> (column & 7)) & 1;
+    return halfValue(block.getUint16(0, true)) * ((column < 16 ? byte & 15 : byte >> 4) + 16 * fifth - 16);
   },
+  Q4_K: (block, column) => decodeK(block, column, false),
+  Q5_K: (block, column) => decodeK(block, column, true),
   Q6_K(block, column) {
     const [half, quarter, lane] = [column >> 7, (column >> 5) & 3, column & 31];
     const low = block.getUint8(64 * half + 32 * (quarter & 1) + lane) >> (4 * (quarter >> 1));

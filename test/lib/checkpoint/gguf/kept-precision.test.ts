@@ -21,6 +21,11 @@ test('matrices that are multiplied together have one format', () => {
     matrix(`${layer}mlp.experts.1.down`, 'Q6_K'),
     matrix('layers.1.mlp.gate', 'Q4_K'),
     matrix('layers.1.mlp.up'),
+    matrix('layers.2.mlp.gate', 'Q5_K'),
+    matrix('layers.2.mlp.up', 'Q5_0'),
+    matrix('layers.2.mlp.down', 'Q5_K'),
+    matrix('layers.3.mlp.gate', 'Q5_K'),
+    matrix('layers.3.mlp.up', 'Q4_K'),
     matrix('head'),
   ]);
   expect(Object.fromEntries([...kept].map(([role, { dtype }]) => [role, dtype]))).toEqual({
@@ -36,6 +41,11 @@ test('matrices that are multiplied together have one format', () => {
     'layers.0.mlp.experts.1.down': 'q8',
     'layers.1.mlp.gate': 'q8',
     'layers.1.mlp.up': 'q8',
+    'layers.2.mlp.gate': 'q5',
+    'layers.2.mlp.up': 'q5',
+    'layers.2.mlp.down': 'q5',
+    'layers.3.mlp.gate': 'q8',
+    'layers.3.mlp.up': 'q8',
   });
   expect([...kept.values()].every(({ group }) => group === 32)).toBe(true);
 });
