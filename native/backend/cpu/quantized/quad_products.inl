@@ -7,7 +7,10 @@ static inline void addQuad(Sums (*sums)[vectors], const Weights* weights, const 
   for (int r = 0; r < rows; ++r) {
     const Quad quad = loadQuad(x + r * 4);
 #pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) sums[r][v] = dot(sums[r][v], weights[v], quad);
+    for (int v = 0; v < vectors; ++v) {
+      sums[r][v] = dot(sums[r][v], weights[v], quad);
+      stayInOrder(sums[r][v]);
+    }
   }
 }
 

@@ -11,6 +11,14 @@ typedef uint32_t U __attribute__((vector_size(RND1_LANES * 4)));
 
 constexpr int lanes = RND1_LANES;
 
+/** Keeps compilers from computing several products before they are added, for which there is no register. */
+template <typename Sums>
+static inline void stayInOrder([[maybe_unused]] Sums& sums) {
+#if defined(__AVXVNNI__)
+  __asm__ volatile("" : "+x"(sums));
+#endif
+}
+
 /** That one `dot` adds to each lane. */
 #ifdef RND1_MULTIPLIES_PAIRS
 constexpr int productsPerLane = 8;
