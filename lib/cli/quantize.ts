@@ -23,12 +23,12 @@ const typeList = `${quantizedTypes.slice(0, -1).join(', ')} or ${quantizedTypes.
 
 const manual = `
 The weights of projections, experts and the LM head become integers with a scale
-for each group of columns: q8 takes 8.25 bits per weight, q5 5.5 and q4 4.5 (half
-a bit more with --group 32). q5m and q4m have attention and the head in q8 and
-the rest in q5 or q4: of models with experts a few percent more bytes, as much
-time, and a third of the error. Router, norms and embeddings stay unquantized.
-docs/quantization.md describes the layout, and the accuracy compared with the
-original.
+for each group of columns: q8 takes 8.25 bits per weight, q5 5.5 and q4 4.5
+(half a bit more with --group 32). q5m and q4m have attention and the head in q8
+and the rest in q5 or q4: of models with experts a few percent more bytes, as
+much time, and a third of the error. Router, norms and embeddings stay
+unquantized. docs/quantization.md describes the layout, and the accuracy
+compared with the original.
 
 With fp8, they become floating-point numbers of 8 bits with a scale for each
 128 × 128 of them, except for the head, in the format of FP8 checkpoints. GPUs

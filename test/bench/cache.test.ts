@@ -23,6 +23,6 @@ test('bench/cache.ts prints rows and times with and without a cache', async () =
 });
 
 test('a wrong option fails and is quoted', async () => {
-  await expect(runScript('cache.ts', ['--quick', '--weights', 'q5'])).rejects.toThrow(/'q5'/);
+  await expect(runScript('cache.ts', ['--quick', '--weights', 'q6'])).rejects.toThrow(/'q6'/);
   await expect(runScript('cache.ts', ['--quick', '--positions', '100'])).rejects.toThrow(/multiple of 32/);
 });

@@ -16,6 +16,6 @@ test('bench/full-shape.ts prints times and memory', async () => {
 });
 
 test('a wrong option fails and is quoted', async () => {
-  await expect(runScript('full-shape.ts', ['--quick', '--weights', 'q5'])).rejects.toThrow(/'q5'/);
+  await expect(runScript('full-shape.ts', ['--quick', '--weights', 'q6'])).rejects.toThrow(/'q6'/);
   await expect(runScript('full-shape.ts', ['--quick', '--length', '0'])).rejects.toThrow(/--length/);
 });
