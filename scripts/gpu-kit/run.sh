@@ -197,11 +197,11 @@ test_one_by_one() {
 }
 
 bench() {
-  begin 330
+  begin 345
   local op weights
   run bench step 150 bench-step.jsonl "$kit_programs/rnd1_bench" step --device "$device" --cases "$step_cases" \
     --runs 5 "${step_effort[@]}" "${sizes[@]}"
-  for weights in q8 q4 fp8; do
+  for weights in q8 q5 q4 fp8; do
     run bench "step $weights" 60 "bench-step-$weights.jsonl" "$kit_programs/rnd1_bench" step --device "$device" \
       --weights "$weights" --cases "${step_cases%%,*}" --runs 5 "${step_effort[@]}" "${sizes[@]}"
   done

@@ -38,6 +38,7 @@ EXPECTED_H200 = {"experts (gate, up)": 189, "experts (down)": 95.5}
 EXPECTED_STEP = {
     "bf16": {"H100": 22.7e-3, "H200": 16.9e-3},
     "q8": {"H100": 13.6e-3, "H200": 11.0e-3},
+    "q5": {"H100": 11.0e-3, "H200": 11.0e-3},
     "q4": {"H100": 9.2e-3, "H200": 9.2e-3},
     "fp8": {"H100": 13.2e-3, "H200": 10.7e-3},
 }
@@ -49,7 +50,7 @@ SMALL_SHARE = 0.01
 # Variants of steps: what can be switched off.
 SWITCHES = {"step-early-launches": "early launches", "step-clusters": "clusters"}
 # A step should take at most this many times as long as a copy of its bytes.
-GOALS = {"bf16": 1.2, "q8": 1.5, "q4": 1.5, "fp8": 1.5}
+GOALS = {"bf16": 1.2, "q8": 1.5, "q5": 1.5, "q4": 1.5, "fp8": 1.5}
 
 
 def lines_of(folder, name, *keys):
@@ -151,7 +152,7 @@ class Summary:
 
     def steps(self):
         keys = ("case", "seconds", "bytes", "operations", "copyBytesPerSecond", "weights")
-        names = ["bench-step.jsonl"] + [f"bench-step-{weights}.jsonl" for weights in ("q8", "q4", "fp8")]
+        names = ["bench-step.jsonl"] + [f"bench-step-{weights}.jsonl" for weights in ("q8", "q5", "q4", "fp8")]
         steps = [line for name in names for line in lines_of(self.folder, name, *keys)]
         if not steps:
             return
