@@ -14,7 +14,7 @@ constexpr int64_t rowsWorthReading = 8;
 
 void QuantizedOps::quantizeRows(Tensor x, const QuantizedFormat& format) {
   parallel(x.rows, 8 * x.rows * x.columns, [&](int64_t row, int) {
-    kernels_.quantize(x.row(row), x.columns, format.group, format.offsetFactor(), rows_.row(row, format));
+    kernels_.quantize(x.row(row), x.columns, format.group, format.dtype, rows_.row(row, format));
   });
 }
 
@@ -35,7 +35,7 @@ void QuantizedOps::gather(const RowBlock& block, const QuantizedFormat& format, 
             std::memcpy(target + quad * to.quadStride, source + quad * 4, 4);
         }
         to.scales[group * to.groupStride] = from.scales[group];
-        to.offsets[group * to.groupStride] = from.offsets[group];
+        to.sums[group * to.groupStride] = from.sums[group];
       }
     }
   }
@@ -94,7 +94,7 @@ void QuantizedOps::gateUp(const GateUp& work, const ExpertWeights& weights, cons
       const int64_t start = block.tileStart(tile), rows = block.tileRows(tile);
       for (int64_t r = 0; r < rows; ++r)
         kernels_.quantize(scratch.activated.data() + (start + r) * activatedColumns, width, downFormat.group,
-                          downFormat.offsetFactor(),
+                          downFormat.dtype,
                           activated_.inTile(block.first + start, rows, r, first, downFormat));
     }
   }

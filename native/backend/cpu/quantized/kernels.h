@@ -28,13 +28,19 @@ constexpr int64_t linesOf(uint8_t format, int64_t columns) {
 /** Outputs of one call of `multiply`: two panels of 16. */
 constexpr int64_t panelPair = 32;
 
+/** The sum of a group of activations. */
+union GroupSum {
+  int32_t offset;  // for q8: −128 times it, with which the integer sums of products begin
+  float sum;       // for formats with minimums, which multiply it
+};
+
 /** A tile of quantized activations. A group with NaN or infinity has the scale NaN, which makes its results
  * NaN. */
 struct QuantizedTile {
-  const int8_t* values;    // (K' / 4, rows, 4), or (groups, rows, group): see QuantizedKernels
-  const float* scales;     // (groups, rows)
-  const int32_t* offsets;  // (groups, rows): −128 · Σ values for q8, the initial integer sums; else Σ
-  int64_t rows;            // at most `tileRows`
+  const int8_t* values;  // (K' / 4, rows, 4), or (groups, rows, group): see QuantizedKernels
+  const float* scales;   // (groups, rows)
+  const GroupSum* sums;  // (groups, rows)
+  int64_t rows;          // at most `tileRows`
 };
 
 /** One panel of a weight. */
@@ -65,8 +71,8 @@ struct QuantizedRow {
   int64_t quadStride;  // bytes from one quad of a group to the next
   int64_t groupBytes;  // from one group to the next
   float* scales;
-  int32_t* offsets;
-  int64_t groupStride;  // elements, of scales and offsets
+  GroupSum* sums;
+  int64_t groupStride;  // elements, of scales and sums
 };
 
 struct QuantizedKernels {
@@ -79,10 +85,10 @@ struct QuantizedKernels {
   int64_t rowsByGroup;
 
   /**
-   * Per group: scale = max |x| / 127, values to the nearest integers, ties to even, offset = factor · their
-   * sum; padding columns are 0. Groups whose largest magnitude is below 2⁻¹⁰⁰ count as zeros.
+   * Per group: scale = max |x| / 127, values to the nearest integers, ties to even, and their sum, for
+   * weights of a format; padding columns are 0. Groups whose largest magnitude is below 2⁻¹⁰⁰ count as zeros.
    */
-  void (*quantize)(const float* x, int64_t columns, int64_t group, int32_t factor, const QuantizedRow& out);
+  void (*quantize)(const float* x, int64_t columns, int64_t group, uint8_t format, const QuantizedRow& out);
 
   /** sums (rows, 2, 16) = the products of a tile with a pair of panels. */
   void (*multiply)(const QuantizedTile& x, const PanelPair& weights, float* sums);

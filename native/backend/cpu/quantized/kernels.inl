@@ -57,7 +57,7 @@ static inline int32_t roundToBytes(const float* values, float inverse, int8_t* b
   return sum;
 }
 
-static void quantize(const float* x, int64_t columns, int64_t group, int32_t factor,
+static void quantize(const float* x, int64_t columns, int64_t group, uint8_t format,
                      const QuantizedRow& out) {
   int8_t* groupValues = out.values;
   for (int64_t first = 0, index = 0; first < columns;
@@ -84,7 +84,11 @@ static void quantize(const float* x, int64_t columns, int64_t group, int32_t fac
       if (largest >= 0x7f800000u) scale = __builtin_nanf("");
     }
     out.scales[index] = scale;
-    out.offsets[index] = factor * sum;
+    if (format == formatQ8) {
+      out.sums[index].offset = -128 * sum;
+    } else {
+      out.sums[index].sum = static_cast<float>(sum);
+    }
     if (out.quadStride == 4) {
       __builtin_memcpy(groupValues, bytes, static_cast<size_t>(group));
       continue;

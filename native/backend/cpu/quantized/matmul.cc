@@ -44,7 +44,7 @@ void ByteRows::reserve(int64_t values) {
   grow(values_, values);
   // The smallest group has 32 columns.
   grow(scales_, values / 32);
-  grow(offsets_, values / 32);
+  grow(sums_, values / 32);
 }
 
 QuantizedRow ByteRows::inTile(int64_t first, int64_t rows, int64_t r, int64_t column,
@@ -55,13 +55,13 @@ QuantizedRow ByteRows::inTile(int64_t first, int64_t rows, int64_t r, int64_t co
           byGroup ? 4 : rows * 4,
           rows * format.group,
           scales_.data() + group,
-          offsets_.data() + group,
+          sums_.data() + group,
           rows};
 }
 
 QuantizedTile ByteRows::tile(int64_t first, int64_t rows, const QuantizedFormat& format) const {
   const int64_t group = first * format.groups();
-  return {values_.data() + first * format.paddedColumns(), scales_.data() + group, offsets_.data() + group,
+  return {values_.data() + first * format.paddedColumns(), scales_.data() + group, sums_.data() + group,
           rows};
 }
 
@@ -96,7 +96,7 @@ void QuantizedOps::quantizeTiles(Tensor x, const RowBlocks& blocks, const Quanti
   const auto job = [&](const RowBlock& block, int64_t tile) {
     const int64_t first = block.first + block.tileStart(tile), rows = block.tileRows(tile);
     for (int64_t r = 0; r < rows; ++r)
-      kernels_.quantize(x.row(first + r), x.columns, format.group, format.offsetFactor(),
+      kernels_.quantize(x.row(first + r), x.columns, format.group, format.dtype,
                         rows_.inTile(first, rows, r, 0, format));
   };
   if (x.rows == 0) return;

@@ -37,10 +37,6 @@ struct QuantizedFormat {
 
   int64_t groups() const { return (columns + group - 1) / group; }
   int64_t paddedColumns() const { return groups() * group; }
-  /**
-   * The factor of sums for `QuantizedKernels::quantize`: q8's zero point, or 1 for formats with minimums.
-   */
-  int32_t offsetFactor() const { return dtype == formatQ8 ? -128 : 1; }
 };
 
 /** Columns of gate and up to compute at a time for a block of an expert's rows: the largest group. */
@@ -65,7 +61,7 @@ class ByteRows {
   int64_t rowsByGroup_;
   std::vector<int8_t> values_;
   std::vector<float> scales_;
-  std::vector<int32_t> offsets_;
+  std::vector<GroupSum> sums_;
 };
 
 /**

@@ -28,7 +28,7 @@ static void multiplyRows(const QuantizedTile& x, const PanelPair& weights, float
       ahead[p] = weights.prefetch.first[firstPanel + p];
     }
     const int8_t* activations = x.values;
-    const int32_t* offsets = x.offsets;
+    const GroupSum* groupSums = x.sums;
     const float* activationScales = x.scales;
     float* target = out + firstPanel * 16;
     F totals[rows][vectors] = {};
@@ -40,7 +40,8 @@ static void multiplyRows(const QuantizedTile& x, const PanelPair& weights, float
 #pragma GCC unroll 16
       for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 4
-        for (int v = 0; v < vectors; ++v) sums[r][v] = I{} + (hasMinimums || q8IsSigned ? 0 : offsets[r]);
+        for (int v = 0; v < vectors; ++v)
+          sums[r][v] = I{} + (hasMinimums || q8IsSigned ? 0 : groupSums[r].offset);
       addGroup<format, rows>(sums, values, activations, group);
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; ++v) {
@@ -51,14 +52,13 @@ static void multiplyRows(const QuantizedTile& x, const PanelPair& weights, float
 #pragma GCC unroll 16
         for (int r = 0; r < rows; ++r) {
           F product = scales * __builtin_convertvector(sums[r][v], F);
-          if constexpr (hasMinimums)
-            product = fusedMultiplyAdd(minimums, splat(static_cast<float>(offsets[r])), product);
+          if constexpr (hasMinimums) product = fusedMultiplyAdd(minimums, splat(groupSums[r].sum), product);
           totals[r][v] = fusedMultiplyAdd(splat(activationScales[r]), product, totals[r][v]);
         }
       }
       for (int p = 0; p < panelsAtOnce; ++p) values[p] += groupBytes;
       activations += group * rows;
-      offsets += rows;
+      groupSums += rows;
       activationScales += rows;
     }
 #pragma GCC unroll 16

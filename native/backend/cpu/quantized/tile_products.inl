@@ -39,7 +39,7 @@ static inline void storeSums(int32_t* sums, int64_t height) {
 struct WaitingSums {
   const int32_t* sums;  // (rows, panelPair)
   const float* scales;  // of the rows
-  const int32_t* offsets;
+  const GroupSum* groupSums;
   float* totals;  // (rows, panelPair)
   int64_t rows;
   const uint16_t* weightScales[2];
@@ -61,16 +61,15 @@ static inline void addToTotals(const WaitingSums& waiting) {
   float* __restrict totals = waiting.totals;
 #pragma GCC unroll 2
   for (int64_t r = 0; r < waiting.rows; ++r, sums += panelPair, totals += panelPair) {
-    const I offsets = I{} + waiting.offsets[r];
+    const GroupSum groupSum = waiting.groupSums[r];
     const F xScales = splat(waiting.scales[r]);
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {
       I integers;
       __builtin_memcpy(&integers, sums + v * lanes, sizeof integers);
-      if constexpr (format == formatQ8) integers += offsets;
+      if constexpr (format == formatQ8) integers += groupSum.offset;
       F product = scales[v] * __builtin_convertvector(integers, F);
-      if constexpr (format != formatQ8)
-        product = fusedMultiplyAdd(minimums[v], __builtin_convertvector(offsets, F), product);
+      if constexpr (format != formatQ8) product = fusedMultiplyAdd(minimums[v], splat(groupSum.sum), product);
       store(totals + v * lanes, fusedMultiplyAdd(xScales, product, load(totals + v * lanes)));
     }
   }
@@ -145,7 +144,7 @@ static void multiplyInTiles(const QuantizedTile& x, const PanelPair& weights, fl
         const int64_t repeated = tiles.repeated(tile + i), first = (tile + i) * height;
         next = {sums + (i * height + repeated) * panelPair,
                 x.scales + g * x.rows + first,
-                x.offsets + g * x.rows + first,
+                x.sums + g * x.rows + first,
                 out + first * panelPair,
                 height - repeated,
                 {weights.panels[0].scales + g * 16, weights.panels[1].scales + g * 16},
