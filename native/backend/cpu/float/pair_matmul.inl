@@ -11,7 +11,7 @@ static inline Bf16Pair pairOf(Bf16::Vector first, Bf16::Vector second) {
            __builtin_shufflevector(first, second, 4, 5, 6, 7, 12, 13, 14, 15)}};
 }
 
-/** {x0 · w0, x0 · w1, x1 · w0, x1 · w1}: four products to each lane, of half a pair each. */
+/** Adds x0 · w0, x0 · w1, x1 · w0, x1 · w1 of half a pair each: four products to a lane. */
 struct Bf16PairProducts : Bf16 {
   static constexpr int64_t step = 16;
   static inline F accumulate(F sums, Vector x, Vector weight) {
@@ -19,6 +19,7 @@ struct Bf16PairProducts : Bf16 {
   }
 };
 
+/** Of each pair of rows with each pair of columns, as of Bf16PairProducts. */
 template <int rowPairs, int columnPairs>
 struct Bf16PairSums {
   F sums[rowPairs][columnPairs] = {};

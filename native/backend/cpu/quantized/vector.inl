@@ -19,7 +19,7 @@ static inline void stayInOrder([[maybe_unused]] Sums& sums) {
 #endif
 }
 
-/** That one `dot` adds to each lane. */
+/** Products that one `dot` adds to each lane. */
 #ifdef RND1_MULTIPLIES_PAIRS
 constexpr int productsPerLane = 8;
 #else
