@@ -19,7 +19,7 @@ import { plainCanvas } from '../lib/denoising/state';
 import { type CacheCase, cacheCases, type Pass } from './support/cache-schedules';
 import { greedyPlan } from './support/greedy-plan';
 import { runMain } from './support/main';
-import { openRandomSession, type Session } from './support/random-session';
+import { openRandomSession, randomWeights, type Session } from './support/random-session';
 import { circumstances, writeJson } from './support/record';
 
 type Cache = Awaited<ReturnType<Session['createCache']>>;
@@ -85,12 +85,7 @@ if (positions % block !== 0 || block % stepsPerBlock !== 0) {
   throw new RangeError(`--positions must be a multiple of ${block}, and ${block} of --steps`);
 }
 const dtype = word('dtype', values.dtype, ['f32', 'f16', 'bf16']);
-const weights = word('weights', values.weights ?? (values.device === 'cpu' ? 'q4' : 'bf16'), [
-  'bf16',
-  'q8',
-  'q5',
-  'q4',
-]);
+const weights = word('weights', values.weights ?? (values.device === 'cpu' ? 'q4' : 'bf16'), randomWeights);
 
 const blocks = positions / block;
 const perStep = block / stepsPerBlock;

@@ -14,7 +14,7 @@ import { lladaMoe } from '../lib/families/llada-moe';
 import { Fields } from '../lib/support/fields';
 import { greedyPlan } from './support/greedy-plan';
 import { runMain } from './support/main';
-import { openRandomSession } from './support/random-session';
+import { openRandomSession, randomWeights } from './support/random-session';
 import { circumstances, writeJson } from './support/record';
 import { residentBytes } from './support/resident';
 
@@ -63,10 +63,7 @@ const config = {
 async function main(): Promise<void> {
   const architecture = lladaMoe.read(new Fields('config.json', config));
   const [length, threads] = [count('length'), count('threads')];
-  const [dtype, weights] = [
-    word('dtype', ['f32', 'f16', 'bf16']),
-    word('weights', ['bf16', 'q8', 'q5', 'q4']),
-  ];
+  const [dtype, weights] = [word('dtype', ['f32', 'f16', 'bf16']), word('weights', randomWeights)];
   let start = performance.now();
   const session = await openRandomSession({ architecture, device: 'cpu', dtype, weights, threads });
   const loadSeconds = (performance.now() - start) / 1000;

@@ -60,9 +60,8 @@ int64_t Weights::bytes(DType dtype, int64_t rows, int64_t columns) {
 
 Weight Weights::addQuantized(int64_t rows, int64_t columns) {
   const QuantizedShape shape = Quantization{dtype_, 64}.shapeOf(rows, columns);
-  const float largest = dtype_ == DType::q8   ? 127
-                        : dtype_ == DType::q5 ? 15.5f
-                        : dtype_ == DType::q4 ? 7.5f
+  const float largest = hasMinimums(dtype_)   ? 0.5f * static_cast<float>(largestInteger(dtype_))
+                        : dtype_ == DType::q8 ? 127
                                               : 240;
   const float scale = std::sqrt(3.0f / static_cast<float>(columns)) / largest;
   const size_t before = host_.size();

@@ -153,11 +153,7 @@ void RandomCheckpoint::write(int64_t columns, DType weights, const std::string& 
       integers.push_back(static_cast<std::byte>(fp8 ? floatToFp8(value) : static_cast<int>(value + 128)));
     fill(integers, regions_.integers, regions_.scales[0]);
     // Integers of q8 are uniform in 0 … 255, of q5 in 0 … 31, of q4 in 0 … 15, numbers of fp8 in −128 … 128.
-    const float step = 2 * amplitude /
-                       (weights == DType::q8   ? 255
-                        : weights == DType::q5 ? 31
-                        : fp8                  ? 256
-                                               : 15);
+    const float step = 2 * amplitude / static_cast<float>(fp8 ? 256 : largestInteger(weights));
     const float minimum = -amplitude;
     const int64_t bytes = regions_.scales[1] - regions_.scales[0];
     int64_t at = regions_.scales[0];

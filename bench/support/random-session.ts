@@ -7,13 +7,16 @@ import { loadBinding, type Native } from '../../lib/runtime/binding';
 type Description = Parameters<Native['Session']['load']>[0];
 export type Session = Awaited<ReturnType<Native['Session']['load']>>;
 
+/** The formats of random weights. */
+export const randomWeights = ['bf16', 'q8', 'q5', 'q4'] as const;
+
 export interface RandomSessionOptions {
   readonly architecture: Description['architecture'];
   readonly device: string;
   /** The compute dtype. */
   readonly dtype: Description['dtype'];
   /** Of matmuls; the others are bf16. */
-  readonly weights: 'bf16' | 'q8' | 'q5' | 'q4';
+  readonly weights: (typeof randomWeights)[number];
   readonly threads: number;
 }
 

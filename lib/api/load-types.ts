@@ -1,11 +1,11 @@
 /**
- * The compute dtype; `'auto'` is the checkpoint's own dtype. `'q8'`, `'q5'` and `'q4'` quantize the weights of matmuls to 8,
- * 5 or 4 bits while they are loaded and compute everything else in the checkpoint's own dtype; `'q5m'` and `'q4m'` take 8
- * bits for attention and the head, 5 or 4 for the rest. For a checkpoint that is already quantized, these must match it;
- * the other values set the compute dtype of the rest. For a GGUF file with weights in blocks, `'auto'` keeps their precision as q8
- * or q4, and computes the rest in bf16; the other values decode them first (docs/gguf.md). `'fp8'` is for GPUs: weights
- * of 8 bits in floating point. A checkpoint that is in fp8 stays so on a GPU; on a CPU, and by other values, it is
- * decoded first.
+ * The compute dtype; `'auto'` is the checkpoint's own dtype. `'q8'`, `'q5'` and `'q4'` quantize the weights of matmuls to
+ * 8, 5 or 4 bits while they are loaded and compute everything else in the checkpoint's own dtype; `'q5m'` and `'q4m'` take
+ * 8 bits for attention and the head, 5 or 4 for the rest. For a checkpoint that is already quantized, these must match it;
+ * the other values set the compute dtype of the rest. For a GGUF file with weights in blocks, `'auto'` keeps their
+ * precision as q8, q5 or q4, and computes the rest in bf16; the other values decode them first (docs/gguf.md). `'fp8'` is
+ * for GPUs: weights of 8 bits in floating point. A checkpoint that is in fp8 stays so on a GPU; on a CPU, and by other
+ * values, it is decoded first.
  */
 export type DType = 'auto' | 'f32' | 'f16' | 'bf16' | 'q8' | 'q5m' | 'q5' | 'q4m' | 'q4' | 'fp8';
 
@@ -144,8 +144,8 @@ export interface LoadRequest extends LoadOptions {
 export interface QuantizeOptions {
   /**
    * `'q8'` halves bf16 weights, `'q5'` makes them about a third and `'q4'` less; `'q5m'` and `'q4m'` do so but for
-   * attention and the head, which they have in q8; docs/quantization.md lists the cost. `'fp8'` halves them for GPUs, in the format of FP8
-   * checkpoints that other programs read too.
+   * attention and the head, which they have in q8; docs/quantization.md lists the cost. `'fp8'` halves them for GPUs, in
+   * the format of FP8 checkpoints that other programs read too.
    */
   readonly dtype: 'q8' | 'q5m' | 'q5' | 'q4m' | 'q4' | 'fp8';
   /**

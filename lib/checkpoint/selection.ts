@@ -2,7 +2,7 @@ import type { FloatType, NativeFloatTensor, NativeTensor } from '../../types/nat
 import { RND1Error } from '../support/errors';
 import { floatTypeOf } from './dtype';
 import { firstFew, quote, shapeText } from './format';
-import { isBlockType } from './gguf/tensor-types';
+import { blockTypes, isBlockType } from './gguf/tensor-types';
 import type { Manifest, ManifestTensor } from './manifest';
 import {
   checkPanels,
@@ -109,10 +109,8 @@ export class Selection {
     if (dtype !== undefined) return { dtype, ...rows };
     const gguf = this.#manifest.names !== undefined;
     if (!gguf || !isBlockType(found.dtype)) {
-      return this.#refuse(
-        found,
-        `none of F32, F16, BF16${gguf ? ', Q8_0, Q4_0, Q4_K, Q5_0, Q5_K, Q6_K' : ''}`,
-      );
+      const known = ['F32', 'F16', 'BF16', ...(gguf ? blockTypes : [])];
+      return this.#refuse(found, `none of ${known.join(', ')}`);
     }
     if (found.shape.length !== 2) return this.#refuse(found, 'for matrices only');
     return { dtype: 'bf16', blocks: found.dtype, ...rows };

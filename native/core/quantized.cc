@@ -150,10 +150,8 @@ Choice chooseAffine(const Group& values, int64_t count, Range range, const Momen
 }  // namespace
 
 void fillWithZeroPoints(const QuantizedShape& shape, uint8_t* panel) {
-  std::memset(panel,
-              shape.dtype == DType::q8   ? 0x80
-              : shape.dtype == DType::q4 ? 0x88
-                                         : 0,
+  const int zero = zeroPoint(shape.dtype);
+  std::memset(panel, shape.dtype == DType::q4 ? zero << 4 | zero : zero,
               static_cast<size_t>(shape.panelBytes()));
 }
 
@@ -186,8 +184,8 @@ Weight quantizedWeight(const QuantizedShape& shape, const void* data, const uint
 bool quantizePanel(const QuantizedShape& shape, const std::byte* source, DType sourceDtype,
                    int64_t strideBytes, int64_t rows, const QuantizedPanel& panel) {
   const bool q8 = shape.dtype == DType::q8;
-  const float zero = q8 ? 128 : 8;
-  const float last = q8 ? 255 : shape.dtype == DType::q5 ? 31 : 15;  // the largest stored integer
+  const float zero = zeroPoint(shape.dtype);
+  const auto last = static_cast<float>(largestInteger(shape.dtype));
   const float largest = largestScale * (panel.minimums ? 1 : q8 ? 127 : 8);
   fillWithZeroPoints(shape, panel.data);
   std::fill_n(panel.scales, shape.panelScales(), uint16_t{0});

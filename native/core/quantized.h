@@ -39,6 +39,12 @@ constexpr int32_t quantizedGroup(int64_t columns, int32_t preferred) {
 /** Whether groups of a format have stored minimums. */
 constexpr bool hasMinimums(DType dtype) { return dtype == DType::q5 || dtype == DType::q4; }
 
+/** The largest stored integer. Not of fp8. */
+constexpr int largestInteger(DType dtype) { return dtype == DType::q8 ? 255 : dtype == DType::q5 ? 31 : 15; }
+
+/** What is stored where columns are missing. */
+constexpr uint8_t zeroPoint(DType dtype) { return dtype == DType::q8 ? 128 : dtype == DType::q4 ? 8 : 0; }
+
 /** Sizes of one quantized weight. */
 struct QuantizedShape {
   DType dtype = DType::q8;

@@ -47,7 +47,8 @@ export const tensorTypes: ReadonlyMap<number, TensorType> = new Map([
   [39, type('MXFP4', 32, 17)],
 ]);
 
-const blockTypes: ReadonlySet<string> = new Set<BlockType>(['Q8_0', 'Q4_0', 'Q4_K', 'Q5_0', 'Q5_K', 'Q6_K']);
+/** The types that are decoded on loading. */
+export const blockTypes: readonly BlockType[] = ['Q8_0', 'Q4_0', 'Q4_K', 'Q5_0', 'Q5_K', 'Q6_K'];
 
 /** Whether a type is decoded on loading. */
-export const isBlockType = (name: string): name is BlockType => blockTypes.has(name);
+export const isBlockType = (name: string): name is BlockType => blockTypes.some((type) => type === name);

@@ -61,16 +61,15 @@ void writeNibbles(const uint8_t* from, int columns, uint32_t* words) {
   if constexpr (stored == DType::q5)
     for (int column = 0; column < columns; ++column)
       for (int row = 0; row < panelRows; ++row) {
-        const size_t at = (static_cast<size_t>(column / 32) * perBlock + 4) * line +
-                          static_cast<size_t>(row * 4 + column % 4);
+        const uint32_t byte = from[QuantizedShape{stored}.fifthBitByteOf(row, column)];
         const auto [word, shift] = fifthBitPlace(computeDtype, row, column);
-        words[word] |= std::rotl(uint32_t{from[at]} >> (column % 32 / 4) & 1, shift);
+        words[word] |= std::rotl(byte >> (column % 32 / 4) & 1, shift);
       }
 }
 
 /** Columns that are not in the file. */
 void writeZeroPoints(DType dtype, DType computeDtype, int columns, uint32_t* words) {
-  const uint32_t zero = dtype == DType::q8 ? 128 : dtype == DType::q4 ? 8 : 0;
+  const uint32_t zero = zeroPoint(dtype);
   for (int row = 0; row < panelRows; ++row)
     for (int column = columns; column < quantizedColumns; ++column) {
       const auto [word, shift] = quantizedPlace(dtype, computeDtype, row, column);

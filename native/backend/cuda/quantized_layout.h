@@ -42,7 +42,7 @@ constexpr int quantizedColumns = 64;  // of a tile
 /** The number whose fraction begins with the integer when it is added. */
 constexpr float integerBase(DType stored) { return stored == DType::q5 ? 32 : 16; }
 /** The middle of the range of integers. */
-constexpr double integerMiddle(DType stored) { return stored == DType::q5 ? 15.5 : 7.5; }
+constexpr double integerMiddle(DType stored) { return largestInteger(stored) / 2.0; }
 
 /** By how many bits words of four bits each are rotated, so that they are the first of a fraction: those of
  * q5 after the fifth one. */
@@ -66,9 +66,11 @@ constexpr uint32_t fp8InHalf(DType computeDtype, bool second, uint32_t number) {
   return second ? sign << 14 | rest : sign << 15 | rest << 7;
 }
 
+/** Bytes of a tile's nibbles, after which the fifth bits of q5 follow. */
+constexpr int nibbleBytes = 512;
 /** Bytes of a tile's integers, or numbers. */
 constexpr int quantizedValueBytes(DType stored) {
-  return stored == DType::q4 ? 512 : stored == DType::q5 ? 512 + 128 : 1024;
+  return stored == DType::q4 ? nibbleBytes : stored == DType::q5 ? nibbleBytes + 128 : 1024;
 }
 /** Bytes of the scales of a group. */
 constexpr int quantizedScaleBytes(DType stored) {
@@ -102,7 +104,7 @@ constexpr QuantizedPlace quantizedPlace(DType stored, DType computeDtype, int ro
 constexpr QuantizedPlace fifthBitPlace(DType computeDtype, int row, int column) {
   const int lane = row % 8 * 4 + column % 8 / 2, step = column / 16;
   const int number = row / 8 + column % 16 / 8 * 2, upper = column % 2;
-  return {128 + lane, (upper * 16 + step * 4 + number + fifthBitRotation(computeDtype)) % 32};
+  return {nibbleBytes / 4 + lane, (upper * 16 + step * 4 + number + fifthBitRotation(computeDtype)) % 32};
 }
 
 /** The view of a weight that is stored so. Its `data` is still null. */

@@ -65,7 +65,7 @@ __device__ __forceinline__ FragmentA dequantized(const std::byte* tile, int k,
     const auto* words = reinterpret_cast<const uint32_t*>(tile);
     const uint32_t word = words[k * 32 + lane];
     if constexpr (stored == DType::q5) {
-      const uint32_t fifths = rotated(words[128 + lane], k * 4);
+      const uint32_t fifths = rotated(words[nibbleBytes / 4 + lane], k * 4);
       for (int i = 0; i < 4; ++i)
         a.registers[i] = fiveBitPair<type>(rotated(word, i * 4), rotated(fifths, i));
     } else {

@@ -76,9 +76,7 @@ void QuantizedMatrix::makeExtreme(Noise& noise) {
     for (int64_t row = 0; row < panelRows; ++row)
       for (int64_t column = 0; column < shape_.paddedColumns(); ++column)
         shape_.setStored(data_.data() + misalignment_ + panel * shape_.panelBytes(), row, column,
-                         noise.uniform() < 0.5       ? 0
-                         : shape_.dtype == DType::q5 ? 31
-                                                     : 15);
+                         static_cast<uint8_t>(noise.uniform() < 0.5 ? 0 : largestInteger(shape_.dtype)));
 }
 
 Weight QuantizedMatrix::mapped() const {
