@@ -77,7 +77,7 @@ static void multiplyTile(const TilePiece& piece, float* result) {
       for (int r = 0; r < rows; ++r) sums[at(r, c)] = Operand::accumulate(sums[at(r, c)], vectors[r], weight);
     }
   }
-  sumEach<count>(sums, result);
+  foldEach<Adding, count>(sums, result);
 }
 
 typedef void (*Tile)(const TilePiece& piece, float* result);

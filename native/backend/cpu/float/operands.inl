@@ -47,6 +47,16 @@ struct Bf16 {
     return (F)_mm512_dpbf16_ps((__m512)sums, (__m512bh)x, (__m512bh)weight);
 #endif
   }
+  /** The lanes of two vectors, rounded, one after the other; subnormals become zero. */
+  static inline Vector pack(F first, F second) {
+#if defined(__clang__)
+    Vector packed;
+    asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(packed) : "v"(first), "v"(second));
+    return packed;
+#else
+    return (Vector)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
+#endif
+  }
 };
 #elif defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC) && RND1_LANES == 4
 #define RND1_MULTIPLIES_BF16 1
@@ -68,6 +78,11 @@ struct Bf16 {
   static inline Vector loadLastWeight(const char* source, int64_t count) { return loadLastX(source, count); }
   static inline F accumulate(F sums, Vector x, Vector weight) {
     return (F)vbfdotq_f32((float32x4_t)sums, vreinterpretq_bf16_u16(x), vreinterpretq_bf16_u16(weight));
+  }
+  /** The lanes of two vectors, rounded, one after the other. */
+  static inline Vector pack(F first, F second) {
+    const bfloat16x8_t low = vcvtq_low_bf16_f32((float32x4_t)first);
+    return vreinterpretq_u16_bf16(vcvtq_high_bf16_f32(low, (float32x4_t)second));
   }
 };
 #endif

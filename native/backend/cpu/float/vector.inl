@@ -79,26 +79,46 @@ static inline bool any(I mask) {
 }
 
 /**
- * e^x within 2 ulp, 0 below −87.3, NaN for NaN; x is capped at 88.
- * Cody-Waite reduction by ln 2 and the degree-5 polynomial of Cephes' expf (Moshier).
+ * e^x within 2 ulp, 0 below −87.3, NaN for NaN; x is capped at 88. Of several vectors side by side, since
+ * each step waits for the one before. Cody-Waite reduction by ln 2 and the degree-5 polynomial of Cephes'
+ * expf (Moshier).
  */
-static inline F exponential(F x) {
-  const I underflow = x < splat(-87.3f);
-  x = minimum(splat(88.0f), x);
+template <int count>
+static inline void exponentials(F (&x)[count]) {
   const F magic = splat(12582912.0f);  // 1.5 · 2^23: adding it rounds to an integer in the low mantissa bits
-  const F shifted = multiplyAdd(x, splat(1.44269504f), magic);
-  const F n = shifted - magic;
-  F r = multiplyAdd(n, splat(-0.693359375f), x);
-  r = multiplyAdd(n, splat(2.12194440e-4f), r);
-  F p = splat(1.9875691500e-4f);
-  p = multiplyAdd(p, r, splat(1.3981999507e-3f));
-  p = multiplyAdd(p, r, splat(8.3334519073e-3f));
-  p = multiplyAdd(p, r, splat(4.1665795894e-2f));
-  p = multiplyAdd(p, r, splat(1.6666665459e-1f));
-  p = multiplyAdd(p, r, splat(5.0000001201e-1f));
-  p = multiplyAdd(p, r * r, r) + 1.0f;
-  const F power = (F)(((U)shifted + 127u) << 23);
-  return select(underflow, F{}, p * power);
+  constexpr float polynomial[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,
+                                  4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
+  I underflow[count];
+  F shifted[count], r[count], p[count];
+#pragma GCC unroll 4
+  for (int i = 0; i < count; ++i) {
+    underflow[i] = x[i] < splat(-87.3f);
+    x[i] = minimum(splat(88.0f), x[i]);
+    shifted[i] = multiplyAdd(x[i], splat(1.44269504f), magic);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < count; ++i) r[i] = multiplyAdd(shifted[i] - magic, splat(-0.693359375f), x[i]);
+#pragma GCC unroll 4
+  for (int i = 0; i < count; ++i) {
+    r[i] = multiplyAdd(shifted[i] - magic, splat(2.12194440e-4f), r[i]);
+    p[i] = splat(polynomial[0]);
+  }
+#pragma GCC unroll 5
+  for (int term = 1; term < 6; ++term)
+#pragma GCC unroll 4
+    for (int i = 0; i < count; ++i) p[i] = multiplyAdd(p[i], r[i], splat(polynomial[term]));
+#pragma GCC unroll 4
+  for (int i = 0; i < count; ++i) {
+    p[i] = multiplyAdd(p[i], r[i] * r[i], r[i]) + 1.0f;
+    const F power = (F)(((U)shifted[i] + 127u) << 23);
+    x[i] = select(underflow[i], F{}, p[i] * power);
+  }
+}
+
+static inline F exponential(F x) {
+  F one[1] = {x};
+  exponentials(one);
+  return one[0];
 }
 
 static inline F roundToBf16(F value) {
