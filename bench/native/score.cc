@@ -11,12 +11,16 @@ struct Named {
 };
 
 std::vector<Named> plans() {
-  SamplingPlan greedy, draw, filtered;
+  SamplingPlan greedy, draw;
   draw.greedy = false;
-  filtered.greedy = false;
-  filtered.topK = 50;
-  filtered.topP = 0.9f;
-  return {{"greedy + unmask", greedy}, {"draw + unmask", draw}, {"top-k, top-p, draw + unmask", filtered}};
+  SamplingPlan topP = draw;
+  topP.topP = 0.9f;
+  SamplingPlan topK = topP;
+  topK.topK = 50;
+  return {{"greedy + unmask", greedy},
+          {"draw + unmask", draw},
+          {"top-p, draw + unmask", topP},
+          {"top-k, top-p, draw + unmask", topK}};
 }
 
 std::vector<ScoreRow> rowsOf(int64_t count) {

@@ -13,7 +13,7 @@ const scripts: readonly (readonly [string, readonly string[], readonly string[]]
   [
     'score',
     ['rows', 'hidden', 'vocabulary'],
-    ['greedy + unmask', 'draw + unmask', 'top-k, top-p, draw + unmask', 'unmask'],
+    ['greedy + unmask', 'draw + unmask', 'top-p, draw + unmask', 'top-k, top-p, draw + unmask', 'unmask'],
   ],
 ];
 

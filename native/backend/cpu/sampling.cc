@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "core/random.h"
@@ -59,6 +60,15 @@ class GumbelArgmax {
 };
 
 }  // namespace
+
+void RowSampler::reserve(int64_t vocabulary) {
+  const auto count = static_cast<size_t>(vocabulary);
+  candidates_.reserve(count);
+  ranked_.reserve(count);
+  weights_.reserve(count);
+  maxima_.reserve(count / 64 + 16);
+  buckets_.reserve(4096);
+}
 
 RowStatistics partialStatistics(const Kernels& kernels, std::span<float> logits, int32_t firstToken,
                                 std::span<const int32_t> bannedTokens, float divisor) {
@@ -145,7 +155,7 @@ Score RowSampler::score(const Kernels& kernels, std::span<float> logits, bool gi
   if (!score.finite || plan.greedyUnfiltered(count)) return score;
   const bool filters = plan.filters(count);
   RowStatistics kept = filters ? filter(logits, plan) : all;
-  const int32_t token = plan.greedy ? kept.argmax : draw(logits, filters, kept, row, plan);
+  const int32_t token = plan.greedy ? kept.argmax : draw(kernels, logits, filters, kept, row, plan);
   const bool raw = plan.rawConfidence && (filters || plan.divisor() != 1);
   if (!plan.zeroed.empty()) {
     for (const int32_t id : plan.zeroed) logits[id] = -infinity;
@@ -170,24 +180,54 @@ Score RowSampler::score(const Kernels& kernels, std::span<float> logits, bool gi
   return score;
 }
 
-int32_t RowSampler::draw(std::span<const float> logits, bool filters, const RowStatistics& statistics,
-                         const ScoreRow& row, const SamplingPlan& plan) const {
+int32_t RowSampler::draw(const Kernels& kernels, std::span<const float> logits, bool filters,
+                         const RowStatistics& statistics, const ScoreRow& row,
+                         const SamplingPlan& plan) const {
   GumbelArgmax best(plan, row, statistics.maximum + std::log(statistics.sum));
-  if (filters) {
-    for (const int32_t token : candidates_) best.look(token, logits[token]);
-  } else {
-    for (size_t token = 0; token < logits.size(); ++token)
-      best.look(static_cast<int32_t>(token), logits[token]);
+  DrawRow part{nullptr, statistics.maximum, plan.seed, static_cast<uint32_t>(row.position), plan.round};
+  const auto vocabulary = static_cast<int64_t>(logits.size());
+  std::array<float, statisticsColumns> kept;
+  std::array<int32_t, statisticsColumns> likely;
+  auto candidate = candidates_.begin();
+  float largest = -infinity;
+  for (int64_t first = 0; first < vocabulary; first += statisticsColumns) {
+    const int64_t count = std::min(statisticsColumns, vocabulary - first);
+    part.logits = logits.data() + first;
+    if (filters) {
+      if (candidate == candidates_.end()) break;
+      if (*candidate >= first + count) continue;
+      kept.fill(-infinity);
+      for (; candidate != candidates_.end() && *candidate < first + count; ++candidate)
+        kept[*candidate - first] = logits[*candidate];
+      part.logits = kept.data();
+    }
+    const int64_t found = kernels.likelyDraws(part, first, count, &largest, likely.data());
+    for (int64_t i = 0; i < found; ++i) best.look(likely[i], logits[likely[i]]);
   }
   return best.token();
 }
 
-void RowSampler::sortFirst(std::span<const float> logits, size_t from, size_t count) {
-  const auto begin = candidates_.begin() + static_cast<std::ptrdiff_t>(from);
-  const auto middle = begin + static_cast<std::ptrdiff_t>(std::min(count, candidates_.size() - from));
-  const BestFirst bestFirst{logits.data()};
-  if (middle != candidates_.end()) std::nth_element(begin, middle, candidates_.end(), bestFirst);
-  std::sort(begin, middle, bestFirst);
+float RowSampler::atMostKthLargest(std::span<const float> logits, int64_t k) {
+  // Each token belongs to one of several groups; as many tokens as groups have at least their group's
+  // maximum.
+  constexpr size_t groupsAtOnce = 16, groupSize = 64;
+  if (k <= 0) return -infinity;
+  maxima_.clear();
+  for (size_t first = 0; first < logits.size(); first += groupsAtOnce * groupSize) {
+    std::array<float, groupsAtOnce> largest;
+    largest.fill(-infinity);
+    const size_t end = std::min(first + groupsAtOnce * groupSize, logits.size());
+    size_t token = first;
+    for (; token + groupsAtOnce <= end; token += groupsAtOnce)
+      for (size_t group = 0; group < groupsAtOnce; ++group)
+        largest[group] = logits[token + group] > largest[group] ? logits[token + group] : largest[group];
+    for (; token < end; ++token) largest[0] = std::max(largest[0], logits[token]);
+    maxima_.insert(maxima_.end(), largest.begin(), largest.end());
+  }
+  if (k > static_cast<int64_t>(maxima_.size())) return -infinity;
+  const auto kth = maxima_.begin() + k - 1;
+  std::nth_element(maxima_.begin(), kth, maxima_.end(), std::greater<>());
+  return *kth;
 }
 
 void RowSampler::keepTopK(std::span<const float> logits, int64_t count, bool ties) {
@@ -199,41 +239,76 @@ void RowSampler::keepTopK(std::span<const float> logits, int64_t count, bool tie
                                           [&](int32_t token) { return logits[token] == worst; })
                          : last + 1,
                     candidates_.end());
+  std::sort(candidates_.begin(), candidates_.end());
 }
 
 void RowSampler::keepTopP(std::span<const float> logits, float bound, size_t atLeast) {
+  // Tokens are ranked bucket by bucket, and only those of the bucket in which the nucleus ends are sorted.
+  constexpr size_t buckets = 4096;
+  constexpr float bucketsPerNat = 128;
+  float maximum = -infinity;
+  for (const int32_t token : candidates_) maximum = std::max(maximum, logits[token]);
+  const auto bucketOf = [&](int32_t token) {
+    return static_cast<size_t>(std::min((maximum - logits[token]) * bucketsPerNat, float{buckets - 1}));
+  };
   double sum = 0;
-  const float maximum =
-      logits[*std::min_element(candidates_.begin(), candidates_.end(), BestFirst{logits.data()})];
-  for (const int32_t token : candidates_) sum += std::exp(static_cast<double>(logits[token]) - maximum);
-  // Ranks are sorted in pieces: the nucleus is usually small, the vocabulary large.
-  size_t sorted = 0, kept = 0;
+  weights_.clear();
+  for (const int32_t token : candidates_) {
+    weights_.push_back(std::exp(static_cast<double>(logits[token]) - maximum));
+    sum += weights_.back();
+  }
+  // In f32, as rank j stays while the sum up to rank j − 1 is ≤ p in f32. Their sums in f64 are exact, in any
+  // order, but for shares below 2⁻³⁰.
+  const auto shareOf = [&](size_t index) { return static_cast<float>(weights_[index] / sum); };
+  buckets_.assign(buckets, {});
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    Bucket& bucket = buckets_[bucketOf(candidates_[i])];
+    bucket.share += shareOf(i);
+    ++bucket.count;
+  }
   double cumulative = 0;
-  for (size_t piece = 64; kept < candidates_.size(); piece *= 4) {
-    sortFirst(logits, sorted, piece);
-    sorted = std::min(sorted + piece, candidates_.size());
-    for (; kept < sorted; ++kept) {
-      // Rank j stays while the sum up to rank j − 1 is ≤ p, in f32.
+  size_t kept = 0;
+  for (size_t end = 0; end < buckets; ++end) {
+    const Bucket& bucket = buckets_[end];
+    if (static_cast<float>(cumulative + bucket.share) <= bound) {
+      cumulative += bucket.share;
+      kept += bucket.count;
+      continue;
+    }
+    ranked_.clear();
+    for (size_t i = 0; i < candidates_.size(); ++i)
+      if (bucketOf(candidates_[i]) == end) ranked_.push_back(static_cast<int32_t>(i));
+    const BestFirst bestFirst{logits.data()};
+    std::sort(ranked_.begin(), ranked_.end(),
+              [&](int32_t a, int32_t b) { return bestFirst(candidates_[a], candidates_[b]); });
+    int32_t last = -1;
+    for (const int32_t index : ranked_) {
       if (kept >= atLeast && static_cast<float>(cumulative) > bound) {
-        candidates_.resize(kept);
+        std::erase_if(candidates_, [&](int32_t token) {
+          const size_t its = bucketOf(token);
+          return its > end || (its == end && (last < 0 || bestFirst(last, token)));
+        });
         return;
       }
-      cumulative +=
-          static_cast<float>(std::exp(static_cast<double>(logits[candidates_[kept]]) - maximum) / sum);
+      cumulative += shareOf(static_cast<size_t>(index));
+      last = candidates_[index];
+      ++kept;
     }
   }
 }
 
 RowStatistics RowSampler::filter(std::span<const float> logits, const SamplingPlan& plan) {
-  candidates_.clear();
-  for (size_t token = 0; token < logits.size(); ++token)
-    if (logits[token] > -infinity) candidates_.push_back(static_cast<int32_t>(token));
   const bool topP = plan.topP > 0 && plan.topP < 1;
-  if (topP && plan.topPFirst) keepTopP(logits, plan.topP, 1);
+  const bool topPFirst = topP && plan.topPFirst;
+  // Ascending by id, as they stay: sums do not depend on the order of a selection, and ties go to the lowest.
+  candidates_.clear();
+  const float bound = topPFirst ? -infinity : atMostKthLargest(logits, plan.topK);
+  for (size_t token = 0; token < logits.size(); ++token)
+    if (logits[token] >= bound && logits[token] > -infinity)
+      candidates_.push_back(static_cast<int32_t>(token));
+  if (topPFirst) keepTopP(logits, plan.topP, 1);
   if (plan.topK > 0) keepTopK(logits, plan.topK, plan.topPFirst);
   if (topP && !plan.topPFirst) keepTopP(logits, plan.topP, 2);
-  // By id: sums do not depend on the order of the selection, and ties go to the lowest.
-  std::sort(candidates_.begin(), candidates_.end());
   return candidateStatistics(logits);
 }
 

@@ -37,25 +37,35 @@ Score greedyScore(const RowStatistics& statistics, bool givenLogits);
 class RowSampler {
  public:
   /** Reserves memory for filters over that many tokens: `score` does not allocate. */
-  void reserve(int64_t vocabulary) { candidates_.reserve(static_cast<size_t>(vocabulary)); }
+  void reserve(int64_t vocabulary);
 
   /** Overwrites the logits. `givenLogits`: −∞ is allowed, as if banned. */
   Score score(const Kernels& kernels, std::span<float> logits, bool givenLogits, const ScoreRow& row,
               const SamplingPlan& plan);
 
  private:
+  /** A logit that k tokens reach, or −∞; −∞ for k = 0. */
+  float atMostKthLargest(std::span<const float> logits, int64_t k);
   /** `ties`: keep all that equal the last one. */
   void keepTopK(std::span<const float> logits, int64_t count, bool ties);
   void keepTopP(std::span<const float> logits, float bound, size_t atLeast);
-  void sortFirst(std::span<const float> logits, size_t from, size_t count);
   /** Statistics of the candidates, as of a row. */
   RowStatistics candidateStatistics(std::span<const float> logits) const;
   /** Chooses the candidates and returns their statistics. */
   RowStatistics filter(std::span<const float> logits, const SamplingPlan& plan);
-  int32_t draw(std::span<const float> logits, bool filters, const RowStatistics& statistics,
-               const ScoreRow& row, const SamplingPlan& plan) const;
+  int32_t draw(const Kernels& kernels, std::span<const float> logits, bool filters,
+               const RowStatistics& statistics, const ScoreRow& row, const SamplingPlan& plan) const;
 
-  std::vector<int32_t> candidates_;  // token ids that the filters keep
+  struct Bucket {
+    double share = 0;  // of the probability
+    size_t count = 0;  // of tokens
+  };
+
+  std::vector<int32_t> candidates_;  // token ids that the filters keep, ascending
+  std::vector<int32_t> ranked_;      // indices into them
+  std::vector<double> weights_;      // e^(logit − maximum) of each
+  std::vector<float> maxima_;
+  std::vector<Bucket> buckets_;
 };
 
 }  // namespace rnd1::cpu

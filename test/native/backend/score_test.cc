@@ -17,7 +17,7 @@ void scoreLogitsMatches() {
   const auto plans = everyPlan();
   forEachBackend([&](Backend& backend) {
     Noise noise(41);
-    for (const int64_t vocabulary : {1, 2, 5, 97, 1031})
+    for (const int64_t vocabulary : {1, 2, 5, 97, 1031, 3001})
       for (const auto& one : plans) {
         const Scope scope(text("vocabulary ", vocabulary, ", temperature ", one.temperature, ", top-k ",
                                one.topK, ", top-p ", one.topP, one.greedy ? ", greedy" : ", drawn"));

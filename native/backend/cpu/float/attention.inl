@@ -38,7 +38,6 @@ constexpr int softmaxRows = 6;
 constexpr int softmaxRows = 3;
 #endif
 constexpr int panelsAtOnce = 4;
-constexpr int exponentialsAtOnce = lanes == 16 ? 4 : 2;
 
 /** Σ_i rows[r][i] · panels[i][v]: `steps` units against `vectors` vectors of a panel. Sums start as
  * start(r, v), and finish(r, v, sum) takes them. */

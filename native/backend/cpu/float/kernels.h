@@ -79,6 +79,14 @@ struct RowStatistics {
   double weighted;  // Σ exp(z − maximum) · (z − maximum)
 };
 
+/** Some logits of a row from which a token is drawn. */
+struct DrawRow {
+  const float* logits;
+  float maximum;             // of all logits of the row
+  uint64_t seed;             // of the random numbers: core/random.h
+  uint32_t position, round;  // likewise
+};
+
 struct Kernels {
   const char* name;
 
@@ -121,6 +129,13 @@ struct Kernels {
 
   /** logits[i] /= temperature (when not 1), then the statistics; sums only if all values are finite or −∞. */
   void (*statistics)(float* logits, int64_t count, float temperature, RowStatistics* statistics);
+
+  /**
+   * tokens = those of [first, first + count), to which the logits belong, that may have the largest sum of
+   * logit and Gumbel noise, ascending; returns their number. `best`: the largest sum so far, less the row's
+   * maximum; −∞ at first. `first` is a multiple of 4; logits are finite or −∞.
+   */
+  int64_t (*likelyDraws)(const DrawRow& row, int64_t first, int64_t count, float* best, int32_t* tokens);
 
   /**
    * multiplyAddsPerRound(computeDtype) multiply-adds, `rounds` times, in registers, with the instructions of

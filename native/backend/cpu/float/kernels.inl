@@ -1,11 +1,13 @@
 // The kernels, compiled once per instruction set. The including unit defines RND1_ISA (a namespace of its
 // own), RND1_LANES, and the register tile of matmuls, RND1_TILE_ROWS · RND1_TILE_COLUMNS, and includes the
-// intrinsics it needs on x86-64. With RND1_USES_TILES, bf16 is multiplied in the tiles of tiles.inl, with
+// intrinsics it needs beyond SSE2. With RND1_USES_TILES, bf16 is multiplied in the tiles of tiles.inl, with
 // RND1_MULTIPLIES_PAIRS pair by pair of rows.
 // Everything here is static.
 
 #if defined(__aarch64__)
 #include <arm_neon.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #endif
 
 namespace rnd1::cpu::RND1_ISA {
@@ -25,6 +27,7 @@ namespace {
 #include "backend/cpu/float/rope.inl"
 #include "backend/cpu/float/attention.inl"
 #include "backend/cpu/float/statistics.inl"
+#include "backend/cpu/float/draw.inl"
 #include "backend/cpu/float/peak.inl"
 #include "backend/cpu/training/product.inl"
 #include "backend/cpu/training/gradients.inl"
@@ -56,6 +59,7 @@ constexpr Kernels table = {
     normRopeHead,
     attention,
     statistics,
+    likelyDraws,
     multiplyAddLoop,
     multiplyAddsPerRound,
     &trainingTable,

@@ -50,11 +50,15 @@ static inline F foldAcross(F a, F b) {
 #if RND1_LANES == 4
 static inline F interleaveLow(F a, F b) { return __builtin_shufflevector(a, b, 0, 4, 1, 5); }
 static inline F interleaveHigh(F a, F b) { return __builtin_shufflevector(a, b, 2, 6, 3, 7); }
+static inline W interleavePairsLow(W a, W b) { return __builtin_shufflevector(a, b, 0, 2); }
+static inline W interleavePairsHigh(W a, W b) { return __builtin_shufflevector(a, b, 1, 3); }
 constexpr int levels = 2;
 constexpr int levelStep[] = {0, 1, 2};
 #elif RND1_LANES == 8
 static inline F interleaveLow(F a, F b) { return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11); }
 static inline F interleaveHigh(F a, F b) { return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15); }
+static inline W interleavePairsLow(W a, W b) { return __builtin_shufflevector(a, b, 0, 4, 1, 5); }
+static inline W interleavePairsHigh(W a, W b) { return __builtin_shufflevector(a, b, 2, 6, 3, 7); }
 constexpr int levels = 3;
 constexpr int levelStep[] = {0, 4, 1, 2};
 #else
@@ -63,6 +67,12 @@ static inline F interleaveLow(F a, F b) {
 }
 static inline F interleaveHigh(F a, F b) {
   return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+static inline W interleavePairsLow(W a, W b) {
+  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+static inline W interleavePairsHigh(W a, W b) {
+  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 constexpr int levels = 4;
 constexpr int levelStep[] = {0, 4, 8, 1, 2};

@@ -53,19 +53,29 @@ static void statistics(float* logits, int64_t count, float temperature, RowStati
   while (logits[result->argmax] != best) ++result->argmax;
 
   D sums = {}, weighted = {};
-  const auto add = [&](F z) {
-    const F difference = z - best;
-    const F probability = exponential(difference);
-    sums += __builtin_convertvector(probability, D);
-    // 0 · −∞ counts as 0.
-    const F product = select(probability == F{}, F{}, probability * difference);
-    weighted += __builtin_convertvector(product, D);
+  // Of `vectors` vectors, which are added one after the other.
+  const auto add = [&]<int vectors>(const float* from) {
+    F difference[vectors], probability[vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) probability[v] = difference[v] = load(from + v * lanes) - best;
+    exponentials(probability);
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) {
+      sums += __builtin_convertvector(probability[v], D);
+      // 0 · −∞ counts as 0.
+      const F product = select(probability[v] == F{}, F{}, probability[v] * difference[v]);
+      weighted += __builtin_convertvector(product, D);
+    }
   };
-  for (i = 0; i + lanes <= count; i += lanes) add(load(logits + i));
+  constexpr int64_t step = lanes * exponentialsAtOnce;
+  for (i = 0; i + step <= count; i += step) add.template operator()<exponentialsAtOnce>(logits + i);
+  for (; i + lanes <= count; i += lanes) add.template operator()<1>(logits + i);
   if (i < count) {
     F z = splat(-infinity);
     __builtin_memcpy(&z, logits + i, static_cast<size_t>(count - i) * 4);
-    add(z);
+    float last[lanes];
+    store(last, z);
+    add.template operator()<1>(last);
   }
   result->sum = sum(sums);
   result->weighted = sum(weighted);

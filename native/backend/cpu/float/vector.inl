@@ -4,6 +4,7 @@ typedef float F __attribute__((vector_size(RND1_LANES * 4)));
 typedef int32_t I __attribute__((vector_size(RND1_LANES * 4)));
 typedef uint32_t U __attribute__((vector_size(RND1_LANES * 4)));
 typedef uint16_t H __attribute__((vector_size(RND1_LANES * 2)));
+typedef uint64_t W __attribute__((vector_size(RND1_LANES * 4)));
 typedef double D __attribute__((vector_size(RND1_LANES * 8)));
 
 constexpr int64_t lanes = RND1_LANES;
@@ -70,12 +71,27 @@ static inline double sum(const D& vector) {
   return parts[0];
 }
 
+/** A bit per lane of a mask, the first lane's lowest. */
+static inline uint32_t laneBits(I mask) {
+#if defined(__AVX512DQ__) && RND1_LANES == 16
+  return _mm512_movepi32_mask((__m512i)mask);
+#elif defined(__AVX__) && RND1_LANES == 8
+  return static_cast<uint32_t>(_mm256_movemask_ps((__m256)mask));
+#elif defined(__SSE2__) && RND1_LANES == 4
+  return static_cast<uint32_t>(_mm_movemask_ps((__m128)mask));
+#else
+  uint32_t bits = 0;
+  for (int64_t lane = 0; lane < lanes; ++lane) bits |= static_cast<uint32_t>(mask[lane] & 1) << lane;
+  return bits;
+#endif
+}
+
 static inline bool any(I mask) {
-  int32_t parts[lanes];
-  __builtin_memcpy(parts, &mask, sizeof parts);
-  int32_t result = 0;
-  for (int64_t i = 0; i < lanes; ++i) result |= parts[i];
-  return result != 0;
+#if defined(__aarch64__)
+  return vmaxvq_u32((uint32x4_t)mask) != 0;
+#else
+  return laneBits(mask) != 0;
+#endif
 }
 
 /**
@@ -83,6 +99,7 @@ static inline bool any(I mask) {
  * each step waits for the one before. Cody-Waite reduction by ln 2 and the degree-5 polynomial of Cephes'
  * expf (Moshier).
  */
+constexpr int exponentialsAtOnce = lanes == 16 ? 4 : 2;
 template <int count>
 static inline void exponentials(F (&x)[count]) {
   const F magic = splat(12582912.0f);  // 1.5 · 2^23: adding it rounds to an integer in the low mantissa bits
