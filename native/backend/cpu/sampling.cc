@@ -12,24 +12,17 @@ namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
-/**
- * argmax over tokens of log p − log(−log u), ties to the lowest id: a draw from p. Tokens come in ascending
- * order. No random number is drawn for a token that could not win with the largest possible u.
- */
+/** argmax over tokens of log p − log(−log u), ties to the first: a draw from p. */
 class GumbelArgmax {
  public:
   GumbelArgmax(const SamplingPlan& plan, const ScoreRow& row, double logSum)
       : plan_(plan), position_(static_cast<uint32_t>(row.position)), logSum_(logSum) {}
 
   void look(int32_t token, float logit) {
-    const double logProbability = static_cast<double>(logit) - logSum_;
-    if (logProbability + largestGumbel <= best_) return;
     const auto id = static_cast<uint32_t>(token);
-    if (id >> 2 != block_) {
-      block_ = id >> 2;
-      words_ = philox(plan_.seed, drawCounter(id, position_, plan_.round));
-    }
-    const double value = logProbability - std::log(-std::log(static_cast<double>(uniform(words_[id & 3]))));
+    const auto words = philox(plan_.seed, drawCounter(id, position_, plan_.round));
+    const double logProbability = static_cast<double>(logit) - logSum_;
+    const double value = logProbability - std::log(-std::log(static_cast<double>(uniform(words[id & 3]))));
     if (value > best_) {
       best_ = value;
       token_ = token;
@@ -39,15 +32,11 @@ class GumbelArgmax {
   int32_t token() const { return token_; }
 
  private:
-  static constexpr double largestGumbel = 16.6356;  // −log(−log(1 − 2⁻²⁴)) = 16.63553…
-
   const SamplingPlan& plan_;
   const uint32_t position_;
   const double logSum_;
   double best_ = -std::numeric_limits<double>::infinity();
   int32_t token_ = 0;
-  uint32_t block_ = ~0u;
-  std::array<uint32_t, 4> words_{};
 };
 
 }  // namespace

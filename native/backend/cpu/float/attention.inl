@@ -169,7 +169,7 @@ static inline void prefetchKeys(const AttentionBlock& block, int64_t first, int6
   const char* key = static_cast<const char*>(block.key) + first * block.keyStride * elementBytes;
   const char* value = static_cast<const char*>(block.value) + first * block.valueStride * elementBytes;
   for (; count > 0; --count) {
-    for (int64_t byte = 0; byte < block.headDim * elementBytes; byte += 64) {
+    for (int64_t byte = 0; byte < block.headDim * elementBytes; byte += lineBytes) {
       __builtin_prefetch(key + byte, 0, 2);
       __builtin_prefetch(value + byte, 0, 2);
     }

@@ -71,10 +71,9 @@ static void statistics(float* logits, int64_t count, float temperature, RowStati
   for (i = 0; i + step <= count; i += step) add.template operator()<exponentialsAtOnce>(logits + i);
   for (; i + lanes <= count; i += lanes) add.template operator()<1>(logits + i);
   if (i < count) {
-    F z = splat(-infinity);
-    __builtin_memcpy(&z, logits + i, static_cast<size_t>(count - i) * 4);
     float last[lanes];
-    store(last, z);
+    store(last, splat(-infinity));
+    __builtin_memcpy(last, logits + i, static_cast<size_t>(count - i) * 4);
     add.template operator()<1>(last);
   }
   result->sum = sum(sums);

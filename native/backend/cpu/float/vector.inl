@@ -94,12 +94,14 @@ static inline bool any(I mask) {
 #endif
 }
 
+/** Vectors whose exponentials fit the registers side by side. */
+constexpr int exponentialsAtOnce = lanes == 16 ? 4 : 2;
+
 /**
  * e^x within 2 ulp, 0 below −87.3, NaN for NaN; x is capped at 88. Of several vectors side by side, since
  * each step waits for the one before. Cody-Waite reduction by ln 2 and the degree-5 polynomial of Cephes'
  * expf (Moshier).
  */
-constexpr int exponentialsAtOnce = lanes == 16 ? 4 : 2;
 template <int count>
 static inline void exponentials(F (&x)[count]) {
   const F magic = splat(12582912.0f);  // 1.5 · 2^23: adding it rounds to an integer in the low mantissa bits
