@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -5,10 +6,18 @@ import { join } from 'node:path';
 /**
  * Physical cores that this process may use, at least 1: two hardware threads of a core share its multiply-add units, so
  * that a second compute thread gains nothing there. On Linux only the cores of the process's affinity count, and no more
- * than the processor time that its control groups grant, which `docker run --cpus` and Kubernetes set. Elsewhere
- * `os.availableParallelism()`.
+ * than the processor time that its control groups grant, which `docker run --cpus` and Kubernetes set. On macOS the
+ * performance cores: an efficiency core multiplies about a third as fast, and products whose parts are one a thread wait
+ * for the slowest. Elsewhere `os.availableParallelism()`.
  */
-export function usableCores(root = '/', available: number = availableParallelism()): number {
+export function usableCores(
+  root = '/',
+  available: number = availableParallelism(),
+  kernelState: (name: string) => number = macosKernelState,
+): number {
+  // Macs with Intel processors do not know the first.
+  const onMac = kernelState('hw.perflevel0.physicalcpu') || kernelState('hw.physicalcpu');
+  if (onMac > 0) return Math.min(onMac, available);
   const status = read(root, 'proc/self/status');
   const allowed = parseList(/^Cpus_allowed_list:\s*(\S+)$/m.exec(status ?? '')?.[1]);
   const cores = new Set<string>();
@@ -18,6 +27,12 @@ export function usableCores(root = '/', available: number = availableParallelism
   }
   const physical = cores.size > 0 ? Math.min(cores.size, available) : available;
   return Math.max(1, Math.min(physical, Math.ceil(grantedProcessors(root))));
+}
+
+/** A number of macOS's `sysctl`; NaN if there is none, and on other systems. */
+function macosKernelState(name: string): number {
+  if (process.platform !== 'darwin') return Number.NaN;
+  return Number.parseInt(spawnSync('/usr/sbin/sysctl', ['-n', name], { encoding: 'utf8' }).stdout, 10);
 }
 
 /** Processors' worth of time that the control groups of this process grant; ∞ if they set no limit. */

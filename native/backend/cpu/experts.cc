@@ -35,15 +35,15 @@ void CpuBackend::gateUpBlock(const RowSource& x, int64_t rows, const ExpertWeigh
   const bool inPlace = gate.dtype == weights.up.dtype && usedInPlace(gate) && usedInPlace(weights.up);
   const int64_t inner = gate.columns;
   const int64_t block = rowBlock(inner), step = inPlace ? columns : convertedColumns;
-  for (int64_t row = 0; row < rows; row += block)
-    for (int64_t column = first; column < first + columns; column += step) {
-      const int64_t count = std::min(step, first + columns - column);
-      const WeightRows gateRows = weightRows(gate, column, count, inPlace, scratch.weights.data());
-      const WeightRows upRows = weightRows(weights.up, column, count, inPlace,
-                                           scratch.weights.data() + convertedColumns * inner * 4);
+  for (int64_t column = first; column < first + columns; column += step) {
+    const int64_t count = std::min(step, first + columns - column);
+    const WeightRows gateRows = weightRows(gate, column, count, inPlace, scratch.weights.data());
+    const WeightRows upRows =
+        weightRows(weights.up, column, count, inPlace, scratch.weights.data() + convertedColumns * inner * 4);
+    for (int64_t row = 0; row < rows; row += block)
       kernels_.gateUp(rowsFrom(x, row), std::min(block, rows - row), gateRows, upRows, count, inner,
                       computeDtype_, activated.row(row) + column, activated.stride);
-    }
+  }
 }
 
 void CpuBackend::experts(Tensor x, std::span<const ExpertWeights> weights, const Dispatch& dispatch,

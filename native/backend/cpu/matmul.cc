@@ -64,8 +64,10 @@ void CpuBackend::matmul(Tensor x, std::span<const Weight> weights, Tensor out) {
   for (const Weight& weight : weights) columnParts += blocksOf(weight.rows, columnPart);
   // Parts that share rows are adjacent: the rows stay in the cache. Few columns, as of routers, are shared by
   // rows.
-  const int64_t rowPart =
-      partOf(x.rows, blocksOf(4 * threads(), std::max<int64_t>(columnParts, 1)), rowBlock(x.columns));
+  const bool inPlace =
+      std::all_of(weights.begin(), weights.end(), [&](const Weight& weight) { return usedInPlace(weight); });
+  const int64_t rowPart = partOf(x.rows, blocksOf(4 * threads(), std::max<int64_t>(columnParts, 1)),
+                                 inPlace ? rowBlock(x.columns) : x.rows);
   const int64_t rowParts = blocksOf(x.rows, rowPart);
   parallel(rowParts * columnParts, x.rows * x.columns * out.columns, [&](int64_t item, int thread) {
     const int64_t row = item / columnParts * rowPart;

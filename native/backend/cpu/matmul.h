@@ -16,12 +16,12 @@ void CpuBackend::forEachBlock(const Weight& weight, int64_t rows, int64_t first,
                               Scratch& scratch, Job&& job) const {
   const bool inPlace = usedInPlace(weight);
   const int64_t block = rowBlock(weight.columns), step = inPlace ? columns : convertedColumns;
-  for (int64_t row = 0; row < rows; row += block)
-    for (int64_t column = first; column < first + columns; column += step) {
-      const int64_t count = std::min(step, first + columns - column);
-      job(row, std::min(block, rows - row), column, count,
-          weightRows(weight, column, count, inPlace, scratch.weights.data()));
-    }
+  for (int64_t column = first; column < first + columns; column += step) {
+    const int64_t count = std::min(step, first + columns - column);
+    const WeightRows part = weightRows(weight, column, count, inPlace, scratch.weights.data());
+    for (int64_t row = 0; row < rows; row += block)
+      job(row, std::min(block, rows - row), column, count, part);
+  }
 }
 
 }  // namespace rnd1::cpu

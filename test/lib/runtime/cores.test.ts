@@ -44,6 +44,14 @@ test('never counts more than can run at once', () => {
   expect(usableCores(root, 4)).toBe(4);
 });
 
+test.each([
+  ['performance cores', { 'hw.perflevel0.physicalcpu': 8, 'hw.physicalcpu': 10 }, 10, 8],
+  ['cores, where all are alike', { 'hw.physicalcpu': 6 }, 12, 6],
+  ['no more than can run', { 'hw.perflevel0.physicalcpu': 8 }, 4, 4],
+])('on macOS, counts %s', (_, state: Readonly<Record<string, number>>, available, cores) => {
+  expect(usableCores(root, available, (name) => state[name] ?? Number.NaN)).toBe(cores);
+});
+
 test('counts processors whose topology is unknown as cores', () => {
   write({ 'proc/self/status': 'Cpus_allowed_list:\t0-5\n' });
   expect(usableCores(root, 6)).toBe(6);

@@ -217,25 +217,26 @@ void specialValues() {
   });
 }
 
-void mlpMatches() {
-  forEachBackend([](Backend& backend) {
+/** hidden: few columns, or so many that several blocks of rows do not fit a cache together. */
+void mlpMatches(int64_t hidden, int64_t width) {
+  forEachBackend([&](Backend& backend) {
     Noise noise(39);
     for (const DType dtype : allDTypes) {
-      const ExpertSet dense(noise, 1, 45, 70, {&dtype, 1});
+      const ExpertSet dense(noise, 1, hidden, width, {&dtype, 1});
       const ExpertWeights placed = dense.placed(backend)[0];
       const oracle::Expert values = dense.values(0, backend.dtype());
       Matrix whole;
-      const Matrix all = noise.matrix(129, 45, backend.dtype());
+      const Matrix all = noise.matrix(129, hidden, backend.dtype());
       for (const int64_t rows : {129, 33, 7, 1}) {
-        const Scope scope(text(dtypeName(dtype), " weights, ", rows, " rows"));
+        const Scope scope(text(dtypeName(dtype), " weights, ", rows, " rows of ", hidden));
         const Matrix x = rowRange(all, 0, rows);
-        backend.reserve(limitsOf(rows, 45, 70, 1, 1));
+        backend.reserve(limitsOf(rows, hidden, width, 1, 1));
         const DeviceMatrix input(backend, x);
-        const DeviceMatrix activated(backend, rows, 70);
-        const DeviceMatrix out(backend, rows, 45);
+        const DeviceMatrix activated(backend, rows, width);
+        const DeviceMatrix out(backend, rows, hidden);
         backend.mlp(input, placed, activated, out);
         const DoubleMatrix wide = x;
-        DoubleMatrix expected(rows, 45);
+        DoubleMatrix expected(rows, hidden);
         for (int64_t row = 0; row < rows; ++row) {
           const auto part = oracle::mlp(wide.row(row), values);
           std::copy(part.begin(), part.end(), expected.row(row));
@@ -258,7 +259,8 @@ const DeviceTests expertsTests{
     {"experts: many rows have the bits of few", manyRows},
     {"experts: a norm that follows has the bits of a norm of their sum", thenNormed},
     {"experts: NaN stays in its row", specialValues},
-    {"mlp: odd sizes and every weight type against float64, rows stand alone", mlpMatches},
+    {"mlp: odd sizes and every weight type against float64, rows stand alone", [] { mlpMatches(45, 70); }},
+    {"mlp: long rows, alike", [] { mlpMatches(2500, 30); }},
 };
 
 }  // namespace

@@ -176,29 +176,31 @@ void manyColumns() {
   });
 }
 
-/** Rows long enough to be multiplied in pieces. */
+/** Rows long enough to be multiplied in pieces, and so many that few blocks of them fit a cache. */
 void longRows() {
   forEachBackend([](Backend& backend) {
     Noise noise(9);
-    const int64_t columns = 13;
+    const int64_t columns = 96;
     for (const int64_t inner : {2048, 4096, 4500}) {
-      const Scope scope(text(inner, " columns"));
       const Matrix x = noise.matrix(101, inner, backend.dtype());
-      const HostWeight weight(noise.matrix(columns, inner), DType::bf16, 1);
-      const Weight placed = backend.place(weight.mapped());
-      backend.reserve(limitsOf(x.rows, inner));
-      const auto run = [&](const Matrix& rows) {
-        const DeviceMatrix input(backend, rows);
-        const DeviceMatrix out(backend, rows.rows, columns);
-        backend.matmul(input, {&placed, 1}, out);
-        return out.host();
-      };
-      const Matrix whole = run(x);
-      expectClose(whole, oracle::matmul(x, weight.values(backend.dtype())),
-                  tolerance(backend.dtype(), Rounding::none), "product");
-      for (const int64_t count : {1, 9, 26})
-        expectSameBits(run(rowRange(x, 70, count)).values, rowRange(whole, 70, count).values,
-                       text(count, " rows from 70"));
+      for (const DType dtype : allDTypes) {
+        const Scope scope(text(inner, " columns of ", dtypeName(dtype)));
+        const HostWeight weight(noise.matrix(columns, inner), dtype, 1);
+        const Weight placed = backend.place(weight.mapped());
+        backend.reserve(limitsOf(x.rows, inner));
+        const auto run = [&](const Matrix& rows) {
+          const DeviceMatrix input(backend, rows);
+          const DeviceMatrix out(backend, rows.rows, columns);
+          backend.matmul(input, {&placed, 1}, out);
+          return out.host();
+        };
+        const Matrix whole = run(x);
+        expectClose(whole, oracle::matmul(x, weight.values(backend.dtype())),
+                    tolerance(backend.dtype(), Rounding::none), "product");
+        for (const int64_t count : {1, 9, 26})
+          expectSameBits(run(rowRange(x, 70, count)).values, rowRange(whole, 70, count).values,
+                         text(count, " rows from 70"));
+      }
     }
   });
 }

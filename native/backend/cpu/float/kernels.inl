@@ -22,6 +22,7 @@ namespace {
 #ifdef RND1_USES_TILES
 #include "backend/cpu/tiles.inl"
 #endif
+#include "backend/cpu/float/register_tiles.inl"
 #include "backend/cpu/float/matmul.inl"
 #include "backend/cpu/float/norms.inl"
 #include "backend/cpu/float/rope.inl"

@@ -1,5 +1,5 @@
 // Tiles of bf16 in which bfmmla multiplies two rows by two columns, four elements at a time. Included by
-// matmul.inl only.
+// register_tiles.inl only.
 
 /** Elements [k, k + 8) of two rows, half by half. */
 struct Bf16Pair {

@@ -27,34 +27,63 @@ constexpr int lineBytes = 64;
 
 constexpr int64_t largestGroup = 64;
 
+/** op(…) of all lanes. */
+template <typename Op>
+static inline int32_t foldLanes(I vector, Op op) {
+  typedef int32_t Four __attribute__((vector_size(16)));
+  Four parts[lanes / 4];
+  __builtin_memcpy(parts, &vector, sizeof vector);
+  for (int i = 1; i < lanes / 4; ++i) parts[0] = op(parts[0], parts[i]);
+  parts[0] = op(parts[0], __builtin_shufflevector(parts[0], parts[0], 2, 3, 0, 1));
+  parts[0] = op(parts[0], __builtin_shufflevector(parts[0], parts[0], 1, 0, 3, 2));
+  return parts[0][0];
+}
+
 /** Magnitudes compare as integers; NaN is above infinity. */
 static inline uint32_t largestMagnitude(const float* values) {
+  const auto larger = [](auto a, auto b) { return a > b ? a : b; };
   I largest = {};
-  for (int64_t i = 0; i < largestGroup; i += lanes) {
-    const I magnitude = (I)load(values + i) & 0x7fffffff;
-    const I above = magnitude > largest;
-    largest = (magnitude & above) | (largest & ~above);
+  for (int64_t i = 0; i < largestGroup; i += lanes)
+    largest = larger(largest, (I)load(values + i) & 0x7fffffff);
+  return static_cast<uint32_t>(foldLanes(largest, larger));
+}
+
+/** Stores the integers of four vectors, each within a byte. */
+static inline void storeBytes(const I* integers, int8_t* bytes) {
+#if defined(__AVX2__) && RND1_LANES == 8
+  const __m256i low = _mm256_packs_epi32((__m256i)integers[0], (__m256i)integers[1]);
+  const __m256i high = _mm256_packs_epi32((__m256i)integers[2], (__m256i)integers[3]);
+  // Packing keeps to the halves of a vector.
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  const __m256i packed = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
+  __builtin_memcpy(bytes, &packed, sizeof packed);
+#elif defined(__SSE2__) && RND1_LANES == 4
+  const __m128i low = _mm_packs_epi32((__m128i)integers[0], (__m128i)integers[1]);
+  const __m128i packed = _mm_packs_epi16(low, _mm_packs_epi32((__m128i)integers[2], (__m128i)integers[3]));
+  __builtin_memcpy(bytes, &packed, sizeof packed);
+#else
+  typedef int8_t B __attribute__((vector_size(RND1_LANES)));
+  for (int i = 0; i < 4; ++i) {
+    const B narrow = __builtin_convertvector(integers[i], B);
+    __builtin_memcpy(bytes + i * lanes, &narrow, sizeof narrow);
   }
-  uint32_t result = 0;
-  for (int lane = 0; lane < lanes; ++lane)
-    result = static_cast<uint32_t>(largest[lane]) > result ? static_cast<uint32_t>(largest[lane]) : result;
-  return result;
+#endif
 }
 
 /** bytes[i] = the integer nearest to values[i] · inverse; returns their sum. */
 static inline int32_t roundToBytes(const float* values, float inverse, int8_t* bytes) {
-  typedef int8_t B __attribute__((vector_size(RND1_LANES)));
   I sums = {};
-  for (int64_t i = 0; i < largestGroup; i += lanes) {
-    // Adding 1.5 · 2^23 leaves the rounded integer in the low bits.
-    const I rounded = (I)(load(values + i) * inverse + 12582912.0f) - 0x4b400000;
-    sums += rounded;
-    const B narrow = __builtin_convertvector(rounded, B);
-    __builtin_memcpy(bytes + i, &narrow, sizeof narrow);
+  for (int64_t i = 0; i < largestGroup; i += 4 * lanes) {
+    I rounded[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) {
+      // Adding 1.5 · 2^23 leaves the rounded integer in the low bits.
+      rounded[v] = (I)(load(values + i + v * lanes) * inverse + 12582912.0f) - 0x4b400000;
+      sums += rounded[v];
+    }
+    storeBytes(rounded, bytes + i);
   }
-  int32_t sum = 0;
-  for (int lane = 0; lane < lanes; ++lane) sum += sums[lane];
-  return sum;
+  return foldLanes(sums, [](auto a, auto b) { return a + b; });
 }
 
 static void quantize(const float* x, int64_t columns, int64_t group, uint8_t format,
