@@ -17,9 +17,10 @@ const pages = [
 const read = (page: string) => readFileSync(join(root, page), 'utf8');
 const readme = read('README.md');
 
-const { version, scripts } = JSON.parse(read('package.json')) as {
+const { version, scripts, peerDependencies } = JSON.parse(read('package.json')) as {
   version: string;
   scripts: Record<string, string>;
+  peerDependencies: Record<string, string>;
 };
 /** Files that `npm run package` writes on linux-x64, relative to a folder beside the clone. */
 const tarballs = ['rnd1', 'rnd1-linux-x64'].map(
@@ -60,7 +61,6 @@ const elsewhere: Record<string, string> = {
   'npx tsx bench/score.ts': 'test/bench, at sizes that take no time',
   'npx tsx bench/scaling.ts': 'test/bench, at sizes that take no time',
   'npx tsx bench/serve.ts': 'test/bench, at sizes that take no time',
-  'npm install -D @types/node': 'test/packages has the types, without a registry',
   'npx --no -- rnd1': 'test/packages: it needs a project where the package is installed',
   './rnd1 batch examples/batch.jsonl answers.jsonl': 'test/lib/cli/batch.test.ts: it writes a file',
   './rnd1 serve': 'test/lib/cli/serve.test.ts: it does not end by itself',
@@ -90,6 +90,9 @@ const elsewhere: Record<string, string> = {
 
 /** Needs a server; test/lib/server/manual.test.ts has one. */
 const curl = /^curl .*127\.0\.0\.1:8080/;
+
+/** In the reader's project: here it would replace the versions of package.json by newer ones. */
+const installsPackages = /^npm install(?: -D)?((?: @?[a-z][\w/-]*)+)$/;
 
 /** Fenced blocks: the info string after the fence, and what is inside. */
 function blocksOf(text: string): { language: string; code: string; before: string }[] {
@@ -138,7 +141,7 @@ test('the README shows the two lines for a fresh machine', () => {
 
 describe('every command', () => {
   const commands = [...new Set(pages.flatMap(commandsOf))].filter(
-    (command) => elsewhere[command] === undefined && !curl.test(command),
+    (command) => elsewhere[command] === undefined && !curl.test(command) && !installsPackages.test(command),
   );
 
   test.each(commands)(
@@ -158,6 +161,16 @@ describe('every command', () => {
   test('that is run elsewhere is on some page', () => {
     const all = new Set(pages.flatMap(commandsOf));
     expect(Object.keys(elsewhere).filter((command) => !all.has(command))).toEqual([]);
+  });
+
+  test('that installs packages names those that the project knows', () => {
+    const names = pages
+      .flatMap(commandsOf)
+      .flatMap((command) => installsPackages.exec(command)?.[1]?.trim().split(' ') ?? []);
+    expect(names.length).toBeGreaterThan(0);
+    // TypeScript needs these types; test/packages has them.
+    const known = [...Object.keys(peerDependencies), '@types/node'];
+    expect(names.filter((name) => !known.includes(name))).toEqual([]);
   });
 
   test('named by npm exists', () => {
