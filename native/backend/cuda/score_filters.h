@@ -17,41 +17,71 @@ struct Crossing {
   unsigned long long at = 0;     // the sum over those that are equal
 };
 
+/** Adds a weight to one of the copies of a bin. */
+__device__ __forceinline__ void addToBin(ScoreMemory& shared, uint32_t bin, uint32_t weight) {
+  atomicAdd(&shared.low[bin * binCopies + threadIdx.x % binCopies], weight);
+}
+__device__ __forceinline__ void addToBin(ScoreMemory& shared, uint32_t bin, unsigned long long weight) {
+  if (weight == 0) return;
+  const uint32_t index = bin * binCopies + threadIdx.x % binCopies;
+  const auto low = static_cast<uint32_t>(weight);
+  auto high = static_cast<uint32_t>(weight >> 32);
+  if (atomicAdd(&shared.low[index], low) + low < low) ++high;  // the carry
+  if (high > 0) atomicAdd(&shared.high[index], high);
+}
+
+/** Over the threads of a block, in their order: the sums up to and with each of them. scratch: shared memory
+ * for a value per warp. */
+__device__ __forceinline__ unsigned long long blockScan(unsigned long long value,
+                                                        unsigned long long* scratch) {
+  const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  for (unsigned delta = 1; delta < 32; delta *= 2) {
+    const unsigned long long before = __shfl_up_sync(allLanes, value, delta);
+    if (lane >= delta) value += before;
+  }
+  if (lane == 31) scratch[warp] = value;
+  __syncthreads();
+  for (unsigned i = 0; i < warp; ++i) value += scratch[i];
+  return value;
+}
+
 /**
  * Sums weight(logit) over the kept tokens, largest value first, until crossed(sum): a search over the bits of
  * the value, eight at a time. Weights are integers, of 32 or 64 bits, so that their sum does not depend on
- * the order of additions; counts have 32, which shared memory adds by itself.
+ * the order of additions.
  */
 template <typename Weight, typename Crossed>
 __device__ Crossing findCrossing(const Row& row, const Cut& kept, Weight weight, Crossed crossed) {
   using Sum = decltype(weight(0.0f));
-  static_assert(std::is_unsigned_v<Sum> && sizeof(Sum) <= sizeof(unsigned long long));
+  static_assert(std::is_same_v<Sum, uint32_t> || std::is_same_v<Sum, unsigned long long>);
+  static_assert(scoreThreads == 256, "a bin for each thread");
   ScoreMemory& shared = row.shared;
-  auto* bins = reinterpret_cast<Sum*>(shared.bins);
   Crossing result;
   for (int shift = 24; shift >= 0; shift -= 8) {
     __syncthreads();
-    for (int bin = static_cast<int>(threadIdx.x); bin < 256; bin += scoreThreads) bins[bin] = 0;
+    for (unsigned i = threadIdx.x; i < 256 * binCopies; i += scoreThreads) shared.low[i] = shared.high[i] = 0;
     __syncthreads();
     row.forEach([&](float logit, int32_t id) {
       const uint32_t bits = orderedBits(logit);
       // The bits above this piece must equal those already found (none at first).
       if (kept.keeps(logit, id) && static_cast<uint64_t>(bits) >> (shift + 8) == result.bits)
-        atomicAdd(&bins[bits >> shift & 255u], weight(logit));
+        addToBin(shared, bits >> shift & 255u, weight(logit));
     });
     __syncthreads();
-    if (threadIdx.x == 0) {
-      shared.above = result.above;
-      shared.found = 0;
-      for (int bin = 255; bin >= 0 && !shared.found; --bin) {
-        if (crossed(shared.above + bins[bin])) {
-          shared.bits = result.bits << 8 | static_cast<uint32_t>(bin);
-          shared.at = bins[bin];
-          shared.found = 1;
-        } else {
-          shared.above += bins[bin];
-        }
-      }
+    const unsigned bin = 255 - threadIdx.x;
+    unsigned long long mine = 0;
+    // Unrolled, it would need registers that the rest of the kernel has taken.
+#pragma unroll 1
+    for (unsigned i = bin * binCopies; i < (bin + 1) * binCopies; ++i)
+      mine += static_cast<unsigned long long>(shared.high[i]) << 32 | shared.low[i];
+    if (threadIdx.x == 0) shared.found = 0;
+    const unsigned long long with =
+        result.above + blockScan(mine, reinterpret_cast<unsigned long long*>(shared.partial));
+    if (crossed(with) && (bin == 255 || !crossed(with - mine))) {
+      shared.bits = result.bits << 8 | bin;
+      shared.above = with - mine;
+      shared.at = mine;
+      shared.found = 1;
     }
     __syncthreads();
     result.found = shared.found != 0;

@@ -7,6 +7,10 @@ namespace rnd1::cuda {
 
 constexpr int scoreThreads = 256;
 
+/** Copies of each bin, so that few lanes of a warp add to the same one: the first digits of most logits are
+ * alike. */
+constexpr int binCopies = 8;
+
 /** The tokens that filters keep: logits above a value, and logits equal to it up to an id. */
 struct Cut {
   uint32_t bits = 0;
@@ -21,7 +25,8 @@ struct Cut {
 /** Shared memory of a block. */
 struct ScoreMemory {
   double partial[scoreThreads / 32];  // partial results of a reduction, of any type
-  unsigned long long bins[256];
+  // The halves of sums, (256, binCopies): shared memory adds 32 bits by itself, but not 64.
+  uint32_t low[256 * binCopies], high[256 * binCopies];
   unsigned long long above, at;
   uint32_t bits;
   int32_t found;

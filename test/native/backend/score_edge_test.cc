@@ -60,6 +60,18 @@ void equalLogits() {
   });
 }
 
+/** So many probabilities that a part of each that is lost would move the cut. */
+void manyProbabilities() {
+  forEachBackend([](Backend& backend) {
+    Matrix logits(1, 80000);
+    for (int64_t id = 0; id < logits.columns; ++id) logits.at(0, id) = id % 4 == 1 ? -4.0f : 1.0f;
+    // Half of the unlikely tokens are kept.
+    const std::vector<SamplingPlan> plans{plan(1, 0, 0.999f)};
+    const auto rows = scoreRows(1);
+    expectScores(scoreLogits(backend, logits, rows, plans), logits, rows, plans);
+  });
+}
+
 void banned() {
   forEachBackend([](Backend& backend) {
     Noise noise(45);
@@ -245,6 +257,7 @@ const DeviceTests scoreEdgeTests{
     {"score: finite logits may be further apart than f32 reaches", farApart},
     {"scoreLogits: of equal logits the lowest id is predicted, wherever it stands", greedyTies},
     {"scoreLogits: ties at the cut of top-k and top-p keep the lowest ids", equalLogits},
+    {"scoreLogits: top-p adds the probabilities of tens of thousands of tokens", manyProbabilities},
     {"score: banned tokens are never predicted and carry no probability", banned},
     {"scoreLogits: −∞ counts as banned", givenMinusInfinity},
     {"score: NaN and infinity are reported for their row alone", notFinite},
