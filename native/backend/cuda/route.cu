@@ -188,11 +188,7 @@ __global__ void __launch_bounds__(groupThreads) groupKernel(Dispatch dispatch) {
   for (int32_t start = 0; start < slots; start += round) {
     const int32_t first = start + thread * slotsPerThread;
     uint32_t mine = slotsWhere(dispatch.expertIds, first, slots, [&](int32_t id) { return id == expert; });
-    int32_t upTo = __popc(mine);  // in the warp, this lane included
-    for (int distance = 1; distance < 32; distance *= 2) {
-      const int32_t earlier = __shfl_up_sync(allLanes, upTo, distance);
-      if (lane >= distance) upTo += earlier;
-    }
+    const int32_t upTo = warpScan<int32_t>(__popc(mine));
     __syncthreads();  // all threads have read the previous round's counts
     if (lane == 31) scratch[warp] = upTo;
     __syncthreads();

@@ -34,12 +34,9 @@ __device__ __forceinline__ void addToBin(ScoreMemory& shared, uint32_t bin, unsi
  * for a value per warp. */
 __device__ __forceinline__ unsigned long long blockScan(unsigned long long value,
                                                         unsigned long long* scratch) {
-  const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  for (unsigned delta = 1; delta < 32; delta *= 2) {
-    const unsigned long long before = __shfl_up_sync(allLanes, value, delta);
-    if (lane >= delta) value += before;
-  }
-  if (lane == 31) scratch[warp] = value;
+  const unsigned warp = threadIdx.x / 32;
+  value = warpScan(value);
+  if (threadIdx.x % 32 == 31) scratch[warp] = value;
   __syncthreads();
   for (unsigned i = 0; i < warp; ++i) value += scratch[i];
   return value;

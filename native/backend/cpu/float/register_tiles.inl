@@ -11,6 +11,7 @@ constexpr int64_t lineBytes = 64;
 
 // Rows are multiplied in pieces of this many bytes, so that a tile's weights and rows fit the L1 cache.
 constexpr int64_t pieceBytes = 4096;
+
 /** One tile and one piece of its rows. */
 struct TilePiece {
   const char* x[largestTileRows];

@@ -17,6 +17,16 @@ __device__ __forceinline__ float warpSum(float value) {
   return warpReduce(value, [](float a, float b) { return a + b; });
 }
 
+/** Over the lanes of a warp, in their order: the sums up to and with each of them. */
+template <typename T>
+__device__ __forceinline__ T warpScan(T value) {
+  for (unsigned distance = 1; distance < 32; distance *= 2) {
+    const T earlier = __shfl_up_sync(allLanes, value, distance);
+    if (threadIdx.x % 32 >= distance) value += earlier;
+  }
+  return value;
+}
+
 /**
  * Reduces over all threads of a block of `threads`; every thread gets the result. scratch: shared memory for
  * threads / 32 values, reusable after the next barrier.
